@@ -1,0 +1,107 @@
+/**
+ * The one way to the database: a pool whose int8 columns are numbers, and transactions on it.
+ *
+ * Everything in `store/` takes a `Db` first, which is a pool or the client of a transaction. Reads of
+ * several tables that must fit together are one statement, or one `inSnapshot`.
+ */
+import pg from 'pg'
+
+export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
+export type Pool = pg.Pool
+
+// Positions and times stay far below 2^53. The parser is the pool's own: the global one would change BullMQ's rows too.
+const INT8 = 20
+const INT8_ARRAY = 1016
+const types: pg.CustomTypesConfig = {
+  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+    if (oid === INT8) return Number
+    if (oid === INT8_ARRAY)
+      return (text: string) => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number))
+    return format === undefined ? pg.types.getTypeParser(oid) : pg.types.getTypeParser(oid, format as 'text')
+  }) as pg.CustomTypesConfig['getTypeParser'],
+}
+
+export interface PoolOptions {
+  url: string
+  /** Most connections at once. */
+  max?: number
+  /** What the connections are called in `pg_stat_activity`. */
+  name?: string
+  /** Told of errors of idle connections (the pool replaces them by itself). */
+  onError?: (error: Error) => void
+}
+
+export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOptions): Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    application_name: name,
+    types,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 60_000,
+    // A connection whose peer is gone must not hang a turn for ever.
+    query_timeout: 60_000,
+    keepAlive: true,
+  })
+  // Without a listener an idle connection that breaks would end the process.
+  pool.on('error', (error) => onError?.(error))
+  return pool
+}
+
+/** Runs `work` in one READ COMMITTED transaction; rolls back and rethrows when it throws. */
+export function inTransaction<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
+  return within(pool, 'begin', work)
+}
+
+/** Runs `work` on one snapshot: all its reads see the same moment of the stream. */
+export function inSnapshot<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
+  return within(pool, 'begin isolation level repeatable read read only', work)
+}
+
+async function within<T>(pool: Pool, begin: string, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  let broken: Error | undefined
+  // A connection that breaks between two statements emits 'error', which would end the process unheard.
+  const onError = (error: Error) => {
+    broken = error
+  }
+  client.on('error', onError)
+  try {
+    await client.query(begin)
+    const result = await work(client)
+    await client.query('commit')
+    return result
+  } catch (error) {
+    try {
+      await client.query('rollback')
+    } catch (rollbackError) {
+      broken ??= rollbackError as Error
+    }
+    throw error
+  } finally {
+    client.off('error', onError)
+    client.release(broken)
+  }
+}
+
+/** The database's time in milliseconds since the epoch (with the offset that tests set). */
+export async function nowMs(db: Db): Promise<number> {
+  const { rows } = await db.query<{ now: number }>('select now_ms() as now')
+  return rows[0]?.now ?? 0
+}
+
+/** Whether an error means that the database is away or going down (and not that a statement is wrong). */
+export function isUnavailable(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = (error as { code?: unknown }).code
+  if (typeof code === 'string') {
+    // Class 08: connection; 57P01–57P05: shutting down, crashed, starting; 53: out of resources; 25006: read only.
+    if (/^(08|57P|53)/.test(code) || code === '25006') return true
+    if (['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOENT'].includes(code)) {
+      return true
+    }
+  }
+  return /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable|Cannot use a pool after calling end/.test(
+    error.message,
+  )
+}

@@ -1,0 +1,107 @@
+/**
+ * Brings the database to this version's schema and says whether a schema is one that this version knows.
+ *
+ * Migrations are numbered files, forward only, one transaction each, with a ledger of checksums. Two
+ * processes that start together wait for each other on an advisory lock.
+ */
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { inTransaction, type Db, type Pool } from './db.ts'
+
+// Found from src/store and from dist/src/store alike: the build copies the folder.
+const FOLDER = fileURLToPath(new URL('../../migrations/', import.meta.url))
+/** Key of the advisory lock held while migrating: "limpet" in ASCII, first four letters. */
+const MIGRATE_LOCK = 0x6c696d70
+
+export class SchemaError extends Error {
+  readonly code = 'SCHEMA'
+}
+
+interface Migration {
+  version: number
+  name: string
+  sql: string
+  checksum: string
+}
+
+async function readMigrations(folder = FOLDER): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => /^\d{4}_.*\.sql$/.test(name)).sort()
+  return Promise.all(
+    names.map(async (name) => {
+      const sql = await readFile(`${folder}/${name}`, 'utf8')
+      const checksum = createHash('sha256').update(sql).digest('hex')
+      return { version: Number(name.slice(0, 4)), name, sql, checksum }
+    }),
+  )
+}
+
+const LEDGER = `
+  create table if not exists limpet_migrations (
+    version integer primary key, name text not null, checksum text not null, applied_at timestamptz not null default now()
+  )`
+
+/** Applies what is missing; idempotent. Returns the names of what it applied. Throws SchemaError on a schema it doesn't know. */
+export async function migrate(pool: Pool): Promise<string[]> {
+  const migrations = await readMigrations()
+  return inTransaction(pool, async (db) => {
+    await db.query('select pg_advisory_xact_lock($1)', [MIGRATE_LOCK])
+    await db.query(LEDGER)
+    const have = await ledger(db)
+    const complaint = compare(have, migrations)
+    if (complaint !== null) throw new SchemaError(complaint)
+    const missing = migrations.filter(({ version }) => !have.has(version))
+    for (const { version, name, sql, checksum } of missing) {
+      await db.query(sql)
+      await db.query('insert into limpet_migrations (version, name, checksum) values ($1, $2, $3)', [
+        version,
+        name,
+        checksum,
+      ])
+    }
+    return missing.map(({ name }) => name)
+  })
+}
+
+/** Null when the schema is this version's; else one line that says what is wrong and what to do. */
+export async function checkSchema(db: Db): Promise<string | null> {
+  const migrations = await readMigrations()
+  const { rows } = await db.query<{ there: boolean }>(`select to_regclass('limpet_migrations') is not null as there`)
+  if (rows[0]?.there !== true) return 'the database has no limpet schema: run `limpet migrate`'
+  const have = await ledger(db)
+  const complaint = compare(have, migrations)
+  if (complaint !== null) return complaint
+  const missing = migrations.filter(({ version }) => !have.has(version))
+  return missing.length === 0 ? null : `the database schema is older than this limpet: run \`limpet migrate\``
+}
+
+async function ledger(db: Db): Promise<Map<number, string>> {
+  const { rows } = await db.query<{ version: number; checksum: string }>('select version, checksum from limpet_migrations')
+  return new Map(rows.map(({ version, checksum }) => [version, checksum]))
+}
+
+function compare(have: ReadonlyMap<number, string>, known: readonly Migration[]): string | null {
+  const newest = known.at(-1)?.version ?? 0
+  for (const [version, checksum] of have) {
+    const migration = known.find((m) => m.version === version)
+    if (migration === undefined) {
+      return `the database schema is version ${version}, this limpet knows ${newest}: run the limpet that made it, or a newer one`
+    }
+    if (migration.checksum !== checksum) {
+      return `migration ${migration.name} was applied with another content: this database was made by a different limpet`
+    }
+  }
+  return null
+}
+
+/** Binds a new database to `serverName`; throws SchemaError when it is bound to another. */
+export async function bindServerName(db: Db, serverName: string): Promise<void> {
+  await db.query(`insert into settings (key, value) values ('server_name', $1) on conflict (key) do nothing`, [serverName])
+  const { rows } = await db.query<{ value: string }>(`select value from settings where key = 'server_name'`)
+  const bound = rows[0]?.value
+  if (bound !== serverName) {
+    throw new SchemaError(
+      `the database belongs to server_name ${bound ?? '?'}, the configuration says ${serverName}: use another database`,
+    )
+  }
+}
