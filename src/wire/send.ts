@@ -19,7 +19,8 @@ export interface SendRequest {
 }
 
 /** How far an attempt got before it failed. */
-export type SendStage = 'discovery' | 'address' | 'connect' | 'tls' | 'timeout' | 'protocol' | 'http' | 'aborted'
+export type SendStage =
+  'discovery' | 'address' | 'connect' | 'tls' | 'timeout' | 'protocol' | 'http' | 'aborted'
 
 export interface SendAnswered {
   readonly kind: 'answered'

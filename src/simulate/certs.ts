@@ -1,0 +1,74 @@
+/**
+ * Certificates for loopback servers, made in this process: an authority and the leaves it signs.
+ *
+ * Nothing is written to disk, and everything lives for a day. One leaf can serve a whole fleet, since all of
+ * its servers are 127.0.0.1. The odd leaves (another name, expired) are for tests of who refuses them.
+ */
+import { generate } from 'selfsigned'
+
+/** PEM texts, as `tls` and `https` take them. */
+export interface KeyPair {
+  readonly cert: string
+  readonly key: string
+}
+
+export interface LeafOptions {
+  /** IP addresses the leaf is for. */
+  readonly ips?: readonly string[]
+  /** DNS names the leaf is for. */
+  readonly names?: readonly string[]
+  /** Valid until a day ago. */
+  readonly expired?: boolean
+}
+
+export interface CertificateAuthority {
+  /** PEM of the authority's own certificate: what `federation.custom_ca_paths` would name. */
+  readonly cert: string
+  /** A leaf signed by this authority; without options it is for 127.0.0.1, ::1 and localhost. */
+  issue(options?: LeafOptions): Promise<KeyPair>
+}
+
+const DAY_MS = 86_400_000
+const ALGORITHM = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const
+
+/** Makes an authority called `name`, valid around `now` (milliseconds since the epoch). */
+export async function makeCertificateAuthority(
+  now: number,
+  name = 'limpet loopback authority',
+): Promise<CertificateAuthority> {
+  const ca = await generate([{ name: 'commonName', value: name }], {
+    ...ALGORITHM,
+    notBeforeDate: new Date(now - 3 * DAY_MS),
+    notAfterDate: new Date(now + DAY_MS),
+    extensions: [
+      { name: 'basicConstraints', cA: true, critical: true },
+      { name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  })
+
+  async function issue({ ips, names, expired = false }: LeafOptions = {}): Promise<KeyPair> {
+    const dns = names ?? (ips === undefined ? ['localhost'] : [])
+    const addresses = ips ?? (names === undefined ? ['127.0.0.1', '::1'] : [])
+    const leaf = await generate([{ name: 'commonName', value: dns[0] ?? addresses[0] ?? 'nobody' }], {
+      ...ALGORITHM,
+      ca: { key: ca.private, cert: ca.cert },
+      notBeforeDate: new Date(now - 2 * DAY_MS),
+      notAfterDate: new Date(expired ? now - DAY_MS : now + DAY_MS),
+      extensions: [
+        { name: 'basicConstraints', cA: false, critical: true },
+        { name: 'keyUsage', digitalSignature: true, critical: true },
+        { name: 'extKeyUsage', serverAuth: true },
+        {
+          name: 'subjectAltName',
+          altNames: [
+            ...dns.map((value) => ({ type: 2 as const, value })),
+            ...addresses.map((ip) => ({ type: 7 as const, ip })),
+          ],
+        },
+      ],
+    })
+    return { cert: leaf.cert, key: leaf.private }
+  }
+
+  return { cert: ca.cert, issue }
+}
