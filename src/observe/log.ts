@@ -1,0 +1,59 @@
+/**
+ * The log: JSON lines on standard output, or readable lines where that is a terminal.
+ *
+ * Promises: no token, password or Authorization header is written, whoever logs it and under whichever of the usual names; credentials
+ * inside URLs are masked wherever they stand in a message or an error.
+ */
+import { pino } from 'pino'
+import { PinoPretty } from 'pino-pretty'
+
+export type Log = pino.Logger
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
+
+const SECRET_KEYS = ['token', 'tokens', 'authorization', 'password', 'secret', 'seed', 'connectionString']
+
+/** `pretty: 'auto'` means: where `stream` is a terminal. */
+export function makeLog({
+  level,
+  pretty,
+  stream = process.stdout,
+}: {
+  level: LogLevel
+  pretty: boolean | 'auto'
+  stream?: NodeJS.WritableStream & { isTTY?: boolean }
+}): Log {
+  const readable = pretty === 'auto' ? stream.isTTY === true : pretty
+  return pino(
+    {
+      level,
+      base: null,
+      redact: {
+        paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]),
+        censor: '[masked]',
+      },
+      serializers: { err: (err: unknown) => (err instanceof Error ? pino.stdSerializers.err(err) : err) },
+    },
+    // Every line passes here, also an error's message that some library made with a connection URL in it.
+    masking(
+      readable
+        ? PinoPretty({
+            destination: stream,
+            colorize: stream.isTTY === true,
+            sync: true,
+            ignore: 'pid,hostname',
+          })
+        : stream,
+    ),
+  )
+}
+
+function masking(to: { write: (line: string) => unknown }): pino.DestinationStream {
+  return { write: (line) => void to.write(maskUrls(line)) }
+}
+
+/** `text` with the password of every URL in it replaced by `***`. */
+export function maskUrls(text: string): string {
+  if (!text.includes('://')) return text
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@?#"]*):[^\s@/"]+@/gi, '$1:***@')
+}

@@ -1,0 +1,123 @@
+/**
+ * Every metric limpet has (contract, section 7), made in one place and typed, so that a wrong label does not compile.
+ *
+ * Base units: seconds, bytes. No label holds a destination's name unless `perDestination` asks for it: ten
+ * thousand destinations would make ten thousand series of each.
+ */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+export type DestinationState = 'idle' | 'sending' | 'catching_up' | 'backing_off' | 'paused'
+
+const STATES: readonly DestinationState[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
+
+/** What the sweep counted, for the gauges. Ages are milliseconds. */
+export interface Totals {
+  readonly position: number
+  readonly destinations: Partial<Record<DestinationState, number>>
+  readonly pendingPdus: number
+  /** Null: nothing waits. */
+  readonly oldestPendingMs: number | null
+  readonly stickyPending: number
+  /** Shown only where `perDestination` was asked for. */
+  readonly perDestination?: Iterable<{
+    destination: string
+    pendingPdus: number
+    oldestPendingMs: number | null
+  }>
+}
+
+// From a message between two quick servers to one that waited out a night.
+const DELIVERY_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 3600, 14400, 86400]
+// Up to the 300 s that the longest attempt may take.
+const TRANSACTION_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300]
+
+export type Metrics = ReturnType<typeof makeMetrics>
+
+/** `runtime: false` leaves out the runtime's own metrics (tests that make many registries). */
+export function makeMetrics({
+  perDestination = false,
+  registry = new Registry(),
+  runtime = true,
+}: { perDestination?: boolean; registry?: Registry; runtime?: boolean } = {}) {
+  if (runtime) collectDefaultMetrics({ register: registry, prefix: 'limpet_' })
+
+  const gauge = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
+    new Gauge<L>({ name: `limpet_${name}`, help, labelNames, registers: [registry] })
+  const counter = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
+    new Counter<L>({ name: `limpet_${name}`, help, labelNames, registers: [registry] })
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: `limpet_${name}`, help, buckets, registers: [registry] })
+
+  const totals = {
+    position: gauge('stream_position', 'Newest position of the stream, as of the last sweep.'),
+    destinations: gauge('destinations', 'Destinations by state, as of the last sweep.', ['state']),
+    pendingPdus: gauge('pending_pdus', 'PDUs owed to all destinations, as of the last sweep.'),
+    oldestPending: gauge('oldest_pending_seconds', 'Age of the oldest PDU owed to any destination; 0: none.'),
+    stickyPending: gauge('sticky_pending', 'Unexpired sticky events still owed, as of the last sweep.'),
+  }
+  const each = perDestination
+    ? {
+        pendingPdus: gauge('destination_pending_pdus', 'PDUs owed to one destination.', ['destination']),
+        oldestPending: gauge('destination_oldest_pending_seconds', 'Age of the oldest PDU owed to it.', [
+          'destination',
+        ]),
+      }
+    : null
+
+  /** Takes the sweep's counts away: another process counts now, and what is here grows stale. */
+  const clearTotals = () => {
+    for (const one of [totals.position, totals.pendingPdus, totals.oldestPending, totals.stickyPending])
+      one.remove()
+    totals.destinations.reset()
+    each?.pendingPdus.reset()
+    each?.oldestPending.reset()
+  }
+
+  const setTotals = (now: Totals) => {
+    totals.position.set(now.position)
+    for (const state of STATES) totals.destinations.set({ state }, now.destinations[state] ?? 0)
+    totals.pendingPdus.set(now.pendingPdus)
+    totals.oldestPending.set((now.oldestPendingMs ?? 0) / 1000)
+    totals.stickyPending.set(now.stickyPending)
+    if (each === null) return
+    // Forget destinations that are owed nothing any more.
+    each.pendingPdus.reset()
+    each.oldestPending.reset()
+    for (const { destination, pendingPdus, oldestPendingMs } of now.perDestination ?? []) {
+      each.pendingPdus.set({ destination }, pendingPdus)
+      each.oldestPending.set({ destination }, (oldestPendingMs ?? 0) / 1000)
+    }
+  }
+
+  return {
+    registry,
+    setTotals,
+    clearTotals,
+    ingestItems: counter('ingest_items_total', 'Items taken, by type.', ['type']),
+    ingestIgnored: counter('ingest_ignored_total', 'What ingest left out and listed as ignored.', ['why']),
+    pdusSent: counter('pdus_sent_total', 'PDUs in transactions that were answered.', ['reason']),
+    edusSent: counter('edus_sent_total', 'EDUs in transactions that were answered.', ['type']),
+    transactions: counter('transactions_total', 'Attempts to send a transaction, by what came of them.', [
+      'outcome',
+    ]),
+    transactionsInFlight: gauge(
+      'transactions_in_flight',
+      'Requests to destinations under way in this process.',
+    ),
+    transactionSeconds: histogram('transaction_seconds', 'Time of one attempt to send.', TRANSACTION_BUCKETS),
+    deliverySeconds: histogram(
+      'delivery_seconds',
+      'From ingest to acknowledged, every PDU.',
+      DELIVERY_BUCKETS,
+    ),
+    stickyDeliverySeconds: histogram(
+      'sticky_delivery_seconds',
+      'From ingest to acknowledged, PDUs that were sticky then.',
+      DELIVERY_BUCKETS,
+    ),
+    stickyLapsed: counter('sticky_lapsed_total', 'Replays that were dropped because the event lapsed first.'),
+    queueJobs: gauge('queue_jobs', 'Jobs in the queues, by queue and state.', ['queue', 'state']),
+    givenUp: counter('given_up_total', 'Owed items that were given up, by why.', ['why']),
+    dbConnections: gauge('db_connections', 'Connections to the database in this process.', ['state']),
+  }
+}
