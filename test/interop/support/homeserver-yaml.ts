@@ -1,0 +1,75 @@
+/** Synapse's configuration for the interop test: one process, PostgreSQL, Redis, TLS on loopback, no rate limits. */
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+
+export interface HomeserverYaml {
+  readonly serverName: string
+  readonly federationPort: number
+  readonly clientPort: number
+  /** Where `tls.crt`, `tls.key`, `ca.crt` are, and everything that Synapse writes goes. */
+  readonly folder: string
+  readonly databaseUrl: string
+  readonly redisUrl: string
+  readonly sharedSecret: string
+  readonly senderInstances: readonly string[] | undefined
+}
+
+/** The text of `homeserver.yaml`. */
+export function homeserverYaml(o: HomeserverYaml): string {
+  const at = (file: string) => join(o.folder, file)
+  const database = new URL(o.databaseUrl)
+  const redis = new URL(o.redisUrl)
+  const unlimited = { per_second: 9999, burst_count: 9999 }
+  const listener = { bind_addresses: ['127.0.0.1'], type: 'http' }
+  return stringify({
+    server_name: o.serverName,
+    public_baseurl: `http://127.0.0.1:${o.clientPort}/`,
+    pid_file: at('synapse.pid'),
+    media_store_path: at('media'),
+    signing_key_path: at('signing.key'),
+    macaroon_secret_key: o.sharedSecret,
+    form_secret: o.sharedSecret,
+    registration_shared_secret: o.sharedSecret,
+    report_stats: false,
+    listeners: [
+      { ...listener, port: o.federationPort, tls: true, resources: [{ names: ['federation'] }] },
+      { ...listener, port: o.clientPort, resources: [{ names: ['client'] }] },
+    ],
+    tls_certificate_path: at('tls.crt'),
+    tls_private_key_path: at('tls.key'),
+    federation_custom_ca_list: [at('ca.crt')],
+    ip_range_blacklist: [],
+    trusted_key_servers: [],
+    database: {
+      name: 'psycopg2',
+      args: {
+        host: database.searchParams.get('host') ?? database.hostname,
+        port: Number(database.port || 5432),
+        user: decodeURIComponent(database.username),
+        password: decodeURIComponent(database.password),
+        dbname: database.pathname.slice(1),
+        cp_min: 1,
+        cp_max: 5,
+      },
+    },
+    redis: {
+      enabled: true,
+      host: redis.hostname,
+      port: Number(redis.port || 6379),
+      dbid: Number(redis.pathname.slice(1) || 0),
+      ...(redis.password === '' ? {} : { password: decodeURIComponent(redis.password) }),
+    },
+    ...(o.senderInstances === undefined ? {} : { federation_sender_instances: o.senderInstances }),
+    // Prove the servers' readiness for sticky events; what limpet sends is ordinary PDUs all the same.
+    experimental_features: { msc4354_enabled: true },
+    federation: { destination_min_retry_interval: '1s', destination_max_retry_interval: '5s' },
+    rc_message: unlimited,
+    rc_registration: unlimited,
+    rc_login: { address: unlimited, account: unlimited, failed_attempts: unlimited },
+    rc_joins: { local: unlimited, remote: unlimited },
+    rc_joins_per_room: unlimited,
+    rc_invites: { per_room: unlimited, per_user: unlimited, per_issuer: unlimited },
+    rc_room_creation: unlimited,
+    presence: { enabled: false },
+  })
+}

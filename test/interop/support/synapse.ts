@@ -1,0 +1,170 @@
+/**
+ * One real Synapse on loopback: its files in a folder of its own, its process, and its end.
+ *
+ * Federation goes over TLS on `localhost:PORT`, which is also its server name; clients use plain HTTP.
+ * Every homeserver of a run trusts the run's own certificate authority and nothing else.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { makeLocalhostCert, type KeyAndCert } from './certs.ts'
+import { homeserverYaml } from './homeserver-yaml.ts'
+import type { SynapseInstall } from './venv.ts'
+import { waitUntil } from './wait.ts'
+
+export interface SynapseOptions {
+  /** What the tests call it: `a`. */
+  readonly name: string
+  readonly install: SynapseInstall
+  /** A database of its own, UTF8 with locale C. */
+  readonly databaseUrl: string
+  /** With a `/dbid` of its own: the keys of Synapse's cache do not name the homeserver. */
+  readonly redisUrl: string
+  readonly authority: KeyAndCert
+  /** `federation_sender_instances`; left out, Synapse sends for itself. A name that no process has turns its sender off. */
+  readonly senderInstances?: readonly string[]
+}
+
+export interface Synapse {
+  readonly serverName: string
+  /** Base address of the client API. */
+  readonly clientUrl: string
+  readonly databaseUrl: string
+  readonly redisUrl: string
+  readonly signingKeyPath: string
+  readonly caPath: string
+  readonly sharedSecret: string
+  /** Ends it with SIGTERM and waits for its exit. */
+  stop(): Promise<void>
+  kill9(): Promise<void>
+  /** Starts it again after `stop` or `kill9` (which it does first where it still runs), with other senders if given. */
+  restart(change?: { readonly senderInstances?: readonly string[] | null }): Promise<void>
+  /** The newest lines of its log. */
+  logTail(lines?: number): Promise<string>
+  /** Ends it and removes its folder. */
+  dispose(): Promise<void>
+}
+
+const START_DEADLINE_MS = 120_000
+
+/** Starts a Synapse and waits until clients are answered. @throws with the end of its log when it does not come up. */
+export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
+  const { name, install, databaseUrl, redisUrl, authority } = options
+  const folder = await mkdtemp(join(tmpdir(), `limpet-synapse-${name}-`))
+  const at = (file: string) => join(folder, file)
+  const [federationPort, clientPort] = await freePorts()
+  const serverName = `localhost:${federationPort}`
+  const clientUrl = `http://127.0.0.1:${clientPort}`
+  const sharedSecret = 'interop'
+  const logPath = at('synapse.log')
+  let senderInstances = options.senderInstances
+  let child: ChildProcess | null = null
+
+  const leaf = await makeLocalhostCert(authority)
+  await writeFile(at('tls.crt'), leaf.cert)
+  await writeFile(at('tls.key'), leaf.key, { mode: 0o600 })
+  await writeFile(at('ca.crt'), authority.cert)
+
+  async function start(): Promise<void> {
+    await writeFile(
+      at('homeserver.yaml'),
+      homeserverYaml({
+        serverName,
+        federationPort,
+        clientPort,
+        folder,
+        databaseUrl,
+        redisUrl,
+        sharedSecret,
+        senderInstances,
+      }),
+    )
+    if (child === null) await launch(['--generate-keys']).then(exited)
+    await chmod(at('signing.key'), 0o600)
+    const started = await launch([])
+    child = started
+    await waitUntil(`Synapse ${name} answers`, START_DEADLINE_MS, async () => {
+      if (started.exitCode !== null) throw new Error(`Synapse ${name} ended:\n${await logTail()}`)
+      return fetch(`${clientUrl}/_matrix/client/versions`).then(
+        (answer) => answer.ok,
+        () => false,
+      )
+    })
+  }
+
+  async function launch(args: string[]): Promise<ChildProcess> {
+    const log = await open(logPath, 'a')
+    const started = spawn(
+      install.python,
+      ['-m', 'synapse.app.homeserver', '-c', at('homeserver.yaml'), ...args],
+      {
+        cwd: folder,
+        stdio: ['ignore', log.fd, log.fd],
+      },
+    )
+    await log.close()
+    return started
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    child.kill(signal)
+    await exited(child)
+  }
+
+  async function logTail(lines = 40): Promise<string> {
+    const text = await readFile(logPath, 'utf8').catch(() => '')
+    return text.trimEnd().split('\n').slice(-lines).join('\n')
+  }
+
+  const synapse: Synapse = {
+    serverName,
+    clientUrl,
+    databaseUrl,
+    redisUrl,
+    signingKeyPath: at('signing.key'),
+    caPath: at('ca.crt'),
+    sharedSecret,
+    stop: () => end('SIGTERM'),
+    kill9: () => end('SIGKILL'),
+    async restart(change) {
+      await end('SIGTERM')
+      if (change?.senderInstances !== undefined) senderInstances = change.senderInstances ?? undefined
+      await start()
+    },
+    logTail,
+    async dispose() {
+      await end('SIGTERM')
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+  try {
+    await start()
+  } catch (error) {
+    await synapse.dispose()
+    throw error
+  }
+  return synapse
+}
+
+async function exited(child: ChildProcess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+}
+
+/** Two ports nobody listens on now (both held open while choosing, so that they differ). */
+async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer(), createServer()]
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const address = server.address()
+      return typeof address === 'object' && address !== null ? address.port : 0
+    }),
+  )
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))))
+  return [ports[0]!, ports[1]!]
+}
