@@ -10,7 +10,7 @@ import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { makeLocalhostCert, type KeyAndCert } from './certs.ts'
+import type { CertificateAuthority } from '../../../src/simulate/certs.ts'
 import { homeserverYaml } from './homeserver-yaml.ts'
 import type { SynapseInstall } from './venv.ts'
 import { waitUntil } from './wait.ts'
@@ -23,7 +23,8 @@ export interface SynapseOptions {
   readonly databaseUrl: string
   /** With a `/dbid` of its own: the keys of Synapse's cache do not name the homeserver. */
   readonly redisUrl: string
-  readonly authority: KeyAndCert
+  /** The only one that this homeserver trusts; it signs its certificate too. */
+  readonly authority: CertificateAuthority
   /** `federation_sender_instances`; left out, Synapse sends for itself. A name that no process has turns its sender off. */
   readonly senderInstances?: readonly string[]
 }
@@ -63,7 +64,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   let senderInstances = options.senderInstances
   let child: ChildProcess | null = null
 
-  const leaf = await makeLocalhostCert(authority)
+  const leaf = await authority.issue()
   await writeFile(at('tls.crt'), leaf.cert)
   await writeFile(at('tls.key'), leaf.key, { mode: 0o600 })
   await writeFile(at('ca.crt'), authority.cert)
