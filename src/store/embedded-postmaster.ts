@@ -1,0 +1,113 @@
+/**
+ * The running server of a data directory: is there one, does it answer, and how it is stopped.
+ *
+ * `postmaster.pid` is PostgreSQL's own file; after a crash it is left behind and names a process that
+ * is gone, or by now another one. Only a process that runs PostgreSQL on this directory counts.
+ */
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import type { Clock } from '../clock.ts'
+import type { Cluster } from './embedded-cluster.ts'
+import { clusterUrl } from './embedded-cluster.ts'
+import { EmbeddedError } from './embedded-program.ts'
+import { commandLine, isAlive, workingDirectory } from './process-identity.ts'
+
+export interface Postmaster {
+  pid: number
+  port: number
+}
+
+/** What `stop` sends, in PostgreSQL's words: wait for clients to go, send them away, or just die (and recover). */
+const SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const
+export type StopMode = keyof typeof SIGNALS
+
+/** How long a stop, or a recovery at start, may take before we call it a failure. */
+export const PATIENCE_MS = 120_000
+const POLL_MS = 25
+
+/**
+ * The server that runs on this data directory, or null. A `postmaster.pid` that names a stranger is
+ * removed: PostgreSQL only looks whether that number is alive, and would not start.
+ */
+export function findPostmaster({ data }: Cluster): Postmaster | null {
+  const path = join(data, 'postmaster.pid')
+  if (!existsSync(path)) return null
+  // Lines: pid, data directory, start time, port, socket directory, address, shared memory, status.
+  const [pidLine = '', , , portLine = ''] = readFileSync(path, 'utf8').split('\n')
+  const pid = Number(pidLine)
+  if (!Number.isInteger(pid) || pid <= 0 || !isAlive(pid)) return null
+  // Ours have `-D DATA` on their command line; every server has its data directory as working directory.
+  if (commandLine(pid)?.includes(data) || workingDirectory(pid) === data)
+    return { pid, port: Number(portLine) }
+  rmSync(path, { force: true })
+  return null
+}
+
+/** True when it takes queries; false when it is not there (yet) or is starting up or shutting down. */
+export async function answers(cluster: Cluster, port: number): Promise<boolean> {
+  if (!Number.isInteger(port) || port <= 0) return false
+  try {
+    return await query(clusterUrl(cluster, port, 'postgres'), async (client) => {
+      const { rows } = await client.query<{ data: string }>(
+        `select current_setting('data_directory') as data`,
+      )
+      return rows[0]?.data === cluster.data
+    })
+  } catch (error) {
+    // 28P01: a server that doesn't know our password is another one.
+    if (isAway(error) || (error as { code?: string }).code === '28P01') return false
+    throw error
+  }
+}
+
+/** Runs `work` on one connection that is closed afterwards. */
+export async function query<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
+  // A connection that breaks also rejects what waits on it; this keeps it from ending the process.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    return await work(client)
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+function isAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = (error as { code?: string }).code ?? ''
+  return code.startsWith('57P') || /^E[A-Z]+$/.test(code) || /timeout|terminated|ended/i.test(error.message)
+}
+
+/** Resolves true when the process is gone, false when it still lives after `withinMs`. */
+export async function isGone(pid: number, clock: Clock, withinMs: number): Promise<boolean> {
+  const deadline = clock.monotonic() + withinMs
+  while (isAlive(pid)) {
+    if (clock.monotonic() > deadline) return false
+    await clock.sleep(POLL_MS)
+  }
+  return true
+}
+
+/**
+ * Stops the server and waits until it is gone. One that is not gone in time is stopped in mode
+ * `immediate`, which loses nothing: the next start recovers.
+ * @throws EmbeddedError `EMBEDDED_FAILED` when even that does not help
+ */
+export async function stopPostmaster(pid: number, mode: StopMode, clock: Clock): Promise<void> {
+  for (const step of mode === 'immediate' ? [mode] : [mode, 'immediate' as const]) {
+    if (!isAlive(pid)) return
+    try {
+      process.kill(pid, SIGNALS[step])
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return
+      throw error
+    }
+    if (await isGone(pid, clock, PATIENCE_MS)) return
+  }
+  throw new EmbeddedError(
+    'EMBEDDED_FAILED',
+    `the embedded PostgreSQL (process ${pid}) does not stop: end it yourself`,
+  )
+}
