@@ -1,0 +1,188 @@
+/**
+ * Real PostgreSQL for tests: one server for the whole run, a database of its own for whoever asks.
+ *
+ * The shared server forgets what it was told when the machine stops (`fsync = off`); tests that kill
+ * or restart a server take `ownServer()`, which is as durable as in production.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openPool } from '../../src/store/db.ts'
+import { type Embedded, startEmbedded } from '../../src/store/embedded.ts'
+import { query, type StopMode } from '../../src/store/embedded-postmaster.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { leaveBehind } from './leftovers.ts'
+
+export interface FreshDatabase {
+  url: string
+  /** Breaks whatever connections are left. Optional: the server goes with the run. */
+  drop(): Promise<void>
+}
+
+export interface FreshOptions {
+  /** Whether it has our schema. Default true. */
+  migrated?: boolean
+  /** Something else that takes long to set up: done once per `name`, then copied. */
+  prepared?: { name: string; prepare(url: string): Promise<void> }
+}
+
+const quiet = { info: () => undefined, warn: () => undefined }
+let shared: Promise<Embedded> | undefined
+const templates = new Map<string, Promise<string>>()
+let count = 0
+
+/** The server of this run, started by the first who asks. `url` leads to its database `limpet`, which stays empty. */
+export function sharedServer(): Promise<Embedded> {
+  shared ??= startShared()
+  return shared
+}
+
+async function startShared(): Promise<Embedded> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'limpet-test-'))
+  const server = await startEmbedded({
+    dataDir,
+    log: quiet,
+    durable: false,
+    settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' },
+  })
+  const remove = () => rmSync(dataDir, { recursive: true, force: true })
+  leaveBehind({
+    clear: async () => {
+      await server.stop('immediate')
+      remove()
+    },
+    kill: () => {
+      process.kill(server.pid, 'SIGQUIT')
+      remove()
+    },
+  })
+  return server
+}
+
+/** A new database of the shared server, copied from a template: 20 to 50 ms. */
+export async function freshDatabase({
+  migrated = true,
+  prepared,
+}: FreshOptions = {}): Promise<FreshDatabase> {
+  const server = await sharedServer()
+  const template = await templateFor(server, { migrated, prepared })
+  count += 1
+  const name = `test_${count}`
+  await query(server.url, (client) => client.query(`create database ${name} template ${template}`))
+  return {
+    url: databaseUrl(server.url, name),
+    drop: async () => {
+      await query(server.url, (client) => client.query(`drop database if exists ${name} with (force)`))
+    },
+  }
+}
+
+function templateFor(
+  server: Embedded,
+  { migrated, prepared }: { migrated: boolean; prepared: FreshOptions['prepared'] },
+): Promise<string> {
+  if (!migrated && !prepared) return Promise.resolve('template0')
+  const name = ['template', migrated ? 'migrated' : 'empty', ...(prepared ? [prepared.name] : [])].join('_')
+  const made = templates.get(name) ?? makeTemplate()
+  templates.set(name, made)
+  return made
+
+  async function makeTemplate(): Promise<string> {
+    await query(server.url, (client) => client.query(`create database ${name} template template0`))
+    const url = databaseUrl(server.url, name)
+    if (migrated) await migrateAt(url)
+    await prepared?.prepare(url)
+    return name
+  }
+}
+
+async function migrateAt(url: string): Promise<void> {
+  const pool = openPool({ url, max: 1 })
+  try {
+    await migrate(pool)
+  } finally {
+    await pool.end()
+  }
+}
+
+function databaseUrl(url: string, name: string): string {
+  const changed = new URL(url)
+  changed.pathname = `/${name}`
+  return changed.href
+}
+
+export interface OwnServer {
+  /** Stays the same through restarts. */
+  url: string
+  dataDir: string
+  /** Of the server that runs now. */
+  pid(): number
+  stop(mode?: StopMode): Promise<void>
+  /** After `stop` or `kill`, on the same port. */
+  start(): Promise<void>
+  restart(mode?: StopMode): Promise<void>
+  /** SIGKILL to the server's main process: `start` has to recover. */
+  kill(): void
+  /** Copies the stopped server's data; `restore` (stopped as well) puts that copy in place. */
+  backUp(): { restore(): void }
+  /** Stops it and removes its directory. */
+  remove(): Promise<void>
+}
+
+/** A durable server for one test. Its database `limpet` has our schema unless told otherwise. */
+export async function ownServer({
+  migrated = true,
+  settings = {},
+}: OwnServerOptions = {}): Promise<OwnServer> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'limpet-own-'))
+  const data = join(dataDir, 'postgres', 'data')
+  let server = await startEmbedded({ dataDir, log: quiet, durable: false, settings })
+  if (migrated) await migrateAt(server.url)
+  const { url, port } = server
+  const remove = async () => {
+    await server.stop('immediate')
+    rmSync(dataDir, { recursive: true, force: true })
+    forget()
+  }
+  const kill = () => process.kill(server.pid, 'SIGKILL')
+  const forget = leaveBehind({
+    clear: remove,
+    kill: () => {
+      process.kill(server.pid, 'SIGQUIT')
+      rmSync(dataDir, { recursive: true, force: true })
+    },
+  })
+  const start = async () => {
+    server = await startEmbedded({ dataDir, log: quiet, port })
+  }
+  return {
+    url,
+    dataDir,
+    pid: () => server.pid,
+    start,
+    stop: (mode) => server.stop(mode),
+    restart: async (mode) => {
+      await server.stop(mode)
+      await start()
+    },
+    kill,
+    backUp: () => {
+      const copy = join(dataDir, `copy-${(count += 1)}`)
+      // cp keeps owners and modes, on which PostgreSQL insists.
+      execFileSync('cp', ['-a', data, copy])
+      return {
+        restore: () => {
+          rmSync(data, { recursive: true })
+          execFileSync('cp', ['-a', copy, data])
+        },
+      }
+    },
+    remove,
+  }
+}
+
+export interface OwnServerOptions {
+  migrated?: boolean
+  settings?: Readonly<Record<string, string>>
+}
