@@ -1,0 +1,60 @@
+/**
+ * Which datastore the queues live in: BullMQ on PostgreSQL (the daemon's own database, another schema) or on Redis.
+ *
+ * The only place where that is asked; everything above speaks `Backend`. An open backend survives its server:
+ * workers reconnect by themselves, and what a caller waits for fails within two seconds instead of hanging.
+ */
+import type { Log } from '../src/observe/log.ts'
+import type { NewJob } from './jobs.ts'
+import { openPostgresBackend } from './postgres-backend.ts'
+import { openRedisBackend } from './redis-backend.ts'
+
+export type QueueConfig =
+  | { kind: 'postgres'; url: string }
+  /** One address of a Redis or of a Redis Cluster (which is noticed), or several of a Cluster. */
+  | { kind: 'redis'; urls: string[] }
+
+/** What of BullMQ's `Queue` is used here. */
+export interface JobQueue {
+  addBulk(jobs: NewJob[]): Promise<unknown>
+  removeDeduplicationKey(id: string): Promise<number>
+  getJobCounts(...states: ('waiting' | 'active')[]): Promise<Record<string, number>>
+  on(event: 'error', listener: (error: Error) => void): unknown
+}
+
+/** What of BullMQ's `Worker` is used here. */
+export interface JobWorker {
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'failed', listener: (job: { data: unknown } | undefined, error: Error) => void): unknown
+  on(event: 'active', listener: () => void): unknown
+  close(): Promise<void>
+}
+
+/** Gets what was put into the job; when it throws, the job ends all the same. */
+export type Processor = (data: unknown) => Promise<void>
+
+export interface Backend {
+  readonly kind: QueueConfig['kind']
+  /** The same queue object for the same name. */
+  openQueue(name: string): JobQueue
+  /** Takes jobs from now on, at most `concurrency` at once. The caller listens to `error` and closes it. */
+  openWorker(name: string, processor: Processor, opts: { concurrency: number }): JobWorker
+  /** Asks the server for a sign of life. Rejects within two seconds when there is none. */
+  ping(): Promise<void>
+  /** Brings BullMQ's own tables to this version; idempotent, safe from several processes at once. Nothing to do on Redis. */
+  migrate(): Promise<void>
+  /** Refuses a server on which jobs would be lost: a `QueueError` of code `settings` or, before `migrate`, `schema`. */
+  checkSettings(): Promise<void>
+  /** Ends every connection, at the latest after two seconds. Close the workers first. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the queue's connections. Rejects with a `QueueError` of code `unreachable` within a few seconds when nobody
+ * answers, its message being the one line that a user should see.
+ */
+export function openBackend(config: QueueConfig, { log }: { log: Log }): Promise<Backend> {
+  return config.kind === 'postgres'
+    ? openPostgresBackend(config.url, log)
+    : openRedisBackend(config.urls, log)
+}

@@ -1,0 +1,166 @@
+/**
+ * The queues in PostgreSQL: the daemon's own database, in the schema `limpet_queue`.
+ *
+ * One pool and one LISTEN connection serve all queues and workers of a process: at most `POOL_SIZE + 1` connections.
+ * (BullMQ's own way is a pool for each queue and worker. More connections don't make it faster: every commit that
+ * notifies takes one lock of the whole database, about a thousand jobs a second whatever the concurrency.)
+ */
+import {
+  assertSchemaCompatibility,
+  PostgresConnection,
+  PostgresQueueBackend,
+  Queue,
+  runMigrations,
+  Worker,
+} from 'bullmq'
+import type { BackendFactory, PostgresConnectionOptions } from 'bullmq'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { maskUrls } from '../src/observe/log.ts'
+import type { Log } from '../src/observe/log.ts'
+import type { Backend, JobQueue } from './backend.ts'
+import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
+import { QueueError, reasonOf } from './queue-error.ts'
+import { WORKER_TIMING } from './worker-timing.ts'
+
+const SCHEMA = 'limpet_queue'
+const POOL_SIZE = 5
+// Two workers that mark and renew the same rows in another order can deadlock; PostgreSQL ends one of them, who then tries again.
+const DEADLOCK_TRIES = 3
+const DEADLOCK = '40P01'
+
+type Factory = BackendFactory<PostgresQueueBackend, PostgresConnectionOptions>
+
+export async function openPostgresBackend(url: string, log: Log): Promise<Backend> {
+  const config = {
+    connectionString: url,
+    schema: SCHEMA,
+    max: POOL_SIZE,
+    application_name: 'limpet-queue',
+    connectionTimeoutMillis: PATIENCE_MS,
+    // A server that accepted the query and went silent must not hold a connection for ever.
+    query_timeout: 30_000,
+    keepAlive: true,
+  }
+  const connection = new PostgresConnection(config)
+  connection.on('error', (error: Error) => log.warn({ err: error }, 'a connection of the queue broke'))
+  rememberOnlySuccess(connection)
+
+  const queues = new Map<string, JobQueue>()
+  const forQueue: Factory = (name, opts) => retrying(new PostgresQueueBackend(connection, name, opts, false))
+  const forWorker: Factory = (name, opts) =>
+    steady(retrying(new PostgresQueueBackend(connection, name, opts, true)))
+
+  const backend: Backend = {
+    kind: 'postgres',
+    openQueue(name) {
+      const known = queues.get(name)
+      if (known) return known
+      const queue = new Queue(name, { connection: config }, forQueue)
+      queues.set(name, queue)
+      return queue
+    },
+    openWorker(name, processor, { concurrency }) {
+      return new Worker(
+        name,
+        (job: { data: unknown }) => processor(job.data),
+        { connection: config, concurrency, ...WORKER_TIMING },
+        forWorker,
+      )
+    },
+    async ping() {
+      await withDeadline(PATIENCE_MS, 'the queue (PostgreSQL)', connection.pool.query('select 1'))
+    },
+    async migrate() {
+      const client = await connection.pool.connect()
+      try {
+        await runMigrations(client, SCHEMA)
+      } finally {
+        client.release()
+      }
+    },
+    async checkSettings() {
+      try {
+        await connection.waitUntilReady()
+      } catch (error) {
+        if (!(error instanceof Error && error.name.startsWith('Schema'))) throw error
+        throw new QueueError('schema', `the queue's schema ${SCHEMA}: ${error.message}`, { cause: error })
+      }
+    },
+    async close() {
+      if (!(await settledWithin(PATIENCE_MS, connection.close()))) {
+        log.warn('the connections of the queue did not end in time')
+      }
+    },
+  }
+
+  try {
+    await backend.ping()
+  } catch (error) {
+    await backend.close()
+    const where = maskUrls(url)
+    throw new QueueError('unreachable', `the queue at ${where} can't be reached: ${reasonOf(error)}`, {
+      cause: error,
+    })
+  }
+  return backend
+}
+
+/** BullMQ remembers that its first look at the schema failed, and would fail for ever after one unlucky moment. */
+function rememberOnlySuccess(connection: PostgresConnection): void {
+  let ready: Promise<void> | null = null
+  const look = async () => {
+    const client = await connection.pool.connect()
+    try {
+      await assertSchemaCompatibility(client, SCHEMA)
+    } finally {
+      client.release()
+    }
+  }
+  connection.waitUntilReady = () => {
+    ready ??= look().catch((error: unknown) => {
+      ready = null
+      throw error
+    })
+    return ready
+  }
+}
+
+/** Whoever was chosen to end a deadlock tries again: the other one has gone on. */
+function retrying(backend: PostgresQueueBackend): PostgresQueueBackend {
+  const again =
+    <A extends unknown[], R>(run: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      for (let left = DEADLOCK_TRIES - 1; ; left -= 1) {
+        try {
+          return await run(...args)
+        } catch (error) {
+          if (left === 0 || (error as { code?: unknown }).code !== DEADLOCK) throw error
+        }
+      }
+    }
+  backend.addJob = again(backend.addJob.bind(backend))
+  backend.addJobs = again(backend.addJobs.bind(backend))
+  backend.moveToActive = again(backend.moveToActive.bind(backend))
+  backend.moveToCompleted = again(backend.moveToCompleted.bind(backend))
+  backend.moveToFailed = again(backend.moveToFailed.bind(backend))
+  return backend
+}
+
+/** What a worker's end of the shared connection needs to live through a restart of the server. */
+function steady(backend: PostgresQueueBackend): PostgresQueueBackend {
+  // The connection is everybody's: it ends when all workers have, in `Backend.close`.
+  backend.close = () => Promise.resolve()
+  // After an error BullMQ waits up to an hour for a NOTIFY. A job added while nobody listened would wait as long.
+  Object.defineProperty(backend, 'maximumBlockTimeout', { value: 10 })
+  // While PostgreSQL starts up, every look for a job fails at once and BullMQ looks again at once.
+  const take = backend.moveToActive.bind(backend)
+  backend.moveToActive = async (...args): ReturnType<typeof take> => {
+    try {
+      return await take(...args)
+    } catch (error) {
+      await sleep(WORKER_TIMING.runRetryDelay)
+      throw error
+    }
+  }
+  return backend
+}

@@ -1,0 +1,97 @@
+/**
+ * How the rest of the daemon puts work into the queues: wake destinations, nudge the fanout.
+ *
+ * Everything here is advice. A call that fails (within about two seconds, never later) costs time and nothing else,
+ * because the sweep finds whoever is owed something and has no job; callers may ignore the rejection.
+ */
+import type { Log } from '../src/observe/log.ts'
+import type { Backend, JobQueue } from './backend.ts'
+import { PATIENCE_MS, withDeadline } from './deadline.ts'
+import { FANOUT, fanoutJob, LANES, QUEUE_NAMES, turnJob } from './jobs.ts'
+import type { NewJob, WakeTarget } from './jobs.ts'
+import { makeOnceMore } from './once-more.ts'
+import { makeSayOnce } from './say-once.ts'
+
+// On PostgreSQL a bulk holds one advisory lock for each of its jobs, and the lock table is small (64 a connection).
+const BULK_SIZE = 250
+
+export interface Queues {
+  /** Sees to it that a turn starts for each target after this call. Add after the commit that it is about. */
+  wake(targets: readonly WakeTarget[]): Promise<void>
+  /** Sees to it that the fanout looks at the stream after this call. Many calls at once cost two jobs. */
+  nudgeFanout(): Promise<void>
+  /**
+   * Forgets that this destination has a job, in both lanes, so that the next wake makes a new one: for a destination
+   * that was woken and never served. On Redis a wait list that was lost while the job's hash stayed swallows every wake.
+   */
+  forget(destination: string): Promise<void>
+  /** Jobs by queue and state (`waiting`, `active`). */
+  counts(): Promise<Record<string, Record<string, number>>>
+  ping(): Promise<void>
+  /** Takes no more jobs; resolves when those under way are in, or have failed. The connections are the backend's. */
+  close(): Promise<void>
+}
+
+export function openQueues({ backend, log }: { backend: Backend; log: Log }): Queues {
+  const say = makeSayOnce({ log, what: 'the queue has a fault' })
+  const open = (name: string): JobQueue => {
+    const queue = backend.openQueue(name)
+    queue.on('error', (error) => say.fault(error))
+    return queue
+  }
+  const queues = new Map(QUEUE_NAMES.map((name) => [name, open(name)]))
+  const queueOf = (name: (typeof QUEUE_NAMES)[number]): JobQueue => queues.get(name) ?? open(name)
+  const underWay = new Set<Promise<unknown>>()
+  let closed = false
+
+  async function patiently<T>(what: string, work: () => Promise<T>): Promise<T> {
+    if (closed) throw new Error(`${what}: the queues are closed`)
+    const done = withDeadline(PATIENCE_MS, what, work())
+    underWay.add(done)
+    try {
+      const result = await done
+      say.over()
+      return result
+    } finally {
+      underWay.delete(done)
+    }
+  }
+
+  async function add(name: (typeof QUEUE_NAMES)[number], jobs: NewJob[]): Promise<void> {
+    for (let from = 0; from < jobs.length; from += BULK_SIZE) {
+      const bulk = jobs.slice(from, from + BULK_SIZE)
+      await patiently(`adding to the queue ${name}`, () => queueOf(name).addBulk(bulk))
+    }
+  }
+
+  return {
+    async wake(targets) {
+      await Promise.all(
+        LANES.map((lane) => {
+          const names = new Set(
+            targets.filter((target) => target.lane === lane).map((target) => target.destination),
+          )
+          return add(lane, [...names].map(turnJob))
+        }),
+      )
+    },
+    nudgeFanout: makeOnceMore(() => add(FANOUT, [fanoutJob()])),
+    async forget(destination) {
+      await patiently('forgetting a job', () =>
+        Promise.all(LANES.map((lane) => queueOf(lane).removeDeduplicationKey(destination))),
+      )
+    },
+    async counts() {
+      const entries = QUEUE_NAMES.map(async (name) => {
+        const counts = await patiently('counting jobs', () => queueOf(name).getJobCounts('waiting', 'active'))
+        return [name, { waiting: counts['waiting'] ?? 0, active: counts['active'] ?? 0 }] as const
+      })
+      return Object.fromEntries(await Promise.all(entries))
+    },
+    ping: () => backend.ping(),
+    async close() {
+      closed = true
+      await Promise.allSettled(underWay)
+    },
+  }
+}

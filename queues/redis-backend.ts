@@ -1,0 +1,92 @@
+/**
+ * The queues in Redis or a Redis Cluster.
+ *
+ * Two connections for commands and one for each worker that waits. The one that adds jobs fails at once while Redis is
+ * away (an HTTP request stands behind it); the one of the workers waits for Redis to come back, as BullMQ wants it.
+ * All keys share the hash tag `{limpet}`, so that a Cluster keeps them in one slot.
+ */
+import { Queue, Worker } from 'bullmq'
+import { Cluster } from 'ioredis'
+import { maskUrls } from '../src/observe/log.ts'
+import type { Log } from '../src/observe/log.ts'
+import type { Backend, JobQueue } from './backend.ts'
+import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
+import { QueueError, reasonOf } from './queue-error.ts'
+import { chooseClient, FOR_ADDING, FOR_WORKERS, infoField, OPEN_MS, whenReady } from './redis-client.ts'
+import { WORKER_TIMING } from './worker-timing.ts'
+
+const PREFIX = '{limpet}'
+export async function openRedisBackend(urls: string[], log: Log): Promise<Backend> {
+  const where = maskUrls(urls.join(','))
+  const onError = (error: Error) => log.debug({ err: error }, 'a connection of the queue broke')
+  const makeClient = await chooseClient(urls).catch((error: unknown) => {
+    throw unreachable(where, error)
+  })
+  const adding = makeClient(FOR_ADDING)
+  const working = makeClient(FOR_WORKERS)
+  // Without a listener ioredis prints every attempt to reconnect. BullMQ's own 'error' events say the same once more.
+  for (const client of [adding, working]) client.on('error', onError)
+
+  const queues = new Map<string, JobQueue>()
+  const workers: { disconnect(): Promise<void> }[] = []
+
+  const backend: Backend = {
+    kind: 'redis',
+    openQueue(name) {
+      const known = queues.get(name)
+      if (known) return known
+      const queue = new Queue(name, { connection: adding, prefix: PREFIX })
+      queues.set(name, queue)
+      return queue
+    },
+    openWorker(name, processor, { concurrency }) {
+      const work = (job: { data: unknown }) => processor(job.data)
+      const worker = new Worker(name, work, {
+        connection: working,
+        prefix: PREFIX,
+        concurrency,
+        ...WORKER_TIMING,
+      })
+      workers.push(worker)
+      return worker
+    },
+    async ping() {
+      await withDeadline(PATIENCE_MS, 'the queue (Redis)', adding.ping())
+    },
+    migrate: () => Promise.resolve(),
+    async checkSettings() {
+      for (const node of adding instanceof Cluster ? adding.nodes('master') : [adding]) {
+        const policy = infoField(await node.info('memory'), 'maxmemory_policy')
+        if (policy !== undefined && policy !== 'noeviction') {
+          throw new QueueError(
+            'settings',
+            `the Redis at ${where} has maxmemory-policy ${policy} and may throw jobs away: set it to noeviction`,
+          )
+        }
+      }
+    },
+    async close() {
+      const clients = [adding, working]
+      const ended = Promise.all(clients.map((client) => client.quit().catch(() => undefined)))
+      await settledWithin(PATIENCE_MS, ended)
+      // Workers that could not be closed still hold a connection of their own.
+      for (const worker of workers) void worker.disconnect().catch(() => undefined)
+      for (const client of clients) client.disconnect()
+    },
+  }
+
+  try {
+    await withDeadline(OPEN_MS, 'the queue (Redis)', Promise.all([whenReady(adding), whenReady(working)]))
+    await backend.ping()
+  } catch (error) {
+    for (const client of [adding, working]) client.disconnect()
+    throw unreachable(where, error)
+  }
+  return backend
+}
+
+function unreachable(where: string, error: unknown): QueueError {
+  return new QueueError('unreachable', `the queue at ${where} can't be reached: ${reasonOf(error)}`, {
+    cause: error,
+  })
+}

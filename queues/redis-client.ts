@@ -1,0 +1,96 @@
+/**
+ * Connections to Redis: how patient they are, and whether it is one server or a Cluster.
+ */
+import { Cluster, Redis } from 'ioredis'
+import { PATIENCE_MS, withDeadline } from './deadline.ts'
+
+/** How long opening may take before nobody is there, ms. */
+export const OPEN_MS = 3_000
+
+export type Client = Redis | Cluster
+
+interface Patience {
+  enableOfflineQueue: boolean
+  maxRetriesPerRequest: number | null
+  commandTimeout?: number
+}
+
+const retryStrategy = (times: number) => Math.min(50 * times, 1_000)
+
+/** Fails fast: nothing is kept for later while the connection is down, and no command waits longer than anybody would. */
+export const FOR_ADDING: Patience = {
+  enableOfflineQueue: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: PATIENCE_MS,
+}
+/** Waits for the server to come back, as BullMQ demands it of a worker. */
+export const FOR_WORKERS: Patience = { enableOfflineQueue: true, maxRetriesPerRequest: null }
+
+/**
+ * Looks at the first address that answers, and gives what makes a connection: to that one Redis, or to the Cluster that
+ * it belongs to. Rejects with the reason of the last one when none answers.
+ */
+export async function chooseClient(urls: string[]): Promise<(patience: Patience) => Client> {
+  let reason: unknown = new Error('no address given')
+  for (const url of urls) {
+    const probe = new Redis(url, { ...FOR_ADDING, lazyConnect: true, retryStrategy: () => null })
+    probe.on('error', (error: Error) => {
+      reason = error
+    })
+    try {
+      await withDeadline(OPEN_MS, 'Redis', probe.connect())
+      const isCluster = infoField(await probe.info('cluster'), 'cluster_enabled') === '1'
+      return isCluster || urls.length > 1
+        ? (patience) => openCluster(urls, patience)
+        : (patience) => new Redis(url, { ...patience, connectTimeout: PATIENCE_MS, retryStrategy })
+    } catch (error) {
+      // What ioredis rejects with is only "Connection is closed."; the event before it had the reason.
+      if (!(error instanceof Error && error.message === 'Connection is closed.')) reason = error
+    } finally {
+      probe.disconnect()
+    }
+  }
+  throw reason
+}
+
+function openCluster(urls: string[], { enableOfflineQueue, ...patience }: Patience): Cluster {
+  const nodes = urls.map((url) => new URL(url))
+  const secure = nodes.some(({ protocol }) => protocol === 'rediss:')
+  const { username, password } = nodes[0] ?? { username: '', password: '' }
+  return new Cluster(
+    nodes.map(({ hostname, port }) => ({
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: Number(port || 6379),
+    })),
+    {
+      enableOfflineQueue,
+      clusterRetryStrategy: retryStrategy,
+      slotsRefreshTimeout: PATIENCE_MS,
+      redisOptions: {
+        ...patience,
+        connectTimeout: PATIENCE_MS,
+        ...(username ? { username: decodeURIComponent(username) } : {}),
+        ...(password ? { password: decodeURIComponent(password) } : {}),
+        ...(secure ? { tls: {} } : {}),
+      },
+      // Certificates carry names. Looked up by ioredis, they would be compared with an address.
+      ...(secure ? { dnsLookup: (address, found) => found(null, address) } : {}),
+    },
+  )
+}
+
+/** Resolves when commands can be sent. */
+export function whenReady(client: Client): Promise<void> {
+  if (client.status === 'ready') return Promise.resolve()
+  return new Promise((resolve) => {
+    client.once('ready', () => resolve())
+  })
+}
+
+/** One field of what Redis' INFO says. */
+export function infoField(info: string, name: string): string | undefined {
+  return info
+    .split(/\r?\n/)
+    .find((line) => line.startsWith(`${name}:`))
+    ?.slice(name.length + 1)
+}

@@ -1,0 +1,93 @@
+/**
+ * Who works the queues: one worker a lane, and one for the fanout, as the roles of this process say.
+ *
+ * Promises: a job that throws is logged and ends (a retry time is a row, the sweep brings it back); nothing the queue
+ * does ends the process; `close` returns. That a destination has one turn at a time is likely here and certain only
+ * by its lease.
+ */
+import type { Log } from '../src/observe/log.ts'
+import type { Backend, JobWorker } from './backend.ts'
+import { settledWithin } from './deadline.ts'
+import { destinationOf, FANOUT, LANES, turnJob } from './jobs.ts'
+import type { Lane } from './jobs.ts'
+import { makeSayOnce } from './say-once.ts'
+
+// What a turn may take to end once its signal is aborted, ms.
+const ABORTED_MS = 2_000
+
+/** Serves one destination; `again`: gives up its turn although more is left. */
+export type Turn = (destination: string, signal: AbortSignal) => Promise<{ again: boolean }>
+
+export interface WorkersNeeds {
+  backend: Backend
+  turn: Turn
+  /** Goes on from the stored cursor to the end of the stream, and wakes whom it concerns. */
+  fanout: (signal: AbortSignal) => Promise<void>
+  /** Turns at once in this process, by lane. */
+  concurrency: Record<Lane, number>
+  roles: { deliver: boolean; fanout: boolean }
+  log: Log
+}
+
+export interface Workers {
+  /**
+   * Takes no more jobs and lets the active ones end; after `graceMs` milliseconds their signal is aborted, and two
+   * seconds later nobody waits for them any more: their locks run out and another process takes them.
+   */
+  close(graceMs: number): Promise<void>
+}
+
+export function startWorkers({ backend, turn, fanout, concurrency, roles, log }: WorkersNeeds): Workers {
+  const stop = new AbortController()
+  const workers: JobWorker[] = []
+
+  function start(name: string, atOnce: number, work: (data: unknown) => Promise<void>): void {
+    const processor = async (data: unknown) => {
+      try {
+        await work(data)
+      } catch (error) {
+        const level = stop.signal.aborted ? 'info' : 'error'
+        log[level]({ err: error, queue: name, destination: destinationOf(data) ?? undefined }, 'a job failed')
+      }
+    }
+    const worker = backend.openWorker(name, processor, { concurrency: atOnce })
+    const say = makeSayOnce({ log, what: `the queue ${name} has a fault` })
+    // Without listeners to these two BullMQ's errors would end the process.
+    worker.on('error', (error) => say.fault(error))
+    worker.on('failed', (job, error) =>
+      log.warn(
+        { err: error, queue: name, destination: destinationOf(job?.data) ?? undefined },
+        'the queue gave up a job',
+      ),
+    )
+    worker.on('active', () => say.over())
+    workers.push(worker)
+  }
+
+  async function serve(lane: Lane, data: unknown): Promise<void> {
+    const destination = destinationOf(data)
+    if (destination === null) {
+      log.warn({ queue: lane }, 'a job of another release was left out')
+      return
+    }
+    const { again } = await turn(destination, stop.signal)
+    // The queue keeps one wake for an active job and puts it at the end of the line when that job ends. (BullMQ's own
+    // way to give up a turn, `moveToWait`, puts the job first in line on Redis: nobody else would get one.)
+    if (again) await backend.openQueue(lane).addBulk([turnJob(destination)])
+  }
+
+  if (roles.deliver) {
+    for (const lane of LANES) start(lane, concurrency[lane], (data) => serve(lane, data))
+  }
+  if (roles.fanout) start(FANOUT, 1, () => fanout(stop.signal))
+
+  return {
+    async close(graceMs) {
+      const closing = Promise.all(workers.map((worker) => worker.close()))
+      if (await settledWithin(graceMs, closing)) return
+      stop.abort(new Error('the process is shutting down'))
+      if (!(await settledWithin(ABORTED_MS, closing)))
+        log.warn('jobs were still active at the end; others will take them')
+    },
+  }
+}
