@@ -1,0 +1,143 @@
+/**
+ * What one receiving homeserver remembers of the transactions it was sent, and what it holds against the sender.
+ *
+ * Spec, server-server API, "Transactions": a sender has one transaction under way at a time and repeats it,
+ * same id and same bytes, until it is answered. So here an id that was received and not answered with a 200
+ * stays *unanswered*, however it failed, and any other new id meanwhile is a violation. A repeat of an answered
+ * id is none (its sender may not have seen the answer). `forgive` is for whoever knows a reason: the 24 h rule,
+ * a redaction, an operator's skip.
+ *
+ * No I/O: the listener asks, this decides and keeps score.
+ */
+import { createHash } from 'node:crypto'
+
+export interface LoggedTransaction {
+  readonly txnId: string
+  /** Hex SHA-256 of the body; null while no request of this id arrived whole. */
+  sha256: string | null
+  /** The body as received; null where it was not whole, or bodies are not kept. */
+  body: string | null
+  bytes: number
+  pduIds: readonly string[]
+  edus: number
+  /** When each request with this id arrived, in milliseconds since the epoch. */
+  readonly requestsAt: number[]
+  /** The answer a 200 gave, or will give to a repeat; null while it was not processed. */
+  response: string | null
+  answered: boolean
+  forgiven: boolean
+}
+
+export type Verdict = 'process' | 'answer from memory' | 'refuse'
+
+/** Everything of a request that the log looks at. */
+export interface ReceivedRequest {
+  readonly txnId: string
+  readonly body: string
+  readonly pduIds: readonly string[]
+  readonly edus: number
+  readonly at: number
+}
+
+export interface TransactionLog {
+  /** In the order in which their first requests arrived. */
+  readonly transactions: readonly LoggedTransaction[]
+  /** What a correct sender never does, in words, oldest first. */
+  readonly violations: readonly string[]
+  find(txnId: string): LoggedTransaction | undefined
+  /** A whole request arrived: may it be processed? */
+  receive(request: ReceivedRequest): Verdict
+  /** A request arrived in part only: its id counts as received from now on. */
+  cutOff(txnId: string, at: number): void
+  /** Its 200 has gone out, or (`false`) turned out not to have. */
+  answered(txnId: string, whole: boolean): void
+  /** Whatever is unanswered now may be followed by another id. */
+  forgive(): void
+  complain(violation: string): void
+}
+
+const MOST_VIOLATIONS = 1000
+
+export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): TransactionLog {
+  const byId = new Map<string, LoggedTransaction>()
+  const transactions: LoggedTransaction[] = []
+  const violations: string[] = []
+  // Ids that are neither answered nor forgiven: at most one, unless the sender is wrong.
+  const unanswered = new Set<LoggedTransaction>()
+
+  function complain(violation: string): void {
+    if (violations.length < MOST_VIOLATIONS) violations.push(violation)
+  }
+
+  function otherThan(txnId: string): LoggedTransaction | undefined {
+    for (const transaction of unanswered) if (transaction.txnId !== txnId) return transaction
+    return undefined
+  }
+
+  function enter(txnId: string): LoggedTransaction {
+    const transaction: LoggedTransaction = {
+      txnId,
+      sha256: null,
+      body: null,
+      bytes: 0,
+      pduIds: [],
+      edus: 0,
+      requestsAt: [],
+      response: null,
+      answered: false,
+      forgiven: false,
+    }
+    byId.set(txnId, transaction)
+    transactions.push(transaction)
+    unanswered.add(transaction)
+    return transaction
+  }
+
+  function receive({ txnId, body, pduIds, edus, at }: ReceivedRequest): Verdict {
+    const known = byId.get(txnId)
+    const other = otherThan(txnId)
+    if (known === undefined && other !== undefined) {
+      complain(`transaction ${txnId} came while ${other.txnId} was unanswered`)
+      return 'refuse'
+    }
+    const transaction = known ?? enter(txnId)
+    transaction.requestsAt.push(at)
+    const sha256 = createHash('sha256').update(body).digest('hex')
+    if (transaction.sha256 === null) {
+      Object.assign(transaction, { sha256, body: keepBodies ? body : null, pduIds, edus })
+      transaction.bytes = Buffer.byteLength(body)
+    } else if (transaction.sha256 !== sha256) {
+      complain(`transaction ${txnId} came again with other bytes`)
+    }
+    // Receivers answer a known id from memory without looking at the body.
+    return transaction.response === null ? 'process' : 'answer from memory'
+  }
+
+  return {
+    transactions,
+    violations,
+    find: (txnId) => byId.get(txnId),
+    receive,
+    cutOff(txnId, at) {
+      const other = otherThan(txnId)
+      if (!byId.has(txnId) && other !== undefined) {
+        complain(`transaction ${txnId} began while ${other.txnId} was unanswered`)
+        return
+      }
+      const transaction = byId.get(txnId) ?? enter(txnId)
+      transaction.requestsAt.push(at)
+    },
+    answered(txnId, whole) {
+      const transaction = byId.get(txnId)
+      if (transaction === undefined) return
+      transaction.answered = whole
+      if (whole) unanswered.delete(transaction)
+      else if (!transaction.forgiven) unanswered.add(transaction)
+    },
+    forgive() {
+      for (const transaction of unanswered) transaction.forgiven = true
+      unanswered.clear()
+    },
+    complain,
+  }
+}
