@@ -1,0 +1,57 @@
+/**
+ * Settings from the environment: `LIMPET_` and the key's path in upper case, `__` between levels
+ * (`LIMPET_FEDERATION__MAX_PDUS`). Each beats what the file says.
+ *
+ * A value is taken as it stands where the setting is text, else read as YAML: `512`, `true`, `[a, b]`,
+ * `{host: 0.0.0.0, port: 8469}`.
+ */
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { ConfigError } from './config-error.ts'
+import { settingAt } from './config-schema.ts'
+
+export type Tree = Record<string, unknown>
+export type Environment = Readonly<Record<string, string | undefined>>
+
+// Not settings: the test suite's switches, and what Kubernetes sets in every pod beside a service called `limpet`.
+const NOT_OURS = /^LIMPET_(?:REQUIRE_|TEST_|SERVICE_(?:HOST$|PORT(?:_|$))|PORT$|PORT_\d+_(?:TCP|UDP))/
+
+/** Puts the environment's settings into `tree`. Returns which variable each path came from. */
+export function overrideFromEnvironment(tree: Tree, env: Environment): Map<string, string> {
+  const from = new Map<string, string>()
+  for (const [name, value] of Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (!name.startsWith('LIMPET_') || NOT_OURS.test(name) || value === undefined) continue
+    const path = name.slice('LIMPET_'.length).toLowerCase().split('__')
+    if (value === '') throw new ConfigError(name, 'is empty; leave it out for the default')
+    set(tree, path, valueAt(path, value, name), name)
+    from.set(path.join('.'), name)
+  }
+  return from
+}
+
+function set(tree: Tree, path: readonly string[], value: unknown, name: string): void {
+  let node = tree
+  for (const key of path.slice(0, -1)) {
+    const next = (node[key] ??= {})
+    if (!isTree(next)) throw new ConfigError(name, `${key} is no section here; set it as a whole`)
+    node = next
+  }
+  const key = path.at(-1) ?? ''
+  node[key] = value
+  // A secret and the file that holds it are two spellings of one setting.
+  Reflect.deleteProperty(node, key.endsWith('_path') ? key.slice(0, -'_path'.length) : `${key}_path`)
+}
+
+function valueAt(path: readonly string[], text: string, name: string): unknown {
+  const setting = settingAt(path)
+  if (setting !== null && z.safeParse(setting, text).success) return text
+  try {
+    return parse(text)
+  } catch {
+    throw new ConfigError(name, 'is no YAML value')
+  }
+}
+
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,152 @@
+/**
+ * Secrets that stand in files of their own: `…_path` settings, the signing key's file, generated tokens.
+ */
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parse } from 'yaml'
+import { isTree } from './config-env.ts'
+import type { Tree } from './config-env.ts'
+import { ConfigError } from './config-error.ts'
+
+export interface NamedToken {
+  /** What actions are recorded under: the name in the configuration, or the kind where there is only one. */
+  readonly name: string
+  readonly token: string
+}
+export type TokenKind = 'ingest' | 'read' | 'admin'
+export type Tokens = Readonly<Record<TokenKind, readonly NamedToken[]>>
+
+export const TOKEN_KINDS: readonly TokenKind[] = ['ingest', 'read', 'admin']
+
+const SECRETS = [
+  'database',
+  'queue',
+  'tokens.ingest',
+  'tokens.read',
+  'tokens.admin',
+  'metrics.token',
+  'sources.synapse.database',
+  'sources.synapse.redis',
+]
+
+/** Replaces every `…_path` of a secret in `tree` by what the file holds. Relative paths start at `folder`. */
+export function readSecretFiles(tree: Tree, folder: string): void {
+  for (const secret of SECRETS) {
+    const path = secret.split('.')
+    const key = path.pop() ?? ''
+    const node = path.reduce<unknown>((at, part) => (isTree(at) ? at[part] : undefined), tree)
+    if (!isTree(node)) continue
+    const file = node[`${key}_path`]
+    if (typeof file !== 'string') continue
+    if (node[key] !== undefined) throw new ConfigError(secret, `is set, and ${key}_path too; leave one out`)
+    const text = readTextFile(resolve(folder, file), `${secret}_path`).trim()
+    if (text === '') throw new ConfigError(`${secret}_path`, `${file} is empty`)
+    // A map NAME: token is YAML in the file as well; a single secret is the file's text as it stands.
+    node[key] = secret.startsWith('tokens.') && /:\s/.test(text) ? (parse(text) as unknown) : text
+    Reflect.deleteProperty(node, `${key}_path`)
+  }
+}
+
+/** The text of a file that a setting names; a `ConfigError` that says what is wrong with it. */
+export function readTextFile(file: string, key: string | null): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new ConfigError(key, `${file} ${whyUnreadable(error)}`, { cause: error })
+  }
+}
+
+/** The text of the signing key's file, which nobody but its owner may read. */
+export function readKeyFile(file: string): string {
+  const text = readTextFile(file, 'signing_key_path')
+  const mode = statSync(file).mode & 0o777
+  if ((mode & 0o077) !== 0) {
+    const now = mode.toString(8).padStart(4, '0')
+    throw new ConfigError(
+      'signing_key_path',
+      `${file} is open to others (mode ${now}); run: chmod 600 ${file}`,
+    )
+  }
+  return text
+}
+
+const tokensFile = (dataDir: string) => join(dataDir, 'tokens.yaml')
+
+/** The tokens that an earlier start generated, if there was one. */
+export function readGeneratedTokens(dataDir: string): Partial<Record<TokenKind, string>> {
+  const file = tokensFile(dataDir)
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return {}
+    throw new ConfigError('tokens', `${file} ${whyUnreadable(error)}`, { cause: error })
+  }
+  const found: unknown = parseOrNull(text)
+  if (!isTree(found) || !Object.values(found).every((value) => typeof value === 'string'))
+    throw new ConfigError(
+      'tokens',
+      `${file} is damaged; remove it, and new tokens are made at the next start`,
+    )
+  return found
+}
+
+/** Makes the tokens of `kinds` (mode 0600) and returns all that the file holds afterwards. */
+export function generateTokens(
+  dataDir: string,
+  kinds: readonly TokenKind[],
+  randomBytes: (size: number) => Uint8Array,
+): Partial<Record<TokenKind, string>> {
+  const old = readGeneratedTokens(dataDir)
+  const missing = kinds.filter((kind) => old[kind] === undefined)
+  if (missing.length === 0) return old
+  const made = { ...old }
+  for (const kind of missing) made[kind] = Buffer.from(randomBytes(24)).toString('base64url')
+  const lines = Object.entries(made).map(([kind, token]) => `${kind}: ${JSON.stringify(token)}\n`)
+  const file = tokensFile(dataDir)
+  const next = `${file}.${Buffer.from(randomBytes(6)).toString('hex')}`
+  try {
+    mkdirSync(dataDir, { recursive: true })
+    writeFileSync(
+      next,
+      `# Made by limpet for what tokens.* in the configuration leaves out.\n${lines.join('')}`,
+      {
+        mode: 0o600,
+        flag: 'wx',
+      },
+    )
+    // Of two processes that start at once the first one's tokens stay: link does not replace.
+    if (Object.keys(old).length === 0) linkSync(next, file)
+    else renameSync(next, file)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST')
+      throw new ConfigError('data_dir', `can't write ${file}: ${whyUnreadable(error)}`, { cause: error })
+  } finally {
+    rmSync(next, { force: true })
+  }
+  return readGeneratedTokens(dataDir)
+}
+
+function parseOrNull(text: string): unknown {
+  try {
+    return parse(text)
+  } catch {
+    return null
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  ENOTDIR: 'does not exist',
+  EACCES: "can't be read (permission denied)",
+  EPERM: "can't be read (permission denied)",
+  EISDIR: 'is a folder',
+}
+
+function whyUnreadable(error: unknown): string {
+  return REASONS[codeOf(error)] ?? `can't be read (${codeOf(error) || String(error)})`
+}
