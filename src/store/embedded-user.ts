@@ -80,14 +80,14 @@ async function asAccount(program: Program, room: string, accounts: Account[], ow
     start(file, args, { ...options, uid: account.uid, gid: account.gid })
   const own = (path: string) => ownAll(path, account)
 
-  // Our own directory may be closed to others for its secrets' sake (they are 0600 themselves): let
-  // that account pass through, but not look around. What lies above is not ours to open.
   const dataDir = dirname(room)
-  if (lstatSync(dataDir).uid === 0) chmodSync(dataDir, lstatSync(dataDir).mode | 0o001)
-  if (!(await succeeds(launch, 'sh', ['-c', 'cd "$1"', 'sh', dataDir]))) {
+  // What lies above `data_dir` is not ours to open.
+  const reaches = (directory: string) => succeeds(launch, 'sh', ['-c', 'cd "$1"', 'sh', directory])
+  if (!(await reaches(dirname(dataDir))))
     throw nobodyToBe(`the account ${account.name} can't reach ${dataDir}`)
-  }
-  own(room)
+  // It is closed for its secrets' sake, but these are 0600 themselves: that account may pass through, not look around.
+  if (!(await reaches(dataDir))) chmodSync(dataDir, lstatSync(dataDir).mode | 0o001)
+  if (owner === 0) own(room)
   if (await canRun(launch, program, room)) return { how: `the account ${account.name}`, program, launch, own }
   const copy = copyProgram(program, room)
   own(copy.native)

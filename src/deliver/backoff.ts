@@ -1,0 +1,141 @@
+/**
+ * How long do we wait? Every rule of contract 5.8, pure: a destination's row and the time in, times out.
+ *
+ * Three things say when a destination may be tried: its own backoff (`retryAt`), advice that it seems to be
+ * alive (`adviceAt`: `server_up`, a join) and an operator's wish (`askedAt`). The earliest counts. A hold is
+ * above them: a 429's `Retry-After` is honoured by all, a 410 by all but `server_up` and an operator.
+ * An attempt that was brought forward and fails leaves failures and `retryAt` as they were.
+ */
+export interface Waiting {
+  failures: number
+  failingSince: number | null
+  /** Next ordinary attempt; null: any time. */
+  retryAt: number | null
+  /** The wait before `retryAt`, ms, without its jitter. */
+  retryInterval: number | null
+  holdKind: 'retry_after' | 'gone' | null
+  holdUntil: number | null
+  adviceAt: number | null
+  /** The advice was a `server_up`. */
+  adviceUp: boolean
+  /** No advice is followed before this. */
+  adviceAfter: number | null
+  /** The wait that led to `adviceAfter`, ms. */
+  adviceStep: number | null
+  askedAt: number | null
+}
+
+export interface BackoffSettings {
+  first_ms: number
+  multiplier: number
+  max_ms: number
+  /** Each wait is multiplied by a random 1 ± jitter. */
+  jitter: number
+}
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
+/** The wait after a 429 without a `Retry-After` that came right after a takeover, ms. */
+const TAKEOVER_WAIT_MS = 1_000
+
+/** When it may be tried next; a time not after `now` means: now. */
+export function nextAttempt(row: Waiting, now: number): number {
+  const advised = row.adviceAt ?? Infinity
+  const asked = row.askedAt ?? Infinity
+  const due = Math.min(row.retryAt ?? now, advised, asked)
+  if (row.holdUntil === null || row.holdUntil <= now) return due
+  if (row.holdKind === 'retry_after') return Math.max(due, row.holdUntil)
+  return Math.min(Math.max(due, row.holdUntil), asked, row.adviceUp ? advised : Infinity)
+}
+
+/** The wait before attempt `failures + 1`, ms, without jitter. */
+export function interval(failures: number, { first_ms, multiplier, max_ms }: BackoffSettings): number {
+  return Math.min(max_ms, first_ms * multiplier ** Math.max(0, failures - 1))
+}
+
+export interface Failure {
+  /** 'busy': a 429; 'gone': a 410; 'failed': anything else that is the destination's trouble. */
+  kind: 'busy' | 'gone' | 'failed'
+  retryAfterMs: number | null
+  /** The first request after another process' lease ended: the receiver may still be at the old one. */
+  afterTakeover: boolean
+  startedAt: number
+}
+
+/** The row after an attempt that failed. Wishes that came while it was under way are kept (they count after it). */
+export function afterFailure(
+  row: Waiting,
+  failure: Failure,
+  now: number,
+  { settings, random }: { settings: BackoffSettings; random: () => number },
+): Waiting {
+  const { startedAt } = failure
+  const advised = row.adviceAt !== null && row.adviceAt <= startedAt
+  const asked = row.askedAt !== null && row.askedAt <= startedAt
+  const ordinary = row.retryAt === null || row.retryAt <= startedAt
+  const next: Waiting = {
+    ...row,
+    adviceAt: advised ? null : row.adviceAt,
+    adviceUp: advised ? false : row.adviceUp,
+    askedAt: asked ? null : row.askedAt,
+  }
+  if (advised && !ordinary) {
+    next.adviceStep = Math.min(HOUR_MS, row.adviceStep === null ? MINUTE_MS : row.adviceStep * 2)
+    next.adviceAfter = now + next.adviceStep
+    // Advice that came meanwhile counts after this attempt, and keeps the same distance.
+    if (next.adviceAt !== null) next.adviceAt = Math.max(next.adviceAt, next.adviceAfter)
+  }
+  if (failure.kind === 'busy' && failure.retryAfterMs !== null) {
+    next.holdKind = 'retry_after'
+    next.holdUntil = now + Math.min(failure.retryAfterMs, DAY_MS)
+    return next
+  }
+  if (failure.kind === 'busy' && failure.afterTakeover) {
+    next.retryAt = now + TAKEOVER_WAIT_MS
+    return next
+  }
+  if (failure.kind === 'gone') {
+    next.holdKind = 'gone'
+    next.holdUntil = now + DAY_MS
+  }
+  next.failingSince ??= now
+  if (!ordinary && row.failures > 0) return next
+  next.failures = row.failures + 1
+  next.retryInterval = interval(next.failures, settings)
+  next.retryAt = now + Math.floor(next.retryInterval * (1 + settings.jitter * (2 * random() - 1)))
+  return next
+}
+
+/** The row after a 200: nothing of the failures is left. */
+export function afterSuccess(row: Waiting, startedAt: number): Waiting {
+  return {
+    failures: 0,
+    failingSince: null,
+    retryAt: null,
+    retryInterval: null,
+    holdKind: null,
+    holdUntil: null,
+    adviceAt: null,
+    adviceUp: false,
+    adviceAfter: null,
+    adviceStep: null,
+    askedAt: row.askedAt !== null && row.askedAt > startedAt ? row.askedAt : null,
+  }
+}
+
+/**
+ * The row with waits that no rule can have made cut down: a clock that was wrong once must not hold a
+ * destination for longer than a right one could.
+ */
+export function withoutImpossibleWaits(row: Waiting, now: number, settings: BackoffSettings): Waiting {
+  const longest = now + Math.ceil(settings.max_ms * (1 + settings.jitter))
+  const cut = (at: number | null, latest: number) => (at !== null && at > latest ? latest : at)
+  return {
+    ...row,
+    retryAt: cut(row.retryAt, longest),
+    holdUntil: cut(row.holdUntil, now + DAY_MS),
+    adviceAfter: cut(row.adviceAfter, now + HOUR_MS),
+    adviceAt: cut(row.adviceAt, now + HOUR_MS),
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * The one way in: stores items for good, then says that there is something new.
+ *
+ * Requests that arrive during a commit share the next one; each is all or nothing by itself, and each
+ * one's `if_source_token` is looked at under the stream's lock, so that two instances of one producer,
+ * or a retry after a lost answer, change nothing. When `append` says 'taken', the items are durable.
+ */
+import type { Random } from '../clock.ts'
+import { makeBatcher } from '../batcher.ts'
+import { parseServerName } from '../matrix/ids.ts'
+import { inTransaction, isUnavailable, type Pool } from '../store/db.ts'
+import { loadIngestState, type Touched } from '../store/ingest-state.ts'
+import { lockStream, moveHead } from '../store/stream.ts'
+import type { Item } from './items.ts'
+import { ItemRefused, openTaking, takeItems } from './take-items.ts'
+
+export interface IngestRequest {
+  source: string
+  /** The token to store; undefined or null: none given. */
+  sourceToken: string | null | undefined
+  /** Taken only if this is what is stored; undefined: not asked. */
+  ifSourceToken: string | null | undefined
+  items: Item[]
+}
+
+export type AppendResult =
+  | {
+      kind: 'taken'
+      position: number
+      accepted: number
+      duplicates: number
+      ignored: { index: number; value: string }[]
+      unknownRooms: string[]
+    }
+  | { kind: 'token_mismatch'; sourceToken: string | null }
+  | { kind: 'invalid'; index: number; path: string; message: string }
+  | { kind: 'unavailable'; message: string }
+  | { kind: 'busy'; retryAfterMs: number }
+
+export type Append = (request: IngestRequest) => Promise<AppendResult>
+
+export interface AppendNeeds {
+  pool: Pool
+  serverName: string
+  maxStickyMs: number
+  random: Random
+  /** Called after a commit that took something; must not throw. */
+  onTaken: () => void
+  /** Called with what a request did, for the metrics. */
+  onItems?: (items: readonly Item[], ignored: number) => void
+}
+
+const BATCH_ITEMS = 2_000
+/** More items than this waiting for a commit and a request is told to come later. */
+const MAX_WAITING = 20_000
+
+export function makeAppend(needs: AppendNeeds): Append {
+  const batcher = makeBatcher<IngestRequest, AppendResult>({
+    run: (requests) => takeBatch(needs, requests),
+    maxWeight: BATCH_ITEMS,
+    weigh: ({ items }) => items.length + 1,
+  })
+  return async (request) => {
+    if (batcher.waiting() > MAX_WAITING) return { kind: 'busy', retryAfterMs: 1_000 }
+    const result = await batcher.add(request)
+    if (result.kind === 'taken' && result.accepted > 0) {
+      needs.onItems?.(request.items, result.ignored.length)
+      needs.onTaken()
+    }
+    return result
+  }
+}
+
+async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(AppendResult | Error)[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await inTransaction(needs.pool, (db) => takeAll(needs, db, requests))
+    } catch (error) {
+      if (isUnavailable(error)) {
+        const message = 'the database is away; whether the items were taken is unknown'
+        return requests.map(() => ({ kind: 'unavailable', message }))
+      }
+      if (isConflict(error) && attempt < 5) continue
+      if (requests.length === 1) {
+        if (!(error instanceof ItemRefused)) return [error as Error]
+        return [{ kind: 'invalid', index: error.index, path: error.path, message: error.message }]
+      }
+      // One request's fault must not be another's: each goes by itself.
+      const results: (AppendResult | Error)[] = []
+      for (const request of requests) results.push(...(await takeBatch(needs, [request])))
+      return results
+    }
+  }
+}
+
+/** 40P01 deadlock, 40001 serialization: the same work again may well succeed. */
+function isConflict(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code
+  return code === '40P01' || code === '40001'
+}
+
+type Db = Parameters<Parameters<typeof inTransaction>[1]>[0]
+
+async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): Promise<AppendResult[]> {
+  const at = await lockStream(db)
+  const state = await loadIngestState(db, at, touchedBy(requests, needs.serverName))
+  const { serverName, maxStickyMs, random } = needs
+  const taking = openTaking(db, { state, serverName, maxStickyMs, random })
+  const results: AppendResult[] = []
+  for (const request of requests) {
+    const stored = state.tokens.get(request.source) ?? null
+    if (request.ifSourceToken !== undefined && request.ifSourceToken !== stored) {
+      results.push({ kind: 'token_mismatch', sourceToken: stored })
+      continue
+    }
+    const report = await takeItems(taking, request.items)
+    if (request.sourceToken !== undefined && request.sourceToken !== null) {
+      state.tokens.set(request.source, request.sourceToken)
+      await storeToken(db, request.source, request.sourceToken, state.now)
+    }
+    results.push({ kind: 'taken', position: state.head, ...report, unknownRooms: [...report.unknownRooms] })
+  }
+  await taking.flush()
+  if (state.head !== at.head) await moveHead(db, state.head)
+  return results
+}
+
+async function storeToken(db: Db, source: string, token: string, now: number): Promise<void> {
+  await db.query(
+    `insert into sources (source, source_token, updated_at) values ($1, $2, $3)
+     on conflict (source) do update set source_token = excluded.source_token, updated_at = excluded.updated_at`,
+    [source, token, now],
+  )
+}
+
+function touchedBy(requests: readonly IngestRequest[], serverName: string): Touched {
+  const rooms = new Set<string>()
+  const wholeRooms = new Set<string>()
+  const serverRooms = new Set<string>()
+  const names = new Set<string>()
+  const eventIds = new Set<string>()
+  for (const item of requests.flatMap(({ items }) => items)) {
+    if (item.type === 'event') {
+      rooms.add(item.roomId)
+      eventIds.add(item.eventId)
+      const { audience } = item
+      for (const name of 'to' in audience ? audience.to : [...audience.alsoTo, ...audience.notTo]) names.add(name)
+    } else if (item.type === 'servers') {
+      rooms.add(item.roomId)
+      if ('set' in item.change) wholeRooms.add(item.roomId)
+      else serverRooms.add(item.roomId)
+      const { change } = item
+      for (const name of 'set' in change ? change.set : [...change.add, ...change.remove]) names.add(name)
+    } else if (item.type === 'purge') {
+      rooms.add(item.roomId)
+    } else if (item.type === 'server_up') {
+      names.add(item.server)
+    }
+  }
+  names.delete(serverName)
+  return {
+    sources: [...new Set(requests.map(({ source }) => source))],
+    rooms: [...rooms],
+    wholeRooms: [...wholeRooms],
+    serverRooms: [...serverRooms].filter((room) => !wholeRooms.has(room)),
+    servers: [...names].filter((name) => parseServerName(name) !== null),
+    eventIds: [...eventIds],
+  }
+}

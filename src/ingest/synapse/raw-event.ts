@@ -1,0 +1,49 @@
+/**
+ * One of Synapse's stored events as an `event` item of the ingest API, not yet looked at. Pure.
+ *
+ * What Synapse's own sender would not send is null: out-of-band memberships (the other server sends those), what is
+ * marked `proactively_send: false`, and others' events that nobody asked this server to forward.
+ */
+import { domainOf } from '../../matrix/ids.ts'
+import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
+import { parseJson } from '../../matrix/strict-json.ts'
+import type { EventRow } from './window.ts'
+
+/**
+ * The item, or null for an event that does not go out.
+ * @throws JsonError where the stored JSON is none
+ */
+export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
+  const metadata = objectIn(row.internal_metadata)
+  const pdu = objectIn(row.json)
+  if (metadata['out_of_band_membership'] === true || metadata['proactively_send'] === false) return null
+  const behalf = metadata['send_on_behalf_of']
+  const sender = pdu['sender']
+  const ours = typeof sender === 'string' && domainOf(sender) === serverName
+  if (!ours && typeof behalf !== 'string') return null
+  const flagged = metadata['policy_server_spammy'] === true || metadata['spam_checker_spammy'] === true
+  return {
+    type: 'event',
+    room_id: row.room_id,
+    // Rooms from before Synapse noted versions are of version 1.
+    room_version: row.room_version ?? '1',
+    event_id: row.event_id,
+    pdu: withoutAgeTs(pdu),
+    // The server that gave us the event to forward has it.
+    ...(typeof behalf === 'string' ? { not_to: [behalf] } : {}),
+    ...(flagged ? { sticky: false } : {}),
+  }
+}
+
+/** `unsigned.age_ts` is Synapse's own note (its clock when the event was made); `unsigned` is neither hashed nor signed. */
+function withoutAgeTs(pdu: JsonObject): JsonObject {
+  const unsigned = pdu['unsigned']
+  if (!isJsonObject(unsigned) || !Object.hasOwn(unsigned, 'age_ts')) return pdu
+  const { age_ts: _, ...rest } = unsigned
+  return { ...pdu, unsigned: rest }
+}
+
+function objectIn(text: string): JsonObject {
+  const value = parseJson(text)
+  return isJsonObject(value) ? value : {}
+}

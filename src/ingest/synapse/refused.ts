@@ -1,0 +1,36 @@
+/**
+ * A Synapse that limpet must not read from: another schema than the verified one, several event writers, another
+ * homeserver's database, or no right to read it. One line for the operator; `run` ends with it and exit status 2.
+ */
+export class SynapseRefused extends Error {
+  override readonly name = 'SynapseRefused'
+  readonly code = 'SYNAPSE_SCHEMA'
+
+  constructor(what: string, options?: ErrorOptions) {
+    super(`sources.synapse: ${what}`, options)
+  }
+}
+
+// PostgreSQL's error codes for "that is not there" and "that you may not".
+const MISSING = new Set(['42P01', '42703', '3F000'])
+const FORBIDDEN = '42501'
+
+/** What a failed read of Synapse's tables means: a refusal where a person must act, else the error itself. */
+export function refusalOf(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const code = (error as { code?: unknown }).code
+  if (typeof code === 'string' && MISSING.has(code)) {
+    return new SynapseRefused(`the database is no Synapse's, or of an unknown schema: ${error.message}`, {
+      cause: error,
+    })
+  }
+  if (code === FORBIDDEN) {
+    return new SynapseRefused(
+      `the database user lacks a right (docs/synapse.md lists them): ${error.message}`,
+      {
+        cause: error,
+      },
+    )
+  }
+  return error
+}

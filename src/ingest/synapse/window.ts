@@ -1,0 +1,92 @@
+/**
+ * Reads one window of Synapse's event stream: what of it goes out, and who came into or left which room.
+ *
+ * Everything in the window is committed and stays as it is (`safe-head.ts`), so these are single statements
+ * and need no common snapshot. The window never ends inside a batch that Synapse wrote in one go.
+ */
+import type { Db } from '../../store/db.ts'
+
+/** An event by one of ours, or one that Synapse forwards for the server that sent it to us. */
+export interface EventRow {
+  /** `stream_ordering`. */
+  readonly at: number
+  readonly event_id: string
+  readonly room_id: string
+  readonly room_version: string | null
+  readonly json: string
+  readonly internal_metadata: string
+}
+
+/** A user who began or ceased to be joined in the room's current state. */
+export interface MemberChange {
+  /** The `stream_ordering` after which it holds. */
+  readonly at: number
+  readonly room_id: string
+  /** The user's server. */
+  readonly server: string
+  readonly joined: boolean
+}
+
+export interface Window {
+  /** The window's end, included. */
+  readonly upTo: number
+  readonly events: readonly EventRow[]
+  readonly changes: readonly MemberChange[]
+}
+
+const SELECT_END = `
+  select max(stream_ordering) as end, count(*) as events
+    from (select stream_ordering from events
+           where stream_ordering > $1 and stream_ordering <= $2
+           order by stream_ordering limit $3) as first`
+
+// A batch's state changes carry the lowest stream_ordering of the batch (persisting events stamps them so), so that
+// a change can stand before its own event. Ending after the newest event that a change in the window speaks of keeps batches whole.
+const SELECT_LATER_EVENT = `
+  select max(e.stream_ordering) as end
+    from current_state_delta_stream d join events e on e.event_id = d.event_id
+   where d.stream_id > $1 and d.stream_id <= $2`
+
+const SELECT_EVENTS = `
+  select e.stream_ordering as at, e.event_id, e.room_id, r.room_version, j.json, j.internal_metadata
+    from events e
+    join event_json j on j.event_id = e.event_id
+    left join rooms r on r.room_id = e.room_id
+   where e.stream_ordering > $1 and e.stream_ordering <= $2
+     and not e.outlier and e.rejection_reason is null
+     and not exists (select from rejections x where x.event_id = e.event_id)
+     and (substr(e.sender, strpos(e.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)
+   order by e.stream_ordering`
+
+// `event_id` null: the state entry is gone (we left the room, or state resolution took it away).
+const SELECT_CHANGES = `
+  select greatest(d.stream_id, e.stream_ordering) as at, d.room_id,
+         substr(d.state_key, strpos(d.state_key, ':') + 1) as server,
+         coalesce(new.membership = 'join', false) as joined
+    from current_state_delta_stream d
+    left join events e on e.event_id = d.event_id
+    left join room_memberships new on new.event_id = d.event_id
+    left join room_memberships old on old.event_id = d.prev_event_id
+   where d.stream_id > $1 and d.stream_id <= $2 and d.type = 'm.room.member'
+     and coalesce(new.membership = 'join', false) <> coalesce(old.membership = 'join', false)
+   order by 1, d.stream_id`
+
+/** Reads the window after `after`: about `limit` events of the stream (ours and others'), but nothing beyond `head`. */
+export async function readWindow(
+  db: Db,
+  { after, head, limit, serverName }: { after: number; head: number; limit: number; serverName: string },
+): Promise<Window> {
+  const first = (await db.query<{ end: number | null; events: number }>(SELECT_END, [after, head, limit]))
+    .rows[0]
+  let upTo = first === undefined || first.events < limit ? head : (first.end ?? head)
+  for (;;) {
+    const later =
+      (await db.query<{ end: number | null }>(SELECT_LATER_EVENT, [after, upTo])).rows[0]?.end ?? 0
+    if (later <= upTo) break
+    upTo = Math.min(later, head)
+    if (upTo === head) break
+  }
+  const events = await db.query<EventRow>(SELECT_EVENTS, [after, upTo, serverName])
+  const changes = await db.query<MemberChange>(SELECT_CHANGES, [after, upTo])
+  return { upTo, events: events.rows, changes: changes.rows.filter((change) => change.server !== serverName) }
+}

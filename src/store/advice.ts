@@ -1,0 +1,32 @@
+/**
+ * Tells a failing destination's row that the server seems to be alive (`server_up`, a join).
+ *
+ * The next attempt is brought forward to a random moment of the next five seconds, not before
+ * `advice_after`, and never against a `Retry-After`; `up` says that even a 410 may be tried again
+ * (contract 5.8). Failures stay until a 200. A destination that isn't failing needs no advice.
+ */
+import type { Db } from './db.ts'
+
+/** Length of the window in which an attempt that is brought forward falls, ms. */
+export const ADVICE_WINDOW_MS = 5_000
+
+// greatest() skips nulls; an earlier advice that is still to come stays the one that counts.
+const ADVISE = `
+  update destinations d
+     set advice_at = least(case when d.advice_at > now_ms() then d.advice_at end,
+                           greatest(now_ms() + t.delay, d.advice_after)),
+         advice_up = d.advice_up or $3,
+         wake_seq = d.wake_seq + 1,
+         look_at = least(d.look_at, greatest(now_ms() + t.delay, d.advice_after))
+    from unnest($1::int[], $2::bigint[]) as t (id, delay)
+   where d.id = t.id and not d.paused and (d.failures > 0 or d.hold_until is not null)`
+
+export async function adviseUp(
+  db: Db,
+  ids: readonly number[],
+  { random, up }: { random: () => number; up: boolean },
+): Promise<void> {
+  if (ids.length === 0) return
+  const delays = ids.map(() => Math.floor(random() * ADVICE_WINDOW_MS))
+  await db.query(ADVISE, [ids, delays, up])
+}

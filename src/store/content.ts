@@ -1,0 +1,75 @@
+/**
+ * Takes content away: `redact` puts the redacted form in an event's place, `purge` forgets a room.
+ *
+ * Both hold the content lock to their commit, and take the bytes out of every open transaction that
+ * carries what goes (its row stays, marked void): no transaction frozen later holds the old text.
+ */
+import type { Db } from './db.ts'
+import { lockContent } from './stream.ts'
+
+// The row stays so that its attempt, if one is under way, ends by itself; the next one plans anew.
+const VOID_OF_EVENT = `
+  update open_transactions set void = true, body = null where $1 = any(positions) and not void`
+
+const VOID_OF_ROOM = `
+  update open_transactions o set void = true, body = null
+   where not void and exists (select 1 from unnest(o.positions) p join events e on e.pos = p where e.room = $1)`
+
+/** The room's version and the position of a stored event, or null when there is none. */
+export async function findEvent(
+  db: Db,
+  eventId: string,
+): Promise<{ pos: number; room: number; roomVersion: string | null } | null> {
+  const { rows } = await db.query<{ pos: number; room: number; room_version: string | null }>(
+    `select e.pos, e.room, r.room_version from event_ids i join events e on e.pos = i.pos join rooms r on r.id = e.room
+      where i.event_id = $1`,
+    [eventId],
+  )
+  const row = rows[0]
+  return row === undefined ? null : { pos: row.pos, room: row.room, roomVersion: row.room_version }
+}
+
+/** Puts `pdu` in the place of the event at `target`, from stream position `pos` on. */
+export async function redactEvent(
+  db: Db,
+  { pos, target, room, pdu }: { pos: number; target: number; room: number; pdu: string },
+): Promise<void> {
+  await lockContent(db)
+  await db.query('update events set pdu = $2, sticky_until = null where pos = $1', [target, pdu])
+  await db.query('delete from sticky where pos = $1', [target])
+  await db.query(VOID_OF_EVENT, [target])
+  await db.query(`insert into changes (pos, kind, room, target) values ($1, 'redact', $2, $3)`, [pos, room, target])
+}
+
+// What its servers had still to get: the timeline, and join replays of what is sticky.
+const COUNT_GIVEN_UP = `
+  select (select count(*) from memberships m join destinations d on d.id = m.destination
+            join events e on e.room = m.room and e.pos > greatest(d.position, m.since) and (m.until is null or e.pos <= m.until)
+           where m.room = $1)
+       + (select count(*) from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
+           where o.room = $1 and s.expires_at > now_ms()) as n`
+
+/** Forgets the room; returns how many (event, destination) pairs were given up. */
+export async function purgeRoom(db: Db, { pos, room }: { pos: number; room: number }): Promise<number> {
+  await lockContent(db)
+  const { rows } = await db.query<{ n: number }>(COUNT_GIVEN_UP, [room])
+  const givenUp = Number(rows[0]?.n ?? 0)
+  await db.query(VOID_OF_ROOM, [room])
+  await db.query('delete from sticky_owed where room = $1', [room])
+  await db.query('delete from replays p using events e where e.pos = p.pos and e.room = $1', [room])
+  await db.query('delete from sticky where room = $1', [room])
+  await db.query('delete from events where room = $1', [room])
+  await db.query('delete from memberships where room = $1', [room])
+  await db.query('update rooms set head = 0, known = false where id = $1', [room])
+  await db.query(`insert into changes (pos, kind, room) values ($1, 'purge', $2)`, [pos, room])
+  await addToCounter(db, 'given_up:purge', givenUp)
+  return givenUp
+}
+
+export async function addToCounter(db: Db, name: string, by: number): Promise<void> {
+  if (by === 0) return
+  await db.query(
+    `insert into counters (name, value) values ($1, $2) on conflict (name) do update set value = counters.value + excluded.value`,
+    [name, by],
+  )
+}

@@ -1,0 +1,185 @@
+/**
+ * Everything the holder of a destination decides from, in one read: its row, the open transaction, the gap,
+ * the replays that are owed, the head of the stream and the database's time.
+ */
+import type { Db } from './db.ts'
+import type { Held } from './leases.ts'
+
+export interface OpenTransaction {
+  txnId: string
+  /** Null where a redact or purge took it. */
+  body: string | null
+  createdAt: number
+  attempt: number
+  worker: string
+  acknowledges: StoredAcknowledges
+}
+
+/** What an answer to a transaction acknowledges, as it was when the transaction was frozen. */
+export interface StoredAcknowledges {
+  positions: number[]
+  /** A letter per position: t, c or s. */
+  lanes: string
+  eventIds: string[]
+  fromPos: number
+  toPos: number
+  gap: number | null
+  gapCursor: number | null
+  sticky: { room: number | null; upto: number | null; cursor: number }[]
+}
+
+export interface DestinationState {
+  id: number
+  name: string
+  /** Whether the lease still holds. */
+  held: boolean
+  now: number
+  head: number
+  position: number
+  wakeSeq: number
+  paused: boolean
+  lists: boolean
+  timeoutMs: number | null
+  waiting: {
+    failures: number
+    failingSince: number | null
+    retryAt: number | null
+    retryInterval: number | null
+    holdKind: 'retry_after' | 'gone' | null
+    holdUntil: number | null
+    adviceAt: number | null
+    adviceUp: boolean
+    adviceAfter: number | null
+    adviceStep: number | null
+    askedAt: number | null
+  }
+  open: OpenTransaction | null
+  gap: { id: number; from: number; to: number; cursor: number; batch: number } | null
+  owed: { room: number | null; upto: number | null; cursor: number }[]
+  /** When the next unlisted sticky event is due. */
+  unlistedAt: number | null
+}
+
+const LOAD = `
+  select d.*, s.head, now_ms() as now,
+         (d.lease_owner = $2 and d.fence = $3
+          and exists (select 1 from workers w where w.id = $2 and w.lease_until > now_ms())) as held,
+         o.txn_id, o.body, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes, o.event_ids,
+         o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.sticky,
+         g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.cursor as gap_cursor, g.batch as gap_batch,
+         (select jsonb_agg(jsonb_build_object('room', w.room, 'upto', w.upto, 'cursor', w.cursor))
+            from sticky_owed w where w.destination = d.id) as owed,
+         (select min(p.next_at) from replays p join sticky k on k.pos = p.pos
+           where p.destination = d.id and p.state = 'unlisted' and k.expires_at > now_ms()
+             and exists (select 1 from memberships m where m.room = k.room and m.destination = d.id and m.until is null)
+         ) as unlisted_at
+    from destinations d
+    cross join stream s
+    left join open_transactions o on o.destination = d.id
+    left join gaps g on g.destination = d.id and g.closed_at is null
+   where d.id = $1`
+
+interface Row {
+  id: number
+  name: string
+  held: boolean
+  now: number
+  head: number
+  position: number
+  wake_seq: number
+  paused: boolean
+  lists: boolean
+  timeout_ms: number | null
+  failures: number
+  failing_since: number | null
+  retry_at: number | null
+  retry_interval: number | null
+  hold_kind: 'retry_after' | 'gone' | null
+  hold_until: number | null
+  advice_at: number | null
+  advice_up: boolean
+  advice_after: number | null
+  advice_step: number | null
+  asked_at: number | null
+  txn_id: string | null
+  body: string | null
+  open_created_at: number
+  attempt: number
+  open_worker: string
+  positions: number[]
+  lanes: string
+  event_ids: string[]
+  from_pos: number
+  to_pos: number
+  open_gap: number | null
+  open_gap_cursor: number | null
+  sticky: StoredAcknowledges['sticky']
+  gap_id: number | null
+  gap_from: number
+  gap_to: number
+  gap_cursor: number
+  gap_batch: number
+  owed: DestinationState['owed'] | null
+  unlisted_at: number | null
+}
+
+export async function loadDestination(db: Db, held: Held): Promise<DestinationState | null> {
+  const { rows } = await db.query<Row>(LOAD, [held.destination, held.worker, held.fence])
+  const row = rows[0]
+  return row === undefined ? null : fromRow(row)
+}
+
+function fromRow(row: Row): DestinationState {
+  return {
+    id: row.id,
+    name: row.name,
+    held: row.held,
+    now: row.now,
+    head: row.head,
+    position: row.position,
+    wakeSeq: row.wake_seq,
+    paused: row.paused,
+    lists: row.lists,
+    timeoutMs: row.timeout_ms,
+    waiting: {
+      failures: row.failures,
+      failingSince: row.failing_since,
+      retryAt: row.retry_at,
+      retryInterval: row.retry_interval,
+      holdKind: row.hold_kind,
+      holdUntil: row.hold_until,
+      adviceAt: row.advice_at,
+      adviceUp: row.advice_up,
+      adviceAfter: row.advice_after,
+      adviceStep: row.advice_step,
+      askedAt: row.asked_at,
+    },
+    open: row.txn_id === null ? null : openFrom(row, row.txn_id),
+    gap:
+      row.gap_id === null
+        ? null
+        : { id: row.gap_id, from: row.gap_from, to: row.gap_to, cursor: row.gap_cursor, batch: row.gap_batch },
+    owed: row.owed ?? [],
+    unlistedAt: row.unlisted_at,
+  }
+}
+
+function openFrom(row: Row, txnId: string): OpenTransaction {
+  return {
+    txnId,
+    body: row.body,
+    createdAt: row.open_created_at,
+    attempt: row.attempt,
+    worker: row.open_worker,
+    acknowledges: {
+      positions: row.positions,
+      lanes: row.lanes,
+      eventIds: row.event_ids,
+      fromPos: row.from_pos,
+      toPos: row.to_pos,
+      gap: row.open_gap,
+      gapCursor: row.open_gap_cursor,
+      sticky: row.sticky,
+    },
+  }
+}

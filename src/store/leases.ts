@@ -1,0 +1,93 @@
+/**
+ * Who serves a destination now: workers with a lease, and destinations with an owner and a fence.
+ *
+ * A worker is one process for as long as its lease was never late; after that it takes a new id. A
+ * destination is taken when it has no owner or its owner's time is over, never before. Every write of a
+ * holder names worker and fence, and asks that the worker's time is not over.
+ */
+import type { Db } from './db.ts'
+
+export interface Held {
+  worker: string
+  destination: number
+  fence: number
+}
+
+/** A condition on `d` (destinations): held by worker $1 under fence $2, in time. For use in other statements. */
+export const HELD = `d.lease_owner = $1 and d.fence = $2
+  and exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())`
+
+export async function registerWorker(db: Db, worker: { id: string; name: string; leaseMs: number }): Promise<void> {
+  await db.query('insert into workers (id, name, lease_until) values ($1, $2, now_ms() + $3)', [
+    worker.id,
+    worker.name,
+    worker.leaseMs,
+  ])
+}
+
+/** False when the lease was over already: it must not live again, its destinations may be somebody else's. */
+export async function renewWorker(db: Db, { id, leaseMs }: { id: string; leaseMs: number }): Promise<boolean> {
+  const { rowCount } = await db.query(
+    'update workers set lease_until = now_ms() + $2 where id = $1 and lease_until > now_ms()',
+    [id, leaseMs],
+  )
+  return rowCount === 1
+}
+
+export async function retireWorker(db: Db, id: string): Promise<void> {
+  await db.query('update destinations set lease_owner = null where lease_owner = $1', [id])
+  await db.query('delete from workers where id = $1', [id])
+}
+
+// One statement: were the look and the wish two, the holder could let go between them and the wake be lost.
+const TAKE = `
+  update destinations d
+     set lease_owner = case when f.free then $1::uuid else d.lease_owner end,
+         fence = d.fence + case when f.free then 1 else 0 end,
+         missed = case when f.free then 0 else d.missed end,
+         wake_seq = d.wake_seq + case when f.free then 0 else 1 end
+    from (select id, exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())
+                 and (lease_owner is null or lease_owner = $1
+                      or not exists (select 1 from workers w where w.id = lease_owner and w.lease_until > now_ms())) as free
+            from destinations where name = $2 for update) f
+   where d.id = f.id
+  returning d.id, d.fence, f.free`
+
+/**
+ * Takes the destination, or tells its holder to look again before it lets go (null). A worker that owns it
+ * already takes it again: it makes sure itself that it serves no destination twice.
+ */
+export async function takeDestination(db: Db, worker: string, name: string): Promise<Held | null> {
+  const { rows } = await db.query<{ id: number; fence: number; free: boolean }>(TAKE, [worker, name])
+  const row = rows[0]
+  return row?.free === true ? { worker, destination: row.id, fence: row.fence } : null
+}
+
+/** Tells whoever holds it to look again before it lets go. */
+export async function bumpWake(db: Db, name: string): Promise<void> {
+  await db.query('update destinations set wake_seq = wake_seq + 1 where name = $1', [name])
+}
+
+const RELEASE = `
+  update destinations d set lease_owner = null, look_at = $3, position = greatest(d.position, coalesce($4, d.position))
+   where d.id = $5 and ($6::bigint is null or d.wake_seq = $6) and ${HELD}`
+
+/**
+ * Lets go. False when somebody wished a look meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.
+ * `lookAt`: when somebody must look again (ms since the epoch). `position`: the log held nothing for it up to there.
+ */
+export async function releaseDestination(
+  db: Db,
+  held: Held,
+  { wakeSeq, lookAt, position }: { wakeSeq: number | null; lookAt: number | null; position: number | null },
+): Promise<boolean> {
+  const { rowCount } = await db.query(RELEASE, [
+    held.worker,
+    held.fence,
+    lookAt === null ? null : Math.ceil(lookAt),
+    position,
+    held.destination,
+    wakeSeq,
+  ])
+  return rowCount === 1
+}

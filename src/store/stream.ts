@@ -1,0 +1,40 @@
+/**
+ * The stream's one counter: who may append, and where the stream ends.
+ *
+ * Always: positions commit in their order. Whoever appends holds one transaction-scoped advisory lock
+ * from before it reads anything until its commit, so a snapshot that sees head H sees all up to H.
+ */
+import type { Db } from './db.ts'
+
+/** Key of the advisory lock: "limp" + 1. */
+const APPEND_LOCK = 0x6c696d71
+/** Key of the lock between a freeze (shared) and whoever takes content away (exclusive). */
+const CONTENT_LOCK = 0x6c696d72
+
+/** Waits for the right to append; call it first in the transaction. Returns the head and the database's time. */
+export async function lockStream(db: Db): Promise<{ head: number; now: number }> {
+  await db.query('select pg_advisory_xact_lock($1)', [APPEND_LOCK])
+  const { rows } = await db.query<{ head: number; now: number }>('select head, now_ms() as now from stream')
+  const row = rows[0]
+  if (row === undefined) throw new Error('the stream has no head: the database is damaged')
+  return row
+}
+
+export async function moveHead(db: Db, head: number): Promise<void> {
+  await db.query('update stream set head = $1', [head])
+}
+
+export async function readHead(db: Db): Promise<number> {
+  const { rows } = await db.query<{ head: number }>('select head from stream')
+  return rows[0]?.head ?? 0
+}
+
+/** Held by `redact` and `purge` until their commit, so that no transaction freezes the old text meanwhile. */
+export async function lockContent(db: Db): Promise<void> {
+  await db.query('select pg_advisory_xact_lock($1)', [CONTENT_LOCK])
+}
+
+/** Held by a freeze: what it checks after this stays true until its commit. */
+export async function lockContentShared(db: Db): Promise<void> {
+  await db.query('select pg_advisory_xact_lock_shared($1)', [CONTENT_LOCK])
+}

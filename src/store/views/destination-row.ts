@@ -1,0 +1,82 @@
+/**
+ * One destination as operators see it: its row, the gap and the open transaction that go with it, and who
+ * serves it now.
+ *
+ * Read only. Names are the schema's; what they mean together (its state, why nothing goes out) is decided
+ * by whoever reads this.
+ */
+import type { Db } from '../db.ts'
+
+/** Why the last attempt failed, as the turn wrote it down. */
+export interface LastError {
+  kind?: string
+  status?: number | null
+  message?: string
+  at?: number
+}
+
+export interface DestinationRow {
+  id: number
+  name: string
+  position: number
+  /** The stream's newest position at the moment of reading. */
+  head: number
+  paused: boolean
+  quick: boolean
+  lists: boolean
+  failures: number
+  failing_since: number | null
+  retry_at: number | null
+  retry_interval: number | null
+  hold_kind: string | null
+  hold_until: number | null
+  advice_at: number | null
+  advice_up: boolean
+  asked_at: number | null
+  last_attempt: number | null
+  last_success: number | null
+  last_error: LastError | null
+  /** As of `counted_at`, the last sweep. */
+  pending_pdus: number
+  pending_sticky: number
+  oldest_pending: number | null
+  counted_at: number | null
+  gap_from: number | null
+  gap_to: number | null
+  open_txn_id: string | null
+  open_created_at: number | null
+  open_started_at: number | null
+  open_attempt: number | null
+  open_pdus: number | null
+  open_edus: number | null
+  open_void: boolean | null
+  /** The process whose request is under way; null: none is. */
+  process: string | null
+}
+
+/** A transaction is in flight while the worker that started it still holds the destination's lease. */
+export const SELECT_DESTINATION = `
+  select d.id, d.name, d.position, s.head, d.paused, d.quick, d.lists, d.failures, d.failing_since, d.retry_at,
+         d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.last_attempt,
+         d.last_success, d.last_error, d.pending_pdus, d.pending_sticky, d.oldest_pending, d.counted_at,
+         g.from_pos as gap_from, g.to_pos as gap_to,
+         o.txn_id as open_txn_id, o.created_at as open_created_at, o.started_at as open_started_at,
+         o.attempt as open_attempt, cardinality(o.positions) as open_pdus, o.edus as open_edus, o.void as open_void,
+         w.name as process
+    from destinations d
+   cross join stream s
+    left join gaps g on g.destination = d.id and g.closed_at is null
+    left join open_transactions o on o.destination = d.id
+    left join workers w on w.id = o.worker and w.id = d.lease_owner and w.lease_until > (select now_ms())`
+
+/** The destination called `name`, or null where it is not known. */
+export async function findDestination(db: Db, name: string): Promise<DestinationRow | null> {
+  const { rows } = await db.query<DestinationRow>(`${SELECT_DESTINATION} where d.name = $1`, [name])
+  return rows[0] ?? null
+}
+
+/** The destinations with these ids, in no order. */
+export async function readDestinations(db: Db, ids: readonly number[]): Promise<DestinationRow[]> {
+  const { rows } = await db.query<DestinationRow>(`${SELECT_DESTINATION} where d.id = any($1::int[])`, [ids])
+  return rows
+}

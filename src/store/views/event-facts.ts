@@ -1,0 +1,139 @@
+/**
+ * Everything that says what became of given events, for each destination they ever concerned: who was in
+ * the room when, what was addressed, and what gaps, replays, owed rows and open transactions know.
+ *
+ * Nobody keeps a row per (event, destination); these few tables together answer for all of them. Read them
+ * on one snapshot (`inSnapshot`), else an event may seem to be nowhere between two statements.
+ */
+import type { Db } from '../db.ts'
+import { readDestinations, type DestinationRow } from './destination-row.ts'
+
+export interface EventRow {
+  pos: number
+  room: number
+  room_id: string
+  event_id: string
+  sender: string
+  received_ts: number
+  /** Until when it is sticky (ms since the epoch); null: it never was, or is redacted. */
+  sticky_until: number | null
+  exact: boolean | null
+  list: number[] | null
+  less: number[] | null
+}
+
+export const SELECT_EVENT = `
+  select e.pos, e.room, o.room_id, e.event_id, e.sender, e.received_ts, e.sticky_until, r.exact, r.list, r.less
+    from events e join rooms o on o.id = e.room left join recipients r on r.id = e.recipients`
+
+/** The event, or null where it isn't (or is no longer) in the log. */
+export async function findEvent(db: Db, eventId: string): Promise<EventRow | null> {
+  const { rows } = await db.query<EventRow>(
+    `${SELECT_EVENT} where e.pos = (select pos from event_ids where event_id = $1) and e.event_id = $1`,
+    [eventId],
+  )
+  return rows[0] ?? null
+}
+
+/** Whether the id was taken once, however long ago it left the log. */
+export async function isKnownEvent(db: Db, eventId: string): Promise<boolean> {
+  return (await db.query('select from event_ids where event_id = $1', [eventId])).rows.length > 0
+}
+
+export interface Interval {
+  room: number
+  destination: number
+  since: number
+  until: number | null
+}
+
+export interface GapRow {
+  destination: number
+  from_pos: number
+  to_pos: number
+  cursor: number
+  opened_at: number
+  closed_at: number | null
+}
+
+export interface ReplayRow {
+  destination: number
+  pos: number
+  state: string
+  listed_at: number | null
+  tries: number
+  next_at: number | null
+  at: number
+}
+
+export interface OwedRow {
+  destination: number
+  room: number | null
+  after_pos: number
+  upto: number | null
+  cursor: number
+}
+
+export interface OpenRow {
+  destination: number
+  txn_id: string
+  started_at: number
+  positions: number[]
+  lanes: string
+}
+
+export interface EventFacts {
+  /** The database's clock, ms since the epoch. */
+  now: number
+  destinations: DestinationRow[]
+  intervals: Interval[]
+  gaps: GapRow[]
+  replays: ReplayRow[]
+  owed: OwedRow[]
+  open: OpenRow[]
+}
+
+/** Reads what concerns `events`; `only`: for this one destination. */
+export async function readEventFacts(
+  db: Db,
+  events: readonly EventRow[],
+  only: number | null,
+): Promise<EventFacts> {
+  const positions = events.map(({ pos }) => pos)
+  const rooms = [...new Set(events.map(({ room }) => room))]
+  const ask = async <Row extends object>(sql: string, ...values: unknown[]) =>
+    (await db.query<Row>(sql, [only, ...values])).rows
+  const intervals = await ask<Interval>(
+    `select room, destination, since, until from memberships
+      where room = any($2::int[]) and ($1::int is null or destination = $1)`,
+    rooms,
+  )
+  const replays = await ask<ReplayRow>(
+    `select destination, pos, state, listed_at, tries, next_at, at from replays
+      where pos = any($2::bigint[]) and ($1::int is null or destination = $1)`,
+    positions,
+  )
+  const ids = new Set([...intervals, ...replays].map(({ destination }) => destination))
+  for (const { list } of events) for (const id of list ?? []) ids.add(id)
+  if (only !== null) ids.clear()
+  const concerned = only === null ? [...ids] : [only]
+  const owed = await ask<OwedRow>(
+    `select destination, room, after_pos, upto, cursor from sticky_owed
+      where (room = any($2::int[]) or room is null) and ($1::int is null or destination = $1)`,
+    rooms,
+  )
+  const gaps = await ask<GapRow>(
+    `select destination, from_pos, to_pos, cursor, opened_at, closed_at from gaps
+      where to_pos >= $2 and from_pos < $3 and ($1::int is null or destination = $1)`,
+    Math.min(...positions),
+    Math.max(...positions),
+  )
+  const open = await ask<OpenRow>(
+    `select destination, txn_id, started_at, positions, lanes from open_transactions
+      where not void and positions && $2::bigint[] and ($1::int is null or destination = $1)`,
+    positions,
+  )
+  const [clock] = await ask<{ now: number }>('select now_ms() as now where $1::int is null or true')
+  const destinations = await readDestinations(db, concerned)
+  return { now: clock?.now ?? 0, destinations, intervals, gaps, replays, owed, open }
+}

@@ -1,0 +1,29 @@
+/** The totals of `limpet status`: backlog as of the last sweep, the stream's head and the throughput as of now. */
+import type { Db } from '../db.ts'
+
+export interface TotalsRow {
+  now: number
+  head: number
+  pending_pdus: number
+  pending_sticky: number
+  oldest_pending: number | null
+  /** When the counts were made; null: no sweep has run yet. */
+  counted_at: number | null
+  /** PDUs in transactions that were answered in the last `windowMs`. */
+  sent: number
+}
+
+const SELECT_TOTALS = `
+  select t.now, (select head from stream) as head, c.*,
+         (select coalesce(sum(a.pdus), 0)::bigint from attempts a where a.at > t.now - $1::bigint and a.outcome = 'answered') as sent
+    from (select now_ms() as now) t,
+         (select coalesce(sum(pending_pdus), 0)::bigint as pending_pdus, coalesce(sum(pending_sticky), 0)::bigint as pending_sticky,
+                 min(oldest_pending) as oldest_pending, max(counted_at) as counted_at from destinations) c`
+
+/** Totals over all destinations. `windowMs`: how far back throughput is measured. */
+export async function readTotals(db: Db, windowMs: number): Promise<TotalsRow> {
+  const { rows } = await db.query<TotalsRow>(SELECT_TOTALS, [windowMs])
+  const row = rows[0]
+  if (row === undefined) throw new Error('the stream has no row: the database was not migrated')
+  return row
+}

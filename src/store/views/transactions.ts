@@ -1,0 +1,34 @@
+/** The newest transactions of a destination (at most 100 are kept), each as it was attempted. */
+import type { Db } from '../db.ts'
+import type { Page, Paged } from './page.ts'
+
+export interface AttemptView {
+  txn_id: string
+  at: number
+  duration_ms: number
+  pdus: number
+  edus: number
+  outcome: string
+  status: number | null
+  /** `{event_id: error}` of the answer; null where it had none. */
+  pdu_errors: Record<string, string> | null
+}
+
+export const ATTEMPT_ORDERS = ['at', 'duration_ms', 'pdus', 'edus', 'status'] as const
+
+/** One page of attempts; `seq` settles ties, so that an order by `at` is the order in which they were made. */
+export async function listAttempts(
+  db: Db,
+  destination: number,
+  page: Page<(typeof ATTEMPT_ORDERS)[number]>,
+): Promise<Paged<AttemptView>> {
+  const way = page.dir === 'f' ? 'asc' : 'desc'
+  const { rows } = await db.query<Paged<AttemptView>>(
+    `select (select count(*) from attempts where destination = $1) as total,
+            (select coalesce(json_agg(p), '[]') from (
+               select txn_id, at, duration_ms, pdus, edus, outcome, status, pdu_errors from attempts where destination = $1
+                order by ${page.orderBy} ${way} nulls last, seq ${way} limit $2 offset $3) p) as rows`,
+    [destination, page.limit, page.from],
+  )
+  return rows[0] ?? { rows: [], total: 0 }
+}
