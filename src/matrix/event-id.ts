@@ -8,14 +8,16 @@
 import { createHash } from 'node:crypto'
 import { canonicalText } from './canonical-json.ts'
 import type { EventId } from './ids.ts'
+import { isJsonObject } from './json-value.ts'
 import type { JsonObject } from './json-value.ts'
 import { redact } from './redaction.ts'
 import { roomVersion } from './room-versions.ts'
 import type { RoomVersion } from './room-versions.ts'
+import { parseJson } from './strict-json.ts'
 
 export type EventIdCheck =
   | { kind: 'ok' }
-  /** `expected` is null where the event should carry its id and carries none. */
+  /** `expected` is null where the event should carry its id and carries none, or is no object. */
   | { kind: 'mismatch'; expected: EventId | null }
   /** Nothing can be said: the id is taken as given. */
   | { kind: 'unknown version' }
@@ -41,11 +43,19 @@ export function eventIdOf(pdu: JsonObject, version: RoomVersion): EventId | null
   return `$${hash.toString('base64').replace(/=+$/, '')}` as EventId
 }
 
-/** Compares the id that a source gave with the one that the event has. */
-export function checkEventId(given: { pdu: JsonObject; roomVersion: string; eventId: string }): EventIdCheck {
+/**
+ * Compares the id that a source gave with the one that the event (or its JSON text) has.
+ * @throws JsonError where the text is no JSON
+ */
+export function checkEventId(given: {
+  pdu: JsonObject | string
+  roomVersion: string
+  eventId: string
+}): EventIdCheck {
   const version = roomVersion(given.roomVersion)
   if (version === null) return { kind: 'unknown version' }
-  const expected = eventIdOf(given.pdu, version)
+  const pdu = typeof given.pdu === 'string' ? parseJson(given.pdu) : given.pdu
+  const expected = isJsonObject(pdu) ? eventIdOf(pdu, version) : null
   return expected === given.eventId ? { kind: 'ok' } : { kind: 'mismatch', expected }
 }
 
