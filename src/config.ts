@@ -91,9 +91,7 @@ function readTree(file: string): Tree {
 }
 
 function settle(settings: Settings, file: string | null, folder: string): Config {
-  const { signing_key_path, database_path, queue_path, tokens, metrics, federation, sources, ...plain } =
-    settings
-  void [database_path, queue_path]
+  const { signing_key_path, tokens, metrics, federation, sources, ...plain } = settings
   const data_dir = resolve(folder, plain.data_dir)
   const { ingest, read, admin } = tokens
   const named = {

@@ -6,6 +6,7 @@
  * server name is taken, and the name listed in the answer, so that nothing odd stops the stream.
  */
 import type { EventId, RoomId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json-value.ts'
 
 /** Who gets an event: exactly `to`; or the room's servers at its position, with `alsoTo` and without `notTo`. */
 export type Audience =
@@ -38,8 +39,10 @@ export interface ServersItem {
 export interface RedactItem {
   readonly type: 'redact'
   readonly eventId: EventId
-  /** The redacted form, canonical JSON. */
+  /** The redacted form, canonical JSON: what is sent in the event's place. */
   readonly pdu: string
+  /** The same, for the check of its id: only the database knows the room's version. */
+  readonly parsed: JsonObject
   readonly sender: string
 }
 
@@ -55,31 +58,3 @@ export interface ServerUpItem {
 }
 
 export type Item = EventItem | ServersItem | RedactItem | PurgeItem | ServerUpItem
-
-/** One request to take items: all of them are taken or none is. */
-export interface IngestRequest {
-  /** Names the producer's stream. */
-  readonly source: string
-  /** Stored in the same commit as the items; undefined: the request does not speak of it, and it stays. */
-  readonly sourceToken: string | null | undefined
-  /** Taken only if this is what is stored (null: nothing yet); undefined: no such condition. */
-  readonly ifSourceToken: string | null | undefined
-  readonly items: readonly Item[]
-}
-
-export type AppendResult =
-  | {
-      readonly kind: 'taken'
-      /** Of the last item; the stream's head where nothing new was stored. */
-      readonly position: number
-      readonly accepted: number
-      readonly duplicates: number
-      readonly ignored: readonly { readonly index: number; readonly value: string }[]
-      readonly unknownRooms: readonly string[]
-    }
-  | { readonly kind: 'token_mismatch'; readonly sourceToken: string | null }
-  | { readonly kind: 'unavailable'; readonly message: string }
-  | { readonly kind: 'busy'; readonly retryAfterMs: number }
-
-/** The one way in. It does not throw for a database that is away: that is `unavailable`, the outcome unknown. */
-export type Append = (request: IngestRequest) => Promise<AppendResult>

@@ -1,0 +1,203 @@
+/**
+ * One item at the door: from JSON to an `Item`, or an `ItemError` that says which field is wrong and why.
+ *
+ * What passes can be stored and sent as it is. Every field is asked for, every field that nobody asked for is an
+ * error: a misspelt `also_to` must not quietly send an event to fewer servers.
+ */
+import { canonicalText } from '../matrix/canonical-json.ts'
+import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
+import { domainOf, isEventId, isRoomId } from '../matrix/ids.ts'
+import type { EventId, RoomId } from '../matrix/ids.ts'
+import { JsonError, isJsonObject, isOddNumber, textOfOddNumber } from '../matrix/json-value.ts'
+import type { JsonObject, JsonValue } from '../matrix/json-value.ts'
+import { roomVersion } from '../matrix/room-versions.ts'
+import { isOurs, stickyDuration } from '../matrix/sticky.ts'
+import { ItemError, whyOf } from './item-error.ts'
+import type { Audience, EventItem, Item, RedactItem, ServersItem } from './items.ts'
+
+export interface ParseOptions {
+  readonly serverName: string
+  /** Under which names a PDU may say that it is sticky. */
+  readonly stickyFieldNames: readonly string[]
+}
+
+/** Client-server API, "Size limits": the whole event, as canonical JSON. */
+const MAX_PDU_BYTES = 65_536
+const MAX_ID_BYTES = 255
+// A room version is at most 32 characters (spec: "Room Versions"); one that isn't known yet may be anything printable.
+const ROOM_VERSION = /^[!-~]{1,32}$/
+
+const FIELDS: Readonly<Record<Item['type'], ReadonlySet<string>>> = {
+  event: new Set(['type', 'room_id', 'room_version', 'event_id', 'pdu', 'also_to', 'not_to', 'to', 'sticky']),
+  servers: new Set(['type', 'room_id', 'add', 'remove', 'set']),
+  redact: new Set(['type', 'event_id', 'pdu']),
+  purge: new Set(['type', 'room_id']),
+  server_up: new Set(['type', 'server']),
+}
+const LATER = new Set(['edu', 'erase'])
+
+/**
+ * `node` as an item.
+ * @throws ItemError with the item's `index` and the dotted path of what is wrong
+ */
+export function parseItem(node: JsonValue, index: number, options: ParseOptions): Item {
+  const fail: Fail = (path, why, code) => {
+    throw new ItemError(index, path, why, code)
+  }
+  if (!isJsonObject(node)) return fail('', 'an item must be an object')
+  const type = node['type']
+  if (typeof type !== 'string') return fail('type', 'must be text')
+  if (LATER.has(type)) return fail('type', `items of type ${type} come in a later release`)
+  if (!isKnown(type)) return fail('type', `there are no items of type ${JSON.stringify(type.slice(0, 50))}`)
+  for (const key of Object.keys(node))
+    if (!FIELDS[type].has(key)) return fail(key.slice(0, 100), `is no field of an item of type ${type}`)
+  switch (type) {
+    case 'event':
+      return parseEvent(node, options, fail)
+    case 'servers':
+      return parseServers(node, fail)
+    case 'redact':
+      return parseRedact(node, fail)
+    case 'purge':
+      return { type, roomId: roomIdOf(node, fail) }
+    case 'server_up':
+      return { type, server: textOf(node['server'], 'server', fail) }
+  }
+}
+
+type Fail = (path: string, why: string, code?: 'M_TOO_LARGE' | 'M_BAD_JSON') => never
+
+function isKnown(type: string): type is Item['type'] {
+  return Object.hasOwn(FIELDS, type)
+}
+
+function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventItem {
+  const roomId = roomIdOf(node, fail)
+  const version = textOf(node['room_version'], 'room_version', fail)
+  if (!ROOM_VERSION.test(version)) fail('room_version', 'is no room version')
+  const eventId = eventIdOf(node, fail)
+  const audience = audienceOf(node, fail)
+  const flag = node['sticky'] ?? true
+  if (typeof flag !== 'boolean') return fail('sticky', 'must be true or false')
+  const pdu = pduOf(node, fail)
+  const sender = senderOf(pdu, fail)
+  const originServerTs = sentAt(pdu, fail)
+  if (!isInRoom(pdu, { roomId, version, eventId })) fail('pdu.room_id', `is not ${roomId}`)
+  const text = textOfPdu(pdu, roomVersion(version)?.oddNumbers ?? 'keep', fail)
+  const check = checkEventId({ pdu, roomVersion: version, eventId })
+  if (check.kind === 'mismatch')
+    fail('event_id', `is not that of the PDU, which is ${check.expected ?? 'missing (pdu.event_id)'}`)
+  const sticky = flag && isOurs(sender, options.serverName)
+  return {
+    type: 'event',
+    roomId,
+    roomVersion: version,
+    eventId,
+    pdu: text,
+    sender,
+    originServerTs,
+    stickyDurationMs: sticky ? stickyDuration(pdu, options.stickyFieldNames) : null,
+    audience,
+  }
+}
+
+function parseServers(node: JsonObject, fail: Fail): ServersItem {
+  const roomId = roomIdOf(node, fail)
+  const set = listOf(node, 'set', fail)
+  const add = listOf(node, 'add', fail)
+  const remove = listOf(node, 'remove', fail)
+  if (set === null) {
+    if (add === null && remove === null) fail('add', 'one of add, remove and set must be there')
+    return { type: 'servers', roomId, change: { add: add ?? [], remove: remove ?? [] } }
+  }
+  if (add !== null || remove !== null)
+    fail('set', 'is the whole list: it stands beside neither add nor remove')
+  return { type: 'servers', roomId, change: { set } }
+}
+
+function parseRedact(node: JsonObject, fail: Fail): RedactItem {
+  const eventId = eventIdOf(node, fail)
+  const pdu = pduOf(node, fail)
+  const sender = senderOf(pdu, fail)
+  // Which numbers the room's version allows was asked when the event came.
+  return { type: 'redact', eventId, pdu: textOfPdu(pdu, 'keep', fail), parsed: pdu, sender }
+}
+
+function audienceOf(node: JsonObject, fail: Fail): Audience {
+  const to = listOf(node, 'to', fail)
+  const alsoTo = listOf(node, 'also_to', fail)
+  const notTo = listOf(node, 'not_to', fail)
+  if (to === null) return { alsoTo: alsoTo ?? [], notTo: notTo ?? [] }
+  if (alsoTo !== null || notTo !== null)
+    fail('to', 'is exactly who gets it: it stands beside neither also_to nor not_to')
+  return { to }
+}
+
+function pduOf(node: JsonObject, fail: Fail): JsonObject {
+  const pdu = node['pdu']
+  if (!isJsonObject(pdu)) return fail('pdu', pdu === undefined ? 'is missing' : 'must be an object')
+  textOf(pdu['type'], 'pdu.type', fail)
+  return pdu
+}
+
+function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): string {
+  let text: string
+  try {
+    text = canonicalText(pdu, { oddNumbers })
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    return fail(error.path === '' ? 'pdu' : `pdu.${error.path}`, whyOf(error), 'M_BAD_JSON')
+  }
+  const bytes = Buffer.byteLength(text)
+  if (bytes > MAX_PDU_BYTES)
+    fail('pdu', `has ${bytes} bytes of canonical JSON, more than ${MAX_PDU_BYTES}`, 'M_TOO_LARGE')
+  return text
+}
+
+function senderOf(pdu: JsonObject, fail: Fail): string {
+  const sender = textOf(pdu['sender'], 'pdu.sender', fail)
+  const isUser =
+    sender.startsWith('@') &&
+    domainOf(sender) !== null &&
+    Buffer.byteLength(sender) <= MAX_ID_BYTES &&
+    !sender.includes('\0')
+  return isUser ? sender : fail('pdu.sender', 'is no user id')
+}
+
+/** When it was sent, in whole milliseconds. Old room versions let a fraction through, or a number without end. */
+function sentAt(pdu: JsonObject, fail: Fail): number {
+  const value = pdu['origin_server_ts']
+  if (typeof value === 'number') return value
+  if (!isOddNumber(value))
+    return fail('pdu.origin_server_ts', value === undefined ? 'is missing' : 'must be a number')
+  const limit = Number.MAX_SAFE_INTEGER
+  return Math.max(-limit, Math.min(limit, Math.trunc(Number(textOfOddNumber(value)))))
+}
+
+function isInRoom(pdu: JsonObject, given: { roomId: RoomId; version: string; eventId: EventId }): boolean {
+  const { roomId, version, eventId } = given
+  if (belongsToRoom({ pdu, roomVersion: version, eventId, roomId })) return true
+  // A room version to come may have create events without a room_id, as 12 has: nothing odd stops the stream.
+  return roomVersion(version) === null && pdu['room_id'] === undefined && pdu['type'] === 'm.room.create'
+}
+
+function roomIdOf(node: JsonObject, fail: Fail): RoomId {
+  const text = textOf(node['room_id'], 'room_id', fail)
+  return isRoomId(text) ? text : fail('room_id', 'is no room id')
+}
+
+function eventIdOf(node: JsonObject, fail: Fail): EventId {
+  const text = textOf(node['event_id'], 'event_id', fail)
+  return isEventId(text) ? text : fail('event_id', 'is no event id')
+}
+
+function textOf(value: JsonValue | undefined, path: string, fail: Fail): string {
+  return typeof value === 'string' ? value : fail(path, value === undefined ? 'is missing' : 'must be text')
+}
+
+function listOf(node: JsonObject, key: string, fail: Fail): string[] | null {
+  const value = node[key]
+  if (value === undefined) return null
+  if (!Array.isArray(value)) return fail(key, 'must be a list of server names')
+  return value.map((name, at) => textOf(name, `${key}.${at}`, fail))
+}
