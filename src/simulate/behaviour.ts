@@ -5,7 +5,9 @@
  * process it and lose the answer, answer an error page, drop PDUs of rooms they don't know while answering 200
  * (Synapse), or never list any PDU.
  */
-export type Pdu = Readonly<Record<string, unknown>>
+import type { JsonObject } from '../matrix/json-value.ts'
+
+export type Pdu = Readonly<JsonObject>
 
 export interface Processing {
   readonly delayMs?: number

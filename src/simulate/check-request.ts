@@ -1,16 +1,17 @@
 /**
  * Whether a request to `/send` is one that a strict homeserver takes: who signed it, for whom, and its limits.
  *
- * The signature is checked with tweetnacl, which shares no code with the sender's `node:crypto`, and over bytes
- * put together here, not by the sender's function. It costs about 10 ms, so a large fleet checks a sample.
+ * The signature is checked as a real receiver does it: the body is parsed and encoded again, so one that was
+ * not canonical fails. tweetnacl checks, which shares no code with the `node:crypto` that signs; it costs about
+ * 10 ms, so a large fleet checks a sample.
  */
+import { canonicalFromValue, canonicalText } from '../matrix/canonical-json.ts'
+import { isJsonObject } from '../matrix/json-value.ts'
 import { verify } from '../matrix/signing.ts'
+import { parseJson } from '../matrix/strict-json.ts'
+import { MAX_EDUS, MAX_PDUS } from '../matrix/transaction.ts'
 import { parseXMatrix } from '../matrix/x-matrix.ts'
 import type { Pdu } from './behaviour.ts'
-
-// Spec, server-server API, "Transactions": at most 50 PDUs and 100 EDUs.
-const MAX_PDUS = 50
-const MAX_EDUS = 100
 
 export interface Refusal {
   readonly status: number
@@ -33,8 +34,8 @@ export interface SignedRequest {
 export interface Expected {
   readonly origin: string
   readonly destination: string
-  /** The raw public key (32 bytes) of a key id such as `ed25519:a_1`; null: unknown. */
-  readonly verifyKey: (keyId: string) => Uint8Array | null
+  /** The public key (32 bytes, or base64) of a key id such as `ed25519:a_1`; null: unknown. */
+  readonly verifyKey: (keyId: string) => Uint8Array | string | null
 }
 
 /** Why the request's `Authorization` is refused, or null. `deep: false` leaves out the signature itself. */
@@ -49,11 +50,22 @@ export function refuseUnsigned(request: SignedRequest, expected: Expected, deep:
   const publicKey = expected.verifyKey(claim.keyId)
   if (publicKey === null) return unauthorized(`unknown key ${claim.keyId}`)
   if (!deep) return null
-  const { origin, destination } = expected
-  const signed =
-    `{"content":${request.body},"destination":${JSON.stringify(destination)},"method":"${request.method}",` +
-    `"origin":${JSON.stringify(origin)},"uri":${JSON.stringify(request.uri)}}`
-  return verify(signed, claim.signature, publicKey) ? null : unauthorized('the signature does not match')
+  const signed = textToVerify(request, expected)
+  return signed !== null && verify(publicKey, signed, claim.signature)
+    ? null
+    : unauthorized('the signature does not match')
+}
+
+function textToVerify(
+  { method, uri, body }: SignedRequest,
+  { origin, destination }: Expected,
+): string | null {
+  try {
+    const content = canonicalText(parseJson(body), { oddNumbers: 'keep' })
+    return `{"content":${content},${canonicalFromValue({ destination, method, origin, uri }).slice(1)}`
+  } catch {
+    return null
+  }
 }
 
 /** The PDUs and the number of EDUs in a transaction's body, or why it is refused. */
@@ -65,11 +77,11 @@ export function readTransaction(body: string, origin: string): Contents | Refusa
   } catch {
     return bad('the body is no JSON')
   }
-  if (!isObject(parsed)) return bad('the body is no object')
+  if (!isJsonObject(parsed)) return bad('the body is no object')
   const { origin: said, origin_server_ts: ts, pdus, edus } = parsed
   if (said !== origin) return bad('the origin in the body is not who signed it')
   if (!Number.isSafeInteger(ts)) return bad('no origin_server_ts')
-  if (!Array.isArray(pdus) || !pdus.every(isObject)) return bad('pdus is no list of objects')
+  if (!Array.isArray(pdus) || !pdus.every(isJsonObject)) return bad('pdus is no list of objects')
   if (edus !== undefined && !Array.isArray(edus)) return bad('edus is no list')
   if (pdus.length > MAX_PDUS) return bad(`${pdus.length} PDUs`)
   const eduCount = edus?.length ?? 0
@@ -79,8 +91,4 @@ export function readTransaction(body: string, origin: string): Contents | Refusa
 
 export function isRefusal(value: Contents | Refusal): value is Refusal {
   return 'errcode' in value
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

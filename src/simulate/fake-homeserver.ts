@@ -22,8 +22,8 @@ export interface FakeHomeserverOptions extends Omit<ReceiverOptions, 'expected'>
   readonly tls: KeyPair
   /** The sender's server name. */
   readonly origin: string
-  /** The sender's raw public key (32 bytes) for a key id such as `ed25519:a_1`; null: unknown. */
-  readonly verifyKey: (keyId: string) => Uint8Array | null
+  /** The sender's public key (32 bytes, or base64) for a key id such as `ed25519:a_1`; null: unknown. */
+  readonly verifyKey: (keyId: string) => Uint8Array | string | null
   readonly clock: Clock
   /** What it is called; default `127.0.0.1:PORT`. Another one is for whoever stands behind a proxy. */
   readonly name?: string
@@ -156,9 +156,9 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     get connections() {
       return connections
     },
-    behave: receiver.behave,
+    behave: (behaviour) => receiver.behave(behaviour),
     seen: (n) => (n <= requests ? Promise.resolve() : new Promise((resolve) => waiters.push({ n, resolve }))),
-    forgive: receiver.log.forgive,
+    forgive: () => receiver.log.forgive(),
     async stop() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       for (const socket of sockets) socket.destroy()

@@ -4,6 +4,8 @@
  * Everything but the sockets: a request goes in as text, and what should happen on its connection comes out as
  * a value. What it took, and what it holds against the sender, is kept for a verdict.
  */
+import { eventIdOf } from '../matrix/event-id.ts'
+import { roomVersion } from '../matrix/room-versions.ts'
 import { matrixError, ok, processPdus } from './behaviour.ts'
 import type { Behaves, Behaviour, Pdu, Processing, SeenRequest } from './behaviour.ts'
 import { isRefusal, readTransaction, refuseUnsigned } from './check-request.ts'
@@ -14,7 +16,7 @@ import type { TransactionLog } from './transaction-log.ts'
 export interface ReceiverOptions {
   readonly expected: Expected
   readonly behaviour?: Behaves
-  /** The id of a PDU as received. Default: its `event_id`, as in room versions 1 and 2. */
+  /** The id of a PDU as received. Default: its `event_id` if it has one, else the one of room version 11. */
   readonly eventIdOf?: (pdu: Pdu) => string
   /** Check the signature of every nth request; 0: of none. Default 1. */
   readonly verifyEvery?: number
@@ -64,10 +66,17 @@ export interface Receiver {
 }
 
 const JSON_TYPE = { 'content-type': 'application/json' }
-const eventIdField = (pdu: Pdu): string => (typeof pdu['event_id'] === 'string' ? pdu['event_id'] : '')
+const VERSION_11 = roomVersion('11')
+
+function usualEventId(pdu: Pdu): string {
+  const inside = pdu['event_id']
+  if (typeof inside === 'string') return inside
+  return (VERSION_11 === null ? null : eventIdOf(pdu, VERSION_11)) ?? ''
+}
 
 export function makeReceiver(options: ReceiverOptions): Receiver {
-  const { expected, eventIdOf = eventIdField, verifyEvery = 1 } = options
+  const { expected, verifyEvery = 1 } = options
+  const idOf = options.eventIdOf ?? usualEventId
   const log = makeTransactionLog({ keepBodies: options.keepBodies ?? true })
   const received = new Map<string, ReceivedPdu>()
   let behaves = options.behaviour ?? ok
@@ -83,7 +92,7 @@ export function makeReceiver(options: ReceiverOptions): Receiver {
     if (unsigned !== null) return refuse(unsigned)
     const contents = readTransaction(body, expected.origin)
     if (isRefusal(contents)) return refuse(contents)
-    const pduIds = contents.pdus.map(eventIdOf)
+    const pduIds = contents.pdus.map(idOf)
     const repeated = log.find(txnId) !== undefined
     const verdict = log.receive({ txnId, body, pduIds, edus: contents.edus, at })
     if (verdict === 'refuse') {

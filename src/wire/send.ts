@@ -4,9 +4,22 @@
  * It never retries and never throws for anything the other side does: what happened is the value it
  * returns, and whoever called decides what it means.
  */
+import type { Clock } from '../clock.ts'
 import type { ServerName } from '../matrix/ids.ts'
+import type { SigningKey } from '../matrix/signing.ts'
+import { authorizationFor } from '../matrix/x-matrix.ts'
+import type { Log } from '../observe/log.ts'
+import { readAnswer } from './answer.ts'
+import type { Reading } from './answer.ts'
+import type { Connection, Connections } from './connections.ts'
+import { exchange } from './exchange.ts'
+import type { Exchange } from './exchange.ts'
+import type { ResolveTarget } from './target.ts'
 
-/** Everything one attempt needs. `timeoutMs` covers the attempt as a whole, connecting included. */
+/**
+ * Everything one attempt needs. `timeoutMs` runs from the moment a connection is there to the last byte of the
+ * answer; looking up the name and connecting have their own limits.
+ */
 export interface SendRequest {
   readonly destination: ServerName
   readonly txnId: string
@@ -18,7 +31,10 @@ export interface SendRequest {
   readonly signal: AbortSignal
 }
 
-/** How far an attempt got before it failed. */
+/**
+ * How far an attempt got before it failed. `timeout` is a request that was not answered in time; a connection
+ * that wasn't made in time is `connect` or `tls`.
+ */
 export type SendStage =
   'discovery' | 'address' | 'connect' | 'tls' | 'timeout' | 'protocol' | 'http' | 'aborted'
 
@@ -47,3 +63,95 @@ export interface SendFailed {
 export type SendResult = SendAnswered | SendFailed
 
 export type Send = (request: SendRequest) => Promise<SendResult>
+
+export interface SendNeeds {
+  readonly connections: Connections
+  readonly resolveTarget: ResolveTarget
+  readonly key: SigningKey
+  /** Our server name. */
+  readonly origin: ServerName
+  /** `limpet/VERSION`. */
+  readonly userAgent: string
+  readonly clock: Clock
+  readonly log: Pick<Log, 'debug'>
+}
+
+type Unsent = Pick<SendFailed, 'stage' | 'message'>
+
+export function makeSend({
+  connections,
+  resolveTarget,
+  key,
+  origin,
+  userAgent,
+  clock,
+  log,
+}: SendNeeds): Send {
+  return async function send(request) {
+    const started = clock.monotonic()
+    const reading = await attempt(request)
+    const result = { ...reading, durationMs: Math.round(clock.monotonic() - started) }
+    if (result.kind === 'failed') {
+      const { destination, txnId } = request
+      const { stage, status, handed, message } = result
+      log.debug({ destination, txnId, stage, status, handed }, message)
+    }
+    return result
+  }
+
+  async function attempt(request: SendRequest): Promise<Reading> {
+    const mayStart = !request.signal.aborted && request.stillHeld()
+    const idle = mayStart ? connections.take(request.destination) : null
+    if (idle !== null) {
+      const ended = await over(idle, request)
+      // An idle connection that its server had closed: nothing was written, so this attempt may use another.
+      if (ended.handed || ended.ending !== 'error') return readAnswer(ended, clock.now())
+    }
+    const opened = await open(request)
+    if (!('client' in opened)) return unsent(opened)
+    return readAnswer(await over(opened, request), clock.now())
+  }
+
+  /** A new connection that we still may use, or how far it got. */
+  async function open({ destination, signal, stillHeld }: SendRequest): Promise<Connection | Unsent> {
+    if (!stillHeld()) return NOT_OURS
+    if (signal.aborted) return ABORTED
+    const resolution = await unlessAborted(resolveTarget(destination), signal)
+    if (resolution === null) return ABORTED
+    if (resolution.kind === 'failed') return resolution
+    if (!stillHeld()) return NOT_OURS
+    const opened = await connections.open(destination, resolution.target, signal)
+    return opened.kind === 'failed' ? opened : opened.connection
+  }
+
+  async function over(connection: Connection, request: SendRequest): Promise<Exchange> {
+    const { destination, txnId, body, timeoutMs, stillHeld, signal } = request
+    const uri = `/_matrix/federation/v1/send/${encodeURIComponent(txnId)}`
+    const signed = { origin, destination, method: 'PUT', uri, contentText: body, key }
+    const headers = [
+      ...['host', connection.hostHeader, 'user-agent', userAgent, 'content-type', 'application/json'],
+      ...['authorization', authorizationFor(signed)],
+    ]
+    const ended = await exchange(connection, { uri, headers, body, timeoutMs, stillHeld, signal })
+    if (ended.ending === 'whole') connections.giveBack(connection)
+    else connections.drop(connection)
+    return ended
+  }
+}
+
+const NOT_OURS: Unsent = { stage: 'aborted', message: 'not ours to send any more' }
+const ABORTED: Unsent = { stage: 'aborted', message: 'aborted before anything was sent' }
+
+function unsent({ stage, message }: Unsent): Reading {
+  return { kind: 'failed', stage, status: null, errcode: null, retryAfterMs: null, message, handed: false }
+}
+
+/** What `promise` brings, or null as soon as `signal` aborts. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  return new Promise((resolve, reject) => {
+    const abort = () => resolve(null)
+    signal.addEventListener('abort', abort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+    if (signal.aborted) abort()
+  })
+}

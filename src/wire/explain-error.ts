@@ -1,0 +1,60 @@
+/**
+ * An error of the network in one short line that an operator can read, with its code for whoever searches.
+ */
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'the name has no address',
+  ENODATA: 'the name has no address',
+  EAI_AGAIN: 'the name could not be looked up',
+  ESERVFAIL: 'the name could not be looked up',
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection was reset',
+  EPIPE: 'the connection was closed',
+  ETIMEDOUT: 'no connection in time',
+  EHOSTUNREACH: 'the host is unreachable',
+  ENETUNREACH: 'the network is unreachable',
+  EMFILE: 'this process has too many files open',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'certificate is for another name',
+  CERT_HAS_EXPIRED: 'certificate has expired',
+  CERT_NOT_YET_VALID: 'certificate is not valid yet',
+  CERT_REVOKED: 'certificate was revoked',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'certificate is self-signed',
+  SELF_SIGNED_CERT_IN_CHAIN: 'certificate is from an unknown authority',
+  UNABLE_TO_GET_ISSUER_CERT: 'certificate is from an unknown authority',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'certificate is from an unknown authority',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate is from an unknown authority',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'what listens there does not speak TLS',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'what listens there does not speak TLS',
+  UND_ERR_SOCKET: 'the connection was closed before the answer',
+  UND_ERR_HEADERS_OVERFLOW: "the answer's headers are too large",
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the answer was cut off',
+}
+
+/** For example `certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)`. */
+export function explainError(error: unknown): string {
+  const code = codeOf(error)
+  const words = code === null ? undefined : (WORDS[code] ?? groupOf(code))
+  const text = words ?? (error instanceof Error ? oneLine(error.message, 150) : 'unknown error')
+  return code === null ? text : `${text} (${code})`
+}
+
+/** The `code` of an error, or that of what caused it. */
+export function codeOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null
+  if ('code' in error && typeof error.code === 'string') return error.code
+  return codeOf(error.cause)
+}
+
+/** `text` on one line without control characters, at most `most` characters: what others sent us, made fit to print. */
+export function oneLine(text: string, most: number): string {
+  const printable = text.replace(/[\p{C}\p{Z}]+/gu, ' ').trim()
+  return printable.length <= most
+    ? printable
+    : `${printable.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
+}
+
+function groupOf(code: string): string | undefined {
+  if (code.startsWith('HPE_')) return 'the answer is not HTTP'
+  if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return 'TLS handshake failed'
+  return undefined
+}

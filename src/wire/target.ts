@@ -1,0 +1,90 @@
+/**
+ * Server name to where its connections go: addresses, port, and whose certificate is expected.
+ *
+ * Spec, server-server API, "Resolving server names", steps 1 and 2: an IP literal, and a name that carries a
+ * port. A plain name needs discovery and is refused here until there is one. Whatever addresses come out of
+ * this were vetted, and they alone are connected to: nothing resolves a second time between the check and the
+ * use.
+ */
+import { splitServerName } from '../matrix/ids.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import { explainError } from './explain-error.ts'
+
+// Spec, step 1.2 and others: the port where the name carries none.
+const DEFAULT_PORT = 8448
+
+export interface Target {
+  /** IP addresses, tried in this order; at least one. */
+  readonly addresses: readonly string[]
+  readonly port: number
+  /** The name or address the certificate has to be for, an IPv6 address without its brackets. */
+  readonly tlsName: string
+  /** What TLS announces as the name wanted; null for an IP literal (RFC 6066, 3: names only). */
+  readonly sni: string | null
+  readonly hostHeader: string
+}
+
+export type Resolution =
+  | { readonly kind: 'found'; readonly target: Target }
+  | { readonly kind: 'failed'; readonly stage: 'discovery' | 'address'; readonly message: string }
+
+export type ResolveTarget = (destination: ServerName) => Promise<Resolution>
+
+/** The IP addresses of a host name, as `node:dns/promises` `lookup` with `all` gives them. Throws its errors. */
+export type Lookup = (host: string) => Promise<readonly { readonly address: string }[]>
+
+/** Why connecting to this IP address is not allowed, or null. */
+export type VetAddress = (address: string) => string | null
+
+export interface TargetNeeds {
+  readonly lookup: Lookup
+  /** Default: every address is allowed. */
+  readonly vet?: VetAddress
+  /** How long a lookup may take; the system's resolver has no limit worth the name. Default 10 s. */
+  readonly lookupTimeoutMs?: number
+}
+
+// More than a few addresses of one name are one operator's load balancers; trying them all would take too long.
+const MOST_ADDRESSES = 4
+
+export function makeResolveTarget({
+  lookup,
+  vet = () => null,
+  lookupTimeoutMs = 10_000,
+}: TargetNeeds): ResolveTarget {
+  return async function resolveTarget(destination) {
+    const { host, port, literal } = splitServerName(destination)
+    if (literal === null && port === null) {
+      return failed('discovery', 'server discovery comes in the next release')
+    }
+    let found: readonly string[]
+    try {
+      found = literal === null ? await addressesOf(host) : [host]
+    } catch (error) {
+      return failed('address', explainError(error))
+    }
+    const addresses = found.filter((address) => vet(address) === null).slice(0, MOST_ADDRESSES)
+    if (addresses.length === 0) {
+      const reason = found[0] === undefined ? 'the name has no addresses' : vet(found[0])
+      return failed('address', reason ?? 'no address of it may be connected to')
+    }
+    // Steps 1 and 2: the Host header is the server name as it is, with the port where it carries one.
+    const sni = literal === null ? host : null
+    const target = { addresses, port: port ?? DEFAULT_PORT, tlsName: host, sni, hostHeader: destination }
+    return { kind: 'found', target }
+  }
+
+  async function addressesOf(host: string): Promise<string[]> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      const error = Object.assign(new Error('the name was not looked up in time'), { code: 'EDNSTIMEOUT' })
+      timer = setTimeout(() => reject(error), lookupTimeoutMs)
+    })
+    const found = await Promise.race([lookup(host), late]).finally(() => clearTimeout(timer))
+    return found.map(({ address }) => address)
+  }
+}
+
+function failed(stage: 'discovery' | 'address', message: string): Resolution {
+  return { kind: 'failed', stage, message }
+}
