@@ -17,17 +17,23 @@ export interface Bell {
 
 export function makeBell(clock: Clock): Bell {
   let quickUntil = -Infinity
-  let waking: AbortController | null = null
+  let wake: (() => void) | null = null
   return {
     ring() {
       quickUntil = clock.monotonic() + QUICK_FOR_MS
-      waking?.abort()
+      wake?.()
     },
     async wait(ms, signal) {
-      if (clock.monotonic() < quickUntil) return clock.sleep(Math.min(QUICK_MS, ms), signal)
-      waking = new AbortController()
-      await clock.sleep(ms, AbortSignal.any([signal, waking.signal]))
-      waking = null
+      if (clock.monotonic() < quickUntil) {
+        await clock.sleep(Math.min(QUICK_MS, ms), signal)
+        return
+      }
+      const waking = new AbortController()
+      wake = () => waking.abort()
+      signal.addEventListener('abort', wake, { once: true })
+      await clock.sleep(signal.aborted ? 0 : ms, waking.signal)
+      signal.removeEventListener('abort', wake)
+      wake = null
     },
   }
 }

@@ -34,30 +34,32 @@ export function orderSteps({ window, joined, partial, fresh }: OrderNeeds): Step
     const servers = new Set([...(joined.get(roomId)?.keys() ?? []), ...(partial.get(roomId) ?? [])])
     steps.push({ kind: 'set', roomId, servers: [...servers].sort() })
   }
-  const changes = [...window.changes]
-  const changesUpTo = (before: number) => {
-    while (changes[0] !== undefined && changes[0].at < before) {
-      const { at, room_id } = changes[0]
-      const together: MemberChange[] = []
-      while (changes[0]?.at === at && changes[0].room_id === room_id) together.push(...changes.splice(0, 1))
-      steps.push(...netChange(room_id, together, joined.get(room_id) ?? new Map(), partial.has(room_id)))
+  let next = 0
+  const changesBefore = (end: number) => {
+    for (;;) {
+      const first = window.changes[next]
+      if (first === undefined || first.at >= end) return
+      const start = next
+      while (isTogether(first, window.changes[next])) next += 1
+      const users: Joined = joined.get(first.room_id) ?? new Map<string, number>()
+      const isPartial = partial.has(first.room_id)
+      steps.push(...netChange(window.changes.slice(start, next), users, isPartial))
     }
   }
   for (const row of window.events) {
-    changesUpTo(row.at)
+    changesBefore(row.at)
     steps.push({ kind: 'event', row })
   }
-  changesUpTo(Infinity)
+  changesBefore(Infinity)
   return steps
 }
 
-/** What several users' changes at one position come to for their servers. */
-function netChange(
-  roomId: string,
-  changes: readonly MemberChange[],
-  users: Joined,
-  isPartial: boolean,
-): Step[] {
+function isTogether(first: MemberChange, other: MemberChange | undefined): boolean {
+  return other?.at === first.at && other.room_id === first.room_id
+}
+
+/** What several users' changes in one room at one position come to for their servers. */
+function netChange(changes: readonly MemberChange[], users: Joined, isPartial: boolean): Step[] {
   const before = new Set(users.keys())
   for (const { server, joined } of changes) {
     const count = (users.get(server) ?? 0) + (joined ? 1 : -1)
@@ -66,5 +68,7 @@ function netChange(
   }
   const add = [...users.keys()].filter((server) => !before.has(server))
   const remove = isPartial ? [] : [...before].filter((server) => !users.has(server))
-  return add.length + remove.length === 0 ? [] : [{ kind: 'change', roomId, add, remove }]
+  const roomId = changes[0]?.room_id
+  if (roomId === undefined || add.length + remove.length === 0) return []
+  return [{ kind: 'change', roomId, add, remove }]
 }

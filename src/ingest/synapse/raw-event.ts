@@ -39,7 +39,8 @@ export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
 function withoutAgeTs(pdu: JsonObject): JsonObject {
   const unsigned = pdu['unsigned']
   if (!isJsonObject(unsigned) || !Object.hasOwn(unsigned, 'age_ts')) return pdu
-  const { age_ts: _, ...rest } = unsigned
+  const rest = { ...unsigned }
+  delete rest['age_ts']
   return { ...pdu, unsigned: rest }
 }
 

@@ -1,0 +1,110 @@
+/** limpet's side of the Synapse source, in memory: what it was told, and the token with its compare-and-set. */
+import { pino } from 'pino'
+import { systemClock } from '../../../src/clock.ts'
+import type { Append } from '../../../src/ingest/append.ts'
+import type { Item } from '../../../src/ingest/items.ts'
+import { makeSynapseSource, type Subscribe } from '../../../src/ingest/synapse/source.ts'
+import type { Pool } from '../../../src/store/db.ts'
+import { until } from '../../support/poll.ts'
+
+export interface Limpet {
+  /** What was taken, in order, one line each: `event $3`, `event $4 not b`, `set b c`, `+b -c`. */
+  readonly lines: string[]
+  readonly raw: Record<string, unknown>[]
+  readonly logged: string[]
+  token(): string | null
+  /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
+  follow(options?: { subscribe?: Subscribe; pollMs?: number }): {
+    stop(): Promise<unknown>
+    ended: Promise<unknown>
+  }
+  /** Waits until the token is `events=N`. */
+  reaches(events: number): Promise<void>
+  /** The next `append` fails like this. */
+  failNext: 'unavailable' | 'lost answer' | null
+}
+
+export function limpetFor(pool: Pool): Limpet {
+  let token: string | null = null
+  const raw: Record<string, unknown>[] = []
+  const lines: string[] = []
+  const logged: string[] = []
+  const log = pino(
+    { level: 'debug' },
+    { write: (line: string) => void logged.push((JSON.parse(line) as { msg: string }).msg) },
+  )
+  const append: Append = async ({ sourceToken, ifSourceToken, items }) => {
+    await Promise.resolve()
+    const failing = limpet.failNext
+    limpet.failNext = null
+    if (failing === 'unavailable') return { kind: 'unavailable', message: 'away' }
+    if (ifSourceToken !== token) return { kind: 'token_mismatch', sourceToken: token }
+    token = sourceToken ?? token
+    lines.push(...items.map(lineOf))
+    if (failing === 'lost answer') return { kind: 'unavailable', message: 'away' }
+    return {
+      kind: 'taken',
+      position: 0,
+      accepted: items.length,
+      duplicates: 0,
+      ignored: [],
+      unknownRooms: [],
+    }
+  }
+  const limpet: Limpet = {
+    lines,
+    raw,
+    logged,
+    failNext: null,
+    token: () => token,
+    follow({ subscribe, pollMs = 20 } = {}) {
+      const stopping = new AbortController()
+      const source = makeSynapseSource({
+        pool,
+        serverName: 'a.example',
+        append,
+        tokenOf: () => Promise.resolve(token),
+        parseItem: (item) => {
+          raw.push(item)
+          return parsed(item)
+        },
+        subscribe,
+        clock: systemClock,
+        log,
+        pollMs,
+      })
+      const ended = source.run(stopping.signal).then(
+        () => null,
+        (error: unknown) => error,
+      )
+      return {
+        ended,
+        stop: () => {
+          stopping.abort()
+          return ended
+        },
+      }
+    },
+    reaches: async (events) => {
+      await until(() => token === `events=${events}`, {
+        what: `the token events=${events}, it is ${token ?? 'none'}`,
+      })
+    },
+  }
+  return limpet
+}
+
+function parsed(item: Record<string, unknown>): Item {
+  const notTo = (item['not_to'] as string[] | undefined) ?? []
+  return { type: 'event', eventId: item['event_id'], audience: { alsoTo: [], notTo } } as unknown as Item
+}
+
+function lineOf(item: Item): string {
+  if (item.type === 'event') {
+    const notTo = 'notTo' in item.audience ? item.audience.notTo : []
+    return `event ${item.eventId}${notTo.map((name) => ` not ${name}`).join('')}`
+  }
+  if (item.type !== 'servers') return item.type
+  if ('set' in item.change) return `set ${item.change.set.join(' ')}`.trim()
+  return [...item.change.add.map((s) => `+${s}`), ...item.change.remove.map((s) => `-${s}`)].join(' ')
+}
