@@ -40,7 +40,7 @@ const ORDERS = {
 } as const
 
 export type DestinationOrder = keyof typeof ORDERS
-export const DESTINATION_ORDERS = Object.keys(ORDERS) as DestinationOrder[]
+export const DESTINATION_ORDERS = Object.keys(ORDERS) as [DestinationOrder, ...DestinationOrder[]]
 
 // Who has no value is last both ways: nobody looks for them.
 const orderOf = ({ orderBy, dir }: Page<DestinationOrder>) => {
@@ -90,7 +90,9 @@ async function filterIds(
   query: DestinationQuery,
   keep: (row: StateRow) => boolean,
 ): Promise<{ ids: number[]; total: number }> {
-  const { rows } = await db.query<StateRow>(`${SELECT_STATES} where ${MATCHES} ${orderOf(query)}`, [query.search])
+  const { rows } = await db.query<StateRow>(`${SELECT_STATES} where ${MATCHES} ${orderOf(query)}`, [
+    query.search,
+  ])
   const ids = rows.filter(keep).map(({ id }) => id)
   return { ids: ids.slice(query.from, query.from + query.limit), total: ids.length }
 }

@@ -28,7 +28,7 @@ export interface DestinationRow {
   failing_since: number | null
   retry_at: number | null
   retry_interval: number | null
-  hold_kind: string | null
+  hold_kind: 'retry_after' | 'gone' | null
   hold_until: number | null
   advice_at: number | null
   advice_up: boolean

@@ -24,7 +24,12 @@ const SELECT_CARRIED = `
 
 /** Answered transactions with this event, oldest first (as long as attempts are kept). */
 export async function readCarried(db: Db, event: EventRow, only: number | null): Promise<CarriedRow[]> {
-  const { rows } = await db.query<CarriedRow>(SELECT_CARRIED, [only, event.pos, event.event_id, event.received_ts])
+  const { rows } = await db.query<CarriedRow>(SELECT_CARRIED, [
+    only,
+    event.pos,
+    event.event_id,
+    event.received_ts,
+  ])
   return rows
 }
 

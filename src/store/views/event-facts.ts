@@ -5,7 +5,7 @@
  * Nobody keeps a row per (event, destination); these few tables together answer for all of them. Read them
  * on one snapshot (`inSnapshot`), else an event may seem to be nowhere between two statements.
  */
-import type { Db } from '../db.ts'
+import { nowMs, type Db } from '../db.ts'
 import { readDestinations, type DestinationRow } from './destination-row.ts'
 
 export interface EventRow {
@@ -99,6 +99,8 @@ export async function readEventFacts(
   events: readonly EventRow[],
   only: number | null,
 ): Promise<EventFacts> {
+  const none = { destinations: [], intervals: [], gaps: [], replays: [], owed: [], open: [] }
+  if (events.length === 0) return { now: await nowMs(db), ...none }
   const positions = events.map(({ pos }) => pos)
   const rooms = [...new Set(events.map(({ room }) => room))]
   const ask = async <Row extends object>(sql: string, ...values: unknown[]) =>
@@ -115,7 +117,6 @@ export async function readEventFacts(
   )
   const ids = new Set([...intervals, ...replays].map(({ destination }) => destination))
   for (const { list } of events) for (const id of list ?? []) ids.add(id)
-  if (only !== null) ids.clear()
   const concerned = only === null ? [...ids] : [only]
   const owed = await ask<OwedRow>(
     `select destination, room, after_pos, upto, cursor from sticky_owed
@@ -133,7 +134,6 @@ export async function readEventFacts(
       where not void and positions && $2::bigint[] and ($1::int is null or destination = $1)`,
     positions,
   )
-  const [clock] = await ask<{ now: number }>('select now_ms() as now where $1::int is null or true')
   const destinations = await readDestinations(db, concerned)
-  return { now: clock?.now ?? 0, destinations, intervals, gaps, replays, owed, open }
+  return { now: await nowMs(db), destinations, intervals, gaps, replays, owed, open }
 }

@@ -3,7 +3,7 @@
  */
 import type { Db } from '../db.ts'
 import { SELECT_EVENT, type EventRow } from './event-facts.ts'
-import { owedStickyPositions } from './owed.ts'
+import { owedStickyPositions } from './count-pending.ts'
 import type { Page, Paged } from './page.ts'
 
 const ORDERS = {
@@ -14,7 +14,7 @@ const ORDERS = {
 } as const
 
 export type StickyOrder = keyof typeof ORDERS
-export const STICKY_ORDERS = Object.keys(ORDERS) as StickyOrder[]
+export const STICKY_ORDERS = Object.keys(ORDERS) as [StickyOrder, ...StickyOrder[]]
 
 export interface StickyQuery extends Page<StickyOrder> {
   roomId: string | null

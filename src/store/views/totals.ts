@@ -27,3 +27,9 @@ export async function readTotals(db: Db, windowMs: number): Promise<TotalsRow> {
   if (row === undefined) throw new Error('the stream has no row: the database was not migrated')
   return row
 }
+
+/** When backlog was last counted (ms since the epoch); null: no sweep has run yet. */
+export async function countedAt(db: Db): Promise<number | null> {
+  const { rows } = await db.query<{ at: number | null }>('select max(counted_at) as at from destinations')
+  return rows[0]?.at ?? null
+}

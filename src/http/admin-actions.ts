@@ -1,0 +1,49 @@
+/** Admin API: what an operator does to one destination. Wishes only; whoever holds the lease carries them out. */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Pool } from '../store/db.ts'
+import { makeWish, type Wish } from '../store/wishes.ts'
+import { AdminRefusal, notFound } from './admin-refusal.ts'
+
+/** Nudges the queue of each destination's lane. A lost nudge costs a sweep, so failing is no error of the action. */
+export type WakeDestinations = (
+  who: readonly { destination: string; lane: 'delivery' | 'recovery' }[],
+) => Promise<void>
+
+export interface ActionNeeds {
+  pool: Pool
+  wake: WakeDestinations
+  /** The name of the token that a request came with: who is recorded. */
+  who: (request: FastifyRequest) => string
+}
+
+const WISHES: readonly Wish[] = ['wake', 'reset', 'pause', 'resume']
+
+export function registerActionRoutes(app: FastifyInstance, { pool, wake, who }: ActionNeeds): void {
+  for (const wish of WISHES) {
+    app.post<{ Params: { server: string } }>(`/v1/destinations/:server/${wish}`, async (request) => {
+      const name = request.params.server
+      const wished = await makeWish(pool, { wish, name, who: who(request) })
+      if (wished.kind === 'unknown') throw notFound(`no destination is called ${name}`)
+      if (wished.kind === 'paused') {
+        throw new AdminRefusal(
+          409,
+          'M_LIMPET_PAUSED',
+          `${name} is paused: resume it, and it is tried at once`,
+        )
+      }
+      if (wished.kind === 'held') {
+        const until = new Date(wished.until).toISOString()
+        const message = `${name} asked for no request before ${until} (Retry-After): reset it to try all the same`
+        throw new AdminRefusal(409, 'M_LIMPET_HELD', message)
+      }
+      // The wish is durable: without this nudge the next sweep carries it out.
+      await wake([{ destination: name, lane: wished.lane }]).catch((error: unknown) => {
+        request.log.warn(
+          { err: error, destination: name },
+          'the queue was not told; the next sweep will do it',
+        )
+      })
+      return {}
+    })
+  }
+}

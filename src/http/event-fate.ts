@@ -1,0 +1,175 @@
+/**
+ * What became of one event for one destination, from what is kept: membership says who was entitled,
+ * position, gaps and replays say what is past, attempts say when and how.
+ *
+ * Pure. Attempts may have aged out: then the rest decides alone, and `txn_id` and `at` stay null.
+ */
+import type { CarriedRow } from '../store/views/event-attempts.ts'
+import type { DestinationRow } from '../store/views/destination-row.ts'
+import type { EventRow, GapRow, Interval, OpenRow, OwedRow, ReplayRow } from '../store/views/event-facts.ts'
+
+export type Outcome = 'delivered' | 'acknowledged' | 'pending' | 'skipped' | 'lapsed' | 'not_entitled'
+export type Lane = 'timeline' | 'catch_up' | 'sticky_replay'
+
+export interface Fate {
+  outcome: Outcome
+  as: Lane | null
+  txn_id: string | null
+  at: number | null
+  why: string | null
+}
+
+/** Everything kept about one event and one destination. */
+export interface Known {
+  destination: DestinationRow
+  /** The event names it: `to`, `also_to`. */
+  addressed: boolean
+  /** The event goes to its room but not to it: `not_to`, or not in `to`. */
+  leftOut: boolean
+  /** Of the event's room. */
+  intervals: readonly Interval[]
+  /** Around the event. */
+  gaps: readonly GapRow[]
+  replay: ReplayRow | null
+  /** Sticky replays it is owed: of the event's room, and of its gap. */
+  owed: readonly OwedRow[]
+  open: OpenRow | null
+  /** Answered transactions with the event, oldest first. */
+  carried: readonly CarriedRow[]
+  /** Its gap around the event holds a newer one of the room that it is entitled to. */
+  overtaken: boolean
+}
+
+const LANES: Record<string, Lane> = { t: 'timeline', c: 'catch_up', s: 'sticky_replay' }
+const laneOf = (letter: string | undefined): Lane | null => LANES[letter ?? ''] ?? null
+const nothing = { as: null, txn_id: null, at: null, why: null }
+
+export function fateOf(event: EventRow, known: Known, now: number): Fate {
+  const { open, replay, carried, destination } = known
+  if (open !== null) {
+    const as = laneOf(open.lanes[open.positions.indexOf(event.pos)])
+    const why = 'it is in a transaction that is not answered yet'
+    return { outcome: 'pending', as, txn_id: open.txn_id, at: open.started_at, why }
+  }
+  const confirmed = destination.lists ? ('delivered' as const) : ('acknowledged' as const)
+  const sticky = event.sticky_until !== null && event.sticky_until > now
+  const owing = sticky ? replayOwed(event, known) : null
+  if (owing !== null) return { ...nothing, outcome: 'pending', as: 'sticky_replay', why: owing }
+  const listed = carried.findLast(({ unlisted }) => !unlisted)
+  if (listed !== undefined) {
+    const why =
+      listed.error === null ? (destination.lists ? null : NOT_CONFIRMED) : `it answered: ${listed.error}`
+    return { outcome: confirmed, as: laneOf(listed.lane), txn_id: listed.txn_id, at: listed.at, why }
+  }
+  if (replay?.state === 'sent') {
+    const why = destination.lists ? null : NOT_CONFIRMED
+    return { ...nothing, outcome: confirmed, as: 'sticky_replay', at: replay.at, why }
+  }
+  const last = carried.at(-1)
+  if (replay?.state === 'unlisted' && sticky) {
+    const when = replay.next_at === null ? '' : ` at ${new Date(replay.next_at).toISOString()}`
+    const why = `its answer did not list the event, which is sent again${when} while it is sticky`
+    return {
+      outcome: 'pending',
+      as: 'sticky_replay',
+      txn_id: last?.txn_id ?? null,
+      at: last?.at ?? replay.at,
+      why,
+    }
+  }
+  const passed = entitled(event, known) ? passage(event, known, now) : null
+  if (passed?.outcome === 'pending') return passed
+  if (last !== undefined) {
+    const why = 'it answered without listing the event'
+    return { outcome: 'acknowledged', as: laneOf(last.lane), txn_id: last.txn_id, at: last.at, why }
+  }
+  if (passed !== null) {
+    if (passed.outcome !== 'delivered') return passed
+    return { ...passed, outcome: confirmed }
+  }
+  if (replay !== null || joinCovers(event, known) !== undefined) {
+    const why = 'it was no longer sticky when its turn came'
+    return { outcome: 'lapsed', as: 'sticky_replay', txn_id: null, at: replay?.at ?? event.sticky_until, why }
+  }
+  return { ...nothing, outcome: 'not_entitled', why: whyNot(event, known) }
+}
+
+const NOT_CONFIRMED = 'acknowledged, not confirmed: this destination lists nothing in its answers'
+const FROM_POSITION = 'its position is past the event; the transaction is no longer kept'
+
+const covers = ({ since, until }: Interval, pos: number) => since < pos && (until === null || pos <= until)
+const inRoomThen = ({ pos }: EventRow, { intervals }: Known) => intervals.some((one) => covers(one, pos))
+const inRoomNow = ({ intervals }: Known) => intervals.some(({ until }) => until === null)
+
+/** The event is for it by `to`, `also_to`, or by being in the room at that point of the stream. */
+export function entitled(event: EventRow, known: Known): boolean {
+  return known.addressed || (!known.leftOut && inRoomThen(event, known))
+}
+
+const joinCovers = ({ pos, room }: EventRow, { owed }: Known) =>
+  owed.find((row) => row.room === room && row.cursor < pos && pos <= (row.upto ?? Infinity))
+
+/** Why a sticky replay is still owed, or null. What an answer listed since the join is not owed again. */
+function replayOwed(event: EventRow, known: Known): string | null {
+  if (!inRoomNow(known)) return null
+  const sent = known.replay?.state === 'sent' ? known.replay : null
+  const join = joinCovers(event, known)
+  if (join !== undefined && (sent?.listed_at ?? -1) < (join.upto ?? 0)) {
+    return 'it joined the room after the event, which is sticky still'
+  }
+  if (sent !== null || !entitled(event, known)) return null
+  const { pos } = event
+  const gap = known.owed.find(
+    ({ room, after_pos, cursor, upto }) =>
+      room === null && pos > Math.max(after_pos, cursor) && pos <= (upto ?? Infinity),
+  )
+  return gap === undefined ? null : 'it is sticky still: sticky events go first in a catch-up'
+}
+
+/** For an entitled destination without a record of the event: where position and gaps put it. */
+function passage(event: EventRow, known: Known, now: number): Fate {
+  const { pos } = event
+  const { position } = known.destination
+  const gap = known.gaps.findLast(({ from_pos, to_pos }) => from_pos < pos && pos <= to_pos)
+  if (gap === undefined || (gap.closed_at !== null && pos > position)) {
+    if (pos <= position) return { ...nothing, outcome: 'delivered', as: 'timeline', why: FROM_POSITION }
+    const why = `it has everything up to ${position}, this is ${pos}`
+    return { ...nothing, outcome: 'pending', as: 'timeline', why }
+  }
+  const alone = known.addressed && !inRoomThen(event, known)
+  const range = `from ${gap.from_pos} to ${gap.to_pos}`
+  if (alone || !known.overtaken) {
+    if (gap.closed_at !== null || pos <= gap.cursor) {
+      return { ...nothing, outcome: 'delivered', as: 'catch_up', why: FROM_POSITION }
+    }
+    const why = `catch-up ${range} goes by stream order and is at ${gap.cursor}`
+    return { ...nothing, outcome: 'pending', as: 'catch_up', why }
+  }
+  const end = gap.closed_at ?? now
+  if (event.sticky_until !== null && (known.replay?.state === 'lapsed' || event.sticky_until <= end)) {
+    const why = `it was no longer sticky when its turn came, and catch-up ${range} sent a newer event of the room`
+    return {
+      ...nothing,
+      outcome: 'lapsed',
+      as: 'sticky_replay',
+      at: known.replay?.at ?? event.sticky_until,
+      why,
+    }
+  }
+  const why = `catch-up ${range} ${gap.closed_at === null ? 'sends' : 'sent'} a newer event of the room in its place`
+  return { ...nothing, outcome: 'skipped', as: 'catch_up', at: gap.closed_at, why }
+}
+
+function whyNot(event: EventRow, known: Known): string {
+  if (event.exact === true) return 'the event was addressed to others only (`to`)'
+  if (known.leftOut) return 'the event left it out (`not_to`)'
+  const { intervals } = known
+  const after = intervals.find(({ since }) => since >= event.pos)
+  const before = intervals.findLast(({ until }) => until !== null && until < event.pos)
+  if (after !== undefined) {
+    const late = event.sticky_until === null ? '' : ', too late for a sticky replay'
+    return `it joined the room at ${after.since}, after the event (${event.pos})${late}`
+  }
+  if (before !== undefined) return `it left the room at ${before.until ?? 0}, before the event (${event.pos})`
+  return 'it was never in the room'
+}

@@ -1,0 +1,64 @@
+/** How much is one destination owed? Counts that are exact up to a cap, and what goes with them. */
+import type { Db } from '../db.ts'
+import { OWED_STICKY, owedPdus, SUBJECT } from './owed.ts'
+
+const COUNT_PENDING = `
+  with ${SUBJECT}
+  select (select count(*) from (select 1 from (${owedPdus('asc')}) p limit $2) n) as pdus,
+         (select count(*) from (select 1 from (${OWED_STICKY}) s limit $2) n) as sticky`
+
+const OLDEST_PENDING = `
+  with ${SUBJECT}
+  select e.received_ts as oldest from events e where e.pos = (select min(p.pos) from (${owedPdus('asc')}) p)`
+
+export interface Pending {
+  /** At most the cap. */
+  pdus: number
+  sticky: number
+  /** There are more PDUs or sticky events than the cap. */
+  capped: boolean
+  /** When the oldest owed PDU was received, ms since the epoch. */
+  oldest: number | null
+}
+
+/** Counts what a destination is owed, each kind exactly up to `cap`. */
+export async function countPending(db: Db, destination: number, cap: number): Promise<Pending> {
+  const { rows } = await db.query<{ pdus: number; sticky: number }>(COUNT_PENDING, [destination, cap + 1])
+  const { pdus, sticky } = rows[0] ?? { pdus: 0, sticky: 0 }
+  const oldest =
+    pdus === 0 ? undefined : (await db.query<{ oldest: number }>(OLDEST_PENDING, [destination, 1])).rows[0]
+  return {
+    pdus: Math.min(pdus, cap),
+    sticky: Math.min(sticky, cap),
+    capped: pdus > cap || sticky > cap,
+    oldest: oldest?.oldest ?? null,
+  }
+}
+
+/** Positions of the unexpired sticky events that a destination is owed in any lane, in stream order. */
+export async function owedStickyPositions(db: Db, destination: number): Promise<number[]> {
+  const { rows } = await db.query<{ pos: number }>(
+    `with ${SUBJECT} select s.pos from (${OWED_STICKY}) s order by s.pos`,
+    [destination],
+  )
+  return rows.map(({ pos }) => pos)
+}
+
+const NEXT_UNLISTED = `
+  select min(p.next_at) as at from replays p join sticky s on s.pos = p.pos
+   where p.destination = $1 and p.state = 'unlisted' and s.expires_at > (select now_ms())`
+
+/** When the soonest sticky event that an answer did not list is sent again (ms since the epoch), or null. */
+export async function nextUnlisted(db: Db, destination: number): Promise<number | null> {
+  return (await db.query<{ at: number | null }>(NEXT_UNLISTED, [destination])).rows[0]?.at ?? null
+}
+
+// Catch-up has one newest PDU a room; what was addressed to the destination is beside that.
+const COUNT_GAP_ROOMS = `
+  with ${SUBJECT} select count(distinct p.room) as n from (${owedPdus('desc')}) p where p.lane = 'c'`
+
+/** In how many rooms an open gap still has something to send. */
+export async function countGapRooms(db: Db, destination: number): Promise<number> {
+  const { rows } = await db.query<{ n: number }>(COUNT_GAP_ROOMS, [destination, 1])
+  return rows[0]?.n ?? 0
+}
