@@ -1,29 +1,21 @@
 /**
  * The queues in PostgreSQL: the daemon's own database, in the schema `limpet_queue`.
  *
- * One pool and one LISTEN connection serve all queues and workers of a process: at most `POOL_SIZE + 1` connections.
+ * One pool and one LISTEN connection serve all queues and workers of a process: at most six connections.
  * (BullMQ's own way is a pool for each queue and worker. More connections don't make it faster: every commit that
  * notifies takes one lock of the whole database, about a thousand jobs a second whatever the concurrency.)
  */
-import {
-  assertSchemaCompatibility,
-  PostgresConnection,
-  PostgresQueueBackend,
-  Queue,
-  runMigrations,
-  Worker,
-} from 'bullmq'
+import { PostgresQueueBackend, Queue, runMigrations, Worker } from 'bullmq'
 import type { BackendFactory, PostgresConnectionOptions } from 'bullmq'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { maskUrls } from '../src/observe/log.ts'
 import type { Log } from '../src/observe/log.ts'
 import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
+import { SCHEMA, shareConnection } from './postgres-connection.ts'
 import { QueueError, reasonOf } from './queue-error.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
-const SCHEMA = 'limpet_queue'
-const POOL_SIZE = 5
 // Two workers that mark and renew the same rows in another order can deadlock; PostgreSQL ends one of them, who then tries again.
 const DEADLOCK_TRIES = 3
 const DEADLOCK = '40P01'
@@ -31,19 +23,8 @@ const DEADLOCK = '40P01'
 type Factory = BackendFactory<PostgresQueueBackend, PostgresConnectionOptions>
 
 export async function openPostgresBackend(url: string, log: Log): Promise<Backend> {
-  const config = {
-    connectionString: url,
-    schema: SCHEMA,
-    max: POOL_SIZE,
-    application_name: 'limpet-queue',
-    connectionTimeoutMillis: PATIENCE_MS,
-    // A server that accepted the query and went silent must not hold a connection for ever.
-    query_timeout: 30_000,
-    keepAlive: true,
-  }
-  const connection = new PostgresConnection(config)
+  const { connection, config } = shareConnection(url)
   connection.on('error', (error: Error) => log.warn({ err: error }, 'a connection of the queue broke'))
-  rememberOnlySuccess(connection)
 
   const queues = new Map<string, JobQueue>()
   const forQueue: Factory = (name, opts) => retrying(new PostgresQueueBackend(connection, name, opts, false))
@@ -103,26 +84,6 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
     })
   }
   return backend
-}
-
-/** BullMQ remembers that its first look at the schema failed, and would fail for ever after one unlucky moment. */
-function rememberOnlySuccess(connection: PostgresConnection): void {
-  let ready: Promise<void> | null = null
-  const look = async () => {
-    const client = await connection.pool.connect()
-    try {
-      await assertSchemaCompatibility(client, SCHEMA)
-    } finally {
-      client.release()
-    }
-  }
-  connection.waitUntilReady = () => {
-    ready ??= look().catch((error: unknown) => {
-      ready = null
-      throw error
-    })
-    return ready
-  }
 }
 
 /** Whoever was chosen to end a deadlock tries again: the other one has gone on. */

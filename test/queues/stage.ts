@@ -1,0 +1,63 @@
+/** A backend to try the queues on, and workers whose turns are counted. */
+import { pino } from 'pino'
+import { type Backend, openBackend } from '../../queues/backend.ts'
+import { openQueues, type Queues } from '../../queues/queues.ts'
+import { startWorkers, type Turn, type Workers } from '../../queues/workers.ts'
+import type { Place } from './places.ts'
+
+export const quiet = pino({ level: 'silent' })
+
+export interface Stage {
+  place: Place
+  backend: Backend
+  queues: Queues
+  /** Workers of another process, as it were: with connections of their own. */
+  work(options: Partial<WorkOptions> & { turn: Turn }): Promise<Workers>
+  /** Closes everything, the workers first. */
+  close(): Promise<void>
+}
+
+interface WorkOptions {
+  fanout: (signal: AbortSignal) => Promise<void>
+  concurrency: { delivery: number; recovery: number }
+  roles: { deliver: boolean; fanout: boolean }
+}
+
+export async function makeStage(place: Place): Promise<Stage> {
+  const closers: (() => Promise<void>)[] = []
+  const open = async () => {
+    const backend = await openBackend(place.config, { log: quiet })
+    closers.push(() => backend.close())
+    return backend
+  }
+  const backend = await open()
+  await backend.migrate()
+  const queues = openQueues({ backend, log: quiet })
+  closers.push(() => queues.close())
+  return {
+    place,
+    backend,
+    queues,
+    async work({ turn, fanout = () => Promise.resolve(), concurrency, roles }) {
+      const workers = startWorkers({
+        backend: await open(),
+        turn,
+        fanout,
+        concurrency: concurrency ?? { delivery: 32, recovery: 32 },
+        roles: roles ?? { deliver: true, fanout: true },
+        log: quiet,
+      })
+      closers.push(() => workers.close(0))
+      return workers
+    },
+    async close() {
+      for (const close of closers.reverse()) await close()
+    },
+  }
+}
+
+/** Nothing waits and nothing is active, in any queue. */
+export async function isIdle(queues: Queues): Promise<boolean> {
+  const counts = await queues.counts()
+  return Object.values(counts).every(({ waiting, active }) => waiting === 0 && active === 0)
+}
