@@ -62,6 +62,23 @@ export async function parseLines(
   return { request: { ...from, items }, shownIndex: (place) => lines[place]?.index ?? place }
 }
 
+/** Reads `{"servers": [server]}` as that many `server_up` items. Throws `BodyError`. */
+export function parseServersUp(body: Uint8Array): IngestRequest {
+  const whole = readJson(body)
+  if (!isJsonObject(whole)) throw new BodyError('', 'the body must be an object', 'M_BAD_JSON')
+  for (const key of Object.keys(whole))
+    if (key !== 'servers') throw new BodyError(key.slice(0, 100), 'is no field of this request')
+  const servers = whole['servers']
+  if (!Array.isArray(servers))
+    throw new BodyError('servers', servers === undefined ? 'is missing' : 'must be a list')
+  refuseTooMany(servers.length)
+  const items = servers.map((server, at): Item => {
+    if (typeof server !== 'string') throw new BodyError(`servers.${at}`, 'must be text')
+    return { type: 'server_up', server }
+  })
+  return { source: 'default', sourceToken: undefined, ifSourceToken: undefined, items }
+}
+
 async function inSlices<T>(parts: readonly T[], parse: (part: T, index: number) => Item): Promise<Item[]> {
   const items: Item[] = []
   let characters = 0

@@ -1,0 +1,149 @@
+/**
+ * The homeserver's side (contract, section 3): takes items, and says what it was told.
+ *
+ * All or nothing: an answer of 200 means that every item is durable, any other that none is, but for a 503, after
+ * which nobody knows and `/v1/ingest/position` tells.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Append, AppendResult } from '../ingest/append.ts'
+import { BodyError, ItemError } from '../ingest/item-error.ts'
+import { parseJsonBody, parseLines, parseServersUp, parseSource } from '../ingest/parse-body.ts'
+import type { ParsedBody } from '../ingest/parse-body.ts'
+import type { Db } from '../store/db.ts'
+import { ROOM_LIST_ORDERS, listRooms, roomByName, sourcePosition } from '../store/read-back.ts'
+import { pageOf, pagingOf, textOf } from './admin-query.ts'
+import type { Guard } from './auth.ts'
+import { MatrixError } from './errors.ts'
+
+export interface IngestService {
+  readonly serverName: string
+  readonly stickyFieldNames: readonly string[]
+  readonly append: Append
+  /** What is read back comes from here. */
+  readonly db: Db
+}
+
+const MAX_BODY_BYTES = 16 * 1024 * 1024
+const JSON_TYPE = 'application/json'
+const LINES_TYPE = 'application/x-ndjson'
+
+export function registerIngestRoutes(
+  app: FastifyInstance,
+  { service, guard }: { service: IngestService; guard: Guard },
+): void {
+  const mayIngest = guard(() => ['ingest'])
+  const maySee = guard(() => ['ingest', 'read'])
+  const { db, append } = service
+
+  void app.register((scope, _options, done) => {
+    // The bodies are read here, strictly, and not by the framework.
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser([JSON_TYPE, LINES_TYPE], { parseAs: 'buffer' }, (_request, body, parsed) => {
+      parsed(null, body)
+    })
+
+    scope.post('/v1/ingest', { onRequest: mayIngest, bodyLimit: MAX_BODY_BYTES }, async (request) => {
+      const body = await readBody(request, service)
+      return answerOf(await append(body.request), body.shownIndex)
+    })
+
+    scope.post('/v1/ingest/server_up', { onRequest: mayIngest }, async (request, reply) => {
+      const asked = refusing(() => parseServersUp(bytesOf(request)))
+      answerOf(await append(asked), (place) => place)
+      return reply.code(202).send({})
+    })
+    done()
+  })
+
+  app.get('/v1/ingest/position', { onRequest: maySee }, async ({ query }) => {
+    const source = refusing(() => parseSource(textOf(query, 'source') ?? undefined))
+    const { position, sourceToken } = await sourcePosition(db, source)
+    return { position, source_token: sourceToken }
+  })
+
+  app.get('/v1/rooms', { onRequest: maySee }, async ({ query }) => {
+    const page = pageOf(query, ROOM_LIST_ORDERS)
+    const list = await listRooms(db, page)
+    return { rooms: list.rows, ...pagingOf(page, list) }
+  })
+
+  app.get<{ Params: { roomId: string } }>('/v1/rooms/:roomId', { onRequest: maySee }, async ({ params }) => {
+    const room = await roomByName(db, params.roomId)
+    if (room === null) throw new MatrixError(404, 'M_NOT_FOUND', 'nothing is known of this room')
+    return room
+  })
+}
+
+async function readBody(request: FastifyRequest, service: IngestService): Promise<ParsedBody> {
+  const body = bytesOf(request)
+  try {
+    if (typeOf(request) === LINES_TYPE)
+      return await parseLines(body, request.query as Record<string, unknown>, service)
+    return await parseJsonBody(body, service)
+  } catch (error) {
+    throw refusal(error)
+  }
+}
+
+function bytesOf(request: FastifyRequest): Buffer {
+  const encoding = request.headers['content-encoding'] ?? 'identity'
+  if (encoding !== 'identity')
+    throw new MatrixError(
+      415,
+      'M_INVALID_PARAM',
+      `bodies with content-encoding ${encoding} are not taken here`,
+    )
+  if (!Buffer.isBuffer(request.body)) throw new MatrixError(400, 'M_BAD_JSON', 'the body is missing')
+  return request.body
+}
+
+function typeOf(request: FastifyRequest): string {
+  return (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
+}
+
+function answerOf(result: AppendResult, shownIndex: ParsedBody['shownIndex']): object {
+  switch (result.kind) {
+    case 'taken':
+      return {
+        position: result.position,
+        accepted: result.accepted,
+        duplicates: result.duplicates,
+        ignored: result.ignored.map(({ index, value }) => ({ index: shownIndex(index), value })),
+        unknown_rooms: result.unknownRooms,
+      }
+    case 'token_mismatch':
+      throw new MatrixError(
+        409,
+        'M_LIMPET_TOKEN_MISMATCH',
+        'another source_token is stored: this was taken already, or is not next',
+        {
+          source_token: result.sourceToken,
+        },
+      )
+    case 'invalid':
+      throw new MatrixError(400, 'M_INVALID_PARAM', result.message, {
+        index: shownIndex(result.index),
+        path: result.path,
+      })
+    case 'unavailable':
+      throw new MatrixError(503, 'M_LIMPET_UNAVAILABLE', result.message)
+    case 'busy':
+      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'the database does not keep up; try again', {
+        retry_after_ms: result.retryAfterMs,
+      })
+  }
+}
+
+function refusing<T>(parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw refusal(error)
+  }
+}
+
+function refusal(error: unknown): unknown {
+  if (!(error instanceof BodyError || error instanceof ItemError)) return error
+  const where = error instanceof ItemError ? { index: error.index, path: error.path } : {}
+  return new MatrixError(error.errcode === 'M_TOO_LARGE' ? 413 : 400, error.errcode, error.message, where)
+}
