@@ -55,7 +55,8 @@ export function makeBatcher<T, R>({ run, maxWeight, weigh = () => 1 }: BatcherNe
         const results = await run(batch.map(({ call }) => call))
         for (const [index, { resolve, reject }] of batch.entries()) {
           const result = results[index]
-          if (result instanceof Error || result === undefined) reject(result ?? new Error('a batch answered too little'))
+          if (result instanceof Error || result === undefined)
+            reject(result ?? new Error('a batch answered too little'))
           else resolve(result)
         }
       } catch (error) {

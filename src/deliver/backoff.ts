@@ -51,7 +51,7 @@ export function nextAttempt(row: Waiting, now: number): number {
 
 /** The wait before attempt `failures + 1`, ms, without jitter. */
 export function interval(failures: number, { first_ms, multiplier, max_ms }: BackoffSettings): number {
-  return Math.min(max_ms, first_ms * multiplier ** Math.max(0, failures - 1))
+  return Math.round(Math.min(max_ms, first_ms * multiplier ** Math.max(0, failures - 1)))
 }
 
 export interface Failure {

@@ -11,6 +11,8 @@ export interface Pdu {
   eventId: string
   /** Canonical JSON. */
   pdu: string
+  /** It was ever sticky (and not redacted since): what an answer says of it is noted. */
+  sticky: boolean
 }
 
 export interface TimelinePdu extends Pdu {

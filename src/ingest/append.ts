@@ -144,7 +144,8 @@ function touchedBy(requests: readonly IngestRequest[], serverName: string): Touc
       rooms.add(item.roomId)
       eventIds.add(item.eventId)
       const { audience } = item
-      for (const name of 'to' in audience ? audience.to : [...audience.alsoTo, ...audience.notTo]) names.add(name)
+      for (const name of 'to' in audience ? audience.to : [...audience.alsoTo, ...audience.notTo])
+        names.add(name)
     } else if (item.type === 'servers') {
       rooms.add(item.roomId)
       if ('set' in item.change) wholeRooms.add(item.roomId)

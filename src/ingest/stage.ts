@@ -71,7 +71,13 @@ function stickyEnd(item: EventItem, now: number, maxStickyMs: number): number | 
   return Math.min(item.originServerTs, now) + Math.min(item.stickyDurationMs, maxStickyMs)
 }
 
-function stageRecipients(stage: Stage, item: EventItem, pos: number, index: number, report: Report): string | null {
+function stageRecipients(
+  stage: Stage,
+  item: EventItem,
+  pos: number,
+  index: number,
+  report: Report,
+): string | null {
   const { audience } = item
   const exact = 'to' in audience
   const use = (names: readonly string[]) => {
@@ -86,7 +92,9 @@ function stageRecipients(stage: Stage, item: EventItem, pos: number, index: numb
   const list = use(exact ? audience.to : audience.alsoTo)
   const less = exact ? [] : use(audience.notTo)
   if (!exact && list.length === 0 && less.length === 0) return null
-  const hash = createHash('sha256').update(JSON.stringify([exact, list, less])).digest('base64url')
+  const hash = createHash('sha256')
+    .update(JSON.stringify([exact, list, less]))
+    .digest('base64url')
   stage.effects.recipients.set(hash, { exact, list, less, head: pos })
   return hash
 }
@@ -143,7 +151,13 @@ export function stageServers(stage: Stage, item: ServersItem, index: number, rep
   report.accepted += 1
 }
 
-function beginMembership({ state, effects }: Stage, room: RoomState, roomId: string, id: number, pos: number): void {
+function beginMembership(
+  { state, effects }: Stage,
+  room: RoomState,
+  roomId: string,
+  id: number,
+  pos: number,
+): void {
   const membership = { room: room.id, destination: id, since: pos, until: null }
   effects.begun.push(membership)
   effects.begunOpen.set(`${room.id} ${id}`, membership)

@@ -98,7 +98,11 @@ async function takeRedact(
   if (target.roomVersion !== null) {
     const check = checkEventId({ pdu: item.pdu, roomVersion: target.roomVersion, eventId: item.eventId })
     if (check.kind === 'mismatch') {
-      throw new ItemRefused(index, 'pdu', `the redacted form has the event id ${check.expected}, not ${item.eventId}`)
+      throw new ItemRefused(
+        index,
+        'pdu',
+        `the redacted form has the event id ${check.expected}, not ${item.eventId}`,
+      )
     }
   }
   await redactEvent(db, { pos, target: target.pos, room: target.room, pdu: item.pdu })

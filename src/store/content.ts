@@ -38,7 +38,11 @@ export async function redactEvent(
   await db.query('update events set pdu = $2, sticky_until = null where pos = $1', [target, pdu])
   await db.query('delete from sticky where pos = $1', [target])
   await db.query(VOID_OF_EVENT, [target])
-  await db.query(`insert into changes (pos, kind, room, target) values ($1, 'redact', $2, $3)`, [pos, room, target])
+  await db.query(`insert into changes (pos, kind, room, target) values ($1, 'redact', $2, $3)`, [
+    pos,
+    room,
+    target,
+  ])
 }
 
 // What its servers had still to get: the timeline, and join replays of what is sticky.

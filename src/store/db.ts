@@ -97,7 +97,11 @@ export function isUnavailable(error: unknown): boolean {
   if (typeof code === 'string') {
     // Class 08: connection; 57P01–57P05: shutting down, crashed, starting; 53: out of resources; 25006: read only.
     if (/^(08|57P|53)/.test(code) || code === '25006') return true
-    if (['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOENT'].includes(code)) {
+    if (
+      ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOENT'].includes(
+        code,
+      )
+    ) {
       return true
     }
   }

@@ -25,6 +25,7 @@ export interface StoredAcknowledges {
   toPos: number
   gap: number | null
   gapCursor: number | null
+  closesGap: boolean
   sticky: { room: number | null; upto: number | null; cursor: number }[]
 }
 
@@ -65,7 +66,7 @@ const LOAD = `
          (d.lease_owner = $2 and d.fence = $3
           and exists (select 1 from workers w where w.id = $2 and w.lease_until > now_ms())) as held,
          o.txn_id, o.body, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes, o.event_ids,
-         o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.sticky,
+         o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
          g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.cursor as gap_cursor, g.batch as gap_batch,
          (select jsonb_agg(jsonb_build_object('room', w.room, 'upto', w.upto, 'cursor', w.cursor))
             from sticky_owed w where w.destination = d.id) as owed,
@@ -113,6 +114,7 @@ interface Row {
   to_pos: number
   open_gap: number | null
   open_gap_cursor: number | null
+  closes_gap: boolean
   sticky: StoredAcknowledges['sticky']
   gap_id: number | null
   gap_from: number
@@ -158,7 +160,13 @@ function fromRow(row: Row): DestinationState {
     gap:
       row.gap_id === null
         ? null
-        : { id: row.gap_id, from: row.gap_from, to: row.gap_to, cursor: row.gap_cursor, batch: row.gap_batch },
+        : {
+            id: row.gap_id,
+            from: row.gap_from,
+            to: row.gap_to,
+            cursor: row.gap_cursor,
+            batch: row.gap_batch,
+          },
     owed: row.owed ?? [],
     unlistedAt: row.unlisted_at,
   }
@@ -179,6 +187,7 @@ function openFrom(row: Row, txnId: string): OpenTransaction {
       toPos: row.to_pos,
       gap: row.open_gap,
       gapCursor: row.open_gap_cursor,
+      closesGap: row.closes_gap,
       sticky: row.sticky,
     },
   }

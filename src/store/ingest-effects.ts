@@ -213,6 +213,11 @@ async function writeMemberships(db: Db, effects: Effects, now: number): Promise<
     await db.query(FORGET_OWED, [gone.map((o) => o.room), gone.map((o) => o.destination)])
   }
   if (due.length > 0) {
-    await db.query(OWE_STICKY, [due.map((o) => o.room), due.map((o) => o.destination), due.map((o) => o.upto), now])
+    await db.query(OWE_STICKY, [
+      due.map((o) => o.room),
+      due.map((o) => o.destination),
+      due.map((o) => o.upto),
+      now,
+    ])
   }
 }

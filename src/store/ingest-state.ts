@@ -60,7 +60,11 @@ const STICKY_ROOMS = `
   select r.room_id from rooms r
    where r.room_id = any($1) and exists (select 1 from sticky s where s.room = r.id and s.expires_at > $2)`
 
-export async function loadIngestState(db: Db, at: { head: number; now: number }, touched: Touched): Promise<IngestState> {
+export async function loadIngestState(
+  db: Db,
+  at: { head: number; now: number },
+  touched: Touched,
+): Promise<IngestState> {
   const state: IngestState = {
     ...at,
     tokens: new Map(),
@@ -76,10 +80,12 @@ export async function loadIngestState(db: Db, at: { head: number; now: number },
   )
   for (const { source, source_token } of sources) state.tokens.set(source, source_token)
   if (touched.rooms.length > 0) {
-    const { rows } = await db.query<{ id: number; room_id: string; room_version: string | null; known: boolean }>(
-      'select id, room_id, room_version, known from rooms where room_id = any($1)',
-      [touched.rooms],
-    )
+    const { rows } = await db.query<{
+      id: number
+      room_id: string
+      room_version: string | null
+      known: boolean
+    }>('select id, room_id, room_version, known from rooms where room_id = any($1)', [touched.rooms])
     for (const { id, room_id, room_version, known } of rows) {
       state.rooms.set(room_id, { id, isNew: false, version: room_version, known })
     }

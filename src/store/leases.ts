@@ -17,7 +17,10 @@ export interface Held {
 export const HELD = `d.lease_owner = $1 and d.fence = $2
   and exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())`
 
-export async function registerWorker(db: Db, worker: { id: string; name: string; leaseMs: number }): Promise<void> {
+export async function registerWorker(
+  db: Db,
+  worker: { id: string; name: string; leaseMs: number },
+): Promise<void> {
   await db.query('insert into workers (id, name, lease_until) values ($1, $2, now_ms() + $3)', [
     worker.id,
     worker.name,
@@ -26,7 +29,10 @@ export async function registerWorker(db: Db, worker: { id: string; name: string;
 }
 
 /** False when the lease was over already: it must not live again, its destinations may be somebody else's. */
-export async function renewWorker(db: Db, { id, leaseMs }: { id: string; leaseMs: number }): Promise<boolean> {
+export async function renewWorker(
+  db: Db,
+  { id, leaseMs }: { id: string; leaseMs: number },
+): Promise<boolean> {
   const { rowCount } = await db.query(
     'update workers set lease_until = now_ms() + $2 where id = $1 and lease_until > now_ms()',
     [id, leaseMs],

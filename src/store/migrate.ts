@@ -66,7 +66,9 @@ export async function migrate(pool: Pool): Promise<string[]> {
 /** Null when the schema is this version's; else one line that says what is wrong and what to do. */
 export async function checkSchema(db: Db): Promise<string | null> {
   const migrations = await readMigrations()
-  const { rows } = await db.query<{ there: boolean }>(`select to_regclass('limpet_migrations') is not null as there`)
+  const { rows } = await db.query<{ there: boolean }>(
+    `select to_regclass('limpet_migrations') is not null as there`,
+  )
   if (rows[0]?.there !== true) return 'the database has no limpet schema: run `limpet migrate`'
   const have = await ledger(db)
   const complaint = compare(have, migrations)
@@ -76,7 +78,9 @@ export async function checkSchema(db: Db): Promise<string | null> {
 }
 
 async function ledger(db: Db): Promise<Map<number, string>> {
-  const { rows } = await db.query<{ version: number; checksum: string }>('select version, checksum from limpet_migrations')
+  const { rows } = await db.query<{ version: number; checksum: string }>(
+    'select version, checksum from limpet_migrations',
+  )
   return new Map(rows.map(({ version, checksum }) => [version, checksum]))
 }
 
@@ -96,7 +100,10 @@ function compare(have: ReadonlyMap<number, string>, known: readonly Migration[])
 
 /** Binds a new database to `serverName`; throws SchemaError when it is bound to another. */
 export async function bindServerName(db: Db, serverName: string): Promise<void> {
-  await db.query(`insert into settings (key, value) values ('server_name', $1) on conflict (key) do nothing`, [serverName])
+  await db.query(
+    `insert into settings (key, value) values ('server_name', $1) on conflict (key) do nothing`,
+    [serverName],
+  )
   const { rows } = await db.query<{ value: string }>(`select value from settings where key = 'server_name'`)
   const bound = rows[0]?.value
   if (bound !== serverName) {

@@ -1,0 +1,150 @@
+/**
+ * One attempt and what it came to: send the frozen bytes, judge the answer, write it down.
+ *
+ * Promise: when this resolves 'written', PostgreSQL says what happened. In every other case the open
+ * transaction stands as it was frozen, and the same bytes go out again.
+ */
+import type { Random } from '../clock.ts'
+import type { Batcher } from '../batcher.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import { writeAttemptResults, type AttemptResult } from '../store/attempt-results.ts'
+import { inTransaction, type Pool } from '../store/db.ts'
+import type { DestinationState, StoredAcknowledges } from '../store/destination-state.ts'
+import { moveGap } from '../store/gaps.ts'
+import type { Held } from '../store/leases.ts'
+import { moveStickyCursors, noteListing } from '../store/replays.ts'
+import type { Send, SendResult } from '../wire/send.ts'
+import { afterFailure, afterSuccess, type BackoffSettings } from './backoff.ts'
+import { nextBatch } from './catch-up.ts'
+import { judge, nextTimeout, type Judged } from './outcome.ts'
+
+export interface AttemptNeeds {
+  pool: Pool
+  send: Send
+  random: Random
+  backoff: BackoffSettings
+  requestTimeoutMs: number
+  /** Shares commits between destinations. */
+  results: Batcher<AttemptResult, boolean>
+}
+
+export interface Attempt {
+  held: Held
+  state: DestinationState
+  txnId: string
+  body: string
+  acknowledges: StoredAcknowledges
+  startedAt: number
+  firstAttempt: boolean
+  /** The attempt before it was another worker's. */
+  afterTakeover: boolean
+  /** Whether any of its PDUs is sticky; true where that is not known. */
+  anySticky: boolean
+  stillHeld: () => boolean
+  signal: AbortSignal
+}
+
+export type Attempted =
+  | { kind: 'written'; result: SendResult; judged: Judged }
+  /** Cut off by ourselves (lease lost, daemon stops): says nothing about the destination. */
+  | { kind: 'aborted'; neverLeft: boolean }
+  /** The lease was over before it could be written down: somebody else serves the destination now. */
+  | { kind: 'lost' }
+
+/** An answer under 5 s puts a destination into the `delivery` lane. */
+const QUICK_MS = 5_000
+/** Repeats to a destination that has never listed a PDU (contract 5.5). */
+const REPEATS_TO_THE_SILENT = 5
+
+export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempted> {
+  const { state, acknowledges } = at
+  const result = await needs.send({
+    destination: state.name as ServerName,
+    txnId: at.txnId,
+    body: at.body,
+    timeoutMs: state.timeoutMs ?? needs.requestTimeoutMs,
+    stillHeld: at.stillHeld,
+    signal: at.signal,
+  })
+  if (result.kind === 'failed' && result.stage === 'aborted')
+    return { kind: 'aborted', neverLeft: !result.handed }
+  const judged = judge(result, { ...acknowledges, firstAttempt: at.firstAttempt })
+  const row = toRow(needs, at, result, judged)
+  const written = isPlain(at, judged)
+    ? await needs.results.add(row)
+    : await inTransaction(needs.pool, async (db) => {
+        const [ok] = await writeAttemptResults(db, [row])
+        if (ok !== true) return false
+        const destination = at.held.destination
+        if (acknowledges.gap !== null) {
+          await moveGap(db, destination, { id: acknowledges.gap, ...gapMove(at, result, judged) })
+        }
+        if (judged.kind !== 'answered') return true
+        await moveStickyCursors(db, destination, acknowledges.sticky)
+        const maxTries = row.lists ? Infinity : REPEATS_TO_THE_SILENT
+        await noteListing(db, { destination, listed: judged.listed, unlisted: judged.unlisted, maxTries })
+        return true
+      })
+  return written ? { kind: 'written', result, judged } : { kind: 'lost' }
+}
+
+/** Nothing but the destination's row changes, so the commit can be shared. */
+function isPlain({ acknowledges, anySticky }: Attempt, judged: Judged): boolean {
+  if (acknowledges.gap !== null) return false
+  if (judged.kind !== 'answered') return true
+  return !anySticky && acknowledges.sticky.length === 0
+}
+
+function gapMove({ state, acknowledges }: Attempt, result: SendResult, judged: Judged) {
+  const batch = nextBatch(state.gap?.batch ?? 1, {
+    durationMs: result.durationMs,
+    timedOut: judged.kind !== 'answered' && judged.timedOut,
+  })
+  // A failure other than a time-out says nothing about how much the destination can take.
+  const told = judged.kind === 'answered' || judged.timedOut
+  const answered = judged.kind === 'answered'
+  return {
+    cursor: answered ? acknowledges.gapCursor : null,
+    batch: told ? batch : null,
+    closes: answered && acknowledges.closesGap,
+  }
+}
+
+function toRow(needs: AttemptNeeds, at: Attempt, result: SendResult, judged: Judged): AttemptResult {
+  const { held, state, txnId, startedAt, acknowledges } = at
+  const { durationMs } = result
+  const answered = judged.kind === 'answered'
+  // Times in the database are whole milliseconds.
+  const finishedAt = startedAt + Math.round(durationMs)
+  const waiting = answered
+    ? afterSuccess(state.waiting, startedAt)
+    : afterFailure(
+        state.waiting,
+        { kind: judged.kind, retryAfterMs: judged.retryAfterMs, afterTakeover: at.afterTakeover, startedAt },
+        finishedAt,
+        { settings: needs.backoff, random: needs.random },
+      )
+  return {
+    held,
+    txnId,
+    startedAt,
+    durationMs: Math.round(durationMs),
+    outcome: !answered && judged.kind === 'failed' && judged.discard ? 'never_left' : judged.kind,
+    status: result.kind === 'failed' ? result.status : 200,
+    message: result.kind === 'failed' ? result.message : null,
+    errorKind: result.kind === 'failed' ? result.stage : null,
+    acknowledges,
+    answered,
+    discard: !answered && judged.discard,
+    waiting,
+    timeoutMs: nextTimeout(state.timeoutMs, needs.requestTimeoutMs, {
+      timedOut: !answered && judged.timedOut,
+      answered,
+      durationMs,
+    }),
+    quick: answered && durationMs < QUICK_MS,
+    lists: state.lists || (answered && judged.listsAny),
+    pduErrors: answered ? judged.pduErrors : null,
+    unlisted: answered ? judged.unlisted : [],
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Brings back who has a time to be looked at: the end of a backoff, a wish, an unlisted sticky event; and
+ * serves those that the queue has lost.
+ *
+ * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
+ */
+import type { Clock } from '../clock.ts'
+import type { Log } from '../observe/log.ts'
+import type { Pool } from '../store/db.ts'
+import { findDue, findForgotten } from '../store/wake-lists.ts'
+import type { Wake } from './fanout.ts'
+import type { Turn } from './turn.ts'
+
+export interface DueNeeds {
+  pool: Pool
+  wake: Wake
+  turn: Turn
+  /** Removes what the queue still believes of a destination that it has lost. */
+  forget: (destination: string) => Promise<void>
+  clock: Clock
+  /** How often it looks, ms. */
+  everyMs: number
+  log: Log
+}
+
+const LIMIT = 1_000
+/** A destination that was woken is not woken again before this, ms: its job may wait for its turn. */
+const PATIENCE_MS = 10_000
+const AT_ONCE = 32
+
+export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
+  const woken = new Map<string, number>()
+  const serving = new Set<string>()
+
+  async function wakeDue(): Promise<void> {
+    const now = needs.clock.monotonic()
+    for (const [name, at] of woken) if (now - at > PATIENCE_MS) woken.delete(name)
+    const due = (await findDue(needs.pool, LIMIT)).filter(({ name }) => !woken.has(name))
+    if (due.length === 0) return
+    await needs.wake(due)
+    for (const { name } of due) woken.set(name, now)
+  }
+
+  async function serveForgotten(signal: AbortSignal): Promise<void> {
+    if (serving.size >= AT_ONCE) return
+    for (const name of await findForgotten(needs.pool, AT_ONCE - serving.size)) {
+      if (serving.has(name)) continue
+      serving.add(name)
+      needs.log.warn({ destination: name }, 'the queue has lost this destination: serving it directly')
+      void serve(name, signal).finally(() => serving.delete(name))
+    }
+  }
+
+  async function serve(name: string, signal: AbortSignal): Promise<void> {
+    try {
+      await needs.forget(name).catch(() => undefined)
+      while ((await needs.turn(name, signal)).again && !signal.aborted);
+    } catch (error) {
+      needs.log.error({ err: error, destination: name }, 'a turn failed')
+    }
+  }
+
+  return async (signal) => {
+    while (!signal.aborted) {
+      await needs.clock.sleep(needs.everyMs, signal)
+      if (signal.aborted) break
+      try {
+        await wakeDue()
+        await serveForgotten(signal)
+      } catch (error) {
+        needs.log.warn({ err: error }, 'looking for due destinations failed; it is tried again')
+      }
+    }
+    while (serving.size > 0) await needs.clock.sleep(20)
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Keeps this process' lease, and says at once when it is lost.
+ *
+ * The lease is renewed three times in its length. A process that could not renew it takes it for lost
+ * some time before the database does (a seventh of its length, by a clock that also runs while the process
+ * is stopped), aborts what it has under way, and goes on under a new id.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../observe/log.ts'
+import type { Pool } from '../store/db.ts'
+import { registerWorker, renewWorker, retireWorker } from '../store/leases.ts'
+
+export interface Lease {
+  /** This worker's id, as destinations name their owner. */
+  id: string
+  /** Aborts when the lease is lost. */
+  signal: AbortSignal
+  /** Asked right before anything is written to a socket. */
+  stillHeld(): boolean
+}
+
+export interface LeaseKeeper {
+  /** The lease, or null while there is none. */
+  current(): Lease | null
+  /** Resolves when the first lease is there. */
+  start(): Promise<void>
+  /** Gives the lease back; what still ran under it is aborted. */
+  stop(): Promise<void>
+}
+
+export interface LeaseKeeperNeeds {
+  pool: Pool
+  /** What operators see as `process`. */
+  name: string
+  leaseMs: number
+  clock: Clock
+  log: Log
+}
+
+interface Term {
+  lease: Lease
+  controller: AbortController
+  /** By the monotonic clock: not held after this. */
+  deadline: number
+}
+
+export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeperNeeds): LeaseKeeper {
+  const margin = leaseMs / 7
+  const stopping = new AbortController()
+  let term: Term | null = null
+  let working: Promise<void> | null = null
+
+  async function begin(): Promise<void> {
+    const id = randomUUID()
+    const before = clock.monotonic()
+    await registerWorker(pool, { id, name, leaseMs })
+    const controller = new AbortController()
+    const next: Term = {
+      controller,
+      deadline: before + leaseMs - margin,
+      lease: {
+        id,
+        signal: controller.signal,
+        stillHeld: () => !controller.signal.aborted && clock.monotonic() < next.deadline,
+      },
+    }
+    term = next
+  }
+
+  function lose(why: string): void {
+    if (term === null) return
+    log.warn({ worker: term.lease.id, why }, 'lease lost: everything under way here is given up')
+    term.controller.abort(new Error('the lease is lost'))
+    term = null
+  }
+
+  async function renew(held: Term): Promise<void> {
+    const before = clock.monotonic()
+    if (await renewWorker(pool, { id: held.lease.id, leaseMs })) held.deadline = before + leaseMs - margin
+    else lose('it was over before it was renewed')
+  }
+
+  async function keep(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const left = term === null ? leaseMs / 15 : term.deadline - clock.monotonic()
+      await clock.sleep(Math.max(0, Math.min(leaseMs / 3, left)), stopping.signal)
+      if (stopping.signal.aborted) return
+      try {
+        if (term === null) await begin()
+        else if (clock.monotonic() < term.deadline) await renewInTime(term)
+      } catch (error) {
+        log.warn({ err: error }, 'the lease could not be renewed')
+        await clock.sleep(leaseMs / 30, stopping.signal)
+      }
+      if (term !== null && clock.monotonic() >= term.deadline) lose('it was not renewed in time')
+    }
+  }
+
+  /** Ends with the renewal or, when the database hangs, at the deadline. */
+  async function renewInTime(held: Term): Promise<void> {
+    const done = new AbortController()
+    const renewal = renew(held).finally(() => done.abort())
+    await Promise.race([renewal, clock.sleep(held.deadline - clock.monotonic(), done.signal)])
+    // A late rejection has nobody to hear it any more.
+    renewal.catch(() => undefined)
+  }
+
+  return {
+    current: () => (term !== null && term.lease.stillHeld() ? term.lease : null),
+    start: async () => {
+      await begin()
+      working = keep()
+    },
+    stop: async () => {
+      stopping.abort()
+      await working
+      const held = term
+      if (held === null) return
+      held.controller.abort(new Error('the daemon stops'))
+      term = null
+      await retireWorker(pool, held.lease.id).catch((error: unknown) => {
+        log.warn({ err: error }, 'the lease could not be given back; it ends by itself')
+      })
+    },
+  }
+}

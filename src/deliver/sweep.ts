@@ -1,0 +1,66 @@
+/**
+ * Finds whoever was missed, and keeps house. It does not live in the queue: a queue that lost its data
+ * would have lost the sweep with it.
+ *
+ * One process at a time does it, under an advisory lock. A destination that is owed something, is due and
+ * is served by nobody is woken; one that two sweeps in a row found so is served directly (`due.ts`).
+ */
+import type { Clock } from '../clock.ts'
+import type { Log } from '../observe/log.ts'
+import type { Pool } from '../store/db.ts'
+import { countBacklogs, cutImpossibleWaits, removeOld, withSweepLock } from '../store/housekeeping.ts'
+import { nowMs } from '../store/db.ts'
+import { noteLapsed } from '../store/sticky-lane.ts'
+import { markMissed } from '../store/wake-lists.ts'
+import type { BackoffSettings } from './backoff.ts'
+import type { Wake } from './fanout.ts'
+
+export interface SweepNeeds {
+  pool: Pool
+  wake: Wake
+  /** In case the fanout's own nudge was lost. */
+  nudgeFanout: () => Promise<void>
+  backoff: BackoffSettings
+  attemptsMs: number
+  onLapsed: (count: number) => void
+  log: Log
+}
+
+/** One sweep; false when another process sweeps. Errors of the queue don't stop it: the next sweep wakes again. */
+export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
+  const longestMs = Math.ceil(needs.backoff.max_ms * (1 + needs.backoff.jitter))
+  const queue = async (what: string, work: Promise<void>) => {
+    try {
+      await work
+    } catch (error) {
+      needs.log.warn({ err: error }, `the queue did not take ${what}; the next sweep tries again`)
+    }
+  }
+  return () =>
+    withSweepLock(needs.pool, async (db) => {
+      await cutImpossibleWaits(db, longestMs)
+      needs.onLapsed(await noteLapsed(db, await nowMs(db), null))
+      const missed = await markMissed(db)
+      await queue('wakes', needs.wake(missed))
+      await queue('the fanout', needs.nudgeFanout())
+      await countBacklogs(db)
+      await removeOld(db, needs.attemptsMs)
+      needs.log.debug({ missed: missed.length }, 'swept')
+    })
+}
+
+/** Sweeps every `everyMs` until `signal` aborts, from the start on. */
+export async function keepSweeping(
+  sweep: () => Promise<unknown>,
+  { everyMs, clock, log }: { everyMs: number; clock: Clock; log: Log },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await sweep()
+    } catch (error) {
+      log.warn({ err: error }, 'the sweep failed; it is tried again')
+    }
+    await clock.sleep(everyMs, signal)
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Writes down what an attempt came to: position and backoff, the end of the open transaction, and a row
+ * for `limpet destination` and `explain`. One statement for many destinations, each by compare-and-set
+ * under its own fence: a worker whose lease is over writes nothing.
+ */
+import type { Db } from './db.ts'
+import type { DestinationState, StoredAcknowledges } from './destination-state.ts'
+import type { Held } from './leases.ts'
+
+/** Newest attempts kept for a destination. */
+const KEPT_ATTEMPTS = 100
+
+export interface AttemptResult {
+  held: Held
+  txnId: string
+  startedAt: number
+  durationMs: number
+  outcome: 'answered' | 'failed' | 'never_left' | 'busy' | 'gone'
+  status: number | null
+  message: string | null
+  errorKind: string | null
+  acknowledges: StoredAcknowledges
+  /** The destination answered for it: its position moves and the open transaction ends. */
+  answered: boolean
+  /** The transaction provably never left: it is put together anew. */
+  discard: boolean
+  waiting: DestinationState['waiting']
+  timeoutMs: number | null
+  quick: boolean
+  lists: boolean
+  pduErrors: Record<string, string> | null
+  unlisted: number[]
+}
+
+const WRITE = `
+  with input as (
+    select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
+           t->>'txnId' as txn_id, (t->>'startedAt')::bigint as started_at, (t->>'answered')::boolean as answered,
+           (t->>'ends')::boolean as ends, t->'waiting' as w, t as t, now_ms() as now
+      from jsonb_array_elements($1::jsonb) t
+  ), written as (
+    update destinations d
+       set position = case when i.answered then (t->>'toPos')::bigint else d.position end,
+           failures = (w->>'failures')::int, failing_since = (w->>'failingSince')::bigint,
+           retry_at = (w->>'retryAt')::bigint, retry_interval = (w->>'retryInterval')::bigint,
+           hold_kind = w->>'holdKind', hold_until = (w->>'holdUntil')::bigint,
+           -- Wishes that came while the attempt was under way are kept.
+           advice_at = case when d.advice_at > i.started_at then greatest(d.advice_at, (w->>'adviceAfter')::bigint) end,
+           advice_up = d.advice_up and d.advice_at > i.started_at,
+           advice_after = (w->>'adviceAfter')::bigint, advice_step = (w->>'adviceStep')::bigint,
+           asked_at = case when d.asked_at > i.started_at then d.asked_at end,
+           timeout_ms = (t->>'timeoutMs')::int, quick = (t->>'quick')::boolean, lists = (t->>'lists')::boolean,
+           last_success = case when i.answered then i.now else d.last_success end,
+           last_error = case when t->'error' = 'null'::jsonb then d.last_error
+                             else (t->'error') || jsonb_build_object('at', i.now) end,
+           attempt_seq = d.attempt_seq + 1
+      from input i, workers o
+     where d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+       and o.id = i.worker and o.lease_until > now_ms()
+       and (not i.answered or d.position = (t->>'fromPos')::bigint)
+    returning d.id, d.attempt_seq
+  ), ended as (
+    delete from open_transactions o using input i, written d
+     where o.destination = d.id and i.destination = d.id and i.ends and o.txn_id = i.txn_id
+  ), pruned as (
+    delete from attempts a using written d where a.destination = d.id and a.seq <= d.attempt_seq - ${KEPT_ATTEMPTS}
+  )
+  insert into attempts (destination, seq, at, txn_id, duration_ms, outcome, status, message, pdus, edus, positions, lanes,
+      from_pos, to_pos, pdu_errors, unlisted)
+  select d.id, d.attempt_seq, i.started_at, i.txn_id, (t->>'durationMs')::int, t->>'outcome', (t->>'status')::int,
+         t->>'message', jsonb_array_length(t->'positions'), 0,
+         array(select jsonb_array_elements_text(t->'positions')::bigint), t->>'lanes',
+         (t->>'fromPos')::bigint, (t->>'toPos')::bigint, nullif(t->'pduErrors', 'null'::jsonb),
+         array(select jsonb_array_elements_text(t->'unlisted')::bigint)
+    from input i join written d on d.id = i.destination
+  returning destination`
+
+/** Per result: whether it was written (false: the lease was over, somebody else serves the destination now). */
+export async function writeAttemptResults(db: Db, results: readonly AttemptResult[]): Promise<boolean[]> {
+  const input = results.map(({ held, acknowledges, ...rest }) => ({
+    ...rest,
+    destination: held.destination,
+    worker: held.worker,
+    fence: held.fence,
+    ends: rest.answered || rest.discard,
+    positions: acknowledges.positions,
+    lanes: acknowledges.lanes,
+    fromPos: acknowledges.fromPos,
+    toPos: acknowledges.toPos,
+    error:
+      rest.errorKind === null ? null : { kind: rest.errorKind, status: rest.status, message: rest.message },
+  }))
+  const { rows } = await db.query<{ destination: number }>(WRITE, [JSON.stringify(input)])
+  const written = new Set(rows.map(({ destination }) => destination))
+  return results.map(({ held }) => written.has(held.destination))
+}

@@ -1,0 +1,98 @@
+/**
+ * Gaps: opened, grown, moved along and closed, always by the holder and by compare-and-set.
+ */
+import type { Db } from './db.ts'
+import { HELD, type Held } from './leases.ts'
+import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
+
+// $1 worker, $2 fence, $3 destination, $4 from, $5 to. Gap and its sticky row are one statement.
+const OPEN = `
+  with allowed as (
+    select d.id from destinations d where d.id = $3 and d.position = $4 and ${HELD} for update
+  ), gap as (
+    insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, $4, $5, $4, now_ms() from allowed
+    on conflict do nothing returning id
+  )
+  insert into sticky_owed (destination, room, after_pos, upto, cursor, created_at)
+  select $3, null, $4, null, $4, now_ms() from gap
+  on conflict (destination) where room is null do update
+     set after_pos = excluded.after_pos, cursor = excluded.cursor, created_at = excluded.created_at`
+
+// What was sticky in the gap and lapsed before it was opened: its replay is lost, and that is said once.
+const NOTE_LAPSED_IN = `
+  insert into replays (destination, pos, state, expires_at, at)
+  select $1, e.pos, 'lapsed', e.sticky_until, now_ms()
+    from events e left join recipients r on r.id = e.recipients
+   where e.sticky_until is not null and e.pos > $2 and e.pos <= $3 and e.sticky_until <= now_ms()
+     and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}
+  on conflict (destination, pos) do nothing`
+
+/** Opens a gap (from, to]. Returns how many sticky events in it have lapsed already; null: not opened. */
+export async function openGap(
+  db: Db,
+  held: Held,
+  range: { from: number; to: number },
+): Promise<number | null> {
+  const { rowCount } = await db.query(OPEN, [held.worker, held.fence, held.destination, range.from, range.to])
+  if (rowCount !== 1) return null
+  return noteLapsedIn(db, held.destination, range)
+}
+
+async function noteLapsedIn(
+  db: Db,
+  destination: number,
+  range: { from: number; to: number },
+): Promise<number> {
+  const { rowCount } = await db.query(NOTE_LAPSED_IN, [destination, range.from, range.to])
+  return rowCount ?? 0
+}
+
+/** Lets a gap of which nothing is acknowledged yet reach up to `to`. */
+export async function growGap(
+  db: Db,
+  held: Held,
+  gap: { id: number; from: number; to: number },
+  to: number,
+): Promise<number> {
+  await db.query(
+    `update gaps g set to_pos = $4 from destinations d
+      where g.id = $5 and g.closed_at is null and g.cursor = g.from_pos and d.id = $3 and g.destination = d.id and ${HELD}`,
+    [held.worker, held.fence, held.destination, to, gap.id],
+  )
+  return noteLapsedIn(db, held.destination, { from: gap.to, to })
+}
+
+/** Moves a gap's cursor and batch; closes it where `closes`. The caller's transaction holds the destination's row. */
+export async function moveGap(
+  db: Db,
+  destination: number,
+  gap: { id: number; cursor: number | null; batch: number | null; closes: boolean },
+): Promise<void> {
+  await db.query(
+    `update gaps set cursor = greatest(cursor, coalesce($3, cursor)), batch = coalesce($4, batch),
+            closed_at = case when $5 then now_ms() else closed_at end
+      where id = $2 and destination = $1 and closed_at is null`,
+    [destination, gap.id, gap.cursor, gap.batch, gap.closes],
+  )
+  if (gap.closes)
+    await db.query('delete from sticky_owed where destination = $1 and room is null', [destination])
+}
+
+/** Moves position and cursors where there was nothing to send. False: the lease is lost or the position moved. */
+export async function moveOn(
+  db: Db,
+  held: Held,
+  {
+    from,
+    to,
+    gap,
+  }: { from: number; to: number; gap: { id: number; cursor: number | null; closes: boolean } | null },
+): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update destinations d set position = $5 where d.id = $3 and d.position = $4 and ${HELD}`,
+    [held.worker, held.fence, held.destination, from, to],
+  )
+  if (rowCount !== 1) return false
+  if (gap !== null) await moveGap(db, held.destination, { ...gap, batch: null })
+  return true
+}

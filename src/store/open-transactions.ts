@@ -1,0 +1,97 @@
+/**
+ * The one transaction of a destination that may be unanswered.
+ *
+ * Frozen before its first byte goes out, gone when the destination answered for it or when one of the
+ * three reasons of contract 5.2 ended it. Always: id and bytes never change (a redact or purge takes the
+ * bytes away, and then they are never sent again).
+ */
+import { inTransaction, type Db, type Pool } from './db.ts'
+import type { StoredAcknowledges } from './destination-state.ts'
+import { HELD, type Held } from './leases.ts'
+import { lockContentShared } from './stream.ts'
+
+export interface Frozen {
+  held: Held
+  txnId: string
+  body: string
+  acknowledges: StoredAcknowledges
+  /** The stream's head when the texts were read: nothing may have been taken away after it. */
+  readAt: number
+  /** When the first of its replays lapses, ms since the epoch; null: it has none. */
+  soonestLapse: number | null
+}
+
+// One row a destination; what the lease, a redact or a lapse forbids is left out, and its caller plans anew.
+// The update of `destinations` is also the lock that a taker waits for.
+const FREEZE = `
+  with input as (
+    select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
+           t->>'txn_id' as txn_id, t->>'body' as body, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
+           (t->>'soonest_lapse')::bigint as soonest_lapse, now_ms() as now
+      from jsonb_array_elements($1::jsonb) t
+  ), allowed as (
+    update destinations d set last_attempt = i.now
+      from input i, workers w
+     where d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+       and w.id = i.worker and w.lease_until > now_ms()
+       and (i.soonest_lapse is null or i.soonest_lapse > i.now)
+       and not exists (select 1 from changes c where c.kind in ('redact', 'purge', 'erase') and c.pos > i.read_at)
+    returning d.id
+  )
+  insert into open_transactions (destination, txn_id, body, created_at, started_at, worker,
+      positions, lanes, event_ids, from_pos, to_pos, gap, gap_cursor, closes_gap, sticky)
+  select i.destination, i.txn_id, i.body, i.now, i.now, i.worker,
+         array(select jsonb_array_elements_text(i.ack->'positions')::bigint), i.ack->>'lanes',
+         array(select jsonb_array_elements_text(i.ack->'eventIds')), (i.ack->>'fromPos')::bigint, (i.ack->>'toPos')::bigint,
+         (i.ack->>'gap')::bigint, (i.ack->>'gapCursor')::bigint, (i.ack->>'closesGap')::boolean, i.ack->'sticky'
+    from input i join allowed a on a.id = i.destination
+  on conflict (destination) do nothing
+  returning destination, started_at`
+
+/** Freezes transactions of several destinations in one commit. Per transaction: when it started, or null. */
+export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]): Promise<(number | null)[]> {
+  const input = frozen.map(({ held, txnId, body, acknowledges, readAt, soonestLapse }) => ({
+    destination: held.destination,
+    worker: held.worker,
+    fence: held.fence,
+    txn_id: txnId,
+    body,
+    ack: acknowledges,
+    read_at: readAt,
+    soonest_lapse: soonestLapse,
+  }))
+  const { rows } = await inTransaction(pool, async (db) => {
+    await lockContentShared(db)
+    return db.query<{ destination: number; started_at: number }>(FREEZE, [JSON.stringify(input)])
+  })
+  const started = new Map(rows.map(({ destination, started_at }) => [destination, started_at]))
+  return frozen.map(({ held }) => started.get(held.destination) ?? null)
+}
+
+// $1 worker, $2 fence, $3 destination, $4 transaction id.
+const REPEAT = `
+  with allowed as (
+    update destinations d set last_attempt = now_ms() where d.id = $3 and ${HELD} returning d.id, d.last_attempt
+  )
+  update open_transactions o set attempt = o.attempt + 1, started_at = a.last_attempt, worker = $1
+    from allowed a where o.destination = a.id and o.txn_id = $4 and not o.void
+  returning o.started_at`
+
+/** Notes that the same bytes go out again; when that attempt started, or null when they must not. */
+export async function repeatTransaction(db: Db, held: Held, txnId: string): Promise<number | null> {
+  const { rows } = await db.query<{ started_at: number }>(REPEAT, [
+    held.worker,
+    held.fence,
+    held.destination,
+    txnId,
+  ])
+  return rows[0]?.started_at ?? null
+}
+
+/** Ends an unanswered transaction (void, or too old for receivers to remember): what it held is planned anew. */
+export async function dropTransaction(db: Db, held: Held, txnId: string): Promise<void> {
+  await db.query(
+    `delete from open_transactions o using destinations d where o.destination = $3 and o.txn_id = $4 and d.id = $3 and ${HELD}`,
+    [held.worker, held.fence, held.destination, txnId],
+  )
+}

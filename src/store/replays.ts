@@ -1,0 +1,70 @@
+/**
+ * Writes down what an answer said of sticky events: listed, or not listed and to be sent again.
+ *
+ * A row is kept only where the destination's position does not say it: where a later lane would meet the
+ * event again (the position is behind it, or a join replay covers it), or where it must be repeated.
+ */
+import type { Db } from './db.ts'
+
+export interface Listing {
+  destination: number
+  /** Positions of the transaction that the answer lists. */
+  listed: readonly number[]
+  /** Positions that it does not list. */
+  unlisted: readonly number[]
+  /** Repeats of one event before it is given up; Infinity: while it is sticky. */
+  maxTries: number
+}
+
+/** First wait before an unlisted event is sent again, ms; doubled each time. */
+const UNLISTED_WAIT_MS = 15_000
+
+// $1 destination, $2 positions. Read after the position and the cursors were moved.
+const NOTE_LISTED = `
+  insert into replays (destination, pos, state, listed_at, expires_at, at)
+  select $1, s.pos, 'sent', (select head from stream), s.expires_at, now_ms()
+    from sticky s
+   where s.pos = any($2)
+     and (s.pos > (select position from destinations where id = $1)
+          or exists (select 1 from sticky_owed o where o.destination = $1
+                      and ((o.room = s.room and s.pos > o.cursor and s.pos <= o.upto) or (o.room is null and s.pos > o.cursor)))
+          or exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos))
+  on conflict (destination, pos) do update
+     set state = 'sent', listed_at = excluded.listed_at, next_at = null, at = excluded.at`
+
+// $1 destination, $2 positions, $3 most tries, $4 first wait. Beyond the most it counts as sent, unconfirmed.
+const NOTE_UNLISTED = `
+  insert into replays (destination, pos, state, listed_at, tries, next_at, expires_at, at)
+  select $1, s.pos, 'unlisted', null, 1, now_ms() + $4, s.expires_at, now_ms()
+    from sticky s where s.pos = any($2) and s.expires_at > now_ms()
+  on conflict (destination, pos) do update
+     set state = case when replays.tries >= $3 then 'sent' else 'unlisted' end,
+         listed_at = case when replays.tries >= $3 then (select head from stream) end,
+         tries = replays.tries + 1,
+         next_at = case when replays.tries < $3 then now_ms() + $4 * power(2, least(replays.tries, 20))::bigint end,
+         at = excluded.at`
+
+export async function noteListing(
+  db: Db,
+  { destination, listed, unlisted, maxTries }: Listing,
+): Promise<void> {
+  if (listed.length > 0) await db.query(NOTE_LISTED, [destination, listed])
+  if (unlisted.length > 0) {
+    await db.query(NOTE_UNLISTED, [destination, unlisted, Math.min(maxTries, 1_000_000), UNLISTED_WAIT_MS])
+  }
+}
+
+/** Moves the cursors of join and gap rows of `sticky_owed`; a row that a rejoin replaced (another `upto`) stays. */
+export async function moveStickyCursors(
+  db: Db,
+  destination: number,
+  rows: readonly { room: number | null; upto: number | null; cursor: number }[],
+): Promise<void> {
+  for (const { room, upto, cursor } of rows) {
+    await db.query(
+      `update sticky_owed set cursor = greatest(cursor, $4)
+        where destination = $1 and room is not distinct from $2 and upto is not distinct from $3`,
+      [destination, room, upto, cursor],
+    )
+  }
+}

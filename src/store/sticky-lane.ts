@@ -1,0 +1,117 @@
+/**
+ * Which sticky events are owed as replays? Those of rooms joined and of the open gap, in stream order, and
+ * those that an answer did not list and whose next try has come.
+ *
+ * A replay goes only to a server that is in the room now. History visibility is not applied (MSC4354).
+ * A join asks for what was sent before it once more; a gap only for what it missed.
+ */
+import type { Db } from './db.ts'
+import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
+
+export interface StoredSticky {
+  pos: number
+  eventId: string
+  pdu: string
+  sticky: true
+  expiresAt: number
+}
+
+// $1 destination, $2 now, $3 limit.
+const OWED = `
+  select s.pos, e.event_id, e.pdu, s.expires_at
+    from memberships mine
+    join sticky s on s.room = mine.room
+    join events e on e.pos = s.pos
+    left join recipients r on r.id = e.recipients
+   where mine.destination = $1 and mine.until is null and s.expires_at > $2
+     and (exists (select 1 from sticky_owed o
+                   where o.destination = $1 and o.room = s.room and s.pos > o.cursor and s.pos <= o.upto
+                     and not exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos
+                                      and p.state = 'sent' and p.listed_at >= o.upto))
+          or (exists (select 1 from sticky_owed o
+                       where o.destination = $1 and o.room is null and s.pos > greatest(o.after_pos, o.cursor))
+              and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}))
+   order by s.pos limit $3`
+
+const UNLISTED = `
+  select s.pos, e.event_id, e.pdu, s.expires_at
+    from replays p
+    join sticky s on s.pos = p.pos
+    join events e on e.pos = p.pos
+   where p.destination = $1 and p.state = 'unlisted' and p.next_at <= $2 and s.expires_at > $2
+     and exists (select 1 from memberships m where m.room = s.room and m.destination = $1 and m.until is null)
+   order by s.pos limit $3`
+
+interface Row {
+  pos: number
+  event_id: string
+  pdu: string
+  expires_at: number
+}
+
+export const readOwedSticky = (db: Db, destination: number, now: number, limit: number) =>
+  read(db, OWED, destination, now, limit)
+
+export const readUnlisted = (db: Db, destination: number, now: number, limit: number) =>
+  read(db, UNLISTED, destination, now, limit)
+
+async function read(
+  db: Db,
+  sql: string,
+  destination: number,
+  now: number,
+  limit: number,
+): Promise<StoredSticky[]> {
+  const { rows } = await db.query<Row>(sql, [destination, now, limit])
+  return rows.map(({ pos, event_id, pdu, expires_at }) => ({
+    pos,
+    eventId: event_id,
+    pdu,
+    sticky: true,
+    expiresAt: expires_at,
+  }))
+}
+
+// What only its stickiness would have brought: noted once, so that it is counted once and explain can say it.
+const NOTE_LAPSED = `
+  with due as (
+    select o.destination, s.pos, s.expires_at
+      from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
+     where s.expires_at <= $1 and s.expires_at > o.created_at and ($2::int is null or o.destination = $2)
+    union
+    select o.destination, s.pos, s.expires_at
+      from sticky_owed o
+      join memberships m on m.destination = o.destination and m.until is null
+      join sticky s on s.room = m.room and s.pos > greatest(o.after_pos, o.cursor, m.since)
+     where o.room is null and s.expires_at <= $1 and s.expires_at > o.created_at and ($2::int is null or o.destination = $2)
+    union
+    select p.destination, p.pos, p.expires_at from replays p
+     where p.state = 'unlisted' and p.expires_at <= $1 and ($2::int is null or p.destination = $2)
+  )
+  insert into replays (destination, pos, state, expires_at, at)
+  select destination, pos, 'lapsed', expires_at, $1 from due
+  on conflict (destination, pos) do update set state = 'lapsed', next_at = null, at = excluded.at
+   where replays.state = 'unlisted'`
+
+/** Notes what lapsed while it was owed, for one destination or (null) all. Returns how many. */
+export async function noteLapsed(db: Db, now: number, destination: number | null): Promise<number> {
+  const { rowCount } = await db.query(NOTE_LAPSED, [now, destination])
+  return rowCount ?? 0
+}
+
+// A row is done when nothing it covers is sticky any more and unsent. `upto` guards against a rejoin meanwhile.
+const DROP_DONE = `
+  delete from sticky_owed o
+   where o.destination = $1 and o.room = any($2) and o.upto <= $4
+     and not exists (select 1 from sticky s where s.room = o.room and s.pos > o.cursor and s.pos <= o.upto and s.expires_at > $3
+                      and not exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos
+                                       and p.state = 'sent' and p.listed_at >= o.upto))`
+
+/** Forgets join rows that are through; `head`: no join after it is touched. */
+export async function dropDoneJoins(
+  db: Db,
+  destination: number,
+  { rooms, now, head }: { rooms: readonly number[]; now: number; head: number },
+): Promise<void> {
+  if (rooms.length > 0) await db.query(DROP_DONE, [destination, rooms, now, head])
+}

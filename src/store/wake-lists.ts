@@ -1,0 +1,99 @@
+/**
+ * Whom to wake: after new items (fanout), when a time has come (due), and when a wake was lost (sweep).
+ *
+ * All three only name destinations; what each is owed is read by its turn.
+ */
+import type { Db } from './db.ts'
+
+export interface Sleeper {
+  name: string
+  /** Its last answer was a quick 200: the `delivery` lane. */
+  quick: boolean
+}
+
+// $1 after, $2 up to. Whoever is failing, held or paused is left alone: its own time brings it back.
+const FOR_NEW_ITEMS = `
+  with touched as (select room, max(pos) as pos from events where pos > $1 and pos <= $2 and recipients is null group by room),
+  addressed as (select distinct recipients from events where pos > $1 and pos <= $2 and recipients is not null),
+  rooms_of_lists as (
+    select distinct e.room from events e join recipients r on r.id = e.recipients
+     where e.pos > $1 and e.pos <= $2 and not r.exact
+  ), who as (
+    select m.destination from touched t join memberships m on m.room = t.room and (m.until is null or m.until > $1)
+    union
+    select m.destination from rooms_of_lists t join memberships m on m.room = t.room and (m.until is null or m.until > $1)
+    union
+    select unnest(r.list) from addressed a join recipients r on r.id = a.recipients
+    union
+    select unnest(c.added) from changes c where c.pos > $1 and c.pos <= $2 and c.kind = 'servers'
+  )
+  select d.name, d.quick from who join destinations d on d.id = who.destination
+   where not d.paused and (d.look_at is null or d.look_at <= now_ms()) and d.failures = 0`
+
+export async function wakeForNewItems(db: Db, after: number, upto: number): Promise<Sleeper[]> {
+  const { rows } = await db.query<Sleeper>(FOR_NEW_ITEMS, [after, upto])
+  return rows
+}
+
+export async function readCursor(db: Db, name: string): Promise<number> {
+  const { rows } = await db.query<{ pos: number }>('select pos from cursors where name = $1', [name])
+  return rows[0]?.pos ?? 0
+}
+
+/** Two that run at once may both move it: only forward. */
+export async function moveCursor(db: Db, name: string, pos: number): Promise<void> {
+  await db.query('update cursors set pos = $2 where name = $1 and pos < $2', [name, pos])
+}
+
+// First those an operator or an advice brought forward, then those that have failed least.
+const DUE = `
+  select d.name, d.quick from destinations d
+   where d.look_at <= now_ms() and not d.paused
+     and (d.lease_owner is null
+          or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))
+   order by (d.asked_at is null and d.advice_at is null), d.failures, d.look_at
+   limit $1`
+
+export async function findDue(db: Db, limit: number): Promise<Sleeper[]> {
+  const { rows } = await db.query<Sleeper>(DUE, [limit])
+  return rows
+}
+
+// Owed by the timeline: a room with something newer than its position in which it is, or was after it.
+// It may say too much (never too little): a turn that finds nothing moves the position on.
+const OWED = `
+  select d.id from destinations d
+   where not d.paused and (d.look_at is null or d.look_at <= now_ms())
+     and (d.lease_owner is null
+          or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))
+     and (exists (select 1 from memberships m join rooms r on r.id = m.room
+                   where m.destination = d.id and r.head > d.position and r.head > m.since
+                     and (m.until is null or m.until > d.position))
+          or exists (select 1 from recipients r where r.head > d.position and d.id = any(r.list))
+          or exists (select 1 from open_transactions o where o.destination = d.id)
+          or exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null)
+          or exists (select 1 from sticky_owed o where o.destination = d.id))`
+
+const MARK_MISSED = `
+  update destinations d set missed = d.missed + 1
+   where d.id in (select o.id from (${OWED}) o order by o.id for update skip locked)
+  returning d.name, d.quick`
+
+/** Everybody who is owed something, is due and is served by nobody; noted as missed once more. */
+export async function markMissed(db: Db): Promise<Sleeper[]> {
+  const { rows } = await db.query<Sleeper>(MARK_MISSED)
+  return rows
+}
+
+/** Those that two sweeps in a row found unserved: the queue has lost them. */
+export async function findForgotten(db: Db, limit: number): Promise<string[]> {
+  const { rows } = await db.query<{ name: string }>(
+    `select d.name from destinations d
+      where d.missed >= 2 and not d.paused and (d.look_at is null or d.look_at <= now_ms())
+        and (d.lease_owner is null
+             or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))
+      limit $1`,
+    [limit],
+  )
+  return rows.map(({ name }) => name)
+}
