@@ -1,5 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -23,6 +24,8 @@ import { until } from '../support/poll.ts'
 
 const log = { info: () => undefined, warn: () => undefined }
 const MODULE = fileURLToPath(new URL('../../src/store/embedded.ts', import.meta.url))
+
+const ownerOf = (path: string) => statSync(path).uid
 
 describe('the embedded PostgreSQL', function () {
   this.timeout(60_000)
@@ -223,7 +226,7 @@ describe('the embedded PostgreSQL', function () {
     'sh',
   ]
   if (process.getuid?.() === 0 && spawnSync(hidden[0]!, [...hidden.slice(1), 'true']).status === 0) {
-    it('as root without user namespaces runs as another account, and goes on as that one', async () => {
+    it('as root without user namespaces runs as another account', async () => {
       const { child, ended, output } = startElsewhere(dataDir, hidden)
       const pid = await until(() => Number(/pid (\d+)/.exec(output())?.[1]), {
         withinMs: 30_000,
@@ -233,14 +236,17 @@ describe('the embedded PostgreSQL', function () {
       child.kill('SIGKILL')
       await ended
       expect(output()).to.include('the account ')
-      const owner = statSync(join(dataDir, 'postgres', 'data')).uid
-      expect(owner).not.to.equal(0)
-      expect(execFileSync('stat', ['-c', '%u', `/proc/${pid}`], { encoding: 'utf8' }).trim()).to.equal(
-        String(owner),
-      )
-      const adopted = await start()
-      await adopted.stop()
-      expect(await ask(await start(), 'select 1')).to.equal(1)
+      expect(ownerOf(`/proc/${pid}`)).not.to.equal(0)
+    })
+
+    it('as root goes on as whoever owns the data', async () => {
+      const first = await start()
+      await first.stop()
+      chmodSync(dataDir, 0o711)
+      execFileSync('chown', ['-R', '1:1', join(dataDir, 'postgres')])
+      const second = await start()
+      expect(await ask(second, 'select 1')).to.equal(1)
+      expect(ownerOf(`/proc/${second.pid}`)).to.equal(1)
     })
 
     it('as root without user namespaces says what to do when no other account gets to data_dir', async () => {
