@@ -38,7 +38,7 @@ export function orderSteps({ window, joined, partial, fresh }: OrderNeeds): Step
   const changesBefore = (end: number) => {
     for (;;) {
       const first = window.changes[next]
-      if (first === undefined || first.at > end) return
+      if (first === undefined || first.at >= end) return
       const start = next
       while (isTogether(first, window.changes[next])) next += 1
       const users: Joined = joined.get(first.room_id) ?? new Map<string, number>()

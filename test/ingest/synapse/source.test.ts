@@ -204,6 +204,7 @@ describe('the Synapse source', () => {
     await says(1)
     publish('RDATA events master 1 ["ev",[]]')
     // The writer notes its place only after it published.
+    await synapse.lookedAt(2)
     await synapse.finishedUpTo(1)
     await limpet.reaches(1)
     expect(channels).to.deep.equal(['a.example'])

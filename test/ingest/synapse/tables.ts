@@ -41,7 +41,7 @@ export interface SynapseTables {
   /** What an event writer notes after its commits. */
   finishedUpTo(at: number, writer?: string): Promise<void>
   /** Waits until whoever reads here has looked a few times more. */
-  lookedAt(): Promise<void>
+  lookedAt(times?: number): Promise<void>
   close(): Promise<void>
 }
 
@@ -92,8 +92,8 @@ export async function synapseTables(): Promise<SynapseTables> {
   return {
     pool,
     write,
-    async lookedAt() {
-      const wanted = looks + 4
+    async lookedAt(times = 4) {
+      const wanted = looks + times
       await until(() => looks >= wanted, { what: 'the source to look again' })
     },
     async finishedUpTo(at, writer = 'master') {
