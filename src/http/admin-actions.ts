@@ -1,8 +1,9 @@
 /** Admin API: what an operator does to one destination. Wishes only; whoever holds the lease carries them out. */
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import type { Pool } from '../store/db.ts'
 import { makeWish, type Wish } from '../store/wishes.ts'
 import { AdminRefusal, notFound } from './admin-refusal.ts'
+import { callerName } from './auth.ts'
 
 /** Nudges the queue of each destination's lane. A lost nudge costs a sweep, so failing is no error of the action. */
 export type WakeDestinations = (
@@ -12,17 +13,15 @@ export type WakeDestinations = (
 export interface ActionNeeds {
   pool: Pool
   wake: WakeDestinations
-  /** The name of the token that a request came with: who is recorded. */
-  who: (request: FastifyRequest) => string
 }
 
 const WISHES: readonly Wish[] = ['wake', 'reset', 'pause', 'resume']
 
-export function registerActionRoutes(app: FastifyInstance, { pool, wake, who }: ActionNeeds): void {
+export function registerActionRoutes(app: FastifyInstance, { pool, wake }: ActionNeeds): void {
   for (const wish of WISHES) {
     app.post<{ Params: { server: string } }>(`/v1/destinations/:server/${wish}`, async (request) => {
       const name = request.params.server
-      const wished = await makeWish(pool, { wish, name, who: who(request) })
+      const wished = await makeWish(pool, { wish, name, who: callerName(request) })
       if (wished.kind === 'unknown') throw notFound(`no destination is called ${name}`)
       if (wished.kind === 'paused') {
         throw new AdminRefusal(

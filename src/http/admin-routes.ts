@@ -12,8 +12,9 @@ import { countedAt, readTotals } from '../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './admin-actions.ts'
 import { registerEventRoutes } from './admin-events.ts'
+import { registerLaterRoutes } from './admin-later.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './admin-query.ts'
-import { AdminRefusal, notFound } from './admin-refusal.ts'
+import { notFound } from './admin-refusal.ts'
 import { STATES, stateOf } from './describe-destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 
@@ -27,17 +28,12 @@ const PENDING_CAP = 10_000
 /** Throughput is a mean over this. Longer ones would miss what busy destinations' kept attempts have lost. */
 const RATE_WINDOW_MS = 10_000
 
+/** Adds the admin API to `app`. What it refuses are `AdminRefusal`s, which the server answers as Matrix errors. */
 export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void {
-  void app.register((scope, _options, done) => {
-    scope.setErrorHandler((error, _request, reply) => {
-      if (!(error instanceof AdminRefusal)) throw error
-      return reply.code(error.status).send({ errcode: error.errcode, error: error.message })
-    })
-    registerDestinationRoutes(scope, deps)
-    registerActionRoutes(scope, deps)
-    registerEventRoutes(scope, deps)
-    done()
-  })
+  registerDestinationRoutes(app, deps)
+  registerActionRoutes(app, deps)
+  registerEventRoutes(app, deps)
+  registerLaterRoutes(app)
 }
 
 type OfServer = { Params: { server: string } }
