@@ -25,8 +25,10 @@ export interface FakeHomeserverOptions extends Omit<ReceiverOptions, 'expected'>
   /** The sender's public key (32 bytes, or base64) for a key id such as `ed25519:a_1`; null: unknown. */
   readonly verifyKey: (keyId: string) => Uint8Array | string | null
   readonly clock: Clock
-  /** What it is called; default `127.0.0.1:PORT`. Another one is for whoever stands behind a proxy. */
+  /** What it is called; default `HOSTNAME:PORT`. Another name is for whoever stands behind a proxy. */
   readonly name?: string
+  /** The host in that default; its own default is the address. */
+  readonly hostName?: string
   /** The address to listen on; default 127.0.0.1. */
   readonly host?: string
 }
@@ -43,6 +45,8 @@ export interface FakeHomeserver {
   readonly requests: number
   /** The most of those that were ever open at once; more than 1 is the sender's fault. */
   readonly mostOpenAtOnce: number
+  /** The `Host` headers it was asked under, each once. */
+  readonly hosts: readonly string[]
   /** TLS handshakes completed. */
   readonly connections: number
   behave(behaviour: Behaves): void
@@ -63,6 +67,7 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
   const { clock, origin, verifyKey, host = '127.0.0.1' } = options
   const sockets = new Set<Socket>()
   const waiters: { n: number; resolve: () => void }[] = []
+  const hosts = new Set<string>()
   let requests = 0
   let open = 0
   let mostOpenAtOnce = 0
@@ -77,7 +82,8 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
   server.on('tlsClientError', () => undefined) // A client that refuses our certificate is the client's business.
   await listen(0)
   const { port } = server.address() as AddressInfo
-  const serverName = options.name ?? `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const hostName = options.hostName ?? (host.includes(':') ? `[${host}]` : host)
+  const serverName = options.name ?? `${hostName}:${port}`
   const receiver = makeReceiver({ ...options, expected: { origin, destination: serverName, verifyKey } })
   server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response))
 
@@ -96,7 +102,7 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
       return
     }
     const txnId = decodeURIComponent(encoded)
-    count(response)
+    count(request, response)
     const n = requests
     const at = clock.now()
     const body = await readWhole(request)
@@ -108,8 +114,9 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     await carryOut(receiver.receive({ txnId, uri, authorization, body, n, at }), txnId, response)
   }
 
-  function count(response: ServerResponse): void {
+  function count(request: IncomingMessage, response: ServerResponse): void {
     requests++
+    if (request.headers.host !== undefined) hosts.add(request.headers.host)
     open++
     mostOpenAtOnce = Math.max(mostOpenAtOnce, open)
     response.once('close', () => open--)
@@ -152,6 +159,9 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     },
     get mostOpenAtOnce() {
       return mostOpenAtOnce
+    },
+    get hosts() {
+      return [...hosts]
     },
     get connections() {
       return connections

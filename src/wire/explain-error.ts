@@ -25,6 +25,7 @@ const WORDS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate is from an unknown authority',
   ERR_SSL_WRONG_VERSION_NUMBER: 'what listens there does not speak TLS',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'what listens there does not speak TLS',
+  HTTPParserError: 'the answer is not HTTP',
   UND_ERR_SOCKET: 'the connection was closed before the answer',
   UND_ERR_HEADERS_OVERFLOW: "the answer's headers are too large",
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the answer was cut off',
@@ -42,6 +43,8 @@ export function explainError(error: unknown): string {
 export function codeOf(error: unknown): string | null {
   if (!(error instanceof Error)) return null
   if ('code' in error && typeof error.code === 'string') return error.code
+  // undici loses the parser's code (7.30); its name is as good to search for.
+  if (error.name === 'HTTPParserError') return error.name
   return codeOf(error.cause)
 }
 

@@ -4,6 +4,7 @@
  * It never retries and never throws for anything the other side does: what happened is the value it
  * returns, and whoever called decides what it means.
  */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../clock.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { SigningKey } from '../matrix/signing.ts'
@@ -88,6 +89,8 @@ export function makeSend({
   log,
 }: SendNeeds): Send {
   return async function send(request) {
+    // One signal may end hundreds of attempts at once; that is no leak to be warned of.
+    setMaxListeners(0, request.signal)
     const started = clock.monotonic()
     const reading = await attempt(request)
     const result = { ...reading, durationMs: Math.round(clock.monotonic() - started) }

@@ -4,6 +4,7 @@
  * Built once and shared by every connection. Handing the list of roots to each connection instead would parse
  * it each time: 15 times slower, and a megabyte a connection (measured).
  */
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, rootCertificates } from 'node:tls'
 import type { SecureContext } from 'node:tls'
@@ -26,6 +27,8 @@ export function makeTrust(customCas: readonly string[]): SecureContext {
   const ours = customCas.flatMap((pem, i) => {
     const certificates = pem.match(CERTIFICATE)
     if (certificates === null) throw new TypeError(`own authority ${i + 1} holds no PEM certificate`)
+    // `createSecureContext` passes over what it can't read.
+    for (const certificate of certificates) new X509Certificate(certificate)
     return certificates
   })
   // Most of the system's are among the bundled ones; a set saves parsing those twice.

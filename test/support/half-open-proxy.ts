@@ -10,18 +10,21 @@ export interface HalfOpenProxy {
   readonly port: number
   /** Connections accepted so far. */
   readonly accepted: number
+  /** Where it leads. Set after the start, so that what stands behind it can be named after the proxy's port. */
+  forwardTo(port: number): void
   goSilent(): void
   close(): Promise<void>
 }
 
-export async function startHalfOpenProxy({ toPort }: { toPort: number }): Promise<HalfOpenProxy> {
+export async function startHalfOpenProxy(): Promise<HalfOpenProxy> {
   const sockets = new Set<Socket>()
   let silent = false
+  let toPort: number | null = null
   let accepted = 0
 
   const server = createServer((client) => {
     accepted++
-    const upstream = silent ? null : connect(toPort, '127.0.0.1')
+    const upstream = silent || toPort === null ? null : connect(toPort, '127.0.0.1')
     keep(client, upstream)
     if (upstream !== null) keep(upstream, client)
   })
@@ -44,6 +47,9 @@ export async function startHalfOpenProxy({ toPort }: { toPort: number }): Promis
     port: (server.address() as AddressInfo).port,
     get accepted() {
       return accepted
+    },
+    forwardTo(port) {
+      toPort = port
     },
     goSilent() {
       silent = true

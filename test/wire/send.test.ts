@@ -1,7 +1,8 @@
 import { expect } from 'chai'
 import { matrixError, tooManyRequests } from '../../src/simulate/behaviour.ts'
 import type { Behaviour } from '../../src/simulate/behaviour.ts'
-import { aBody, useSetting } from './setting.ts'
+import { until } from '../support/poll.ts'
+import { aBody, name, useSetting } from './setting.ts'
 
 describe('sending a transaction', () => {
   const setting = useSetting()
@@ -54,12 +55,27 @@ describe('sending a transaction', () => {
 
   it('takes a new connection where the server closed the idle one', async () => {
     const server = await setting().homeserver()
-    const { send } = setting().sender()
+    const { send, connections } = setting().sender()
     await send(server.serverName)
     await server.stop()
+    await until(() => connections.counts().idle === 0, { what: 'the closed connection to be noticed' })
     await server.restart()
-    expect((await send(server.serverName)).kind).to.equal('answered')
+    expect(await send(server.serverName)).to.include({ kind: 'answered' })
     expect(server.connections).to.equal(2)
+  })
+
+  it('takes a new connection in the same attempt where the idle one dies before anything is written', async () => {
+    const server = await setting().homeserver()
+    const { send, connections } = setting().sender()
+    await send(server.serverName)
+    const idle = connections.take(name(server.serverName))
+    if (idle === null) throw new Error('no idle connection')
+    connections.giveBack(idle)
+    const sending = send(server.serverName)
+    idle.socket.destroy() // While undici still makes sure that it is alive.
+    expect(await sending).to.include({ kind: 'answered' })
+    expect(server.connections).to.equal(2)
+    expect(server.requests).to.equal(2)
   })
 
   it('keeps using a connection after an error that was read whole', async () => {

@@ -1,0 +1,108 @@
+import { expect } from 'chai'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { createServer as createTlsServer } from 'node:tls'
+import { makeCertificateAuthority } from '../../src/simulate/certs.ts'
+import type { LeafOptions } from '../../src/simulate/certs.ts'
+import { makeTrust } from '../../src/wire/trust.ts'
+import { useSetting } from './setting.ts'
+
+describe('certificates', () => {
+  const setting = useSetting()
+
+  const refused: [string, LeafOptions, string][] = [
+    [
+      'another address',
+      { ips: ['127.0.0.2'] },
+      'certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)',
+    ],
+    [
+      'the address as a DNS name only',
+      { names: ['127.0.0.1'] },
+      'certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)',
+    ],
+    ['the right address, but expired', { expired: true }, 'certificate has expired (CERT_HAS_EXPIRED)'],
+  ]
+  for (const [what, leaf, message] of refused) {
+    it(`refuses one for ${what}`, async () => {
+      const server = await setting().homeserver({ tls: await setting().authority.issue(leaf) })
+      const result = await setting().sender().send(server.serverName)
+      expect(result).to.include({ kind: 'failed', stage: 'tls', handed: false, message })
+      expect(server.requests).to.equal(0)
+    })
+  }
+
+  it('refuses one of an authority that we do not know, whatever it is called', async () => {
+    const impostor = await makeCertificateAuthority(Date.now())
+    const server = await setting().homeserver({ tls: await impostor.issue() })
+    const result = await setting().sender().send(server.serverName)
+    expect(result).to.include({ kind: 'failed', stage: 'tls', handed: false })
+    expect(server.requests).to.equal(0)
+  })
+
+  it('refuses our own authority where it is not configured', async () => {
+    const server = await setting().homeserver()
+    const result = await setting().sender({ customCas: [] }).send(server.serverName)
+    expect(result).to.include({
+      stage: 'tls',
+      handed: false,
+      message: 'certificate is from an unknown authority (UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
+    })
+  })
+
+  it('takes one by name for a name, also where the address is not in it', async () => {
+    const tls = await setting().authority.issue({ names: ['b.example'] })
+    const server = await setting().homeserver({ tls, hostName: 'b.example' })
+    const { send } = setting().sender({ lookup: () => Promise.resolve([{ address: '127.0.0.1' }]) })
+    expect(await send(`c.example:${server.port}`)).to.include({ stage: 'tls', handed: false })
+    expect(await send(`b.example:${server.port}`)).to.include({ kind: 'answered' })
+    expect(server.hosts).to.deep.equal([server.serverName])
+  })
+
+  it('announces the name to the server for a name, and nothing for an address', async () => {
+    const tls = await setting().authority.issue({ names: ['b.example'], ips: ['127.0.0.1', '::1'] })
+    const announced: (string | false | undefined)[] = []
+    const server = createTlsServer(tls, (socket) => {
+      announced.push((socket as { servername?: string | false }).servername)
+      socket.destroy()
+    })
+    server.listen(0, '::')
+    await once(server, 'listening')
+    setting().closing(() => server.close())
+    const { port } = server.address() as AddressInfo
+    const { send } = setting().sender({ lookup: () => Promise.resolve([{ address: '127.0.0.1' }]) })
+    for (const host of ['b.example', '127.0.0.1', '[::1]']) await send(`${host}:${port}`)
+    expect(announced).to.deep.equal(['b.example', false, false])
+  })
+
+  it('says so where the other side does not speak TLS', async () => {
+    const server = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    setting().closing(() => server.close())
+    const result = await setting()
+      .sender()
+      .send(`127.0.0.1:${(server.address() as AddressInfo).port}`)
+    expect(result).to.include({
+      stage: 'tls',
+      handed: false,
+      message: 'what listens there does not speak TLS (ERR_SSL_WRONG_VERSION_NUMBER)',
+    })
+  })
+
+  it('does not start with an authority that is none', () => {
+    expect(() => makeTrust(['hello'])).to.throw('own authority 1 holds no PEM certificate')
+    expect(() => makeTrust(['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----'])).to.throw()
+  })
+
+  it('takes several authorities out of one file', async () => {
+    const other = await makeCertificateAuthority(Date.now(), 'another authority')
+    const server = await setting().homeserver()
+    const bundle = `# ours\n${other.cert}\n${setting().authority.cert}\n`
+    const result = await setting()
+      .sender({ customCas: [bundle] })
+      .send(server.serverName)
+    expect(result.kind).to.equal('answered')
+  })
+})

@@ -1,0 +1,87 @@
+import { expect } from 'chai'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { until } from '../support/poll.ts'
+import { name, useSetting } from './setting.ts'
+
+describe('connections', () => {
+  const setting = useSetting()
+
+  it('keeps at most so many idle ones, and gives up the one unused longest', async () => {
+    const { send, connections } = setting().sender({ maxIdleConnections: 2 })
+    const tls = await setting().authority.issue()
+    const [a, b, c] = await Promise.all([1, 2, 3].map(() => setting().homeserver({ tls })))
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three servers')
+    for (const { serverName } of [a, b, a, c]) await send(serverName)
+    expect(connections.counts()).to.deep.equal({ idle: 2, inUse: 0, opening: 0 })
+    for (const { serverName } of [a, c, b]) await send(serverName)
+    expect([a.connections, b.connections, c.connections]).to.deep.equal([1, 2, 1])
+  })
+
+  it('keeps none where none may be kept', async () => {
+    const { send, connections } = setting().sender({ maxIdleConnections: 0 })
+    const server = await setting().homeserver()
+    await send(server.serverName)
+    await send(server.serverName)
+    expect(server.connections).to.equal(2)
+    expect(connections.counts().idle).to.equal(0)
+  })
+
+  it('never serves two requests at once on one connection', async () => {
+    const { send, connections } = setting().sender()
+    const server = await setting().homeserver({ behaviour: { kind: 'status', status: 200, delayMs: 100 } })
+    await Promise.all([send(server.serverName), send(server.serverName)])
+    expect(server.connections).to.equal(2)
+    await until(() => connections.counts().inUse === 0, { what: 'both to end' })
+    expect(connections.counts().idle).to.equal(1)
+  })
+
+  it('forgets an idle connection when the server closes it', async () => {
+    const { send, connections } = setting().sender()
+    const server = await setting().homeserver()
+    await send(server.serverName)
+    await server.stop()
+    await until(() => connections.counts().idle === 0, { what: 'the closed connection to be forgotten' })
+    expect(connections.take(name(server.serverName))).to.equal(null)
+    await server.restart()
+  })
+
+  it('ends requests under way when it is closed, and says that they were handed over', async () => {
+    const { send, connections } = setting().sender()
+    const server = await setting().homeserver({ behaviour: { kind: 'hang' } })
+    const sending = send(server.serverName)
+    await server.seen(1)
+    await connections.close()
+    expect(await sending).to.include({ kind: 'failed', handed: true })
+    expect(connections.counts()).to.deep.equal({ idle: 0, inUse: 0, opening: 0 })
+  })
+
+  it('starts at most 32 handshakes at once, and silent servers do not keep the places', async () => {
+    const greeted = new Set<Socket>()
+    const accepted = new Set<Socket>()
+    const silent = createServer((socket) => {
+      accepted.add(socket)
+      socket.on('error', () => undefined)
+      socket.once('data', () => greeted.add(socket)) // The first bytes are TLS's hello.
+    })
+    silent.listen(0, '127.0.0.1')
+    await once(silent, 'listening')
+    const { port } = silent.address() as AddressInfo
+    const abort = new AbortController()
+    const { send } = setting().sender()
+    const stuck = Array.from({ length: 50 }, () => send(`127.0.0.1:${port}`, { signal: abort.signal }))
+    setting().closing(async () => {
+      abort.abort()
+      for (const socket of accepted) socket.destroy()
+      silent.close()
+      await Promise.all(stuck)
+    })
+    await until(() => greeted.size >= 32 && accepted.size === 50, { what: '32 handshakes', everyMs: 1 })
+    expect(greeted.size).to.equal(32)
+    // A server that answers gets its turn long before the silent ones time out.
+    const server = await setting().homeserver()
+    expect((await send(server.serverName)).kind).to.equal('answered')
+    expect(greeted.size).to.equal(50)
+  })
+})
