@@ -4,7 +4,7 @@
  * `postmaster.pid` is PostgreSQL's own file; after a crash it is left behind and names a process that
  * is gone, or by now another one. Only a process that runs PostgreSQL on this directory counts.
  */
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { Clock } from '../clock.ts'
@@ -31,17 +31,30 @@ const POLL_MS = 25
  * removed: PostgreSQL only looks whether that number is alive, and would not start.
  */
 export function findPostmaster({ data }: Cluster): Postmaster | null {
-  const path = join(data, 'postmaster.pid')
-  if (!existsSync(path)) return null
-  // Lines: pid, data directory, start time, port, socket directory, address, shared memory, status.
-  const [pidLine = '', , , portLine = ''] = readFileSync(path, 'utf8').split('\n')
+  const [pidLine = '', , , portLine = ''] = pidFile(data)
   const pid = Number(pidLine)
   if (!Number.isInteger(pid) || pid <= 0 || !isAlive(pid)) return null
   // Ours have `-D DATA` on their command line; every server has its data directory as working directory.
   if (commandLine(pid)?.includes(data) || workingDirectory(pid) === data)
     return { pid, port: Number(portLine) }
-  rmSync(path, { force: true })
+  rmSync(join(data, 'postmaster.pid'), { force: true })
   return null
+}
+
+/** Its lines: pid, data directory, start time, port, socket directory, address, shared memory, status. */
+function pidFile(data: string): string[] {
+  try {
+    return readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** Whether process `pid` has written down that it takes connections; asks nobody who may have got its port. */
+export function isReady({ data }: Cluster, pid: number): boolean {
+  const lines = pidFile(data)
+  return lines[0] === String(pid) && lines[7]?.trim() === 'ready'
 }
 
 /** True when it takes queries; false when it is not there (yet) or is starting up or shutting down. */

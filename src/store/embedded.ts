@@ -18,7 +18,15 @@ import type { Cluster } from './embedded-cluster.ts'
 import { clusterUrl, makeCluster, openRoom, refuseOtherVersion, rememberedPort } from './embedded-cluster.ts'
 import { rememberPort, rotateLog } from './embedded-cluster.ts'
 import type { Postmaster, StopMode } from './embedded-postmaster.ts'
-import { answers, findPostmaster, isGone, PATIENCE_MS, query, stopPostmaster } from './embedded-postmaster.ts'
+import {
+  answers,
+  findPostmaster,
+  isGone,
+  isReady,
+  PATIENCE_MS,
+  query,
+  stopPostmaster,
+} from './embedded-postmaster.ts'
 import { binary, EmbeddedError, findProgram } from './embedded-program.ts'
 import type { RunAs } from './embedded-user.ts'
 import { findRunAs } from './embedded-user.ts'
@@ -134,7 +142,7 @@ async function tryServer(
   const pid = child.pid
   const deadline = clock.monotonic() + PATIENCE_MS
   while (pid !== undefined && failure === undefined && isRunning(child)) {
-    if (await answers(cluster, port)) {
+    if (isReady(cluster, pid) && (await answers(cluster, port))) {
       child.unref()
       return { kind: 'up', server: { pid, port } }
     }

@@ -1,0 +1,180 @@
+/**
+ * Real Redis for tests. Found on the PATH, else installed from Debian's packages where we may (root
+ * and apt-get), else the test is skipped and the count says why; with LIMPET_REQUIRE_REDIS=1 a missing
+ * one is a failure.
+ */
+import { execFile, spawn } from 'node:child_process'
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+import { freePort } from '../../src/store/embedded.ts'
+import { leaveBehind } from './leftovers.ts'
+import { until } from './poll.ts'
+import { skip } from './skip.ts'
+
+export interface Redis {
+  /** `redis://127.0.0.1:PORT`. */
+  url: string
+  port: number
+  /** One command, its words as they are; gives the first line of the answer. For what a test does to Redis. */
+  command(...words: string[]): Promise<string>
+  /** FLUSHALL: everything is gone. */
+  flush(): Promise<void>
+  /** Stops it and removes its directory. */
+  remove(): Promise<void>
+}
+
+export interface OwnRedis extends Redis {
+  pid(): number
+  /** SIGKILL; nothing was written to disk, so `start` begins empty. */
+  kill(): Promise<void>
+  /** After `kill`, on the same port. */
+  start(): Promise<void>
+}
+
+let shared: Promise<OwnRedis> | undefined
+
+/** The Redis of this run. Call it in a `before` hook: `redis = await sharedRedis(this)`; it may skip the suite. Flush it before use. */
+export async function sharedRedis(context: Mocha.Context): Promise<Redis> {
+  const program = await redisServer(context)
+  shared ??= startRedis(program, [])
+  return shared
+}
+
+/** A Redis for one suite, which may kill it. Skips like `sharedRedis`. */
+export async function ownRedis(context: Mocha.Context, args: readonly string[] = []): Promise<OwnRedis> {
+  return startRedis(await redisServer(context), args)
+}
+
+/** A Redis Cluster (Redis 7) of one node with all slots: it refuses keys of several slots in one command as a big one does. */
+export async function redisCluster(context: Mocha.Context): Promise<Redis> {
+  const program = await redisServer(context)
+  // The cluster's own traffic has a port of its own, by default 10000 above, which may be beyond the last one.
+  const busPort = await freePort()
+  const args = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)]
+  const redis = await startRedis(program, [...args, '--cluster-announce-ip', '127.0.0.1'])
+  await redis.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+  await until(async () => (await redis.command('SET', 'ready', '1')) === '+OK', {
+    what: 'the cluster to be up',
+  })
+  await redis.flush()
+  return redis
+}
+
+const INSTALL_MS = 300_000
+let looked: Promise<string | null> | undefined
+
+async function redisServer(context: Mocha.Context): Promise<string> {
+  const timeout = context.timeout()
+  context.timeout(INSTALL_MS)
+  looked ??= findOrInstall()
+  const program = await looked
+  context.timeout(timeout)
+  if (program !== null) return program
+  if (process.env['LIMPET_REQUIRE_REDIS'] === '1') {
+    throw new Error('no redis-server on the PATH and none could be installed, but LIMPET_REQUIRE_REDIS=1')
+  }
+  return skip(context, 'no redis-server')
+}
+
+async function findOrInstall(): Promise<string | null> {
+  const found = onPath('redis-server')
+  if (found !== null || process.getuid?.() !== 0 || onPath('apt-get') === null) return found
+  const run = promisify(execFile)
+  const options = { timeout: INSTALL_MS / 3, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }
+  // Another run may be installing just now.
+  const apt = ['-o', 'DPkg::Lock::Timeout=60', '-q', '-y']
+  // An out-of-date list may still do, and a list that can't be fetched is no reason to give up.
+  await run('apt-get', [...apt, 'update'], options).catch(() => undefined)
+  await run('apt-get', [...apt, '--no-install-recommends', 'install', 'redis-server'], options).catch(
+    () => undefined,
+  )
+  return onPath('redis-server')
+}
+
+function onPath(name: string): string | null {
+  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+    const path = join(directory, name)
+    try {
+      accessSync(path, constants.X_OK)
+      return path
+    } catch {
+      // Not there: the next directory.
+    }
+  }
+  return null
+}
+
+async function startRedis(program: string, extra: readonly string[]): Promise<OwnRedis> {
+  const directory = mkdtempSync(join(tmpdir(), 'limpet-redis-'))
+  const port = await freePort()
+  const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--logfile', 'redis.log']
+  args.push('--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction', ...extra)
+  const command = (...words: string[]) => ask(port, words)
+  const launch = async () => {
+    const child = spawn(program, args, { stdio: 'ignore', detached: true })
+    child.on('error', () => undefined)
+    const ended = new Promise<void>((resolve) => child.on('close', () => resolve()))
+    await until(async () => (await command('PING')) === '+PONG', {
+      what: `redis-server on port ${port} to answer`,
+    })
+    return { pid: child.pid!, ended }
+  }
+  let running = await launch()
+  const kill = async () => {
+    try {
+      process.kill(running.pid, 'SIGKILL')
+    } catch {
+      // It was killed before.
+    }
+    await running.ended
+  }
+  const tidy = () => rmSync(directory, { recursive: true, force: true })
+  const remove = async () => {
+    await kill()
+    tidy()
+    forget()
+  }
+  const killNow = () => {
+    tidy()
+    process.kill(running.pid, 'SIGKILL')
+  }
+  const forget = leaveBehind({ clear: remove, kill: killNow })
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    command,
+    flush: async () => {
+      await command('FLUSHALL')
+    },
+    remove,
+    pid: () => running.pid,
+    kill,
+    start: async () => {
+      running = await launch()
+    },
+  }
+}
+
+/** One command over a connection of its own (RESP: an array of strings); rejects on an error answer. */
+function ask(port: number, words: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.setTimeout(5_000, () => socket.destroy(new Error('Redis does not answer')))
+    socket.on('error', reject)
+    socket.on('close', () => reject(new Error('Redis closed the connection')))
+    const strings = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+    socket.write(`*${words.length}\r\n${strings.join('')}`)
+    let answer = ''
+    socket.on('data', (chunk: Buffer) => {
+      answer += chunk.toString()
+      if (!answer.includes('\r\n')) return
+      const [line = ''] = answer.split('\r\n')
+      if (line.startsWith('-')) reject(new Error(`Redis: ${line.slice(1)}`))
+      else resolve(line)
+      socket.destroy()
+    })
+  })
+}
