@@ -110,7 +110,7 @@ function writeObject(value: object, level: number, out: Output): void {
 
 const SURROGATE = /[\ud800-\udfff]/
 const LONE_SURROGATE = /\p{Surrogate}/u
-const PLAIN = /^[^\u0000-\u001f"\\\ud800-\udfff]*$/ // eslint-disable-line no-control-regex
+const NOT_PLAIN = /[\u0000-\u001f"\\\ud800-\udfff]/ // eslint-disable-line no-control-regex
 
 function sortedKeys(members: Record<string, unknown>): string[] {
   const keys = Object.keys(members).sort()
@@ -121,7 +121,7 @@ function sortedKeys(members: Record<string, unknown>): string[] {
 
 // For well-formed strings `JSON.stringify` escapes exactly what canonical JSON escapes, in the same spelling.
 function quote(text: string, level: number, out: Output): string {
-  if (PLAIN.test(text)) return `"${text}"`
+  if (!NOT_PLAIN.test(text)) return `"${text}"`
   if (LONE_SURROGATE.test(text))
     throw new JsonError('lone surrogate', out.path.slice(0, level), 'a lone surrogate')
   return JSON.stringify(text)

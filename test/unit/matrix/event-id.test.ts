@@ -81,5 +81,6 @@ describe('event ids', () => {
     expect(ask(create, '12', '!other')).to.equal(false)
     expect(ask(create, '11', '!hash')).to.equal(false)
     expect(ask({ ...create, type: 'm.room.topic' }, '12', '!hash')).to.equal(false)
+    expect(ask({ ...create, state_key: 'x' }, '12', '!hash')).to.equal(false)
   })
 })

@@ -6,9 +6,8 @@ import { hashEvent, makePdu, signEvent, signJson } from '../../../src/matrix/mak
 import { redact } from '../../../src/matrix/redaction.ts'
 import { knownRoomVersions, roomVersion } from '../../../src/matrix/room-versions.ts'
 import { readSigningKey, verify } from '../../../src/matrix/signing.ts'
-import { specVectors } from './fixtures.ts'
+import { specVectors as spec } from './fixtures.ts'
 
-const spec = specVectors
 const key = readSigningKey(`ed25519 ${spec.keyVersion} ${spec.seed}`)
 
 describe('events made for tests and the simulator', () => {
@@ -26,8 +25,10 @@ describe('events made for tests and the simulator', () => {
   it('adds a signature to those that are there', () => {
     const once = signJson({ a: 1, unsigned: { b: 1 } }, key, 'one')
     const twice = signJson(once, key, 'two')
-    expect(twice['signatures']).to.have.all.keys('one', 'two')
-    expect(twice['unsigned']).to.deep.equal({ b: 1 })
+    const again = signJson(twice, readSigningKey(`ed25519 2 ${spec.seed}`), 'two')
+    expect(again['signatures']).to.have.all.keys('one', 'two')
+    expect(again).to.have.nested.property('signatures.two').that.has.all.keys('ed25519:1', 'ed25519:2')
+    expect(again['unsigned']).to.deep.equal({ b: 1 })
   })
 
   for (const version of knownRoomVersions) {

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { canonicalize } from '../../../src/matrix/canonical-json.ts'
 import { isJsonObject, isOddNumber, JsonError, textOfOddNumber } from '../../../src/matrix/json-value.ts'
 import type { JsonObject } from '../../../src/matrix/json-value.ts'
 import { MAX_DEPTH, parseJson } from '../../../src/matrix/strict-json.ts'
@@ -171,6 +172,7 @@ describe('strict JSON', () => {
     const long = 'x'.repeat(5_000_000)
     expect(parseJson(`"\\n${long}"`)).to.have.length(5_000_001)
     expect(failureOf(`"\\n${long}`).fault).to.equal('syntax')
+    expect(canonicalize(` "\\n${long}"`)).to.have.length(5_000_004)
   })
 
   it('takes __proto__ as a key like any other', () => {
