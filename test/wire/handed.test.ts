@@ -95,7 +95,7 @@ describe('"never left"', () => {
     const server = createTlsServer(await setting().authority.issue(), (socket) => {
       heard.set(socket, '')
       socket.on('error', () => undefined)
-      socket.on('data', (chunk) => {
+      socket.on('data', (chunk: Buffer) => {
         heard.set(socket, (heard.get(socket) ?? '') + chunk.toString('latin1'))
         if (chunk.includes('\r\n\r\n')) {
           socket.write('HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"pdus":{}}')

@@ -33,7 +33,7 @@ export function aBody(...eventIds: string[]): string {
 
 export interface Sender {
   readonly connections: Connections
-  send(destination: string, request?: Partial<SendRequest>): Promise<SendResult>
+  readonly send: (destination: string, request?: Partial<SendRequest>) => Promise<SendResult>
 }
 
 export interface Setting {
