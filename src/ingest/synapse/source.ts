@@ -105,6 +105,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     switch (result.kind) {
       case 'taken':
         lastTaken = events
+        // Somebody purged a room that we had told: it is told anew with its next event.
+        if (result.unknownRooms.length > 0) windowItems.forget()
         return { stored: sourceToken, events }
       case 'token_mismatch':
         log.debug('Synapse: another process took this part of the stream')

@@ -7,13 +7,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CertificateAuthority } from '../../../src/simulate/certs.ts'
 import { homeserverYaml } from './homeserver-yaml.ts'
+import { freePorts } from './ports.ts'
 import type { SynapseInstall } from './venv.ts'
-import { waitUntil } from './wait.ts'
+import { leaveBehind } from '../../support/leftovers.ts'
+import { until } from '../../support/poll.ts'
 
 export interface SynapseOptions {
   /** What the tests call it: `a`. */
@@ -56,7 +57,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   const { name, install, databaseUrl, redisUrl, authority } = options
   const folder = await mkdtemp(join(tmpdir(), `limpet-synapse-${name}-`))
   const at = (file: string) => join(folder, file)
-  const [federationPort, clientPort] = await freePorts()
+  const [federationPort = 0, clientPort = 0] = await freePorts(2)
   const serverName = `localhost:${federationPort}`
   const clientUrl = `http://127.0.0.1:${clientPort}`
   const sharedSecret = 'interop'
@@ -87,13 +88,17 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     await chmod(at('signing.key'), 0o600)
     const started = await launch([])
     child = started
-    await waitUntil(`Synapse ${name} answers`, START_DEADLINE_MS, async () => {
-      if (started.exitCode !== null) throw new Error(`Synapse ${name} ended:\n${await logTail()}`)
-      return fetch(`${clientUrl}/_matrix/client/versions`).then(
+    const answers = () =>
+      fetch(`${clientUrl}/_matrix/client/versions`).then(
         (answer) => answer.ok,
         () => false,
       )
+    await until(async () => started.exitCode !== null || (await answers()), {
+      withinMs: START_DEADLINE_MS,
+      everyMs: 50,
+      what: `Synapse ${name} to answer`,
     })
+    if (started.exitCode !== null) throw new Error(`Synapse ${name} ended:\n${await logTail()}`)
   }
 
   async function launch(args: string[]): Promise<ChildProcess> {
@@ -121,6 +126,14 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     return text.trimEnd().split('\n').slice(-lines).join('\n')
   }
 
+  // Where the run is cut short nobody calls `dispose`.
+  const forget = leaveBehind({ clear: dispose, kill: () => child?.kill('SIGKILL') })
+  async function dispose(): Promise<void> {
+    forget()
+    await end('SIGTERM')
+    await rm(folder, { recursive: true, force: true })
+  }
+
   const synapse: Synapse = {
     serverName,
     clientUrl,
@@ -137,15 +150,12 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
       await start()
     },
     logTail,
-    async dispose() {
-      await end('SIGTERM')
-      await rm(folder, { recursive: true, force: true })
-    },
+    dispose,
   }
   try {
     await start()
   } catch (error) {
-    await synapse.dispose()
+    await dispose()
     throw error
   }
   return synapse
@@ -153,19 +163,4 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
 
 async function exited(child: ChildProcess): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-}
-
-/** Two ports nobody listens on now (both held open while choosing, so that they differ). */
-async function freePorts(): Promise<[number, number]> {
-  const servers = [createServer(), createServer()]
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      const address = server.address()
-      return typeof address === 'object' && address !== null ? address.port : 0
-    }),
-  )
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))))
-  return [ports[0]!, ports[1]!]
 }

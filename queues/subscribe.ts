@@ -1,0 +1,25 @@
+/**
+ * Hears a Redis channel, as a nudge: messages may be lost with the connection, which comes back by itself.
+ */
+import { Redis } from 'ioredis'
+import type { Log } from '../src/observe/log.ts'
+import { makeFaultLog } from './fault-log.ts'
+
+export type Hear = (channel: string, onMessage: (message: string) => void, signal: AbortSignal) => void
+
+const LONGEST_PAUSE_MS = 5_000
+
+export function makeSubscriber({ url, log }: { url: string; log: Log }): Hear {
+  return (channel, onMessage, signal) => {
+    const say = makeFaultLog({ log, what: `the Redis of the channel ${channel} does not answer` })
+    const redis = new Redis(url, {
+      maxRetriesPerRequest: null,
+      retryStrategy: (tries) => Math.min(100 * 2 ** tries, LONGEST_PAUSE_MS),
+    })
+    redis.on('error', say)
+    redis.on('message', (_channel, message) => onMessage(message))
+    // ioredis subscribes again by itself after a reconnection.
+    redis.subscribe(channel).catch((error: unknown) => say(error as Error))
+    signal.addEventListener('abort', () => redis.disconnect(), { once: true })
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The first message from a real homeserver to another one through limpet.
+ *
+ * Alice is on homeserver A, whose own federation sender is off; Bob is on B, in a room of Alice's. limpet reads A's
+ * database and sends for A.
+ */
+import { expect } from 'chai'
+import { freshDatabase } from '../support/postgres.ts'
+import { registerClient, type Client } from './support/client.ts'
+import { type Limpet, startLimpet } from './support/limpet.ts'
+import { say, startPair } from './support/pair.ts'
+import type { Synapse } from './support/synapse.ts'
+
+const STICKY_MS = 600_000
+/** How long nothing must come in the control. What does come takes a tenth of it. */
+const QUIET_MS = 3_000
+
+describe('two Synapses, and limpet in place of the sender of one', () => {
+  let a: Synapse
+  let b: Synapse
+  let alice: Client
+  let bob: Client
+  let room: string
+  let limpet: Limpet | null = null
+
+  before(async function () {
+    ;({ a, b } = await startPair(this))
+    alice = await registerClient(a, 'alice')
+    bob = await registerClient(b, 'bob')
+    room = await alice.createRoom()
+    await bob.join(room, a)
+  })
+  after(async () => {
+    await limpet?.dispose()
+  })
+  afterEach(async function () {
+    if (this.currentTest?.state !== 'failed') return
+    for (const [name, one] of Object.entries({ a, b, limpet }))
+      if (one !== null) say(`the end of ${name}'s log:\n${await one.logTail(20)}`)
+  })
+
+  it('a message and a sticky event arrive while A sends for itself', async () => {
+    await bob.see(room, await alice.send(room, 'by A itself'))
+    await bob.see(room, await alice.send(room, 'sticky, by A itself', { stickyMs: STICKY_MS }))
+  })
+
+  it('the control: with its sender off and no limpet, nothing arrives', async () => {
+    await a.restart({ senderInstances: ['limpet'] })
+    const sent = [
+      await alice.send(room, 'nobody carries this'),
+      await alice.send(room, 'nor this', { stickyMs: STICKY_MS }),
+    ]
+    const end = performance.now() + QUIET_MS
+    while (performance.now() < end) {
+      const seen = await bob.look(room, 500)
+      expect(seen.map((event) => event.event_id)).not.to.include.members(sent)
+      for (const eventId of sent) expect(seen.some((event) => event.event_id === eventId)).to.equal(false)
+    }
+  })
+
+  it('with limpet a message and a sticky event arrive, and the sticky one is sticky there', async () => {
+    limpet = await startLimpet({ synapse: a, databaseUrl: (await freshDatabase({ migrated: false })).url })
+    const message = await bob.see(room, await alice.send(room, 'through limpet'))
+    expect(message.content['body']).to.equal('through limpet')
+    const sticky = await bob.see(
+      room,
+      await alice.send(room, 'sticky, through limpet', { stickyMs: STICKY_MS }),
+    )
+    expect(sticky.msc4354_sticky).to.deep.equal({ duration_ms: STICKY_MS })
+  })
+
+  it('limpet knows when and how it was delivered, and owes nothing more', async () => {
+    const { destinations } = await limpet!.get<{
+      destinations: { destination: string; pending_pdus: number }[]
+    }>('/v1/destinations')
+    expect(destinations.map((d) => d.destination)).to.deep.equal([b.serverName])
+  })
+
+  it('a user who joins and leaves B’s room changes nobody’s mind: Bob leaves, and gets nothing more', async () => {
+    await bob.leave(room)
+  })
+})

@@ -1,0 +1,126 @@
+/** limpet itself, as an operator runs it beside a Synapse: its own process, its own database, a configuration file. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { leaveBehind } from '../../support/leftovers.ts'
+import { until } from '../../support/poll.ts'
+import { freePorts } from './ports.ts'
+import type { Synapse } from './synapse.ts'
+
+const checkout = join(import.meta.dirname, '..', '..', '..')
+const START_DEADLINE_MS = 60_000
+
+export interface Limpet {
+  /** Asks its API; the answer's JSON. @throws for anything but 200 */
+  get<T>(path: string): Promise<T>
+  /** SIGTERM; resolves to the exit status. */
+  stop(): Promise<number | null>
+  kill9(): Promise<void>
+  /** Starts it again after `stop` or `kill9`. */
+  start(): Promise<void>
+  logTail(lines?: number): Promise<string>
+  dispose(): Promise<void>
+}
+
+/**
+ * Starts a limpet that sends for `synapse`, and waits until it follows that Synapse's stream.
+ * @param databaseUrl an empty database for limpet itself
+ */
+export async function startLimpet({
+  synapse,
+  databaseUrl,
+}: {
+  synapse: Synapse
+  databaseUrl: string
+}): Promise<Limpet> {
+  const folder = await mkdtemp(join(tmpdir(), 'limpet-interop-'))
+  const [port = 0] = await freePorts(1)
+  const configPath = join(folder, 'limpet.yaml')
+  const logPath = join(folder, 'limpet.log')
+  const tokens = { ingest: 'interop-ingest', read: 'interop-read', admin: 'interop-admin' }
+  await writeFile(
+    configPath,
+    stringify({
+      server_name: synapse.serverName,
+      signing_key_path: synapse.signingKeyPath,
+      data_dir: join(folder, 'data'),
+      database: databaseUrl,
+      listen: { host: '127.0.0.1', port },
+      tokens,
+      federation: { custom_ca_paths: [synapse.caPath], ip_allowlist: ['127.0.0.0/8', '::1/128'] },
+      sources: { synapse: { database: synapse.databaseUrl, redis: synapse.redisUrl } },
+    }),
+    { mode: 0o600 },
+  )
+  let child: ReturnType<typeof spawn> | null = null
+  const forget = leaveBehind({ clear: dispose, kill: () => child?.kill('SIGKILL') })
+
+  async function start(): Promise<void> {
+    const log = await open(logPath, 'a')
+    const args = ['--import', 'tsx', join(checkout, 'src', 'main.ts'), 'run', '--config', configPath]
+    const started = spawn(process.execPath, args, { cwd: checkout, stdio: ['ignore', log.fd, log.fd] })
+    await log.close()
+    child = started
+    const follows = async () => {
+      const { source_token: token } = await get<{ source_token: string | null }>(
+        '/v1/ingest/position?source=synapse',
+      )
+      return token !== null
+    }
+    await until(async () => started.exitCode !== null || (await follows()), {
+      withinMs: START_DEADLINE_MS,
+      everyMs: 50,
+      what: 'limpet to follow the Synapse',
+    })
+    if (started.exitCode !== null)
+      throw new Error(`limpet ended with ${started.exitCode}:\n${await logTail()}`)
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<number | null> {
+    if (child === null) return null
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal)
+      await once(child, 'exit')
+    }
+    return child.exitCode
+  }
+
+  async function get<T>(path: string): Promise<T> {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+      headers: { authorization: `Bearer ${tokens.read}` },
+    })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`)
+    return JSON.parse(text) as T
+  }
+
+  async function logTail(lines = 40): Promise<string> {
+    const text = await readFile(logPath, 'utf8').catch(() => '')
+    return text.trimEnd().split('\n').slice(-lines).join('\n')
+  }
+
+  async function dispose(): Promise<void> {
+    forget()
+    await end('SIGTERM')
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  try {
+    await start()
+  } catch (error) {
+    const log = await logTail()
+    await dispose()
+    throw new Error(`limpet did not start: ${String(error)}\n${log}`, { cause: error })
+  }
+  return {
+    get,
+    stop: () => end('SIGTERM'),
+    kill9: () => end('SIGKILL').then(() => undefined),
+    start,
+    logTail,
+    dispose,
+  }
+}
