@@ -61,12 +61,14 @@ export function fateOf(event: EventRow, known: Known, now: number): Fate {
       listed.error === null ? (destination.lists ? null : NOT_CONFIRMED) : `it answered: ${listed.error}`
     return { outcome: confirmed, as: laneOf(listed.lane), txn_id: listed.txn_id, at: listed.at, why }
   }
-  if (replay?.state === 'sent') {
-    const why = destination.lists ? null : NOT_CONFIRMED
-    return { ...nothing, outcome: confirmed, as: 'sticky_replay', at: replay.at, why }
-  }
   const last = carried.at(-1)
-  if (replay?.state === 'unlisted' && sticky) {
+  if (replay?.state === 'sent') {
+    // Also one that no answer listed and that was repeated often enough.
+    const as = laneOf(last?.lane) ?? 'sticky_replay'
+    const why = destination.lists ? null : NOT_CONFIRMED
+    return { outcome: confirmed, as, txn_id: last?.txn_id ?? null, at: last?.at ?? replay.at, why }
+  }
+  if (replay?.state === 'unlisted' && sticky && inRoomNow(known)) {
     const when = replay.next_at === null ? '' : ` at ${new Date(replay.next_at).toISOString()}`
     const why = `its answer did not list the event, which is sent again${when} while it is sticky`
     return {

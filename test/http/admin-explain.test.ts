@@ -211,6 +211,26 @@ describe('GET /v1/events/{event_id}', () => {
       expected: { outcome: 'acknowledged', as: 'timeline', txn_id: 'txn1' },
     },
     {
+      story: 'acknowledged where it left the room before the event could be repeated',
+      event: { sticky: MINUTE },
+      member: [0, 8],
+      also: async () => {
+        await s.attempt(D, 1, { positions: [5], lanes: 't', unlisted: [5] })
+        await s.replay(D, 5, 'unlisted', { next_at: 1000, tries: 1 })
+      },
+      expected: { outcome: 'acknowledged', as: 'timeline', txn_id: 'txn1' },
+    },
+    {
+      story: 'acknowledged where it was repeated often enough and never listed',
+      event: { sticky: MINUTE },
+      also: async () => {
+        await s.change(D, { lists: false })
+        await s.attempt(D, 1, { positions: [5], lanes: 's', unlisted: [5] })
+        await s.replay(D, 5, 'sent', { listed_at: 9, tries: 6 })
+      },
+      expected: { outcome: 'acknowledged', as: 'sticky_replay', txn_id: 'txn1' },
+    },
+    {
       story: 'skipped by a catch-up that sent a newer event of the room',
       also: async () => {
         await s.event(6, 'a')

@@ -230,7 +230,8 @@ describe('the admin API', () => {
       )
 
     beforeEach(async () => {
-      await s.change(D, { pending_pdus: 7, counted_at: 99, oldest_pending: Date.now() - 5000 })
+      await s.change(D, { pending_pdus: 7, oldest_pending: Date.now() - 5000 })
+      await s.insert('cursors', { name: 'counted_at', pos: 99 })
       await s.server('a.Example:1', { paused: true, failing_since: 9 })
       await s.server('b.example:1', { failures: 1, retry_at: Date.now() + MINUTE, failing_since: 4 })
       await s.server('c.org:1', { position: 3 })
@@ -409,7 +410,8 @@ describe('the admin API', () => {
       oldest_pending: Date.now() - 5000,
       counted_at: 99,
     })
-    await s.server('b.example:1', { pending_pdus: 3, oldest_pending: Date.now(), counted_at: 98 })
+    await s.server('b.example:1', { pending_pdus: 3, oldest_pending: Date.now() })
+    await s.insert('cursors', { name: 'counted_at', pos: 99 })
     await s.server('c.example:1', { paused: true })
     await s.event(12, 'a')
     await s.attempt(D, 1, { positions: [1, 2, 3], lanes: 'ttt' })
@@ -436,8 +438,7 @@ describe('the admin API', () => {
     await s.event(2, 'a', { sticky: 2 * MINUTE, alsoTo: [] })
     await s.event(3, 'a', { sticky: -1 })
     await s.event(4, 'b', { sticky: MINUTE })
-    const list = async (query: string) =>
-      (await app.get(`/v1/sticky?${query}`)).body
+    const list = async (query: string) => (await app.get(`/v1/sticky?${query}`)).body
     const all = await list('')
     expect(all['total']).to.equal(3)
     const [first] = all['sticky'] as Rows

@@ -46,6 +46,7 @@ export async function owedStickyPositions(db: Db, destination: number): Promise<
 
 const NEXT_UNLISTED = `
   select min(p.next_at) as at from replays p join sticky s on s.pos = p.pos
+    join memberships m on m.room = s.room and m.destination = $1 and m.until is null
    where p.destination = $1 and p.state = 'unlisted' and s.expires_at > (select now_ms())`
 
 /** When the soonest sticky event that an answer did not list is sent again (ms since the epoch), or null. */

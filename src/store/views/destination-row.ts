@@ -36,11 +36,10 @@ export interface DestinationRow {
   last_attempt: number | null
   last_success: number | null
   last_error: LastError | null
-  /** As of `counted_at`, the last sweep. */
+  /** As of the last sweep. */
   pending_pdus: number
   pending_sticky: number
   oldest_pending: number | null
-  counted_at: number | null
   gap_from: number | null
   gap_to: number | null
   open_txn_id: string | null
@@ -58,7 +57,7 @@ export interface DestinationRow {
 export const SELECT_DESTINATION = `
   select d.id, d.name, d.position, s.head, d.paused, d.quick, d.lists, d.failures, d.failing_since, d.retry_at,
          d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.last_attempt,
-         d.last_success, d.last_error, d.pending_pdus, d.pending_sticky, d.oldest_pending, d.counted_at,
+         d.last_success, d.last_error, d.pending_pdus, d.pending_sticky, d.oldest_pending,
          g.from_pos as gap_from, g.to_pos as gap_to,
          o.txn_id as open_txn_id, o.created_at as open_created_at, o.started_at as open_started_at,
          o.attempt as open_attempt, cardinality(o.positions) as open_pdus, o.edus as open_edus, o.void as open_void,

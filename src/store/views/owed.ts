@@ -83,6 +83,7 @@ export const OWED_STICKY = `
      and s.pos not in (select p.pos from replays p where p.destination = $1 and p.state = 'sent')
   union
   select s.room, s.pos from replays p join sticky s on s.pos = p.pos
+    join memberships m on m.room = s.room and m.destination = $1 and m.until is null
    where p.destination = $1 and p.state = 'unlisted' and s.expires_at > (select now_ms())
   union
   select s.room, s.pos

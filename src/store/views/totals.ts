@@ -13,12 +13,15 @@ export interface TotalsRow {
   sent: number
 }
 
+// The sweep notes when it has counted, also where nothing has changed since the one before.
+const COUNTED_AT = `select pos from cursors where name = 'counted_at'`
+
 const SELECT_TOTALS = `
-  select t.now, (select head from stream) as head, c.*,
+  select t.now, (select head from stream) as head, c.*, (${COUNTED_AT}) as counted_at,
          (select coalesce(sum(a.pdus), 0)::bigint from attempts a where a.at > t.now - $1::bigint and a.outcome = 'answered') as sent
     from (select now_ms() as now) t,
          (select coalesce(sum(pending_pdus), 0)::bigint as pending_pdus, coalesce(sum(pending_sticky), 0)::bigint as pending_sticky,
-                 min(oldest_pending) as oldest_pending, max(counted_at) as counted_at from destinations) c`
+                 min(oldest_pending) as oldest_pending from destinations) c`
 
 /** Totals over all destinations. `windowMs`: how far back throughput is measured. */
 export async function readTotals(db: Db, windowMs: number): Promise<TotalsRow> {
@@ -30,6 +33,5 @@ export async function readTotals(db: Db, windowMs: number): Promise<TotalsRow> {
 
 /** When backlog was last counted (ms since the epoch); null: no sweep has run yet. */
 export async function countedAt(db: Db): Promise<number | null> {
-  const { rows } = await db.query<{ at: number | null }>('select max(counted_at) as at from destinations')
-  return rows[0]?.at ?? null
+  return (await db.query<{ pos: number }>(COUNTED_AT)).rows[0]?.pos ?? null
 }

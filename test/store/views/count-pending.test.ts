@@ -145,6 +145,9 @@ describe('what one destination is owed', () => {
     expect(await stickies()).to.deep.equal([1, 2])
     expect((await pending()).sticky).to.equal(2)
     expect(await nextUnlisted(s.pool, s.idOf(D))).to.equal(77)
+    await s.pool.query('update memberships set until = 2')
+    expect(await stickies()).to.deep.equal([2])
+    expect(await nextUnlisted(s.pool, s.idOf(D))).to.equal(null)
   })
 
   it('says in which rooms, a page at a time, with the total beyond the end too', async () => {

@@ -20,7 +20,7 @@ const TABLES = [
   ...['attempts', 'audit', 'destinations', 'event_ids', 'events', 'gaps', 'memberships', 'open_transactions'],
   ...['recipients', 'replays', 'rooms', 'sticky', 'sticky_owed', 'workers'],
 ]
-const RESET = `${TABLES.map((table) => `delete from ${table};`).join(' ')} update stream set head = 0`
+const RESET = `delete from cursors where name <> 'fanout'; ${TABLES.map((table) => `delete from ${table};`).join(' ')} update stream set head = 0`
 
 export type Situation = Awaited<ReturnType<typeof makeSituation>>
 
