@@ -41,7 +41,7 @@ export const settingsSchema = z.strictObject({
     ),
   queue_path: path.optional().describe('A file that holds the value of `queue`.'),
   listen: listen
-    .prefault({})
+    .prefault({ host: '127.0.0.1', port: 8469 })
     .describe(
       'One or a list of {host, port} or {socket, mode: "0660"}, each with serve: [ingest, admin, metrics].',
     ),

@@ -4,7 +4,7 @@
  * While the daemon starts or stops everything but health and metrics answers 503: nothing is half taken.
  */
 import Fastify from 'fastify'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Served, Tokens } from '../config.ts'
 import type { Log } from '../observe/log.ts'
 import { JsonError } from '../matrix/json-value.ts'
@@ -39,8 +39,9 @@ const MAX_PARAM_LENGTH = 255
 
 export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyInstance {
   const { tokens, metricsToken, metrics, log, readiness, phase, ingest, admin } = options
+  const logger: FastifyBaseLogger = log
   const app: FastifyInstance = Fastify({
-    loggerInstance: log,
+    loggerInstance: logger,
     disableRequestLogging: true,
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },

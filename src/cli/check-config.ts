@@ -1,0 +1,109 @@
+/**
+ * `limpet check-config`: the effective values, then a look at everything they name: key file, database, queue.
+ *
+ * All of it is looked at; the command ends with the first thing that is wrong. It changes nothing: an embedded
+ * database that does not exist yet is not made.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { Config } from '../config.ts'
+import { ConfigError, readKeyFile } from '../config.ts'
+import { maskedConfig } from '../config-mask.ts'
+import { readSigningKey, selfTest } from '../matrix/signing.ts'
+import type { Log } from '../observe/log.ts'
+import type { Pool } from '../store/db.ts'
+import { boundServerName } from '../store/bound-server-name.ts'
+import { SchemaError, checkSchema } from '../store/migrate.ts'
+import { openBackend } from '../../queues/backend.ts'
+import { QueueError } from '../../queues/queue-error.ts'
+import { CommandError, lineOf } from './cli-error.ts'
+import type { Io } from './io.ts'
+import { withProgress } from './progress.ts'
+import { withDatabase } from './with-database.ts'
+
+export async function runCheckConfig({
+  config,
+  log,
+  io,
+}: {
+  config: Config
+  log: Log
+  io: Io
+}): Promise<void> {
+  io.stdout.write(`# ${config.file ?? 'no configuration file'}\n${stringify(maskedConfig(config))}\n`)
+  let first: unknown
+  const check = async (name: string, look: () => string | Promise<string>) => {
+    try {
+      const found = await withProgress(io.stderr, `checking the ${name}`, Promise.resolve().then(look))
+      io.stdout.write(`${name}: ${found}\n`)
+    } catch (error) {
+      io.stdout.write(`${name}: wrong\n`)
+      first ??= error
+      if (first !== error) io.stdout.write(`  ${lineOf(error)}\n`)
+    }
+  }
+  await check('signing key', () => checkKey(config))
+  await check('database', () => checkDatabase(config, log))
+  if (config.queue.kind === 'redis') await check('queue', () => checkRedis(config, log))
+  if (first !== undefined) throw first as Error
+}
+
+function checkKey(config: Config): string {
+  const key = readSigningKey(readKeyFile(config.signing_key_path))
+  if (!selfTest(key))
+    throw new ConfigError(
+      'signing_key_path',
+      'what this key signs does not verify; this machine computes wrongly',
+    )
+  return `ok, signs as ${key.keyId}, public key ${key.publicKey}`
+}
+
+async function checkDatabase(config: Config, log: Log): Promise<string> {
+  if (config.database.kind === 'embedded' && !existsSync(join(config.data_dir, 'postgres', 'data')))
+    return 'ok, embedded, made at the first start'
+  return withDatabase(config, log, async ({ pool, url }) => {
+    const ours = await checkOurs(config, pool)
+    return config.queue.kind === 'postgres' ? `${ours}; ${await checkQueueSchema(url, log)}` : ours
+  })
+}
+
+async function checkOurs(config: Config, pool: Pool): Promise<string> {
+  const complaint = await checkSchema(pool)
+  // What `run` or `migrate` mends is no error; a schema that this version doesn't know is one.
+  if (complaint?.includes('limpet migrate'))
+    return config.auto_migrate ? 'ok, `run` brings it to this version' : complaint
+  if (complaint !== null) throw new SchemaError(complaint)
+  const bound = await boundServerName(pool)
+  if (bound !== null && bound !== config.server_name)
+    throw new SchemaError(
+      `the database belongs to server_name ${bound}, the configuration says ${config.server_name}`,
+    )
+  return 'ok'
+}
+
+async function checkQueueSchema(url: string, log: Log): Promise<string> {
+  const backend = await openBackend({ kind: 'postgres', url }, { log })
+  try {
+    await backend.checkSettings()
+    return "the queue's schema ok"
+  } catch (error) {
+    if (error instanceof QueueError && error.code === 'schema')
+      return "the queue's schema comes with `limpet migrate`"
+    throw error
+  } finally {
+    await backend.close()
+  }
+}
+
+async function checkRedis(config: Config, log: Log): Promise<string> {
+  if (config.queue.kind !== 'redis') throw new CommandError('the queue is not in Redis')
+  const backend = await openBackend({ kind: 'redis', urls: config.queue.urls }, { log })
+  try {
+    await backend.ping()
+    await backend.checkSettings()
+    return 'ok'
+  } finally {
+    await backend.close()
+  }
+}

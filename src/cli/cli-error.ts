@@ -1,0 +1,43 @@
+/**
+ * What a command ends with when it can't do what it was asked: one line on standard error and an exit status,
+ * 1 for what failed, 2 for usage, configuration and schema (contract, section 1).
+ */
+import { ConfigError } from '../config.ts'
+import { KeyFileError } from '../matrix/signing.ts'
+import { maskUrls } from '../observe/log.ts'
+import { EmbeddedError } from '../store/embedded-program.ts'
+import { SynapseRefused } from '../ingest/synapse/refused.ts'
+import { SchemaError } from '../store/migrate.ts'
+import { QueueError } from '../../queues/queue-error.ts'
+
+/** The command line asks for something that there isn't: exit 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** What was asked could not be done; the message is the one line to show: exit 1. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+}
+
+export function exitStatusOf(error: unknown): 1 | 2 {
+  if (error instanceof UsageError || error instanceof ConfigError) return 2
+  if (error instanceof KeyFileError || error instanceof SchemaError) return 2
+  if (error instanceof SynapseRefused) return 2
+  if (error instanceof EmbeddedError) return error.code === 'EMBEDDED_VERSION' ? 2 : 1
+  if (error instanceof QueueError) return error.code === 'unreachable' ? 1 : 2
+  return 1
+}
+
+/** The one line. For what nobody expected it also says where in the program it happened. */
+export function lineOf(error: unknown): string {
+  if (!(error instanceof Error)) return maskUrls(oneLine(String(error)))
+  const message = maskUrls(oneLine(error.message || error.name))
+  const unexpected = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError'].includes(error.name)
+  const at = unexpected ? /\n\s+at (.*)/.exec(error.stack ?? '')?.[1] : undefined
+  return at === undefined ? message : `${error.name}: ${message} (at ${at})`
+}
+
+function oneLine(text: string): string {
+  return text.trim().replace(/\s*\n\s*/g, ' ')
+}

@@ -1,0 +1,58 @@
+/**
+ * `limpet init`: what a new install needs, in one folder: `limpet.yaml`, a signing key, tokens. Overwrites nothing.
+ */
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { loadConfig, readKeyFile, withTokens } from '../config.ts'
+import { sampleConfig } from '../config-sample.ts'
+import { parseServerName } from '../matrix/ids.ts'
+import { generateKey, readSigningKey } from '../matrix/signing.ts'
+import { CommandError, UsageError } from './cli-error.ts'
+import type { Io } from './io.ts'
+
+export interface InitOptions {
+  /** Where the files go; made if missing. */
+  readonly dir: string
+  readonly serverName: string
+  /** The homeserver's key file, used where it lies; else a new key is made. */
+  readonly signingKey: string | undefined
+  readonly io: Io
+}
+
+export function runInit({ dir, serverName, signingKey, io }: InitOptions): void {
+  if (parseServerName(serverName) === null)
+    throw new UsageError(`${JSON.stringify(serverName)} is no server name`)
+  const folder = resolve(io.cwd, dir)
+  const file = join(folder, 'limpet.yaml')
+  const ownKey = join(folder, 'limpet-data', `${serverName}.signing.key`)
+  const tokens = join(folder, 'limpet-data', 'tokens.yaml')
+  for (const path of signingKey === undefined ? [file, ownKey, tokens] : [file, tokens])
+    if (existsSync(path)) throw new CommandError(`${path} is there already; nothing was written`)
+
+  const given = signingKey === undefined ? null : resolve(io.cwd, signingKey)
+  const key = given === null ? null : readSigningKey(readKeyFile(given))
+  const show = (path: string) => relative(io.cwd, path) || path
+  const write = (path: string, text: string, mode: number) => {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text, { mode, flag: 'wx' })
+  }
+
+  if (given === null) write(ownKey, generateKey(randomBytes).fileText, 0o600)
+  write(
+    file,
+    sampleConfig({ server_name: serverName, ...(given === null ? {} : { signing_key_path: given }) }),
+    0o644,
+  )
+  withTokens(loadConfig({ file, env: {}, cwd: folder }), randomBytes)
+
+  const lines = [
+    `wrote ${show(file)}`,
+    key === null
+      ? `wrote ${show(ownKey)}; the homeserver must publish this key, or put its own in this place`
+      : `uses ${show(given ?? '')} (${key.keyId})`,
+    `wrote ${show(tokens)}; the homeserver sends with tokens.ingest`,
+    `next: limpet check-config --config ${show(file)}`,
+  ]
+  io.stdout.write(`${lines.join('\n')}\n`)
+}

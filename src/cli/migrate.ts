@@ -1,0 +1,29 @@
+/** `limpet migrate`: brings the database, ours and the queue's, to this version. Idempotent. */
+import type { Config } from '../config.ts'
+import type { Log } from '../observe/log.ts'
+import { migrate } from '../store/migrate.ts'
+import { openBackend } from '../../queues/backend.ts'
+import type { Io } from './io.ts'
+import { withProgress } from './progress.ts'
+import { withDatabase } from './with-database.ts'
+
+export async function runMigrate({ config, log, io }: { config: Config; log: Log; io: Io }): Promise<void> {
+  const applied = await withProgress(io.stderr, 'migrating the database', migrateAll(config, log))
+  for (const name of applied) io.stdout.write(`applied ${name}\n`)
+  io.stdout.write('the database is at this version\n')
+}
+
+async function migrateAll(config: Config, log: Log): Promise<string[]> {
+  return withDatabase(config, log, async ({ pool, url }) => {
+    const applied = await migrate(pool)
+    // Redis has no schema.
+    if (config.queue.kind !== 'postgres') return applied
+    const backend = await openBackend({ kind: 'postgres', url }, { log })
+    try {
+      await backend.migrate()
+    } finally {
+      await backend.close()
+    }
+    return applied
+  })
+}

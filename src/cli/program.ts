@@ -1,0 +1,122 @@
+/**
+ * The command line: which commands there are, what each is given, and how a failure is told.
+ */
+import { Command, CommanderError } from 'commander'
+import { loadConfig } from '../config.ts'
+import type { Config } from '../config.ts'
+import { makeLog } from '../observe/log.ts'
+import { version } from '../version.ts'
+import { registerAdminCommands } from './admin-commands.ts'
+import { UsageError, exitStatusOf, lineOf } from './cli-error.ts'
+import { runInit } from './init.ts'
+import type { Io } from './io.ts'
+import { registerLaterCommands } from './later.ts'
+import { parseListen, parseRoles } from './run-options.ts'
+
+/** Runs one command line (without the program's own name) and returns the exit status. */
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
+  try {
+    await makeProgram(io).parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    // Help and version end like this too.
+    if (error instanceof CommanderError && error.exitCode === 0) return 0
+    const usage = error instanceof CommanderError
+    io.stderr.write(`limpet: ${usage ? usageLine(error) : lineOf(error)}\n`)
+    return usage ? 2 : exitStatusOf(error)
+  }
+}
+
+export function makeProgram(io: Io): Command {
+  const program = new Command('limpet')
+    .description('Federation catch-up and delivery daemon for Matrix homeservers')
+    .version(version, '--version', 'show the version')
+    .helpOption('--help', 'show this help')
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      // The one line is written by whoever catches the error.
+      writeErr: () => undefined,
+    })
+    .action(() => {
+      throw new UsageError('which command? limpet --help lists them')
+    })
+
+  program
+    .command('run')
+    .description('run the daemon')
+    .option('--role <roles>', 'some of ingest, deliver, housekeep, comma-separated (default: all)')
+    .option(
+      '--listen <address>',
+      'instead of the listeners configured: HOST:PORT, the path of a socket, or none',
+    )
+    .action(async (options: { role?: string; listen?: string }, command: Command) => {
+      const roles = parseRoles(options.role)
+      const listen = options.listen === undefined ? undefined : parseListen(options.listen)
+      const config = configFor(command, io)
+      const log = makeLog(config.log)
+      // Loaded only here: the whole daemon stands behind it.
+      const { run } = await import('./run.ts')
+      await run({ config, roles, listen, log })
+    })
+
+  program
+    .command('init')
+    .description('write limpet.yaml, a signing key and tokens for a new install')
+    .argument('[dir]', 'where', '.')
+    .requiredOption('--server-name <name>', "the homeserver's name, as in user ids")
+    .option('--signing-key <file>', "the homeserver's key file (default: a new key is made)")
+    .action((dir: string, { serverName, signingKey }: { serverName: string; signingKey?: string }) => {
+      runInit({ dir, serverName, signingKey, io })
+    })
+
+  program
+    .command('check-config')
+    .description('check configuration, key file, database and queue, and show the effective values')
+    .option('--online', 'comes in a later release')
+    .action(async ({ online }: { online?: boolean }, command: Command) => {
+      if (online === true) throw new UsageError('limpet check-config --online comes in a later release')
+      const { runCheckConfig } = await import('./check-config.ts')
+      await runCheckConfig({ config: configFor(command, io), log: quiet, io })
+    })
+
+  program
+    .command('migrate')
+    .description("bring the database, ours and the queue's, to this version")
+    .action(async (_options: object, command: Command) => {
+      const { runMigrate } = await import('./migrate.ts')
+      await runMigrate({ config: configFor(command, io), log: quiet, io })
+    })
+
+  registerAdminCommands(program)
+  registerLaterCommands(program)
+  for (const command of allBelow(program)) prepare(command)
+  return program
+}
+
+// What these commands have to say is their output.
+const quiet = makeLog({ level: 'silent', pretty: false })
+
+function configFor(command: Command, { env, cwd }: Io): Config {
+  return loadConfig({ file: command.optsWithGlobals<{ config?: string }>().config, env, cwd })
+}
+
+function allBelow(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allBelow)]
+}
+
+/** What holds for every command, whoever registered it. */
+function prepare(command: Command): void {
+  command.helpOption('--help', 'show this help')
+  if (command.options.some(({ long }) => long === '--config')) return
+  command.option(
+    '--config <file>',
+    'configuration file (default: limpet.yaml in the working directory, if there is one)',
+  )
+}
+
+function usageLine(error: CommanderError): string {
+  return error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')
+}

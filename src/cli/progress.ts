@@ -1,0 +1,30 @@
+/**
+ * Says on standard error what is being waited for, once it takes longer than two seconds.
+ *
+ * On a terminal the line counts the seconds and goes away at the end; elsewhere there is a line at first and one every
+ * ten seconds.
+ */
+import type { Output } from './io.ts'
+
+const FIRST_MS = 2000
+const LATER_MS = 10_000
+
+export async function withProgress<T>(stderr: Output, what: string, work: Promise<T>): Promise<T> {
+  const terminal = stderr.isTTY === true
+  let seconds = FIRST_MS / 1000
+  let lines = 0
+  const tell = () => {
+    lines += 1
+    stderr.write(terminal ? `\r${what} … ${seconds} s` : `${what} … ${seconds} s\n`)
+    const next = terminal ? 1000 : LATER_MS
+    seconds += next / 1000
+    timer = setTimeout(tell, next)
+  }
+  let timer = setTimeout(tell, FIRST_MS)
+  try {
+    return await work
+  } finally {
+    clearTimeout(timer)
+    if (lines > 0 && terminal) stderr.write('\r\u001b[K')
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * `limpet run`: the daemon in the foreground, until a signal.
+ *
+ * SIGTERM or SIGINT: no new work, what is in flight ends, exit 0; a second one exits at once. Neither loses anything
+ * that was acknowledged.
+ */
+import type { Config, Listener } from '../config.ts'
+import { startDaemon } from '../daemon.ts'
+import type { Role } from '../daemon.ts'
+import type { Log } from '../observe/log.ts'
+
+export interface Running {
+  /** Ends when it has stopped. */
+  stop(): Promise<void>
+  /** Rejects when the daemon can't go on by itself. */
+  readonly done: Promise<void>
+}
+
+/** Where signals come from: `process`. */
+export interface SignalSource {
+  on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
+  off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown
+}
+
+export interface RunOptions {
+  readonly config: Config
+  readonly roles: readonly Role[]
+  /** Instead of the configuration's; undefined: as there. */
+  readonly listen: readonly Listener[] | undefined
+  readonly log: Log
+}
+
+export function run({ config, roles, listen, log }: RunOptions): Promise<void> {
+  return untilSignal(process, {
+    start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log }),
+    exitNow: (status) => process.exit(status),
+    now: () => performance.now(),
+    log,
+  })
+}
+
+/**
+ * A terminal sends SIGINT to npm and to us, and npm passes its own on to us: two within this time are one Ctrl-C.
+ */
+const SAME_CTRL_C_MS = 250
+
+/** Starts, and returns when a signal has stopped it. Throws what `start` or the running daemon fails with. */
+export async function untilSignal(
+  signals: SignalSource,
+  needs: { start: () => Promise<Running>; exitNow: (status: number) => void; now: () => number; log: Log },
+): Promise<void> {
+  const { start, exitNow, now, log } = needs
+  let first: { signal: NodeJS.Signals; at: number } | null = null
+  let asked: () => void = () => undefined
+  const stopAsked = new Promise<void>((resolve) => (asked = resolve))
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (first === null) {
+      first = { signal, at: now() }
+      log.info({ signal }, 'stopping; a second signal exits at once')
+      asked()
+      return
+    }
+    if (signal === 'SIGINT' && first.signal === 'SIGINT' && now() - first.at < SAME_CTRL_C_MS) return
+    log.warn({ signal }, 'exiting at once')
+    exitNow(signal === 'SIGINT' ? 130 : 143)
+  }
+  signals.on('SIGTERM', onSignal)
+  signals.on('SIGINT', onSignal)
+  try {
+    const daemon = await start()
+    // One who stops while it starts waits for the start: what was opened has to be closed again.
+    try {
+      await Promise.race([stopAsked, daemon.done])
+    } finally {
+      await daemon.stop()
+    }
+  } finally {
+    signals.off('SIGTERM', onSignal)
+    signals.off('SIGINT', onSignal)
+  }
+}

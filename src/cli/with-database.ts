@@ -1,0 +1,85 @@
+/**
+ * Lends the configured database to a command: it is reachable while the command works, and in the state in which it
+ * was found afterwards. An embedded one that runs for a daemon is shared; one that doesn't run is started and stopped.
+ */
+import type { Config } from '../config.ts'
+import { maskUrl } from '../config-mask.ts'
+import type { Log } from '../observe/log.ts'
+import { DataDirInUseError, lockDataDir } from '../store/data-dir-lock.ts'
+import { isUnavailable, openPool } from '../store/db.ts'
+import type { Pool } from '../store/db.ts'
+import { startEmbedded } from '../store/embedded.ts'
+import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
+import { findPostmaster } from '../store/embedded-postmaster.ts'
+import { CommandError } from './cli-error.ts'
+
+export interface Lent {
+  readonly pool: Pool
+  /** With its password. */
+  readonly url: string
+}
+
+/** Throws `CommandError` where the database can't be reached. */
+export async function withDatabase<T>(
+  config: Config,
+  log: Log,
+  work: (lent: Lent) => Promise<T>,
+): Promise<T> {
+  return config.database.kind === 'url'
+    ? withPool(config.database.url, work)
+    : withEmbedded(config.data_dir, log, work)
+}
+
+async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
+  const unlock = lockUnlessUsed(dataDir)
+  if (unlock === null) return withPool(urlOfRunning(dataDir), work)
+  try {
+    const server = await startEmbedded({ dataDir, log })
+    try {
+      return await withPool(server.url, work)
+    } finally {
+      await server.stop()
+    }
+  } finally {
+    unlock()
+  }
+}
+
+/** Null: a daemon runs on it. */
+function lockUnlessUsed(dataDir: string): (() => void) | null {
+  try {
+    return lockDataDir(dataDir)
+  } catch (error) {
+    if (error instanceof DataDirInUseError) return null
+    throw error
+  }
+}
+
+function urlOfRunning(dataDir: string): string {
+  const cluster = openRoom(dataDir)
+  const running = findPostmaster(cluster)
+  if (running === null)
+    throw new CommandError(`the limpet that uses ${dataDir} has not started its database yet; try again`)
+  return clusterUrl(cluster, running.port, 'limpet')
+}
+
+async function withPool<T>(url: string, work: (lent: Lent) => Promise<T>): Promise<T> {
+  const pool = openPool({ url, max: 2, name: 'limpet-cli' })
+  try {
+    await pool.query('select 1')
+    return await work({ pool, url })
+  } catch (error) {
+    throw explained(error, url)
+  } finally {
+    await pool.end()
+  }
+}
+
+// 28: wrong user or password; 3D: no such database.
+function explained(error: unknown, url: string): unknown {
+  const code = (error as { code?: unknown }).code
+  const refused = typeof code === 'string' && /^(28|3D)/.test(code)
+  if (!refused && !isUnavailable(error)) return error
+  const why = error instanceof AggregateError ? String(error.errors[0]) : (error as Error).message
+  return new CommandError(`the database at ${maskUrl(url)} can't be used: ${why}`, { cause: error })
+}

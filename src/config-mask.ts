@@ -1,0 +1,54 @@
+/**
+ * The configuration as it may be shown: every effective value, secrets masked, keys as in the file.
+ */
+import type { Config } from './config.ts'
+import type { NamedToken } from './config-secrets.ts'
+
+const MASK = '***'
+
+export function maskedConfig(config: Config): Record<string, unknown> {
+  const { database, queue, tokens, metrics, sources, listen } = config
+  return withoutUndefined({
+    ...config,
+    file: undefined,
+    internal: undefined,
+    database: database.kind === 'url' ? maskUrl(database.url) : 'embedded',
+    queue: queue.kind === 'redis' ? queue.urls.map(maskUrl).join(',') : 'postgres',
+    listen: listen.map((one) => ('socket' in one ? { ...one, mode: `0${one.mode.toString(8)}` } : one)),
+    tokens: {
+      ingest: maskTokens(tokens.ingest),
+      read: maskTokens(tokens.read),
+      admin: maskTokens(tokens.admin),
+    },
+    metrics: { ...metrics, token: metrics.token === null ? null : MASK },
+    sources: {
+      synapse:
+        sources.synapse === null
+          ? 'off'
+          : {
+              ...sources.synapse,
+              database: maskUrl(sources.synapse.database),
+              redis: maskUrl(sources.synapse.redis),
+            },
+    },
+  })
+}
+
+/** `url` with its password, wherever it stands in it, replaced. */
+export function maskUrl(url: string): string {
+  if (!URL.canParse(url)) return MASK
+  const shown = new URL(url)
+  if (shown.password !== '') shown.password = MASK
+  for (const name of [...shown.searchParams.keys()])
+    if (/password|secret|token/i.test(name)) shown.searchParams.set(name, MASK)
+  return shown.href
+}
+
+function maskTokens(tokens: readonly NamedToken[]): Record<string, string> | string {
+  if (tokens.length === 0) return 'generated at the first start'
+  return Object.fromEntries(tokens.map(({ name }) => [name, MASK]))
+}
+
+function withoutUndefined(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+}

@@ -1,0 +1,54 @@
+/**
+ * A configuration file that names every setting, with what it does and its default: `config.sample.yaml`, and what
+ * `limpet init` writes. Made from the schema, so that it is never out of date.
+ */
+import { stringify } from 'yaml'
+import { z } from 'zod'
+import { settingsSchema } from './config-schema.ts'
+
+const HEAD = `# limpet's configuration. What stands behind a # is the default, or an example where there is none.
+# Every key can be set by an environment variable too: LIMPET_FEDERATION__MAX_PDUS=50 is federation.max_pdus.
+# Relative paths start at this file's folder.
+`
+
+/** `values`: what is set, by top-level key; everything else is there as a comment. */
+export function sampleConfig(values: Readonly<Record<string, string>>): string {
+  return `${HEAD}\n${section(settingsSchema, '', values)}`
+}
+
+function section(schema: z.ZodObject, indent: string, values: Readonly<Record<string, string>>): string {
+  const entries = Object.entries(schema.shape) as [string, z.ZodType][]
+  const shown = entries.filter(([key]) => key !== 'internal')
+  return shown
+    .map(([key, setting]) => entry(key, setting, indent, values[key]))
+    .join(indent === '' ? '\n' : '')
+}
+
+function entry(key: string, setting: z.ZodType, indent: string, value: string | undefined): string {
+  const about = setting.description === undefined ? '' : `${indent}# ${setting.description}\n`
+  if (value !== undefined) return `${about}${indent}${key}: ${inline(value)}\n`
+  const inner = innerObject(setting)
+  if (inner === null) return `${about}${indent}#${key}: ${inline(defaultOf(setting))}`.trimEnd() + '\n'
+  const children = section(inner, `${indent}  `, {})
+  // A section that is not there by default is a comment as a whole.
+  if (setting instanceof z.ZodOptional)
+    return `${about}${indent}#${key}:\n${children.replace(/^( *)(#?)(?=[a-z_]+:)/gm, (_all, space: string) => `${indent}#${space.slice(indent.length)}`)}`
+  return `${about}${indent}${key}:\n${children}`
+}
+
+function innerObject(setting: z.ZodType): z.ZodObject | null {
+  if (!(setting instanceof z.ZodPrefault || setting instanceof z.ZodOptional)) return null
+  const { innerType } = setting.def
+  return innerType instanceof z.ZodObject ? innerType : null
+}
+
+function defaultOf(setting: z.ZodType): unknown {
+  return setting instanceof z.ZodDefault || setting instanceof z.ZodPrefault
+    ? setting.def.defaultValue
+    : undefined
+}
+
+function inline(value: unknown): string {
+  if (value === undefined) return ''
+  return stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim()
+}
