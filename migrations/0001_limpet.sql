@@ -240,6 +240,7 @@ create table open_transactions (
   to_pos      bigint not null,
   gap         bigint,
   gap_cursor  bigint,
+  closes_gap  boolean not null default false,
   -- [{room, upto, cursor}]: how far each row of sticky_owed gets.
   sticky      jsonb not null default '[]'
 );

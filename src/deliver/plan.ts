@@ -13,9 +13,7 @@ export interface Pdu {
   pdu: string
   /** It was ever sticky (and not redacted since): what an answer says of it is noted. */
   sticky: boolean
-}
-
-export interface TimelinePdu extends Pdu {
+  /** When ingest took it, ms since the epoch. */
   receivedTs: number
 }
 
@@ -41,7 +39,7 @@ export interface Reading {
   sticky: StickyPdu[]
   unlisted: StickyPdu[]
   gapRooms: Pdu[]
-  timeline: TimelinePdu[]
+  timeline: Pdu[]
   /** Whether `gapRooms` and `timeline` hold all there is (up to `head`). */
   complete: { gapRooms: boolean; timeline: boolean }
 }

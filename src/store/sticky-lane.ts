@@ -13,12 +13,13 @@ export interface StoredSticky {
   eventId: string
   pdu: string
   sticky: true
+  receivedTs: number
   expiresAt: number
 }
 
 // $1 destination, $2 now, $3 limit.
 const OWED = `
-  select s.pos, e.event_id, e.pdu, s.expires_at
+  select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
     from memberships mine
     join sticky s on s.room = mine.room
     join events e on e.pos = s.pos
@@ -34,7 +35,7 @@ const OWED = `
    order by s.pos limit $3`
 
 const UNLISTED = `
-  select s.pos, e.event_id, e.pdu, s.expires_at
+  select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
     from replays p
     join sticky s on s.pos = p.pos
     join events e on e.pos = p.pos
@@ -46,6 +47,7 @@ interface Row {
   pos: number
   event_id: string
   pdu: string
+  received_ts: number
   expires_at: number
 }
 
@@ -63,11 +65,12 @@ async function read(
   limit: number,
 ): Promise<StoredSticky[]> {
   const { rows } = await db.query<Row>(sql, [destination, now, limit])
-  return rows.map(({ pos, event_id, pdu, expires_at }) => ({
+  return rows.map(({ pos, event_id, pdu, received_ts, expires_at }) => ({
     pos,
     eventId: event_id,
     pdu,
     sticky: true,
+    receivedTs: received_ts,
     expiresAt: expires_at,
   }))
 }

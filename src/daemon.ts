@@ -1,0 +1,184 @@
+/**
+ * The composition root: opens, joins, starts, and closes in reverse.
+ *
+ * Promise: when `startDaemon` returns, the daemon serves what its roles say. `stop` takes no new work, lets
+ * requests in flight end (at most `shutdown_grace_ms`) and loses nothing; neither does a SIGKILL.
+ */
+import { randomBytes } from 'node:crypto'
+import { openQueues } from '../queues/queues.ts'
+import { systemClock } from './clock.ts'
+import { readKeyFile, withTokens, type Config, type Listener } from './config.ts'
+import type { Wake } from './deliver/fanout.ts'
+import { registerAdminRoutes } from './http/admin-routes.ts'
+import { openHttpServer, type Phase } from './http/server.ts'
+import { makeAppend } from './ingest/append.ts'
+import { readSigningKey, selfTest } from './matrix/signing.ts'
+import { countItems } from './observe/count-items.ts'
+import type { Log } from './observe/log.ts'
+import { makeMetrics } from './observe/metrics.ts'
+import { openStores } from './open-stores.ts'
+import { startDelivery } from './start-delivery.ts'
+import { startHousekeeping } from './start-housekeeping.ts'
+import { startSynapseSource } from './start-synapse-source.ts'
+import { checkSchema } from './store/migrate.ts'
+import { version } from './version.ts'
+
+export type Role = 'ingest' | 'deliver' | 'housekeep'
+
+export interface DaemonOptions {
+  config: Config
+  roles: readonly Role[]
+  /** Where this process listens. */
+  listen: readonly Listener[]
+  log: Log
+}
+
+export interface Daemon {
+  /** Where it listens: `http://127.0.0.1:8469`, or a socket's path. */
+  addresses: readonly string[]
+  /** Rejects when the daemon can't go on by itself. */
+  done: Promise<void>
+  stop(): Promise<void>
+}
+
+/** How often a running process looks whether the schema is still its own, ms. */
+const SCHEMA_CHECK_MS = 5_000
+
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { roles, log } = options
+  const config = withTokens(options.config, randomBytes)
+  const key = readSigningKey(readKeyFile(config.signing_key_path))
+  if (!selfTest(key)) throw new Error(`the signing key ${config.signing_key_path} does not sign as it should`)
+  const clock = systemClock
+  const random = Math.random
+  const metrics = makeMetrics({ perDestination: config.metrics.per_destination })
+  const closers: (() => Promise<void>)[] = []
+  let phase: Phase = 'starting'
+  let complaint: string | null = null
+  let fail: (error: unknown) => void = () => undefined
+  const done = new Promise<void>((_resolve, reject) => {
+    fail = reject
+  })
+  // Whoever does not listen must not be ended by it.
+  done.catch(() => undefined)
+  const stop = async () => {
+    phase = 'stopping'
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    const stores = await openStores({ config, log, migrating: config.auto_migrate })
+    closers.push(() => stores.close())
+    const { pool, backend } = stores
+    const queues = openQueues({ backend, log })
+    closers.push(() => queues.close())
+    const wake: Wake = (who) =>
+      queues.wake(
+        who.map(({ name, quick }) => ({ destination: name, lane: quick ? 'delivery' : 'recovery' })),
+      )
+
+    const schemaCheck = setInterval(() => {
+      checkSchema(pool).then(
+        (found) => {
+          if (found !== null && complaint === null) log.error(`${found}; this process takes no more work`)
+          complaint = found
+        },
+        () => undefined,
+      )
+    }, SCHEMA_CHECK_MS)
+    closers.push(() => {
+      clearInterval(schemaCheck)
+      return Promise.resolve()
+    })
+
+    const ingesting = roles.includes('ingest')
+    const nudge = () => void queues.nudgeFanout().catch(() => undefined)
+    const append = makeAppend({
+      pool,
+      serverName: config.server_name,
+      maxStickyMs: config.sticky.max_duration_ms,
+      random,
+      onTaken: nudge,
+      onItems: (items, ignored) => countItems(metrics, items, ignored),
+    })
+    const http = await openHttpServer({
+      listeners: options.listen,
+      tokens: config.tokens,
+      metricsToken: config.metrics.token,
+      metrics,
+      log,
+      phase: () => (complaint === null ? phase : 'stopping'),
+      readiness: async () => {
+        if (complaint !== null) return { ready: false, why: complaint }
+        if (phase !== 'running') return { ready: false, why: `limpet is ${phase}` }
+        try {
+          await Promise.all([pool.query('select 1'), queues.ping()])
+          return { ready: true }
+        } catch (error) {
+          return { ready: false, why: (error as Error).message }
+        }
+      },
+      ingest: ingesting
+        ? { serverName: config.server_name, stickyFieldNames: config.sticky.field_names, append, db: pool }
+        : null,
+      admin: ingesting
+        ? (app) =>
+            registerAdminRoutes(app, {
+              pool,
+              serverName: config.server_name,
+              version,
+              wake: (who) => queues.wake(who),
+            })
+        : null,
+    })
+    closers.push(() => http.close({ graceMs: config.shutdown_grace_ms }))
+
+    if (roles.includes('housekeep')) {
+      const housekeeping = startHousekeeping({
+        config,
+        pool,
+        queues,
+        wake,
+        metrics,
+        clock,
+        log,
+        mayWork: () => complaint === null,
+      })
+      closers.push(() => housekeeping.stop())
+    }
+    if (roles.includes('deliver')) {
+      const mayWork = () => complaint === null
+      const delivery = await startDelivery({
+        config,
+        pool,
+        backend,
+        queues,
+        wake,
+        key,
+        mayWork,
+        metrics,
+        clock,
+        random,
+        log,
+      })
+      closers.push(() => delivery.stop())
+    }
+    if (ingesting && config.sources.synapse !== null) {
+      const source = startSynapseSource({
+        config,
+        settings: config.sources.synapse,
+        pool,
+        append,
+        clock,
+        log,
+        fail,
+      })
+      closers.push(() => source.stop())
+    }
+    phase = 'running'
+    log.info({ roles, addresses: http.addresses, version, server_name: config.server_name }, 'limpet runs')
+    return { addresses: http.addresses, done, stop }
+  } catch (error) {
+    await stop().catch(() => undefined)
+    throw error
+  }
+}

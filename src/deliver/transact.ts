@@ -1,0 +1,128 @@
+/**
+ * From a plan to an attempt: freeze the transaction, or take up the one that is unanswered, and send it.
+ *
+ * Always: id and exact bytes are stored before the first byte goes out, and an unanswered transaction goes
+ * again as it is until it is answered or one of the three reasons of contract 5.2 ends it.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Batcher } from '../batcher.ts'
+import { makeTxnId } from '../matrix/ids.ts'
+import { assembleTransaction } from '../matrix/transaction.ts'
+import type { CountedAttempt } from '../observe/count-attempt.ts'
+import type { Log } from '../observe/log.ts'
+import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
+import type { Held } from '../store/leases.ts'
+import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
+import { attempt, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
+import type { Lease } from './lease-keeper.ts'
+import type { Plan } from './plan.ts'
+
+export interface TransactNeeds extends AttemptNeeds {
+  /** Our server name, `origin` of transactions. */
+  origin: string
+  /** Shares commits between destinations. */
+  freeze: Batcher<Frozen, number | null>
+  onAttempt: (attempt: CountedAttempt) => void
+  log: Log
+}
+
+/** A destination in the hands of this worker. */
+export interface Holding {
+  held: Held
+  state: DestinationState
+  lease: Lease
+  /** Aborts when the lease is lost or the daemon can't wait any longer. */
+  signal: AbortSignal
+}
+
+/** Receivers forget transaction ids after this (contract 5.2), ms. */
+const FORGOTTEN_MS = 86_400_000
+
+/** Sends the unanswered transaction again, or ends it; false: look again. */
+export async function repeatOpen(
+  needs: TransactNeeds,
+  holding: Holding,
+  { txnId, body, createdAt, acknowledges, worker }: OpenTransaction,
+): Promise<boolean> {
+  const { held, state } = holding
+  if (body === null || state.now - createdAt >= FORGOTTEN_MS) {
+    await dropTransaction(needs.pool, held, txnId)
+    return false
+  }
+  const startedAt = await repeatTransaction(needs.pool, held, txnId)
+  if (startedAt === null) return false
+  const afterTakeover = worker !== held.worker
+  const again = { txnId, body, acknowledges, startedAt, afterTakeover, firstAttempt: false, anySticky: true }
+  const attempted = await deliver(needs, holding, again)
+  count(needs, attempted, startedAt, [...acknowledges.lanes].map(unknownPdu))
+  return true
+}
+
+const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: false })
+
+/** Freezes and sends what was planned; false: it was forbidden at the last moment, look again. */
+export async function sendNew(
+  needs: TransactNeeds,
+  holding: Holding,
+  { pdus, soonestLapse, acknowledges: moves }: Extract<Plan, { do: 'send' }>,
+): Promise<boolean> {
+  const { held, state } = holding
+  const txnId = makeTxnId(randomBytes)
+  const pduTexts = pdus.map(({ pdu }) => pdu)
+  const body = assembleTransaction({ origin: needs.origin, originServerTs: state.now, pduTexts })
+  const acknowledges: StoredAcknowledges = {
+    positions: pdus.map(({ pos }) => pos),
+    lanes: pdus.map(({ lane }) => lane).join(''),
+    eventIds: pdus.map(({ eventId }) => eventId),
+    fromPos: state.position,
+    toPos: moves.position,
+    gap: state.gap?.id ?? null,
+    gapCursor: moves.gapCursor,
+    closesGap: moves.closesGap,
+    sticky: moves.sticky,
+  }
+  const frozen: Frozen = { held, txnId, body, acknowledges, readAt: state.head, soonestLapse }
+  const startedAt = await needs.freeze.add(frozen)
+  if (startedAt === null) return false
+  const anySticky = pdus.some(({ sticky }) => sticky) || state.owed.length > 0
+  const first = { txnId, body, acknowledges, startedAt, afterTakeover: false, firstAttempt: true, anySticky }
+  const attempted = await deliver(needs, holding, first)
+  count(needs, attempted, startedAt, pdus)
+  return true
+}
+
+type Prepared = Omit<Attempt, 'held' | 'state' | 'stillHeld' | 'signal'>
+
+async function deliver(
+  needs: TransactNeeds,
+  { held, state, lease, signal }: Holding,
+  prepared: Prepared,
+): Promise<Attempted> {
+  const stillHeld = () => lease.stillHeld()
+  const attempted = await attempt(needs, { ...prepared, held, state, stillHeld, signal })
+  // Cut off before anything left: the next look puts it together anew.
+  if (attempted.kind === 'aborted' && attempted.neverLeft && prepared.firstAttempt) {
+    await dropTransaction(needs.pool, held, prepared.txnId)
+  }
+  return attempted
+}
+
+function count(
+  needs: TransactNeeds,
+  attempted: Attempted,
+  startedAt: number,
+  pdus: CountedAttempt['pdus'],
+): void {
+  if (attempted.kind !== 'written') {
+    needs.onAttempt({ pdus, outcome: attempted.kind, answered: false, durationMs: 0, finishedAt: startedAt })
+    return
+  }
+  const { result, judged } = attempted
+  needs.onAttempt({
+    pdus,
+    outcome: judged.kind,
+    answered: judged.kind === 'answered',
+    durationMs: result.durationMs,
+    finishedAt: startedAt + result.durationMs,
+  })
+}

@@ -1,0 +1,34 @@
+/**
+ * Turns what an attempt came to into metrics.
+ */
+import type { Metrics } from './metrics.ts'
+
+/** What is counted of an attempt; the delivery's own types fit it. */
+export interface CountedAttempt {
+  /** Per PDU: its lane (t, c or s), when it was taken in (ms; null: not known any more), and whether it was sticky. */
+  pdus: readonly { lane: string; receivedTs: number | null; sticky: boolean }[]
+  outcome: string
+  answered: boolean
+  durationMs: number
+  /** When it was answered, ms since the epoch by the database's clock. */
+  finishedAt: number
+}
+
+const REASONS: Readonly<Record<string, 'timeline' | 'catch_up' | 'sticky_replay'>> = {
+  t: 'timeline',
+  c: 'catch_up',
+  s: 'sticky_replay',
+}
+
+export function countAttempt(metrics: Metrics, attempt: CountedAttempt): void {
+  metrics.transactions.inc({ outcome: attempt.outcome })
+  metrics.transactionSeconds.observe(attempt.durationMs / 1000)
+  if (!attempt.answered) return
+  for (const { lane, receivedTs, sticky } of attempt.pdus) {
+    metrics.pdusSent.inc({ reason: REASONS[lane] ?? 'timeline' })
+    if (receivedTs === null) continue
+    const seconds = Math.max(0, attempt.finishedAt - receivedTs) / 1000
+    metrics.deliverySeconds.observe(seconds)
+    if (sticky) metrics.stickyDeliverySeconds.observe(seconds)
+  }
+}

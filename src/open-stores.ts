@@ -1,0 +1,99 @@
+/**
+ * Opens what the daemon remembers with (PostgreSQL) and what it is nudged by (the queue), or says in one
+ * line why it can't.
+ *
+ * Promise: when this returns, both answer, the schema is this version's and the database is bound to our
+ * `server_name`. When it throws, nothing is left open.
+ */
+import { openBackend, type Backend } from '../queues/backend.ts'
+import type { Config } from './config.ts'
+import type { Log } from './observe/log.ts'
+import { lockDataDir } from './store/data-dir-lock.ts'
+import { isUnavailable, openPool, type Pool } from './store/db.ts'
+import { startEmbedded } from './store/embedded.ts'
+import { bindServerName, checkSchema, migrate, SchemaError } from './store/migrate.ts'
+
+export class UnreachableError extends Error {
+  readonly code = 'UNREACHABLE'
+}
+
+export interface Stores {
+  pool: Pool
+  backend: Backend
+  databaseUrl: string
+  close(): Promise<void>
+}
+
+/** Connections of one process to the database, the queue's own aside. */
+const POOL_SIZE = 20
+
+export interface OpenStoresNeeds {
+  config: Config
+  log: Log
+  /** Bring the schema to this version (true), or only look whether it is (false). */
+  migrating: boolean
+}
+
+export async function openStores({ config, log, migrating }: OpenStoresNeeds): Promise<Stores> {
+  const closers: (() => Promise<void> | void)[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    const databaseUrl = await openDatabase(config, log, closers)
+    const onError = (error: Error) => log.warn({ err: error }, 'a database connection broke')
+    const pool = openPool({ url: databaseUrl, max: POOL_SIZE, onError })
+    closers.push(() => pool.end())
+    await reach(pool, databaseUrl)
+    if (migrating) {
+      const applied = await migrate(pool)
+      if (applied.length > 0) log.info({ applied }, 'the database was brought to this version')
+    } else {
+      const complaint = await checkSchema(pool)
+      if (complaint !== null) throw new SchemaError(complaint)
+    }
+    await bindServerName(pool, config.server_name)
+    const queue =
+      config.queue.kind === 'postgres' ? { kind: 'postgres' as const, url: databaseUrl } : config.queue
+    const backend = await openBackend(queue, { log })
+    closers.push(() => backend.close())
+    if (migrating) await backend.migrate()
+    await backend.checkSettings()
+    return { pool, backend, databaseUrl, close }
+  } catch (error) {
+    await close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** The embedded server is ours to start and to stop; one that runs elsewhere is not. */
+async function openDatabase(
+  config: Config,
+  log: Log,
+  closers: (() => Promise<void> | void)[],
+): Promise<string> {
+  if (config.database.kind === 'url') return config.database.url
+  closers.push(lockDataDir(config.data_dir))
+  const server = await startEmbedded({ dataDir: config.data_dir, log })
+  closers.push(() => server.stop())
+  return server.url
+}
+
+async function reach(pool: Pool, url: string): Promise<void> {
+  try {
+    await pool.query('select 1')
+  } catch (error) {
+    const { hostname, port, pathname } = new URL(url)
+    const where = `${hostname}:${port === '' ? '5432' : port}${pathname}`
+    const why =
+      error instanceof Error && error.message !== ''
+        ? error.message
+        : String((error as { code?: string }).code)
+    const hint = isUnavailable(error)
+      ? 'is it running, and is the address right?'
+      : 'check user, password and database name'
+    throw new UnreachableError(`the database at ${where} does not let us in (${why}): ${hint}`, {
+      cause: error,
+    })
+  }
+}

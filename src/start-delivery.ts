@@ -1,0 +1,133 @@
+/**
+ * Starts what delivers in this process: the lease, the queue's workers and the look for due destinations.
+ */
+import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Backend } from '../queues/backend.ts'
+import type { Queues } from '../queues/queues.ts'
+import { startWorkers } from '../queues/workers.ts'
+import { makeBatcher } from './batcher.ts'
+import type { Clock, Random } from './clock.ts'
+import type { Config } from './config.ts'
+import { makeDue } from './deliver/due.ts'
+import { makeFanout, type Wake } from './deliver/fanout.ts'
+import { makeLeaseKeeper } from './deliver/lease-keeper.ts'
+import { makeTurn } from './deliver/turn.ts'
+import type { SigningKey } from './matrix/signing.ts'
+import { countAttempt } from './observe/count-attempt.ts'
+import type { Log } from './observe/log.ts'
+import type { Metrics } from './observe/metrics.ts'
+import { writeAttemptResults } from './store/attempt-results.ts'
+import type { Pool } from './store/db.ts'
+import { freezeTransactions } from './store/open-transactions.ts'
+import { version } from './version.ts'
+import { makeConnections } from './wire/connections.ts'
+import { makeSend } from './wire/send.ts'
+import { makeResolveTarget } from './wire/target.ts'
+
+export interface DeliveryNeeds {
+  config: Config
+  pool: Pool
+  backend: Backend
+  queues: Queues
+  wake: Wake
+  key: SigningKey
+  /** False: this process takes no new work (its schema is not the database's any more). */
+  mayWork: () => boolean
+  metrics: Metrics
+  clock: Clock
+  random: Random
+  log: Log
+}
+
+export interface Delivery {
+  /** Begins nothing new, lets requests under way end (at most `shutdown_grace_ms`), and gives the lease back. */
+  stop(): Promise<void>
+}
+
+/** Destinations whose freeze or result shares one commit, at most. */
+const SHARED = 100
+/** How often due destinations are looked for, ms. */
+const DUE_EVERY_MS = 500
+
+export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
+  const { config, pool, backend, queues, wake, metrics, clock, random, log } = needs
+  const { federation } = config
+  const stopping = new AbortController()
+  const cutting = new AbortController()
+  const name = `${hostname()}:${process.pid}`
+  const keeper = makeLeaseKeeper({ pool, name, leaseMs: config.internal.lease_ms, clock, log })
+  const connections = makeConnections(
+    {
+      maxIdleConnections: federation.max_idle_connections,
+      connectTimeoutMs: federation.connect_timeout_ms,
+      customCas: federation.custom_ca_paths.map((path) => readFileSync(path, 'utf8')),
+    },
+    clock,
+  )
+  const send = makeSend({
+    connections,
+    resolveTarget: makeResolveTarget({ lookup: (host) => lookup(host, { all: true }) }),
+    key: needs.key,
+    origin: config.server_name,
+    userAgent: `limpet/${version}`,
+    clock,
+    log,
+  })
+  const turn = makeTurn({
+    pool,
+    send: async (request) => {
+      metrics.transactionsInFlight.inc()
+      try {
+        return await send(request)
+      } finally {
+        metrics.transactionsInFlight.dec()
+      }
+    },
+    random,
+    clock,
+    log,
+    backoff: federation.backoff,
+    requestTimeoutMs: federation.request_timeout_ms,
+    results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: SHARED }),
+    freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: SHARED }),
+    origin: config.server_name,
+    lease: () => (needs.mayWork() ? keeper.current() : null),
+    catchUp: config.catch_up,
+    maxPdus: federation.max_pdus,
+    maxBodyBytes: federation.max_body_bytes,
+    stopping: stopping.signal,
+    onAttempt: (at) => countAttempt(metrics, at),
+    onLapsed: (count) => metrics.stickyLapsed.inc(count),
+  })
+  await keeper.start()
+  const workers = startWorkers({
+    backend,
+    turn,
+    fanout: makeFanout({ pool, wake }),
+    concurrency: { delivery: federation.max_concurrency, recovery: federation.recovering_concurrency },
+    roles: { deliver: true, fanout: true },
+    log,
+  })
+  const due = makeDue({
+    pool,
+    wake,
+    turn,
+    forget: (who) => queues.forget(who),
+    clock,
+    everyMs: DUE_EVERY_MS,
+    log,
+  })
+  const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
+  return {
+    stop: async () => {
+      stopping.abort()
+      const cut = setTimeout(() => cutting.abort(), config.shutdown_grace_ms)
+      await Promise.all([workers.close(config.shutdown_grace_ms), watching])
+      clearTimeout(cut)
+      await keeper.stop()
+      await connections.close()
+    },
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Starts what keeps house in this process: the sweep, and the gauges that are made from its counts.
+ */
+import type { Queues } from '../queues/queues.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import type { Wake } from './deliver/fanout.ts'
+import { keepSweeping, makeSweep } from './deliver/sweep.ts'
+import type { Log } from './observe/log.ts'
+import type { DestinationState, Metrics, Totals } from './observe/metrics.ts'
+import { stateOf } from './http/describe-destination.ts'
+import type { Pool } from './store/db.ts'
+import { readStates } from './store/views/destination-list.ts'
+import { readTotals } from './store/views/totals.ts'
+
+export interface HousekeepingNeeds {
+  config: Config
+  pool: Pool
+  queues: Queues
+  wake: Wake
+  metrics: Metrics
+  clock: Clock
+  log: Log
+  mayWork: () => boolean
+}
+
+export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
+  const { config, pool, queues, wake, metrics, clock, log } = needs
+  const stopping = new AbortController()
+  const sweep = makeSweep({
+    pool,
+    wake,
+    nudgeFanout: () => queues.nudgeFanout(),
+    backoff: config.federation.backoff,
+    attemptsMs: config.retention.attempts_ms,
+    onLapsed: (count) => metrics.stickyLapsed.inc(count),
+    log,
+  })
+  const once = async () => {
+    if (!needs.mayWork()) return
+    if (!(await sweep())) {
+      metrics.clearTotals()
+      return
+    }
+    metrics.setTotals(await readGauges(pool, config.metrics.per_destination))
+    for (const [queue, states] of Object.entries(await queues.counts())) {
+      for (const [state, jobs] of Object.entries(states)) metrics.queueJobs.set({ queue, state }, jobs)
+    }
+  }
+  const sweeping = keepSweeping(once, { everyMs: config.sweep_interval_ms, clock, log }, stopping.signal)
+  return {
+    stop: async () => {
+      stopping.abort()
+      await sweeping
+    },
+  }
+}
+
+async function readGauges(pool: Pool, perDestination: boolean): Promise<Totals> {
+  const totals = await readTotals(pool, 0)
+  const destinations: Partial<Record<DestinationState, number>> = {}
+  for (const row of await readStates(pool)) {
+    const state = stateOf(row, totals.now)
+    destinations[state] = (destinations[state] ?? 0) + 1
+  }
+  const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
+  return {
+    position: totals.head,
+    destinations,
+    pendingPdus: totals.pending_pdus,
+    oldestPendingMs: ageOf(totals.oldest_pending),
+    stickyPending: totals.pending_sticky,
+    ...(perDestination ? { perDestination: await readEach(pool, ageOf) } : {}),
+  }
+}
+
+async function readEach(pool: Pool, ageOf: (since: number | null) => number | null) {
+  const { rows } = await pool.query<{ name: string; pending_pdus: number; oldest_pending: number | null }>(
+    'select name, pending_pdus, oldest_pending from destinations where pending_pdus > 0',
+  )
+  return rows.map(({ name, pending_pdus, oldest_pending }) => ({
+    destination: name,
+    pendingPdus: pending_pdus,
+    oldestPendingMs: ageOf(oldest_pending),
+  }))
+}
