@@ -1,0 +1,15 @@
+/** `limpet wake|pause|resume|reset NAME`: what each does, and what it says when it is done. */
+export const ACTIONS = [
+  {
+    name: 'wake',
+    description: 'try a destination now; its backoff stays if that fails',
+    done: 'is tried now',
+  },
+  {
+    name: 'reset',
+    description: "forget a destination's failures, 429 and 410 included, and try it now",
+    done: 'is tried now, its failures are forgotten',
+  },
+  { name: 'pause', description: 'stop sending to a destination; what is owed is kept', done: 'is paused' },
+  { name: 'resume', description: 'send to a paused destination again', done: 'is sent to again' },
+] as const

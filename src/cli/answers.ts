@@ -1,0 +1,86 @@
+/** What the admin API answers, as far as the commands print it (contract, section 4). Times are ms since the epoch. */
+export interface StatusAnswer {
+  server_name: string
+  version: string
+  position: number
+  destinations: Record<string, number>
+  pending_pdus: number
+  oldest_pending_ms: number | null
+  sticky_pending: number
+  sent_per_second: number
+  as_of: number | null
+}
+
+export interface DestinationAnswer {
+  destination: string
+  state: string
+  reason: string
+  position: number
+  head: number
+  pending_pdus: number
+  pending_capped?: boolean
+  pending_sticky: number
+  oldest_pending_ms: number | null
+  in_flight: { txn_id: string; since: number; attempt: number; process: string } | null
+  open_transaction: { txn_id: string; created_at: number; attempt: number; pdus: number; edus: number } | null
+  gap: { from: number; to: number; rooms_left: number | null } | null
+  failing_since: number | null
+  last_attempt: number | null
+  next_attempt: number | null
+  retry_interval_ms: number | null
+  last_error: { kind: string | null; status: number | null; message: string | null; at: number | null } | null
+  last_success: number | null
+}
+
+export interface Listed {
+  total: number
+  next_token?: string
+}
+
+export interface DestinationsAnswer extends Listed {
+  destinations: DestinationAnswer[]
+  as_of: number | null
+}
+
+export interface RoomsAnswer extends Listed {
+  rooms: { room_id: string; pending_pdus: number; latest_position: number; pending_sticky: number }[]
+}
+
+export interface TransactionsAnswer extends Listed {
+  transactions: {
+    txn_id: string
+    at: number
+    duration_ms: number
+    pdus: number
+    edus: number
+    outcome: string
+    status: number | null
+  }[]
+}
+
+export interface StickyAnswer extends Listed {
+  sticky: {
+    event_id: string
+    room_id: string
+    sender: string
+    expires_at: number
+    owed_to: string[]
+    delivered: number
+  }[]
+}
+
+export interface EventAnswer {
+  event_id: string
+  room_id: string
+  position: number
+  received: number
+  sticky_until: number | null
+  destinations: {
+    destination: string
+    outcome: string
+    as: string | null
+    txn_id: string | null
+    at: number | null
+    why: string | null
+  }[]
+}

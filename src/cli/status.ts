@@ -1,0 +1,27 @@
+/** `limpet status`: totals on one screen. */
+import type { StatusAnswer } from './answers.ts'
+import { age, facts, moment } from './table.ts'
+
+export function showStatus(status: StatusAnswer, now: number): string {
+  const states = Object.entries(status.destinations).filter(([, count]) => count > 0)
+  const all = states.reduce((sum, [, count]) => sum + count, 0)
+  const byState = states.map(([state, count]) => `${count.toLocaleString('en-US')} ${state}`).join(', ')
+  const oldest = age(status.oldest_pending_ms)
+  return facts([
+    ['server', `${status.server_name} (limpet ${status.version})`],
+    ['position', status.position],
+    ['destinations', all === 0 ? 'none yet' : `${all.toLocaleString('en-US')}: ${byState}`],
+    [
+      'PDUs pending',
+      `${status.pending_pdus.toLocaleString('en-US')}${oldest === null ? '' : `, the oldest ${oldest}`}`,
+    ],
+    ['sticky pending', status.sticky_pending],
+    ['sent', `${status.sent_per_second.toLocaleString('en-US')} PDUs a second`],
+    [
+      'counted',
+      status.as_of === null
+        ? 'not yet'
+        : `${moment(status.as_of) ?? ''} (${age(now - status.as_of) ?? ''} ago)`,
+    ],
+  ])
+}
