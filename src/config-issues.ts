@@ -37,10 +37,14 @@ export function explainIssues(
   // `listen` may be given without the list around it, and then its only one has no number.
   if (path[0] === 'listen' && !Array.isArray(tree['listen'])) path.splice(1, 1)
   const key = path.join('.')
-  const variable = [...variables].find(([name]) => key === name || key.startsWith(`${name}.`))?.[1]
+  const variable = [...variables].find(([name]) => related(key, name))?.[1]
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : ''
   return new ConfigError(variable === undefined ? key : `${key} (${variable})`, `${first.what}${more}`)
 }
+
+/** The setting itself, one in the value that was given, or a section that the path names and that there is not. */
+const related = (key: string, name: string): boolean =>
+  key === name || key.startsWith(`${name}.`) || name.startsWith(`${key}.`)
 
 interface Flat {
   path: PropertyKey[]
