@@ -75,7 +75,7 @@ async function asAccount(program: Program, room: string, accounts: Account[], ow
     owner === 0
       ? ['postgres', '_postgres', 'nobody'].flatMap((name) => accounts.find((a) => a.name === name) ?? [])[0]
       : { name: String(owner), uid: owner, gid: lstatSync(join(room, 'data')).gid }
-  if (!account) throw nobodyToBe('there is neither an account `postgres` nor `nobody`')
+  if (!account) throw nobodyToBe(owner, 'there is neither an account `postgres` nor `nobody`')
   const launch: RunAs['launch'] = (file, args, options) =>
     start(file, args, { ...options, uid: account.uid, gid: account.gid })
   const own = (path: string) => ownAll(path, account)
@@ -84,7 +84,7 @@ async function asAccount(program: Program, room: string, accounts: Account[], ow
   // What lies above `data_dir` is not ours to open.
   const reaches = (directory: string) => succeeds(launch, 'sh', ['-c', 'cd "$1"', 'sh', directory])
   if (!(await reaches(dirname(dataDir))))
-    throw nobodyToBe(`the account ${account.name} can't reach ${dataDir}`)
+    throw nobodyToBe(owner, `the account ${account.name} can't reach ${dataDir}`)
   // It is closed for its secrets' sake, but these are 0600 themselves: that account may pass through, not look around.
   if (!(await reaches(dataDir))) chmodSync(dataDir, lstatSync(dataDir).mode | 0o001)
   if (owner === 0) own(room)
@@ -93,13 +93,17 @@ async function asAccount(program: Program, room: string, accounts: Account[], ow
   own(copy.native)
   if (await canRun(launch, copy, room))
     return { how: `the account ${account.name}`, program: copy, launch, own }
-  throw nobodyToBe(`PostgreSQL does not run as the account ${account.name} in ${room}`)
+  throw nobodyToBe(owner, `PostgreSQL does not run as the account ${account.name} in ${room}`)
 }
 
-function nobodyToBe(why: string): EmbeddedError {
+function nobodyToBe(owner: number, why: string): EmbeddedError {
+  const unable =
+    owner === 0
+      ? 'user namespaces (unshare -U) are not available here'
+      : `its data belongs to the user id ${owner}`
   return new EmbeddedError(
     'EMBEDDED_USER',
-    `PostgreSQL does not run as root, user namespaces (unshare -U) are not available here, and ${why}: ` +
+    `PostgreSQL does not run as root, ${unable}, and ${why}: ` +
       'run limpet as an ordinary user, put `data_dir` where other users can get (not under a 0700 home), ' +
       'or set `database` to a postgres:// URL',
   )
