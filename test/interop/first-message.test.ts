@@ -5,6 +5,7 @@
  * database and sends for A.
  */
 import { expect } from 'chai'
+import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { registerClient, type Client } from './support/client.ts'
 import { type Limpet, startLimpet } from './support/limpet.ts'
@@ -15,7 +16,9 @@ const STICKY_MS = 600_000
 /** How long nothing must come in the control. What does come takes a tenth of it. */
 const QUIET_MS = 3_000
 
-describe('two Synapses, and limpet in place of the sender of one', () => {
+describe('two Synapses, and limpet in place of the sender of one', function () {
+  // One story: after a step that failed the rest says nothing.
+  this.bail(true)
   let a: Synapse
   let b: Synapse
   let alice: Client
@@ -69,14 +72,43 @@ describe('two Synapses, and limpet in place of the sender of one', () => {
     expect(sticky.msc4354_sticky).to.deep.equal({ duration_ms: STICKY_MS })
   })
 
-  it('limpet knows when and how it was delivered, and owes nothing more', async () => {
-    const { destinations } = await limpet!.get<{
-      destinations: { destination: string; pending_pdus: number }[]
-    }>('/v1/destinations')
-    expect(destinations.map((d) => d.destination)).to.deep.equal([b.serverName])
+  it('limpet can say what became of the message', async () => {
+    const eventId = await alice.send(room, 'and this one is looked up')
+    await bob.see(room, eventId)
+    await until(async () => (await fateOf(eventId)) === 'delivered', { what: 'limpet to call it delivered' })
   })
 
-  it('a user who joins and leaves B’s room changes nobody’s mind: Bob leaves, and gets nothing more', async () => {
-    await bob.leave(room)
+  it('what Alice says while limpet is killed arrives when it is back', async () => {
+    await limpet!.kill9()
+    const sent = await alice.send(room, 'said while limpet was away')
+    await limpet!.start()
+    await bob.see(room, sent)
   })
+
+  it('B joins a room: what is still sticky there arrives, and what is said from then on', async () => {
+    const other = await alice.createRoom()
+    const before = await alice.send(other, 'sticky, from before Bob came', { stickyMs: STICKY_MS })
+    await bob.join(other, a)
+    const after = await alice.send(other, 'welcome')
+    await bob.see(other, after)
+    const sticky = await bob.see(other, before, 60_000)
+    expect(sticky.msc4354_sticky).to.deep.equal({ duration_ms: STICKY_MS })
+  })
+
+  it('B leaves: what is said after that is not for it', async () => {
+    await bob.leave(room)
+    const carol = await registerClient(a, 'carol')
+    await carol.join(room)
+    const sent = await alice.send(room, 'among ourselves')
+    await until(async () => (await fateOf(sent)) === 'not_entitled', {
+      what: 'limpet to know that B has left',
+    })
+  })
+
+  async function fateOf(eventId: string): Promise<string | undefined> {
+    const answer = await limpet!.get<{ destinations: { destination: string; outcome: string }[] }>(
+      `/v1/events/${encodeURIComponent(eventId)}`,
+    )
+    return answer.destinations.find(({ destination }) => destination === b.serverName)?.outcome
+  }
 })

@@ -44,13 +44,15 @@ export interface Synapse {
   kill9(): Promise<void>
   /** Starts it again after `stop` or `kill9` (which it does first where it still runs), with other senders if given. */
   restart(change?: { readonly senderInstances?: readonly string[] | null }): Promise<void>
-  /** The newest lines of its log. */
+  /** The newest lines of its log, without the most common chatter. */
   logTail(lines?: number): Promise<string>
   /** Ends it and removes its folder. */
   dispose(): Promise<void>
 }
 
 const START_DEADLINE_MS = 120_000
+/** Lines of Synapse's log that say nothing about what a story is about. */
+const CHATTER = /background_updates|\/sync\?|replication_notifier|rotate_notifs|lrucache/
 
 /** Starts a Synapse and waits until clients are answered. @throws with the end of its log when it does not come up. */
 export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
@@ -123,7 +125,12 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
 
   async function logTail(lines = 40): Promise<string> {
     const text = await readFile(logPath, 'utf8').catch(() => '')
-    return text.trimEnd().split('\n').slice(-lines).join('\n')
+    return text
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !CHATTER.test(line))
+      .slice(-lines)
+      .join('\n')
   }
 
   // Where the run is cut short nobody calls `dispose`.
