@@ -29,11 +29,17 @@ function entry(key: string, setting: z.ZodType, indent: string, value: string | 
   if (value !== undefined) return `${about}${indent}${key}: ${inline(value)}\n`
   const inner = innerObject(setting)
   if (inner === null) return `${about}${indent}#${key}: ${inline(defaultOf(setting))}`.trimEnd() + '\n'
-  const children = section(inner, `${indent}  `, {})
   // A section that is not there by default is a comment as a whole.
-  if (setting instanceof z.ZodOptional)
-    return `${about}${indent}#${key}:\n${children.replace(/^( *)(#?)(?=[a-z_]+:)/gm, (_all, space: string) => `${indent}#${space.slice(indent.length)}`)}`
-  return `${about}${indent}${key}:\n${children}`
+  if (setting instanceof z.ZodOptional) return `${about}${indent}#${key}:\n${comments(inner, indent)}`
+  return `${about}${indent}${key}:\n${section(inner, `${indent}  `, {})}`
+}
+
+function comments(schema: z.ZodObject, indent: string): string {
+  const entries = Object.entries(schema.shape) as [string, z.ZodType][]
+  const line = (key: string, setting: z.ZodType) => `${key}: ${inline(defaultOf(setting))}`.trimEnd()
+  return entries
+    .map(([key, setting]) => `${indent}#  ${line(key, setting)} # ${setting.description ?? ''}\n`)
+    .join('')
 }
 
 function innerObject(setting: z.ZodType): z.ZodObject | null {

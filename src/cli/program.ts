@@ -90,7 +90,7 @@ export function makeProgram(io: Io): Command {
       await runMigrate({ config: configFor(command, io), log: quiet, io })
     })
 
-  registerAdminCommands(program)
+  registerAdminCommands(program, io)
   registerLaterCommands(program)
   for (const command of allBelow(program)) prepare(command)
   return program
