@@ -85,7 +85,12 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
   const hostName = options.hostName ?? (host.includes(':') ? `[${host}]` : host)
   const serverName = options.name ?? `${hostName}:${port}`
   const receiver = makeReceiver({ ...options, expected: { origin, destination: serverName, verifyKey } })
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response))
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    serve(request, response).catch((error: unknown) => {
+      receiver.log.complain(`the fake homeserver itself failed: ${String(error)}`)
+      response.destroy()
+    })
+  })
 
   async function listen(wanted: number): Promise<void> {
     server.listen(wanted, host)
@@ -143,8 +148,12 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
   function markAnswered(txnId: string, response: ServerResponse): void {
     if (receiver.log.find(txnId)?.answered === true) return
     receiver.log.answered(txnId, true)
+    // Neither `writableFinished` nor `finish` alone says it: both come for a socket that was destroyed, too.
+    const { socket } = response
+    let whole = false
+    response.once('finish', () => (whole = socket?.destroyed === false))
     response.once('close', () => {
-      if (!response.writableFinished) receiver.log.answered(txnId, false)
+      if (!whole) receiver.log.answered(txnId, false)
     })
   }
 

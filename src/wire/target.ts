@@ -6,6 +6,7 @@
  * this were vetted, and they alone are connected to: nothing resolves a second time between the check and the
  * use.
  */
+import { lookup as lookupInSystem } from 'node:dns/promises'
 import { splitServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { explainError } from './explain-error.ts'
@@ -32,6 +33,9 @@ export type ResolveTarget = (destination: ServerName) => Promise<Resolution>
 
 /** The IP addresses of a host name, as `node:dns/promises` `lookup` with `all` gives them. Throws its errors. */
 export type Lookup = (host: string) => Promise<readonly { readonly address: string }[]>
+
+/** As this machine resolves names, `/etc/hosts` included. It keeps no cache and works on a thread of libuv's four. */
+export const systemLookup: Lookup = (host) => lookupInSystem(host, { all: true })
 
 /** Why connecting to this IP address is not allowed, or null. */
 export type VetAddress = (address: string) => string | null

@@ -1,9 +1,12 @@
 import { expect } from 'chai'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:tls'
 import { makePdu } from '../../src/matrix/make-pdu.ts'
 import { generateKey } from '../../src/matrix/signing.ts'
 import { assembleTransaction } from '../../src/matrix/transaction.ts'
 import { errorPage, matrixError } from '../../src/simulate/behaviour.ts'
+import { until } from '../support/poll.ts'
 import { aBody, origin, useSetting } from '../wire/setting.ts'
 
 // A receiver that forgives is worth nothing: each of its rules is broken here once.
@@ -150,6 +153,29 @@ describe('the fake homeserver', () => {
     expect(server.received.get('$a')?.times).to.equal(1)
     expect(server.violations).to.deep.equal([])
     expect(server.mostOpenAtOnce).to.equal(1)
+  })
+
+  it('counts an answer that its sender stopped reading as none', async () => {
+    const body = `{"x":"${'x'.repeat(32 << 20)}"}`
+    const server = await setting().homeserver({ behaviour: { kind: 'status', status: 200, body } })
+    expect(await setting().sender().send(server.serverName)).to.include({ kind: 'failed', handed: true })
+    await until(() => server.transactions[0]?.answered === false, { what: 'the server to notice' })
+  })
+
+  it('counts an id as received when its request broke off', async () => {
+    const server = await setting().homeserver()
+    const socket = connect({ port: server.port, host: '127.0.0.1', ca: setting().authority.cert })
+    await once(socket, 'secureConnect')
+    socket.write(
+      `PUT /_matrix/federation/v1/send/one HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"pdus":`,
+    )
+    await server.seen(1)
+    socket.destroy()
+    await until(() => server.transactions[0]?.txnId === 'one', { what: 'the server to notice' })
+    const { send } = setting().sender()
+    expect(await send(server.serverName, { txnId: 'two' })).to.include({ status: 429 })
+    expect(await send(server.serverName, { txnId: 'one' })).to.include({ kind: 'answered' })
+    expect(server.violations).to.deep.equal(['transaction two came while one was unanswered'])
   })
 
   it('sees two requests that are open at once', async () => {

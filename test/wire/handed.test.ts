@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
+import { exchange } from '../../src/wire/exchange.ts'
+import { makeResolveTarget } from '../../src/wire/target.ts'
 import { until } from '../support/poll.ts'
-import { useSetting } from './setting.ts'
+import { name, useSetting } from './setting.ts'
 
 // A transaction that was not handed over may be thrown away and made anew under another id. If a byte of it was
 // received all the same, the destination would see two ids, and perhaps two orders.
@@ -86,6 +88,29 @@ describe('"never left"', () => {
     const sending = send(server.serverName, { signal: abort.signal })
     abort.abort()
     expect(await sending).to.include({ stage: 'aborted', handed: false })
+    expect(server.requests).to.equal(1)
+  })
+
+  it('is said of one that was aborted in the very turn in which it was to be written', async () => {
+    const server = await setting().homeserver()
+    const { connections, send } = setting().sender()
+    const destination = name(server.serverName)
+    const found = await makeResolveTarget({ lookup: () => Promise.reject(new Error()) })(destination)
+    if (found.kind === 'failed') throw new Error(found.message)
+    const opened = await connections.open(destination, found.target, new AbortController().signal)
+    if (opened.kind === 'failed') throw new Error(opened.message)
+    const abort = new AbortController()
+    const exchanging = exchange(opened.connection, {
+      uri: '/_matrix/federation/v1/send/never',
+      headers: ['host', server.serverName],
+      body: '{}',
+      timeoutMs: 1000,
+      stillHeld: () => true,
+      signal: abort.signal,
+    })
+    abort.abort()
+    expect(await exchanging).to.include({ ending: 'aborted', handed: false })
+    await send(server.serverName)
     expect(server.requests).to.equal(1)
   })
 

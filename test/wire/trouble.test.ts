@@ -79,6 +79,12 @@ describe('a destination in trouble', () => {
     expect((await setting().sender().send(`127.0.0.1:${port}`)).kind).to.equal('answered')
   })
 
+  it('answers 103 and then hangs up: that was no answer', async () => {
+    const port = await tlsServer((socket) => socket.end('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n'))
+    const result = await setting().sender().send(`127.0.0.1:${port}`)
+    expect(result).to.include({ stage: 'protocol', status: null, handed: true })
+  })
+
   it('dies without a word while its connection is idle: handed over, no answer in time', async () => {
     const { server, proxy } = await behindProxy()
     const { send } = setting().sender()
