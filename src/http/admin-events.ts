@@ -1,4 +1,5 @@
 /** Admin API about events: what became of one, and which sticky ones are owed to whom. */
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { inSnapshot, type Pool } from '../store/db.ts'
 import { findDestination } from '../store/views/destination-row.ts'
@@ -8,7 +9,7 @@ import { listSticky, STICKY_ORDERS } from '../store/views/sticky-list.ts'
 import type { Db } from '../store/db.ts'
 import { pageOf, pagingOf, textOf } from './admin-query.ts'
 import { notFound } from './admin-refusal.ts'
-import { makeTell, viewFate, type Told } from './explain-event.ts'
+import { makeTally, tellEvent, viewFate, type Told } from './explain-event.ts'
 
 export function registerEventRoutes(app: FastifyInstance, { pool }: { pool: Pool }): void {
   app.get<{ Params: { eventId: string } }>('/v1/events/:eventId', ({ params, query }) =>
@@ -29,7 +30,7 @@ async function explain(db: Db, eventId: string, name: string | null) {
   const facts = await readEventFacts(db, [event], only)
   const carried = await readCarried(db, event, only)
   const overtaken = await readOvertaken(db, event, only)
-  const told = makeTell(facts, { carried, overtaken })(event)
+  const told = tellEvent(event, facts, { carried, overtaken })
   const shown = only === null ? told.filter((one) => concerns(event, one)) : told
   return {
     event_id: event.event_id,
@@ -53,21 +54,20 @@ async function sticky(db: Db, query: unknown) {
   const name = textOf(query, 'destination')
   const destination = name === null ? null : await idOf(db, name)
   const list = await listSticky(db, { ...page, roomId: textOf(query, 'room_id'), destination })
-  const tell = makeTell(await readEventFacts(db, list.rows, null), null)
-  const rows = list.rows.map((event) => {
-    const told = tell(event)
-    const owed = told.filter(({ fate }) => fate.outcome === 'pending')
-    return {
+  const tally = makeTally(await readEventFacts(db, list.rows, null))
+  const rows = []
+  for (const [index, event] of list.rows.entries()) {
+    // A thousand events of a large room are millions of pairs: whatever else the process does goes on meanwhile.
+    if (index % 20 === 19) await setImmediate()
+    rows.push({
       event_id: event.event_id,
       room_id: event.room_id,
       sender: event.sender,
       position: event.pos,
       expires_at: event.sticky_until,
-      owed_to: owed.map(({ destination: { name: server } }) => server).sort(),
-      delivered: told.filter(({ fate: { outcome } }) => outcome === 'delivered' || outcome === 'acknowledged')
-        .length,
-    }
-  })
+      ...tally(event),
+    })
+  }
   return { sticky: rows, ...pagingOf(page, list) }
 }
 

@@ -99,12 +99,14 @@ export function fateOf(event: EventRow, known: Known, now: number): Fate {
 const NOT_CONFIRMED = 'acknowledged, not confirmed: this destination lists nothing in its answers'
 const FROM_POSITION = 'its position is past the event; the transaction is no longer kept'
 
-const covers = ({ since, until }: Interval, pos: number) => since < pos && (until === null || pos <= until)
+/** Whether an interval of membership holds at a position. */
+export const covers = ({ since, until }: Interval, pos: number) =>
+  since < pos && (until === null || pos <= until)
 const inRoomThen = ({ pos }: EventRow, { intervals }: Known) => intervals.some((one) => covers(one, pos))
 const inRoomNow = ({ intervals }: Known) => intervals.some(({ until }) => until === null)
 
 /** The event is for it by `to`, `also_to`, or by being in the room at that point of the stream. */
-export function entitled(event: EventRow, known: Known): boolean {
+function entitled(event: EventRow, known: Known): boolean {
   return known.addressed || (!known.leftOut && inRoomThen(event, known))
 }
 
