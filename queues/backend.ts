@@ -26,7 +26,6 @@ export interface JobQueue {
 export interface JobWorker {
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'failed', listener: (job: { data: unknown } | undefined, error: Error) => void): unknown
-  on(event: 'active', listener: () => void): unknown
   close(): Promise<void>
 }
 

@@ -7,10 +7,10 @@
 import type { Log } from '../src/observe/log.ts'
 import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, withDeadline } from './deadline.ts'
+import { makeFaultLog } from './fault-log.ts'
 import { FANOUT, fanoutJob, LANES, QUEUE_NAMES, turnJob } from './jobs.ts'
 import type { NewJob, WakeTarget } from './jobs.ts'
 import { makeOnceMore } from './once-more.ts'
-import { makeSayOnce } from './say-once.ts'
 
 // On PostgreSQL a bulk holds one advisory lock for each of its jobs, and the lock table is small (64 a connection).
 const BULK_SIZE = 250
@@ -33,10 +33,10 @@ export interface Queues {
 }
 
 export function openQueues({ backend, log }: { backend: Backend; log: Log }): Queues {
-  const say = makeSayOnce({ log, what: 'the queue has a fault' })
+  const onFault = makeFaultLog({ log, what: 'the queue has a fault' })
   const open = (name: string): JobQueue => {
     const queue = backend.openQueue(name)
-    queue.on('error', (error) => say.fault(error))
+    queue.on('error', onFault)
     return queue
   }
   const queues = new Map(QUEUE_NAMES.map((name) => [name, open(name)]))
@@ -49,9 +49,7 @@ export function openQueues({ backend, log }: { backend: Backend; log: Log }): Qu
     const done = withDeadline(PATIENCE_MS, what, work())
     underWay.add(done)
     try {
-      const result = await done
-      say.over()
-      return result
+      return await done
     } finally {
       underWay.delete(done)
     }

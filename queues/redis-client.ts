@@ -13,6 +13,7 @@ interface Patience {
   enableOfflineQueue: boolean
   maxRetriesPerRequest: number | null
   commandTimeout?: number
+  socketTimeout: number
 }
 
 const retryStrategy = (times: number) => Math.min(50 * times, 1_000)
@@ -22,9 +23,16 @@ export const FOR_ADDING: Patience = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
   commandTimeout: PATIENCE_MS,
+  // Of a peer that fell silent without a word; the next connection may be a better one.
+  socketTimeout: 2 * PATIENCE_MS,
 }
 /** Waits for the server to come back, as BullMQ demands it of a worker. */
-export const FOR_WORKERS: Patience = { enableOfflineQueue: true, maxRetriesPerRequest: null }
+export const FOR_WORKERS: Patience = {
+  enableOfflineQueue: true,
+  maxRetriesPerRequest: null,
+  // Longer than a worker waits for a job in one command (BullMQ: at most 10 s).
+  socketTimeout: 15_000,
+}
 
 /**
  * Looks at the first address that answers, and gives what makes a connection: to that one Redis, or to the Cluster that

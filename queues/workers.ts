@@ -8,9 +8,9 @@
 import type { Log } from '../src/observe/log.ts'
 import type { Backend, JobWorker } from './backend.ts'
 import { settledWithin } from './deadline.ts'
+import { makeFaultLog } from './fault-log.ts'
 import { destinationOf, FANOUT, LANES, turnJob } from './jobs.ts'
 import type { Lane } from './jobs.ts'
-import { makeSayOnce } from './say-once.ts'
 
 // What a turn may take to end once its signal is aborted, ms.
 const ABORTED_MS = 2_000
@@ -51,16 +51,14 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
       }
     }
     const worker = backend.openWorker(name, processor, { concurrency: atOnce })
-    const say = makeSayOnce({ log, what: `the queue ${name} has a fault` })
     // Without listeners to these two BullMQ's errors would end the process.
-    worker.on('error', (error) => say.fault(error))
+    worker.on('error', makeFaultLog({ log, what: `the queue ${name} has a fault` }))
     worker.on('failed', (job, error) =>
       log.warn(
         { err: error, queue: name, destination: destinationOf(job?.data) ?? undefined },
         'the queue gave up a job',
       ),
     )
-    worker.on('active', () => say.over())
     workers.push(worker)
   }
 

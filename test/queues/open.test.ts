@@ -1,0 +1,171 @@
+/** Opening a backend: what is refused, with which words, and what a silent server costs. */
+import { expect } from 'chai'
+import { pino } from 'pino'
+import { type Backend, openBackend, type QueueConfig } from '../../queues/backend.ts'
+import { QueueError } from '../../queues/queue-error.ts'
+import { openQueues } from '../../queues/queues.ts'
+import { freePort } from '../../src/store/embedded.ts'
+import { type HalfOpenProxy, startHalfOpenProxy } from '../support/half-open-proxy.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { ownRedis, redisCluster, sharedRedis } from '../support/redis.ts'
+import { BACKENDS } from './places.ts'
+
+const log = pino({ level: 'silent' })
+
+async function refusal(work: Promise<unknown>): Promise<QueueError> {
+  const error = await work.then(
+    () => new Error('it was not refused'),
+    (reason: unknown) => reason,
+  )
+  if (error instanceof QueueError) return error
+  throw error
+}
+
+describe('opening the queues', () => {
+  const open: Backend[] = []
+  const proxies: HalfOpenProxy[] = []
+  afterEach(async () => {
+    for (const backend of open.splice(0)) await backend.close()
+    for (const proxy of proxies.splice(0)) await proxy.close()
+  })
+  const openOne = async (config: QueueConfig) => {
+    const backend = await openBackend(config, { log })
+    open.push(backend)
+    return backend
+  }
+
+  it('is refused in one line where nobody listens, without the password', async () => {
+    const port = await freePort()
+    const kinds: QueueConfig[] = [
+      { kind: 'postgres', url: `postgres://limpet:s3cret@127.0.0.1:${port}/limpet` },
+      { kind: 'redis', urls: [`redis://:s3cret@127.0.0.1:${port}`] },
+      { kind: 'redis', urls: [`redis://127.0.0.1:${port}`, `redis://u:s3cret@127.0.0.1:${port}`] },
+    ]
+    for (const config of kinds) {
+      const began = performance.now()
+      const error = await refusal(openOne(config))
+      expect(performance.now() - began).to.be.below(4_000)
+      expect(error.code).to.equal('unreachable')
+      expect(error.message).to.match(/^the queue at \S+ can't be reached: .*ECONNREFUSED/)
+      expect(error.message).to.contain(String(port)).and.not.contain('s3cret').and.not.contain('\n')
+    }
+  })
+
+  it('is refused soon by a server that accepts and says nothing', async () => {
+    const proxy = await startHalfOpenProxy()
+    proxies.push(proxy)
+    proxy.goSilent()
+    for (const config of [
+      { kind: 'postgres', url: `postgres://limpet@127.0.0.1:${proxy.port}/limpet` },
+      { kind: 'redis', urls: [`redis://127.0.0.1:${proxy.port}`] },
+    ] as const) {
+      const began = performance.now()
+      const error = await refusal(openOne({ ...config } as QueueConfig))
+      expect(performance.now() - began).to.be.below(6_000)
+      expect(error.code).to.equal('unreachable')
+    }
+  }).timeout(20_000)
+
+  it('says what the server said: no such database', async () => {
+    const { url } = await freshDatabase({ migrated: false })
+    const error = await refusal(openOne({ kind: 'postgres', url: url.replace(/[^/]*$/, 'nowhere') }))
+    expect(error.message).to.contain('database "nowhere" does not exist')
+  })
+
+  it('says what the server said: a wrong password', async function () {
+    const redis = await ownRedis(this)
+    await redis.command('CONFIG', 'SET', 'requirepass', 'right')
+    try {
+      const { port } = redis
+      const error = await refusal(openOne({ kind: 'redis', urls: [`redis://:wrong@127.0.0.1:${port}`] }))
+      expect(error.message).to.match(/WRONGPASS|invalid/)
+      await openOne({ kind: 'redis', urls: [`redis://:right@127.0.0.1:${port}`] })
+    } finally {
+      await redis.remove()
+    }
+  })
+
+  it('is migrated once, by however many at once, and asked for where it was not', async () => {
+    const database = await freshDatabase({ migrated: false })
+    const { url } = database
+    const backends = await Promise.all([1, 2, 3].map(() => openOne({ kind: 'postgres', url })))
+    const [first] = backends
+    expect((await refusal(first!.checkSettings())).code).to.equal('schema')
+    await Promise.all(backends.map((backend) => backend.migrate()))
+    await first!.migrate()
+    await first!.checkSettings()
+    for (const backend of open.splice(0)) await backend.close()
+    await database.drop()
+  })
+
+  it('refuses a Redis that may throw jobs away', async function () {
+    const redis = await sharedRedis(this)
+    const backend = await openOne({ kind: 'redis', urls: [redis.url] })
+    await backend.checkSettings()
+    await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+    try {
+      const error = await refusal(backend.checkSettings())
+      expect(error.code).to.equal('settings')
+      expect(error.message).to.contain('maxmemory-policy allkeys-lru').and.contain('noeviction')
+    } finally {
+      await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+    }
+  })
+
+  it('takes the addresses of a Redis Cluster, although the first is dead', async function () {
+    this.timeout(20_000)
+    const redis = await redisCluster(this)
+    try {
+      const dead = `redis://127.0.0.1:${await freePort()}`
+      const backend = await openOne({ kind: 'redis', urls: [dead, redis.url] })
+      await backend.checkSettings()
+      const queues = openQueues({ backend, log })
+      await queues.wake([{ destination: 'a.example', lane: 'delivery' }])
+      expect((await queues.counts())['delivery']).to.deep.equal({ waiting: 1, active: 0 })
+      await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'volatile-ttl')
+      expect((await refusal(backend.checkSettings())).code).to.equal('settings')
+    } finally {
+      await redis.remove()
+    }
+  })
+
+  for (const { name, shared } of BACKENDS.slice(0, 2)) {
+    it(`fails calls to ${name} within three seconds once it fell silent, and ends its connections all the same`, async function () {
+      this.timeout(30_000)
+      const place = await shared(this)
+      const proxy = await startHalfOpenProxy()
+      proxies.push(proxy)
+      const backend = await openOne(through(proxy, place.config))
+      const queues = openQueues({ backend, log })
+      await queues.wake([{ destination: 'a.example', lane: 'delivery' }])
+      proxy.goSilent()
+      const calls = [
+        () => queues.wake([{ destination: 'b.example', lane: 'delivery' }]),
+        () => queues.ping(),
+        () => queues.counts(),
+      ]
+      for (const call of calls) {
+        const began = performance.now()
+        const failed = await call().then(
+          () => false,
+          () => true,
+        )
+        expect(failed).to.equal(true)
+        expect(performance.now() - began).to.be.below(3_000)
+      }
+      const began = performance.now()
+      await backend.close()
+      expect(performance.now() - began).to.be.below(3_000)
+    })
+  }
+})
+
+/** The same server, reached through the proxy. */
+function through(proxy: HalfOpenProxy, config: QueueConfig): QueueConfig {
+  const url = new URL(config.kind === 'postgres' ? config.url : (config.urls[0] ?? ''))
+  proxy.forwardTo(Number(url.port))
+  url.port = String(proxy.port)
+  return config.kind === 'postgres'
+    ? { kind: 'postgres', url: url.href }
+    : { kind: 'redis', urls: [url.href] }
+}

@@ -1,0 +1,72 @@
+/** What is asked of the queues on PostgreSQL alone: few connections, and deadlocks that nobody notices. */
+import { expect } from 'chai'
+import { openPool } from '../../src/store/db.ts'
+import { until } from '../support/poll.ts'
+import { BACKENDS } from './places.ts'
+import { isIdle, makeStage, type Stage } from './stage.ts'
+
+describe('queues on PostgreSQL, as guests of the database', () => {
+  let stage: Stage
+  let pool: ReturnType<typeof openPool>
+  beforeEach(async function () {
+    this.timeout(30_000)
+    const [postgres] = BACKENDS
+    stage = await makeStage(await postgres!.shared(this))
+    const { config } = stage.place
+    pool = openPool({ url: config.kind === 'postgres' ? config.url : '', max: 2 })
+  })
+  afterEach(async () => {
+    await pool.end()
+    await stage.close()
+    await stage.place.remove()
+  })
+
+  it('takes at most six connections a process, under load as well', async () => {
+    let most = 0
+    const turn = async () => {
+      const { rows } = await pool.query<{ n: number }>(
+        `select count(*) as n from pg_stat_activity
+          where application_name = 'limpet-queue' and datname = current_database()`,
+      )
+      most = Math.max(most, rows[0]?.n ?? 0)
+      return { again: false }
+    }
+    await stage.work({ turn, concurrency: { delivery: 100, recovery: 100 } })
+    await Promise.all(
+      Array.from({ length: 300 }, (_, n) =>
+        stage.queues.wake([{ destination: `d${n}.example`, lane: n % 2 ? 'delivery' : 'recovery' }]),
+      ),
+    )
+    await until(() => isIdle(stage.queues), { what: 'all jobs to be done' })
+    // Two backends: the one that adds, without a worker and so without a LISTEN, and the one that works.
+    expect(most).to.be.within(2, 11)
+  })
+
+  it('adds the job all the same when PostgreSQL ends a deadlock by refusing it', async () => {
+    const client = await pool.connect()
+    try {
+      // The wake holds the advisory lock of its deduplication id and waits for the table; we hold the table and want
+      // that lock. Whoever has waited for deadlock_timeout is the victim, and that is not us.
+      await client.query(`set deadlock_timeout = '30s'`)
+      await client.query('begin')
+      await client.query('lock table limpet_queue.job in access exclusive mode')
+      const wake = stage.queues.wake([{ destination: 'a.example', lane: 'delivery' }])
+      await until(
+        async () => {
+          const { rows } = await pool.query(
+            `select 1 from pg_stat_activity where application_name = 'limpet-queue' and wait_event_type = 'Lock'
+              and datname = current_database()`,
+          )
+          return rows.length > 0
+        },
+        { what: 'the wake to wait for the table' },
+      )
+      await client.query(`select pg_advisory_xact_lock(hashtext('bullmq:dedup:delivery:a.example'))`)
+      await client.query('rollback')
+      await wake
+    } finally {
+      client.release(true)
+    }
+    expect((await stage.queues.counts())['delivery']).to.deep.equal({ waiting: 1, active: 0 })
+  })
+})
