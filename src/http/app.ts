@@ -3,7 +3,7 @@
  *
  * While the daemon starts or stops everything but health and metrics answers 503: nothing is half taken.
  */
-import Fastify from 'fastify'
+import Fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Served, Tokens } from '../config.ts'
 import type { Log } from '../observe/log.ts'
@@ -42,7 +42,7 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
   const logger: FastifyBaseLogger = log
   const app: FastifyInstance = Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     forceCloseConnections: 'idle',
