@@ -133,7 +133,7 @@ describe('GET /v1/events/{event_id}', () => {
     {
       story: 'pending in an unanswered transaction',
       position: 3,
-      also: () => s.open(D, { positions: [4, 5], lanes: 'tt' }, true),
+      also: () => s.open(D, { positions: [4, 5], lanes: 'tt' }, 'held'),
       expected: { outcome: 'pending', as: 'timeline', txn_id: 'open1' },
       why: /not answered yet; transaction open1 with 2 PDUs is under way \(attempt 1, by box-1\)/,
     },
@@ -247,6 +247,30 @@ describe('GET /v1/events/{event_id}', () => {
         await s.gap(D, 0, 9)
       },
       expected: { outcome: 'skipped', as: 'catch_up', at: null },
+    },
+    {
+      story: 'skipped in an open catch-up, though sticky, where it has left the room',
+      event: { sticky: MINUTE },
+      member: [0, 8],
+      position: 0,
+      also: async () => {
+        await s.event(6, 'a')
+        await s.gap(D, 0, 9)
+        await s.owe(D, null, { after_pos: 0, upto: null })
+      },
+      expected: { outcome: 'skipped' },
+    },
+    {
+      story: 'delivered by an open catch-up that is past it',
+      position: 0,
+      also: () => s.gap(D, 0, 9, { cursor: 5 }),
+      expected: { outcome: 'delivered', as: 'catch_up' },
+    },
+    {
+      story: 'delivered where it is the last event that the position has reached',
+      event: { sticky: MINUTE },
+      position: 5,
+      expected: { outcome: 'delivered', as: 'timeline' },
     },
     {
       story: 'not skipped for a newer event that it is not entitled to',

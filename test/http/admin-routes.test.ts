@@ -41,7 +41,7 @@ describe('the admin API', () => {
       ['something owed', () => s.event(1, 'a'), 'sending', /^1 PDU goes out next$/],
       [
         'a request under way',
-        () => s.open(D, { positions: [1], lanes: 't' }, true),
+        () => s.open(D, { positions: [1], lanes: 't' }, 'held'),
         'sending',
         /transaction open1 with 1 PDU is under way \(attempt 1, by box-1\)/,
       ],
@@ -50,6 +50,12 @@ describe('the admin API', () => {
         () => s.open(D, { positions: [1], lanes: 't' }),
         'sending',
         /open1 with 1 PDU is unanswered and goes again, the same bytes/,
+      ],
+      [
+        'an answer missing while another process has just taken over',
+        () => s.open(D, { positions: [1], lanes: 't' }, 'of another'),
+        'sending',
+        /open1 with 1 PDU is unanswered and goes again/,
       ],
       [
         'bytes taken by a redaction',
@@ -135,7 +141,7 @@ describe('the admin API', () => {
       await s.member(D, 'a')
       await s.event(3, 'a', { sticky: MINUTE, receivedAgo: 5000 })
       await s.gap(D, 0, 9)
-      await s.open(D, { positions: [3], lanes: 'c', attempt: 2 }, true)
+      await s.open(D, { positions: [3], lanes: 'c', attempt: 2 }, 'held')
       await s.change(D, {
         failures: 1,
         failing_since: 11,

@@ -136,12 +136,24 @@ export async function makeSituation() {
       to_pos: 0,
       ...row,
     })
-  /** An unanswered transaction; with `leased` its request is under way. */
-  const open = async (name: string, row: Values & { positions: number[]; lanes: string }, leased = false) => {
-    const { worker } = (await pool.query<{ worker: string }>('select gen_random_uuid() as worker')).rows[0]!
+  /** An unanswered transaction; `lease`: of the worker that started it. */
+  const open = async (
+    name: string,
+    row: Values & { positions: number[]; lanes: string },
+    lease: 'held' | 'over' | 'of another' = 'over',
+  ) => {
+    const workers = await pool.query<{ id: string; other: string }>(
+      'select gen_random_uuid() as id, gen_random_uuid() as other',
+    )
+    const { id: worker, other } = workers.rows[0]!
     const at = await now()
-    await insert('workers', { id: worker, name: 'box-1', lease_until: leased ? at + 15_000 : at - 1 })
-    if (leased) await change(name, { lease_owner: worker })
+    for (const [id, called] of [
+      [worker, 'box-1'],
+      [other, 'box-2'],
+    ]) {
+      await insert('workers', { id, name: called, lease_until: lease === 'over' ? at - 1 : at + 15_000 })
+    }
+    await change(name, { lease_owner: lease === 'of another' ? other : worker })
     await insert('open_transactions', {
       destination: idOf(name),
       txn_id: 'open1',
