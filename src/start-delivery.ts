@@ -93,7 +93,10 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: SHARED }),
     freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: SHARED }),
     origin: config.server_name,
-    lease: () => (needs.mayWork() ? keeper.current() : null),
+    lease: {
+      next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
+      over: (id) => keeper.over(id),
+    },
     catchUp: config.catch_up,
     maxPdus: federation.max_pdus,
     maxBodyBytes: federation.max_body_bytes,

@@ -24,21 +24,22 @@ export interface DueNeeds {
 }
 
 const LIMIT = 1_000
-/** A destination that was woken is not woken again before this, ms: its job may wait for its turn. */
+/** A destination is not woken again for the same time before this, ms: its job may wait for its turn. */
 const PATIENCE_MS = 10_000
 const AT_ONCE = 32
 
 export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
-  const woken = new Map<string, number>()
+  const woken = new Map<string, { since: number; at: number }>()
   const serving = new Set<string>()
 
   async function wakeDue(): Promise<void> {
     const now = needs.clock.monotonic()
-    for (const [name, at] of woken) if (now - at > PATIENCE_MS) woken.delete(name)
-    const due = (await findDue(needs.pool, LIMIT)).filter(({ name }) => !woken.has(name))
+    for (const [name, { at }] of woken) if (now - at > PATIENCE_MS) woken.delete(name)
+    const found = await findDue(needs.pool, LIMIT)
+    const due = found.filter(({ name, since }) => woken.get(name)?.since !== since)
     if (due.length === 0) return
     await needs.wake(due)
-    for (const { name } of due) woken.set(name, now)
+    for (const { name, since } of due) woken.set(name, { since, at: now })
   }
 
   async function serveForgotten(signal: AbortSignal): Promise<void> {

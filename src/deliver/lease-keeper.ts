@@ -23,6 +23,10 @@ export interface Lease {
 export interface LeaseKeeper {
   /** The lease, or null while there is none. */
   current(): Lease | null
+  /** The lease, or the next one when it was just lost; null: there was none for a lease's length, or it stops. */
+  next(): Promise<Lease | null>
+  /** The database says that this lease is over (its clock was moved, say): it is given up at once. */
+  over(id: string): void
   /** Resolves when the first lease is there. */
   start(): Promise<void>
   /** Gives the lease back; what still ran under it is aborted. */
@@ -49,6 +53,7 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
   const margin = leaseMs / 7
   const stopping = new AbortController()
   let term: Term | null = null
+  let wake = new AbortController()
   let working: Promise<void> | null = null
 
   async function begin(): Promise<void> {
@@ -83,8 +88,12 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
 
   async function keep(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const left = term === null ? leaseMs / 15 : term.deadline - clock.monotonic()
-      await clock.sleep(Math.max(0, Math.min(leaseMs / 3, left)), stopping.signal)
+      const left = term === null ? 0 : term.deadline - clock.monotonic()
+      wake = new AbortController()
+      await clock.sleep(
+        Math.max(0, Math.min(leaseMs / 3, left)),
+        AbortSignal.any([stopping.signal, wake.signal]),
+      )
       if (stopping.signal.aborted) return
       try {
         if (term === null) await begin()
@@ -106,8 +115,22 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
     renewal.catch(() => undefined)
   }
 
+  const current = () => (term !== null && term.lease.stillHeld() ? term.lease : null)
+
   return {
-    current: () => (term !== null && term.lease.stillHeld() ? term.lease : null),
+    current,
+    next: async () => {
+      const until = clock.monotonic() + leaseMs
+      while (current() === null && !stopping.signal.aborted && clock.monotonic() < until) {
+        await clock.sleep(leaseMs / 60, stopping.signal)
+      }
+      return current()
+    },
+    over: (id) => {
+      if (term?.lease.id !== id) return
+      lose('the database says that it is over')
+      wake.abort()
+    },
     start: async () => {
       await begin()
       working = keep()

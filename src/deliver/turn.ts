@@ -7,12 +7,12 @@
  */
 import { loadDestination } from '../store/destination-state.ts'
 import { bumpWake, releaseDestination, takeDestination, type Held } from '../store/leases.ts'
-import type { Lease } from './lease-keeper.ts'
+import type { Lease, LeaseKeeper } from './lease-keeper.ts'
 import { takeStep, type StepNeeds } from './step.ts'
 
 export interface TurnNeeds extends StepNeeds {
-  /** The process' lease; null: there is none, and nothing is done. */
-  lease: () => Lease | null
+  /** The process' lease; `next` gives null where nothing may be done here. */
+  lease: Pick<LeaseKeeper, 'next' | 'over'>
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
   stopping: AbortSignal
 }
@@ -27,20 +27,34 @@ const TURN_MS = 5_000
 export function makeTurn(needs: TurnNeeds): Turn {
   const running = new Set<string>()
   return async (name, signal) => {
-    const lease = needs.lease()
-    if (lease === null || needs.stopping.aborted) return { again: false }
     if (running.has(name)) {
       await bumpWake(needs.pool, name)
-      return { again: false }
+      return DONE
     }
     running.add(name)
     try {
-      const held = await takeDestination(needs.pool, lease.id, name)
-      if (held === null) return { again: false }
-      return await serve(needs, held, lease, AbortSignal.any([lease.signal, signal]))
+      return await takeAndServe(needs, name, signal)
     } finally {
       running.delete(name)
     }
+  }
+}
+
+const DONE = { again: false }
+
+async function takeAndServe(
+  needs: TurnNeeds,
+  name: string,
+  signal: AbortSignal,
+): Promise<{ again: boolean }> {
+  for (;;) {
+    const lease = await needs.lease.next()
+    if (lease === null || needs.stopping.aborted || signal.aborted) return DONE
+    const taken = await takeDestination(needs.pool, lease.id, name)
+    if (taken.kind === 'taken')
+      return serve(needs, taken.held, lease, AbortSignal.any([lease.signal, signal]))
+    if (taken.kind !== 'over') return DONE
+    needs.lease.over(lease.id)
   }
 }
 
@@ -54,7 +68,7 @@ async function serve(
   const started = clock.monotonic()
   for (let sent = 0; ;) {
     const state = await loadDestination(pool, held)
-    if (state?.held !== true) return { again: false }
+    if (state?.held !== true) return DONE
     const usedUp = sent >= TRANSACTIONS_A_TURN || clock.monotonic() - started > TURN_MS
     if (usedUp || stopping.aborted || signal.aborted) {
       await releaseDestination(pool, held, { wakeSeq: null, lookAt: state.now, position: null })
@@ -64,7 +78,6 @@ async function serve(
     if (step.kind === 'sent') sent += 1
     if (step.kind !== 'let go') continue
     const { lookAt, position } = step
-    if (await releaseDestination(pool, held, { wakeSeq: state.wakeSeq, lookAt, position }))
-      return { again: false }
+    if (await releaseDestination(pool, held, { wakeSeq: state.wakeSeq, lookAt, position })) return DONE
   }
 }

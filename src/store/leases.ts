@@ -52,21 +52,34 @@ const TAKE = `
          fence = d.fence + case when f.free then 1 else 0 end,
          missed = case when f.free then 0 else d.missed end,
          wake_seq = d.wake_seq + case when f.free then 0 else 1 end
-    from (select id, exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())
-                 and (lease_owner is null or lease_owner = $1
-                      or not exists (select 1 from workers w where w.id = lease_owner and w.lease_until > now_ms())) as free
-            from destinations where name = $2 for update) f
+    from (select t.id, t.alive, t.alive and (t.lease_owner is null or t.lease_owner = $1
+                 or not exists (select 1 from workers w where w.id = t.lease_owner and w.lease_until > now_ms())) as free
+            from (select id, lease_owner, exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms()) as alive
+                    from destinations where name = $2 for update) t) f
    where d.id = f.id
-  returning d.id, d.fence, f.free`
+  returning d.id, d.fence, f.free, f.alive`
+
+export type Taken =
+  | { kind: 'taken'; held: Held }
+  /** Another worker has it, and looks again before it lets go. */
+  | { kind: 'busy' }
+  /** Our own lease is over. */
+  | { kind: 'over' }
+  | { kind: 'unknown' }
 
 /**
- * Takes the destination, or tells its holder to look again before it lets go (null). A worker that owns it
- * already takes it again: it makes sure itself that it serves no destination twice.
+ * Takes the destination, or tells its holder to look again before it lets go. A worker that owns it already
+ * takes it again: it makes sure itself that it serves no destination twice.
  */
-export async function takeDestination(db: Db, worker: string, name: string): Promise<Held | null> {
-  const { rows } = await db.query<{ id: number; fence: number; free: boolean }>(TAKE, [worker, name])
+export async function takeDestination(db: Db, worker: string, name: string): Promise<Taken> {
+  const { rows } = await db.query<{ id: number; fence: number; free: boolean; alive: boolean }>(TAKE, [
+    worker,
+    name,
+  ])
   const row = rows[0]
-  return row?.free === true ? { worker, destination: row.id, fence: row.fence } : null
+  if (row === undefined) return { kind: 'unknown' }
+  if (row.free) return { kind: 'taken', held: { worker, destination: row.id, fence: row.fence } }
+  return { kind: row.alive ? 'busy' : 'over' }
 }
 
 /** Tells whoever holds it to look again before it lets go. */

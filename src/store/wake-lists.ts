@@ -11,6 +11,14 @@ export interface Sleeper {
   quick: boolean
 }
 
+/** Nothing holds it back now: it is not paused, and not failing or held; or its time has come. */
+const MAY_GO = `not d.paused
+     and ((d.retry_at is null and d.hold_until is null) or d.look_at is null or d.look_at <= now_ms())`
+
+/** No living worker holds it. */
+const UNSERVED = `(d.lease_owner is null
+          or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))`
+
 // $1 after, $2 up to. Whoever is failing, held or paused is left alone: its own time brings it back.
 const FOR_NEW_ITEMS = `
   with touched as (select room, max(pos) as pos from events where pos > $1 and pos <= $2 and recipients is null group by room),
@@ -28,7 +36,7 @@ const FOR_NEW_ITEMS = `
     select unnest(c.added) from changes c where c.pos > $1 and c.pos <= $2 and c.kind = 'servers'
   )
   select d.name, d.quick from who join destinations d on d.id = who.destination
-   where not d.paused and (d.look_at is null or d.look_at <= now_ms()) and d.failures = 0`
+   where ${MAY_GO}`
 
 export async function wakeForNewItems(db: Db, after: number, upto: number): Promise<Sleeper[]> {
   const { rows } = await db.query<Sleeper>(FOR_NEW_ITEMS, [after, upto])
@@ -47,15 +55,18 @@ export async function moveCursor(db: Db, name: string, pos: number): Promise<voi
 
 // First those an operator or an advice brought forward, then those that have failed least.
 const DUE = `
-  select d.name, d.quick from destinations d
-   where d.look_at <= now_ms() and not d.paused
-     and (d.lease_owner is null
-          or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))
+  select d.name, d.quick, d.look_at as since from destinations d
+   where d.look_at <= now_ms() and not d.paused and ${UNSERVED}
    order by (d.asked_at is null and d.advice_at is null), d.failures, d.look_at
    limit $1`
 
-export async function findDue(db: Db, limit: number): Promise<Sleeper[]> {
-  const { rows } = await db.query<Sleeper>(DUE, [limit])
+export interface DueSleeper extends Sleeper {
+  /** The time that has come: another one is another wake. */
+  since: number
+}
+
+export async function findDue(db: Db, limit: number): Promise<DueSleeper[]> {
+  const { rows } = await db.query<DueSleeper>(DUE, [limit])
   return rows
 }
 
@@ -63,9 +74,7 @@ export async function findDue(db: Db, limit: number): Promise<Sleeper[]> {
 // It may say too much (never too little): a turn that finds nothing moves the position on.
 const OWED = `
   select d.id from destinations d
-   where not d.paused and (d.look_at is null or d.look_at <= now_ms())
-     and (d.lease_owner is null
-          or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))
+   where ${MAY_GO} and ${UNSERVED}
      and (exists (select 1 from memberships m join rooms r on r.id = m.room
                    where m.destination = d.id and r.head > d.position and r.head > m.since
                      and (m.until is null or m.until > d.position))
@@ -89,9 +98,7 @@ export async function markMissed(db: Db): Promise<Sleeper[]> {
 export async function findForgotten(db: Db, limit: number): Promise<string[]> {
   const { rows } = await db.query<{ name: string }>(
     `select d.name from destinations d
-      where d.missed >= 2 and not d.paused and (d.look_at is null or d.look_at <= now_ms())
-        and (d.lease_owner is null
-             or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))
+      where d.missed >= 2 and ${MAY_GO} and ${UNSERVED}
       limit $1`,
     [limit],
   )

@@ -6,7 +6,7 @@ describe('a whole daemon', () => {
   let world: World
   beforeEach(async function () {
     this.timeout(60_000)
-    world = await makeWorld(process.env['E2E_LOG'] === undefined ? {} : { log: 'debug' })
+    world = await makeWorld()
     await world.start()
   })
   afterEach(async function () {

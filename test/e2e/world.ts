@@ -19,6 +19,7 @@ import {
 } from '../../src/simulate/certs.ts'
 import { startFakeHomeserver, type FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
 import { openPool } from '../../src/store/db.ts'
+import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 export const OURS = 'home.example'
@@ -94,6 +95,12 @@ export async function makeWorld({ settings = {}, databaseUrl, log: level = 'sile
       })
       remotes.push(remote)
       return remote
+    },
+    /** Resolves when no turn is under way and nothing is unanswered: what was sent is written down. */
+    async quiet(): Promise<void> {
+      const busy =
+        'select from destinations d left join open_transactions o on o.destination = d.id where d.lease_owner is not null or o.destination is not null'
+      await until(async () => (await pool.query(busy)).rowCount === 0, { what: 'every turn to end' })
     },
     /** Sets how far the database's clock is ahead, ms. */
     async moveClock(byMs: number): Promise<void> {
