@@ -54,7 +54,7 @@ function sources(folder: string): string[] {
 
 function importsOf(path: string): string[] {
   const text = readFileSync(join(ROOT, path), 'utf8')
-  return [...text.matchAll(/^(?:import|export|\}) ?[^'\n]*?(?:from )?'([^']+)'/gm)].map(
+  return [...text.matchAll(/^(?:(?:import|export|\}).* from|import) '([^']+)'/gm)].map(
     (match) => match[1] ?? '',
   )
 }
