@@ -139,19 +139,20 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
       response.write(reply.body.slice(0, Math.ceil(reply.body.length / 2)), () => response.destroy())
     } else {
       response.writeHead(reply.status, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) })
-      response.end(reply.body)
-      if (reply.status === 200 && !response.destroyed) markAnswered(txnId, response)
+      if (reply.status === 200) writeAnswer(txnId, reply.body, response)
+      response.end(reply.status === 200 ? undefined : reply.body)
     }
   }
 
-  // Marked when it is written, not on `finish`: the sender may come with its next id before we hear of that.
-  function markAnswered(txnId: string, response: ServerResponse): void {
-    if (receiver.log.find(txnId)?.answered === true) return
-    receiver.log.answered(txnId, true)
-    // Neither `writableFinished` nor `finish` alone says it: both come for a socket that was destroyed, too.
+  function writeAnswer(txnId: string, body: string, response: ServerResponse): void {
+    // Nothing else tells a failure surely: `finish` and `writableFinished` come for a dead socket, too, and the
+    // callback of a write that was cut short has sometimes an error and sometimes a destroyed socket.
+    let whole = body === ''
     const { socket } = response
-    let whole = false
-    response.once('finish', () => (whole = socket?.destroyed === false))
+    response.write(body, (error) => (whole = error == null && socket?.destroyed === false))
+    if (response.destroyed || receiver.log.find(txnId)?.answered === true) return
+    // Marked now, not when it is out: the sender may come with its next id before we hear of that.
+    receiver.log.answered(txnId, true)
     response.once('close', () => {
       if (!whole) receiver.log.answered(txnId, false)
     })
