@@ -35,8 +35,9 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake }: Actio
         const message = `${name} asked for no request before ${until} (Retry-After): reset it to try all the same`
         throw new AdminRefusal(409, 'M_LIMPET_HELD', message)
       }
-      // The wish is durable: without this nudge the next sweep carries it out.
-      await wake([{ destination: name, lane: wished.lane }]).catch((error: unknown) => {
+      // Not waited for: the wish is durable, a queue that is away may take long to say so, and without this
+      // nudge the next sweep carries it out.
+      void wake([{ destination: name, lane: wished.lane }]).catch((error: unknown) => {
         request.log.warn(
           { err: error, destination: name },
           'the queue was not told; the next sweep will do it',

@@ -47,28 +47,33 @@ export interface Closer {
 
 const FROM_AFAR: Closer = { rooms_left: null, next_unlisted: null, capped: false }
 
-/** One sentence for an operator. */
+/** One sentence for an operator: why nothing goes out, or what goes next. */
 export function reasonOf(
   row: DestinationRow,
   { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
 ): string {
   const owed = owedText(row, closer)
-  const state = stateOf(row, now)
-  if (state === 'paused') return `paused by an operator; ${owed ?? 'nothing'} waits until it is resumed`
-  if (needsDiscovery(row.name)) {
-    return `server discovery comes in the next release; ${owed ?? 'nothing'} is owed until then`
-  }
-  if (state === 'backing_off') return backoffText(row, nextAttemptOf(row, now), owed)
-  if (row.open_txn_id !== null) return openText(row)
-  if (state === 'catching_up') {
-    const left =
-      closer.rooms_left === null ? 'the newest event of each room' : count(closer.rooms_left, 'room')
-    return `catching up from ${row.gap_from ?? 0} to ${row.gap_to ?? 0}: ${left} to go, then real time goes on`
-  }
+  const hold = holdOf(row, { now, closer })
+  if (hold !== null) return owed === null ? hold : `${hold}; owed: ${owed}`
   if (owed === null) return row.failures > 0 ? `nothing is owed; ${failedText(row)}` : 'nothing is owed'
   const resting = row.pending_pdus === 0 && closer.next_unlisted !== null && closer.next_unlisted > now
-  if (resting) return `${owed} that an answer did not list goes again at ${time(closer.next_unlisted ?? now)}`
-  return `${owed} goes out next`
+  if (!resting) return `goes out next: ${owed}`
+  return `sent again at ${time(closer.next_unlisted ?? now)}, as an answer did not list it: ${owed}`
+}
+
+/** What anything that is owed to it has to wait for; null: nothing. */
+export function holdOf(
+  row: DestinationRow,
+  { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
+): string | null {
+  const state = stateOf(row, now)
+  if (state === 'paused') return 'paused by an operator until it is resumed'
+  if (needsDiscovery(row.name)) return 'server discovery comes in the next release'
+  if (state === 'backing_off') return backoffText(row, nextAttemptOf(row, now))
+  if (row.open_txn_id !== null) return openText(row)
+  if (state !== 'catching_up') return null
+  const left = closer.rooms_left === null ? 'the newest event of each room' : count(closer.rooms_left, 'room')
+  return `catching up from ${row.gap_from ?? 0} to ${row.gap_to ?? 0}: ${left} to go, then real time goes on`
 }
 
 /** Plain names are found by server discovery, which this version does not have (resolving server names, 3.3 on). */
@@ -79,14 +84,13 @@ function needsDiscovery(text: string): boolean {
   return literal === null && port === null
 }
 
-function backoffText(row: DestinationRow, next: number, owed: string | null): string {
-  const waits = owed === null ? '' : `; ${owed} waits`
+function backoffText(row: DestinationRow, next: number): string {
   const held = row.hold_until !== null && row.hold_until >= next
   if (held && row.hold_kind === 'retry_after') {
-    return `it asked for no request before ${time(row.hold_until ?? next)} (Retry-After)${waits}`
+    return `it asked for no request before ${time(row.hold_until ?? next)} (Retry-After)`
   }
-  if (held && row.hold_kind === 'gone') return `it answered 410 (gone): next attempt at ${time(next)}${waits}`
-  return `${failedText(row)}: next attempt at ${time(next)}${waits}`
+  if (held && row.hold_kind === 'gone') return `it answered 410 (gone): next attempt at ${time(next)}`
+  return `${failedText(row)}: next attempt at ${time(next)}`
 }
 
 function failedText({ failures, last_error }: DestinationRow): string {
@@ -112,5 +116,5 @@ function owedText(row: DestinationRow, { capped }: Closer): string | null {
   return parts.length === 0 ? null : parts.join(' and ')
 }
 
-const count = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`
+const count = (n: number, noun: string) => `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`
 const time = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
