@@ -7,10 +7,13 @@ import type { Config } from '../config.ts'
 import { makeLog } from '../observe/log.ts'
 import { version } from '../version.ts'
 import { registerAdminCommands } from './admin-commands.ts'
+import { runCheckConfig } from './check-config.ts'
 import { UsageError, exitStatusOf, lineOf } from './cli-error.ts'
 import { runInit } from './init.ts'
 import type { Io } from './io.ts'
 import { registerLaterCommands } from './later.ts'
+import { runMigrate } from './migrate.ts'
+import { run } from './run.ts'
 import { parseListen, parseRoles } from './run-options.ts'
 
 /** Runs one command line (without the program's own name) and returns the exit status. */
@@ -40,9 +43,6 @@ export function makeProgram(io: Io): Command {
       // The one line is written by whoever catches the error.
       writeErr: () => undefined,
     })
-    .action(() => {
-      throw new UsageError('which command? limpet --help lists them')
-    })
 
   program
     .command('run')
@@ -57,8 +57,6 @@ export function makeProgram(io: Io): Command {
       const listen = options.listen === undefined ? undefined : parseListen(options.listen)
       const config = configFor(command, io)
       const log = makeLog(config.log)
-      // Loaded only here: the whole daemon stands behind it.
-      const { run } = await import('./run.ts')
       await run({ config, roles, listen, log })
     })
 
@@ -78,7 +76,6 @@ export function makeProgram(io: Io): Command {
     .option('--online', 'comes in a later release')
     .action(async ({ online }: { online?: boolean }, command: Command) => {
       if (online === true) throw new UsageError('limpet check-config --online comes in a later release')
-      const { runCheckConfig } = await import('./check-config.ts')
       await runCheckConfig({ config: configFor(command, io), log: quiet, io })
     })
 
@@ -86,7 +83,6 @@ export function makeProgram(io: Io): Command {
     .command('migrate')
     .description("bring the database, ours and the queue's, to this version")
     .action(async (_options: object, command: Command) => {
-      const { runMigrate } = await import('./migrate.ts')
       await runMigrate({ config: configFor(command, io), log: quiet, io })
     })
 
@@ -118,5 +114,7 @@ function prepare(command: Command): void {
 }
 
 function usageLine(error: CommanderError): string {
+  // Nothing was typed at all.
+  if (error.code === 'commander.help') return 'which command? limpet --help lists them'
   return error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')
 }

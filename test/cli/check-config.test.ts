@@ -1,0 +1,157 @@
+import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { freePort } from '../../src/store/embedded.ts'
+import { query } from '../../src/store/embedded-postmaster.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { sharedRedis } from '../support/redis.ts'
+import type { Redis } from '../support/redis.ts'
+import { install, limpet } from './cli-stage.ts'
+import type { Install } from './cli-stage.ts'
+
+describe('check-config and migrate', () => {
+  const installs: Install[] = []
+  afterEach(() => {
+    for (const one of installs.splice(0)) one.remove()
+  })
+  const setUp = (settings: object = {}) => {
+    const one = install(settings)
+    installs.push(one)
+    return one
+  }
+  const run = (one: Install, ...args: string[]) => limpet(args, { cwd: one.dir })
+  const fails = async (one: Install, status: number, line: RegExp, command = 'check-config') => {
+    const said = await run(one, command)
+    expect(said.err).to.match(line)
+    expect(said.err.match(/\n/g), 'one line').to.have.length(1)
+    expect(said.status).to.equal(status)
+    return said
+  }
+  const database = async (migrated: boolean) => {
+    const { url } = await freshDatabase({ migrated })
+    return { url, sql: (text: string) => query(url, (client) => client.query(text)) }
+  }
+
+  it('shows the effective values, secrets masked, and that key and database are fine', async () => {
+    const { url } = await database(true)
+    const one = setUp({ database: url, tokens: { ingest: 'hidden-token' } })
+    const { status, out } = await run(one, 'check-config')
+    expect(status).to.equal(0)
+    expect(out).to.include('server_name: a.example').and.to.include('max_pdus: 50')
+    expect(out).to.match(/^signing key: ok, signs as ed25519:a_\w+, public key \S+$/m)
+    expect(out).to.match(/^database: ok/m)
+    expect(out).not.to.include('hidden-token')
+    expect(out).not.to.include(new URL(url).password)
+  })
+
+  it('changes nothing: an embedded database that is not there is not made', async () => {
+    const one = setUp()
+    const { status, out } = await run(one, 'check-config')
+    expect(status).to.equal(0)
+    expect(out).to.include('database: ok, embedded, made at the first start')
+    expect(existsSync(join(one.dir, 'limpet-data'))).to.equal(false)
+  })
+
+  it('refuses a key file that others may read, one that is missing and one that is no key, exit 2', async () => {
+    const one = setUp()
+    chmodSync(one.key, 0o644)
+    await fails(one, 2, /^limpet: signing_key_path: .* is open to others \(mode 0644\); run: chmod 600 /)
+    chmodSync(one.key, 0o600)
+    writeFileSync(one.key, 'ed25519 a_b short')
+    await fails(one, 2, /^limpet: line 1 of the signing key file: the seed should be 32 bytes in base64\n$/)
+    rmSync(one.key)
+    await fails(one, 2, /^limpet: signing_key_path: .* does not exist\n$/)
+  })
+
+  it('looks at everything even where the first thing is wrong', async () => {
+    const one = setUp({ database: `postgres://u:hidden@127.0.0.1:${await freePort()}/d` })
+    rmSync(one.key)
+    const { out } = await fails(one, 2, /signing_key_path/)
+    expect(out).to.match(/^signing key: wrong$/m)
+    expect(out).to.match(/^database: wrong\n {2}the database at .* can't be used: .*ECONNREFUSED/m)
+    expect(out).not.to.include('hidden')
+  })
+
+  it('says that the database is away or does not let us in, exit 1', async () => {
+    const away = setUp({ database: `postgres://u@127.0.0.1:${await freePort()}/d` })
+    await fails(
+      away,
+      1,
+      /^limpet: the database at postgres:\/\/u@127\.0\.0\.1:\d+\/d can't be used: .*ECONNREFUSED/,
+    )
+    const { url } = await database(false)
+    const wrong = new URL(url)
+    wrong.password = 'wrong'
+    await fails(setUp({ database: wrong.href }), 1, /password authentication failed/)
+    wrong.href = url
+    wrong.pathname = '/none'
+    await fails(setUp({ database: wrong.href }), 1, /database "none" does not exist/)
+    await fails(setUp({ database: wrong.href }), 1, /database "none" does not exist/, 'migrate')
+  })
+
+  it('refuses a database of another server_name, and one that a newer limpet made, exit 2', async () => {
+    const { url, sql } = await database(true)
+    const one = setUp({ database: url })
+    await sql(`insert into settings (key, value) values ('server_name', 'b.example')`)
+    await fails(
+      one,
+      2,
+      /^limpet: the database belongs to server_name b\.example, the configuration says a\.example/,
+    )
+    await sql(`insert into limpet_migrations (version, name, checksum) values (9999, 'x', 'x')`)
+    await fails(one, 2, /^limpet: the database schema is version 9999, this limpet knows \d+: /)
+    await fails(one, 2, /^limpet: the database schema is version 9999/, 'migrate')
+  })
+
+  it("migrates an empty database, ours and the queue's, and says so; a second time nothing happens", async () => {
+    const { url, sql } = await database(false)
+    const one = setUp({ database: url })
+    expect((await run(one, 'check-config')).out).to.include('database: ok, `run` brings it to this version')
+    const first = await run(one, 'migrate')
+    expect(first).to.include({ status: 0, err: '' })
+    expect(first.out).to.match(/^applied 0001_limpet\.sql\n/)
+    const queue = await sql(`select from pg_tables where schemaname = 'limpet_queue'`)
+    expect(queue.rowCount).to.be.above(0)
+    const second = await run(one, 'migrate')
+    expect(second.out).to.equal('the database is at this version\n')
+    expect((await run(one, 'check-config')).out).to.match(/^database: ok; the queue's schema ok$/m)
+  })
+
+  describe('with Redis', () => {
+    let redis: Redis
+    let url: string
+    before(async function () {
+      redis = await sharedRedis(this)
+      url = (await database(true)).url
+    })
+
+    it('looks at the queue', async () => {
+      const { status, out } = await run(setUp({ database: url, queue: redis.url }), 'check-config')
+      expect(out).to.match(/^queue: ok$/m)
+      expect(status).to.equal(0)
+    })
+
+    it('refuses one that may throw jobs away, exit 2', async () => {
+      await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru')
+      try {
+        await fails(
+          setUp({ database: url, queue: redis.url }),
+          2,
+          /has maxmemory-policy allkeys-lru .*set it to noeviction\n$/,
+        )
+      } finally {
+        await redis.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+      }
+    })
+
+    it('says that it is away, exit 1', async () => {
+      const gone = `redis://:hidden@127.0.0.1:${await freePort()}`
+      const { err } = await fails(
+        setUp({ database: url, queue: gone }),
+        1,
+        /^limpet: the queue at redis:.* can't be reached: .*ECONNREFUSED/,
+      )
+      expect(err).not.to.include('hidden')
+    })
+  })
+})

@@ -1,0 +1,111 @@
+/** Command lines for tests: in this process with what they wrote caught, or as a real process. */
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+import { runCli } from '../../src/cli/program.ts'
+import { generateKey } from '../../src/matrix/signing.ts'
+import { leaveBehind } from '../support/leftovers.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+// By its address, so that a command can run in any folder.
+const TSX = new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url).href
+
+export interface Said {
+  status: number
+  out: string
+  err: string
+}
+
+/** Runs one command line here. */
+export async function limpet(
+  args: readonly string[],
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Promise<Said> {
+  let out = ''
+  let err = ''
+  const status = await runCli(args, {
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+    env,
+    cwd,
+  })
+  return { status, out, err }
+}
+
+export interface Install {
+  dir: string
+  file: string
+  key: string
+  remove(): void
+}
+
+/** A folder with a key and a configuration: `server_name: a.example`, a free port, and `settings`. */
+export function install(settings: object = {}): Install {
+  const dir = mkdtempSync(join(tmpdir(), 'limpet-cli-'))
+  const key = join(dir, 'signing.key')
+  writeFileSync(key, generateKey((size) => randomBytes(size)).fileText)
+  chmodSync(key, 0o600)
+  const file = join(dir, 'limpet.yaml')
+  writeFileSync(
+    file,
+    stringify({ server_name: 'a.example', signing_key_path: key, listen: { port: 0 }, ...settings }),
+  )
+  return { dir, file, key, remove: () => rmSync(dir, { recursive: true, force: true }) }
+}
+
+export interface Process {
+  child: ChildProcess
+  /** What it wrote so far. */
+  readonly out: string
+  readonly err: string
+  /** Its status, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>
+}
+
+/** Starts a real `limpet`. It goes with the test run. */
+export function startLimpet(
+  args: readonly string[],
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Process {
+  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], {
+    cwd,
+    env: { ...inherited(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const forget = leaveBehind({
+    clear: async () => {
+      child.kill('SIGKILL')
+      await ended
+    },
+    kill: () => child.kill('SIGKILL'),
+  })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (data: Buffer) => (out += data.toString()))
+  child.stderr.on('data', (data: Buffer) => (err += data.toString()))
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('close', (status, signal) => {
+      forget()
+      resolve(status ?? signal ?? 'SIGKILL')
+    })
+  })
+  return {
+    child,
+    ended,
+    get out() {
+      return out
+    },
+    get err() {
+      return err
+    },
+  }
+}
+
+function inherited(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LIMPET_')))
+}

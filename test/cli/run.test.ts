@@ -1,0 +1,180 @@
+import { EventEmitter } from 'node:events'
+import { writeFileSync, chmodSync } from 'node:fs'
+import { expect } from 'chai'
+import { untilSignal } from '../../src/cli/run.ts'
+import { makeLog } from '../../src/observe/log.ts'
+import { freePort } from '../../src/store/embedded.ts'
+import { query } from '../../src/store/embedded-postmaster.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { until } from '../support/poll.ts'
+import { install, startLimpet } from './cli-stage.ts'
+import type { Install, Process } from './cli-stage.ts'
+
+describe('limpet run, as a process', function () {
+  this.timeout(60_000)
+  const installs: Install[] = []
+  afterEach(() => {
+    for (const one of installs.splice(0)) one.remove()
+  })
+  const setUp = (settings: object = {}) => {
+    const one = install(settings)
+    installs.push(one)
+    return one
+  }
+  const start = (one: Install, ...args: string[]) => startLimpet(['run', ...args], { cwd: one.dir })
+  const fails = async (run: Process, status: number, line: RegExp) => {
+    expect(await run.ended, run.err).to.equal(status)
+    expect(run.err).to.match(line)
+    expect(run.err.match(/\n/g), 'one line').to.have.length(1)
+  }
+  /** Resolves with where it listens. */
+  const running = (run: Process) =>
+    until(() => /"(http:\/\/127\.0\.0\.1:\d+)"/.exec(run.out)?.[1], {
+      withinMs: 30_000,
+      what: `limpet to run: ${run.err}`,
+    })
+
+  it('serves until SIGTERM, exit 0', async () => {
+    const one = setUp({ database: (await freshDatabase()).url })
+    const run = start(one)
+    const base = await running(run)
+    expect((await fetch(`${base}/health/ready`)).status).to.equal(200)
+    run.child.kill('SIGTERM')
+    expect(await run.ended).to.equal(0)
+    expect(run.err).to.equal('')
+  })
+
+  it('without a listener, with one role, stops on SIGINT as well', async () => {
+    const one = setUp({ database: (await freshDatabase()).url })
+    const run = start(one, '--role', 'housekeep', '--listen', 'none')
+    await until(() => run.out.includes('limpet runs'), { withinMs: 30_000, what: 'limpet to run' })
+    run.child.kill('SIGINT')
+    expect(await run.ended).to.equal(0)
+  })
+
+  it('refuses a second run on one data_dir, and the first goes on', async () => {
+    const one = setUp()
+    const first = start(one)
+    const base = await running(first)
+    await fails(
+      start(one),
+      1,
+      /^limpet: data_dir .* is in use by the limpet with process id \d+: stop it first/,
+    )
+    expect((await fetch(`${base}/health/ready`)).status).to.equal(200)
+    first.child.kill('SIGTERM')
+    expect(await first.ended).to.equal(0)
+  })
+
+  it('says in one line what keeps it from starting, with the status of the contract', async () => {
+    const { url } = await freshDatabase()
+    const key = setUp({ database: url })
+    chmodSync(key.key, 0o644)
+    const wrong = setUp({ database: url })
+    writeFileSync(wrong.file, 'server_name: a.example\nfrobnicate: 1\n')
+    const away = setUp({ database: `postgres://u:hidden@127.0.0.1:${await freePort()}/d` })
+    const noQueue = setUp({ database: url, queue: `redis://:hidden@127.0.0.1:${await freePort()}` })
+    const awayRun = start(away)
+    const noQueueRun = start(noQueue)
+    await Promise.all([
+      fails(start(key), 2, /^limpet: signing_key_path: .* is open to others/),
+      fails(start(wrong), 2, /^limpet: frobnicate: is no setting of limpet\n$/),
+      fails(awayRun, 1, /ECONNREFUSED/),
+      fails(noQueueRun, 1, /ECONNREFUSED/),
+    ])
+    expect(awayRun.err + noQueueRun.err).not.to.include('hidden')
+  })
+
+  it('refuses a database of another server_name, and a schema that it does not know, exit 2', async () => {
+    const { url } = await freshDatabase()
+    const sql = (text: string) => query(url, (client) => client.query(text))
+    await sql(`insert into settings (key, value) values ('server_name', 'b.example')`)
+    await fails(start(setUp({ database: url })), 2, /^limpet: the database belongs to server_name b\.example/)
+    await sql(`insert into limpet_migrations (version, name, checksum) values (9999, 'x', 'x')`)
+    await fails(start(setUp({ database: url })), 2, /^limpet: the database schema is version 9999/)
+    const { url: empty } = await freshDatabase({ migrated: false })
+    await fails(start(setUp({ database: empty, auto_migrate: false })), 2, /run `limpet migrate`\n$/)
+  })
+
+  it('says that somebody else listens there, exit 1', async () => {
+    const { url } = await freshDatabase()
+    const first = start(setUp({ database: url }))
+    const { port } = new URL(await running(first))
+    await fails(
+      start(setUp({ database: url }), '--listen', `127.0.0.1:${port}`),
+      1,
+      /^limpet: can't listen on 127\.0\.0\.1:\d+: somebody else listens there\n$/,
+    )
+    first.child.kill('SIGTERM')
+    await first.ended
+  })
+})
+
+describe('signals', () => {
+  const log = makeLog({ level: 'silent', pretty: false })
+
+  function stage() {
+    const signals = new EventEmitter()
+    const clock = { now: 0 }
+    const exits: number[] = []
+    let stopped = 0
+    let fail: (error: Error) => void = () => undefined
+    let finish: () => void = () => undefined
+    const stopping = new Promise<void>((resolve) => (finish = resolve))
+    const done = new Promise<void>((_resolve, reject) => (fail = reject))
+    const ended = untilSignal(signals, {
+      start: () =>
+        Promise.resolve({
+          done,
+          stop: () => {
+            stopped += 1
+            return stopping
+          },
+        }),
+      exitNow: (status) => exits.push(status),
+      now: () => clock.now,
+      log,
+    })
+    const turn = () => new Promise((resolve) => setImmediate(resolve))
+    const signal = async (name: string) => {
+      signals.emit(name, name)
+      await turn()
+    }
+    return { signals, clock, exits, ended, fail, finish, signal, turn, stopped: () => stopped }
+  }
+
+  it('the first one stops, the second one exits at once', async () => {
+    const { exits, ended, finish, signal, stopped } = stage()
+    await signal('SIGTERM')
+    expect(stopped()).to.equal(1)
+    expect(exits).to.deep.equal([])
+    await signal('SIGTERM')
+    expect(exits).to.deep.equal([143])
+    finish()
+    await ended
+  })
+
+  it('a Ctrl-C that comes twice, from the terminal and from npm, is one', async () => {
+    const { clock, exits, ended, finish, signal, stopped } = stage()
+    await signal('SIGINT')
+    clock.now = 100
+    await signal('SIGINT')
+    expect(exits).to.deep.equal([])
+    clock.now = 1000
+    await signal('SIGINT')
+    expect(exits).to.deep.equal([130])
+    expect(stopped()).to.equal(1)
+    finish()
+    await ended
+  })
+
+  it('a daemon that can not go on is stopped, and its reason told', async () => {
+    const { signals, ended, fail, finish, stopped } = stage()
+    finish()
+    fail(new Error('the schema is another one'))
+    const error = await ended.catch((reason: unknown) => reason)
+    expect(error).to.have.property('message', 'the schema is another one')
+    expect(stopped()).to.equal(1)
+    expect(signals.listenerCount('SIGTERM')).to.equal(0)
+  })
+})
