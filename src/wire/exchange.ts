@@ -88,6 +88,10 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       onResponseEnd: () => end('whole'),
       onResponseError: (_controller, error) => end('error', error),
     }
+    if (signal.aborted) {
+      abort() // Between connecting and now; a listener would never hear of it.
+      return
+    }
     connection.client.dispatch(
       { method: 'PUT', path: request.uri, headers: request.headers, body: request.body },
       handler,

@@ -91,7 +91,11 @@ describe('"never left"', () => {
     expect(server.requests).to.equal(1)
   })
 
-  it('is said of one that was aborted in the very turn in which it was to be written', async () => {
+  for (const when of ['just before', 'in the very turn in which']) {
+    it(`is said of one that was aborted ${when} it was to be written`, () => abortedAt(when))
+  }
+
+  async function abortedAt(when: string): Promise<void> {
     const server = await setting().homeserver()
     const { connections, send } = setting().sender()
     const destination = name(server.serverName)
@@ -100,6 +104,7 @@ describe('"never left"', () => {
     const opened = await connections.open(destination, found.target, new AbortController().signal)
     if (opened.kind === 'failed') throw new Error(opened.message)
     const abort = new AbortController()
+    if (when === 'just before') abort.abort()
     const exchanging = exchange(opened.connection, {
       uri: '/_matrix/federation/v1/send/never',
       headers: ['host', server.serverName],
@@ -112,7 +117,7 @@ describe('"never left"', () => {
     expect(await exchanging).to.include({ ending: 'aborted', handed: false })
     await send(server.serverName)
     expect(server.requests).to.equal(1)
-  })
+  }
 
   it('is never said once a byte could have arrived: 400 aborts at odd moments', async function () {
     this.timeout(60_000)
