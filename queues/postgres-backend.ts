@@ -37,6 +37,8 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       const known = queues.get(name)
       if (known) return known
       const queue = new Queue(name, { connection: config }, forQueue)
+      // An 'error' without any listener would be printed; who logs it adds another.
+      queue.on('error', () => undefined)
       queues.set(name, queue)
       return queue
     },

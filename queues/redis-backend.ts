@@ -36,6 +36,8 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       const known = queues.get(name)
       if (known) return known
       const queue = new Queue(name, { connection: adding, prefix: PREFIX })
+      // An 'error' without any listener would be printed; who logs it adds another.
+      queue.on('error', () => undefined)
       queues.set(name, queue)
       return queue
     },

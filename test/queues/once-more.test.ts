@@ -1,5 +1,8 @@
 import { expect } from 'chai'
+import { pino } from 'pino'
+import type { Backend, JobQueue } from '../../queues/backend.ts'
 import { makeOnceMore } from '../../queues/once-more.ts'
+import { openQueues } from '../../queues/queues.ts'
 
 /** Work whose runs end when the test says so. */
 function makeWork() {
@@ -65,5 +68,21 @@ describe('once more', () => {
     )
     expect(most).to.equal(1)
     expect(runs).to.be.below(10)
+  })
+
+  it('is how the fanout is nudged: a thousand nudges are two jobs added, one after the other', async () => {
+    const { work, ends } = makeWork()
+    const queue = { addBulk: work, on: () => undefined } as unknown as JobQueue
+    const backend = { openQueue: () => queue } as unknown as Backend
+    const queues = openQueues({ backend, log: pino({ level: 'silent' }) })
+    const nudges = Array.from({ length: 1000 }, () => queues.nudgeFanout())
+    expect(ends).to.have.length(1)
+    ends[0]?.()
+    await nudges[0]
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(ends).to.have.length(2)
+    ends[1]?.()
+    await Promise.all(nudges)
+    expect(ends).to.have.length(2)
   })
 })
