@@ -25,15 +25,8 @@ import { showSticky } from './sticky.ts'
 
 type Options = ClientOptions & Readonly<Record<string, string | boolean | undefined>>
 
-/** Where the commands write, and what they start from; without `env` and `cwd` from this process's own. */
-export type AdminIo = Pick<Io, 'stdout' | 'stderr'> & Partial<Pick<Io, 'env' | 'cwd'>>
-
 /** Adds the commands to `program`. `now`: this machine's clock, for ages. */
-export function registerAdminCommands(
-  program: Command,
-  io: AdminIo = ioOf(program),
-  now: () => number = Date.now,
-): void {
+export function registerAdminCommands(program: Command, io: Io, now: () => number = Date.now): void {
   const add = (name: string, description: string) =>
     program
       .command(name)
@@ -149,11 +142,6 @@ export function registerAdminCommands(
       ),
     )
 }
-
-const ioOf = (program: Command): AdminIo => ({
-  stdout: { write: (output) => program.configureOutput().writeOut?.(output) },
-  stderr: process.stderr,
-})
 
 const withJson = (command: Command) => command.option('--json', "print the API's answer")
 

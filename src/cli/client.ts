@@ -25,19 +25,9 @@ export interface ClientOptions {
 }
 
 /** The client that options and configuration lead to. Asks nothing yet. */
-export function openClient(
-  { config: file, url, token }: ClientOptions,
-  from: Partial<Pick<Io, 'env' | 'cwd'>>,
-): Client {
+export function openClient({ config: file, url, token }: ClientOptions, { env, cwd }: Io): Client {
   // With both given there need not be a configuration here at all.
-  const config =
-    url === undefined || token === undefined
-      ? loadConfig({
-          file,
-          ...(from.env && { env: from.env }),
-          ...(from.cwd !== undefined && { cwd: from.cwd }),
-        })
-      : null
+  const config = url === undefined || token === undefined ? loadConfig({ file, env, cwd }) : null
   const target = url === undefined ? targetOf(config) : targetOfUrl(url)
   const bearer = token ?? config?.tokens.admin[0]?.token
   if (bearer === undefined) {
