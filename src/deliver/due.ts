@@ -61,10 +61,12 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
     }
   }
 
+  const stopped = (signal: AbortSignal) => signal.aborted
+
   return async (signal) => {
     while (!signal.aborted) {
       await needs.clock.sleep(needs.everyMs, signal)
-      if (signal.aborted) break
+      if (stopped(signal)) break
       try {
         await wakeDue()
         await serveForgotten(signal)

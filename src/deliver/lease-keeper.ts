@@ -52,6 +52,7 @@ interface Term {
 export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeperNeeds): LeaseKeeper {
   const margin = leaseMs / 7
   const stopping = new AbortController()
+  const stopped = () => stopping.signal.aborted
   let term: Term | null = null
   let wake = new AbortController()
   let working: Promise<void> | null = null
@@ -87,14 +88,14 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
   }
 
   async function keep(): Promise<void> {
-    while (!stopping.signal.aborted) {
+    while (!stopped()) {
       const left = term === null ? 0 : term.deadline - clock.monotonic()
       wake = new AbortController()
       await clock.sleep(
         Math.max(0, Math.min(leaseMs / 3, left)),
         AbortSignal.any([stopping.signal, wake.signal]),
       )
-      if (stopping.signal.aborted) return
+      if (stopped()) return
       try {
         if (term === null) await begin()
         else if (clock.monotonic() < term.deadline) await renewInTime(term)

@@ -54,7 +54,7 @@ export async function repeatOpen(
   const afterTakeover = worker !== held.worker
   const again = { txnId, body, acknowledges, startedAt, afterTakeover, firstAttempt: false, anySticky: true }
   const attempted = await deliver(needs, holding, again)
-  count(needs, attempted, startedAt, [...acknowledges.lanes].map(unknownPdu))
+  count(needs, attempted, startedAt, Array.from(acknowledges.lanes, unknownPdu))
   return true
 }
 

@@ -30,7 +30,7 @@ export interface Taking {
   /** Destinations that `server_up` items named. */
   up: Set<number>
   /** Writes what has been staged so far. */
-  flush(): Promise<void>
+  flush: () => Promise<void>
 }
 
 export function openTaking(

@@ -57,7 +57,7 @@ const COUNT_GIVEN_UP = `
 export async function purgeRoom(db: Db, { pos, room }: { pos: number; room: number }): Promise<number> {
   await lockContent(db)
   const { rows } = await db.query<{ n: number }>(COUNT_GIVEN_UP, [room])
-  const givenUp = Number(rows[0]?.n ?? 0)
+  const givenUp = rows[0]?.n ?? 0
   await db.query(VOID_OF_ROOM, [room])
   await db.query('delete from sticky_owed where room = $1', [room])
   await db.query('delete from replays p using events e where e.pos = p.pos and e.room = $1', [room])

@@ -10,14 +10,15 @@ export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
 export type Pool = pg.Pool
 
 // Positions and times stay far below 2^53. The parser is the pool's own: the global one would change BullMQ's rows too.
-const INT8 = 20
+const INT8: number = pg.types.builtins.INT8
 const INT8_ARRAY = 1016
+const numbersOf = (text: string) => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number))
 const types: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
-    if (oid === INT8) return Number
-    if (oid === INT8_ARRAY)
-      return (text: string) => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number))
-    return format === undefined ? pg.types.getTypeParser(oid) : pg.types.getTypeParser(oid, format as 'text')
+  getTypeParser: ((oid: Parameters<typeof pg.types.getTypeParser>[0], format?: 'text'): unknown => {
+    const type: number = oid
+    if (type === INT8) return Number
+    if (type === INT8_ARRAY) return numbersOf
+    return pg.types.getTypeParser(oid, format)
   }) as pg.CustomTypesConfig['getTypeParser'],
 }
 

@@ -56,13 +56,16 @@ export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
   await db.query('delete from workers where lease_until < now_ms() - $1', [HOUR_MS])
 }
 
+// Not least(): with a null it gives the other value, and a destination without a hold would get one.
 /** Cuts waits that are longer than any rule makes (a clock that was wrong once). `longestMs`: the longest backoff. */
 export async function cutImpossibleWaits(db: Db, longestMs: number): Promise<void> {
   await db.query(
     `update destinations
-        set retry_at = least(retry_at, now_ms() + $1), hold_until = least(hold_until, now_ms() + $2),
-            advice_at = least(advice_at, now_ms() + $3), advice_after = least(advice_after, now_ms() + $3),
-            look_at = least(look_at, now_ms() + greatest($1, $2))
+        set retry_at = case when retry_at > now_ms() + $1 then now_ms() + $1 else retry_at end,
+            hold_until = case when hold_until > now_ms() + $2 then now_ms() + $2 else hold_until end,
+            advice_at = case when advice_at > now_ms() + $3 then now_ms() + $3 else advice_at end,
+            advice_after = case when advice_after > now_ms() + $3 then now_ms() + $3 else advice_after end,
+            look_at = case when look_at > now_ms() + greatest($1, $2) then now_ms() + greatest($1, $2) else look_at end
       where retry_at > now_ms() + $1 or hold_until > now_ms() + $2 or advice_at > now_ms() + $3
          or advice_after > now_ms() + $3 or look_at > now_ms() + greatest($1, $2)`,
     [longestMs, DAY_MS, HOUR_MS],

@@ -153,6 +153,10 @@ describe('sticky events', function () {
     await world.ingest([{ type: 'servers', room_id: '!other:home.example', add: [remote.serverName] }])
     await remote.stop()
     await world.ingest([world.event('!other:home.example').item])
+    await until(async () => (await world.pool.query('select from attempts')).rowCount !== 0, {
+      what: 'the failure',
+    })
+    await world.quiet()
     await world.pool
       .query(`update destinations set failures = 9, failing_since = now_ms(), retry_at = now_ms() + 3600000,
                               retry_interval = 3600000, look_at = now_ms() + 3600000`)
