@@ -31,6 +31,9 @@ export interface RunOptions {
 }
 
 export function run({ config, roles, listen, log }: RunOptions): Promise<void> {
+  const { ip_denylist, ip_allowlist } = config.federation
+  if (ip_denylist !== undefined || ip_allowlist.length > 0)
+    log.warn('federation.ip_denylist and ip_allowlist are accepted; they come into force in a later release')
   return untilSignal(process, {
     start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log }),
     exitNow: (status) => process.exit(status),

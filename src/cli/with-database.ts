@@ -38,7 +38,8 @@ async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => 
     try {
       return await withPool(server.url, work)
     } finally {
-      await server.stop()
+      // One that was running was left by a limpet that was killed; the next start adopts it.
+      if (!server.adopted) await server.stop()
     }
   } finally {
     unlock()

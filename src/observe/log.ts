@@ -5,7 +5,7 @@
  * inside URLs are masked wherever they stand in a message or an error.
  */
 import { pino } from 'pino'
-import { PinoPretty } from 'pino-pretty'
+import { prettyFactory } from 'pino-pretty'
 
 export type Log = pino.Logger
 
@@ -21,9 +21,11 @@ export function makeLog({
 }: {
   level: LogLevel
   pretty: boolean | 'auto'
-  stream?: NodeJS.WritableStream & { isTTY?: boolean }
+  stream?: { write(text: string): unknown; isTTY?: boolean }
 }): Log {
   const readable = pretty === 'auto' ? stream.isTTY === true : pretty
+  // No stream of its own in between: the last line before an exit is written too.
+  const shown = readable ? prettyFactory({ colorize: stream.isTTY === true }) : (line: string) => line
   return pino(
     {
       level,
@@ -35,21 +37,8 @@ export function makeLog({
       serializers: { err: (err: unknown) => (err instanceof Error ? pino.stdSerializers.err(err) : err) },
     },
     // Every line passes here, also an error's message that some library made with a connection URL in it.
-    masking(
-      readable
-        ? PinoPretty({
-            destination: stream,
-            colorize: stream.isTTY === true,
-            sync: true,
-            ignore: 'pid,hostname',
-          })
-        : stream,
-    ),
+    { write: (line) => stream.write(shown(maskUrls(line))) },
   )
-}
-
-function masking(to: { write: (line: string) => unknown }): pino.DestinationStream {
-  return { write: (line) => void to.write(maskUrls(line)) }
 }
 
 /** `text` with the password of every URL in it replaced by `***`. */

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
-import { writeFileSync, chmodSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'chai'
 import { untilSignal } from '../../src/cli/run.ts'
 import { makeLog } from '../../src/observe/log.ts'
@@ -7,7 +8,7 @@ import { freePort } from '../../src/store/embedded.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
-import { install, startLimpet } from './cli-stage.ts'
+import { install, limpet, startLimpet } from './cli-stage.ts'
 import type { Install, Process } from './cli-stage.ts'
 
 describe('limpet run, as a process', function () {
@@ -62,8 +63,17 @@ describe('limpet run, as a process', function () {
       /^limpet: data_dir .* is in use by the limpet with process id \d+: stop it first/,
     )
     expect((await fetch(`${base}/health/ready`)).status).to.equal(200)
-    first.child.kill('SIGTERM')
-    expect(await first.ended).to.equal(0)
+    // Commands share the embedded database while it runs, and start and stop it when it doesn't.
+    for (const state of ['running', 'stopped']) {
+      const checked = await limpet(['check-config'], { cwd: one.dir })
+      expect(checked.out, state).to.include("database: ok; the queue's schema ok")
+      expect(await limpet(['migrate'], { cwd: one.dir }), state).to.include({ status: 0, err: '' })
+      if (state === 'stopped') break
+      expect((await fetch(`${base}/health/ready`)).status).to.equal(200)
+      first.child.kill('SIGTERM')
+      expect(await first.ended).to.equal(0)
+    }
+    expect(existsSync(join(one.dir, 'limpet-data/postgres/data/postmaster.pid'))).to.equal(false)
   })
 
   it('says in one line what keeps it from starting, with the status of the contract', async () => {
