@@ -47,7 +47,7 @@ describe('two Synapses, and limpet in place of the sender of one', function () {
     await bob.see(room, await alice.send(room, 'sticky, by A itself', { stickyMs: STICKY_MS }))
   })
 
-  it('the control: with its sender off and no limpet, nothing arrives', async () => {
+  it('the control: A’s sender off and no limpet: nothing arrives', async () => {
     await a.restart({ senderInstances: ['limpet'] })
     const sent = [
       await alice.send(room, 'nobody carries this'),

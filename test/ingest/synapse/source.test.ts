@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
 import { readWindow } from '../../../src/ingest/synapse/window.ts'
 import { limpetFor, type Limpet } from './limpet.ts'
@@ -211,6 +212,22 @@ describe('the Synapse source', () => {
     expect(limpet.lines).to.deep.equal(['set', 'event $1'])
   })
 
+  it('needs no more rights than docs/synapse.md tells an operator to grant', async () => {
+    const page = await readFile(new URL('../../../docs/synapse.md', import.meta.url), 'utf8')
+    const granted = /grant select on ([a-z_,\s]+?) to limpet/.exec(page)?.[1]?.split(/,\s*/) ?? []
+    const reader = await synapse.reader(granted)
+    const other = limpetFor(reader.pool)
+    const one = other.follow()
+    await other.reaches(0)
+    await joins(1, bob)
+    await says(2)
+    await synapse.finishedUpTo(2)
+    await other.reaches(2)
+    await one.stop()
+    await reader.close()
+    expect(other.lines).to.deep.equal(['set', '+b.example', 'event $2'])
+  })
+
   describe('refuses, in one line,', () => {
     const refusal = async () => (await follow().ended) as Error & { code: string }
 
@@ -231,6 +248,13 @@ describe('the Synapse source', () => {
     it("another homeserver's database", async () => {
       await synapse.pool.query(`update users set name = '@alice:other.example'`)
       expect((await refusal()).message).to.contain('belongs to other.example, and server_name is a.example')
+    })
+
+    it('a database user who may not read what it needs', async () => {
+      const reader = await synapse.reader(['users', 'stream_positions'])
+      const error = (await limpetFor(reader.pool).follow().ended) as Error
+      await reader.close()
+      expect(error.message).to.match(/lacks a right .*permission denied for table schema_version/)
     })
 
     it('a database that is no Synapse’s', async () => {

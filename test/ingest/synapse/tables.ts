@@ -42,6 +42,8 @@ export interface SynapseTables {
   finishedUpTo(at: number, writer?: string): Promise<void>
   /** Waits until whoever reads here has looked a few times more. */
   lookedAt(times?: number): Promise<void>
+  /** The same database as a user who may read these tables and nothing else. */
+  reader(tables: readonly string[]): Promise<{ readonly pool: Pool; close(): Promise<void> }>
   close(): Promise<void>
 }
 
@@ -102,6 +104,21 @@ export async function synapseTables(): Promise<SynapseTables> {
          on conflict (stream_name, instance_name) do update set stream_id = excluded.stream_id`,
         [writer, at],
       )
+    },
+    async reader(tables) {
+      await pool.query(`create role synapse_reader login password 'reader'`)
+      await pool.query(`grant select on ${tables.join(', ')} to synapse_reader`)
+      const url = new URL(database.url)
+      url.username = 'synapse_reader'
+      url.password = 'reader'
+      const reading = openPool({ url: url.href })
+      return {
+        pool: reading,
+        async close() {
+          await reading.end()
+          await pool.query('drop owned by synapse_reader; drop role synapse_reader')
+        },
+      }
     },
     async close() {
       await pool.end()

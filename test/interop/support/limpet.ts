@@ -1,6 +1,7 @@
 /** limpet itself, as an operator runs it beside a Synapse: its own process, its own database, a configuration file. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -56,7 +57,7 @@ export async function startLimpet({
     { mode: 0o600 },
   )
   let child: ReturnType<typeof spawn> | null = null
-  const forget = leaveBehind({ clear: dispose, kill: () => child?.kill('SIGKILL') })
+  const forget = leaveBehind({ clear: dispose, kill })
 
   async function start(): Promise<void> {
     const log = await open(logPath, 'a')
@@ -102,6 +103,10 @@ export async function startLimpet({
     return text.trimEnd().split('\n').slice(-lines).join('\n')
   }
 
+  function kill(): void {
+    child?.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  }
   async function dispose(): Promise<void> {
     forget()
     await end('SIGTERM')

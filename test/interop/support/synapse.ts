@@ -6,6 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -134,7 +135,11 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   }
 
   // Where the run is cut short nobody calls `dispose`.
-  const forget = leaveBehind({ clear: dispose, kill: () => child?.kill('SIGKILL') })
+  const forget = leaveBehind({ clear: dispose, kill })
+  function kill(): void {
+    child?.kill('SIGKILL')
+    rmSync(folder, { recursive: true, force: true })
+  }
   async function dispose(): Promise<void> {
     forget()
     await end('SIGTERM')

@@ -70,7 +70,7 @@ function run(
     child.stdout.on('data', note)
     child.stderr.on('data', note)
     const ticker = setInterval(() => {
-      say(`  ${lastLine.slice(0, 100)}`)
+      if (lastLine !== '') say(`  ${lastLine.slice(0, 100)}`)
     }, 5000)
     const end = (code: number, line: string) => {
       clearInterval(ticker)
