@@ -214,7 +214,7 @@ describe('the Synapse source', () => {
 
   it('needs no more rights than docs/synapse.md tells an operator to grant', async () => {
     const page = await readFile(new URL('../../../docs/synapse.md', import.meta.url), 'utf8')
-    const granted = /grant select on ([a-z_,\s]+?) to limpet/.exec(page)?.[1]?.split(/,\s*/) ?? []
+    const granted = /grant select on ([a-z_,\s]+?) to limpet_reader/.exec(page)?.[1]?.split(/,\s*/) ?? []
     const reader = await synapse.reader(granted)
     const other = limpetFor(reader.pool)
     const one = other.follow()

@@ -6,6 +6,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { openPool } from '../../../src/store/db.ts'
 import { leaveBehind } from '../../support/leftovers.ts'
 import { until } from '../../support/poll.ts'
 import { freePorts } from './ports.ts'
@@ -20,8 +21,10 @@ export interface Limpet {
   /** SIGTERM; resolves to the exit status. */
   stop(): Promise<number | null>
   kill9(): Promise<void>
-  /** Starts it again after `stop` or `kill9`. */
+  /** Starts it again after `stop` or `kill9`. @throws when it ends instead */
   start(): Promise<void>
+  /** Starts it where it is expected to give up; resolves to its exit status. */
+  startInVain(): Promise<number | null>
   logTail(lines?: number): Promise<string>
   dispose(): Promise<void>
 }
@@ -52,19 +55,24 @@ export async function startLimpet({
       listen: { host: '127.0.0.1', port },
       tokens,
       federation: { custom_ca_paths: [synapse.caPath], ip_allowlist: ['127.0.0.0/8', '::1/128'] },
-      sources: { synapse: { database: synapse.databaseUrl, redis: synapse.redisUrl } },
+      sources: { synapse: { database: await readerUrl(synapse.databaseUrl), redis: synapse.redisUrl } },
     }),
     { mode: 0o600 },
   )
   let child: ReturnType<typeof spawn> | null = null
   const forget = leaveBehind({ clear: dispose, kill })
 
-  async function start(): Promise<void> {
+  async function launch(): Promise<ReturnType<typeof spawn>> {
     const log = await open(logPath, 'a')
     const args = ['--import', 'tsx', join(checkout, 'src', 'main.ts'), 'run', '--config', configPath]
     const started = spawn(process.execPath, args, { cwd: checkout, stdio: ['ignore', log.fd, log.fd] })
     await log.close()
     child = started
+    return started
+  }
+
+  async function start(): Promise<void> {
+    const started = await launch()
     const follows = async () => {
       const { source_token: token } = await get<{ source_token: string | null }>(
         '/v1/ingest/position?source=synapse',
@@ -125,7 +133,28 @@ export async function startLimpet({
     stop: () => end('SIGTERM'),
     kill9: () => end('SIGKILL').then(() => undefined),
     start,
+    async startInVain() {
+      const started = await launch()
+      await once(started, 'exit')
+      return started.exitCode
+    },
     logTail,
     dispose,
   }
+}
+
+/** Makes the database user of `docs/synapse.md`, with the rights that the page grants, and gives its URL. */
+async function readerUrl(databaseUrl: string): Promise<string> {
+  const page = await readFile(join(checkout, 'docs', 'synapse.md'), 'utf8')
+  const grants = /```sql\n([\s\S]*?)```/.exec(page)?.[1] ?? ''
+  const pool = openPool({ url: databaseUrl, max: 1 })
+  try {
+    await pool.query(grants.replace("'choose one'", "'interop'"))
+  } finally {
+    await pool.end()
+  }
+  const url = new URL(databaseUrl)
+  url.username = 'limpet_reader'
+  url.password = 'interop'
+  return url.href
 }
