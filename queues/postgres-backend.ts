@@ -24,7 +24,11 @@ type Factory = BackendFactory<PostgresQueueBackend, PostgresConnectionOptions>
 
 export async function openPostgresBackend(url: string, log: Log): Promise<Backend> {
   const { connection, config } = shareConnection(url)
-  connection.on('error', (error: Error) => log.warn({ err: error }, 'a connection of the queue broke'))
+  let closing = false
+  connection.on('error', (error: Error) => {
+    // One that is being ended may still hear that its server stops.
+    if (!closing) log.warn({ err: error }, 'a connection of the queue broke')
+  })
 
   const queues = new Map<string, JobQueue>()
   const forQueue: Factory = (name, opts) => retrying(new PostgresQueueBackend(connection, name, opts, false))
@@ -70,6 +74,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       }
     },
     async close() {
+      closing = true
       if (!(await settledWithin(PATIENCE_MS, connection.close()))) {
         log.warn('the connections of the queue did not end in time')
       }

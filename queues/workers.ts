@@ -39,6 +39,7 @@ export interface Workers {
 
 export function startWorkers({ backend, turn, fanout, concurrency, roles, log }: WorkersNeeds): Workers {
   const stop = new AbortController()
+  let closed = false
   const workers: JobWorker[] = []
 
   function start(name: string, atOnce: number, work: (data: unknown) => Promise<void>): void {
@@ -52,7 +53,10 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     }
     const worker = backend.openWorker(name, processor, { concurrency: atOnce })
     // Without listeners to these two BullMQ's errors would end the process.
-    worker.on('error', makeFaultLog({ log, what: `the queue ${name} has a fault` }))
+    const onFault = makeFaultLog({ log, what: `the queue ${name} has a fault` })
+    worker.on('error', (error) => {
+      if (!closed) onFault(error)
+    })
     worker.on('failed', (job, error) =>
       log.warn(
         { err: error, queue: name, destination: destinationOf(job?.data) ?? undefined },
@@ -82,10 +86,12 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
   return {
     async close(graceMs) {
       const closing = Promise.all(workers.map((worker) => worker.close()))
-      if (await settledWithin(graceMs, closing)) return
-      stop.abort(new Error('the process is shutting down'))
-      if (!(await settledWithin(ABORTED_MS, closing)))
-        log.warn('jobs were still active at the end; others will take them')
+      if (!(await settledWithin(graceMs, closing))) {
+        stop.abort(new Error('the process is shutting down'))
+        if (!(await settledWithin(ABORTED_MS, closing)))
+          log.warn('jobs were still active at the end; others will take them')
+      }
+      closed = true
     },
   }
 }

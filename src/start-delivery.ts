@@ -11,6 +11,7 @@ import { makeBatcher } from './batcher.ts'
 import type { Clock, Random } from './clock.ts'
 import type { Config } from './config.ts'
 import { makeDue } from './deliver/due.ts'
+import { makeGate } from './gate.ts'
 import { makeFanout, type Wake } from './deliver/fanout.ts'
 import { makeLeaseKeeper } from './deliver/lease-keeper.ts'
 import { makeTurn } from './deliver/turn.ts'
@@ -75,16 +76,19 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     clock,
     log,
   })
+  // Both lanes together; of these the recovery lane can have no more than its workers.
+  const inFlight = makeGate(federation.max_concurrency)
   const turn = makeTurn({
     pool,
-    send: async (request) => {
-      metrics.transactionsInFlight.inc()
-      try {
-        return await send(request)
-      } finally {
-        metrics.transactionsInFlight.dec()
-      }
-    },
+    send: (request) =>
+      inFlight.within(async () => {
+        metrics.transactionsInFlight.inc()
+        try {
+          return await send(request)
+        } finally {
+          metrics.transactionsInFlight.dec()
+        }
+      }),
     random,
     clock,
     log,

@@ -31,6 +31,7 @@ const AT_ONCE = 32
 export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
   const woken = new Map<string, { since: number; at: number }>()
   const serving = new Set<string>()
+  const faults = makeFaultNotes(needs.log)
 
   async function wakeDue(): Promise<void> {
     const now = needs.clock.monotonic()
@@ -67,13 +68,26 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
     while (!signal.aborted) {
       await needs.clock.sleep(needs.everyMs, signal)
       if (stopped(signal)) break
-      try {
-        await wakeDue()
-        await serveForgotten(signal)
-      } catch (error) {
-        needs.log.warn({ err: error }, 'looking for due destinations failed; it is tried again')
-      }
+      // Each by itself: without a queue nobody can be woken, and those are served directly.
+      await faults.note('waking due destinations', wakeDue)
+      await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
     }
     while (serving.size > 0) await needs.clock.sleep(20)
+  }
+}
+
+/** Logs the first of a row of failures and its end, not every one: it is tried twice a second. */
+function makeFaultNotes(log: Log) {
+  const failing = new Set<string>()
+  return {
+    async note(what: string, work: () => Promise<void>): Promise<void> {
+      try {
+        await work()
+        if (failing.delete(what)) log.info(`${what} works again`)
+      } catch (error) {
+        if (!failing.has(what)) log.warn({ err: error }, `${what} failed; it is tried again`)
+        failing.add(what)
+      }
+    },
   }
 }

@@ -34,11 +34,25 @@ export function makeLog({
         paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]),
         censor: '[masked]',
       },
-      serializers: { err: (err: unknown) => (err instanceof Error ? pino.stdSerializers.err(err) : err) },
+      serializers: { err: serializeError },
     },
     // Every line passes here, also an error's message that some library made with a connection URL in it.
     { write: (line) => stream.write(shown(maskUrls(line))) },
   )
+}
+
+/** What an operator needs of an error. Not its other properties: a database error carries its whole client. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { name, message, stack, cause } = error
+  const code = (error as { code?: unknown }).code
+  return {
+    type: name,
+    message,
+    ...(typeof code === 'string' ? { code } : {}),
+    stack,
+    ...(cause instanceof Error ? { cause: cause.message } : {}),
+  }
 }
 
 /** `text` with the password of every URL in it replaced by `***`. */
