@@ -15,6 +15,7 @@ import { registerLaterCommands } from './later.ts'
 import { runMigrate } from './migrate.ts'
 import { run } from './run.ts'
 import { parseListen, parseRoles } from './run-options.ts'
+import { registerSimulate } from './simulate-command.ts'
 
 /** Runs one command line (without the program's own name) and returns the exit status. */
 export async function runCli(args: readonly string[], io: Io): Promise<number> {
@@ -87,6 +88,7 @@ export function makeProgram(io: Io): Command {
     })
 
   registerAdminCommands(program, io)
+  registerSimulate(program, io)
   registerLaterCommands(program)
   for (const command of allBelow(program)) prepare(command)
   return program

@@ -1,0 +1,97 @@
+/**
+ * Does limpet tell the same story? Its own account (admin API and metrics) beside the verdict, which knows
+ * nothing of it.
+ */
+import { systemClock } from '../clock.ts'
+import { GATHERED } from '../simulate/story-plan.ts'
+import type { Plan } from '../simulate/story-plan.ts'
+import type { Verdict } from '../simulate/verdict.ts'
+import type { DestinationsAnswer, EventAnswer, StatusAnswer } from './answers.ts'
+
+export interface Comparison {
+  /** `sticky_lapsed_total`. */
+  readonly lapsed: number
+  /** `pdus_sent_total{reason="sticky_replay"}`. */
+  readonly replayed: number
+  /** Whatever does not fit, in words. */
+  readonly disagreements: readonly string[]
+}
+
+type Get = (path: string) => Promise<unknown>
+
+/** The sweep counts once a second; what it says settles within this time, ms. */
+const SETTLES_MS = 10_000
+
+export async function compare(asked: { get: Get; plan: Plan; verdict: Verdict }): Promise<Comparison> {
+  const until = systemClock.monotonic() + SETTLES_MS
+  for (;;) {
+    const comparison = await look(asked)
+    if (comparison.disagreements.length === 0 || systemClock.monotonic() > until) return comparison
+    await systemClock.sleep(200)
+  }
+}
+
+async function look({ get, plan, verdict }: { get: Get; plan: Plan; verdict: Verdict }): Promise<Comparison> {
+  const { totals, servers } = verdict
+  const metrics = String(await get('/metrics'))
+  const lapsed = metric(metrics, 'limpet_sticky_lapsed_total')
+  const replayed = metric(metrics, 'limpet_pdus_sent_total{reason="sticky_replay"}')
+  const disagreements: string[] = []
+  const differ = (what: string, limpet: number, ours: number) => {
+    if (limpet !== ours) disagreements.push(`${what}: limpet counts ${limpet}, they were ${ours}`)
+  }
+  differ('sticky events that lapsed', lapsed, totals.lapsed)
+  if (totals.lapsed !== plan.implied.lapsed)
+    disagreements.push(`lapsed ${totals.lapsed}, but the seed implies ${plan.implied.lapsed}`)
+  // Who was behind only because the machine is slow is served rightly, but not by the seed.
+  const { away, joiner, unknowing } = plan.cast
+  const parts = [away, joiner, unknowing]
+  if (servers.every((one, index) => parts.includes(index) || one.replayed === 0)) {
+    differ('sticky replays', replayed, totals.replayed)
+    if (totals.missing === 0 && totals.replayed !== plan.implied.replayed)
+      disagreements.push(`replayed ${totals.replayed}, but the seed implies ${plan.implied.replayed}`)
+  }
+  for (const { server, lapsed: ids } of servers) {
+    for (const id of ids) {
+      const said = await outcome(get, id, server)
+      if (said !== 'lapsed') disagreements.push(`${id} lapsed for ${server}, limpet says ${said}`)
+    }
+  }
+  const dead = servers[plan.cast.dead]?.server ?? ''
+  return { lapsed, replayed, disagreements: [...disagreements, ...(await wrongStates(get, dead))] }
+}
+
+/** All are idle but the dead one, which is owed what it is owed and is tried again and again. */
+async function wrongStates(get: Get, dead: string): Promise<string[]> {
+  const status = (await get('/v1/status')) as StatusAnswer
+  const { destinations } = (await get('/v1/destinations?limit=1000')) as DestinationsAnswer
+  const wrong: string[] = []
+  for (const { destination, state, pending_pdus } of destinations) {
+    // The dead one is due for a moment before each attempt.
+    const fits = destination === dead ? state !== 'idle' && pending_pdus > 0 : state === 'idle'
+    if (!fits) wrong.push(`${destination}: limpet says ${state}, with ${pending_pdus} PDUs pending`)
+  }
+  const { pending_pdus: pending = 0 } = destinations.find(({ destination }) => destination === dead) ?? {}
+  if (status.pending_pdus !== pending)
+    wrong.push(
+      `limpet says that ${status.pending_pdus} PDUs are pending, ${pending} of them for the dead one`,
+    )
+  return wrong
+}
+
+async function outcome(get: Get, eventId: string, server: string): Promise<string> {
+  const answer = (await get(
+    `/v1/events/${encodeURIComponent(eventId)}?destination=${encodeURIComponent(server)}`,
+  )) as EventAnswer
+  return answer.destinations[0]?.outcome ?? 'nothing'
+}
+
+function metric(text: string, name: string): number {
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `))
+  return line === undefined ? 0 : Number(line.slice(name.length + 1))
+}
+
+/** The parts of what the seed implies, for a sentence. */
+export function impliedText({ implied }: Plan): string {
+  return `${GATHERED} for the join, ${implied.replayed - GATHERED - 1} for the gap, 1 that was not listed at first`
+}

@@ -1,0 +1,84 @@
+/** `limpet simulate`, the end: a line for each destination, and the verdict. */
+import { partOf } from '../simulate/story-cast.ts'
+import type { Plan } from '../simulate/story-plan.ts'
+import type { ServerVerdict, Verdict } from '../simulate/verdict.ts'
+import { impliedText } from './simulate-compare.ts'
+import type { Comparison } from './simulate-compare.ts'
+import { table, wrap } from './table.ts'
+import type { Column } from './table.ts'
+
+export interface Report {
+  readonly plan: Plan
+  readonly verdict: Verdict
+  /** Null: limpet was not asked. */
+  readonly limpet: Comparison
+  readonly seconds: number
+}
+
+export const isGood = ({ verdict, limpet }: Report) => verdict.good && limpet.disagreements.length === 0
+
+/** Most faults that are shown. */
+const SHOWN = 20
+
+type Row = ServerVerdict & { part: string }
+
+export function showReport(report: Report): string {
+  const { plan, verdict } = report
+  const rows = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
+  const number = (title: string, value: (row: Row) => number): Column<Row> => ({ title, value, right: true })
+  const columns: Column<Row>[] = [
+    { title: 'DESTINATION', value: ({ server }) => server },
+    number('OWED', ({ owed }) => owed),
+    number('RECEIVED', ({ received }) => received),
+    number('MISSING', ({ missing }) => missing.length),
+    number('NOT ENTITLED', ({ notEntitled }) => notEntitled.length),
+    number('REPLAYED', ({ replayed }) => replayed),
+    number('LAPSED', ({ lapsed }) => lapsed.length),
+    { title: 'NOTE', value: note, shrinkTo: 10 },
+  ]
+  const lines = [...faults(report), ...summary(report)].map((line) => wrap(line, 2))
+  return [table(rows, columns), '', ...lines].join('\n')
+}
+
+function note({ part, skipped, pending, faults }: Row): string {
+  const counted = (count: number, what: string) =>
+    count === 0 ? [] : [`${count.toLocaleString('en-US')} ${what}`]
+  const counts = [
+    ...counted(skipped, 'skipped'),
+    ...counted(pending, 'pending'),
+    ...counted(faults.length, 'FAULTS'),
+  ]
+  return [...(part === '' ? [] : [part]), ...counts].join(', ')
+}
+
+function faults({ verdict, limpet }: Report): string[] {
+  const all = [
+    ...verdict.servers.flatMap(({ server, missing, notEntitled, faults: said }) => [
+      ...missing.map((id) => `${server}: ${id} is missing`),
+      ...notEntitled.map((id) => `${server}: ${id} was received without being entitled`),
+      ...said.map((fault) => `${server}: ${fault}`),
+    ]),
+    ...limpet.disagreements,
+  ]
+  if (all.length === 0) return []
+  const more = all.length > SHOWN ? [`… and ${all.length - SHOWN} more`] : []
+  return ['What is wrong:', ...all.slice(0, SHOWN).map((fault) => `  ${fault}`), ...more, '']
+}
+
+function summary(report: Report): string[] {
+  const { plan, verdict, limpet, seconds } = report
+  const { totals, servers } = verdict
+  const count = (value: number) => value.toLocaleString('en-US')
+  const joinSizes = servers[plan.cast.joiner]?.joinSizes.join(' + ') ?? ''
+  const { sizes } = plan
+  return [
+    `missing ${totals.missing}, not entitled ${totals.notEntitled}, replayed ${totals.replayed}, lapsed ${totals.lapsed}`,
+    `The seed implies ${plan.implied.replayed} replays (${impliedText(plan)}) and ${plan.implied.lapsed} that lapses; ` +
+      `limpet counts ${limpet.replayed} and ${limpet.lapsed}.`,
+    `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
+    `Owed ${count(totals.owed)} in all: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
+      `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,
+    `${isGood(report) ? 'good' : 'BAD'}: ${count(sizes.events)} events in ${sizes.rooms} rooms to ${sizes.servers} servers ` +
+      `in ${seconds.toFixed(1)} s, seed ${sizes.seed}`,
+  ]
+}

@@ -1,0 +1,111 @@
+/**
+ * `limpet simulate`: the demo. A fleet of strict homeservers on loopback, a daemon with everything embedded,
+ * traffic, and what befalls real servers; at the end a verdict for each destination.
+ *
+ * Exit 0: nothing is missing, nobody got what is not theirs, and limpet did nothing that a strict server
+ * minds. Ctrl-C ends it in good order: the database server is stopped and the folder removed.
+ */
+import { systemClock } from '../clock.ts'
+import { makeCertificateAuthority } from '../simulate/certs.ts'
+import { startFleet } from '../simulate/fleet.ts'
+import type { Fleet } from '../simulate/fleet.ts'
+import { behaviourOf } from '../simulate/story-cast.ts'
+import { planStory } from '../simulate/story-plan.ts'
+import type { Plan, Sizes } from '../simulate/story-plan.ts'
+import { ROOM } from '../simulate/story-rooms.ts'
+import { runStory } from '../simulate/story.ts'
+import { makeTraffic } from '../simulate/traffic.ts'
+import { judge } from '../simulate/verdict.ts'
+import { CommandError } from './cli-error.ts'
+import type { Io } from './io.ts'
+import { compare } from './simulate-compare.ts'
+import { startDemo } from './simulate-daemon.ts'
+import type { Demo } from './simulate-daemon.ts'
+import { makeLive } from './simulate-live.ts'
+import type { Live } from './simulate-live.ts'
+import { isGood, showReport } from './simulate-report.ts'
+import type { Report } from './simulate-report.ts'
+
+/** So that an outage of seconds is a long one. */
+const MIN_AGE_MS = 4000
+
+/** @throws CommandError where the verdict is bad or `signal` aborted */
+export async function runSimulate(
+  { sizes, json, keep }: { sizes: Sizes; json: boolean; keep: boolean },
+  { io, signal }: { io: Pick<Io, 'stdout' | 'stderr'>; signal: AbortSignal },
+): Promise<void> {
+  const plan = planStory(sizes)
+  const live = makeLive(io.stderr, () => systemClock.monotonic())
+  const report = await tellAll(plan, { live, keep, signal })
+  const { verdict, limpet, seconds } = report
+  const good = isGood(report)
+  const all = { ...sizes, seconds, implied: plan.implied, limpet, ...verdict, good }
+  io.stdout.write(`${json ? JSON.stringify(all, null, 2) : showReport(report)}\n`)
+  if (!good) {
+    const { missing, notEntitled, faults } = verdict.totals
+    const wrong = `missing ${missing}, not entitled ${notEntitled}, other faults ${faults + limpet.disagreements.length}`
+    throw new CommandError(`the verdict is bad: ${wrong}`)
+  }
+}
+
+interface Stage {
+  readonly live: Live
+  readonly keep: boolean
+  readonly signal: AbortSignal
+}
+
+async function tellAll(plan: Plan, { live, keep, signal }: Stage): Promise<Report> {
+  const began = systemClock.monotonic()
+  const { servers, rooms, events, seed } = plan.sizes
+  live.tell(`${servers} servers, ${rooms} rooms, ${events} events, seed ${seed}: making a database`)
+  const authority = await makeCertificateAuthority(systemClock.now())
+  const demo = await startDemo({
+    ...{ authority: authority.cert, thresholdPdus: plan.thresholdPdus, minAgeMs: MIN_AGE_MS, keep },
+  })
+  let fleet: Fleet | undefined
+  try {
+    signal.throwIfAborted()
+    const { serverName, key } = demo
+    fleet = await startFleet({
+      ...{ count: servers, origin: serverName, key, clock: systemClock, tls: await authority.issue() },
+      behaves: (index) => behaviourOf(plan.cast, index, `!room${ROOM.strange}:${serverName}`),
+    })
+    return await play(plan, { demo, fleet, live, signal, began })
+  } catch (error) {
+    if (signal.aborted) throw new CommandError('interrupted: there is no verdict', { cause: error })
+    throw error
+  } finally {
+    live.end()
+    live.tell(keep ? `stopping; what is left is in ${demo.dir}` : 'stopping')
+    await demo.stop()
+    await fleet?.stop()
+  }
+}
+
+async function play(
+  plan: Plan,
+  {
+    demo,
+    fleet,
+    live,
+    signal,
+    began,
+  }: { demo: Demo; fleet: Fleet; live: Live; signal: AbortSignal; began: number },
+): Promise<Report> {
+  const { serverName, key } = demo
+  const ingest = (items: readonly object[]) => demo.ingest(items)
+  const get = (path: string) => demo.get(path)
+  const names = fleet.servers.map((server) => server.serverName)
+  const traffic = makeTraffic({ serverName, key, clock: systemClock, servers: names, ingest })
+  live.watch({ plan, fleet, traffic, get })
+  const failing = new AbortController()
+  demo.failed.catch((error: unknown) => failing.abort(error))
+  const rules = await runStory({
+    ...{ plan, fleet, traffic, clock: systemClock, minAgeMs: MIN_AGE_MS },
+    tell: (line) => live.tell(line),
+    signal: AbortSignal.any([signal, failing.signal]),
+  })
+  const verdict = judge(traffic.told, fleet.servers, rules)
+  const limpet = await compare({ get, plan, verdict })
+  return { plan, verdict, limpet, seconds: (systemClock.monotonic() - began) / 1000 }
+}

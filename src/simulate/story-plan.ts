@@ -1,0 +1,155 @@
+/**
+ * What will happen: the whole story as a value, made from its sizes and a seed before anything runs.
+ *
+ * Three acts. In the first everybody talks; in the second one server is away, for longer than the catch-up
+ * threshold, and what it misses is what catch-up is about; in the third it is back, and another has joined
+ * a room full of sticky events. Servers and rooms are indices here; the fleet gives them names.
+ */
+import { castOf } from './story-cast.ts'
+import type { Cast } from './story-cast.ts'
+import { makeDice } from './story-dice.ts'
+import { planRooms, ROOM, trafficWeights } from './story-rooms.ts'
+import type { Dice } from './story-dice.ts'
+import type { PlannedRoom } from './story-rooms.ts'
+
+export interface Sizes {
+  readonly servers: number
+  readonly rooms: number
+  readonly events: number
+  readonly seed: number
+}
+
+export interface PlannedEvent {
+  readonly kind: 'event'
+  readonly room: number
+  readonly stickyMs: number | null
+  /** Exactly these servers; null: the room's. */
+  readonly to: readonly number[] | null
+  /** What it says. */
+  readonly body: string
+}
+
+export interface PlannedLeave {
+  readonly kind: 'leave'
+  readonly room: number
+  readonly server: number
+}
+
+export type PlannedItem = PlannedEvent | PlannedLeave
+/** Items of one request. */
+export type Batch = readonly PlannedItem[]
+
+export interface Plan {
+  readonly sizes: Sizes
+  readonly cast: Cast
+  readonly rooms: readonly PlannedRoom[]
+  readonly opening: readonly Batch[]
+  readonly outage: readonly Batch[]
+  readonly ending: readonly Batch[]
+  /** `catch_up.threshold_pdus` for the daemon: the outage is longer than this. */
+  readonly thresholdPdus: number
+  /** What the seed implies. */
+  readonly implied: { readonly replayed: number; readonly lapsed: number }
+}
+
+/** Sticky events in the room that is joined late: two full transactions and a rest. */
+export const GATHERED = 113
+/** Sticky for this long: not until an outage is over, ms. */
+export const BRIEF_MS = 2000
+export const FEWEST_EVENTS = 200
+const LONG_MS = 30 * 60_000
+const MOST_BATCH = 400
+const SHARES = { opening: 0.3, outage: 0.45 }
+const STICKY_SHARE = 0.04
+
+export function planStory(sizes: Sizes): Plan {
+  const dice = makeDice(sizes.seed)
+  const cast = castOf(sizes.servers)
+  const rooms = planRooms(sizes, cast, dice)
+  const say = (room: number, stickyMs: number | null, body: string): PlannedEvent => ({
+    ...{ kind: 'event', room, stickyMs, to: null, body },
+  })
+
+  const opening: PlannedItem[] = [
+    say(ROOM.strange, LONG_MS, 'sticky, in a room that one server does not know yet'),
+    say(ROOM.quiet, null, 'the quietest room has a first word'),
+    say(ROOM.brief, null, 'hello'),
+    say(ROOM.expelling, null, 'hello'),
+  ]
+  const lapsing = [1, 2].map(() => say(ROOM.gathering, BRIEF_MS, 'sticky, but not until the join'))
+  const [gatheredFirst, gatheredLater] = [GATHERED / 2, GATHERED / 2].map((half, late) =>
+    Array.from({ length: late === 0 ? Math.ceil(half) : Math.floor(half) }, () =>
+      say(ROOM.gathering, LONG_MS, 'sticky, for whoever joins'),
+    ),
+  ) as [PlannedEvent[], PlannedEvent[]]
+  const missed: PlannedItem[] = [
+    say(ROOM.quiet, LONG_MS, 'sticky, in the quietest room, older than all that follows'),
+    say(ROOM.brief, BRIEF_MS, 'sticky for a moment'),
+    say(ROOM.expelling, null, 'this ends the membership of the server that is away'),
+    { kind: 'leave', room: ROOM.expelling, server: cast.away },
+    say(ROOM.expelling, null, 'not for whoever was expelled'),
+    { ...say(ROOM.foreign, null, 'addressed to a server outside the room'), to: [cast.away] },
+    say(ROOM.quiet, null, 'the quietest room has a last word'),
+    say(ROOM.brief, null, 'and on it goes'),
+    say(ROOM.kicking, null, 'this ends the membership of the server that is kicked'),
+    { kind: 'leave', room: ROOM.kicking, server: cast.kicked },
+    say(ROOM.kicking, LONG_MS, 'not for whoever was kicked'),
+  ]
+  const special = [...opening, ...lapsing, ...gatheredFirst, ...gatheredLater, ...missed]
+  const left = sizes.events - special.filter(({ kind }) => kind === 'event').length
+  const first = Math.round(left * SHARES.opening)
+  const second = Math.round(left * SHARES.outage)
+  const talk = makeTalk(rooms, dice)
+
+  const size = Math.min(MOST_BATCH, Math.max(10, Math.ceil(sizes.events / 100)))
+  const acts = {
+    opening: batches([...opening, ...mixed(dice, talk(first), [...lapsing, ...gatheredFirst]), ...[]], size),
+    outage: batches([...missed, ...mixed(dice, talk(second), gatheredLater)], size),
+    ending: batches(talk(left - first - second), size),
+  }
+  const away = acts.outage.flat().filter((item) => reaches(item, rooms, cast.away))
+  const sticky = away.filter(({ stickyMs }) => stickyMs === LONG_MS)
+  return {
+    ...{ sizes, cast, rooms },
+    ...acts,
+    thresholdPdus: Math.min(100, Math.floor(away.length / 2)),
+    // The join, the gap, and the one event that is not listed at first; one sticky event of the gap lapses.
+    implied: { replayed: GATHERED + sticky.length + 1, lapsed: 1 },
+  }
+}
+
+/** Events that are for the server: who is away is in its rooms all the time, but for the one it is expelled from. */
+function reaches(item: PlannedItem, rooms: readonly PlannedRoom[], server: number): item is PlannedEvent {
+  if (item.kind !== 'event') return false
+  return item.to?.includes(server) ?? rooms[item.room]?.members.includes(server) === true
+}
+
+/** Ordinary traffic: the larger a room, the more is said there. Some of it is sticky. */
+function makeTalk(rooms: readonly PlannedRoom[], dice: Dice): (count: number) => PlannedEvent[] {
+  const weights = trafficWeights(rooms)
+  let said = 0
+  return (count) =>
+    Array.from({ length: count }, () => {
+      const room = dice.weighted(weights)
+      const sticky = rooms[room]?.stickyTalk === true && dice.next() < STICKY_SHARE
+      said += 1
+      return { kind: 'event', room, stickyMs: sticky ? LONG_MS : null, to: null, body: `message ${said}` }
+    })
+}
+
+/** `few` spread among `many`, both in their order. */
+function mixed<T>(dice: Dice, many: readonly T[], few: readonly T[]): T[] {
+  const all = [...many]
+  const places = few.map(() => dice.below(many.length + 1)).sort((a, b) => b - a)
+  for (const [index, place] of places.entries()) {
+    const item = few[few.length - 1 - index]
+    if (item !== undefined) all.splice(place, 0, item)
+  }
+  return all
+}
+
+function batches<T>(items: readonly T[], size: number): T[][] {
+  const all: T[][] = []
+  for (let at = 0; at < items.length; at += size) all.push(items.slice(at, at + size))
+  return all
+}

@@ -1,0 +1,128 @@
+/**
+ * When was a server behind, and what may a catch-up have skipped then? (contract 5.4)
+ *
+ * Follows one server's transactions and keeps what it waits for. It is behind at a transaction if, when that
+ * was put together, more than `thresholdPdus` of its events waited, the oldest for longer than `minAgeMs`. Only
+ * then may an event be left out, and only where a newer one of its room, that waited as well, comes in its
+ * place; never one that is addressed to the server alone, nor one that is sticky still.
+ *
+ * What limpet knows lags a little behind what happened. Where that leaves a doubt whether a server was behind,
+ * it may skip (`at`, when a request began), but is not reproached for not catching up (`takenAt`).
+ */
+import { putTogether } from './story-record.ts'
+import type { HeardTransaction } from './story-record.ts'
+import type { Claim, Stay } from './verdict-claims.ts'
+
+export interface CatchUpRule {
+  readonly thresholdPdus: number
+  readonly minAgeMs: number
+}
+
+export interface Backlog {
+  /** Ids of events that a catch-up may leave out. Some of them may have come all the same. */
+  readonly skippable: ReadonlySet<string>
+  /** Sticky events that came while the server was behind: as replays. */
+  readonly replayed: ReadonlySet<string>
+  readonly faults: readonly string[]
+}
+
+export interface Followed {
+  readonly claims: readonly Claim[]
+  readonly stays: readonly Stay[]
+  readonly transactions: readonly HeardTransaction[]
+}
+
+interface Waiting {
+  readonly claim: Claim
+  /** The transaction at which it waited first. */
+  readonly seen: number
+}
+
+export function followBacklog({ claims, stays, transactions }: Followed, rule: CatchUpRule): Backlog {
+  // In stream order.
+  const waiting = new Map<string, Waiting>()
+  const skippable = new Set<string>()
+  const replayed = new Set<string>()
+  const faults: string[] = []
+  let next = 0
+  let lastBehind = -1
+  /** The transaction from which on it was surely behind, and the newest sticky replay since. */
+  let spell: { began: number; newest: number } | null = null
+  let onlySticky = false
+
+  for (const [index, transaction] of transactions.entries()) {
+    const put = putTogether(transaction)
+    for (; next < claims.length; next++) {
+      const claim = claims[next]
+      if (claim === undefined || claim.event.at > put) break
+      waiting.set(claim.event.eventId, { claim, seen: index })
+    }
+    const all = [...waiting.values()]
+    // Replays alone don't end it, however many they were.
+    const goesOn = lastBehind === index - 1 && lastBehind >= 0 && onlySticky
+    if (goesOn || isBehind(all, put, rule, ({ at }) => at)) lastBehind = index
+    const known = all.filter(({ claim }) => claim.event.takenAt <= put)
+    if (!isBehind(known, put, rule, ({ takenAt }) => takenAt)) spell = null
+    else spell ??= { began: index, newest: 0 }
+
+    const here = transaction.pduIds.flatMap((id) => waiting.get(id) ?? [])
+    const live = ({ claim }: Waiting) => isLive(claim, put, stays)
+    onlySticky = here.every(live)
+    if (spell !== null) {
+      const { began } = spell
+      const carried = new Set(here)
+      if (!onlySticky && known.some((one) => live(one) && !carried.has(one))) {
+        faults.push(`transaction ${transaction.txnId} catches up although sticky events are still to come`)
+      }
+      for (const one of here) {
+        const { n, event } = one.claim
+        if (live(one)) {
+          if (n < spell.newest) faults.push(`${event.eventId} was replayed out of stream order`)
+          spell.newest = Math.max(spell.newest, n)
+        } else if (event.stickyUntil !== null && overtaken(one, known, began)) {
+          faults.push(`${event.eventId} was replayed after it had lapsed`)
+        }
+      }
+    }
+    if (transaction.response === null) continue
+    for (const one of here) {
+      const { n, event } = one.claim
+      const wasBehind = lastBehind >= one.seen
+      waiting.delete(event.eventId)
+      if (wasBehind && live(one)) replayed.add(event.eventId)
+      if (!wasBehind) continue
+      for (const older of waiting.values()) {
+        if (older.claim.n > n) break
+        if (older.claim.event.room !== event.room || older.claim.alone || live(older)) continue
+        skippable.add(older.claim.event.eventId)
+        waiting.delete(older.claim.event.eventId)
+      }
+    }
+  }
+  return { skippable, replayed, faults }
+}
+
+function isBehind(
+  waiting: readonly Waiting[],
+  now: number,
+  { thresholdPdus, minAgeMs }: CatchUpRule,
+  since: (event: Claim['event']) => number,
+): boolean {
+  const oldest = waiting[0]
+  return oldest !== undefined && waiting.length > thresholdPdus && now - since(oldest.claim.event) > minAgeMs
+}
+
+/** Whether it is sticky at this moment, and the server in its room: then it is owed whatever else is skipped. */
+export function isLive({ n, event }: Claim, now: number, stays: readonly Stay[]): boolean {
+  if (event.stickyUntil === null || event.stickyUntil <= now) return false
+  return stays.some(
+    ({ room, since, leftAt }) => room === event.room && since < n && (leftAt === null || leftAt > now),
+  )
+}
+
+/** Whether a newer event of the same room waited as well when it was found that the server was behind. */
+function overtaken({ claim }: Waiting, known: readonly Waiting[], began: number): boolean {
+  return known.some(
+    (other) => other.claim.event.room === claim.event.room && other.claim.n > claim.n && other.seen <= began,
+  )
+}
