@@ -6,11 +6,12 @@
  * `server_name`. When it throws, nothing is left open.
  */
 import { openBackend, type Backend } from '../queues/backend.ts'
+import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { watchEmbedded } from './embedded-watch.ts'
 import type { Log } from './observe/log.ts'
 import { lockDataDir } from './store/data-dir-lock.ts'
 import { isUnavailable, openPool, type Pool } from './store/db.ts'
-import { startEmbedded } from './store/embedded.ts'
 import { bindServerName, checkSchema, migrate, SchemaError } from './store/migrate.ts'
 
 export class UnreachableError extends Error {
@@ -74,7 +75,7 @@ async function openDatabase(
 ): Promise<string> {
   if (config.database.kind === 'url') return config.database.url
   closers.push(lockDataDir(config.data_dir))
-  const server = await startEmbedded({ dataDir: config.data_dir, log })
+  const server = await watchEmbedded({ dataDir: config.data_dir, clock: systemClock, log })
   closers.push(() => server.stop())
   return server.url
 }

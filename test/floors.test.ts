@@ -23,6 +23,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['src/store/', 'src/wire/', 'src/simulate/'],
   ['src/ingest/', 'src/deliver/'],
   ['queues/', 'src/http/'],
+  ['src/embedded-watch.ts'],
   ['src/open-stores.ts', 'src/start-'],
   ['src/daemon.ts'],
   ['src/cli/'],

@@ -1,0 +1,55 @@
+/**
+ * Starts the embedded PostgreSQL, and starts it again where it ends without having been asked to (killed by
+ * the kernel for its memory, by mistake by an operator): nobody else would.
+ */
+import type { Clock } from './clock.ts'
+import type { Log } from './observe/log.ts'
+import { startEmbedded } from './store/embedded.ts'
+import { isAlive } from './store/process-identity.ts'
+
+export interface WatchedEmbedded {
+  url: string
+  stop(): Promise<void>
+}
+
+const LOOK_EVERY_MS = 1_000
+
+/** The caller holds the lock of `dataDir`. Rejects when it can't be started at all. */
+export async function watchEmbedded({
+  dataDir,
+  clock,
+  log,
+}: {
+  dataDir: string
+  clock: Clock
+  log: Log
+}): Promise<WatchedEmbedded> {
+  const stopping = new AbortController()
+  let server = await startEmbedded({ dataDir, log })
+  const { url, port } = server
+
+  async function watch(): Promise<void> {
+    for (;;) {
+      await clock.sleep(LOOK_EVERY_MS, stopping.signal)
+      if (stopping.signal.aborted) return
+      if (isAlive(server.pid)) continue
+      log.error({ pid: server.pid }, 'embedded PostgreSQL has ended by itself; starting it again')
+      try {
+        // The same port: everybody's connections lead there.
+        server = await startEmbedded({ dataDir, log, port })
+      } catch (error) {
+        log.error({ err: error }, 'embedded PostgreSQL does not start; it is tried again')
+      }
+    }
+  }
+
+  const watching = watch()
+  return {
+    url,
+    stop: async () => {
+      stopping.abort()
+      await watching
+      await server.stop()
+    },
+  }
+}
