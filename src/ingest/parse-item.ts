@@ -10,6 +10,7 @@ import { domainOf, isEventId, isRoomId } from '../matrix/ids.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { JsonError, isJsonObject, isOddNumber, textOfOddNumber } from '../matrix/json-value.ts'
 import type { JsonObject, JsonValue } from '../matrix/json-value.ts'
+import { findRespelled } from '../matrix/respelling.ts'
 import { roomVersion } from '../matrix/room-versions.ts'
 import { isOurs, stickyDuration } from '../matrix/sticky.ts'
 import { ItemError, whyOf } from './item-error.ts'
@@ -141,6 +142,14 @@ function pduOf(node: JsonObject, fail: Fail): JsonObject {
 }
 
 function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): string {
+  // docs/decisions/0010: one such number and receivers refuse everything that is in a transaction with it.
+  const respelled = oddNumbers === 'keep' ? findRespelled(pdu) : null
+  if (respelled !== null)
+    return fail(
+      `pdu.${respelled}`,
+      'is a number in a spelling that a server which reads and writes it changes (1e3 to 1000.0), and then no signature over it holds',
+      'M_BAD_JSON',
+    )
   let text: string
   try {
     text = canonicalText(pdu, { oddNumbers })
