@@ -4,7 +4,9 @@ import type { FastifyInstance } from 'fastify'
 import { makeAppend } from '../../src/ingest/append.ts'
 import { openPool } from '../../src/store/db.ts'
 import type { Pool } from '../../src/store/db.ts'
-import { freshDatabase, ownServer } from '../support/postgres.ts'
+import { query } from '../../src/store/embedded-postmaster.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { freshDatabase, ownServer, sharedServer } from '../support/postgres.ts'
 import { ask, eventItem, makeTestApp, post, postLines, ROOM, SERVER } from './ingest-stage.ts'
 
 function appOn(pool: Pool): FastifyInstance {
@@ -122,6 +124,30 @@ describe('ingest with a database', () => {
       const none = await get('/v1/rooms/!none')
       expect(none.status).to.equal(404)
       expect(none.body).to.include({ errcode: 'M_NOT_FOUND' })
+    })
+
+    it('the same digests from a database that sorts as people do', async () => {
+      const server = await sharedServer()
+      const name = 'sorts_as_people_do'
+      await query(server.url, (client) =>
+        client.query(`create database ${name} template template0 locale_provider icu icu_locale 'en-US'`),
+      )
+      const url = new URL(server.url)
+      url.pathname = `/${name}`
+      const other = openPool({ url: url.href })
+      const otherApp = appOn(other)
+      try {
+        await migrate(other)
+        await post(otherApp, {
+          items: [servers({ set: ['b.example', 'B.example', 'a-b.example', 'aa.example'] })],
+        })
+        const room = await ask(otherApp, { url: `/v1/rooms/${ROOM}` })
+        const names = ['B.example', 'a-b.example', 'aa.example', 'b.example']
+        expect(room.body).to.deep.include({ names, digest: digest(...names) })
+      } finally {
+        await otherApp.close()
+        await other.end()
+      }
     })
 
     it('rooms page by page, in both directions and by each field', async () => {
