@@ -2,7 +2,7 @@
 import { partOf } from '../simulate/story-cast.ts'
 import type { Plan } from '../simulate/story-plan.ts'
 import type { ServerVerdict, Verdict } from '../simulate/verdict.ts'
-import { impliedText } from './simulate-compare.ts'
+import { impliedText, replayedByPace } from './simulate-compare.ts'
 import type { Comparison } from './simulate-compare.ts'
 import { table, wrap } from './table.ts'
 import type { Column } from './table.ts'
@@ -71,10 +71,12 @@ function summary(report: Report): string[] {
   const count = (value: number) => value.toLocaleString('en-US')
   const joinSizes = servers[plan.cast.joiner]?.joinSizes.join(' + ') ?? ''
   const { sizes } = plan
+  const byPace = replayedByPace(report)
+  const slow = byPace === 0 ? '' : ` (${byPace} went to servers that fell behind at this machine's pace)`
   return [
     `missing ${totals.missing}, not entitled ${totals.notEntitled}, replayed ${totals.replayed}, lapsed ${totals.lapsed}`,
     `The seed implies ${plan.implied.replayed} replays (${impliedText(plan)}) and ${plan.implied.lapsed} that lapses; ` +
-      `limpet counts ${limpet.replayed} and ${limpet.lapsed}.`,
+      `limpet counts ${limpet.replayed} and ${limpet.lapsed}${slow}.`,
     `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
     `Owed ${count(totals.owed)} in all: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
       `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,

@@ -27,7 +27,7 @@ import { isGood, showReport } from './simulate-report.ts'
 import type { Report } from './simulate-report.ts'
 
 /** So that an outage of seconds is a long one. */
-const MIN_AGE_MS = 4000
+const MIN_AGE_MS = 5000
 
 /** @throws CommandError where the verdict is bad or `signal` aborted */
 export async function runSimulate(

@@ -58,6 +58,11 @@ export const GATHERED = 113
 export const BRIEF_MS = 2000
 export const FEWEST_EVENTS = 200
 const LONG_MS = 30 * 60_000
+/** `catch_up.threshold_pdus`, where the outage is long enough. */
+const THRESHOLD = 100
+/** Requests that the traffic comes in, and items of one. */
+const BATCHES = 100
+const FEWEST_BATCH = 10
 const MOST_BATCH = 400
 const SHARES = { opening: 0.3, outage: 0.45 }
 const STICKY_SHARE = 0.04
@@ -66,55 +71,62 @@ export function planStory(sizes: Sizes): Plan {
   const dice = makeDice(sizes.seed)
   const cast = castOf(sizes.servers)
   const rooms = planRooms(sizes, cast, dice)
-  const say = (room: number, stickyMs: number | null, body: string): PlannedEvent => ({
-    ...{ kind: 'event', room, stickyMs, to: null, body },
-  })
-
-  const opening: PlannedItem[] = [
-    say(ROOM.strange, LONG_MS, 'sticky, in a room that one server does not know yet'),
-    say(ROOM.quiet, null, 'the quietest room has a first word'),
-    say(ROOM.brief, null, 'hello'),
-    say(ROOM.expelling, null, 'hello'),
-  ]
-  const lapsing = [1, 2].map(() => say(ROOM.gathering, BRIEF_MS, 'sticky, but not until the join'))
-  const [gatheredFirst, gatheredLater] = [GATHERED / 2, GATHERED / 2].map((half, late) =>
-    Array.from({ length: late === 0 ? Math.ceil(half) : Math.floor(half) }, () =>
-      say(ROOM.gathering, LONG_MS, 'sticky, for whoever joins'),
-    ),
-  ) as [PlannedEvent[], PlannedEvent[]]
-  const missed: PlannedItem[] = [
-    say(ROOM.quiet, LONG_MS, 'sticky, in the quietest room, older than all that follows'),
-    say(ROOM.brief, BRIEF_MS, 'sticky for a moment'),
-    say(ROOM.expelling, null, 'this ends the membership of the server that is away'),
-    { kind: 'leave', room: ROOM.expelling, server: cast.away },
-    say(ROOM.expelling, null, 'not for whoever was expelled'),
-    { ...say(ROOM.foreign, null, 'addressed to a server outside the room'), to: [cast.away] },
-    say(ROOM.quiet, null, 'the quietest room has a last word'),
-    say(ROOM.brief, null, 'and on it goes'),
-    say(ROOM.kicking, null, 'this ends the membership of the server that is kicked'),
-    { kind: 'leave', room: ROOM.kicking, server: cast.kicked },
-    say(ROOM.kicking, LONG_MS, 'not for whoever was kicked'),
-  ]
-  const special = [...opening, ...lapsing, ...gatheredFirst, ...gatheredLater, ...missed]
-  const left = sizes.events - special.filter(({ kind }) => kind === 'event').length
-  const first = Math.round(left * SHARES.opening)
-  const second = Math.round(left * SHARES.outage)
+  const { first, missed, lapsing, gathered } = scriptOf(cast)
+  const written = [...first, ...missed, ...lapsing, ...gathered].filter(({ kind }) => kind === 'event').length
+  const left = sizes.events - written
+  const shares = { opening: Math.round(left * SHARES.opening), outage: Math.round(left * SHARES.outage) }
   const talk = makeTalk(rooms, dice)
+  const half = Math.ceil(GATHERED / 2)
+  const opening = spread(dice, talk(shares.opening), [...lapsing, ...gathered.slice(0, half)])
+  const outage = spread(dice, talk(shares.outage), gathered.slice(half))
+  const ending = talk(left - shares.opening - shares.outage)
+  const size = Math.min(MOST_BATCH, Math.max(FEWEST_BATCH, Math.ceil(sizes.events / BATCHES)))
 
-  const size = Math.min(MOST_BATCH, Math.max(10, Math.ceil(sizes.events / 100)))
-  const acts = {
-    opening: batches([...opening, ...mixed(dice, talk(first), [...lapsing, ...gatheredFirst]), ...[]], size),
-    outage: batches([...missed, ...mixed(dice, talk(second), gatheredLater)], size),
-    ending: batches(talk(left - first - second), size),
-  }
-  const away = acts.outage.flat().filter((item) => reaches(item, rooms, cast.away))
+  const away = [...missed, ...outage].filter((item) => reaches(item, rooms, cast.away))
   const sticky = away.filter(({ stickyMs }) => stickyMs === LONG_MS)
   return {
-    ...{ sizes, cast, rooms },
-    ...acts,
-    thresholdPdus: Math.min(100, Math.floor(away.length / 2)),
+    sizes,
+    cast,
+    rooms,
+    opening: batches([...first, ...opening], size),
+    outage: batches([...missed, ...outage], size),
+    ending: batches(ending, size),
+    thresholdPdus: Math.min(THRESHOLD, Math.floor(away.length / 2)),
     // The join, the gap, and the one event that is not listed at first; one sticky event of the gap lapses.
     implied: { replayed: GATHERED + sticky.length + 1, lapsed: 1 },
+  }
+}
+
+/** What has to be said for the story's sake; all else is talk. */
+function scriptOf(cast: Cast) {
+  const say = (room: number, body: string, stickyMs: number | null = null): PlannedEvent => {
+    return { kind: 'event', room, stickyMs, to: null, body }
+  }
+  const times = (count: number, event: PlannedEvent) => Array.from({ length: count }, () => event)
+  const first: PlannedItem[] = [
+    say(ROOM.strange, 'sticky, in a room that one server does not know yet', LONG_MS),
+    say(ROOM.quiet, 'the quietest room has a first word'),
+    say(ROOM.brief, 'hello'),
+    say(ROOM.expelling, 'hello'),
+  ]
+  const missed: PlannedItem[] = [
+    say(ROOM.quiet, 'sticky, in the quietest room, older than all that follows', LONG_MS),
+    say(ROOM.brief, 'sticky for a moment', BRIEF_MS),
+    say(ROOM.expelling, 'this ends the membership of the server that is away'),
+    { kind: 'leave', room: ROOM.expelling, server: cast.away },
+    say(ROOM.expelling, 'not for whoever was expelled'),
+    { ...say(ROOM.foreign, 'addressed to a server outside the room'), to: [cast.away] },
+    say(ROOM.quiet, 'the quietest room has a last word'),
+    say(ROOM.brief, 'and on it goes'),
+    say(ROOM.kicking, 'this ends the membership of the server that is kicked'),
+    { kind: 'leave', room: ROOM.kicking, server: cast.kicked },
+    say(ROOM.kicking, 'not for whoever was kicked', LONG_MS),
+  ]
+  return {
+    first,
+    missed,
+    lapsing: times(2, say(ROOM.gathering, 'sticky, but not until the join', BRIEF_MS)),
+    gathered: times(GATHERED, say(ROOM.gathering, 'sticky, for whoever joins', LONG_MS)),
   }
 }
 
@@ -138,7 +150,7 @@ function makeTalk(rooms: readonly PlannedRoom[], dice: Dice): (count: number) =>
 }
 
 /** `few` spread among `many`, both in their order. */
-function mixed<T>(dice: Dice, many: readonly T[], few: readonly T[]): T[] {
+function spread<T>(dice: Dice, many: readonly T[], few: readonly T[]): T[] {
   const all = [...many]
   const places = few.map(() => dice.below(many.length + 1)).sort((a, b) => b - a)
   for (const [index, place] of places.entries()) {

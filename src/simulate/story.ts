@@ -55,7 +55,7 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
       await pause(PACE_MS)
     }
   }
-  /** Waits until these servers have all that they are owed so far. */
+  /** Waits until these servers have all that they are owed so far, and have answered for it. */
   const settled = async (servers: readonly { serverName: string }[], what: string) => {
     const waiting = new Set(servers.map(({ serverName }) => serverName))
     const until = clock.monotonic() + PATIENCE_MS
@@ -63,7 +63,8 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
       for (const server of fleet.servers) {
         if (!waiting.has(server.serverName)) continue
         const { missing } = judgeServer(traffic.claims, server, { ...rules(), quietJoins: [] })
-        if (missing.length === 0) waiting.delete(server.serverName)
+        const answered = server.transactions.every((transaction) => transaction.answered)
+        if (missing.length === 0 && answered) waiting.delete(server.serverName)
       }
       if (waiting.size === 0) return
       await pause(LOOK_MS)
