@@ -96,6 +96,11 @@ export async function makeWorld({ settings = {}, databaseUrl, log: level = 'sile
       remotes.push(remote)
       return remote
     },
+    /** Resolves when no turn is under way; something may be unanswered. */
+    async released(): Promise<void> {
+      const held = 'select from destinations where lease_owner is not null'
+      await until(async () => (await pool.query(held)).rowCount === 0, { what: 'every turn to end' })
+    },
     /** Resolves when no turn is under way and nothing is unanswered: what was sent is written down. */
     async quiet(): Promise<void> {
       const busy =
