@@ -1,0 +1,110 @@
+/** A daemon as users run it: `limpet run` in a process of its own, on a database and a queue of its own. */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Pool } from 'undici'
+import { freePort } from '../../src/store/embedded.ts'
+import { leaveBehind } from '../support/leftovers.ts'
+import { until } from '../support/poll.ts'
+import { OURS } from './events.ts'
+import type { Setting } from './setting.ts'
+
+export interface DaemonOptions {
+  databaseUrl: string
+  /** `postgres` or a redis:// URL. */
+  queue: string
+  roles: string
+  federation?: Record<string, unknown>
+  /** Write a CPU profile into this folder at the end. */
+  profile?: string | undefined
+}
+
+export interface Daemon {
+  pid: number
+  /** POSTs items that are JSON already; throws unless they were all taken. */
+  ingest(items: readonly string[], source?: string): Promise<void>
+  stop(): Promise<void>
+}
+
+const TOKEN = 'bench-ingest-token'
+
+export async function startDaemon(setting: Setting, options: DaemonOptions): Promise<Daemon> {
+  const folder = mkdtempSync(join(tmpdir(), 'limpet-bench-run-'))
+  const port = await freePort()
+  const config = join(folder, 'limpet.yaml')
+  writeFileSync(join(folder, 'key'), setting.keyText, { mode: 0o600 })
+  writeFileSync(join(folder, 'ca.pem'), setting.ca)
+  const settings = {
+    server_name: OURS,
+    signing_key_path: 'key',
+    database: options.databaseUrl,
+    queue: options.queue,
+    listen: { host: '127.0.0.1', port },
+    tokens: { ingest: TOKEN, admin: 'bench-admin-token' },
+    federation: { custom_ca_paths: ['ca.pem'], ip_allowlist: ['127.0.0.0/8'], ...options.federation },
+    log: { level: 'info' },
+  }
+  writeFileSync(config, JSON.stringify(settings))
+  const logFile = join(folder, 'log')
+  const log = openSync(logFile, 'a')
+  const profiling = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]
+  const main = setting.built('src/main.ts')
+  const child = spawn(
+    process.execPath,
+    [...profiling, main, 'run', '--config', config, '--role', options.roles],
+    {
+      stdio: ['ignore', log, log],
+    },
+  )
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const http = new Pool(`http://127.0.0.1:${port}`, { connections: 256 })
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  const stop = async () => {
+    await http.destroy()
+    child.kill('SIGTERM')
+    await ended
+    for (const line of complaints(readFileSync(logFile, 'utf8')))
+      process.stderr.write(`  limpet said: ${line}\n`)
+    remove()
+    forget()
+  }
+  const killNow = () => {
+    child.kill('SIGKILL')
+    remove()
+  }
+  const forget = leaveBehind({ clear: stop, kill: killNow })
+  await until(
+    async () => {
+      if (child.exitCode !== null) throw new Error(readFileSync(logFile, 'utf8'))
+      return (await http.request({ path: '/health/ready', method: 'GET' })).statusCode === 200
+    },
+    { what: 'the daemon to be ready', withinMs: 30_000 },
+  )
+  return {
+    pid: child.pid ?? 0,
+    async ingest(items, source = 'default') {
+      const { statusCode, body } = await http.request({
+        path: '/v1/ingest',
+        method: 'POST',
+        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+        body: `{"source":"${source}","items":[${items.join(',')}]}`,
+      })
+      const text = await body.text()
+      if (statusCode !== 200) throw new Error(`ingest answered ${statusCode}: ${text}`)
+    },
+    stop,
+  }
+}
+
+/** The first few lines of the log that are warnings or worse. */
+function complaints(log: string): string[] {
+  const lines = log
+    .split('\n')
+    .filter((line) => line.includes('"level"') && !line.includes('"level":30'))
+    // Of our own setting, which receivers on loopback need from that release on.
+    .filter((line) => !line.includes('come into force in a later release'))
+  return [...lines.slice(0, 3), ...(lines.length > 3 ? [`… ${lines.length - 3} more`] : [])].map((line) =>
+    line.slice(0, 400),
+  )
+}

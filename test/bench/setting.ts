@@ -1,0 +1,76 @@
+/** What every measurement needs: the built programs, a key, certificates, a durable PostgreSQL, and Redis where there is one. */
+import { randomBytes } from 'node:crypto'
+import { generateKey, readSigningKey, type SigningKey } from '../../src/matrix/signing.ts'
+import { makeCertificateAuthority, type KeyPair } from '../../src/simulate/certs.ts'
+import { openPool, type Pool } from '../../src/store/db.ts'
+import { ownServer, type OwnServer } from '../support/postgres.ts'
+import { ownRedis } from '../support/redis.ts'
+import { build } from './build.ts'
+
+export interface Setting {
+  built: (source: string) => string
+  key: SigningKey
+  keyText: string
+  ca: string
+  tls: KeyPair
+  postgres: OwnServer
+  /** `redis://…`, or null where there is none. */
+  redisUrl: string | null
+  /** A new database, and a pool to look into it. */
+  database(name: string): Promise<{ url: string; pool: Pool }>
+}
+
+const COUNTING = {
+  shared_preload_libraries: "'pg_stat_statements'",
+  'pg_stat_statements.track_planning': 'on',
+}
+
+/** Addresses on which receivers may listen; Linux has all of 127.0.0.0/8. */
+export const HOSTS = Array.from({ length: 10 }, (_, i) => `127.0.0.${i + 1}`)
+
+/** `statements`: PostgreSQL keeps count of what each statement costs (`statements.ts`), which costs a little itself. */
+export async function makeSetting({ statements }: { statements: boolean }): Promise<Setting> {
+  const { fileText } = generateKey(randomBytes)
+  const authority = await makeCertificateAuthority(Date.now())
+  const [built, postgres, redisUrl, tls] = await Promise.all([
+    build(),
+    ownServer({ migrated: false, settings: statements ? COUNTING : {} }),
+    findRedis(),
+    authority.issue({ ips: HOSTS }),
+  ])
+  const admin = openPool({ url: postgres.url, max: 1 })
+  const { rows } = await admin.query<{ on: boolean }>(
+    `select current_setting('fsync') = 'on' and current_setting('synchronous_commit') = 'on' as on`,
+  )
+  if (rows[0]?.on !== true) throw new Error('PostgreSQL is not durable here: nothing would be measured')
+  return {
+    built,
+    key: readSigningKey(fileText),
+    keyText: fileText,
+    ca: authority.cert,
+    tls,
+    postgres,
+    redisUrl,
+    async database(name) {
+      await admin.query(`create database ${name}`)
+      const url = new URL(postgres.url)
+      url.pathname = `/${name}`
+      return { url: url.href, pool: openPool({ url: url.href, max: 2 }) }
+    },
+  }
+}
+
+async function findRedis(): Promise<string | null> {
+  // What the tests' support asks of a test.
+  const nobody = {
+    timeout: () => 0,
+    skip: () => {
+      throw new Error('no redis-server')
+    },
+  } as unknown as Mocha.Context
+  try {
+    return (await ownRedis(nobody)).url
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,36 @@
+/** What happens at the receivers within a stretch of time, and which process spends how much on it. */
+import { systemClock } from '../../src/clock.ts'
+import { cpuMs } from './cpu.ts'
+import type { Fleet } from './fleet.ts'
+
+/** About 5 KB a body. */
+export const PDUS_A_TRANSACTION = 4
+
+export interface Window {
+  transactionsPerSecond: number
+  pdusPerTransaction: number
+  /** Processor time of each process for one transaction, µs; null where it can't be told. */
+  cpuUs: Record<string, number | null>
+}
+
+export async function inWindow(fleet: Fleet, ms: number, pids: Record<string, number>): Promise<Window> {
+  const processes = { ...pids, receivers: fleet.pid }
+  const look = async () => {
+    const counts = { ...(await fleet.counts()) }
+    const cpu = Object.entries(processes).map(([name, pid]) => [name, cpuMs(pid)] as const)
+    return { at: performance.now(), counts, cpu: Object.fromEntries(cpu) }
+  }
+  const before = await look()
+  await systemClock.sleep(ms)
+  const after = await look()
+  const transactions = after.counts.transactions - before.counts.transactions
+  const cpuUs = Object.keys(processes).map((name) => {
+    const [from, to] = [before.cpu[name] ?? null, after.cpu[name] ?? null]
+    return [name, from === null || to === null ? null : ((to - from) * 1000) / transactions] as const
+  })
+  return {
+    transactionsPerSecond: (transactions * 1000) / (after.at - before.at),
+    pdusPerTransaction: (after.counts.pdus - before.counts.pdus) / transactions,
+    cpuUs: Object.fromEntries(cpuUs),
+  }
+}
