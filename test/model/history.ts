@@ -1,0 +1,125 @@
+/**
+ * The reference model: what limpet was told, as plainly as possible, and what it owes to one destination.
+ *
+ * No cursors, no intervals, no lanes: of every event it is remembered whom it was for when it came, and
+ * every attempt to deliver it. What must and what may be sent is asked of that.
+ */
+import type { ModelItem } from './driver.ts'
+import { SETTINGS } from './driver.ts'
+
+/** An answer that limpet wrote down. */
+export interface Told {
+  /** Head of the stream when the transaction was read, and when its answer was written down. */
+  readAt: number
+  writtenAt: number
+  listed: boolean
+}
+
+export interface PastEvent {
+  pos: number
+  room: number
+  eventId: string
+  pdu: string
+  receivedAt: number
+  stickyUntil: number | null
+  /** It is for us, by its address or by our being in the room at its position. */
+  entitled: boolean
+  /** Addressed to us while we were not in the room. */
+  outside: boolean
+  redactedAt: number | null
+  purgedAt: number | null
+  told: Told[]
+}
+
+interface Stay {
+  /** Position of the join, and of the leave. */
+  from: number
+  until: number | null
+  /** When we joined, by the clock. */
+  at: number
+}
+
+export type History = ReturnType<typeof makeHistory>
+
+export function makeHistory() {
+  const events = new Map<number, PastEvent>()
+  const stays = new Map<number, Stay[]>()
+
+  const staysIn = (room: number) => stays.get(room) ?? []
+  const stayAt = (room: number, head: number) =>
+    staysIn(room).find(({ from, until }) => from <= head && (until === null || until > head)) ?? null
+  const stayNow = (room: number) => staysIn(room).find(({ until }) => until === null) ?? null
+
+  function take(item: ModelItem, pos: number, now: number): void {
+    switch (item.type) {
+      case 'event': {
+        const inRoom = stayNow(item.room) !== null
+        const addressed = item.to !== null ? item.to.includes('us') : item.alsoTo.includes('us')
+        const byRoom = item.to === null && inRoom && !item.notTo.includes('us')
+        events.set(pos, {
+          pos,
+          room: item.room,
+          eventId: item.eventId,
+          pdu: item.pdu,
+          receivedAt: now,
+          stickyUntil: item.stickyMs === null ? null : now + Math.min(item.stickyMs, SETTINGS.maxStickyMs),
+          entitled: addressed || byRoom,
+          outside: addressed && !inRoom,
+          redactedAt: null,
+          purgedAt: null,
+          told: [],
+        })
+        return
+      }
+      case 'servers': {
+        const stay = stayNow(item.room)
+        if (item.remove.includes('us') && stay !== null) stay.until = pos
+        if (item.add.includes('us') && stayNow(item.room) === null) {
+          stays.set(item.room, [...staysIn(item.room), { from: pos, until: null, at: now }])
+        }
+        return
+      }
+      case 'redact': {
+        for (const event of events.values()) {
+          if (event.eventId !== item.eventId || event.purgedAt !== null) continue
+          event.pdu = item.pdu
+          event.redactedAt = pos
+        }
+        return
+      }
+      case 'purge': {
+        for (const event of events.values()) if (event.room === item.room) event.purgedAt ??= pos
+        const stay = stayNow(item.room)
+        if (stay !== null) stay.until = pos
+      }
+    }
+  }
+
+  const isSticky = (event: PastEvent, now: number) =>
+    event.stickyUntil !== null &&
+    now < event.stickyUntil &&
+    event.redactedAt === null &&
+    event.purgedAt === null
+
+  return {
+    take,
+    all: () => [...events.values()],
+    at: (pos: number) => events.get(pos),
+    isSticky,
+    inRoomAt: (room: number, head: number) => stayAt(room, head) !== null,
+    inRoomNow: (room: number) => stayNow(room) !== null,
+    /** The join that replays this event to us, if we are in the room (as of `head`) and joined after it. */
+    joinAfter: (event: PastEvent, head: number): Stay | null => {
+      const stay = stayAt(event.room, head)
+      return stay !== null && stay.from >= event.pos ? stay : null
+    },
+    /** Joins of its room after `head`. */
+    joinedSince: (room: number, head: number) => staysIn(room).some(({ from }) => from > head),
+    /** Entitled events with after < pos <= upto of which no answer was written down. */
+    waiting: (after: number, upto: number) =>
+      [...events.values()].filter(
+        ({ pos, entitled, told, purgedAt }) =>
+          entitled && pos > after && pos <= upto && told.length === 0 && purgedAt === null,
+      ),
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The rules of contract 5 that can be seen at one transaction: what may be in it, and what must.
+ *
+ * Each returns a sentence for what is wrong with it, or null.
+ */
+import { MAX_PDU_BYTES, SETTINGS, type FrozenView } from './driver.ts'
+import type { History, PastEvent } from './history.ts'
+
+/** What was so when the transaction was put together. */
+export interface Situation {
+  history: History
+  view: FrozenView
+  /** The time at which it was read (its `origin_server_ts`). */
+  readTime: number
+  pdus: string[]
+  position: number
+  gap: { from: number; to: number } | null
+  /** The latest time that was ever seen: what lapsed is never taken back. */
+  latest: number
+}
+
+type Rule = (at: Situation) => string | null
+
+const eachPdu =
+  (rule: (event: PastEvent, lane: string, at: Situation, index: number) => string | null): Rule =>
+  (at) => {
+    for (const [index, pos] of at.view.positions.entries()) {
+      const event = at.history.at(pos)
+      const wrong =
+        event === undefined ? 'it never was an event' : rule(event, at.view.lanes[index] ?? '', at, index)
+      if (wrong !== null) return `position ${pos} (lane ${at.view.lanes[index]}): ${wrong}`
+    }
+    return null
+  }
+
+/** I2 */
+const orderAndLimits: Rule = ({ view: { positions }, pdus }) => {
+  if (positions.length === 0) return 'it is empty'
+  if (positions.length > SETTINGS.maxPdus) return `it has ${positions.length} PDUs`
+  if (positions.length !== pdus.length) return 'its body and its positions differ'
+  if (positions.some((pos, index) => index > 0 && pos <= (positions[index - 1] ?? 0))) {
+    return `it is not in stream order: ${positions.join(', ')}`
+  }
+  const bytes = pdus.reduce((sum, pdu) => sum + Buffer.byteLength(pdu) + 1, 0)
+  return pdus.length > 1 && bytes > MAX_PDU_BYTES ? `its PDUs take ${bytes} bytes` : null
+}
+
+/** I12 */
+const content = eachPdu((event, _lane, { pdus }, index) => {
+  if (event.purgedAt !== null) return 'its room was purged'
+  if (pdus[index] !== event.pdu) return event.redactedAt === null ? 'its text differs' : 'it was redacted'
+  return null
+})
+
+/** I5, I7 */
+const entitlement = eachPdu((event, lane, { history, view, gap, position }) => {
+  if (lane !== 's') {
+    if (!event.entitled) return 'we are not entitled to it'
+    if (lane === 't' && gap !== null) return 'a timeline event while a gap is open'
+    if (lane === 't' && event.pos <= position) return `a timeline event behind our position ${position}`
+    if (lane === 'c' && (gap === null || event.pos <= gap.from || event.pos > gap.to))
+      return 'no gap covers it'
+    return null
+  }
+  if (!history.isSticky(event, view.frozenAt)) return 'a replay of what is sticky no more'
+  const member = history.inRoomAt(event.room, view.readAt) || history.inRoomNow(event.room)
+  return member ? null : 'a replay to a server that is not in the room'
+})
+
+/** I8, and that what was acknowledged does not go again. */
+const once = eachPdu((event, lane, { history, view }) => {
+  const last = event.told.at(-1)
+  if (last === undefined) return null
+  const wasSticky = event.stickyUntil !== null
+  if (!last.listed && wasSticky) return null
+  if (event.redactedAt !== null && event.redactedAt > last.readAt) return null
+  if (
+    lane === 's' &&
+    history.isSticky(event, view.frozenAt) &&
+    history.joinedSince(event.room, last.readAt)
+  ) {
+    return null
+  }
+  return 'it was acknowledged before'
+})
+
+/** Replays that are certainly owed and have never been answered since they are. */
+export function certainlyOwed({ history, view, readTime, gap, latest }: Situation): PastEvent[] {
+  const now = Math.max(readTime, view.frozenAt, latest)
+  return history.all().filter((event) => {
+    if (event.pos > view.readAt || !history.isSticky(event, now)) return false
+    if (!history.inRoomAt(event.room, view.readAt) || !history.inRoomNow(event.room)) return false
+    const join = history.joinAfter(event, view.readAt)
+    // One that had lapsed when we joined, by a clock that went back since, is not owed.
+    if (join !== null && event.stickyUntil !== null && event.stickyUntil > join.at) {
+      return !event.told.some(({ writtenAt }) => writtenAt >= join.from)
+    }
+    return gap !== null && event.entitled && event.pos > gap.from && event.told.length === 0
+  })
+}
+
+/** Contract 5.4 and 5.7: replays first, and volume never pushes them out. */
+const stickiesFirst: Rule = (at) => {
+  const { view, gap, pdus } = at
+  const owed = certainlyOwed(at)
+  const inIt = owed.filter(({ pos }) => view.positions.includes(pos))
+  const missing = owed.filter(({ pos }) => !view.positions.includes(pos))
+  const [next] = missing
+  if (next === undefined) return null
+  // The next one may be too large for the bytes that are left: then it is the first of the next transaction.
+  const replays = pdus.filter((_, index) => view.lanes[index] === 's')
+  const bytes = replays.reduce((sum, pdu) => sum + Buffer.byteLength(pdu) + 1, 0)
+  const late = inIt.find(({ pos }) => pos > next.pos && view.lanes[view.positions.indexOf(pos)] === 's')
+  if (late !== undefined) return `the replay ${late.pos} goes before the replay ${next.pos}`
+  if (replays.length > 0 && bytes + Buffer.byteLength(next.pdu) + 1 > MAX_PDU_BYTES) return null
+  if (gap !== null) {
+    const full = replays.length === view.positions.length
+    return full ? null : `other PDUs go while a gap is open and the replay ${next.pos} waits`
+  }
+  const places = Math.ceil(SETTINGS.maxPdus * 0.8)
+  return replays.length >= places ? null : `the replay ${next.pos} has to wait`
+}
+
+/** Contract 5.4: when it must go by catch-up. */
+const gapWhereDue: Rule = ({ history, view, readTime, position, gap }) => {
+  if (gap !== null || !view.lanes.includes('t')) return null
+  const waiting = history.waiting(position, view.readAt)
+  const age = readTime - (waiting[0]?.receivedAt ?? readTime)
+  const { threshold_pdus, min_age_ms } = SETTINGS.catchUp
+  if (waiting.length <= threshold_pdus || age <= min_age_ms) return null
+  return `${waiting.length} PDUs wait, the oldest for ${age} ms, and no gap is open`
+}
+
+export const RULES: Record<string, Rule> = {
+  'order and limits (I2)': orderAndLimits,
+  'redacted or purged (I12)': content,
+  'entitlement and lapse (I5, I7)': entitlement,
+  'once (I8)': once,
+  'sticky events first (5.4, 5.7)': stickiesFirst,
+  'catch-up where it is due (5.4)': gapWhereDue,
+}
