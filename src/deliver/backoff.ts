@@ -4,26 +4,12 @@
  * Three things say when a destination may be tried: its own backoff (`retryAt`), advice that it seems to be
  * alive (`adviceAt`: `server_up`, a join) and an operator's wish (`askedAt`). The earliest counts. A hold is
  * above them: a 429's `Retry-After` is honoured by all, a 410 by all but `server_up` and an operator.
- * An attempt that was brought forward and fails leaves failures and `retryAt` as they were.
+ * An attempt that was brought forward and fails leaves failures and `retryAt` as they were, unless the
+ * ordinary attempt's time came while it was under way: then it was that attempt.
  */
-export interface Waiting {
-  failures: number
-  failingSince: number | null
-  /** Next ordinary attempt; null: any time. */
-  retryAt: number | null
-  /** The wait before `retryAt`, ms, without its jitter. */
-  retryInterval: number | null
-  holdKind: 'retry_after' | 'gone' | null
-  holdUntil: number | null
-  adviceAt: number | null
-  /** The advice was a `server_up`. */
-  adviceUp: boolean
-  /** No advice is followed before this. */
-  adviceAfter: number | null
-  /** The wait that led to `adviceAfter`, ms. */
-  adviceStep: number | null
-  askedAt: number | null
-}
+import type { Waiting } from '../store/destination-state.ts'
+
+export type { Waiting }
 
 export interface BackoffSettings {
   first_ms: number
@@ -73,14 +59,14 @@ export function afterFailure(
   const { startedAt } = failure
   const advised = row.adviceAt !== null && row.adviceAt <= startedAt
   const asked = row.askedAt !== null && row.askedAt <= startedAt
-  const ordinary = row.retryAt === null || row.retryAt <= startedAt
+  const early = row.retryAt !== null && row.retryAt > startedAt
   const next: Waiting = {
     ...row,
     adviceAt: advised ? null : row.adviceAt,
     adviceUp: advised ? false : row.adviceUp,
     askedAt: asked ? null : row.askedAt,
   }
-  if (advised && !ordinary) {
+  if (advised && early) {
     next.adviceStep = Math.min(HOUR_MS, row.adviceStep === null ? MINUTE_MS : row.adviceStep * 2)
     next.adviceAfter = now + next.adviceStep
     // Advice that came meanwhile counts after this attempt, and keeps the same distance.
@@ -100,7 +86,7 @@ export function afterFailure(
     next.holdUntil = now + DAY_MS
   }
   next.failingSince ??= now
-  if (!ordinary && row.failures > 0) return next
+  if (row.retryAt !== null && row.retryAt > now && row.failures > 0) return next
   next.failures = row.failures + 1
   next.retryInterval = interval(next.failures, settings)
   next.retryAt = now + Math.floor(next.retryInterval * (1 + settings.jitter * (2 * random() - 1)))

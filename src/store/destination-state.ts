@@ -29,6 +29,26 @@ export interface StoredAcknowledges {
   sticky: { room: number | null; upto: number | null; cursor: number }[]
 }
 
+/** When it may be tried again; `deliver/backoff.ts` has the rules. Times are ms since the epoch. */
+export interface Waiting {
+  failures: number
+  failingSince: number | null
+  /** Next ordinary attempt; null: any time. */
+  retryAt: number | null
+  /** The wait before `retryAt`, ms, without its jitter. */
+  retryInterval: number | null
+  holdKind: 'retry_after' | 'gone' | null
+  holdUntil: number | null
+  adviceAt: number | null
+  /** The advice was a `server_up`. */
+  adviceUp: boolean
+  /** No advice is followed before this. */
+  adviceAfter: number | null
+  /** The wait that led to `adviceAfter`, ms. */
+  adviceStep: number | null
+  askedAt: number | null
+}
+
 export interface DestinationState {
   id: number
   name: string
@@ -41,19 +61,7 @@ export interface DestinationState {
   paused: boolean
   lists: boolean
   timeoutMs: number | null
-  waiting: {
-    failures: number
-    failingSince: number | null
-    retryAt: number | null
-    retryInterval: number | null
-    holdKind: 'retry_after' | 'gone' | null
-    holdUntil: number | null
-    adviceAt: number | null
-    adviceUp: boolean
-    adviceAfter: number | null
-    adviceStep: number | null
-    askedAt: number | null
-  }
+  waiting: Waiting
   open: OpenTransaction | null
   gap: { id: number; from: number; to: number; cursor: number; batch: number } | null
   owed: { room: number | null; upto: number | null; cursor: number }[]
