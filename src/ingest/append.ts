@@ -7,12 +7,12 @@
  */
 import type { Random } from '../clock.ts'
 import { makeBatcher } from '../batcher.ts'
-import { parseServerName } from '../matrix/ids.ts'
 import { inTransaction, isUnavailable, type Pool } from '../store/db.ts'
-import { loadIngestState, type Touched } from '../store/ingest-state.ts'
+import { loadIngestState } from '../store/ingest-state.ts'
 import { lockStream, moveHead } from '../store/stream.ts'
 import type { Item } from './items.ts'
 import { ItemRefused, openTaking, takeItems } from './take-items.ts'
+import { touchedBy } from './touched-by.ts'
 
 export interface IngestRequest {
   source: string
@@ -103,7 +103,14 @@ type Db = Parameters<Parameters<typeof inTransaction>[1]>[0]
 
 async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): Promise<AppendResult[]> {
   const at = await lockStream(db)
-  const state = await loadIngestState(db, at, touchedBy(requests, needs.serverName))
+  const state = await loadIngestState(
+    db,
+    at,
+    touchedBy(
+      requests.flatMap(({ items }) => items),
+      { serverName: needs.serverName, sources: requests.map(({ source }) => source) },
+    ),
+  )
   const { serverName, maxStickyMs, random } = needs
   const taking = openTaking(db, { state, serverName, maxStickyMs, random })
   const results: AppendResult[] = []
@@ -131,40 +138,4 @@ async function storeToken(db: Db, source: string, token: string, now: number): P
      on conflict (source) do update set source_token = excluded.source_token, updated_at = excluded.updated_at`,
     [source, token, now],
   )
-}
-
-function touchedBy(requests: readonly IngestRequest[], serverName: string): Touched {
-  const rooms = new Set<string>()
-  const wholeRooms = new Set<string>()
-  const serverRooms = new Set<string>()
-  const names = new Set<string>()
-  const eventIds = new Set<string>()
-  for (const item of requests.flatMap(({ items }) => items)) {
-    if (item.type === 'event') {
-      rooms.add(item.roomId)
-      eventIds.add(item.eventId)
-      const { audience } = item
-      for (const name of 'to' in audience ? audience.to : [...audience.alsoTo, ...audience.notTo])
-        names.add(name)
-    } else if (item.type === 'servers') {
-      rooms.add(item.roomId)
-      if ('set' in item.change) wholeRooms.add(item.roomId)
-      else serverRooms.add(item.roomId)
-      const { change } = item
-      for (const name of 'set' in change ? change.set : [...change.add, ...change.remove]) names.add(name)
-    } else if (item.type === 'purge') {
-      rooms.add(item.roomId)
-    } else if (item.type === 'server_up') {
-      names.add(item.server)
-    }
-  }
-  names.delete(serverName)
-  return {
-    sources: [...new Set(requests.map(({ source }) => source))],
-    rooms: [...rooms],
-    wholeRooms: [...wholeRooms],
-    serverRooms: [...serverRooms].filter((room) => !wholeRooms.has(room)),
-    servers: [...names].filter((name) => parseServerName(name) !== null),
-    eventIds: [...eventIds],
-  }
 }

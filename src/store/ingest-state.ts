@@ -2,7 +2,7 @@
  * What a batch of items needs to know before it can be taken: loaded once, under the stream's lock.
  *
  * Ids for rooms and destinations not seen before are drawn here already; one that stays unused is only
- * a hole in a sequence.
+ * a hole in a sequence. None is drawn for what is only mentioned: advice about strangers comes all the time.
  */
 import type { Db } from './db.ts'
 
@@ -20,12 +20,18 @@ export interface DestinationState {
 
 export interface Touched {
   sources: string[]
+  /** Rooms that get an id where they have none. */
   rooms: string[]
+  /** Rooms that matter only if they are known. */
+  mentionedRooms: string[]
   /** Rooms whose whole list of servers is needed. */
   wholeRooms: string[]
   /** Rooms in which single servers are added or removed. */
   serverRooms: string[]
+  /** Servers that get an id where they have none. */
   servers: string[]
+  /** Servers that matter only if they are known. */
+  mentionedServers: string[]
   eventIds: string[]
 }
 
@@ -79,13 +85,15 @@ export async function loadIngestState(
     [touched.sources],
   )
   for (const { source, source_token } of sources) state.tokens.set(source, source_token)
-  if (touched.rooms.length > 0) {
+  if (touched.rooms.length + touched.mentionedRooms.length > 0) {
     const { rows } = await db.query<{
       id: number
       room_id: string
       room_version: string | null
       known: boolean
-    }>('select id, room_id, room_version, known from rooms where room_id = any($1)', [touched.rooms])
+    }>('select id, room_id, room_version, known from rooms where room_id = any($1)', [
+      [...touched.rooms, ...touched.mentionedRooms],
+    ])
     for (const { id, room_id, room_version, known } of rows) {
       state.rooms.set(room_id, { id, isNew: false, version: room_version, known })
     }
@@ -94,10 +102,10 @@ export async function loadIngestState(
       state.rooms.set(missing[index] ?? '', { id, isNew: true, version: null, known: false })
     }
   }
-  if (touched.servers.length > 0) {
+  if (touched.servers.length + touched.mentionedServers.length > 0) {
     const { rows } = await db.query<{ id: number; name: string }>(
       'select id, name from destinations where name = any($1)',
-      [touched.servers],
+      [[...touched.servers, ...touched.mentionedServers]],
     )
     for (const { id, name } of rows) state.destinations.set(name, { id, isNew: false })
     const missing = touched.servers.filter((name) => !state.destinations.has(name))
@@ -122,7 +130,7 @@ async function loadMembers(db: Db, state: IngestState, touched: Touched): Promis
   const { rows } = await db.query<{ room_id: string; name: string; id: number }>(MEMBERS, [
     touched.wholeRooms,
     touched.serverRooms,
-    touched.servers,
+    [...touched.servers, ...touched.mentionedServers],
   ])
   for (const { room_id, name, id } of rows) {
     state.members.get(room_id)?.add(name)

@@ -215,16 +215,13 @@ describe('the Synapse source', () => {
   it('needs no more rights than docs/synapse.md tells an operator to grant', async () => {
     const page = await readFile(new URL('../../../docs/synapse.md', import.meta.url), 'utf8')
     const granted = /grant select on ([a-z_,\s]+?) to limpet_reader/.exec(page)?.[1]?.split(/,\s*/) ?? []
-    const reader = await synapse.reader(granted)
-    const other = limpetFor(reader.pool)
-    const one = other.follow()
+    const other = limpetFor(await synapse.reader(granted))
+    running.push(other.follow())
     await other.reaches(0)
     await joins(1, bob)
     await says(2)
     await synapse.finishedUpTo(2)
     await other.reaches(2)
-    await one.stop()
-    await reader.close()
     expect(other.lines).to.deep.equal(['set', '+b.example', 'event $2'])
   })
 
@@ -252,8 +249,7 @@ describe('the Synapse source', () => {
 
     it('a database user who may not read what it needs', async () => {
       const reader = await synapse.reader(['users', 'stream_positions'])
-      const error = (await limpetFor(reader.pool).follow().ended) as Error
-      await reader.close()
+      const error = (await limpetFor(reader).follow().ended) as Error
       expect(error.message).to.match(/lacks a right .*permission denied for table schema_version/)
     })
 

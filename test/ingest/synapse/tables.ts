@@ -43,7 +43,7 @@ export interface SynapseTables {
   /** Waits until whoever reads here has looked a few times more. */
   lookedAt(times?: number): Promise<void>
   /** The same database as a user who may read these tables and nothing else. */
-  reader(tables: readonly string[]): Promise<{ readonly pool: Pool; close(): Promise<void> }>
+  reader(tables: readonly string[]): Promise<Pool>
   close(): Promise<void>
 }
 
@@ -88,6 +88,7 @@ export async function synapseTables(): Promise<SynapseTables> {
     )
   }
 
+  const readers: Pool[] = []
   let looks = 0
   pool.on('acquire', () => (looks += 1))
 
@@ -112,15 +113,12 @@ export async function synapseTables(): Promise<SynapseTables> {
       url.username = 'synapse_reader'
       url.password = 'reader'
       const reading = openPool({ url: url.href })
-      return {
-        pool: reading,
-        async close() {
-          await reading.end()
-          await pool.query('drop owned by synapse_reader; drop role synapse_reader')
-        },
-      }
+      readers.push(reading)
+      return reading
     },
     async close() {
+      for (const reading of readers) await reading.end()
+      if (readers.length > 0) await pool.query('drop owned by synapse_reader; drop role synapse_reader')
       await pool.end()
       await database.drop()
     },

@@ -1,0 +1,56 @@
+/**
+ * Which rooms, servers and events must be looked up before some items can be taken. Pure.
+ *
+ * Names that are no server names and our own are left out: they stay unknown, and are listed as ignored.
+ */
+import { parseServerName } from '../matrix/ids.ts'
+import type { Touched } from '../store/ingest-state.ts'
+import type { EventItem, Item, ServersItem } from './items.ts'
+
+export function touchedBy(
+  items: readonly Item[],
+  { serverName, sources }: { serverName: string; sources: readonly string[] },
+): Touched {
+  const rooms = new Set<string>()
+  const wholeRooms = new Set<string>()
+  const serverRooms = new Set<string>()
+  const mentionedRooms = new Set<string>()
+  const servers = new Set<string>()
+  const mentionedServers = new Set<string>()
+  const eventIds = new Set<string>()
+  for (const item of items) {
+    if (item.type === 'event') {
+      rooms.add(item.roomId)
+      eventIds.add(item.eventId)
+      for (const name of addressedBy(item)) servers.add(name)
+    } else if (item.type === 'servers') {
+      rooms.add(item.roomId)
+      ;('set' in item.change ? wholeRooms : serverRooms).add(item.roomId)
+      for (const name of joiningBy(item)) servers.add(name)
+      if ('remove' in item.change) for (const name of item.change.remove) mentionedServers.add(name)
+    } else if (item.type === 'purge') {
+      mentionedRooms.add(item.roomId)
+    } else if (item.type === 'server_up') {
+      mentionedServers.add(item.server)
+    }
+  }
+  const usable = (name: string) => name !== serverName && parseServerName(name) !== null
+  return {
+    sources: [...new Set(sources)],
+    rooms: [...rooms],
+    mentionedRooms: [...mentionedRooms].filter((room) => !rooms.has(room)),
+    wholeRooms: [...wholeRooms],
+    serverRooms: [...serverRooms].filter((room) => !wholeRooms.has(room)),
+    servers: [...servers].filter(usable),
+    mentionedServers: [...mentionedServers].filter((name) => !servers.has(name) && usable(name)),
+    eventIds: [...eventIds],
+  }
+}
+
+function addressedBy({ audience }: EventItem): readonly string[] {
+  return 'to' in audience ? audience.to : [...audience.alsoTo, ...audience.notTo]
+}
+
+function joiningBy({ change }: ServersItem): readonly string[] {
+  return 'set' in change ? change.set : change.add
+}
