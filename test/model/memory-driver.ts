@@ -224,12 +224,19 @@ export function makeMemoryDriver(bugs: Bugs = {}, planted: Partial<Parts> = {}):
   return {
     append: (items) => Promise.resolve(store.append(items)),
     now: () => Promise.resolve(store.now()),
-    moveClock: (byMs) => Promise.resolve(store.moveClock(byMs)),
+    moveClock: (byMs) => {
+      store.moveClock(byMs)
+      return Promise.resolve()
+    },
     wish: (wish) => Promise.resolve(store.wish(wish)),
-    serverUp: () => Promise.resolve(store.advise(true)),
+    serverUp: () => {
+      store.advise(true)
+      return Promise.resolve()
+    },
     newWorker: () => {
       late = null
-      return Promise.resolve(store.newWorker())
+      store.newWorker()
+      return Promise.resolve()
     },
     look,
     view: () => Promise.resolve(store.view()),

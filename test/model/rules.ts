@@ -101,7 +101,9 @@ export function certainlyOwed({ history, view, readTime, gap, latest }: Situatio
 
 /** Contract 5.4 and 5.7: replays first, and volume never pushes them out. */
 const stickiesFirst: Rule = (at) => {
-  const { view, gap, pdus } = at
+  const { view, gap, pdus, latest } = at
+  // While the clock is behind what it was, replays that had lapsed may take places again.
+  if (latest > view.frozenAt) return null
   const owed = certainlyOwed(at)
   const inIt = owed.filter(({ pos }) => view.positions.includes(pos))
   const missing = owed.filter(({ pos }) => !view.positions.includes(pos))

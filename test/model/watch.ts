@@ -25,8 +25,8 @@ interface Wished {
   by: 'wake' | 'reset' | 'server up' | 'join' | 'clock'
   until: number
 }
-/** `server_up` and a join bring an attempt forward to a moment within this. */
-const ADVICE_WINDOW_MS = 5_000
+/** `server_up` and a join bring an attempt forward by seconds, or, when the last one was in vain, to at most an hour. */
+const ADVICE_WINDOW_MS = 3_600_000 + 5_000
 
 export interface Held {
   /** Not before this, unless a wish or advice frees one attempt. */
