@@ -42,11 +42,12 @@ export interface Daemon {
 }
 
 /** How often a running process looks whether the schema is still its own, ms. */
-const SCHEMA_CHECK_MS = 5_000
+const LOOK_EVERY_MS = 5_000
 
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { roles, log } = options
-  const config = withTokens(options.config, randomBytes)
+  // Only who serves the API needs tokens; another process must not generate any.
+  const config = roles.includes('ingest') ? withTokens(options.config, randomBytes) : options.config
   const key = readSigningKey(readKeyFile(config.signing_key_path))
   if (!selfTest(key)) throw new Error(`the signing key ${config.signing_key_path} does not sign as it should`)
   const clock = systemClock
@@ -76,7 +77,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         who.map(({ name, quick }) => ({ destination: name, lane: quick ? 'delivery' : 'recovery' })),
       )
 
-    const schemaCheck = setInterval(() => {
+    const looking = setInterval(() => {
+      metrics.dbConnections.set({ state: 'used' }, pool.totalCount - pool.idleCount)
+      metrics.dbConnections.set({ state: 'idle' }, pool.idleCount)
       checkSchema(pool).then(
         (found) => {
           if (found !== null && complaint === null) log.error(`${found}; this process takes no more work`)
@@ -84,9 +87,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         },
         () => undefined,
       )
-    }, SCHEMA_CHECK_MS)
+    }, LOOK_EVERY_MS)
     closers.push(() => {
-      clearInterval(schemaCheck)
+      clearInterval(looking)
       return Promise.resolve()
     })
 
