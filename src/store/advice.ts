@@ -6,20 +6,22 @@
  * (contract 5.8). Failures stay until a 200. A destination that isn't failing needs no advice.
  */
 import type { Db } from './db.ts'
+import { IN_ORDER } from './leases.ts'
 
 /** Length of the window in which an attempt that is brought forward falls, ms. */
 export const ADVICE_WINDOW_MS = 5_000
 
 // greatest() skips nulls; an earlier advice that is still to come stays the one that counts.
 const ADVISE = `
+  with locked as (select d.id from destinations d where d.id = any($1) ${IN_ORDER})
   update destinations d
      set advice_at = least(case when d.advice_at > now_ms() then d.advice_at end,
                            greatest(now_ms() + t.delay, d.advice_after)),
          advice_up = d.advice_up or $3,
          wake_seq = d.wake_seq + 1,
          look_at = least(d.look_at, greatest(now_ms() + t.delay, d.advice_after))
-    from unnest($1::int[], $2::bigint[]) as t (id, delay)
-   where d.id = t.id and not d.paused and (d.failures > 0 or d.hold_until is not null)`
+    from unnest($1::int[], $2::bigint[]) as t (id, delay), locked l
+   where d.id = l.id and d.id = t.id and not d.paused and (d.failures > 0 or d.hold_until is not null)`
 
 export async function adviseUp(
   db: Db,

@@ -5,7 +5,7 @@
  */
 import type { Db } from './db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination-state.ts'
-import type { Held } from './leases.ts'
+import { IN_ORDER, type Held } from './leases.ts'
 
 /** Newest attempts kept for a destination. */
 const KEPT_ATTEMPTS = 100
@@ -38,6 +38,8 @@ const WRITE = `
            t->>'txnId' as txn_id, (t->>'startedAt')::bigint as started_at, (t->>'answered')::boolean as answered,
            (t->>'ends')::boolean as ends, t->'waiting' as w, t as t, now_ms() as now
       from jsonb_array_elements($1::jsonb) t
+  ), locked as (
+    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), written as (
     update destinations d
        set position = case when i.answered then (t->>'toPos')::bigint else d.position end,
@@ -54,8 +56,8 @@ const WRITE = `
            last_error = case when t->'error' = 'null'::jsonb then d.last_error
                              else (t->'error') || jsonb_build_object('at', i.now) end,
            attempt_seq = d.attempt_seq + 1
-      from input i, workers o
-     where d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+      from input i, workers o, locked l
+     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
        and o.id = i.worker and o.lease_until > now_ms()
        and (not i.answered or d.position = (t->>'fromPos')::bigint)
     returning d.id, d.attempt_seq

@@ -4,6 +4,7 @@
  * Whatever grows with the number of destinations is done here in a few statements, not by a request.
  */
 import type { Db, Pool } from './db.ts'
+import { IN_ORDER } from './leases.ts'
 
 /** Key of the advisory lock under which one process sweeps: "limp" + 3. */
 const SWEEP_LOCK = 0x6c696d73
@@ -113,7 +114,7 @@ const COUNT = `
       from destinations d left join counted c on c.id = d.id
      where d.pending_pdus <> coalesce(c.n, 0) or d.pending_sticky <> coalesce(c.sticky, 0)
         or d.oldest_pending is distinct from c.oldest
-     order by d.id
+     ${IN_ORDER}
   )
   update destinations d
      set pending_pdus = c.n, pending_sticky = c.sticky, oldest_pending = c.oldest, counted_at = now_ms()

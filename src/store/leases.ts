@@ -17,6 +17,12 @@ export interface Held {
 export const HELD = `d.lease_owner = $1 and d.fence = $2
   and exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())`
 
+/**
+ * Ends a select of several `d` (destinations) before they are changed: whoever locks more than one does it in
+ * the order of their ids, so that two never wait for each other.
+ */
+export const IN_ORDER = 'order by d.id for update of d'
+
 export async function registerWorker(
   db: Db,
   worker: { id: string; name: string; leaseMs: number },
@@ -41,7 +47,11 @@ export async function renewWorker(
 }
 
 export async function retireWorker(db: Db, id: string): Promise<void> {
-  await db.query('update destinations set lease_owner = null where lease_owner = $1', [id])
+  await db.query(
+    `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
+     update destinations d set lease_owner = null from locked l where d.id = l.id and d.lease_owner = $1`,
+    [id],
+  )
   await db.query('delete from workers where id = $1', [id])
 }
 

@@ -7,7 +7,7 @@
  */
 import { inTransaction, type Db, type Pool } from './db.ts'
 import type { StoredAcknowledges } from './destination-state.ts'
-import { HELD, type Held } from './leases.ts'
+import { HELD, IN_ORDER, type Held } from './leases.ts'
 import { lockContentShared } from './stream.ts'
 
 export interface Frozen {
@@ -29,10 +29,12 @@ const FREEZE = `
            t->>'txn_id' as txn_id, t->>'body' as body, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
            (t->>'soonest_lapse')::bigint as soonest_lapse, now_ms() as now
       from jsonb_array_elements($1::jsonb) t
+  ), locked as (
+    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), allowed as (
     update destinations d set last_attempt = i.now
-      from input i, workers w
-     where d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+      from input i, workers w, locked l
+     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
        and w.id = i.worker and w.lease_until > now_ms()
        and (i.soonest_lapse is null or i.soonest_lapse > i.now)
        and not exists (select 1 from changes c where c.kind in ('redact', 'purge', 'erase') and c.pos > i.read_at)

@@ -1,0 +1,87 @@
+import { adviseUp } from '../../src/store/advice.ts'
+import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
+import { openPool, type Pool } from '../../src/store/db.ts'
+import type { StoredAcknowledges } from '../../src/store/destination-state.ts'
+import { countBacklogs } from '../../src/store/housekeeping.ts'
+import { registerWorker, retireWorker } from '../../src/store/leases.ts'
+import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { until } from '../support/poll.ts'
+
+const WORKER = '00000000-0000-4000-8000-000000000001'
+
+// A sweep that counted while transactions were frozen came to a deadlock: a second's halt for everybody in the
+// batch. Whoever locks several destinations does so in the order of their ids.
+describe('statements about several destinations lock them in one order', () => {
+  let pool: Pool
+  beforeEach(async () => {
+    pool = openPool({ url: (await freshDatabase()).url, max: 4 })
+    await registerWorker(pool, { id: WORKER, name: 'w', leaseMs: 60_000 })
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, lease_owner, fence, pending_pdus, failures)
+       select id, id || '.example', 0, 0, $1, 1, 9, 1 from unnest(array[2, 1]) id`,
+      [WORKER],
+    )
+  })
+  afterEach(() => pool.end())
+
+  const held = (destination: number) => ({ worker: WORKER, destination, fence: 1 })
+  const acknowledges: StoredAcknowledges = {
+    positions: [],
+    lanes: '',
+    eventIds: [],
+    fromPos: 0,
+    toPos: 0,
+    gap: null,
+    gapCursor: null,
+    closesGap: false,
+    sticky: [],
+  }
+  const frozen = (id: number): Frozen => ({
+    held: held(id),
+    txnId: `txn${id}`,
+    body: '{}',
+    acknowledges,
+    readAt: 0,
+    soonestLapse: null,
+  })
+  const result = (id: number): AttemptResult => ({
+    ...{ held: held(id), txnId: `txn${id}`, startedAt: 0, durationMs: 1, outcome: 'answered', status: 200 },
+    ...{ message: null, errorKind: null, acknowledges, answered: true, discard: false, timeoutMs: null },
+    ...{ quick: true, lists: true, pduErrors: null, unlisted: [] },
+    waiting: {
+      ...{ failures: 0, failingSince: null, retryAt: null, retryInterval: null, holdKind: null },
+      ...{ holdUntil: null, adviceAt: null, adviceUp: false, adviceAfter: null, adviceStep: null },
+      askedAt: null,
+    },
+  })
+  const statements: Record<string, () => Promise<unknown>> = {
+    'freezing transactions': () => freezeTransactions(pool, [frozen(2), frozen(1)]),
+    'writing results': () => writeAttemptResults(pool, [result(2), result(1)]),
+    'counting backlogs': () => countBacklogs(pool),
+    'advice that servers are up': () => adviseUp(pool, [2, 1], { random: () => 0, up: true }),
+    'giving back a lease': () => retireWorker(pool, WORKER),
+  }
+
+  for (const [what, run] of Object.entries(statements)) {
+    it(what, async () => {
+      const other = await pool.connect()
+      await other.query('begin')
+      await other.query('select from destinations where id = 1 for update')
+      const done = run()
+      try {
+        await until(
+          async () =>
+            (await pool.query(`select from pg_stat_activity where wait_event_type = 'Lock'`)).rowCount === 1,
+          { what: `${what} to wait for the first` },
+        )
+        // Fails at once if the statement that waits for the first has the second already.
+        await other.query('select from destinations where id = 2 for update nowait')
+      } finally {
+        await other.query('rollback')
+        other.release()
+        await done
+      }
+    })
+  }
+})
