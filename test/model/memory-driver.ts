@@ -50,7 +50,7 @@ export function makeMemoryDriver(bugs: Bugs = {}, planted: Partial<Parts> = {}):
     if (state.paused) return letGo(null, null)
     const due = nextAttempt(withoutImpossibleWaits(state.waiting, state.now, SETTINGS.backoff), state.now)
     if (due > state.now) return letGo(due, null)
-    if (state.open !== null && late === null) return repeatOpen(id, state, state.open, hooks)
+    if (state.open !== null) return repeatOpen(id, state, state.open, hooks)
     const to = state.gap === null ? null : growsTo(state.gap, state.head)
     if (state.gap !== null && to !== null) {
       store.growGap(id, to)
@@ -117,7 +117,6 @@ export function makeMemoryDriver(bugs: Bugs = {}, planted: Partial<Parts> = {}):
     }
     const txnId = `txn${(transactions += 1)}`
     const body = `{"origin":"home","origin_server_ts":${state.now},"pdus":[${pdus.map(({ pdu }) => pdu).join(',')}]}`
-    late?.()
     late = null
     const made: Open = { txnId, body, createdAt: 0, worker: String(id), acknowledges }
     const startedAt = store.freeze(id, { ...made, readAt: state.head, soonestLapse })
@@ -186,13 +185,11 @@ export function makeMemoryDriver(bugs: Bugs = {}, planted: Partial<Parts> = {}):
         }),
         lists: state.lists || (answered && judged.listsAny),
       }) && writeTheRest(state, at.acknowledges, judged, result)
-    if (bugs.lateAcknowledgement === true && answered && at.acknowledges.sticky.length === 0) {
-      // The next freeze needs the place: as if it had been written.
-      late = write
-      store.drop(id, at.txnId)
-      return 'sent'
-    }
-    return write() ? 'sent' : 'lost'
+    const from = state.position
+    const written = write()
+    // The next freeze would carry it; a worker that dies before takes it along.
+    if (bugs.lateAcknowledgement === true && answered) late = () => store.loseAcknowledgement(from)
+    return written ? 'sent' : 'lost'
   }
 
   function writeTheRest(
@@ -234,6 +231,7 @@ export function makeMemoryDriver(bugs: Bugs = {}, planted: Partial<Parts> = {}):
       return Promise.resolve()
     },
     newWorker: () => {
+      late?.()
       late = null
       store.newWorker()
       return Promise.resolve()

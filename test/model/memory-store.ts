@@ -489,6 +489,9 @@ export function makeMemoryStore(bugs: Bugs) {
       now += Math.round(byMs)
     },
     worker: () => worker,
+    loseAcknowledgement: (position: number) => {
+      row.position = position
+    },
     newWorker: () => {
       worker += 1
       if (bugs.joinsDieWithWorker === true) owed = owed.filter(({ room }) => room === null)

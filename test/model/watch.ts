@@ -39,7 +39,7 @@ export function makeWatch(history: History) {
   let unanswered: Unanswered | null = null
   let held: Held | null = null
   let before: View | null = null
-  let wished: Wished = { by: 'clock', until: 0 }
+  const wished: Wished[] = []
   let wentBack = false
   let latest = 0
   let newestTimeline = 0
@@ -132,15 +132,17 @@ export function makeWatch(history: History) {
       const least = result.status === 429 ? 1_000 : first_ms * (1 - jitter) - 2
       held = { kind: 'backoff', until: ended + least }
     }
+    for (const one of wished) if (one.until >= began) free(one)
     // A clock that went back makes every time before it another one: nothing is said of waits from then on.
-    if (wished.until >= began || wentBack) free(wentBack ? { by: 'clock', until: 0 } : wished)
+    if (wentBack) held = null
   }
 
   /** A wish or advice lets the next attempt come sooner than what holds it says. */
   function freed(by: 'wake' | 'reset' | 'server up' | 'join' | 'clock', now: number): void {
-    wished = { by, until: by === 'join' || by === 'server up' ? now + ADVICE_WINDOW_MS : now }
+    const one = { by, until: by === 'join' || by === 'server up' ? now + ADVICE_WINDOW_MS : now }
+    wished.push(one)
     wentBack ||= by === 'clock'
-    free(wished)
+    free(one)
   }
 
   function free({ by }: Wished): void {
