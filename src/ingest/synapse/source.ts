@@ -154,7 +154,6 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       } catch (error) {
         const cause = refusalOf(error)
         if (cause instanceof SynapseRefused) throw cause
-        place = null
         failures += 1
         if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be taken; trying again')
       }
