@@ -1,0 +1,123 @@
+import { expect } from 'chai'
+import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
+import type { LimpetProcess } from './process.ts'
+import { until } from '../support/poll.ts'
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const KILLS = Number(process.env['LIMPET_KILLS'] ?? 10)
+
+for (const queue of QUEUES) {
+  describe(`processes that are killed during traffic, queue on ${queue}`, function () {
+    this.timeout(240_000)
+    let stage: Stage
+    beforeEach(async function () {
+      stage = await setStage(this, { queue })
+    })
+    afterEach(() => stage.remove())
+
+    it(`kill -9 at ${KILLS} random moments: everything arrives, once and in order, under the id and bytes of its first time`, async () => {
+      const { random, traffic } = stage
+      let ingest = await stage.startIngest()
+      const deliver = await Promise.all([stage.startDeliver(), stage.startDeliver()])
+      const running = traffic.run()
+      for (let kill = 0; kill < KILLS; kill += 1) {
+        await pause(300 + 900 * random())
+        const victim = Math.floor(random() * 5)
+        if (victim === 4) {
+          await ingest.kill()
+          ingest = await stage.startIngest()
+        } else {
+          await deliver[victim % 2]!.kill()
+          deliver[victim % 2] = await stage.startDeliver()
+        }
+      }
+      traffic.stop()
+      await running
+      await stage.settled(60_000)
+      const { transactions, repeats } = figures(stage.remotes)
+      say(
+        `${KILLS} kills, ${transactions} transactions, ${repeats} repeats, ${traffic.retried} batches retried, seed ${stage.seed}`,
+      )
+      await Promise.all([ingest, ...deliver].map((limpet) => limpet.terminate()))
+    })
+
+    it('a process that was stopped beyond its lease writes nothing and starts nothing when it goes on', async () => {
+      const { traffic, world } = stage
+      const ingest = await stage.startIngest()
+      const stale = await stage.startDeliver()
+      const running = traffic.run()
+      await until(async () => (await held(stage)).length > 0, {
+        what: 'the first to hold a destination',
+        everyMs: 1,
+      })
+      stale.signal('SIGSTOP')
+      const ids = new Set(
+        (await world.pool.query<{ id: string }>('select id from workers')).rows.map(({ id }) => id),
+      )
+      const fences = await held(stage)
+      const other = await stage.startDeliver()
+      await until(
+        async () =>
+          (await world.pool.query('select from workers where lease_until < now_ms()')).rowCount === 1,
+        {
+          what: 'its lease to be over',
+          withinMs: 20_000,
+        },
+      )
+      const wokenAt = await nowMs(stage)
+      stale.signal('SIGCONT')
+      await pause(1_500)
+      // Under the old id it has written nothing since; under a new one it may work again.
+      const open = await world.pool.query<{ worker: string }>(
+        'select worker from open_transactions where started_at >= $1',
+        [wokenAt],
+      )
+      expect(open.rows.filter(({ worker }) => ids.has(worker))).to.deep.equal([])
+      for (const { name, fence } of fences) {
+        const row = (
+          await world.pool.query<{ fence: number; lease_owner: string | null }>(
+            'select fence::int, lease_owner from destinations where name = $1',
+            [name],
+          )
+        ).rows[0]!
+        expect(row.fence, `the fence of ${name} moved on`).to.be.greaterThan(fence)
+        expect(ids.has(row.lease_owner ?? '')).to.equal(false)
+      }
+      traffic.stop()
+      await running
+      await stage.settled(60_000)
+      say(`it held ${fences.length} destinations; ${figures(stage.remotes).repeats} repeats`)
+      await Promise.all([ingest, stale, other].map((limpet) => limpet.terminate()))
+    })
+
+    it('SIGTERM during traffic: exit 0, every acknowledgement written, nothing repeated at the next start', async () => {
+      const { traffic, remotes } = stage
+      remotes.forEach((remote) => remote.behave({ kind: 'ok', delayMs: 30 }))
+      const ingest = await stage.startIngest()
+      let deliver: LimpetProcess = await stage.startDeliver()
+      const running = traffic.run()
+      for (let stop = 0; stop < 3; stop += 1) {
+        await pause(1_000)
+        expect(await deliver.terminate()).to.equal(0)
+        deliver = await stage.startDeliver()
+      }
+      traffic.stop()
+      await running
+      await stage.settled(60_000)
+      const { transactions, repeats } = figures(remotes)
+      expect(repeats).to.equal(0)
+      say(`3 stops, ${transactions} transactions, 0 repeats`)
+      expect(await ingest.terminate()).to.equal(0)
+      expect(await deliver.terminate()).to.equal(0)
+    })
+  })
+}
+
+async function held({ world }: Stage): Promise<{ name: string; fence: number }[]> {
+  const sql = 'select name, fence::int as fence from destinations where lease_owner is not null'
+  return (await world.pool.query<{ name: string; fence: number }>(sql)).rows
+}
+
+async function nowMs({ world }: Stage): Promise<number> {
+  return (await world.pool.query<{ now: number }>('select now_ms() as now')).rows[0]!.now
+}

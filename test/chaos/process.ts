@@ -1,0 +1,63 @@
+/**
+ * A limpet in a process of its own, as a user runs it: started, killed, stopped and continued.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { leaveBehind } from '../support/leftovers.ts'
+import { until } from '../support/poll.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+export interface LimpetProcess {
+  pid(): number
+  /** Resolves when it says that it runs. */
+  ready(): Promise<void>
+  signal(signal: NodeJS.Signals): void
+  /** SIGKILL, and gone. */
+  kill(): Promise<void>
+  /** SIGTERM; its exit status. */
+  terminate(): Promise<number | null>
+  /** The exit status, once it has ended by itself. */
+  exited(): Promise<number | null>
+  output(): string
+}
+
+/** `limpet ARGS` in this process' stead. */
+export function startLimpet(args: readonly string[]): LimpetProcess {
+  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, LIMPET_LOG__LEVEL: 'info' },
+  })
+  let output = ''
+  const collect = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-200_000)
+  }
+  child.stdout?.on('data', collect)
+  child.stderr?.on('data', collect)
+  const exit = once(child, 'exit').then(() => child.exitCode)
+  const gone = () => child.exitCode !== null || child.signalCode !== null
+  const kill = async () => {
+    if (!gone()) child.kill('SIGKILL')
+    await exit
+  }
+  leaveBehind({ clear: kill, kill: () => void child.kill('SIGKILL') })
+  return {
+    pid: () => child.pid ?? 0,
+    ready: async () => {
+      await until(() => output.includes('"limpet runs"') || gone(), {
+        what: 'limpet to run',
+        withinMs: 60_000,
+      })
+      if (gone()) throw new Error(`limpet ended with ${child.exitCode}: ${output.slice(-2_000)}`)
+    },
+    signal: (signal) => void child.kill(signal),
+    kill,
+    terminate: async () => {
+      child.kill('SIGTERM')
+      return exit
+    },
+    exited: () => exit,
+    output: () => output,
+  }
+}
