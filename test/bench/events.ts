@@ -1,4 +1,5 @@
 /** Events of about 1.25 KB as a homeserver hands them over, each with a number by which its arrival is known. */
+import { createHash } from 'node:crypto'
 import { makePdu } from '../../src/matrix/make-pdu.ts'
 import type { SigningKey } from '../../src/matrix/signing.ts'
 
@@ -13,8 +14,12 @@ export interface BenchEvent {
 }
 
 // Ids as long as real ones: 44 characters.
-const someEventId = (seed: number) => `$${String(seed).padStart(43, 'A')}`
-const TEXT = 'The quick brown fox jumps over the lazy dog. '.repeat(8)
+const someEventId = (seed: number) => `$${createHash('sha256').update(String(seed)).digest('base64url')}`
+// Half words, half noise: what a database can compress of real events (ids, hashes and signatures it can't).
+const someText = (seed: number) => {
+  const noise = createHash('sha512').update(String(seed)).digest('base64')
+  return `the quick brown fox jumps over the lazy dog ${noise} and ${noise.slice(9)} again and again and once more`
+}
 
 export function makeEvents(key: SigningKey): (room: string) => BenchEvent {
   let count = 0
@@ -27,10 +32,10 @@ export function makeEvents(key: SigningKey): (room: string) => BenchEvent {
         type: 'm.room.message',
         sender: `@alice:${OURS}`,
         originServerTs: Date.now(),
-        content: { msgtype: 'm.text', body: TEXT, n },
+        content: { msgtype: 'm.text', body: someText(n), n },
         depth: n,
-        prevEvents: [someEventId(n)],
-        authEvents: [1, 2, 3, 4].map(someEventId),
+        prevEvents: [n, n + 1].map(someEventId),
+        authEvents: [1, 2, 3, 4].map((k) => someEventId(n - k)),
       },
       key,
       '10',

@@ -52,10 +52,14 @@ try {
   await raw()
   for (const { name, url: queue } of queues.filter(({ name }) => parts.has(name))) {
     say(`steady traffic to ${DESTINATIONS} destinations, queue on ${name}`)
-    report.steady(
-      name,
-      await measureSteady(setting, fleet, { queue, database: `steady_${name}`, windowMs, profile }),
-    )
+    const options = {
+      queue,
+      database: `steady_${name}`,
+      windowMs,
+      profile,
+      statements: statements ? show : null,
+    }
+    report.steady(name, await measureSteady(setting, fleet, options))
   }
   // Once more at the end: on a machine that others use too, one moment is not like the other.
   await raw()

@@ -21,7 +21,7 @@ export interface Setting {
 }
 
 const COUNTING = {
-  shared_preload_libraries: "'pg_stat_statements'",
+  shared_preload_libraries: 'pg_stat_statements',
   'pg_stat_statements.track_planning': 'on',
 }
 

@@ -47,6 +47,7 @@ export async function measureSteady(setting: Setting, fleet: Fleet, options: Ste
   })
   try {
     await openRooms(daemon, fleet)
+    await meetAll(setting, daemon, fleet, pool)
     const traffic = saturate(setting, daemon, fleet)
     await systemClock.sleep(WARM_UP_MS)
     if (options.statements) await resetStatements(pool)
@@ -83,6 +84,19 @@ async function openRooms(daemon: Daemon, { names }: Fleet): Promise<void> {
   })
   await daemon.ingest(shared)
   await daemon.ingest(names.map((name, index) => item(soloRoom(index), [name])))
+}
+
+/** One event for each: after its answer a destination is connected, and known to answer well. */
+async function meetAll({ key }: Setting, daemon: Daemon, fleet: Fleet, pool: Pool): Promise<void> {
+  const event = makeEvents(key)
+  const { pdus: start } = await fleet.counts()
+  await daemon.ingest(fleet.names.map((_, index) => event(soloRoom(index)).item))
+  await until(async () => (await fleet.counts()).pdus - start === fleet.names.length, {
+    what: 'every destination to have its first event',
+    withinMs: 60_000,
+    everyMs: 100,
+  })
+  await quiet(pool)
 }
 
 /** Keeps every destination's backlog at a transaction or two, by requests that hold one transaction for each. */
@@ -129,23 +143,15 @@ async function turnsAndAttempts(pool: Pool): Promise<{ turns: number; attempts: 
   return rows[0] ?? { turns: 0, attempts: 0 }
 }
 
+/** Resolves when nobody has been served for half a second. */
 async function quiet(pool: Pool): Promise<void> {
-  const busy = `select from destinations d, stream s where d.lease_owner is not null or d.position < s.head limit 1`
-  await until(async () => (await pool.query(busy)).rowCount === 0 || (await isIdle(pool)), {
-    what: 'the backlog to be delivered',
-    withinMs: 30_000,
-    everyMs: 200,
+  const busy = 'select from destinations where lease_owner is not null limit 1'
+  let seen = 0
+  await until(async () => (seen = (await pool.query(busy)).rowCount === 0 ? seen + 1 : 0) === 5, {
+    what: 'every turn to end',
+    withinMs: 60_000,
+    everyMs: 100,
   })
-}
-
-/** Nobody is served any more: positions of those without newer events may lag behind the head. */
-async function isIdle(pool: Pool): Promise<boolean> {
-  const busy = `select from destinations d where d.lease_owner is not null limit 1`
-  for (let seen = 0; seen < 5; seen += 1) {
-    if ((await pool.query(busy)).rowCount !== 0) return false
-    await systemClock.sleep(100)
-  }
-  return true
 }
 
 const LATENCY_MS = 10_000
