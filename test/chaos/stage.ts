@@ -8,7 +8,7 @@ import { freePort } from '../../src/store/embedded.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 import { ownRedis, type OwnRedis } from '../support/redis.ts'
-import { makeWorld, type World } from '../e2e/world.ts'
+import { makeWorld, TOKENS, type World } from '../e2e/world.ts'
 import { startLimpet, type LimpetProcess } from './process.ts'
 import { makeTraffic, seeded, type Random, type Traffic } from './traffic.ts'
 
@@ -27,6 +27,8 @@ export interface Stage {
   address: string
   startIngest(): Promise<LimpetProcess>
   startDeliver(): Promise<LimpetProcess>
+  /** POSTs items once; the status. */
+  post(items: readonly unknown[]): Promise<number>
   /** Resolves when every remote holds what it must, in order; then checks that no rule was broken. */
   settled(withinMs: number): Promise<void>
   remove(): Promise<void>
@@ -66,6 +68,12 @@ export async function setStage(
     address,
     startIngest: () => start('--role', 'ingest,housekeep', '--listen', `127.0.0.1:${port}`),
     startDeliver: () => start('--role', 'deliver', '--listen', 'none'),
+    post: async (items) => {
+      const headers = { authorization: `Bearer ${TOKENS.ingest}`, 'content-type': 'application/json' }
+      return (
+        await fetch(`${address}/v1/ingest`, { method: 'POST', headers, body: JSON.stringify({ items }) })
+      ).status
+    },
     settled: (withinMs) => settled(remotes, traffic, { withinMs, seed }),
     remove: async () => {
       await world.stop()

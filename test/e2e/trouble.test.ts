@@ -133,9 +133,9 @@ describe('a destination in trouble', function () {
 
   it('does not delay the others: slow, hanging and dead ones beside a healthy one', async () => {
     const others = await Promise.all([world.remote(), world.remote(), world.remote()])
-    others[0]!.behave({ kind: 'ok', delayMs: 3_000 })
-    others[1]!.behave({ kind: 'hang' })
-    await others[2]!.stop()
+    others[0].behave({ kind: 'ok', delayMs: 3_000 })
+    others[1].behave({ kind: 'hang' })
+    await others[2].stop()
     await world.ingest([{ type: 'servers', room_id: ROOM, add: others.map(({ serverName }) => serverName) }])
     await send()
     await until(() => remote.received.size === 1, { what: 'the first event' })

@@ -1,0 +1,132 @@
+import { expect } from 'chai'
+import { until } from '../support/poll.ts'
+import { EMPTY_QUEUE, figures, QUEUES, say, setStage, type Stage } from './stage.ts'
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+/** `sweep_interval_ms` of the world these tests run in. */
+const SWEEP_MS = 1_000
+
+for (const queue of QUEUES) {
+  describe(`what is pulled away during traffic, queue on ${queue}`, function () {
+    this.timeout(240_000)
+    let stage: Stage
+    beforeEach(async function () {
+      stage = await setStage(this, { queue, pauseMs: 30 })
+    })
+    afterEach(() => stage.remove())
+
+    const emptyQueue = async () => {
+      if (stage.redis !== null) return stage.redis.flush()
+      // Under traffic PostgreSQL may choose the TRUNCATE as the victim of a deadlock.
+      await until(() => stage.world.pool.query(EMPTY_QUEUE), { what: 'the tables to be emptied' })
+    }
+
+    it('the queue is emptied 20 times: everything arrives within two sweeps of the last one', async () => {
+      const { remotes, traffic, random } = stage
+      remotes.forEach((remote) => remote.behave({ kind: 'ok' }))
+      const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
+      const running = traffic.run()
+      for (let time = 0; time < 10; time += 1) {
+        await pause(100 + 400 * random())
+        await emptyQueue()
+      }
+      traffic.stop()
+      await running
+      await stage.settled(2 * SWEEP_MS + 10_000)
+      // The worst moment: the wakes are in the queue, and nothing comes after them.
+      let longest = 0
+      for (let time = 0; time < 10; time += 1) {
+        const event = stage.world.event('!room0:home.example', {
+          item: { to: remotes.map((remote) => remote.serverName) },
+        })
+        expect(await stage.post([event.item])).to.equal(200)
+        await emptyQueue()
+        const emptied = performance.now()
+        for (const remote of remotes)
+          await until(() => remote.received.has(event.eventId), { what: 'the event' })
+        longest = Math.max(longest, performance.now() - emptied)
+      }
+      expect(longest, 'time until an event had arrived').to.be.below(2 * SWEEP_MS + 2_000)
+      say(
+        `20 times emptied, ${figures(remotes).transactions} transactions; longest wait ${Math.round(longest)} ms`,
+      )
+      await Promise.all(processes.map((limpet) => limpet.terminate()))
+    })
+
+    it('PostgreSQL restarts (immediate) 3 times: what was acknowledged arrives, the rest is answered with an error', async () => {
+      const { traffic, server, random, address } = stage
+      const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
+      const pids = processes.map((limpet) => limpet.pid())
+      const running = traffic.run()
+      for (let time = 0; time < 3; time += 1) {
+        await pause(500 + 1_000 * random())
+        await server.stop('immediate')
+        const answer = await fetch(`${address}/v1/ingest/position`, {
+          headers: { authorization: 'Bearer ingest-token' },
+        })
+        expect(answer.status).to.be.oneOf([500, 503])
+        await pause(500)
+        await server.start()
+      }
+      await pause(1_000)
+      traffic.stop()
+      await running
+      await stage.settled(60_000)
+      expect(
+        processes.map((limpet) => limpet.pid()),
+        'the same processes',
+      ).to.deep.equal(pids)
+      const refused = [...traffic.refusals].map(([status, times]) => `${times} x ${status}`).join(', ')
+      say(
+        `3 restarts, refusals: ${refused || 'none'}, ${figures(stage.remotes).repeats} repeats, seed ${stage.seed}`,
+      )
+      for (const status of traffic.refusals.keys()) expect(status).to.be.oneOf([503, 409])
+      await Promise.all(processes.map((limpet) => limpet.terminate()))
+    })
+  })
+}
+
+describe('a database that was restored from an older copy', function () {
+  this.timeout(240_000)
+  let stage: Stage
+  beforeEach(async function () {
+    stage = await setStage(this, { queue: 'PostgreSQL', pauseMs: 20 })
+  })
+  afterEach(() => stage.remove())
+
+  it('sends under new ids: none is used twice for other bytes, and what comes after arrives', async () => {
+    const { world, remotes, traffic, server } = stage
+    remotes.forEach((remote) => remote.behave({ kind: 'ok' }))
+    const all = async () => Promise.all([stage.startIngest(), stage.startDeliver()])
+    let processes = await all()
+    const running = traffic.run()
+    await pause(1_500)
+    await Promise.all(processes.map((limpet) => limpet.kill()))
+    await server.stop()
+    const copy = server.backUp()
+    await server.start()
+    processes = await all()
+    await pause(1_500)
+    traffic.stop()
+    await running
+    await stage.settled(60_000)
+    await Promise.all(processes.map((limpet) => limpet.terminate()))
+    await server.stop()
+    copy.restore()
+    await server.start()
+    const before = remotes.map(({ transactions }) => transactions.length)
+    const limpets = await all()
+    const event = world.event('!room0:home.example', {
+      item: { to: remotes.map(({ serverName }) => serverName) },
+    })
+    await until(async () => (await stage.post([event.item])) === 200, { what: 'ingest to take an event' })
+    for (const [index, remote] of remotes.entries()) {
+      await until(() => remote.received.has(event.eventId), { what: 'the event', withinMs: 20_000 })
+      // The strict remote notices an id that comes again with other bytes.
+      expect(remote.violations).to.deep.equal([])
+      expect(remote.transactions.length).to.be.greaterThan(before[index]!)
+    }
+    say(`${figures(remotes).transactions} transactions`)
+    await Promise.all(limpets.map((limpet) => limpet.terminate()))
+  })
+})
