@@ -40,6 +40,7 @@ export async function startLimpet({
   synapse: Synapse
   databaseUrl: string
 }): Promise<Limpet> {
+  const readable = await readerUrl(synapse.databaseUrl)
   const folder = await mkdtemp(join(tmpdir(), 'limpet-interop-'))
   const [port = 0] = await freePorts(1)
   const configPath = join(folder, 'limpet.yaml')
@@ -55,7 +56,7 @@ export async function startLimpet({
       listen: { host: '127.0.0.1', port },
       tokens,
       federation: { custom_ca_paths: [synapse.caPath], ip_allowlist: ['127.0.0.0/8', '::1/128'] },
-      sources: { synapse: { database: await readerUrl(synapse.databaseUrl), redis: synapse.redisUrl } },
+      sources: { synapse: { database: readable, redis: synapse.redisUrl } },
     }),
     { mode: 0o600 },
   )
