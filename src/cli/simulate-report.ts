@@ -10,12 +10,28 @@ import type { Column } from './table.ts'
 export interface Report {
   readonly plan: Plan
   readonly verdict: Verdict
-  /** Null: limpet was not asked. */
+  /** What limpet says of itself. */
   readonly limpet: Comparison
   readonly seconds: number
 }
 
-export const isGood = ({ verdict, limpet }: Report) => verdict.good && limpet.disagreements.length === 0
+const isGood = ({ verdict, limpet }: Report) => verdict.good && limpet.disagreements.length === 0
+
+/** Why the run failed, in one line; null: it did not. */
+export function complaintOf(report: Report): string | null {
+  if (isGood(report)) return null
+  const { missing, notEntitled, faults: said } = report.verdict.totals
+  const other = said + report.limpet.disagreements.length
+  return `the verdict is bad: missing ${missing}, not entitled ${notEntitled}, other faults ${other}`
+}
+
+/** For `--json`: sizes, what the seed implies, limpet's own counts, totals, and the verdict on each server. */
+export function jsonOf(report: Report): object {
+  const { plan, verdict, limpet, seconds } = report
+  const servers = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
+  const { sizes, implied } = plan
+  return { good: isGood(report), seconds, sizes, implied, limpet, totals: verdict.totals, servers }
+}
 
 /** Most faults that are shown. */
 const SHOWN = 20

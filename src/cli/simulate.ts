@@ -23,7 +23,7 @@ import { startDemo } from './simulate-daemon.ts'
 import type { Demo } from './simulate-daemon.ts'
 import { makeLive } from './simulate-live.ts'
 import type { Live } from './simulate-live.ts'
-import { isGood, showReport } from './simulate-report.ts'
+import { complaintOf, jsonOf, showReport } from './simulate-report.ts'
 import type { Report } from './simulate-report.ts'
 
 /** So that an outage of seconds is a long one. */
@@ -37,15 +37,10 @@ export async function runSimulate(
   const plan = planStory(sizes)
   const live = makeLive(io.stderr, () => systemClock.monotonic())
   const report = await tellAll(plan, { live, keep, signal })
-  const { verdict, limpet, seconds } = report
-  const good = isGood(report)
-  const all = { ...sizes, seconds, implied: plan.implied, limpet, ...verdict, good }
-  io.stdout.write(`${json ? JSON.stringify(all, null, 2) : showReport(report)}\n`)
-  if (!good) {
-    const { missing, notEntitled, faults } = verdict.totals
-    const wrong = `missing ${missing}, not entitled ${notEntitled}, other faults ${faults + limpet.disagreements.length}`
-    throw new CommandError(`the verdict is bad: ${wrong}`)
-  }
+  if (json) io.stdout.write(`${JSON.stringify(jsonOf(report), null, 2)}\n`)
+  else io.stdout.write(`${showReport(report)}\n`)
+  const bad = complaintOf(report)
+  if (bad !== null) throw new CommandError(bad)
 }
 
 interface Stage {

@@ -87,6 +87,16 @@ export function makeClaims(told: Iterable<Told> = []): Claims {
   }
 }
 
+/** Sticky events from before each of its joins; those of rooms it has left again by `now` are owed no more. */
+export function owedByJoin(claims: Claims, server: string, now: number): Claim[] {
+  return claims
+    .staysOf(server)
+    .filter(({ leftAt }) => leftAt === null || leftAt > now)
+    .flatMap(({ room, since, joinedAt }) =>
+      claims.stickyIn(room, since).filter(({ event }) => (event.stickyUntil ?? 0) > joinedAt),
+    )
+}
+
 function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   const known = map.get(key)
   if (known !== undefined) return known

@@ -10,8 +10,8 @@ import type { Heard, HeardTransaction, Told } from './story-record.ts'
 import { checkAllowed } from './verdict-allowed.ts'
 import { followBacklog, isLive } from './verdict-backlog.ts'
 import type { CatchUpRule } from './verdict-backlog.ts'
-import { makeClaims } from './verdict-claims.ts'
-import type { Claim, Claims } from './verdict-claims.ts'
+import { makeClaims, owedByJoin } from './verdict-claims.ts'
+import type { Claims } from './verdict-claims.ts'
 import { checkOrder, checkQuietJoin } from './verdict-order.ts'
 
 export interface Rules extends CatchUpRule {
@@ -104,7 +104,7 @@ export function judgeServer(claims: Claims, heard: Heard, rules: Rules): ServerV
   const ends = { received: 0, skipped: 0, pending: 0 }
   const lapsed: string[] = []
   const missing: string[] = []
-  const replays = owedByJoin(claims, server, rules)
+  const replays = owedByJoin(claims, server, rules.endedAt)
   const entitled = new Set(own.map(({ event }) => event.eventId))
   const owed = [...own, ...replays.filter(({ event }) => !entitled.has(event.eventId))]
   for (const claim of owed) {
@@ -146,16 +146,6 @@ export function judgeServer(claims: Claims, heard: Heard, rules: Rules): ServerV
     joinSizes: quiet.flatMap(({ sizes }) => sizes),
     faults,
   }
-}
-
-/** Sticky events from before each of its joins; those of rooms it left again since are owed no more. */
-function owedByJoin(claims: Claims, server: string, { endedAt }: Rules): Claim[] {
-  return claims
-    .staysOf(server)
-    .filter(({ leftAt }) => leftAt === null || leftAt > endedAt)
-    .flatMap(({ room, since, joinedAt }) =>
-      claims.stickyIn(room, since).filter(({ event }) => (event.stickyUntil ?? 0) > joinedAt),
-    )
 }
 
 /** Ids of all events in transactions that were processed. */
