@@ -137,6 +137,7 @@ function toRow(needs: AttemptNeeds, at: Attempt, result: SendResult, judged: Jud
     answered,
     discard: !answered && judged.discard,
     waiting,
+    failuresBefore: state.waiting.failures,
     timeoutMs: nextTimeout(state.timeoutMs, needs.requestTimeoutMs, {
       timedOut: !answered && judged.timedOut,
       answered,

@@ -22,7 +22,7 @@ export interface BackoffSettings {
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
-/** The wait after a 429 without a `Retry-After` that came right after a takeover, ms. */
+/** The least wait after a 429 that came right after a takeover, ms. */
 const TAKEOVER_WAIT_MS = 1_000
 
 /** When it may be tried next; a time not after `now` means: now. */
@@ -75,10 +75,9 @@ export function afterFailure(
   if (failure.kind === 'busy' && failure.retryAfterMs !== null) {
     next.holdKind = 'retry_after'
     next.holdUntil = now + Math.min(failure.retryAfterMs, DAY_MS)
-    return next
   }
   if (failure.kind === 'busy' && failure.afterTakeover) {
-    next.retryAt = now + TAKEOVER_WAIT_MS
+    next.retryAt = Math.max(now + TAKEOVER_WAIT_MS, row.retryAt ?? 0)
     return next
   }
   if (failure.kind === 'gone') {

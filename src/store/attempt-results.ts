@@ -25,6 +25,8 @@ export interface AttemptResult {
   /** The transaction provably never left: it is put together anew. */
   discard: boolean
   waiting: DestinationState['waiting']
+  /** Failures when the attempt began; absent: none. */
+  failuresBefore?: number
   timeoutMs: number | null
   quick: boolean
   lists: boolean
@@ -39,17 +41,22 @@ const WRITE = `
            (t->>'ends')::boolean as ends, t->'waiting' as w, t as t, now_ms() as now
       from jsonb_array_elements($1::jsonb) t
   ), locked as (
-    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
+    -- Only a reset empties failures while we hold it: the attempt is of before it, what this answer asks aside.
+    select d.id, case when (t->>'failuresBefore')::int > 0 and d.failures = 0
+                      then jsonb_build_object('failures', 0) || case when t->>'outcome' in ('busy', 'gone')
+                           then jsonb_build_object('holdKind', w->'holdKind', 'holdUntil', w->'holdUntil') else '{}' end
+                      else w end as n
+      from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), written as (
     update destinations d
        set position = case when i.answered then (t->>'toPos')::bigint else d.position end,
-           failures = (w->>'failures')::int, failing_since = (w->>'failingSince')::bigint,
-           retry_at = (w->>'retryAt')::bigint, retry_interval = (w->>'retryInterval')::bigint,
-           hold_kind = w->>'holdKind', hold_until = (w->>'holdUntil')::bigint,
+           failures = (n->>'failures')::int, failing_since = (n->>'failingSince')::bigint,
+           retry_at = (n->>'retryAt')::bigint, retry_interval = (n->>'retryInterval')::bigint,
+           hold_kind = n->>'holdKind', hold_until = (n->>'holdUntil')::bigint,
            -- Wishes that came while the attempt was under way are kept.
-           advice_at = case when d.advice_at > i.started_at then greatest(d.advice_at, (w->>'adviceAfter')::bigint) end,
+           advice_at = case when d.advice_at > i.started_at then greatest(d.advice_at, (n->>'adviceAfter')::bigint) end,
            advice_up = d.advice_up and d.advice_at > i.started_at,
-           advice_after = (w->>'adviceAfter')::bigint, advice_step = (w->>'adviceStep')::bigint,
+           advice_after = (n->>'adviceAfter')::bigint, advice_step = (n->>'adviceStep')::bigint,
            asked_at = case when d.asked_at > i.started_at then d.asked_at end,
            timeout_ms = (t->>'timeoutMs')::int, quick = (t->>'quick')::boolean, lists = (t->>'lists')::boolean,
            last_success = case when i.answered then i.now else d.last_success end,

@@ -20,7 +20,7 @@ export type Wished =
 const CHANGES: Record<Wish, string> = {
   wake: `asked_at = now_ms(), look_at = now_ms()`,
   reset: `failures = 0, failing_since = null, retry_at = null, retry_interval = null, hold_kind = null, hold_until = null,
-          advice_at = null, advice_up = false, advice_after = null, advice_step = null, look_at = now_ms()`,
+          advice_at = null, advice_up = false, advice_after = null, advice_step = null, asked_at = now_ms(), look_at = now_ms()`,
   pause: `paused = true`,
   resume: `paused = false, look_at = now_ms()`,
 }

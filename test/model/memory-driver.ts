@@ -178,6 +178,8 @@ export function makeMemoryDriver(bugs: Bugs = {}, planted: Partial<Parts> = {}):
         answered,
         discard: !answered && judged.discard,
         waiting,
+        failuresBefore: state.waiting.failures,
+        heldBy: judged.kind === 'busy' || judged.kind === 'gone',
         timeoutMs: nextTimeout(state.timeoutMs, SETTINGS.requestTimeoutMs, {
           timedOut: !answered && judged.timedOut,
           answered,

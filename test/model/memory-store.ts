@@ -211,7 +211,7 @@ export function makeMemoryStore(bugs: Bugs) {
       if (row.paused || held) return false
       row.waiting = { ...waiting, askedAt: now }
     }
-    if (what === 'reset') row.waiting = { ...NO_WAITS, askedAt: waiting.askedAt }
+    if (what === 'reset') row.waiting = { ...NO_WAITS, askedAt: now }
     if (what === 'pause' || what === 'resume') row.paused = what === 'pause'
     if (what !== 'pause') row.lookAt = now
     return true
@@ -406,6 +406,9 @@ export function makeMemoryStore(bugs: Bugs) {
       answered: boolean
       discard: boolean
       waiting: Waiting
+      failuresBefore: number
+      /** The answer was a 429 or a 410. */
+      heldBy: boolean
       timeoutMs: number | null
       lists: boolean
     },
@@ -415,9 +418,12 @@ export function makeMemoryStore(bugs: Bugs) {
     const { startedAt } = result
     if (result.answered) row.position = result.acknowledges.toPos
     const laterAdvice = waiting.adviceAt !== null && waiting.adviceAt > startedAt
+    const wasReset = result.failuresBefore > 0 && waiting.failures === 0
+    const { holdKind, holdUntil } = result.heldBy ? result.waiting : NO_WAITS
+    const after = wasReset ? { ...NO_WAITS, holdKind, holdUntil } : result.waiting
     row.waiting = {
-      ...result.waiting,
-      adviceAt: laterAdvice ? Math.max(waiting.adviceAt ?? 0, result.waiting.adviceAfter ?? 0) : null,
+      ...after,
+      adviceAt: laterAdvice ? Math.max(waiting.adviceAt ?? 0, after.adviceAfter ?? 0) : null,
       adviceUp: waiting.adviceUp && laterAdvice,
       askedAt: waiting.askedAt !== null && waiting.askedAt > startedAt ? waiting.askedAt : null,
     }

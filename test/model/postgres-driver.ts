@@ -58,10 +58,8 @@ export async function makePostgresDriver(pool: Pool): Promise<Driver> {
     if (taken.kind === 'unknown') return 'nothing'
     if (taken.kind !== 'taken') throw new Error(`the destination is ${taken.kind}`)
     const { held } = taken
-    let outcome: string | null = null
-    const needs = needsOf(hooks, (told) => {
-      outcome = told
-    })
+    const outcomes: string[] = []
+    const needs = needsOf(hooks, (outcome) => outcomes.push(outcome))
     const { signal } = new AbortController()
     const lease = { id: worker, signal, stillHeld: () => true }
     for (let looks = 0; looks < 50; looks += 1) {
@@ -75,12 +73,12 @@ export async function makePostgresDriver(pool: Pool): Promise<Driver> {
         return 'nothing'
       }
       await releaseDestination(pool, held, { wakeSeq: null, lookAt: state.now, position: null })
-      return outcome === 'lost' || outcome === 'aborted' ? 'lost' : 'sent'
+      return outcomes.some((outcome) => outcome === 'lost' || outcome === 'aborted') ? 'lost' : 'sent'
     }
     throw new Error('a look never ends')
   }
 
-  function needsOf(hooks: Hooks, onOutcome: (outcome: string) => void): StepNeeds {
+  function needsOf(hooks: Hooks, onOutcome: (outcome: string) => unknown): StepNeeds {
     return {
       pool,
       log: makeLog({ level: 'silent', pretty: false }),

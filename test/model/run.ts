@@ -135,8 +135,7 @@ export async function runSchedule(driver: Driver, schedule: readonly Command[]):
 
   async function look(at: At): Promise<'sent' | 'nothing' | 'lost'> {
     inLook += 1
-    const paused = await driver.view()
-    watch.look(paused)
+    watch.look(await driver.view())
     let answer: { result: SendResult; listed: (eventId: string) => boolean } | null = null
     let aborted = false
     const abort = () => {
@@ -158,11 +157,13 @@ export async function runSchedule(driver: Driver, schedule: readonly Command[]):
     }
     try {
       const looked = await driver.look(hooks)
-      const head = (await driver.view())?.head ?? 0
+      const view = await driver.view()
+      const head = view?.head ?? 0
       const told = answer as { result: SendResult; listed: (eventId: string) => boolean } | null
       if (looked === 'sent' && told !== null) {
         watch.written(told.result, { head, listed: told.listed })
       }
+      watch.looked(looked, view)
       return looked
     } catch (error) {
       if (!(error instanceof Death)) throw error

@@ -153,7 +153,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 export const schedules: fc.Arbitrary<Command[]> = fc
   .tuple(
     fc.array(fc.record({ do: fc.constant('join' as const), room }), { maxLength: 2 }),
-    fc.array(command, { minLength: 1, maxLength: 28, size: 'max' }),
+    fc.array(command, { minLength: 1, maxLength: 40, size: 'max' }),
   )
   .map(([first, then]) => [...first, ...then])
 

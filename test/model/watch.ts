@@ -23,7 +23,9 @@ interface Unanswered extends FrozenView {
 /** A wish counts for attempts that begin up to `until`: one that comes during an attempt counts after it. */
 interface Wished {
   by: 'wake' | 'reset' | 'server up' | 'join' | 'clock'
+  at: number
   until: number
+  followed: boolean
 }
 /** `server_up` and a join bring an attempt forward by seconds, or, when the last one was in vain, to at most an hour. */
 const ADVICE_WINDOW_MS = 3_600_000 + 5_000
@@ -41,6 +43,7 @@ export function makeWatch(history: History) {
   let before: View | null = null
   const wished: Wished[] = []
   let wentBack = false
+  let pending = false
   let latest = 0
   let newestTimeline = 0
 
@@ -52,6 +55,14 @@ export function makeWatch(history: History) {
   /** Before a look: what is so now. */
   function look(view: View | null): void {
     before = view
+  }
+
+  /** After a look: where an operator asked for an attempt and there was none yet, nothing may be left waiting. */
+  function looked(what: 'sent' | 'nothing' | 'lost', view: View | null): void {
+    if (!pending || what !== 'nothing' || view === null) return
+    if (wentBack || view.paused || held?.kind === 'retry after') return
+    const [waiting] = history.waiting(view.position, view.head)
+    if (waiting !== undefined) violated('wake and reset try now (4)', `${waiting.pos} waits`)
   }
 
   function frozen(view: FrozenView, now: View | null): void {
@@ -98,6 +109,12 @@ export function makeWatch(history: History) {
     }
     unanswered.sends += 1
     unanswered.lastSentAt = now
+    pending = false
+    // Advice that nobody has followed yet counts from the first attempt after it.
+    for (const one of wished) {
+      if (!one.followed && one.until > one.at) one.until = Math.max(one.until, now + ADVICE_WINDOW_MS)
+      one.followed = true
+    }
     if (before?.paused === true) violated('paused', 'a request goes out')
     if (held !== null && held.freed !== true && now < held.until) {
       violated('backoff (5.8)', `a request at ${now}, held by ${held.kind} until ${held.until}`)
@@ -139,8 +156,10 @@ export function makeWatch(history: History) {
 
   /** A wish or advice lets the next attempt come sooner than what holds it says. */
   function freed(by: 'wake' | 'reset' | 'server up' | 'join' | 'clock', now: number): void {
-    const one = { by, until: by === 'join' || by === 'server up' ? now + ADVICE_WINDOW_MS : now }
+    const advice = by === 'join' || by === 'server up'
+    const one = { by, at: now, until: advice ? now + ADVICE_WINDOW_MS : now, followed: false }
     wished.push(one)
+    pending ||= by === 'wake' || by === 'reset'
     wentBack ||= by === 'clock'
     free(one)
   }
@@ -222,7 +241,7 @@ export function makeWatch(history: History) {
       )
   }
 
-  return { seen, look, frozen, request, written, freed, moved, settled }
+  return { seen, look, looked, frozen, request, written, freed, moved, settled }
 }
 
 /** The texts of a transaction's PDUs: in the model each is on a line of its own. */
