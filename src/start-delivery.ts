@@ -10,6 +10,7 @@ import { startWorkers } from '../queues/workers.ts'
 import { makeBatcher } from './batcher.ts'
 import type { Clock, Random } from './clock.ts'
 import type { Config } from './config.ts'
+import { makeReleaseAbandoned } from './deliver/abandoned.ts'
 import { makeDue } from './deliver/due.ts'
 import { makeGate } from './gate.ts'
 import { makeFanout, type Wake } from './deliver/fanout.ts'
@@ -78,8 +79,10 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   // Both lanes together; of these the recovery lane can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
+  const running = new Set<string>()
   const turn = makeTurn({
     pool,
+    running,
     send: (request) =>
       inFlight.within(async () => {
         metrics.transactionsInFlight.inc()
@@ -105,8 +108,19 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     maxPdus: federation.max_pdus,
     maxBodyBytes: federation.max_body_bytes,
     stopping: stopping.signal,
+    onBrokenOff: (destination) => due.brokenOff(destination),
     onAttempt: (at) => countAttempt(metrics, at),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
+  })
+  const due = makeDue({
+    pool,
+    wake,
+    turn,
+    releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, log }),
+    forget: (who) => queues.forget(who),
+    clock,
+    everyMs: DUE_EVERY_MS,
+    log,
   })
   await keeper.start()
   const workers = startWorkers({
@@ -117,16 +131,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     roles: { deliver: true, fanout: true },
     log,
   })
-  const due = makeDue({
-    pool,
-    wake,
-    turn,
-    forget: (who) => queues.forget(who),
-    clock,
-    everyMs: DUE_EVERY_MS,
-    log,
-  })
-  const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
+  const watching = due.run(AbortSignal.any([stopping.signal, cutting.signal]))
   return {
     stop: async () => {
       stopping.abort()

@@ -1,6 +1,6 @@
 /**
  * Brings back who has a time to be looked at: the end of a backoff, a wish, an unlisted sticky event; and
- * serves those that the queue has lost.
+ * serves those that the queue has lost, or whose turn here broke off.
  *
  * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
  */
@@ -15,6 +15,8 @@ export interface DueNeeds {
   pool: Pool
   wake: Wake
   turn: Turn
+  /** Gives back what turns that broke off have left behind. */
+  releaseAbandoned: () => Promise<void>
   /** Removes what the queue still believes of a destination that it has lost. */
   forget: (destination: string) => Promise<void>
   clock: Clock
@@ -28,7 +30,21 @@ const LIMIT = 1_000
 const PATIENCE_MS = 10_000
 const AT_ONCE = 32
 
-export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
+/** Before a destination whose turn broke off is served again, ms. */
+const BROKEN_OFF_MS = 1_000
+
+export interface Due {
+  /** Looks until `signal` aborts. */
+  run(signal: AbortSignal): Promise<void>
+  /**
+   * A turn of this process broke off (the database went away, say) and could not let go: the destination still
+   * belongs to this process, so no sweep will find it, and its job may be gone.
+   */
+  brokenOff(destination: string): void
+}
+
+export function makeDue(needs: DueNeeds): Due {
+  const broken = new Map<string, number>()
   const woken = new Map<string, { since: number; at: number }>()
   const serving = new Set<string>()
   const faults = makeFaultNotes(needs.log)
@@ -47,15 +63,29 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
     if (serving.size >= AT_ONCE) return
     for (const name of await findForgotten(needs.pool, AT_ONCE - serving.size)) {
       if (serving.has(name)) continue
-      serving.add(name)
       needs.log.warn({ destination: name }, 'the queue has lost this destination: serving it directly')
-      void serve(name, signal).finally(() => serving.delete(name))
+      await needs.forget(name).catch(() => undefined)
+      start(name, signal)
     }
+  }
+
+  function serveBroken(signal: AbortSignal): void {
+    const now = needs.clock.monotonic()
+    for (const [name, at] of broken) {
+      if (serving.size >= AT_ONCE) return
+      if (serving.has(name) || now - at < BROKEN_OFF_MS) continue
+      broken.delete(name)
+      start(name, signal)
+    }
+  }
+
+  function start(name: string, signal: AbortSignal): void {
+    serving.add(name)
+    void serve(name, signal).finally(() => serving.delete(name))
   }
 
   async function serve(name: string, signal: AbortSignal): Promise<void> {
     try {
-      await needs.forget(name).catch(() => undefined)
       while ((await needs.turn(name, signal)).again && !signal.aborted);
     } catch (error) {
       needs.log.error({ err: error, destination: name }, 'a turn failed')
@@ -64,16 +94,20 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
 
   const stopped = (signal: AbortSignal) => signal.aborted
 
-  return async (signal) => {
+  const run = async (signal: AbortSignal) => {
     while (!signal.aborted) {
       await needs.clock.sleep(needs.everyMs, signal)
       if (stopped(signal)) break
+      await faults.note('giving back what turns have left behind', needs.releaseAbandoned)
       // Each by itself: without a queue nobody can be woken, and those are served directly.
       await faults.note('waking due destinations', wakeDue)
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
+      serveBroken(signal)
     }
     while (serving.size > 0) await needs.clock.sleep(20)
   }
+
+  return { run, brokenOff: (name) => void broken.set(name, needs.clock.monotonic()) }
 }
 
 /** Logs the first of a row of failures and its end, not every one: it is tried twice a second. */

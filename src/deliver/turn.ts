@@ -2,8 +2,8 @@
  * One turn for one destination: take it, then look and do, until there is nothing to do.
  *
  * Always: what is decided is decided by the holder of the destination's lease, from rows, and every write
- * names the lease's fence. A turn that throws has half-recorded nothing; the sweep or the next wake goes on.
- * A turn lets go only if nobody wished another look since it looked last.
+ * names the lease's fence. A turn that throws has half-recorded nothing; `abandoned.ts` gives the destination
+ * back. A turn lets go only if nobody wished another look since it looked last.
  */
 import { loadDestination } from '../store/destination-state.ts'
 import { bumpWake, releaseDestination, takeDestination, type Held } from '../store/leases.ts'
@@ -13,6 +13,10 @@ import { takeStep, type StepNeeds } from './step.ts'
 export interface TurnNeeds extends StepNeeds {
   /** The process' lease; `next` gives null where nothing may be done here. */
   lease: Pick<LeaseKeeper, 'next' | 'over'>
+  /** A turn threw: it may have left the destination in this process' hands. */
+  onBrokenOff: (destination: string) => void
+  /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
+  running: Set<string>
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
   stopping: AbortSignal
 }
@@ -25,7 +29,7 @@ const TRANSACTIONS_A_TURN = 50
 const TURN_MS = 5_000
 
 export function makeTurn(needs: TurnNeeds): Turn {
-  const running = new Set<string>()
+  const { running } = needs
   return async (name, signal) => {
     if (running.has(name)) {
       await bumpWake(needs.pool, name)
@@ -34,6 +38,9 @@ export function makeTurn(needs: TurnNeeds): Turn {
     running.add(name)
     try {
       return await takeAndServe(needs, name, signal)
+    } catch (error) {
+      needs.onBrokenOff(name)
+      throw error
     } finally {
       running.delete(name)
     }
