@@ -92,6 +92,29 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
   return { kind: row.alive ? 'busy' : 'over' }
 }
 
+/** What `worker` owns, those called `but` aside. */
+export async function findOwned(
+  db: Db,
+  worker: string,
+  but: readonly string[],
+): Promise<{ name: string; held: Held }[]> {
+  const { rows } = await db.query<{ id: number; name: string; fence: number }>(
+    'select id, name, fence from destinations where lease_owner = $1 and name <> all($2)',
+    [worker, but],
+  )
+  return rows.map(({ id, name, fence }) => ({ name, held: { worker, destination: id, fence } }))
+}
+
+/** Lets go of what a turn that broke off has left behind; it is looked at again after `afterMs`. */
+export async function releaseAbandoned(db: Db, held: Held, afterMs: number): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `update destinations d set lease_owner = null, look_at = now_ms() + $4
+      where d.id = $3 and d.lease_owner = $1 and d.fence = $2`,
+    [held.worker, held.fence, held.destination, afterMs],
+  )
+  return rowCount === 1
+}
+
 /** Tells whoever holds it to look again before it lets go. */
 export async function bumpWake(db: Db, name: string): Promise<void> {
   await db.query('update destinations set wake_seq = wake_seq + 1 where name = $1', [name])

@@ -1,0 +1,37 @@
+/**
+ * Gives back destinations that this process owns although no turn of it serves them: a turn broke off (the
+ * database was away, a deadlock, a defect) and could not even let go.
+ *
+ * Without it such a destination would look served for as long as the process lives: no sweep and no due time
+ * would bring it back, only new events.
+ */
+import type { Log } from '../observe/log.ts'
+import type { Pool } from '../store/db.ts'
+import { findOwned, releaseAbandoned } from '../store/leases.ts'
+import type { LeaseKeeper } from './lease-keeper.ts'
+
+export interface AbandonedNeeds {
+  pool: Pool
+  lease: Pick<LeaseKeeper, 'current'>
+  /** Names of the destinations that have a turn now; a turn is in it before it takes its destination. */
+  running: ReadonlySet<string>
+  log: Log
+}
+
+/** What made one turn break off may do so again: it is not tried again before this, ms. */
+const PAUSE_MS = 5_000
+
+export function makeReleaseAbandoned({ pool, lease, running, log }: AbandonedNeeds): () => Promise<void> {
+  return async () => {
+    const held = lease.current()
+    if (held === null) return
+    for (const { name, held: left } of await findOwned(pool, held.id, [...running])) {
+      // Asked after the read: the turn that took it under this fence was in there before, and is no more. One that
+      // takes it from now on has another fence.
+      if (running.has(name)) continue
+      if (await releaseAbandoned(pool, left, PAUSE_MS)) {
+        log.warn({ destination: name }, 'a turn had broken off: its destination is given back')
+      }
+    }
+  }
+}
