@@ -101,7 +101,7 @@ export function certainlyOwed({ history, view, readTime, gap, latest }: Situatio
 
 /** Contract 5.4 and 5.7: replays first, and volume never pushes them out. */
 const stickiesFirst: Rule = (at) => {
-  const { view, gap, pdus, latest } = at
+  const { history, view, gap, pdus, latest } = at
   // While the clock is behind what it was, replays that had lapsed may take places again.
   if (latest > view.frozenAt) return null
   const owed = certainlyOwed(at)
@@ -112,9 +112,19 @@ const stickiesFirst: Rule = (at) => {
   // The next one may be too large for the bytes that are left: then it is the first of the next transaction.
   const replays = pdus.filter((_, index) => view.lanes[index] === 's')
   const bytes = replays.reduce((sum, pdu) => sum + Buffer.byteLength(pdu) + 1, 0)
-  const late = inIt.find(({ pos }) => pos > next.pos && view.lanes[view.positions.indexOf(pos)] === 's')
+  // What an answer did not list is repeated beside everything else, where there is place.
+  const late = inIt.find(
+    ({ pos, told }) =>
+      pos > next.pos && view.lanes[view.positions.indexOf(pos)] === 's' && told.at(-1)?.listed !== false,
+  )
   if (late !== undefined) return `the replay ${late.pos} goes before the replay ${next.pos}`
-  if (replays.length > 0 && bytes + Buffer.byteLength(next.pdu) + 1 > MAX_PDU_BYTES) return null
+  const tooLarge = ({ pdu }: PastEvent) => bytes + Buffer.byteLength(pdu) + 1 > MAX_PDU_BYTES
+  const ahead = history
+    .all()
+    .filter(
+      ({ pos, told }) => pos < next.pos && !view.positions.includes(pos) && told.at(-1)?.listed === false,
+    )
+  if (replays.length > 0 && [next, ...ahead].some(tooLarge)) return null
   if (gap !== null) {
     const full = replays.length === view.positions.length
     return full ? null : `other PDUs go while a gap is open and the replay ${next.pos} waits`

@@ -149,7 +149,8 @@ export function makeWatch(history: History) {
       const least = result.status === 429 ? 1_000 : first_ms * (1 - jitter) - 2
       held = { kind: 'backoff', until: ended + least }
     }
-    for (const one of wished) if (one.until >= began) free(one)
+    // A `Retry-After` came after whatever was wished while the request was under way.
+    if (held.kind !== 'retry after') for (const one of wished) if (one.until >= began) free(one)
     // A clock that went back makes every time before it another one: nothing is said of waits from then on.
     if (wentBack) held = null
   }
@@ -188,18 +189,18 @@ export function makeWatch(history: History) {
     }
     for (const gap of view.gaps) {
       const known = from?.gaps.find((one) => one.from === gap.from && one.to === gap.to)
-      if (known === undefined) checkOpening(gap, now)
+      if (known === undefined) checkOpening(gap)
     }
   }
 
-  function checkOpening(gap: { from: number; to: number }, now: number): void {
+  function checkOpening(gap: { from: number; to: number }): void {
     const { threshold_pdus, min_age_ms } = SETTINGS.catchUp
     // What the very look that opened it has sent is counted too.
     const waiting = history.all().filter(({ pos, entitled }) => entitled && pos > gap.from && pos <= gap.to)
     if (waiting.length <= threshold_pdus) {
       violated('no gap without need (5.4)', `${waiting.length} events in (${gap.from}, ${gap.to}]`)
     }
-    const age = now - Math.min(...waiting.map(({ receivedAt }) => receivedAt))
+    const age = latest - Math.min(...waiting.map(({ receivedAt }) => receivedAt))
     if (age <= min_age_ms) violated('no gap without need (5.4)', `the oldest is ${age} ms old`)
   }
 
