@@ -32,6 +32,12 @@ export interface PoolOptions {
   onError?: (error: Error) => void
 }
 
+/**
+ * A process that is stopped, or whose machine is gone, in the middle of a transaction holds its locks. After this
+ * PostgreSQL ends that session, ms: else one stopped process holds up the destinations, and the ingest, of all others.
+ */
+const IDLE_IN_TRANSACTION_MS = 5_000
+
 export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOptions): Pool {
   const pool = new pg.Pool({
     connectionString: url,
@@ -42,6 +48,7 @@ export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOption
     idleTimeoutMillis: 60_000,
     // A connection whose peer is gone must not hang a turn for ever.
     query_timeout: 60_000,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
   })
   // Without a listener an idle connection that breaks would end the process.
@@ -96,8 +103,9 @@ export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = (error as { code?: unknown }).code
   if (typeof code === 'string') {
-    // Class 08: connection; 57P01–57P05: shutting down, crashed, starting; 53: out of resources; 25006: read only.
-    if (/^(08|57P|53)/.test(code) || code === '25006') return true
+    // Class 08: connection; 57P01–57P05: shutting down, crashed, starting; 53: out of resources; 25006: read only;
+    // 25P03: we were stopped for so long that our transaction was ended.
+    if (/^(08|57P|53)/.test(code) || code === '25006' || code === '25P03') return true
     if (
       ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOENT'].includes(
         code,

@@ -9,8 +9,18 @@ import { IN_ORDER } from './leases.ts'
 /** Key of the advisory lock under which one process sweeps: "limp" + 3. */
 const SWEEP_LOCK = 0x6c696d73
 
+/**
+ * Longer than a sweep waits for a queue that is away, ms. A sweeper that is stopped in the middle loses its session, and
+ * with it the lock, after this: else nobody would sweep until it goes on.
+ */
+const IDLE_SWEEPER_MS = 20_000
+
 /** Runs `work` if no other process sweeps at this moment; false when one does. */
-export async function withSweepLock(pool: Pool, work: (db: Db) => Promise<void>): Promise<boolean> {
+export async function withSweepLock(
+  pool: Pool,
+  work: (db: Db) => Promise<void>,
+  idleMs = IDLE_SWEEPER_MS,
+): Promise<boolean> {
   const client = await pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => {
@@ -22,7 +32,9 @@ export async function withSweepLock(pool: Pool, work: (db: Db) => Promise<void>)
       SWEEP_LOCK,
     ])
     if (rows[0]?.got !== true) return false
+    await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(idleMs)])
     await work(client)
+    await client.query('reset idle_session_timeout')
     return true
   } catch (error) {
     // The lock is the session's: it must not come back into the pool with it.
