@@ -69,8 +69,6 @@ export function afterFailure(
   if (advised && early) {
     next.adviceStep = Math.min(HOUR_MS, row.adviceStep === null ? MINUTE_MS : row.adviceStep * 2)
     next.adviceAfter = now + next.adviceStep
-    // Advice that came meanwhile counts after this attempt, and keeps the same distance.
-    if (next.adviceAt !== null) next.adviceAt = Math.max(next.adviceAt, next.adviceAfter)
   }
   if (failure.kind === 'busy' && failure.retryAfterMs !== null) {
     next.holdKind = 'retry_after'

@@ -30,7 +30,7 @@ const NOTE_LISTED = `
                       and ((o.room = s.room and s.pos > o.cursor and s.pos <= o.upto) or (o.room is null and s.pos > o.cursor)))
           or exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos))
   on conflict (destination, pos) do update
-     set state = 'sent', listed_at = excluded.listed_at, next_at = null, at = excluded.at`
+     set state = 'sent', listed_at = excluded.listed_at, tries = 0, next_at = null, at = excluded.at`
 
 // $1 destination, $2 positions, $3 most tries, $4 first wait. Beyond the most it counts as sent, unconfirmed.
 const NOTE_UNLISTED = `
