@@ -5,6 +5,7 @@
  * several tables that must fit together are one statement, or one `inSnapshot`.
  */
 import pg from 'pg'
+import { makePrepare } from './prepare.ts'
 
 export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
 export type Pool = pg.Pool
@@ -51,6 +52,7 @@ export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOption
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
   })
+  pool.on('connect', makePrepare())
   // Without a listener an idle connection that breaks would end the process.
   pool.on('error', (error) => onError?.(error))
   return pool

@@ -70,7 +70,9 @@ export interface DestinationState {
 }
 
 const LOAD = `
-  select d.*, s.head, now_ms() as now,
+  select d.id, d.name, d.position, d.wake_seq, d.paused, d.lists, d.timeout_ms, d.failures, d.failing_since, d.retry_at,
+         d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at,
+         s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
           and exists (select 1 from workers w where w.id = $2 and w.lease_until > now_ms())) as held,
          o.txn_id, o.body, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes, o.event_ids,

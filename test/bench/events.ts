@@ -18,7 +18,7 @@ const someEventId = (seed: number) => `$${createHash('sha256').update(String(see
 // Half words, half noise: what a database can compress of real events (ids, hashes and signatures it can't).
 const someText = (seed: number) => {
   const noise = createHash('sha512').update(String(seed)).digest('base64')
-  return `the quick brown fox jumps over the lazy dog ${noise} and ${noise.slice(9)} again and again and once more`
+  return `${'the quick brown fox jumps over the lazy dog '.repeat(7)}${noise} and ${noise.slice(9)}`
 }
 
 export function makeEvents(key: SigningKey): (room: string) => BenchEvent {

@@ -1,0 +1,34 @@
+/**
+ * Lets PostgreSQL parse and plan a statement once a connection instead of at every call: for the short
+ * statements of a turn that was more than half of what they cost.
+ *
+ * Only statements with parameters are named; our SQL is constant text, so there are few. A statement whose
+ * result would change its columns with the schema (`select d.*`) must not be written: PostgreSQL refuses to
+ * run it again on a connection that has prepared it.
+ */
+import type pg from 'pg'
+
+/** More texts than this are nobody's constants: the rest goes unnamed. */
+const MOST_NAMES = 500
+
+/** Gives each text its name, the same for all connections of a pool. Call the result with each new connection. */
+export function makePrepare(): (client: pg.PoolClient) => void {
+  const names = new Map<string, string>()
+  const nameOf = (text: string): string | undefined => {
+    const known = names.get(text)
+    if (known !== undefined || names.size >= MOST_NAMES) return known
+    const name = `limpet_${names.size + 1}`
+    names.set(text, name)
+    return name
+  }
+  return (client) => {
+    const query = client.query.bind(client) as (...given: unknown[]) => unknown
+    const prepared = (...given: unknown[]): unknown => {
+      const [text, values, ...more] = given
+      if (typeof text !== 'string' || !Array.isArray(values)) return query(...given)
+      const name = nameOf(text)
+      return name === undefined ? query(...given) : query({ name, text, values }, ...more)
+    }
+    client.query = prepared as typeof client.query
+  }
+}
