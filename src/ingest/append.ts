@@ -8,11 +8,12 @@
 import type { Random } from '../clock.ts'
 import { makeBatcher } from '../batcher.ts'
 import { inTransaction, isUnavailable, type Pool } from '../store/db.ts'
-import { loadIngestState } from '../store/ingest-state.ts'
-import { lockStream, moveHead } from '../store/stream.ts'
+import { loadIngestState, type IngestState } from '../store/ingest-state.ts'
+import { lockDestinations, type Concerned } from '../store/lock-destinations.ts'
+import { lockContent, lockStream, moveHead } from '../store/stream.ts'
 import type { Item } from './items.ts'
 import { ItemRefused, openTaking, takeItems } from './take-items.ts'
-import { touchedBy } from './touched-by.ts'
+import { touchedBy, type TouchedItems } from './touched-by.ts'
 
 export interface IngestRequest {
   source: string
@@ -101,18 +102,21 @@ function isConflict(error: unknown): boolean {
 
 type Db = Parameters<Parameters<typeof inTransaction>[1]>[0]
 
+/**
+ * Locks are taken in one order, which is that of deliveries: the stream, the content (as a freeze does before it
+ * writes its destinations), the rows of destinations by id, and only then what else is theirs.
+ */
 async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): Promise<AppendResult[]> {
-  const at = await lockStream(db)
-  const state = await loadIngestState(
-    db,
-    at,
-    touchedBy(
-      requests.flatMap(({ items }) => items),
-      { serverName: needs.serverName, sources: requests.map(({ source }) => source) },
-    ),
-  )
   const { serverName, maxStickyMs, random } = needs
-  const taking = openTaking(db, { state, serverName, maxStickyMs, random })
+  const at = await lockStream(db)
+  const touched = touchedBy(
+    requests.flatMap(({ items }) => items),
+    { serverName, sources: requests.map(({ source }) => source) },
+  )
+  if (touched.redacted.length + touched.purged.length > 0) await lockContent(db)
+  const state = await loadIngestState(db, at, touched)
+  const locked = await lockDestinations(db, concernedBy(touched, state))
+  const taking = openTaking(db, { state, serverName, maxStickyMs, random, locked })
   const results: AppendResult[] = []
   for (const request of requests) {
     const stored = state.tokens.get(request.source) ?? null
@@ -127,9 +131,25 @@ async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): P
     }
     results.push({ kind: 'taken', position: state.head, ...report, unknownRooms: [...report.unknownRooms] })
   }
-  await taking.flush()
+  await taking.finish()
   if (state.head !== at.head) await moveHead(db, state.head)
   return results
+}
+
+/** What is not known yet has nothing that could be locked. */
+function concernedBy(touched: TouchedItems, { rooms, destinations }: IngestState): Concerned {
+  const known = <T extends { id: number; isNew: boolean }>(all: ReadonlyMap<string, T>, names: string[]) =>
+    names.flatMap((name) => {
+      const one = all.get(name)
+      return one === undefined || one.isNew ? [] : [one.id]
+    })
+  const { advised, redacted, purged, wholeRooms, serverRooms } = touched
+  return {
+    advised: known(destinations, advised),
+    rooms: known(rooms, [...wholeRooms, ...serverRooms, ...purged]),
+    purged: known(rooms, purged),
+    redacted,
+  }
 }
 
 async function storeToken(db: Db, source: string, token: string, now: number): Promise<void> {

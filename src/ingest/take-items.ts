@@ -3,13 +3,16 @@
  * or `purge` first has everything before it written and then acts on the tables itself.
  */
 import type { Random } from '../clock.ts'
-import { checkEventId } from '../matrix/event-id.ts'
+import { canonicalText } from '../matrix/canonical-json.ts'
+import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
+import { JsonError } from '../matrix/json-value.ts'
+import { roomVersion as rulesOf } from '../matrix/room-versions.ts'
 import { adviseUp } from '../store/advice.ts'
-import { findEvent, purgeRoom, redactEvent } from '../store/content.ts'
+import { findEvent, purgeRoom, redactEvent, type StoredEvent } from '../store/content.ts'
 import type { Db } from '../store/db.ts'
 import { noEffects, writeEffects } from '../store/ingest-effects.ts'
-import type { IngestState } from '../store/ingest-state.ts'
-import type { Item } from './items.ts'
+import { hasSticky, type IngestState } from '../store/ingest-state.ts'
+import type { Item, RedactItem } from './items.ts'
 import { emptyReport, stageEvent, stageServers, type Report, type Stage } from './stage.ts'
 
 /** An item that only the database could show to be wrong: nothing of its request is taken. */
@@ -27,35 +30,55 @@ export class ItemRefused extends Error {
 export interface Taking {
   db: Db
   stage: Stage
-  /** Destinations that `server_up` items named. */
+  /** Destinations that `server_up` items named, and those that joined: failing ones are tried again soon. */
   up: Set<number>
+  joined: Set<number>
   /** Writes what has been staged so far. */
   flush: () => Promise<void>
+  /** Writes the rest; the last thing to be called. */
+  finish: () => Promise<void>
 }
 
 export function openTaking(
   db: Db,
-  needs: { state: IngestState; serverName: string; maxStickyMs: number; random: Random },
+  needs: {
+    state: IngestState
+    serverName: string
+    maxStickyMs: number
+    random: Random
+    /** Destinations whose rows are locked; others were not failing, so they need no advice. */
+    locked: ReadonlySet<number>
+  },
 ): Taking {
-  const { state, serverName, maxStickyMs, random } = needs
+  const { state, serverName, maxStickyMs, random, locked } = needs
   const stage: Stage = { state, effects: noEffects(), serverName, maxStickyMs }
   const up = new Set<number>()
-  return {
+  const joined = new Set<number>()
+  const advise = (ids: ReadonlySet<number>, up: boolean) =>
+    adviseUp(
+      db,
+      [...ids].filter((id) => locked.has(id)),
+      { random, up },
+    )
+  const taking: Taking = {
     db,
     stage,
     up,
+    joined,
     flush: async () => {
       const { effects } = stage
       stage.effects = noEffects()
+      for (const id of effects.joined) joined.add(id)
       await writeEffects(db, effects, state.now)
-      await adviseUp(db, [...effects.joined].sort(ascending), { random, up: false })
-      await adviseUp(db, [...up].sort(ascending), { random, up: true })
-      up.clear()
+    },
+    finish: async () => {
+      await taking.flush()
+      await advise(joined, false)
+      await advise(up, true)
     },
   }
+  return taking
 }
-
-const ascending = (a: number, b: number) => a - b
 
 export async function takeItems(taking: Taking, items: readonly Item[]): Promise<Report> {
   const report = emptyReport()
@@ -83,7 +106,7 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
 
 async function takeRedact(
   { db, stage, flush }: Taking,
-  item: Extract<Item, { type: 'redact' }>,
+  item: RedactItem,
   index: number,
   report: Report,
 ): Promise<void> {
@@ -95,17 +118,30 @@ async function takeRedact(
     report.ignored.push({ index, value: item.eventId })
     return
   }
-  if (target.roomVersion !== null) {
-    const check = checkEventId({ pdu: item.pdu, roomVersion: target.roomVersion, eventId: item.eventId })
-    if (check.kind === 'mismatch') {
-      throw new ItemRefused(
-        index,
-        'pdu',
-        `the redacted form has the event id ${check.expected}, not ${item.eventId}`,
-      )
-    }
-  }
+  checkRedaction(item, index, target)
   await redactEvent(db, { pos, target: target.pos, room: target.room, pdu: item.pdu })
+  if (!(await hasSticky(db, target.room, stage.state.now))) stage.state.stickyRooms.delete(target.roomId)
+}
+
+/** The redacted form must be of this event, and hold only numbers that its room version allows. */
+function checkRedaction(item: RedactItem, index: number, { roomId, roomVersion }: StoredEvent): void {
+  if (roomVersion === null) return
+  const { eventId, parsed: pdu } = item
+  const check = checkEventId({ pdu, roomVersion, eventId })
+  if (check.kind === 'mismatch') {
+    const has = check.expected === null ? 'no event id' : `the event id ${check.expected}`
+    throw new ItemRefused(index, 'pdu', `the redacted form has ${has}, not ${eventId}`)
+  }
+  // Ids of room versions 1 and 2 say nothing about what they name.
+  if (check.kind === 'ok' && !belongsToRoom({ pdu, roomVersion, eventId, roomId })) {
+    throw new ItemRefused(index, 'pdu.room_id', `the redacted form is not of ${roomId}`)
+  }
+  try {
+    canonicalText(pdu, { oddNumbers: rulesOf(roomVersion)?.oddNumbers ?? 'keep' })
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    throw new ItemRefused(index, `pdu.${error.path}`, `the redacted form has ${error.message}`)
+  }
 }
 
 async function takePurge(

@@ -7,16 +7,27 @@ import { parseServerName } from '../matrix/ids.ts'
 import type { Touched } from '../store/ingest-state.ts'
 import type { EventItem, Item, ServersItem } from './items.ts'
 
+export interface TouchedItems extends Touched {
+  /** Servers that join or are said to be up: advice for them if they are failing. */
+  advised: string[]
+  /** Rooms to be forgotten. */
+  purged: string[]
+  /** Events to be overwritten. */
+  redacted: string[]
+}
+
 export function touchedBy(
   items: readonly Item[],
   { serverName, sources }: { serverName: string; sources: readonly string[] },
-): Touched {
+): TouchedItems {
   const rooms = new Set<string>()
   const wholeRooms = new Set<string>()
   const serverRooms = new Set<string>()
   const mentionedRooms = new Set<string>()
   const servers = new Set<string>()
   const mentionedServers = new Set<string>()
+  const advised = new Set<string>()
+  const redacted = new Set<string>()
   const eventIds = new Set<string>()
   for (const item of items) {
     if (item.type === 'event') {
@@ -26,12 +37,18 @@ export function touchedBy(
     } else if (item.type === 'servers') {
       rooms.add(item.roomId)
       ;('set' in item.change ? wholeRooms : serverRooms).add(item.roomId)
-      for (const name of joiningBy(item)) servers.add(name)
+      for (const name of joiningBy(item)) {
+        servers.add(name)
+        advised.add(name)
+      }
       if ('remove' in item.change) for (const name of item.change.remove) mentionedServers.add(name)
     } else if (item.type === 'purge') {
       mentionedRooms.add(item.roomId)
-    } else if (item.type === 'server_up') {
+    } else if (item.type === 'redact') {
+      redacted.add(item.eventId)
+    } else {
       mentionedServers.add(item.server)
+      advised.add(item.server)
     }
   }
   const usable = (name: string) => name !== serverName && parseServerName(name) !== null
@@ -43,6 +60,9 @@ export function touchedBy(
     serverRooms: [...serverRooms].filter((room) => !wholeRooms.has(room)),
     servers: [...servers].filter(usable),
     mentionedServers: [...mentionedServers].filter((name) => !servers.has(name) && usable(name)),
+    advised: [...advised],
+    purged: [...mentionedRooms],
+    redacted: [...redacted],
     eventIds: [...eventIds],
   }
 }

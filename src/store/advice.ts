@@ -15,14 +15,15 @@ export const ADVICE_WINDOW_MS = 5_000
 const ADVISE = `
   with locked as (select d.id from destinations d where d.id = any($1) ${IN_ORDER})
   update destinations d
-     set advice_at = least(case when d.advice_at > now_ms() then d.advice_at end,
-                           greatest(now_ms() + t.delay, d.advice_after)),
+     set advice_at = least(case when d.advice_at > t.now then d.advice_at end, greatest(t.at, d.advice_after)),
          advice_up = d.advice_up or $3,
          wake_seq = d.wake_seq + 1,
-         look_at = least(d.look_at, greatest(now_ms() + t.delay, d.advice_after))
-    from unnest($1::int[], $2::bigint[]) as t (id, delay), locked l
+         look_at = least(d.look_at, greatest(t.at, d.advice_after))
+    from (select id, now, now + delay as at
+            from unnest($1::int[], $2::bigint[]) as t (id, delay), (select now_ms() as now offset 0) n) t, locked l
    where d.id = l.id and d.id = t.id and not d.paused and (d.failures > 0 or d.hold_until is not null)`
 
+/** Advises those of `ids` that are failing. Who writes more in its transaction holds their locks already (`lock-destinations.ts`). */
 export async function adviseUp(
   db: Db,
   ids: readonly number[],

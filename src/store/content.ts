@@ -15,18 +15,21 @@ const VOID_OF_ROOM = `
   update open_transactions o set void = true, body = null
    where not void and exists (select 1 from unnest(o.positions) p join events e on e.pos = p where e.room = $1)`
 
-/** The room's version and the position of a stored event, or null when there is none. */
-export async function findEvent(
-  db: Db,
-  eventId: string,
-): Promise<{ pos: number; room: number; roomVersion: string | null } | null> {
-  const { rows } = await db.query<{ pos: number; room: number; room_version: string | null }>(
-    `select e.pos, e.room, r.room_version from event_ids i join events e on e.pos = i.pos join rooms r on r.id = e.room
+export interface StoredEvent {
+  pos: number
+  room: number
+  roomId: string
+  roomVersion: string | null
+}
+
+/** Where a stored event stands and what its room is, or null when there is none. */
+export async function findEvent(db: Db, eventId: string): Promise<StoredEvent | null> {
+  const { rows } = await db.query<StoredEvent>(
+    `select e.pos, e.room, r.room_id as "roomId", r.room_version as "roomVersion" from event_ids i join events e on e.pos = i.pos join rooms r on r.id = e.room
       where i.event_id = $1`,
     [eventId],
   )
-  const row = rows[0]
-  return row === undefined ? null : { pos: row.pos, room: row.room, roomVersion: row.room_version }
+  return rows[0] ?? null
 }
 
 /** Puts `pdu` in the place of the event at `target`, from stream position `pos` on. */
@@ -45,13 +48,30 @@ export async function redactEvent(
   ])
 }
 
-// What its servers had still to get: the timeline, and join replays of what is sticky.
+// Pairs of destination and event: what its servers had still to get of the timeline, what was addressed to others,
+// and join replays. What catch-up would have left out is counted: it was owed until then.
 const COUNT_GIVEN_UP = `
-  select (select count(*) from memberships m join destinations d on d.id = m.destination
-            join events e on e.room = m.room and e.pos > greatest(d.position, m.since) and (m.until is null or e.pos <= m.until)
-           where m.room = $1)
-       + (select count(*) from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
-           where o.room = $1 and s.expires_at > now_ms()) as n`
+  select count(*) as n from (
+    select m.destination, e.pos
+      from memberships m join destinations d on d.id = m.destination
+      join events e on e.room = m.room and e.pos > greatest(d.position, m.since) and (m.until is null or e.pos <= m.until)
+      left join recipients r on r.id = e.recipients
+     where m.room = $1 and (r.id is null or (not r.exact and not m.destination = any(r.less)))
+       and not exists (select 1 from replays p where p.destination = m.destination and p.pos = e.pos and p.state = 'sent')
+    union
+    select d.id, e.pos
+      from events e join recipients r on r.id = e.recipients
+      cross join lateral unnest(r.list) as l (id)
+      join destinations d on d.id = l.id and e.pos > d.position
+     where e.room = $1 and e.recipients is not null
+       and not exists (select 1 from replays p where p.destination = d.id and p.pos = e.pos and p.state = 'sent')
+    union
+    select o.destination, s.pos
+      from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
+     where o.room = $1 and s.expires_at > now_ms()
+       and not exists (select 1 from replays p where p.destination = o.destination and p.pos = s.pos
+                        and p.state = 'sent' and p.listed_at >= o.upto)
+  ) pairs`
 
 /** Forgets the room; returns how many (event, destination) pairs were given up. */
 export async function purgeRoom(db: Db, { pos, room }: { pos: number; room: number }): Promise<number> {

@@ -141,6 +141,15 @@ async function loadMembers(db: Db, state: IngestState, touched: Touched): Promis
   for (const { room_id } of sticky) state.stickyRooms.add(room_id)
 }
 
+/** Whether an event of ours is sticky in the room at `now` (ms since the epoch). */
+export async function hasSticky(db: Db, room: number, now: number): Promise<boolean> {
+  const { rows } = await db.query<{ has: boolean }>(
+    'select exists (select 1 from sticky where room = $1 and expires_at > $2) as has',
+    [room, now],
+  )
+  return rows[0]?.has === true
+}
+
 async function freshIds(db: Db, table: 'rooms' | 'destinations', count: number): Promise<number[]> {
   if (count === 0) return []
   const { rows } = await db.query<{ id: number }>(FRESH_IDS[table], [count])

@@ -11,11 +11,11 @@ import {
 } from '../../src/ingest/append.ts'
 import type { Item } from '../../src/ingest/items.ts'
 import { parseItem } from '../../src/ingest/parse-item.ts'
-import type { JsonValue } from '../../src/matrix/json-value.ts'
 import { makePdu } from '../../src/matrix/make-pdu.ts'
 import { redact as redactPdu } from '../../src/matrix/redaction.ts'
 import { roomVersion } from '../../src/matrix/room-versions.ts'
 import { generateKey } from '../../src/matrix/signing.ts'
+import { parseJson } from '../../src/matrix/strict-json.ts'
 import { openPool } from '../../src/store/db.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -73,14 +73,18 @@ export function redact({ event_id, pdu, room_version }: GivenEvent) {
   return { type: 'redact', event_id, pdu: redactPdu(pdu, rules) }
 }
 
-export function parse(items: readonly object[]): Item[] {
+/** Items given as JSON text or as what becomes it. */
+export function parse(items: readonly (object | string)[]): Item[] {
   const options = { serverName: OURS, stickyFieldNames: ['msc4354_sticky', 'sticky'] }
-  return items.map((item, index) => parseItem(item as JsonValue, index, options))
+  return items.map((item, index) => {
+    const text = typeof item === 'string' ? item : JSON.stringify(item)
+    return parseItem(parseJson(text), index, options)
+  })
 }
 
 export type RequestOptions = Partial<Omit<IngestRequest, 'items'>>
 
-export function request(items: readonly object[], options: RequestOptions = {}): IngestRequest {
+export function request(items: readonly (object | string)[], options: RequestOptions = {}): IngestRequest {
   return {
     source: 'default',
     sourceToken: undefined,
@@ -110,7 +114,7 @@ export async function makeIngestWorld(needs: Partial<AppendNeeds> & { url?: stri
     append,
     rows,
     /** Appends items in one request; throws unless they are taken. */
-    async take(items: readonly object[], options: RequestOptions = {}): Promise<Taken> {
+    async take(items: readonly (object | string)[], options: RequestOptions = {}): Promise<Taken> {
       const result = await append(request(items, options))
       if (result.kind !== 'taken') throw new Error(`not taken: ${JSON.stringify(result)}`)
       return result

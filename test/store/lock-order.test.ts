@@ -4,6 +4,7 @@ import { openPool, type Pool } from '../../src/store/db.ts'
 import type { StoredAcknowledges } from '../../src/store/destination-state.ts'
 import { countBacklogs } from '../../src/store/housekeeping.ts'
 import { registerWorker, retireWorker } from '../../src/store/leases.ts'
+import { lockDestinations } from '../../src/store/lock-destinations.ts'
 import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
@@ -60,6 +61,8 @@ describe('statements about several destinations lock them in one order', () => {
     'writing results': () => writeAttemptResults(pool, [result(2), result(1)]),
     'counting backlogs': () => countBacklogs(pool),
     'advice that servers are up': () => adviseUp(pool, [2, 1], { random: () => 0, up: true }),
+    'locking what items concern': () =>
+      lockDestinations(pool, { advised: [2, 1], rooms: [], purged: [], redacted: [] }),
     'giving back a lease': () => retireWorker(pool, WORKER),
   }
 
