@@ -22,7 +22,7 @@ import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { writeAttemptResults } from './store/attempt-results.ts'
 import type { Pool } from './store/db.ts'
-import { freezeTransactions } from './store/open-transactions.ts'
+import { FROZEN_TOGETHER, freezeTransactions, weighFrozen } from './store/open-transactions.ts'
 import { version } from './version.ts'
 import { makeConnections } from './wire/connections.ts'
 import { makeSend } from './wire/send.ts'
@@ -48,7 +48,7 @@ export interface Delivery {
   stop(): Promise<void>
 }
 
-/** Destinations whose freeze or result shares one commit, at most. */
+/** Destinations whose results share one commit, at most. */
 const SHARED = 100
 /** How often due destinations are looked for, ms. */
 const DUE_EVERY_MS = 500
@@ -98,7 +98,11 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     backoff: federation.backoff,
     requestTimeoutMs: federation.request_timeout_ms,
     results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: SHARED }),
-    freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: SHARED }),
+    freeze: makeBatcher({
+      run: (rows) => freezeTransactions(pool, rows),
+      maxWeight: FROZEN_TOGETHER,
+      weigh: weighFrozen,
+    }),
     origin: config.server_name,
     lease: {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),

@@ -22,13 +22,14 @@ export interface Frozen {
 }
 
 // One row a destination; what the lease, a redact or a lapse forbids is left out, and its caller plans anew.
-// The update of `destinations` is also the lock that a taker waits for.
+// The update of `destinations` is also the lock that a taker waits for. Bodies go as an array of their own: as
+// JSON they would be parsed (seconds for a batch of large ones), and 256 MiB of it are refused.
 const FREEZE = `
   with input as (
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
-           t->>'txn_id' as txn_id, t->>'body' as body, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
-           (t->>'soonest_lapse')::bigint as soonest_lapse, now_ms() as now
-      from jsonb_array_elements($1::jsonb) t
+           t->>'txn_id' as txn_id, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
+           (t->>'soonest_lapse')::bigint as soonest_lapse, now_ms() as now, n
+      from jsonb_array_elements($1::jsonb) with ordinality x (t, n)
   ), locked as (
     select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), allowed as (
@@ -42,7 +43,7 @@ const FREEZE = `
   )
   insert into open_transactions (destination, txn_id, body, created_at, started_at, worker,
       positions, lanes, event_ids, from_pos, to_pos, gap, gap_cursor, closes_gap, sticky)
-  select i.destination, i.txn_id, i.body, i.now, i.now, i.worker,
+  select i.destination, i.txn_id, ($2::text[])[i.n], i.now, i.now, i.worker,
          array(select jsonb_array_elements_text(i.ack->'positions')::bigint), i.ack->>'lanes',
          array(select jsonb_array_elements_text(i.ack->'eventIds')), (i.ack->>'fromPos')::bigint, (i.ack->>'toPos')::bigint,
          (i.ack->>'gap')::bigint, (i.ack->>'gapCursor')::bigint, (i.ack->>'closesGap')::boolean, i.ack->'sticky'
@@ -50,21 +51,29 @@ const FREEZE = `
   on conflict (destination) do nothing
   returning destination, started_at`
 
+/** Transactions that share one commit, at most, by `weighFrozen`. */
+export const FROZEN_TOGETHER = 100
+
+/** A hundred small ones, or about 10 MB: everybody in a batch waits for all of it. */
+export const weighFrozen = ({ body }: Pick<Frozen, 'body'>): number => 1 + body.length / 100_000
+
 /** Freezes transactions of several destinations in one commit. Per transaction: when it started, or null. */
 export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]): Promise<(number | null)[]> {
-  const input = frozen.map(({ held, txnId, body, acknowledges, readAt, soonestLapse }) => ({
+  const input = frozen.map(({ held, txnId, acknowledges, readAt, soonestLapse }) => ({
     destination: held.destination,
     worker: held.worker,
     fence: held.fence,
     txn_id: txnId,
-    body,
     ack: acknowledges,
     read_at: readAt,
     soonest_lapse: soonestLapse,
   }))
   const { rows } = await inTransaction(pool, async (db) => {
     await lockContentShared(db)
-    return db.query<{ destination: number; started_at: number }>(FREEZE, [JSON.stringify(input)])
+    return db.query<{ destination: number; started_at: number }>(FREEZE, [
+      JSON.stringify(input),
+      frozen.map(({ body }) => body),
+    ])
   })
   const started = new Map(rows.map(({ destination, started_at }) => [destination, started_at]))
   return frozen.map(({ held }) => started.get(held.destination) ?? null)

@@ -24,7 +24,9 @@ describe('a destination whose turn broke off', function () {
       `create function refuse() returns trigger language plpgsql as
        $$ begin perform nextval('refusals'); raise exception 'no'; end $$`,
     )
-    await world.pool.query('create trigger refuse before insert on attempts for each row execute function refuse()')
+    await world.pool.query(
+      'create trigger refuse before insert on attempts for each row execute function refuse()',
+    )
     const event = world.event(ROOM)
     await world.ingest([event.item])
     await until(async () => (await world.pool.query('select from refusals where is_called')).rowCount === 1, {
