@@ -152,6 +152,11 @@ describe('a failed attempt (afterFailure)', () => {
     })
   })
 
+  it('that was the ordinary one takes no step of advice, though advice fell into it', () => {
+    const next = failed(failing({ retryAt: BEGAN, adviceAt: BEGAN }))
+    expect(next).to.include({ failures: 4, adviceAt: null, adviceAfter: null, adviceStep: null })
+  })
+
   describe('during which somebody wished another', () => {
     it('keeps advice that came meanwhile', () => {
       expect(failed(row({ adviceAt: NOW - SECOND, adviceUp: true }))).to.include({

@@ -81,6 +81,8 @@ describe('the timeline in a transaction', () => {
 
   it('never moves the position back', () => {
     expect(plan({ position: 2_000, timeline: [] }).do).to.equal('nothing')
+    const planned = plan({ position: 2_000, owed: [JOIN], sticky: [sticky(4)] })
+    expect(planned.acknowledges?.position).to.equal(2_000)
   })
 })
 
@@ -146,6 +148,7 @@ describe('sticky replays in a transaction', () => {
       gap: gap(),
       sticky: many.slice(0, 51),
       gapRooms: [pdu(1), pdu(2)],
+      timeline: [pdu(600)],
     })
     expect(planned.lanes).to.deep.equal({ s: 50, t: 0, c: 0 })
     expect(planned.acknowledges).to.deep.include({ gapCursor: null, closesGap: false })
