@@ -15,8 +15,11 @@ import type { Lane } from './jobs.ts'
 // What a turn may take to end once its signal is aborted, ms.
 const ABORTED_MS = 2_000
 
-/** Serves one destination; `again`: gives up its turn although more is left. */
-export type Turn = (destination: string, signal: AbortSignal) => Promise<{ again: boolean }>
+/**
+ * Serves one destination; `again`: gives up its turn although more is left. `quick`: into which lane its next turn
+ * belongs; left out: the same.
+ */
+export type Turn = (destination: string, signal: AbortSignal) => Promise<{ again: boolean; quick?: boolean }>
 
 export interface WorkersNeeds {
   backend: Backend
@@ -72,10 +75,10 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
       log.warn({ queue: lane }, 'a job of another release was left out')
       return
     }
-    const { again } = await turn(destination, stop.signal)
+    const { again, quick = lane === 'delivery' } = await turn(destination, stop.signal)
     // The queue keeps one wake for an active job and puts it at the end of the line when that job ends. (BullMQ's own
     // way to give up a turn, `moveToWait`, puts the job first in line on Redis: nobody else would get one.)
-    if (again) await backend.openQueue(lane).addBulk([turnJob(destination)])
+    if (again) await backend.openQueue(quick ? 'delivery' : 'recovery').addBulk([turnJob(destination)])
   }
 
   if (roles.deliver) {

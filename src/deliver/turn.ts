@@ -6,7 +6,8 @@
  * back. A turn lets go only if nobody wished another look since it looked last.
  */
 import { loadDestination } from '../store/destination-state.ts'
-import { bumpWake, releaseDestination, takeDestination, type Held } from '../store/leases.ts'
+import { bumpWake, giveWay, releaseDestination, takeDestination, type Held } from '../store/leases.ts'
+import { eitherSignal } from './either-signal.ts'
 import type { Lease, LeaseKeeper } from './lease-keeper.ts'
 import { takeStep, type StepNeeds } from './step.ts'
 
@@ -21,8 +22,15 @@ export interface TurnNeeds extends StepNeeds {
   stopping: AbortSignal
 }
 
-/** Serves one destination; `again`: it gave up its turn although more is left. */
-export type Turn = (destination: string, signal: AbortSignal) => Promise<{ again: boolean }>
+export interface Turned {
+  /** It gave up its turn although more is left. */
+  again: boolean
+  /** Then: whether it belongs into the lane of those that answer quickly; it may have become slow meanwhile. */
+  quick?: boolean
+}
+
+/** Serves one destination. */
+export type Turn = (destination: string, signal: AbortSignal) => Promise<Turned>
 
 /** A turn that has sent so many gives way to others. */
 const TRANSACTIONS_A_TURN = 50
@@ -47,30 +55,23 @@ export function makeTurn(needs: TurnNeeds): Turn {
   }
 }
 
-const DONE = { again: false }
+const DONE: Turned = { again: false }
 
-async function takeAndServe(
-  needs: TurnNeeds,
-  name: string,
-  signal: AbortSignal,
-): Promise<{ again: boolean }> {
+async function takeAndServe(needs: TurnNeeds, name: string, signal: AbortSignal): Promise<Turned> {
   for (;;) {
     const lease = await needs.lease.next()
     if (lease === null || needs.stopping.aborted || signal.aborted) return DONE
     const taken = await takeDestination(needs.pool, lease.id, name)
-    if (taken.kind === 'taken')
-      return serve(needs, taken.held, lease, AbortSignal.any([lease.signal, signal]))
+    if (taken.kind === 'taken') {
+      const either = eitherSignal(lease.signal, signal)
+      return serve(needs, taken.held, lease, either.signal).finally(either.forget)
+    }
     if (taken.kind !== 'over') return DONE
     needs.lease.over(lease.id)
   }
 }
 
-async function serve(
-  needs: TurnNeeds,
-  held: Held,
-  lease: Lease,
-  signal: AbortSignal,
-): Promise<{ again: boolean }> {
+async function serve(needs: TurnNeeds, held: Held, lease: Lease, signal: AbortSignal): Promise<Turned> {
   const { pool, clock, stopping } = needs
   const started = clock.monotonic()
   for (let sent = 0; ;) {
@@ -78,8 +79,8 @@ async function serve(
     if (state?.held !== true) return DONE
     const usedUp = sent >= TRANSACTIONS_A_TURN || clock.monotonic() - started > TURN_MS
     if (usedUp || stopping.aborted || signal.aborted) {
-      await releaseDestination(pool, held, { wakeSeq: null, lookAt: state.now, position: null })
-      return { again: usedUp }
+      const quick = await giveWay(pool, held, state.now)
+      return { again: usedUp && quick !== null, quick: quick === true }
     }
     const step = await takeStep(needs, { held, state, lease, signal })
     if (step.kind === 'sent') sent += 1

@@ -92,6 +92,20 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
   return { kind: row.alive ? 'busy' : 'over' }
 }
 
+const GIVE_WAY = `
+  update destinations d set lease_owner = null, look_at = $4 where d.id = $3 and ${HELD} returning d.quick`
+
+/** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
+export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
+  const { rows } = await db.query<{ quick: boolean }>(GIVE_WAY, [
+    held.worker,
+    held.fence,
+    held.destination,
+    lookAt,
+  ])
+  return rows[0]?.quick ?? null
+}
+
 /** What `worker` owns, those called `but` aside. */
 export async function findOwned(
   db: Db,

@@ -55,7 +55,7 @@ const FREEZE = `
 export const FROZEN_TOGETHER = 100
 
 /** A hundred small ones, or about 10 MB: everybody in a batch waits for all of it. */
-export const weighFrozen = ({ body }: Pick<Frozen, 'body'>): number => 1 + body.length / 100_000
+export const weighFrozen = ({ body }: Frozen): number => 1 + body.length / 100_000
 
 /** Freezes transactions of several destinations in one commit. Per transaction: when it started, or null. */
 export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]): Promise<(number | null)[]> {

@@ -41,3 +41,42 @@ describe('a destination whose turn broke off', function () {
     expect(remote.violations).to.deep.equal([])
   })
 })
+
+describe('slow destinations with a backlog', function () {
+  this.timeout(60_000)
+  let world: World
+  beforeEach(async () => {
+    world = await makeWorld({ settings: { federation: { max_concurrency: 2, recovering_concurrency: 1 } } })
+    await world.start()
+  })
+  afterEach(() => world.stop())
+
+  it("leave the lane of those that answer quickly, and don't fill it", async () => {
+    const [first, second, healthy] = await Promise.all([world.remote(), world.remote(), world.remote()])
+    const roomOf = ({ serverName }: FakeHomeserver) => `!${serverName}:home.example`
+    const ask = async (remote: FakeHomeserver, events: number) => {
+      const sent = Array.from({ length: events }, () => world.event(roomOf(remote)))
+      await world.ingest(sent.map(({ item }) => item))
+      return sent
+    }
+    for (const remote of [first, second, healthy]) {
+      await world.ingest([{ type: 'servers', room_id: roomOf(remote), add: [remote.serverName] }])
+      await ask(remote, 1)
+      await until(() => remote.received.size === 1, { what: 'a first quick answer' })
+    }
+    await world.quiet()
+    for (const slow of [first, second]) {
+      slow.behave({ kind: 'ok', delayMs: 5_500 })
+      await ask(slow, 150)
+    }
+    await until(() => first.requests + second.requests >= 5, {
+      what: 'a second slow request',
+      withinMs: 20_000,
+    })
+    const started = performance.now()
+    const [event] = await ask(healthy, 1)
+    await until(() => healthy.received.has(event!.eventId), { what: 'the event of the healthy one' })
+    expect(performance.now() - started).to.be.below(2_000)
+    for (const slow of [first, second]) slow.behave({ kind: 'ok' })
+  })
+})

@@ -1,0 +1,29 @@
+/**
+ * One signal of two, for as long as a turn takes.
+ *
+ * Not `AbortSignal.any`: as long as its sources live, they remember every signal that was ever made of them (65
+ * bytes each, Node 20), and the lease and the process outlive millions of turns.
+ */
+export interface EitherSignal {
+  /** Aborts with the first of the two. */
+  signal: AbortSignal
+  /** Has them forget it. */
+  forget: () => void
+}
+
+export function eitherSignal(first: AbortSignal, second: AbortSignal): EitherSignal {
+  const either = new AbortController()
+  const sources = [first, second]
+  const abort = (): void => {
+    const source = sources.find(({ aborted }) => aborted)
+    either.abort(source?.reason)
+  }
+  for (const source of sources) source.addEventListener('abort', abort, { once: true })
+  if (sources.some(({ aborted }) => aborted)) abort()
+  return {
+    signal: either.signal,
+    forget: () => {
+      for (const source of sources) source.removeEventListener('abort', abort)
+    },
+  }
+}

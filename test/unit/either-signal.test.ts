@@ -1,0 +1,25 @@
+import { expect } from 'chai'
+import { getEventListeners } from 'node:events'
+import { eitherSignal } from '../../src/deliver/either-signal.ts'
+
+describe('one signal of two', () => {
+  for (const which of [0, 1] as const) {
+    it(`aborts with the ${which === 0 ? 'first' : 'second'}, for its reason`, () => {
+      const sources = [new AbortController(), new AbortController()] as const
+      const { signal } = eitherSignal(sources[0].signal, sources[1].signal)
+      expect(signal.aborted).to.equal(false)
+      sources[which].abort('why')
+      expect(signal.reason).to.equal('why')
+    })
+  }
+
+  it('is aborted from the start where one of them is', () => {
+    expect(eitherSignal(new AbortController().signal, AbortSignal.abort('why')).signal.reason).to.equal('why')
+  })
+
+  it('leaves nothing behind at those that live on', () => {
+    const sources = [new AbortController(), new AbortController()] as const
+    for (let n = 0; n < 100; n += 1) eitherSignal(sources[0].signal, sources[1].signal).forget()
+    for (const { signal } of sources) expect(getEventListeners(signal, 'abort')).to.have.length(0)
+  })
+})
