@@ -4,6 +4,8 @@
  * Not `AbortSignal.any`: as long as its sources live, they remember every signal that was ever made of them (65
  * bytes each, Node 20), and the lease and the process outlive millions of turns.
  */
+import { setMaxListeners } from 'node:events'
+
 export interface EitherSignal {
   /** Aborts with the first of the two. */
   signal: AbortSignal
@@ -18,6 +20,8 @@ export function eitherSignal(first: AbortSignal, second: AbortSignal): EitherSig
     const source = sources.find(({ aborted }) => aborted)
     either.abort(source?.reason)
   }
+  // As many as there are turns: no leak to be warned of.
+  setMaxListeners(0, ...sources)
   for (const source of sources) source.addEventListener('abort', abort, { once: true })
   if (sources.some(({ aborted }) => aborted)) abort()
   return {
