@@ -51,18 +51,21 @@ export interface AppendNeeds {
   onItems?: (items: readonly Item[], ignored: number) => void
 }
 
-const BATCH_ITEMS = 2_000
-/** More items than this waiting for a commit and a request is told to come later. */
+/** Weight of one commit, and of what may wait for one before a request is told to come later. */
+const MAX_BATCH = 2_000
 const MAX_WAITING = 20_000
+const RETRY_AFTER_MS = 1_000
+/** So many characters of PDUs weigh as much as an item without any: at most 80 million wait. */
+const CHARACTERS_AN_ITEM = 4_096
 
 export function makeAppend(needs: AppendNeeds): Append {
   const batcher = makeBatcher<IngestRequest, AppendResult>({
     run: (requests) => takeBatch(needs, requests),
-    maxWeight: BATCH_ITEMS,
-    weigh: ({ items }) => items.length + 1,
+    maxWeight: MAX_BATCH,
+    weigh: weightOf,
   })
   return async (request) => {
-    if (batcher.waiting() > MAX_WAITING) return { kind: 'busy', retryAfterMs: 1_000 }
+    if (batcher.waiting() > MAX_WAITING) return { kind: 'busy', retryAfterMs: RETRY_AFTER_MS }
     const result = await batcher.add(request)
     if (result.kind === 'taken' && result.accepted > 0) {
       needs.onItems?.(request.items, result.ignored.length)
@@ -70,6 +73,13 @@ export function makeAppend(needs: AppendNeeds): Append {
     }
     return result
   }
+}
+
+/** What a request costs of a commit and of memory, in items. */
+export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
+  let characters = 0
+  for (const item of items) if ('pdu' in item) characters += item.pdu.length
+  return 1 + items.length + Math.floor(characters / CHARACTERS_AN_ITEM)
 }
 
 async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(AppendResult | Error)[]> {

@@ -79,7 +79,8 @@ export async function checkSchema(db: Db): Promise<string | null> {
 
 async function ledger(db: Db): Promise<Map<number, string>> {
   const { rows } = await db.query<{ version: number; checksum: string }>(
-    'select version, checksum from limpet_migrations',
+    // The newest first: it is the one to be named.
+    'select version, checksum from limpet_migrations order by version desc',
   )
   return new Map(rows.map(({ version, checksum }) => [version, checksum]))
 }
