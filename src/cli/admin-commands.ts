@@ -37,18 +37,19 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
 
   /** Asks what `ask` asks, and prints it as JSON or as `show` does. */
   const print = async (
-    options: Options,
+    command: Command,
     ask: (client: Client) => Promise<unknown>,
     show: (answer: unknown) => string,
   ) => {
+    const options = optionsOf(command)
     const answer = await withProgress(io.stderr, 'asking limpet', ask(openClient(options, io)))
     io.stdout.write(`${options['json'] === true ? JSON.stringify(answer, null, 2) : show(answer)}\n`)
   }
 
   withJson(add('status', 'show totals: position, destinations by state, backlog, throughput')).action(
-    (options: Options) =>
+    (_options: object, command: Command) =>
       print(
-        options,
+        command,
         (client) => client.get('/v1/status'),
         (answer) => showStatus(answer as StatusAnswer, now()),
       ),
@@ -60,9 +61,9 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
     .option('--dir <f|b>', 'forwards or backwards')
     .option('--search <text>', 'only names with this in them')
     .option('--limit <n>', 'at most so many (1000 is the most)')
-    .action((options: Options) =>
+    .action((options: Options, command: Command) =>
       print(
-        options,
+        command,
         (client) =>
           client.get('/v1/destinations', {
             state: text(options['state']),
@@ -80,13 +81,13 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       'destination <name>',
       'show one destination: what it is owed, and why nothing goes out or what goes next',
     ),
-  ).action(async (name: string, options: Options) => {
+  ).action(async (name: string, options: Options, command: Command) => {
     const path = pathOf(name)
     if (options['json'] === true) {
-      await print(options, (client) => client.get(path), String)
+      await print(command, (client) => client.get(path), String)
       return
     }
-    const client = openClient(options, io)
+    const client = openClient(optionsOf(command), io)
     const page = async () => ({
       destination: (await client.get(path)) as DestinationAnswer,
       rooms: (await client.get(`${path}/rooms`, {
@@ -103,12 +104,13 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
   })
 
   for (const { name: action, description, done } of ACTIONS) {
-    withJson(add(`${action} <name>`, description)).action((name: string, options: Options) =>
-      print(
-        options,
-        (client) => client.post(`${pathOf(name)}/${action}`),
-        () => `${name} ${done}`,
-      ),
+    withJson(add(`${action} <name>`, description)).action(
+      (name: string, _options: object, command: Command) =>
+        print(
+          command,
+          (client) => client.post(`${pathOf(name)}/${action}`),
+          () => `${name} ${done}`,
+        ),
     )
   }
 
@@ -116,9 +118,9 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
     .option('--room <room_id>', 'only of this room')
     .option('--destination <name>', 'only those still owed to this destination')
     .option('--limit <n>', 'at most so many (1000 is the most)')
-    .action((options: Options) =>
+    .action((options: Options, command: Command) =>
       print(
-        options,
+        command,
         (client) =>
           client.get('/v1/sticky', {
             room_id: text(options['room']),
@@ -131,9 +133,9 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
 
   withJson(add('explain <event_id>', 'tell what became of one event, per destination'))
     .option('--destination <name>', 'for this destination only')
-    .action((eventId: string, options: Options) =>
+    .action((eventId: string, options: Options, command: Command) =>
       print(
-        options,
+        command,
         (client) =>
           client.get(`/v1/events/${encodeURIComponent(eventId)}`, {
             destination: text(options['destination']),
@@ -142,6 +144,9 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       ),
     )
 }
+
+/** A command's own and the program's: `--config` belongs to both, and wherever it stands the program takes it. */
+const optionsOf = (command: Command) => command.optsWithGlobals<Options>()
 
 const withJson = (command: Command) => command.option('--json', "print the API's answer")
 

@@ -72,6 +72,18 @@ describe('the command line', () => {
     await fails(2, /comes in a later release\n$/, 'check-config', '--online')
   })
 
+  it('reads the configuration that --config names, before or behind the command', async () => {
+    // The one in the working directory is another.
+    writeFileSync(here.file, 'frobnicate: 1\n')
+    const other = join(here.dir, 'other.yaml')
+    writeFileSync(other, 'server_name: a.example\nlisten: {host: 127.0.0.1, port: 1}\ntokens: {admin: t}\n')
+    const asked = ['status', 'destinations', 'destination x', 'sticky', 'explain $x', 'wake x', 'pause x']
+    for (const words of asked.map((one) => one.split(' '))) {
+      await fails(1, /^limpet: no limpet answers at http:\/\/127\.0\.0\.1:1 /, ...words, '--config', other)
+      await fails(1, /^limpet: no limpet answers at http:\/\/127\.0\.0\.1:1 /, '--config', other, ...words)
+    }
+  })
+
   it('says which key of the configuration is wrong, exit 2, with every command', async () => {
     writeFileSync(here.file, 'server_name: a.example\nfrobnicate: 1\n')
     for (const command of ['run', 'check-config', 'migrate', 'status'])
