@@ -8,7 +8,8 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
-import { countBacklogs, cutImpossibleWaits, removeOld, withSweepLock } from '../store/housekeeping.ts'
+import { countBacklogs } from '../store/count-backlogs.ts'
+import { cutImpossibleWaits, removeOld, withSweepLock } from '../store/housekeeping.ts'
 import { nowMs } from '../store/db.ts'
 import { noteLapsed } from '../store/sticky-lane.ts'
 import { markMissed } from '../store/wake-lists.ts'
@@ -36,6 +37,8 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
       needs.log.warn({ err: error }, `the queue did not take ${what}; the next sweep tries again`)
     }
   }
+  // Where the counting of backlogs goes on, if one sweep was not enough for all.
+  let countedTo = 0
   return () =>
     withSweepLock(needs.pool, async (db) => {
       await cutImpossibleWaits(db, longestMs)
@@ -43,7 +46,7 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
       const missed = await markMissed(db)
       await queue('wakes', needs.wake(missed))
       await queue('the fanout', needs.nudgeFanout())
-      await countBacklogs(db)
+      countedTo = await countBacklogs(db, { from: countedTo })
       await removeOld(db, needs.attemptsMs)
       needs.log.debug({ missed: missed.length }, 'swept')
     })

@@ -3,8 +3,9 @@
  * entitled, in stream order, less those that went as sticky replays already.
  *
  * Entitlement is asked at the event's own position, so it does not matter that memberships are read a
- * moment later than the head. Near the head the log is read forwards; far behind it, room by room.
+ * moment later than the head. The log is read forwards; where that finds little far behind the head, room by room.
  */
+import type pg from 'pg'
 import type { Db } from './db.ts'
 
 export interface StoredPdu {
@@ -26,7 +27,7 @@ export const MEMBER_AT = `exists (select 1 from memberships m where m.room = e.r
                           and m.since < e.pos and (m.until is null or e.pos <= m.until))`
 export const NOT_SENT = `not exists (select 1 from replays p where p.destination = $1 and p.pos = e.pos and p.state = 'sent')`
 
-/** Log rows that are read forwards at most; a destination further behind is read room by room. */
+/** Log rows that are read forwards at most; what is behind them is read room by room. */
 const WINDOW = 2_000
 
 // $1 destination, $2 after, $3 up to, $4 limit. Ids first, then text, so that skipped rows cost no text.
@@ -49,7 +50,12 @@ const BY_ROOMS = `
       order by e.pos limit $4)
   ) found order by pos limit $4`
 
-const TEXTS = `select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any($1) order by pos`
+/** The texts of positions that `positions`, an array expression, gives. */
+const textsOf = (positions: string) => `
+  select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any(${positions}) order by pos`
+const TEXTS = textsOf('$1')
+const FORWARDS_TEXTS = textsOf(`array(${FORWARDS})`)
+const BY_ROOMS_TEXTS = textsOf(`array(${BY_ROOMS})`)
 
 export interface Range {
   /** Exclusive. */
@@ -58,14 +64,15 @@ export interface Range {
   upto: number
 }
 
+/** What is owed in `range`, at most `limit` of it, in stream order. */
 export async function readTimeline(
   db: Db,
   destination: number,
   range: Range,
   limit: number,
 ): Promise<StoredPdu[]> {
-  const found = await timelinePositions(db, destination, range, limit)
-  return readTexts(db, found)
+  const queries = { forwards: FORWARDS_TEXTS, byRooms: BY_ROOMS_TEXTS }
+  return (await search<TextRow>(db, queries, destination, range, limit)).map(fromText)
 }
 
 export async function timelinePositions(
@@ -74,26 +81,38 @@ export async function timelinePositions(
   range: Range,
   limit: number,
 ): Promise<number[]> {
-  if (range.upto <= range.after) return []
-  const sql = range.upto - range.after <= WINDOW ? FORWARDS : BY_ROOMS
-  const { rows } = await db.query<{ pos: number }>(sql, [destination, range.after, range.upto, limit])
-  return rows.map(({ pos }) => pos)
+  const queries = { forwards: FORWARDS, byRooms: BY_ROOMS }
+  return (await search<{ pos: number }>(db, queries, destination, range, limit)).map(({ pos }) => pos)
 }
 
 export async function readTexts(db: Db, positions: readonly number[]): Promise<StoredPdu[]> {
   if (positions.length === 0) return []
-  const { rows } = await db.query<{
-    pos: number
-    event_id: string
-    pdu: string
-    received_ts: number
-    sticky: boolean
-  }>(TEXTS, [positions])
-  return rows.map(({ pos, event_id, pdu, received_ts, sticky }) => ({
-    pos,
-    eventId: event_id,
-    pdu,
-    receivedTs: received_ts,
-    sticky,
-  }))
+  return (await db.query<TextRow>(TEXTS, [positions])).rows.map(fromText)
+}
+
+/** Far behind, too, a window of the log is tried first: a busy destination finds enough in it, whatever its distance. */
+async function search<R extends pg.QueryResultRow>(
+  db: Db,
+  { forwards, byRooms }: { forwards: string; byRooms: string },
+  destination: number,
+  { after, upto }: Range,
+  limit: number,
+): Promise<R[]> {
+  if (upto <= after) return []
+  const window = Math.min(upto, after + WINDOW)
+  const { rows } = await db.query<R>(forwards, [destination, after, window, limit])
+  if (window === upto || rows.length === limit) return rows
+  return (await db.query<R>(byRooms, [destination, after, upto, limit])).rows
+}
+
+interface TextRow {
+  pos: number
+  event_id: string
+  pdu: string
+  received_ts: number
+  sticky: boolean
+}
+
+function fromText({ pos, event_id, pdu, received_ts, sticky }: TextRow): StoredPdu {
+  return { pos, eventId: event_id, pdu, receivedTs: received_ts, sticky }
 }
