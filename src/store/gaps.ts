@@ -25,6 +25,7 @@ const NOTE_LAPSED_IN = `
     from events e left join recipients r on r.id = e.recipients
    where e.sticky_until is not null and e.pos > $2 and e.pos <= $3 and e.sticky_until <= now_ms()
      and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}
+   order by e.pos
   on conflict (destination, pos) do nothing`
 
 /** Opens a gap (from, to]. Returns how many sticky events in it have lapsed already; null: not opened. */

@@ -29,20 +29,33 @@ const NOTE_LISTED = `
           or exists (select 1 from sticky_owed o where o.destination = $1
                       and ((o.room = s.room and s.pos > o.cursor and s.pos <= o.upto) or (o.room is null and s.pos > o.cursor)))
           or exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos))
+   order by s.pos
   on conflict (destination, pos) do update
      set state = 'sent', listed_at = excluded.listed_at, tries = 0, next_at = null, at = excluded.at`
 
-// $1 destination, $2 positions, $3 most tries, $4 first wait. Beyond the most it counts as sent, unconfirmed.
+// $1 destination, $2 positions, $3 most tries, $4 first wait, $5 whether it ever lists. Beyond the most it counts as
+// sent, unconfirmed. A rejoin since the last answer (`listed_at` of an unlisted one) starts the doubling anew. The time
+// becomes the destination's own in the same commit: this process may end before it lets go.
 const NOTE_UNLISTED = `
-  insert into replays (destination, pos, state, listed_at, tries, next_at, expires_at, at)
-  select $1, s.pos, 'unlisted', null, 1, now_ms() + $4, s.expires_at, now_ms()
-    from sticky s where s.pos = any($2) and s.expires_at > now_ms()
-  on conflict (destination, pos) do update
-     set state = case when replays.tries >= $3 then 'sent' else 'unlisted' end,
-         listed_at = case when replays.tries >= $3 then (select head from stream) end,
-         tries = replays.tries + 1,
-         next_at = case when replays.tries < $3 then now_ms() + $4 * power(2, least(replays.tries, 20))::bigint end,
-         at = excluded.at`
+  with told as (
+    select s.pos, s.expires_at, (select head from stream) as head, now_ms() as now,
+           case when $5 and exists (select 1 from sticky_owed o where o.destination = $1 and o.room = s.room
+                                     and s.pos <= o.upto and o.upto > coalesce(p.listed_at, 0))
+                then 0 else coalesce(p.tries, 0) end as tries
+      from sticky s left join replays p on p.destination = $1 and p.pos = s.pos
+     where s.pos = any($2) and s.expires_at > now_ms()
+  ), noted as (
+    insert into replays (destination, pos, state, listed_at, tries, next_at, expires_at, at)
+    select $1, pos, case when tries >= $3 then 'sent' else 'unlisted' end, head, tries + 1,
+           case when tries < $3 then now + $4 * power(2, least(tries, 20))::bigint end, expires_at, now
+      from told order by pos
+    on conflict (destination, pos) do update
+       set state = excluded.state, listed_at = excluded.listed_at, tries = excluded.tries, next_at = excluded.next_at,
+           at = excluded.at
+    returning next_at
+  )
+  update destinations d set look_at = least(d.look_at, n.at)
+    from (select min(next_at) as at from noted) n where d.id = $1 and n.at is not null`
 
 export async function noteListing(
   db: Db,
@@ -50,7 +63,8 @@ export async function noteListing(
 ): Promise<void> {
   if (listed.length > 0) await db.query(NOTE_LISTED, [destination, listed])
   if (unlisted.length > 0) {
-    await db.query(NOTE_UNLISTED, [destination, unlisted, Math.min(maxTries, 1_000_000), UNLISTED_WAIT_MS])
+    const most = Math.min(maxTries, 1_000_000)
+    await db.query(NOTE_UNLISTED, [destination, unlisted, most, UNLISTED_WAIT_MS, maxTries === Infinity])
   }
 }
 

@@ -76,6 +76,7 @@ async function read(
 }
 
 // What only its stickiness would have brought: noted once, so that it is counted once and explain can say it.
+// In order, as an answer writes its own: the sweep notes for all while turns note for theirs.
 const NOTE_LAPSED = `
   with due as (
     select o.destination, s.pos, s.expires_at
@@ -92,7 +93,7 @@ const NOTE_LAPSED = `
      where p.state = 'unlisted' and p.expires_at <= $1 and ($2::int is null or p.destination = $2)
   )
   insert into replays (destination, pos, state, expires_at, at)
-  select destination, pos, 'lapsed', expires_at, $1 from due
+  select destination, pos, 'lapsed', expires_at, $1 from due order by destination, pos
   on conflict (destination, pos) do update set state = 'lapsed', next_at = null, at = excluded.at
    where replays.state = 'unlisted'`
 

@@ -458,12 +458,17 @@ export function makeMemoryStore(bugs: Bugs) {
     for (const pos of positions) {
       const one = sticky.get(pos)
       if (one === undefined || one.expiresAt <= now) continue
-      const { tries } = replays.get(pos) ?? { tries: 0 }
+      const known = replays.get(pos)
+      // A rejoin since the last answer starts the doubling anew.
+      const again = owed.some(
+        ({ room, upto }) => room === one.room && pos <= (upto ?? 0) && (upto ?? 0) > (known?.listedAt ?? 0),
+      )
+      const tries = again && maxTries === Infinity ? 0 : (known?.tries ?? 0)
       if (tries > 0 && tries >= maxTries) {
         replays.set(pos, { state: 'sent', listedAt: head, tries: tries + 1, nextAt: null })
       } else {
         const nextAt = now + UNLISTED_WAIT_MS * 2 ** Math.min(tries, 20)
-        replays.set(pos, { state: 'unlisted', listedAt: null, tries: tries + 1, nextAt })
+        replays.set(pos, { state: 'unlisted', listedAt: head, tries: tries + 1, nextAt })
       }
     }
   }
