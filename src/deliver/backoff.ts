@@ -59,7 +59,8 @@ export function afterFailure(
   const { startedAt } = failure
   const advised = row.adviceAt !== null && row.adviceAt <= startedAt
   const asked = row.askedAt !== null && row.askedAt <= startedAt
-  const early = row.retryAt !== null && row.retryAt > startedAt
+  // Before the end of its backoff, or of the day after a 410 (only that hold lets any attempt through).
+  const early = [row.retryAt, row.holdUntil].some((until) => until !== null && until > startedAt)
   const next: Waiting = {
     ...row,
     adviceAt: advised ? null : row.adviceAt,

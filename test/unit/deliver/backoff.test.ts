@@ -141,6 +141,12 @@ describe('a failed attempt (afterFailure)', () => {
       expect(steps.map((ms) => ms / MINUTE)).to.deep.equal([1, 2, 4, 8, 16, 32, 60, 60])
     })
 
+    it('by server_up within the day of a 410: takes a step of advice, whatever its backoff', () => {
+      const gone = { holdKind: 'gone', holdUntil: NOW + HOUR, adviceAt: BEGAN, adviceUp: true } as const
+      const next = failed(failing({ ...gone, retryAt: NOW - MINUTE }), { kind: 'gone' })
+      expect(next).to.include({ adviceStep: MINUTE, adviceAfter: NOW + MINUTE })
+    })
+
     it('by an operator: keeps the backoff, and takes no step of advice', () => {
       const next = failed(failing({ askedAt: BEGAN }))
       expect(next).to.include({ failures: 3, retryAt: NOW + HOUR, askedAt: null, adviceStep: null })
