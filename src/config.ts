@@ -66,6 +66,10 @@ export function loadConfig({
   refuseEmptyAndLater(tree)
   readSecretFiles(tree, folder)
   const parsed = settingsSchema.safeParse(tree)
+  if (!parsed.success && used === null && tree['server_name'] === undefined) {
+    const hint = 'make one with `limpet init`, or name one with --config'
+    throw new ConfigError('server_name', `is missing, and there is no limpet.yaml in ${cwd}: ${hint}`)
+  }
   if (!parsed.success) throw explainIssues(parsed.error, tree, variables)
   return settle(parsed.data, used, folder)
 }

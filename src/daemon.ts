@@ -7,12 +7,13 @@
 import { randomBytes } from 'node:crypto'
 import { openQueues } from '../queues/queues.ts'
 import { systemClock } from './clock.ts'
-import { readKeyFile, withTokens, type Config, type Listener } from './config.ts'
+import { withTokens, type Config, type Listener } from './config.ts'
+import { loadSigningKey, readAuthorities } from './config-files.ts'
 import type { Wake } from './deliver/fanout.ts'
 import { registerAdminRoutes } from './http/admin-routes.ts'
 import { openHttpServer, type Phase } from './http/server.ts'
 import { makeAppend } from './ingest/append.ts'
-import { readSigningKey, selfTest } from './matrix/signing.ts'
+import { selfTest } from './matrix/signing.ts'
 import { countItems } from './observe/count-items.ts'
 import type { Log } from './observe/log.ts'
 import { makeMetrics } from './observe/metrics.ts'
@@ -48,8 +49,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { roles, log } = options
   // Only who serves the API needs tokens; another process must not generate any.
   const config = roles.includes('ingest') ? withTokens(options.config, randomBytes) : options.config
-  const key = readSigningKey(readKeyFile(config.signing_key_path))
+  const key = loadSigningKey(config.signing_key_path)
   if (!selfTest(key)) throw new Error(`the signing key ${config.signing_key_path} does not sign as it should`)
+  const authorities = readAuthorities(config)
   const clock = systemClock
   const random = Math.random
   const metrics = makeMetrics({ perDestination: config.metrics.per_destination })
@@ -157,6 +159,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         queues,
         wake,
         key,
+        authorities,
         mayWork,
         metrics,
         clock,

@@ -2,7 +2,6 @@
  * Starts what delivers in this process: the lease, the queue's workers and the look for due destinations.
  */
 import { lookup } from 'node:dns/promises'
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Backend } from '../queues/backend.ts'
 import type { Queues } from '../queues/queues.ts'
@@ -37,6 +36,8 @@ export interface DeliveryNeeds {
   key: SigningKey
   /** False: this process takes no new work (its schema is not the database's any more). */
   mayWork: () => boolean
+  /** PEM texts of authorities that are believed beside the usual ones. */
+  authorities: readonly string[]
   metrics: Metrics
   clock: Clock
   random: Random
@@ -64,7 +65,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     {
       maxIdleConnections: federation.max_idle_connections,
       connectTimeoutMs: federation.connect_timeout_ms,
-      customCas: federation.custom_ca_paths.map((path) => readFileSync(path, 'utf8')),
+      customCas: needs.authorities,
     },
     clock,
   )

@@ -8,9 +8,10 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { Config } from '../config.ts'
-import { ConfigError, readKeyFile } from '../config.ts'
+import { ConfigError } from '../config.ts'
+import { loadSigningKey, readAuthorities } from '../config-files.ts'
 import { maskedConfig } from '../config-mask.ts'
-import { readSigningKey, selfTest } from '../matrix/signing.ts'
+import { selfTest } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
 import { boundServerName } from '../store/bound-server-name.ts'
@@ -44,13 +45,15 @@ export async function runCheckConfig({
     }
   }
   await check('signing key', () => checkKey(config))
+  if (config.federation.custom_ca_paths.length > 0)
+    await check('own authorities', () => `ok, ${readAuthorities(config).length}`)
   await check('database', () => checkDatabase(config, log))
   if (config.queue.kind === 'redis') await check('queue', () => checkRedis(config, log))
   if (first !== undefined) throw first as Error
 }
 
 function checkKey(config: Config): string {
-  const key = readSigningKey(readKeyFile(config.signing_key_path))
+  const key = loadSigningKey(config.signing_key_path)
   if (!selfTest(key))
     throw new ConfigError(
       'signing_key_path',
@@ -64,15 +67,15 @@ async function checkDatabase(config: Config, log: Log): Promise<string> {
     return 'ok, embedded, made at the first start'
   return withDatabase(config, log, async ({ pool, url }) => {
     const ours = await checkOurs(config, pool)
-    return config.queue.kind === 'postgres' ? `${ours}; ${await checkQueueSchema(url, log)}` : ours
+    return config.queue.kind === 'postgres' ? `${ours}; ${await checkQueueSchema(config, url, log)}` : ours
   })
 }
 
 async function checkOurs(config: Config, pool: Pool): Promise<string> {
   const complaint = await checkSchema(pool)
   // What `run` or `migrate` mends is no error; a schema that this version doesn't know is one.
-  if (complaint?.includes('limpet migrate'))
-    return config.auto_migrate ? 'ok, `run` brings it to this version' : complaint
+  if (config.auto_migrate && complaint?.includes('limpet migrate'))
+    return 'ok, `run` brings it to this version'
   if (complaint !== null) throw new SchemaError(complaint)
   const bound = await boundServerName(pool)
   if (bound !== null && bound !== config.server_name)
@@ -82,14 +85,14 @@ async function checkOurs(config: Config, pool: Pool): Promise<string> {
   return 'ok'
 }
 
-async function checkQueueSchema(url: string, log: Log): Promise<string> {
+async function checkQueueSchema(config: Config, url: string, log: Log): Promise<string> {
   const backend = await openBackend({ kind: 'postgres', url }, { log })
   try {
     await backend.checkSettings()
     return "the queue's schema ok"
   } catch (error) {
-    if (error instanceof QueueError && error.code === 'schema')
-      return "the queue's schema comes with `limpet migrate`"
+    if (config.auto_migrate && error instanceof QueueError && error.code === 'schema')
+      return "the queue's schema too"
     throw error
   } finally {
     await backend.close()

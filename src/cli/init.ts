@@ -4,10 +4,11 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { loadConfig, readKeyFile, withTokens } from '../config.ts'
+import { loadConfig, withTokens } from '../config.ts'
+import { loadSigningKey } from '../config-files.ts'
 import { sampleConfig } from '../config-sample.ts'
 import { parseServerName } from '../matrix/ids.ts'
-import { generateKey, readSigningKey } from '../matrix/signing.ts'
+import { generateKey } from '../matrix/signing.ts'
 import { CommandError, UsageError } from './cli-error.ts'
 import type { Io } from './io.ts'
 
@@ -31,7 +32,7 @@ export function runInit({ dir, serverName, signingKey, io }: InitOptions): void 
     if (existsSync(path)) throw new CommandError(`${path} is there already; nothing was written`)
 
   const given = signingKey === undefined ? null : resolve(io.cwd, signingKey)
-  const key = given === null ? null : readSigningKey(readKeyFile(given))
+  const key = given === null ? null : loadSigningKey(given)
   const show = (path: string) => relative(io.cwd, path) || path
   const write = (path: string, text: string, mode: number) => {
     mkdirSync(dirname(path), { recursive: true })

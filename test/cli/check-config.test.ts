@@ -6,6 +6,7 @@ import { query } from '../../src/store/embedded-postmaster.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { sharedRedis } from '../support/redis.ts'
 import type { Redis } from '../support/redis.ts'
+import { loopbackAuthority } from '../e2e/world.ts'
 import { install, limpet } from './cli-stage.ts'
 import type { Install } from './cli-stage.ts'
 
@@ -58,9 +59,25 @@ describe('check-config and migrate', () => {
     await fails(one, 2, /^limpet: signing_key_path: .* is open to others \(mode 0644\); run: chmod 600 /)
     chmodSync(one.key, 0o600)
     writeFileSync(one.key, 'ed25519 a_b short')
-    await fails(one, 2, /^limpet: line 1 of the signing key file: the seed should be 32 bytes in base64\n$/)
+    await fails(
+      one,
+      2,
+      /^limpet: signing_key_path: \/.*signing\.key: line 1 of the signing key file: the seed should/,
+    )
     rmSync(one.key)
     await fails(one, 2, /^limpet: signing_key_path: .* does not exist\n$/)
+  })
+
+  it('refuses an own authority that is missing or that is none, exit 2', async () => {
+    const one = setUp({ federation: { custom_ca_paths: ['own.pem'] } })
+    await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: \/.*own\.pem does not exist\n$/)
+    const pem = join(one.dir, 'own.pem')
+    writeFileSync(pem, 'hello')
+    await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: .*own\.pem holds no PEM certificate\n$/)
+    writeFileSync(pem, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
+    await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: .*holds a certificate that is damaged\n$/)
+    writeFileSync(pem, (await loopbackAuthority()).ca.cert)
+    expect((await run(one, 'check-config')).out).to.match(/^own authorities: ok, 1$/m)
   })
 
   it('looks at everything even where the first thing is wrong', async () => {
@@ -115,6 +132,14 @@ describe('check-config and migrate', () => {
     const second = await run(one, 'migrate')
     expect(second.out).to.equal('the database is at this version\n')
     expect((await run(one, 'check-config')).out).to.match(/^database: ok; the queue's schema ok$/m)
+  })
+
+  it('says that `limpet migrate` comes first where `run` is not to do it, exit 2', async () => {
+    const { url } = await database(false)
+    const one = setUp({ database: url, auto_migrate: false })
+    await fails(one, 2, /^limpet: the database has no limpet schema: run `limpet migrate`\n$/)
+    await run(one, 'migrate')
+    expect(await run(one, 'check-config')).to.include({ status: 0, err: '' })
   })
 
   describe('with Redis', () => {

@@ -84,11 +84,13 @@ describe('limpet run, as a process', function () {
     writeFileSync(wrong.file, 'server_name: a.example\nfrobnicate: 1\n')
     const away = setUp({ database: `postgres://u:hidden@127.0.0.1:${await freePort()}/d` })
     const noQueue = setUp({ database: url, queue: `redis://:hidden@127.0.0.1:${await freePort()}` })
+    const noCa = setUp({ database: url, federation: { custom_ca_paths: ['none.pem'] } })
     const awayRun = start(away)
     const noQueueRun = start(noQueue)
     await Promise.all([
       fails(start(key), 2, /^limpet: signing_key_path: .* is open to others/),
       fails(start(wrong), 2, /^limpet: frobnicate: is no setting of limpet\n$/),
+      fails(start(noCa), 2, /^limpet: federation\.custom_ca_paths\.0: .*none\.pem does not exist\n$/),
       fails(awayRun, 1, /ECONNREFUSED/),
       fails(noQueueRun, 1, /ECONNREFUSED/),
     ])

@@ -261,6 +261,10 @@ describe('the configuration', () => {
 
   it('does without a file where none was asked for', () => {
     const empty = mkdtempSync(join(dir, 'empty-'))
+    expect(() => loadConfig({ env: {}, cwd: empty })).to.throw(
+      ConfigError,
+      `server_name: is missing, and there is no limpet.yaml in ${empty}: make one`,
+    )
     const config = loadConfig({ env: { LIMPET_SERVER_NAME: 'a.example' }, cwd: empty })
     expect(config.file).to.equal(null)
     expect(config.data_dir).to.equal(join(empty, 'limpet-data'))

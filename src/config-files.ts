@@ -1,0 +1,39 @@
+/**
+ * What stands in other files that the configuration names and that is looked at before anything is opened: the
+ * signing key, and the certificates of our own authorities. What is wrong with one is a `ConfigError` with its key and its file.
+ */
+import { X509Certificate } from 'node:crypto'
+import type { Config } from './config.ts'
+import { ConfigError } from './config-error.ts'
+import { readKeyFile, readTextFile } from './config-secrets.ts'
+import { KeyFileError, readSigningKey } from './matrix/signing.ts'
+import type { SigningKey } from './matrix/signing.ts'
+
+/** The key in `file`, which nobody but its owner may read. */
+export function loadSigningKey(file: string): SigningKey {
+  const text = readKeyFile(file)
+  try {
+    return readSigningKey(text)
+  } catch (error) {
+    if (!(error instanceof KeyFileError)) throw error
+    throw new ConfigError('signing_key_path', `${file}: ${error.message}`, { cause: error })
+  }
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
+
+/** The PEM texts that `federation.custom_ca_paths` names. A file that adds no authority is refused: nobody would notice. */
+export function readAuthorities({ federation }: Pick<Config, 'federation'>): string[] {
+  return federation.custom_ca_paths.map((file, index) => {
+    const key = `federation.custom_ca_paths.${index}`
+    const pem = readTextFile(file, key)
+    const certificates = pem.match(CERTIFICATE)
+    if (certificates === null) throw new ConfigError(key, `${file} holds no PEM certificate`)
+    try {
+      for (const certificate of certificates) new X509Certificate(certificate)
+    } catch (error) {
+      throw new ConfigError(key, `${file} holds a certificate that is damaged`, { cause: error })
+    }
+    return pem
+  })
+}
