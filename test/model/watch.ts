@@ -144,13 +144,15 @@ export function makeWatch(history: History) {
     } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
     // One that was brought forward leaves the ordinary attempt where it was.
     else if (held?.kind === 'backoff' && ended < held.until) held = { ...held, freed: false }
+    // Or of one whose time this model does not know to the second.
+    else if (held?.freed === true) held = null
     else {
       // A 429 right after a takeover is no failure: it waits a second.
       const least = result.status === 429 ? 1_000 : first_ms * (1 - jitter) - 2
       held = { kind: 'backoff', until: ended + least }
     }
     // A `Retry-After` came after whatever was wished while the request was under way.
-    if (held.kind !== 'retry after') for (const one of wished) if (one.until >= began) free(one)
+    if (held?.kind !== 'retry after') for (const one of wished) if (one.until >= began) free(one)
     // A clock that went back makes every time before it another one: nothing is said of waits from then on.
     if (wentBack) held = null
   }
