@@ -103,7 +103,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       maxStickyMs: config.sticky.max_duration_ms,
       random,
       onTaken: nudge,
-      onItems: (items, ignored) => countItems(metrics, items, ignored),
+      onItems: (counts) => countItems(metrics, counts),
     })
     const http = await openHttpServer({
       listeners: options.listen,

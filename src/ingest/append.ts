@@ -12,6 +12,7 @@ import { loadIngestState, type IngestState } from '../store/ingest-state.ts'
 import { lockDestinations, type Concerned } from '../store/lock-destinations.ts'
 import { lockContent, lockStream, moveHead } from '../store/stream.ts'
 import type { Item } from './items.ts'
+import type { Counts } from './report.ts'
 import { ItemRefused, openTaking, takeItems } from './take-items.ts'
 import { touchedBy, type TouchedItems } from './touched-by.ts'
 
@@ -47,8 +48,8 @@ export interface AppendNeeds {
   random: Random
   /** Called after a commit that took something; must not throw. */
   onTaken: () => void
-  /** Called with what a request did, for the metrics. */
-  onItems?: (items: readonly Item[], ignored: number) => void
+  /** Called with what a request did, for the metrics, after a commit that took something. */
+  onItems?: (counts: Counts) => void
 }
 
 /** Weight of one commit, and of what may wait for one before a request is told to come later. */
@@ -59,20 +60,26 @@ const RETRY_AFTER_MS = 1_000
 const CHARACTERS_AN_ITEM = 4_096
 
 export function makeAppend(needs: AppendNeeds): Append {
-  const batcher = makeBatcher<IngestRequest, AppendResult>({
+  const batcher = makeBatcher<IngestRequest, Outcome>({
     run: (requests) => takeBatch(needs, requests),
     maxWeight: MAX_BATCH,
     weigh: weightOf,
   })
   return async (request) => {
     if (batcher.waiting() > MAX_WAITING) return { kind: 'busy', retryAfterMs: RETRY_AFTER_MS }
-    const result = await batcher.add(request)
+    const { result, counts } = await batcher.add(request)
     if (result.kind === 'taken' && result.accepted > 0) {
-      needs.onItems?.(request.items, result.ignored.length)
+      if (counts !== undefined) needs.onItems?.(counts)
       needs.onTaken()
     }
     return result
   }
+}
+
+/** What is answered, and what is counted where something was taken. */
+interface Outcome {
+  result: AppendResult
+  counts?: Counts
 }
 
 /** What a request costs of a commit and of memory, in items. */
@@ -82,22 +89,23 @@ export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
   return 1 + items.length + Math.floor(characters / CHARACTERS_AN_ITEM)
 }
 
-async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(AppendResult | Error)[]> {
+async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(Outcome | Error)[]> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await inTransaction(needs.pool, (db) => takeAll(needs, db, requests))
     } catch (error) {
       if (isUnavailable(error)) {
         const message = 'the database is away; whether the items were taken is unknown'
-        return requests.map(() => ({ kind: 'unavailable', message }))
+        return requests.map(() => ({ result: { kind: 'unavailable', message } }))
       }
       if (isConflict(error) && attempt < 5) continue
       if (requests.length === 1) {
         if (!(error instanceof ItemRefused)) return [error as Error]
-        return [{ kind: 'invalid', index: error.index, path: error.path, message: error.message }]
+        const { index, path, message } = error
+        return [{ result: { kind: 'invalid', index, path, message } }]
       }
       // One request's fault must not be another's: each goes by itself.
-      const results: (AppendResult | Error)[] = []
+      const results: (Outcome | Error)[] = []
       for (const request of requests) results.push(...(await takeBatch(needs, [request])))
       return results
     }
@@ -116,7 +124,7 @@ type Db = Parameters<Parameters<typeof inTransaction>[1]>[0]
  * Locks are taken in one order, which is that of deliveries: the stream, the content (as a freeze does before it
  * writes its destinations), the rows of destinations by id, and only then what else is theirs.
  */
-async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): Promise<AppendResult[]> {
+async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): Promise<Outcome[]> {
   const { serverName, maxStickyMs, random } = needs
   const at = await lockStream(db)
   const touched = touchedBy(
@@ -127,23 +135,27 @@ async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): P
   const state = await loadIngestState(db, at, touched)
   const locked = await lockDestinations(db, concernedBy(touched, state))
   const taking = openTaking(db, { state, serverName, maxStickyMs, random, locked })
-  const results: AppendResult[] = []
+  const outcomes: Outcome[] = []
   for (const request of requests) {
     const stored = state.tokens.get(request.source) ?? null
     if (request.ifSourceToken !== undefined && request.ifSourceToken !== stored) {
-      results.push({ kind: 'token_mismatch', sourceToken: stored })
+      outcomes.push({ result: { kind: 'token_mismatch', sourceToken: stored } })
       continue
     }
-    const report = await takeItems(taking, request.items)
+    const { counts, unknownRooms, ...report } = await takeItems(taking, request.items)
     if (request.sourceToken !== undefined && request.sourceToken !== null) {
       state.tokens.set(request.source, request.sourceToken)
       await storeToken(db, request.source, request.sourceToken, state.now)
     }
-    results.push({ kind: 'taken', position: state.head, ...report, unknownRooms: [...report.unknownRooms] })
+    const position = state.head
+    outcomes.push({
+      result: { kind: 'taken', position, ...report, unknownRooms: [...unknownRooms] },
+      counts,
+    })
   }
   await taking.finish()
   if (state.head !== at.head) await moveHead(db, state.head)
-  return results
+  return outcomes
 }
 
 /** What is not known yet has nothing that could be locked. */

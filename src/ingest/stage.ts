@@ -11,6 +11,7 @@ import { parseServerName } from '../matrix/ids.ts'
 import type { Effects } from '../store/ingest-effects.ts'
 import type { IngestState, RoomState } from '../store/ingest-state.ts'
 import type { Item } from './items.ts'
+import { accept, leaveOut, type IgnoredWhy, type Report } from './report.ts'
 
 export type EventItem = Extract<Item, { type: 'event' }>
 export type ServersItem = Extract<Item, { type: 'servers' }>
@@ -22,17 +23,6 @@ export interface Stage {
   serverName: string
   /** The cap on stickiness, ms (MSC4354: at most an hour). */
   maxStickyMs: number
-}
-
-export interface Report {
-  accepted: number
-  duplicates: number
-  ignored: { index: number; value: string }[]
-  unknownRooms: Set<string>
-}
-
-export function emptyReport(): Report {
-  return { accepted: 0, duplicates: 0, ignored: [], unknownRooms: new Set() }
 }
 
 export function stageEvent(stage: Stage, item: EventItem, index: number, report: Report): void {
@@ -62,7 +52,7 @@ export function stageEvent(stage: Stage, item: EventItem, index: number, report:
     stickyUntil,
     recipients: stageRecipients(stage, item, pos, index, report),
   })
-  report.accepted += 1
+  accept(report, 'event')
 }
 
 /** MSC4354: min(origin_server_ts, received) + min(duration, cap); null where the event is not sticky. */
@@ -84,7 +74,7 @@ function stageRecipients(
     const ids = new Set<number>()
     for (const name of names) {
       const id = useDestination(stage, name, pos)
-      if (id === null) report.ignored.push({ index, value: name })
+      if (id === null) leaveOut(report, index, name, whyUnusable(stage, name) ?? 'invalid_name')
       else ids.add(id)
     }
     return [...ids].sort((a, b) => a - b)
@@ -111,7 +101,7 @@ export function stageServers(stage: Stage, item: ServersItem, index: number, rep
   state.members.set(item.roomId, members)
   const added: number[] = []
   const removed: number[] = []
-  const ignore = (value: string) => report.ignored.push({ index, value })
+  const ignore = (name: string) => leaveOut(report, index, name, whyUnusable(stage, name) ?? 'no_change')
   const join = (name: string) => {
     const id = members.has(name) ? null : useDestination(stage, name, pos)
     if (id === null) {
@@ -134,13 +124,13 @@ export function stageServers(stage: Stage, item: ServersItem, index: number, rep
   if ('set' in item.change) {
     const wanted = new Set(item.change.set)
     for (const name of wanted) {
-      if (name !== stage.serverName && parseServerName(name) !== null) continue
+      if (whyUnusable(stage, name) === null) continue
       wanted.delete(name)
       ignore(name)
     }
     const joining = [...wanted].filter((name) => !members.has(name))
     const leaving = [...members].filter((name) => !wanted.has(name))
-    if (joining.length + leaving.length === 0) ignore(item.roomId)
+    if (joining.length + leaving.length === 0) leaveOut(report, index, item.roomId, 'no_change')
     leaving.forEach(leave)
     joining.forEach(join)
   } else {
@@ -148,7 +138,7 @@ export function stageServers(stage: Stage, item: ServersItem, index: number, rep
     item.change.remove.forEach(leave)
   }
   if (added.length + removed.length > 0) effects.changes.push({ pos, room: room.id, added, removed })
-  report.accepted += 1
+  accept(report, 'servers')
 }
 
 function beginMembership(
@@ -186,8 +176,9 @@ function useRoom({ state, effects }: Stage, roomId: string): RoomState {
 }
 
 /** The id of a server that may be a destination (made known when it wasn't: it starts just before `pos`), else null. */
-function useDestination({ state, effects, serverName }: Stage, name: string, pos: number): number | null {
-  if (name === serverName || parseServerName(name) === null) return null
+function useDestination(stage: Stage, name: string, pos: number): number | null {
+  if (whyUnusable(stage, name) !== null) return null
+  const { state, effects } = stage
   const destination = state.destinations.get(name)
   if (destination === undefined) throw new Error('a destination was not loaded before its item')
   if (destination.isNew) {
@@ -195,4 +186,10 @@ function useDestination({ state, effects, serverName }: Stage, name: string, pos
     effects.newDestinations.set(destination.id, { name, position: pos - 1 })
   }
   return destination.id
+}
+
+/** Why `name` can be no destination; null: it can. */
+export function whyUnusable({ serverName }: Stage, name: string): IgnoredWhy | null {
+  if (name === serverName) return 'own_name'
+  return parseServerName(name) === null ? 'invalid_name' : null
 }

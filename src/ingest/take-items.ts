@@ -13,7 +13,8 @@ import type { Db } from '../store/db.ts'
 import { noEffects, writeEffects } from '../store/ingest-effects.ts'
 import { hasSticky, type IngestState } from '../store/ingest-state.ts'
 import type { Item, RedactItem } from './items.ts'
-import { emptyReport, stageEvent, stageServers, type Report, type Stage } from './stage.ts'
+import { accept, emptyReport, leaveOut, type Report } from './report.ts'
+import { stageEvent, stageServers, whyUnusable, type Stage } from './stage.ts'
 
 /** An item that only the database could show to be wrong: nothing of its request is taken. */
 export class ItemRefused extends Error {
@@ -111,11 +112,11 @@ async function takeRedact(
   report: Report,
 ): Promise<void> {
   await flush()
-  report.accepted += 1
+  accept(report, 'redact')
   const pos = (stage.state.head += 1)
   const target = await findEvent(db, item.eventId)
   if (target === null) {
-    report.ignored.push({ index, value: item.eventId })
+    leaveOut(report, index, item.eventId, 'unknown')
     return
   }
   checkRedaction(item, index, target)
@@ -151,23 +152,24 @@ async function takePurge(
   report: Report,
 ): Promise<void> {
   await flush()
-  report.accepted += 1
+  accept(report, 'purge')
   const { state } = stage
   const pos = (state.head += 1)
   const room = state.rooms.get(item.roomId)
   if (room === undefined || room.isNew) {
-    report.ignored.push({ index, value: item.roomId })
+    leaveOut(report, index, item.roomId, 'unknown')
     return
   }
-  await purgeRoom(db, { pos, room: room.id })
+  report.counts.purged += await purgeRoom(db, { pos, room: room.id })
   room.known = false
   state.members.get(item.roomId)?.clear()
   state.stickyRooms.delete(item.roomId)
 }
 
 function takeServerUp({ stage, up }: Taking, server: string, index: number, report: Report): void {
-  report.accepted += 1
+  accept(report, 'server_up')
   const destination = stage.state.destinations.get(server)
-  if (destination === undefined || destination.isNew) report.ignored.push({ index, value: server })
+  if (destination === undefined || destination.isNew)
+    leaveOut(report, index, server, whyUnusable(stage, server) ?? 'unknown')
   else up.add(destination.id)
 }

@@ -1,7 +1,15 @@
 /** Turns what ingest took into metrics. */
-import type { Metrics } from './metrics.ts'
+import type { IngestIgnoredWhy, IngestItemType, Metrics } from './metrics.ts'
 
-export function countItems(metrics: Metrics, items: readonly { type: string }[], ignored: number): void {
-  for (const { type } of items) metrics.ingestItems.inc({ type })
-  if (ignored > 0) metrics.ingestIgnored.inc({ why: 'ignored' }, ignored)
+/** What is counted of a request; the ingest's own type fits it. */
+export interface CountedItems {
+  taken: ReadonlyMap<IngestItemType, number>
+  ignored: ReadonlyMap<IngestIgnoredWhy, number>
+  purged: number
+}
+
+export function countItems(metrics: Metrics, { taken, ignored, purged }: CountedItems): void {
+  for (const [type, count] of taken) metrics.ingestItems.inc({ type }, count)
+  for (const [why, count] of ignored) metrics.ingestIgnored.inc({ why }, count)
+  metrics.givenUp.inc({ why: 'purge' }, purged)
 }

@@ -10,6 +10,14 @@ export type DestinationState = 'idle' | 'sending' | 'catching_up' | 'backing_off
 
 const STATES: readonly DestinationState[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
 
+// Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
+const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const
+const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown'] as const
+const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
+const GIVEN_UP_WHYS = ['purge'] as const
+export type IngestItemType = (typeof ITEM_TYPES)[number]
+export type IngestIgnoredWhy = (typeof IGNORED_WHYS)[number]
+
 /** What the sweep counted, for the gauges. Ages are milliseconds. */
 export interface Totals {
   readonly position: number
@@ -45,6 +53,18 @@ export function makeMetrics({
     new Gauge<L>({ name: `limpet_${name}`, help, labelNames, registers: [registry] })
   const counter = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
     new Counter<L>({ name: `limpet_${name}`, help, labelNames, registers: [registry] })
+  /** A counter that shows 0 from the start for each of `values`. */
+  const counterOf = <L extends string, V extends string>(
+    name: string,
+    help: string,
+    label: L,
+    values: readonly V[],
+  ) => {
+    const made = counter(name, help, [label])
+    const labelled = (value: V) => ({ [label]: value }) as Record<L, V>
+    for (const value of values) made.inc(labelled(value), 0)
+    return { inc: (labels: Record<L, V>, by = 1) => made.inc(labels, by) }
+  }
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: `limpet_${name}`, help, buckets, registers: [registry] })
 
@@ -64,11 +84,17 @@ export function makeMetrics({
       }
     : null
 
+  const queueJobs = gauge('queue_jobs', 'Jobs in the queues, by queue and state, as of the last sweep.', [
+    'queue',
+    'state',
+  ])
+
   /** Takes the sweep's counts away: another process counts now, and what is here grows stale. */
   const clearTotals = () => {
     for (const one of [totals.position, totals.pendingPdus, totals.oldestPending, totals.stickyPending])
       one.remove()
     totals.destinations.reset()
+    queueJobs.reset()
     each?.pendingPdus.reset()
     each?.oldestPending.reset()
   }
@@ -89,13 +115,26 @@ export function makeMetrics({
     }
   }
 
+  // Who has not swept has counted nothing: a 0 would say that all is well.
+  clearTotals()
+
   return {
     registry,
     setTotals,
     clearTotals,
-    ingestItems: counter('ingest_items_total', 'Items taken, by type.', ['type']),
-    ingestIgnored: counter('ingest_ignored_total', 'What ingest left out and listed as ignored.', ['why']),
-    pdusSent: counter('pdus_sent_total', 'PDUs in transactions that were answered.', ['reason']),
+    ingestItems: counterOf('ingest_items_total', 'Items taken, by type; no duplicates.', 'type', ITEM_TYPES),
+    ingestIgnored: counterOf(
+      'ingest_ignored_total',
+      'What ingest left out and listed as ignored.',
+      'why',
+      IGNORED_WHYS,
+    ),
+    pdusSent: counterOf(
+      'pdus_sent_total',
+      'PDUs in transactions that were answered.',
+      'reason',
+      SENT_REASONS,
+    ),
     edusSent: counter('edus_sent_total', 'EDUs in transactions that were answered.', ['type']),
     transactions: counter('transactions_total', 'Attempts to send a transaction, by what came of them.', [
       'outcome',
@@ -116,8 +155,13 @@ export function makeMetrics({
       DELIVERY_BUCKETS,
     ),
     stickyLapsed: counter('sticky_lapsed_total', 'Replays that were dropped because the event lapsed first.'),
-    queueJobs: gauge('queue_jobs', 'Jobs in the queues, by queue and state.', ['queue', 'state']),
-    givenUp: counter('given_up_total', 'Owed items that were given up, by why.', ['why']),
+    queueJobs,
+    givenUp: counterOf(
+      'given_up_total',
+      'Pairs of event and destination that were given up.',
+      'why',
+      GIVEN_UP_WHYS,
+    ),
     dbConnections: gauge('db_connections', 'Connections to the database in this process.', ['state']),
   }
 }

@@ -179,7 +179,7 @@ describe('ingest while the database is slow', function () {
 describe('what ingest tells others of what it took', () => {
   it('comes after the commit, once a request that took something', async () => {
     const told: number[] = []
-    const counted: [number, number][] = []
+    const counted: object[] = []
     const opened: { pool?: Pool } = {}
     const heads: Promise<unknown>[] = []
     const world = await makeIngestWorld({
@@ -187,7 +187,8 @@ describe('what ingest tells others of what it took', () => {
         told.push(told.length)
         if (opened.pool !== undefined) heads.push(inTransaction(opened.pool, lockStream))
       },
-      onItems: (items, ignored) => counted.push([items.length, ignored]),
+      onItems: ({ taken, ignored, purged }) =>
+        counted.push({ ...Object.fromEntries([...taken, ...ignored]), purged }),
     })
     opened.pool = world.pool
     const one = event()
@@ -200,7 +201,7 @@ describe('what ingest tells others of what it took', () => {
       request([{ ...one, type: 'redact', room_id: undefined, room_version: undefined, pdu: event().pdu }]),
     )
     expect(told).to.have.length(1)
-    expect(counted).to.deep.equal([[2, 2]])
+    expect(counted).to.deep.equal([{ servers: 1, event: 1, invalid_name: 1, no_change: 1, purged: 0 }])
     await Promise.all(heads)
     await world.close()
   })

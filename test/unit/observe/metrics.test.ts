@@ -63,12 +63,24 @@ describe('metrics', () => {
     expect(await each.registry.metrics()).not.to.include('b.example')
   })
 
+  it('show no counts before the first sweep, and every label of a counter from the start', async () => {
+    const text = await makeMetrics({ runtime: false }).registry.metrics()
+    expect(text).not.to.match(/^limpet_(stream_position|destinations|pending_pdus|oldest_pending)/m)
+    expect(text).to.match(/^limpet_given_up_total\{why="purge"\} 0$/m)
+    expect(text).to.match(/^limpet_pdus_sent_total\{reason="sticky_replay"\} 0$/m)
+    expect(text).to.match(/^limpet_ingest_items_total\{type="event"\} 0$/m)
+  })
+
   it('show no counts that another process has taken over, and show them again afterwards', async () => {
     const metrics = makeMetrics({ runtime: false, perDestination: true })
     const shown = async () =>
-      (await metrics.registry.metrics()).match(/^limpet_(stream_position|destinations|pending).* \d+$/gm)
+      (await metrics.registry.metrics()).match(
+        /^limpet_(stream_position|destinations|pending|queue_jobs).* \d+$/gm,
+      )
     metrics.setTotals(totals)
     expect(await shown()).to.have.length(7)
+    metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
+    expect(await shown()).to.have.length(8)
     metrics.clearTotals()
     expect(await shown()).to.equal(null)
     metrics.setTotals(totals)

@@ -1,0 +1,43 @@
+/**
+ * What a request did: what it is answered, and what is counted of it. Filled item by item, read after the commit.
+ */
+import type { Item } from './items.ts'
+
+/** Why something was left out: our own name, no server name, nothing changes by it, nobody knows it. */
+export type IgnoredWhy = 'own_name' | 'invalid_name' | 'no_change' | 'unknown'
+
+export interface Counts {
+  /** Items that were taken, by type; duplicates are none. */
+  readonly taken: Map<Item['type'], number>
+  readonly ignored: Map<IgnoredWhy, number>
+  /** Pairs of event and destination that a `purge` gave up. */
+  purged: number
+}
+
+export interface Report {
+  accepted: number
+  duplicates: number
+  readonly ignored: { index: number; value: string }[]
+  readonly unknownRooms: Set<string>
+  readonly counts: Counts
+}
+
+export function emptyReport(): Report {
+  const counts = { taken: new Map(), ignored: new Map(), purged: 0 }
+  return { accepted: 0, duplicates: 0, ignored: [], unknownRooms: new Set(), counts }
+}
+
+export function accept(report: Report, type: Item['type']): void {
+  report.accepted += 1
+  addOne(report.counts.taken, type)
+}
+
+/** Leaves out `value` (a name or an id) of the item at `index`, and lists it. */
+export function leaveOut(report: Report, index: number, value: string, why: IgnoredWhy): void {
+  report.ignored.push({ index, value })
+  addOne(report.counts.ignored, why)
+}
+
+function addOne<Key>(counts: Map<Key, number>, key: Key): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1)
+}
