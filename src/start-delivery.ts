@@ -53,6 +53,8 @@ export interface Delivery {
 const SHARED = 100
 /** How often due destinations are looked for, ms. */
 const DUE_EVERY_MS = 500
+/** Due destinations that may wait in the queue at once, however few places there are: each look brings no more. */
+const LEAST_WAITING = 64
 
 export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const { config, pool, backend, queues, wake, metrics, clock, random, log } = needs
@@ -125,6 +127,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     forget: (who) => queues.forget(who),
     clock,
     everyMs: DUE_EVERY_MS,
+    waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),
     log,
   })
   await keeper.start()

@@ -22,10 +22,11 @@ export interface DueNeeds {
   clock: Clock
   /** How often it looks, ms. */
   everyMs: number
+  /** Most of them that wait in the queue at once. */
+  waiting: number
   log: Log
 }
 
-const LIMIT = 1_000
 /** A destination is not woken again for the same time before this, ms: its job may wait for its turn. */
 const PATIENCE_MS = 10_000
 const AT_ONCE = 32
@@ -52,7 +53,8 @@ export function makeDue(needs: DueNeeds): Due {
   async function wakeDue(): Promise<void> {
     const now = needs.clock.monotonic()
     for (const [name, { at }] of woken) if (now - at > PATIENCE_MS) woken.delete(name)
-    const found = await findDue(needs.pool, LIMIT)
+    // The queue is first come, first served; in what order they come is decided here, so few of them wait there.
+    const found = await findDue(needs.pool, needs.waiting)
     const due = found.filter(({ name, since }) => woken.get(name)?.since !== since)
     if (due.length === 0) return
     await needs.wake(due)
@@ -63,7 +65,7 @@ export function makeDue(needs: DueNeeds): Due {
     if (serving.size >= AT_ONCE) return
     for (const name of await findForgotten(needs.pool, AT_ONCE - serving.size)) {
       if (serving.has(name)) continue
-      needs.log.warn({ destination: name }, 'the queue has lost this destination: serving it directly')
+      needs.log.warn({ destination: name }, 'two sweeps found this destination unserved: serving it directly')
       await needs.forget(name).catch(() => undefined)
       start(name, signal)
     }

@@ -53,12 +53,13 @@ export async function moveCursor(db: Db, name: string, pos: number): Promise<voi
   await db.query('update cursors set pos = $2 where name = $1 and pos < $2', [name, pos])
 }
 
-// First those an operator or an advice brought forward, then those that have failed least.
+/** First those an operator or an advice brought forward, then those that have failed least. */
+const IN_TURN = 'order by (d.asked_at is null and d.advice_at is null), d.failures, d.look_at'
+
 const DUE = `
   select d.name, d.quick, d.look_at as since from destinations d
    where d.look_at <= now_ms() and not d.paused and ${UNSERVED}
-   order by (d.asked_at is null and d.advice_at is null), d.failures, d.look_at
-   limit $1`
+   ${IN_TURN} limit $1`
 
 export interface DueSleeper extends Sleeper {
   /** The time that has come: another one is another wake. */
@@ -91,20 +92,23 @@ const OWED = `
 const MARK_MISSED = `
   update destinations d set missed = d.missed + 1
    where d.id in (select o.id from (${OWED}) o order by o.id for update skip locked)
-  returning d.name, d.quick`
+  returning d.name, d.quick, coalesce(d.look_at <= now_ms(), false) as due`
 
-/** Everybody who is owed something, is due and is served by nobody; noted as missed once more. */
+/**
+ * Notes everybody who is owed something, may go and is served by nobody as missed once more. Returns whom to wake:
+ * not those whose time has come, whom `findDue` brings in their turn, a few at a time.
+ */
 export async function markMissed(db: Db): Promise<Sleeper[]> {
-  const { rows } = await db.query<Sleeper>(MARK_MISSED)
-  return rows
+  const { rows } = await db.query<Sleeper & { due: boolean }>(MARK_MISSED)
+  return rows.filter(({ due }) => !due).map(({ name, quick }) => ({ name, quick }))
 }
 
-/** Those that two sweeps in a row found unserved: the queue has lost them. */
+/** Those that two sweeps in a row found unserved: the queue has lost them, or they wait for their turn. */
 export async function findForgotten(db: Db, limit: number): Promise<string[]> {
   const { rows } = await db.query<{ name: string }>(
     `select d.name from destinations d
       where d.missed >= 2 and ${MAY_GO} and ${UNSERVED}
-      limit $1`,
+      ${IN_TURN} limit $1`,
     [limit],
   )
   return rows.map(({ name }) => name)
