@@ -102,7 +102,9 @@ export async function repeatTransaction(db: Db, held: Held, txnId: string): Prom
 /** Ends an unanswered transaction (void, or too old for receivers to remember): what it held is planned anew. */
 export async function dropTransaction(db: Db, held: Held, txnId: string): Promise<void> {
   await db.query(
-    `delete from open_transactions o using destinations d where o.destination = $3 and o.txn_id = $4 and d.id = $3 and ${HELD}`,
+    // The row is locked first: a taker waits, and finds either the transaction or its end.
+    `with locked as (select d.id from destinations d where d.id = $3 and ${HELD} for update)
+     delete from open_transactions o using locked l where o.destination = l.id and o.txn_id = $4`,
     [held.worker, held.fence, held.destination, txnId],
   )
 }
