@@ -21,7 +21,7 @@ const ADVISE = `
          look_at = least(d.look_at, greatest(t.at, d.advice_after))
     from (select id, now, now + delay as at
             from unnest($1::int[], $2::bigint[]) as t (id, delay), (select now_ms() as now offset 0) n) t, locked l
-   where d.id = l.id and d.id = t.id and not d.paused and (d.failures > 0 or d.hold_until is not null)`
+   where d.id = l.id and d.id = t.id and (d.failures > 0 or d.hold_until is not null)`
 
 /** Advises those of `ids` that are failing. Who writes more in its transaction holds their locks already (`lock-destinations.ts`). */
 export async function adviseUp(

@@ -26,7 +26,7 @@ const LOCK = `
   select d.id from destinations d
    where d.id in (
      select id from destinations
-      where id = any($1) and not paused and (failures > 0 or hold_until is not null)
+      where id = any($1) and (failures > 0 or hold_until is not null)
      union
      select destination from sticky_owed where room = any($2)
      union

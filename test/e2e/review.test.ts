@@ -80,3 +80,35 @@ describe('slow destinations with a backlog', function () {
     for (const slow of [first, second]) slow.behave({ kind: 'ok' })
   })
 })
+
+describe('a paused destination that was failing', function () {
+  this.timeout(40_000)
+  let world: World
+  beforeEach(async () => {
+    // Longer backoffs than this are cut: no server may be failing for hours here otherwise.
+    world = await makeWorld({ settings: { federation: { backoff: { max_ms: 28_800_000 } } } })
+    await world.start()
+  })
+  afterEach(() => world.stop())
+
+  it('gets what a join during the pause owes it when it is resumed, not at the end of its backoff', async () => {
+    const remote = await world.remote()
+    const act = (verb: string) =>
+      world.request(`/v1/destinations/${remote.serverName}/${verb}`, { method: 'POST', token: 'admin-token' })
+    await world.ingest([{ type: 'servers', room_id: ROOM, add: [remote.serverName] }])
+    await world.quiet()
+    await world.pool
+      .query(`update destinations set failures = 9, failing_since = now_ms(), retry_at = now_ms() + 3600000,
+                              retry_interval = 3600000, look_at = now_ms() + 3600000`)
+    await act('pause')
+    const call = '!call:home.example'
+    const event = world.event(call, { stickyMs: 1_800_000 })
+    await world.ingest([
+      { type: 'servers', room_id: call, set: [] },
+      event.item,
+      { type: 'servers', room_id: call, add: [remote.serverName] },
+    ])
+    await act('resume')
+    await until(() => remote.received.has(event.eventId), { what: 'the replay', withinMs: 12_000 })
+  })
+})

@@ -12,7 +12,8 @@ describe('sticky events', function () {
   let remote: FakeHomeserver
   beforeEach(async function () {
     this.timeout(60_000)
-    world = await makeWorld()
+    // A longer backoff than this is cut, and the one of an hour below would be over soon.
+    world = await makeWorld({ settings: { federation: { backoff: { max_ms: 28_800_000 } } } })
     await world.start()
     remote = await world.remote()
   })
