@@ -5,9 +5,11 @@
  * longer. What it waits for in vain is left to the verdict.
  */
 import type { Clock } from '../clock.ts'
+import type { FakeHomeserver } from './fake-homeserver.ts'
 import type { Fleet } from './fleet.ts'
 import { BRIEF_MS, GATHERED } from './story-plan.ts'
 import type { Batch, Plan } from './story-plan.ts'
+import { makePace } from './story-pace.ts'
 import { ROOM } from './story-rooms.ts'
 import type { Traffic } from './traffic.ts'
 import { judgeServer } from './verdict.ts'
@@ -26,10 +28,14 @@ export interface StoryNeeds {
   readonly signal: AbortSignal
 }
 
-/** Between two requests of traffic, ms. */
+/** Between two requests of traffic at least, ms. */
 const PACE_MS = 150
-const LOOK_MS = 100
-/** The longest wait for anything, ms. */
+/** A server for which more than a full transaction waits is waited for. */
+const MOST_WAITING = 50
+const LOOK_MS = 50
+/** A server that has got nothing new for so long is asked about, ms. */
+const QUIET_MS = 250
+/** The longest wait without any progress, ms. */
 const PATIENCE_MS = 60_000
 
 /** Tells the story and returns the rules that its verdict goes by. */
@@ -37,8 +43,9 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
   const { plan, fleet, traffic, clock, minAgeMs, tell, signal } = needs
   const { cast, rooms } = plan
   const [away, joiner, dead] = [fleet.at(cast.away), fleet.at(cast.joiner), fleet.at(cast.dead)]
-  const quietJoins = [{ server: joiner.serverName, room: traffic.roomId(ROOM.gathering) }]
-  const rules = (): Rules => ({
+  const present = new Set(fleet.servers.map(({ serverName }) => serverName))
+  const pace = makePace(traffic.claims, fleet.servers)
+  const rules = (quietJoins: Rules['quietJoins']): Rules => ({
     thresholdPdus: plan.thresholdPdus,
     minAgeMs,
     endedAt: clock.now(),
@@ -49,36 +56,55 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
     await clock.sleep(ms, signal)
     signal.throwIfAborted()
   }
+  /** Looks again and again, until it is so or nothing has changed for too long. */
+  const patiently = async (state: () => string): Promise<boolean> => {
+    let last = ''
+    let since = clock.monotonic()
+    for (let now = state(); now !== ''; now = state()) {
+      if (now !== last) since = clock.monotonic()
+      else if (clock.monotonic() - since > PATIENCE_MS) return false
+      last = now
+      await pause(LOOK_MS)
+    }
+    return true
+  }
   const act = async (batches: readonly Batch[]) => {
     for (const batch of batches) {
       await traffic.send(batch)
       await pause(PACE_MS)
+      const late = () => [...present].filter((server) => pace.waiting(server) > MOST_WAITING)
+      const shown = () => late().flatMap((server) => `${server} ${pace.waiting(server)}`)
+      if (await patiently(() => shown().join())) continue
+      for (const server of late()) present.delete(server)
     }
   }
   /** Waits until these servers have all that they are owed so far, and have answered for it. */
-  const settled = async (servers: readonly { serverName: string }[], what: string) => {
-    const waiting = new Set(servers.map(({ serverName }) => serverName))
-    const until = clock.monotonic() + PATIENCE_MS
-    while (clock.monotonic() < until) {
-      for (const server of fleet.servers) {
-        if (!waiting.has(server.serverName)) continue
-        const { missing } = judgeServer(traffic.claims, server, { ...rules(), quietJoins: [] })
-        const answered = server.transactions.every((transaction) => transaction.answered)
-        if (missing.length === 0 && answered) waiting.delete(server.serverName)
+  const settled = async (servers: readonly FakeHomeserver[], what: string) => {
+    const open = new Map(servers.map((server) => [server, { count: -1, since: 0, judged: false }]))
+    const done = await patiently(() => {
+      for (const [server, one] of open) {
+        const count = server.transactions.length
+        const now = clock.monotonic()
+        if (count !== one.count) Object.assign(one, { count, since: now, judged: false })
+        // Judging takes its time, so each silence is judged once.
+        if (one.judged || now - one.since < QUIET_MS || !pace.answered(server.serverName)) continue
+        one.judged = true
+        if (judgeServer(traffic.claims, server, rules([])).missing.length === 0) open.delete(server)
       }
-      if (waiting.size === 0) return
-      await pause(LOOK_MS)
-    }
-    tell(`after ${PATIENCE_MS / 1000} s ${what} is still not so: ${[...waiting].join(', ')}`)
+      return [...open].map(([{ serverName }, { count }]) => `${serverName} ${count}`).join()
+    })
+    if (!done) tell(`after ${PATIENCE_MS / 1000} s without a change it is still not so that ${what}`)
   }
 
   await dead.stop()
+  present.delete(dead.serverName)
   await traffic.join(rooms.map(({ members }, room) => ({ room, servers: members })))
   tell(`traffic begins: ${rooms.length} rooms; ${dead.serverName} is dead and stays so`)
   await act(plan.opening)
 
   await settled([away], 'the server that goes away has all so far')
   await away.stop()
+  present.delete(away.serverName)
   const left = clock.monotonic()
   tell(`${away.serverName} goes away; traffic goes on, with sticky events for it`)
   await act(plan.outage)
@@ -88,17 +114,17 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
   tell(`${away.serverName} comes back after ${seconds} s; traffic pauses while it catches up`)
   await away.restart()
   await settled([away, joiner], 'the server that was away has caught up')
+  pace.writeOff(away.serverName)
+  present.add(away.serverName)
 
   tell(`${joiner.serverName} joins a room with ${GATHERED} sticky events from before`)
   await traffic.join([{ room: ROOM.gathering, servers: [cast.joiner] }])
-  await settled([joiner], 'the joined server has the sticky events')
+  await settled([joiner], 'the server that joined has the sticky events')
 
   tell('traffic goes on')
   await act(plan.ending)
   tell('traffic ends; everybody gets the rest')
-  await settled(
-    fleet.servers.filter((server) => server !== dead),
-    'everybody has everything',
-  )
-  return rules()
+  const alive = fleet.servers.filter((server) => server !== dead)
+  await settled(alive, 'everybody has everything')
+  return rules([{ server: joiner.serverName, room: traffic.roomId(ROOM.gathering) }])
 }

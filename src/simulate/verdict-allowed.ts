@@ -33,6 +33,7 @@ export function checkAllowed(
 
   for (const transaction of transactions) {
     const put = putTogether(transaction)
+    const arrived = transaction.requestsAt[0] ?? put
     for (const id of transaction.pduIds) {
       const before = carriers.get(id) ?? []
       carriers.set(id, [...before, transaction])
@@ -45,7 +46,7 @@ export function checkAllowed(
       const { n, event } = told
       const joined = (stay: Stay) => stay.room === event.room && stay.since > n
       const replay = stays.find(
-        (stay) => joined(stay) && stay.askedAt <= put && (stay.leftAt ?? Infinity) >= put,
+        (stay) => joined(stay) && stay.askedAt <= arrived && (stay.leftAt ?? Infinity) >= put,
       )
       if (!entitled.has(id)) {
         if (event.stickyUntil === null || replay === undefined) {

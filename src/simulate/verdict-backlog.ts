@@ -38,9 +38,12 @@ interface Waiting {
   readonly seen: number
 }
 
+/** By id, in stream order. */
+type Backlogged = Map<string, Waiting>
+
 export function followBacklog({ claims, stays, transactions }: Followed, rule: CatchUpRule): Backlog {
-  // In stream order.
-  const waiting = new Map<string, Waiting>()
+  const waiting: Backlogged = new Map()
+  const arrived = new Set<string>()
   const skippable = new Set<string>()
   const replayed = new Set<string>()
   const faults: string[] = []
@@ -55,13 +58,14 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
     for (; next < claims.length; next++) {
       const claim = claims[next]
       if (claim === undefined || claim.event.at > put) break
-      waiting.set(claim.event.eventId, { claim, seen: index })
+      // The sticky lane is read last: it may hold what came after everything else was looked at.
+      if (!arrived.has(claim.event.eventId)) waiting.set(claim.event.eventId, { claim, seen: index })
     }
     const all = [...waiting.values()]
     // Replays alone don't end it, however many they were.
     const goesOn = lastBehind === index - 1 && lastBehind >= 0 && onlySticky
     if (goesOn || isBehind(all, put, rule, ({ at }) => at)) lastBehind = index
-    const known = all.filter(({ claim }) => claim.event.takenAt <= put)
+    const known = all.filter(({ claim }) => claim.event.takenAt <= put && !skippable.has(claim.event.eventId))
     if (!isBehind(known, put, rule, ({ takenAt }) => takenAt)) spell = null
     else spell ??= { began: index, newest: 0 }
 
@@ -85,21 +89,26 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
       }
     }
     if (transaction.response === null) continue
+    for (const id of transaction.pduIds) arrived.add(id)
     for (const one of here) {
-      const { n, event } = one.claim
-      const wasBehind = lastBehind >= one.seen
-      waiting.delete(event.eventId)
-      if (wasBehind && live(one)) replayed.add(event.eventId)
-      if (!wasBehind) continue
-      for (const older of waiting.values()) {
-        if (older.claim.n > n) break
-        if (older.claim.event.room !== event.room || older.claim.alone || live(older)) continue
+      waiting.delete(one.claim.event.eventId)
+      if (lastBehind < one.seen) continue
+      if (live(one)) replayed.add(one.claim.event.eventId)
+      for (const older of olderOf(one, waiting)) {
+        if (older.claim.alone || live(older)) continue
         skippable.add(older.claim.event.eventId)
-        waiting.delete(older.claim.event.eventId)
+        // A replay may be newer than the gap: then limpet holds on to the older ones, and so do we.
+        if (!live(one)) waiting.delete(older.claim.event.eventId)
       }
     }
   }
   return { skippable, replayed, faults }
+}
+
+/** What waits of the same room and is older. */
+function olderOf({ claim }: Waiting, waiting: Backlogged): Waiting[] {
+  const { n, event } = claim
+  return [...waiting.values()].filter((one) => one.claim.n < n && one.claim.event.room === event.room)
 }
 
 function isBehind(
