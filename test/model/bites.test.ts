@@ -86,6 +86,11 @@ const PLANTED: Planted[] = [
     breaks: /I8|I2|I4|behind our position/,
   },
   {
+    bug: 'what an operator asks while a request is under way is lost with its result',
+    bugs: { wishesOverwritten: true },
+    breaks: /try now/,
+  },
+  {
     bug: 'a full lane of replays acknowledges more than it sends',
     parts: {
       planTransaction: (reading, limits) => {

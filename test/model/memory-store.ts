@@ -24,6 +24,8 @@ export interface Bugs {
   lateAcknowledgement?: boolean
   /** A freeze does not ask whether a redact or purge came after its reading. */
   redactUnchecked?: boolean
+  /** What an operator asks while a request is under way is overwritten by its result. */
+  wishesOverwritten?: boolean
   /** A worker whose lease is over still writes. */
   staleWriter?: boolean
 }
@@ -195,8 +197,8 @@ export function makeMemoryStore(bugs: Bugs) {
   }
 
   function advise(up: boolean): void {
-    const { waiting, paused } = row
-    if (paused || (waiting.failures === 0 && waiting.holdUntil === null)) return
+    const { waiting } = row
+    if (waiting.failures === 0 && waiting.holdUntil === null) return
     const at = Math.max(now + ADVICE_DELAY_MS, waiting.adviceAfter ?? 0)
     const earlier = waiting.adviceAt !== null && waiting.adviceAt > now ? waiting.adviceAt : Infinity
     row.waiting = { ...waiting, adviceAt: Math.min(earlier, at), adviceUp: waiting.adviceUp || up }
@@ -425,7 +427,7 @@ export function makeMemoryStore(bugs: Bugs) {
       ...after,
       adviceAt: laterAdvice ? Math.max(waiting.adviceAt ?? 0, after.adviceAfter ?? 0) : null,
       adviceUp: waiting.adviceUp && laterAdvice,
-      askedAt: waiting.askedAt !== null && waiting.askedAt > startedAt ? waiting.askedAt : null,
+      askedAt: bugs.wishesOverwritten !== true && (waiting.askedAt ?? 0) > startedAt ? waiting.askedAt : null,
     }
     row.timeoutMs = result.timeoutMs
     row.lists = result.lists
