@@ -251,6 +251,18 @@ describe('a purge', () => {
     expect(await world.value('select head from rooms where room_id = $1', [ROOM])).to.equal(10)
   })
 
+  it('forgets who was in the room also for the items that come with it', async () => {
+    const { ignored } = await world.take([
+      purge(),
+      servers({ remove: ['b.example'] }),
+      servers({ add: ['c.example'] }),
+      purge(),
+      servers({ set: ['c.example', 'b.example'] }),
+    ])
+    expect(ignored).to.deep.equal([{ index: 1, value: 'b.example' }])
+    expect(await world.memberships()).to.deep.equal(['b.example (8, …]', 'c.example (8, …]'])
+  })
+
   it('does not make a repeated event news', async () => {
     const told = event()
     await world.take([told])

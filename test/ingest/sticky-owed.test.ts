@@ -143,6 +143,11 @@ describe('a join is owed the sticky events from before it', () => {
         expect(await world.owed('!second:a.example')).to.deep.equal([])
       })
 
+      it('not when it had lapsed before it came', async () => {
+        await run([sticky({ stickyMs: 5_000, originServerTs: Date.now() - 60_000 }), join()])
+        expect(await world.owed()).to.deep.equal([])
+      })
+
       it('not when it was redacted before the join, but when another one is left', async () => {
         const [first, second] = [sticky(), sticky()]
         await run([first, redact(first), join(), second, join('c.example')])
