@@ -53,6 +53,8 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       return worker
     },
     async ping() {
+      // What ioredis says of this is about one of its own options.
+      if (adding.status !== 'ready') throw new Error('not connected')
       await withDeadline(PATIENCE_MS, 'the queue (Redis)', adding.ping())
     },
     migrate: () => Promise.resolve(),

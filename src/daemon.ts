@@ -18,6 +18,7 @@ import { countItems } from './observe/count-items.ts'
 import type { Log } from './observe/log.ts'
 import { makeMetrics } from './observe/metrics.ts'
 import { openStores } from './open-stores.ts'
+import { makeReadiness } from './readiness.ts'
 import { startDelivery } from './start-delivery.ts'
 import { startHousekeeping } from './start-housekeeping.ts'
 import { startSynapseSource } from './start-synapse-source.ts'
@@ -95,6 +96,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       return Promise.resolve()
     })
 
+    const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
     const nudge = () => void queues.nudgeFanout().catch(() => undefined)
     const append = makeAppend({
@@ -114,13 +116,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       phase: () => (complaint === null ? phase : 'stopping'),
       readiness: async () => {
         if (complaint !== null) return { ready: false, why: complaint }
-        if (phase !== 'running') return { ready: false, why: `limpet is ${phase}` }
-        try {
-          await Promise.all([pool.query('select 1'), queues.ping()])
-          return { ready: true }
-        } catch (error) {
-          return { ready: false, why: (error as Error).message }
-        }
+        return phase === 'running' ? reachable() : { ready: false, why: `limpet is ${phase}` }
       },
       ingest: ingesting
         ? { serverName: config.server_name, stickyFieldNames: config.sticky.field_names, append, db: pool }

@@ -24,7 +24,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['src/ingest/', 'src/deliver/'],
   ['queues/', 'src/http/'],
   ['src/embedded-watch.ts'],
-  ['src/open-stores.ts', 'src/start-'],
+  ['src/open-stores.ts', 'src/readiness.ts', 'src/start-'],
   ['src/daemon.ts'],
   ['src/cli/'],
   ['src/main.ts'],

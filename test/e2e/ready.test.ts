@@ -1,0 +1,57 @@
+import { expect } from 'chai'
+import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { until } from '../support/poll.ts'
+import { ownRedis, type OwnRedis } from '../support/redis.ts'
+import { makeWorld, OURS } from './world.ts'
+
+describe('whether a daemon is ready', function () {
+  this.timeout(60_000)
+
+  let redis: OwnRedis
+  before(async function () {
+    redis = await ownRedis(this)
+  })
+  after(() => redis.remove())
+
+  it('names the queue that is away, and takes events all the same', async () => {
+    const world = await makeWorld({ settings: { queue: redis.url } })
+    await world.start(['ingest', 'housekeep'])
+    const ready = () => world.request('/health/ready')
+    expect((await ready()).status).to.equal(200)
+    await redis.kill()
+    await until(async () => (await ready()).status === 503, { what: 'not to be ready' })
+    expect((await ready()).body).to.deep.equal({
+      errcode: 'M_LIMPET_UNAVAILABLE',
+      error: "the queue can't be reached: not connected",
+    })
+    const taken = await world.ingest([{ type: 'purge', room_id: `!room:${OURS}` }])
+    expect(taken).to.include({ accepted: 1 })
+    await redis.start()
+    await until(async () => (await ready()).status === 200, { what: 'to be ready again', withinMs: 20_000 })
+    await world.stop()
+  })
+
+  it('names the database that fell silent, within three seconds', async () => {
+    const { url } = await freshDatabase()
+    const proxy = await startHalfOpenProxy()
+    proxy.forwardTo(Number(new URL(url).port))
+    const through = new URL(url)
+    through.port = String(proxy.port)
+    const world = await makeWorld({
+      databaseUrl: through.href,
+      settings: { queue: redis.url, shutdown_grace_ms: 100 },
+    })
+    await world.start(['ingest'])
+    proxy.goSilent()
+    const asked = performance.now()
+    const { status, body } = await world.request('/health/ready')
+    expect(performance.now() - asked).to.be.below(3_000)
+    expect([status, body]).to.deep.equal([
+      503,
+      { errcode: 'M_LIMPET_UNAVAILABLE', error: 'the database: no answer within 2000 ms' },
+    ])
+    await proxy.close()
+    await world.stop()
+  })
+})
