@@ -13,9 +13,14 @@ describe('whether a daemon is ready', function () {
     redis = await ownRedis(this)
   })
   after(() => redis.remove())
+  const closers: (() => Promise<void>)[] = []
+  afterEach(async () => {
+    for (const close of closers.splice(0)) await close()
+  })
 
   it('names the queue that is away, and takes events all the same', async () => {
     const world = await makeWorld({ settings: { queue: redis.url } })
+    closers.push(() => world.stop())
     await world.start(['ingest', 'housekeep'])
     const ready = () => world.request('/health/ready')
     expect((await ready()).status).to.equal(200)
@@ -29,7 +34,6 @@ describe('whether a daemon is ready', function () {
     expect(taken).to.include({ accepted: 1 })
     await redis.start()
     await until(async () => (await ready()).status === 200, { what: 'to be ready again', withinMs: 20_000 })
-    await world.stop()
   })
 
   it('names the database that fell silent, within three seconds', async () => {
@@ -42,6 +46,10 @@ describe('whether a daemon is ready', function () {
       databaseUrl: through.href,
       settings: { queue: redis.url, shutdown_grace_ms: 100 },
     })
+    closers.push(
+      () => proxy.close(),
+      () => world.stop(),
+    )
     await world.start(['ingest'])
     proxy.goSilent()
     const asked = performance.now()
@@ -51,7 +59,5 @@ describe('whether a daemon is ready', function () {
       503,
       { errcode: 'M_LIMPET_UNAVAILABLE', error: 'the database: no answer within 2000 ms' },
     ])
-    await proxy.close()
-    await world.stop()
   })
 })
