@@ -88,7 +88,20 @@ describe('ingest with a database', () => {
     const wrong = await post(app, { items: [{ type: 'redact', event_id: item.event_id, pdu: other.pdu }] })
     expect(wrong.status).to.equal(400)
     expect(wrong.body).to.include({ errcode: 'M_INVALID_PARAM', index: 0, path: 'pdu' })
-    const pdu = { ...item.pdu, content: {} }
+    const unredacted: [object, string][] = [
+      [item.pdu, 'content.body'],
+      [{ ...item.pdu, content: {}, msc4354_sticky: { duration_ms: 1000 } }, 'msc4354_sticky'],
+      [{ ...item.pdu, content: 'text' }, 'content'],
+    ]
+    for (const [pdu, what] of unredacted) {
+      const refused = await post(app, { items: [{ type: 'redact', event_id: item.event_id, pdu }] })
+      expect(refused.status, what).to.equal(400)
+      expect(refused.body).to.include({ errcode: 'M_INVALID_PARAM', index: 0, path: 'pdu' })
+      expect(refused.body['error'])
+        .to.match(/^this is not the redacted form: /)
+        .and.to.include(what)
+    }
+    const pdu = { ...item.pdu, content: {}, unsigned: { age: 5 } }
     const right = await post(app, { items: [{ type: 'redact', event_id: item.event_id, pdu }] })
     expect(right.status).to.equal(200)
     const odd = await post(app, { items: [{ type: 'redact', event_id: '$unknown', pdu }] })
