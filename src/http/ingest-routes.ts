@@ -61,6 +61,10 @@ export function registerIngestRoutes(
     return { position, source_token: sourceToken }
   })
 
+  app.get('/v1/ingest/unreachable', { onRequest: maySee }, () => {
+    throw new MatrixError(404, 'M_UNRECOGNIZED', 'this call comes with a later release')
+  })
+
   app.get('/v1/rooms', { onRequest: maySee }, async ({ query }) => {
     const page = pageOf(query, ROOM_LIST_ORDERS)
     const list = await listRooms(db, page)
@@ -77,12 +81,20 @@ export function registerIngestRoutes(
 async function readBody(request: FastifyRequest, service: IngestService): Promise<ParsedBody> {
   const body = bytesOf(request)
   try {
+    if (typeOf(request) !== LINES_TYPE) refuseParameters(request.query as Record<string, unknown>)
     if (typeOf(request) === LINES_TYPE)
       return await parseLines(body, request.query as Record<string, unknown>, service)
     return await parseJsonBody(body, service)
   } catch (error) {
     throw refusal(error)
   }
+}
+
+/** A condition that is passed over is worse than one that is refused: the request would be taken twice. */
+function refuseParameters(query: Readonly<Record<string, unknown>>): void {
+  const [name] = Object.keys(query)
+  if (name !== undefined)
+    throw new BodyError(name.slice(0, 100), 'is a parameter; in JSON it stands in the body, beside items')
 }
 
 function bytesOf(request: FastifyRequest): Buffer {

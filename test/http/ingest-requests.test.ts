@@ -147,6 +147,22 @@ describe('requests to ingest', () => {
     expect((await postLines(app, [], '?source=a&source=b')).status).to.equal(400)
   })
 
+  it('refuse in JSON what stands in the query string: it must not be passed over', async () => {
+    const url = '/v1/ingest?if_source_token=1'
+    const headers = { 'content-type': 'application/json' }
+    const { status, body } = await ask(app, { method: 'POST', url, headers, payload: '{"items":[]}' })
+    expect(status).to.equal(400)
+    expect(body['errcode']).to.equal('M_INVALID_PARAM')
+    expect(body['error']).to.match(/^if_source_token: .* in the body/)
+    expect(fake.requests).to.have.length(0)
+  })
+
+  it('say of the list of unreachable servers that it comes in a later release', async () => {
+    const { status, body } = await ask(app, { url: '/v1/ingest/unreachable' })
+    expect([status, body['errcode']]).to.deep.equal([404, 'M_UNRECOGNIZED'])
+    expect(body['error']).to.include('later release')
+  })
+
   it('refuse another content type or encoding with 415', async () => {
     const send = (headers: Record<string, string>) =>
       ask(app, { method: 'POST', url: '/v1/ingest', headers, payload: '{"items":[]}' })
