@@ -90,11 +90,9 @@ async function reach(pool: Pool, url: string): Promise<void> {
       error instanceof Error && error.message !== ''
         ? error.message
         : String((error as { code?: string }).code)
-    const hint = isUnavailable(error)
-      ? 'is it running, and is the address right?'
-      : 'check user, password and database name'
-    throw new UnreachableError(`the database at ${where} does not let us in (${why}): ${hint}`, {
-      cause: error,
-    })
+    const [what, hint] = isUnavailable(error)
+      ? ["can't be reached", 'is it running, and is the address right?']
+      : ['does not let us in', 'check user, password and database name']
+    throw new UnreachableError(`the database at ${where} ${what} (${why}): ${hint}`, { cause: error })
   }
 }

@@ -91,7 +91,7 @@ describe('limpet run, as a process', function () {
       fails(start(key), 2, /^limpet: signing_key_path: .* is open to others/),
       fails(start(wrong), 2, /^limpet: frobnicate: is no setting of limpet\n$/),
       fails(start(noCa), 2, /^limpet: federation\.custom_ca_paths\.0: .*none\.pem does not exist\n$/),
-      fails(awayRun, 1, /ECONNREFUSED/),
+      fails(awayRun, 1, /^limpet: the database at 127\.0\.0\.1:\d+\/d can't be reached \(.*ECONNREFUSED/),
       fails(noQueueRun, 1, /ECONNREFUSED/),
     ])
     expect(awayRun.err + noQueueRun.err).not.to.include('hidden')
