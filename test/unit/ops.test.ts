@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { expect } from 'chai'
 import { parse } from 'yaml'
 import { makeProgram } from '../../src/cli/program.ts'
@@ -28,6 +28,15 @@ describe('what operators are given', () => {
     const headings = [...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)
     expect(headings).to.deep.equal(rules.map(({ alert }) => alert))
     for (const { alert, annotations } of rules) expect(annotations.summary, alert).to.be.a('string')
+  })
+
+  it('is what the pages that lead to it link to: nothing is missing', () => {
+    const pages = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'ops/README.md', 'ops/runbook.md']
+    for (const page of pages) {
+      const at = new URL(`../../${page}`, import.meta.url)
+      for (const [, link = ''] of readFileSync(at, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g))
+        expect(existsSync(new URL(link, at)), `${page}: ${link}`).to.equal(true)
+    }
   })
 
   it('names commands that there are', () => {
