@@ -115,7 +115,6 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     maxPdus: federation.max_pdus,
     maxBodyBytes: federation.max_body_bytes,
     stopping: stopping.signal,
-    onBrokenOff: (destination) => due.brokenOff(destination),
     onAttempt: (at) => countAttempt(metrics, at),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   })
@@ -139,7 +138,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     roles: { deliver: true, fanout: true },
     log,
   })
-  const watching = due.run(AbortSignal.any([stopping.signal, cutting.signal]))
+  const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
   return {
     stop: async () => {
       stopping.abort()

@@ -1,6 +1,6 @@
 /**
  * Brings back who has a time to be looked at: the end of a backoff, a wish, an unlisted sticky event; and
- * serves those that the queue has lost, or whose turn here broke off.
+ * serves those that the queue has lost. What a turn that broke off has left behind is given back first.
  *
  * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
  */
@@ -31,21 +31,7 @@ export interface DueNeeds {
 const PATIENCE_MS = 10_000
 const AT_ONCE = 32
 
-/** Before a destination whose turn broke off is served again, ms. */
-const BROKEN_OFF_MS = 1_000
-
-export interface Due {
-  /** Looks until `signal` aborts. */
-  run(signal: AbortSignal): Promise<void>
-  /**
-   * A turn of this process broke off (the database went away, say) and could not let go: the destination still
-   * belongs to this process, so no sweep will find it, and its job may be gone.
-   */
-  brokenOff(destination: string): void
-}
-
-export function makeDue(needs: DueNeeds): Due {
-  const broken = new Map<string, number>()
+export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
   const woken = new Map<string, { since: number; at: number }>()
   const serving = new Set<string>()
   const faults = makeFaultNotes(needs.log)
@@ -71,16 +57,6 @@ export function makeDue(needs: DueNeeds): Due {
     }
   }
 
-  function serveBroken(signal: AbortSignal): void {
-    const now = needs.clock.monotonic()
-    for (const [name, at] of broken) {
-      if (serving.size >= AT_ONCE) return
-      if (serving.has(name) || now - at < BROKEN_OFF_MS) continue
-      broken.delete(name)
-      start(name, signal)
-    }
-  }
-
   function start(name: string, signal: AbortSignal): void {
     serving.add(name)
     void serve(name, signal).finally(() => serving.delete(name))
@@ -96,7 +72,7 @@ export function makeDue(needs: DueNeeds): Due {
 
   const stopped = (signal: AbortSignal) => signal.aborted
 
-  const run = async (signal: AbortSignal) => {
+  return async (signal) => {
     while (!signal.aborted) {
       await needs.clock.sleep(needs.everyMs, signal)
       if (stopped(signal)) break
@@ -104,12 +80,9 @@ export function makeDue(needs: DueNeeds): Due {
       // Each by itself: without a queue nobody can be woken, and those are served directly.
       await faults.note('waking due destinations', wakeDue)
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
-      serveBroken(signal)
     }
     while (serving.size > 0) await needs.clock.sleep(20)
   }
-
-  return { run, brokenOff: (name) => void broken.set(name, needs.clock.monotonic()) }
 }
 
 /** Logs the first of a row of failures and its end, not every one: it is tried twice a second. */

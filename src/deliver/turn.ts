@@ -14,8 +14,6 @@ import { takeStep, type StepNeeds } from './step.ts'
 export interface TurnNeeds extends StepNeeds {
   /** The process' lease; `next` gives null where nothing may be done here. */
   lease: Pick<LeaseKeeper, 'next' | 'over'>
-  /** A turn threw: it may have left the destination in this process' hands. */
-  onBrokenOff: (destination: string) => void
   /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
   running: Set<string>
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
@@ -46,9 +44,6 @@ export function makeTurn(needs: TurnNeeds): Turn {
     running.add(name)
     try {
       return await takeAndServe(needs, name, signal)
-    } catch (error) {
-      needs.onBrokenOff(name)
-      throw error
     } finally {
       running.delete(name)
     }

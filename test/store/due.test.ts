@@ -37,7 +37,7 @@ describe('looking for due destinations', () => {
       waiting: 8,
       log: makeLog({ level: 'silent', pretty: false }),
     })
-    const running = due.run(stopping.signal)
+    const running = due(stopping.signal)
     await until(() => woken.length > 0, { what: 'the first wakes' })
     await pool.query(`update destinations set advice_at = now_ms() where name = '500.example'`)
     await until(() => woken.includes('500.example'), { what: 'the one that was said to be up' })
