@@ -56,6 +56,8 @@ create table destinations (
   -- Lease: which worker serves it now. `fence` grows with every take; what a holder writes names its fence.
   lease_owner      uuid,
   fence            bigint not null default 0,
+  -- Its holder follows the log itself: new items need no wake.
+  follows          boolean not null default false,
   -- Grows when somebody wants the holder to look again before it lets go.
   wake_seq         bigint not null default 0,
   -- When somebody must look at it again (next attempt, unlisted sticky event), or null.
@@ -219,12 +221,15 @@ create index replays_unlisted on replays (destination, next_at) where state = 'u
 create index replays_pos on replays (pos);
 create index replays_expiry on replays (expires_at);
 
--- The one transaction of a destination that may be unanswered: its id and its exact bytes, kept before the first goes out.
+-- The one transaction of a destination that may be unanswered, kept before its first byte goes out. Its exact bytes are
+-- by reference: origin, `origin_server_ts` and the log's texts at `positions`, spliced in their order (decision 12).
 create table open_transactions (
   destination integer primary key,
   txn_id      text not null,
-  -- Null where a redact or purge took the bytes (`void`).
-  body        text,
+  -- The body's `origin_server_ts`, and its length in bytes, by which a damaged log would be noticed.
+  origin_server_ts bigint not null,
+  bytes       integer not null,
+  -- A redact or purge took the text of something in it: it never goes out again.
   void        boolean not null default false,
   created_at  bigint not null,
   started_at  bigint not null,
@@ -234,7 +239,6 @@ create table open_transactions (
   positions   bigint[] not null,
   -- Per position: t (timeline), c (catch-up), s (sticky replay).
   lanes       text not null,
-  event_ids   text[] not null,
   edus        integer not null default 0,
   from_pos    bigint not null,
   to_pos      bigint not null,
@@ -243,7 +247,7 @@ create table open_transactions (
   closes_gap  boolean not null default false,
   -- [{room, upto, cursor}]: how far each row of sticky_owed gets.
   sticky      jsonb not null default '[]'
-);
+) with (fillfactor = 50);
 
 -- The newest transactions of a destination (at most 100).
 create table attempts (

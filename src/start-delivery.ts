@@ -21,7 +21,7 @@ import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { writeAttemptResults } from './store/attempt-results.ts'
 import type { Pool } from './store/db.ts'
-import { FROZEN_TOGETHER, freezeTransactions, weighFrozen } from './store/open-transactions.ts'
+import { FROZEN_TOGETHER, freezeTransactions } from './store/open-transactions.ts'
 import { version } from './version.ts'
 import { makeConnections } from './wire/connections.ts'
 import { makeSend } from './wire/send.ts'
@@ -101,11 +101,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     backoff: federation.backoff,
     requestTimeoutMs: federation.request_timeout_ms,
     results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: SHARED }),
-    freeze: makeBatcher({
-      run: (rows) => freezeTransactions(pool, rows),
-      maxWeight: FROZEN_TOGETHER,
-      weigh: weighFrozen,
-    }),
+    freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: FROZEN_TOGETHER }),
     origin: config.server_name,
     lease: {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),

@@ -42,10 +42,17 @@ const FORGOTTEN_MS = 86_400_000
 export async function repeatOpen(
   needs: TransactNeeds,
   holding: Holding,
-  { txnId, body, createdAt, acknowledges, worker }: OpenTransaction,
+  { txnId, made, createdAt, acknowledges, worker }: OpenTransaction,
 ): Promise<boolean> {
   const { held, state } = holding
-  if (body === null || state.now - createdAt >= FORGOTTEN_MS) {
+  const body = made === null ? null : assembleTransaction({ origin: needs.origin, ...made })
+  if (made !== null && body !== null && Buffer.byteLength(body) !== made.bytes) {
+    needs.log.error(
+      { destination: state.name, txnId },
+      'an unanswered transaction is not what it was: made anew',
+    )
+  }
+  if (body === null || Buffer.byteLength(body) !== made?.bytes || state.now - createdAt >= FORGOTTEN_MS) {
     await dropTransaction(needs.pool, held, txnId)
     return false
   }
@@ -81,7 +88,8 @@ export async function sendNew(
     closesGap: moves.closesGap,
     sticky: moves.sticky,
   }
-  const frozen: Frozen = { held, txnId, body, acknowledges, readAt: state.head, soonestLapse }
+  const originServerTs = state.now
+  const frozen: Frozen = { held, txnId, body, originServerTs, acknowledges, readAt: state.head, soonestLapse }
   const startedAt = await needs.freeze.add(frozen)
   if (startedAt === null) return false
   const anySticky = pdus.some(({ sticky }) => sticky) || state.owed.length > 0

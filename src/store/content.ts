@@ -1,18 +1,18 @@
 /**
  * Takes content away: `redact` puts the redacted form in an event's place, `purge` forgets a room.
  *
- * Both hold the content lock to their commit, and take the bytes out of every open transaction that
- * carries what goes (its row stays, marked void): no transaction frozen later holds the old text.
+ * Both hold the content lock to their commit, and mark every open transaction that carries what goes as
+ * void (its row stays, its text is gone): no transaction frozen later holds the old text.
  */
 import type { Db } from './db.ts'
 import { lockContent } from './stream.ts'
 
 // The row stays so that its attempt, if one is under way, ends by itself; the next one plans anew.
 const VOID_OF_EVENT = `
-  update open_transactions set void = true, body = null where $1 = any(positions) and not void`
+  update open_transactions set void = true where $1 = any(positions) and not void`
 
 const VOID_OF_ROOM = `
-  update open_transactions o set void = true, body = null
+  update open_transactions o set void = true
    where not void and exists (select 1 from unnest(o.positions) p join events e on e.pos = p where e.room = $1)`
 
 export interface StoredEvent {

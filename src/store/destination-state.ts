@@ -4,11 +4,12 @@
  */
 import type { Db } from './db.ts'
 import type { Held } from './leases.ts'
+import { readTexts, type StoredPdu } from './timeline.ts'
 
 export interface OpenTransaction {
   txnId: string
-  /** Null where a redact or purge took it. */
-  body: string | null
+  /** What its exact bytes are made of; null where a redact or purge took a text. */
+  made: { originServerTs: number; pduTexts: string[]; bytes: number } | null
   createdAt: number
   attempt: number
   worker: string
@@ -75,7 +76,7 @@ const LOAD = `
          s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
           and exists (select 1 from workers w where w.id = $2 and w.lease_until > now_ms())) as held,
-         o.txn_id, o.body, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes, o.event_ids,
+         o.txn_id, o.origin_server_ts, o.bytes, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes,
          o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
          g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.cursor as gap_cursor, g.batch as gap_batch,
          (select jsonb_agg(jsonb_build_object('room', w.room, 'upto', w.upto, 'cursor', w.cursor))
@@ -113,13 +114,14 @@ interface Row {
   advice_step: number | null
   asked_at: number | null
   txn_id: string | null
-  body: string | null
+  origin_server_ts: number
+  bytes: number
+  void: boolean
   open_created_at: number
   attempt: number
   open_worker: string
   positions: number[]
   lanes: string
-  event_ids: string[]
   from_pos: number
   to_pos: number
   open_gap: number | null
@@ -138,10 +140,13 @@ interface Row {
 export async function loadDestination(db: Db, held: Held): Promise<DestinationState | null> {
   const { rows } = await db.query<Row>(LOAD, [held.destination, held.worker, held.fence])
   const row = rows[0]
-  return row === undefined ? null : fromRow(row)
+  if (row === undefined) return null
+  // A text that a redact takes between the two reads: the transaction is void then, and is not repeated.
+  const texts = row.txn_id === null || row.void ? [] : await readTexts(db, row.positions)
+  return fromRow(row, texts)
 }
 
-function fromRow(row: Row): DestinationState {
+function fromRow(row: Row, texts: readonly StoredPdu[]): DestinationState {
   return {
     id: row.id,
     name: row.name,
@@ -166,7 +171,7 @@ function fromRow(row: Row): DestinationState {
       adviceStep: row.advice_step,
       askedAt: row.asked_at,
     },
-    open: row.txn_id === null ? null : openFrom(row, row.txn_id),
+    open: row.txn_id === null ? null : openFrom(row, row.txn_id, texts),
     gap:
       row.gap_id === null
         ? null
@@ -182,17 +187,19 @@ function fromRow(row: Row): DestinationState {
   }
 }
 
-function openFrom(row: Row, txnId: string): OpenTransaction {
+function openFrom(row: Row, txnId: string, texts: readonly StoredPdu[]): OpenTransaction {
+  const whole = !row.void && texts.length === row.positions.length
+  const { origin_server_ts: originServerTs, bytes } = row
   return {
     txnId,
-    body: row.body,
+    made: whole ? { originServerTs, pduTexts: texts.map(({ pdu }) => pdu), bytes } : null,
     createdAt: row.open_created_at,
     attempt: row.attempt,
     worker: row.open_worker,
     acknowledges: {
       positions: row.positions,
       lanes: row.lanes,
-      eventIds: row.event_ids,
+      eventIds: texts.map(({ eventId }) => eventId),
       fromPos: row.from_pos,
       toPos: row.to_pos,
       gap: row.open_gap,

@@ -2,8 +2,9 @@
  * The one transaction of a destination that may be unanswered.
  *
  * Frozen before its first byte goes out, gone when the destination answered for it or when one of the
- * three reasons of contract 5.2 ended it. Always: id and bytes never change (a redact or purge takes the
- * bytes away, and then they are never sent again).
+ * three reasons of contract 5.2 ended it. Always: id and bytes never change. The bytes are kept by reference
+ * (`origin_server_ts`, and the log's texts at `positions`), so what is written does not grow with them; a redact or
+ * purge, which changes the log's text, marks it void in the same commit, and then it is never sent again.
  */
 import { inTransaction, type Db, type Pool } from './db.ts'
 import type { StoredAcknowledges } from './destination-state.ts'
@@ -13,7 +14,9 @@ import { lockContentShared } from './stream.ts'
 export interface Frozen {
   held: Held
   txnId: string
+  /** Stored by reference: `origin_server_ts`, the positions of its texts, and its length. */
   body: string
+  originServerTs: number
   acknowledges: StoredAcknowledges
   /** The stream's head when the texts were read: nothing may have been taken away after it. */
   readAt: number
@@ -22,14 +25,14 @@ export interface Frozen {
 }
 
 // One row a destination; what the lease, a redact or a lapse forbids is left out, and its caller plans anew.
-// The update of `destinations` is also the lock that a taker waits for. Bodies go as an array of their own: as
-// JSON they would be parsed (seconds for a batch of large ones), and 256 MiB of it are refused.
+// The update of `destinations` is also the lock that a taker waits for.
 const FREEZE = `
   with input as (
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
            t->>'txn_id' as txn_id, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
-           (t->>'soonest_lapse')::bigint as soonest_lapse, now_ms() as now, n
-      from jsonb_array_elements($1::jsonb) with ordinality x (t, n)
+           (t->>'soonest_lapse')::bigint as soonest_lapse,
+           (t->>'origin_server_ts')::bigint as origin_server_ts, (t->>'bytes')::int as bytes, now_ms() as now
+      from jsonb_array_elements($1::jsonb) t
   ), locked as (
     select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), allowed as (
@@ -41,43 +44,42 @@ const FREEZE = `
        and not exists (select 1 from changes c where c.kind in ('redact', 'purge', 'erase') and c.pos > i.read_at)
     returning d.id
   )
-  insert into open_transactions (destination, txn_id, body, created_at, started_at, worker,
-      positions, lanes, event_ids, from_pos, to_pos, gap, gap_cursor, closes_gap, sticky)
-  select i.destination, i.txn_id, ($2::text[])[i.n], i.now, i.now, i.worker,
+  insert into open_transactions (destination, txn_id, origin_server_ts, bytes, created_at, started_at,
+      worker, positions, lanes, from_pos, to_pos, gap, gap_cursor, closes_gap, sticky)
+  select i.destination, i.txn_id, i.origin_server_ts, i.bytes, i.now, i.now, i.worker,
          array(select jsonb_array_elements_text(i.ack->'positions')::bigint), i.ack->>'lanes',
-         array(select jsonb_array_elements_text(i.ack->'eventIds')), (i.ack->>'fromPos')::bigint, (i.ack->>'toPos')::bigint,
+         (i.ack->>'fromPos')::bigint, (i.ack->>'toPos')::bigint,
          (i.ack->>'gap')::bigint, (i.ack->>'gapCursor')::bigint, (i.ack->>'closesGap')::boolean, i.ack->'sticky'
     from input i join allowed a on a.id = i.destination
   on conflict (destination) do nothing
   returning destination, started_at`
 
-/** Transactions that share one commit, at most, by `weighFrozen`. */
+/** Transactions that share one commit, at most. */
 export const FROZEN_TOGETHER = 100
-
-/** A hundred small ones, or about 10 MB: everybody in a batch waits for all of it. */
-export const weighFrozen = ({ body }: Frozen): number => 1 + body.length / 100_000
 
 /** Freezes transactions of several destinations in one commit. Per transaction: when it started, or null. */
 export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]): Promise<(number | null)[]> {
-  const input = frozen.map(({ held, txnId, acknowledges, readAt, soonestLapse }) => ({
-    destination: held.destination,
-    worker: held.worker,
-    fence: held.fence,
-    txn_id: txnId,
-    ack: acknowledges,
-    read_at: readAt,
-    soonest_lapse: soonestLapse,
+  const input = frozen.map((one) => ({
+    destination: one.held.destination,
+    worker: one.held.worker,
+    fence: one.held.fence,
+    txn_id: one.txnId,
+    ack: withoutIds(one.acknowledges),
+    read_at: one.readAt,
+    soonest_lapse: one.soonestLapse,
+    origin_server_ts: one.originServerTs,
+    bytes: Buffer.byteLength(one.body),
   }))
   const { rows } = await inTransaction(pool, async (db) => {
     await lockContentShared(db)
-    return db.query<{ destination: number; started_at: number }>(FREEZE, [
-      JSON.stringify(input),
-      frozen.map(({ body }) => body),
-    ])
+    return db.query<{ destination: number; started_at: number }>(FREEZE, [JSON.stringify(input)])
   })
   const started = new Map(rows.map(({ destination, started_at }) => [destination, started_at]))
   return frozen.map(({ held }) => started.get(held.destination) ?? null)
 }
+
+/** Event ids are in the log, at the positions. */
+const withoutIds = ({ eventIds: _, ...rest }: StoredAcknowledges) => rest
 
 // $1 worker, $2 fence, $3 destination, $4 transaction id.
 const REPEAT = `

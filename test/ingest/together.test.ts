@@ -151,6 +151,7 @@ async function makeTurns(pool: Pool, dice: ReturnType<typeof makeDice>): Promise
         held,
         txnId: randomUUID(),
         body: '{}',
+        originServerTs: 0,
         readAt: state.head,
         soonestLapse: null,
         acknowledges: {

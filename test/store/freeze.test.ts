@@ -1,13 +1,8 @@
 import { expect } from 'chai'
-import { makeBatcher } from '../../src/batcher.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/leases.ts'
-import {
-  FROZEN_TOGETHER,
-  freezeTransactions,
-  weighFrozen,
-  type Frozen,
-} from '../../src/store/open-transactions.ts'
+import { loadDestination } from '../../src/store/destination-state.ts'
+import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
@@ -29,6 +24,7 @@ describe('freezing transactions', () => {
     held: { worker: WORKER, destination, fence: 1 },
     txnId: `txn${destination}`,
     body,
+    originServerTs: 17,
     acknowledges: {
       ...{ positions: [], lanes: '', eventIds: [], fromPos: 0, toPos: 0 },
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
@@ -37,31 +33,32 @@ describe('freezing transactions', () => {
     soonestLapse: null,
   })
 
-  it('keeps the exact bytes of each, whatever is in them', async () => {
+  it('keeps the exact bytes of each by reference, whatever is in them', async () => {
     const bodies = ['{"pdus":["\\u0000 \\\\ \\ud83d\\ude00 é"]}', '{}', `{"a":"${'b'.repeat(100_000)}"}`]
     await freezeTransactions(
       pool,
       bodies.map((body, index) => frozen(index + 1, body)),
     )
-    const { rows } = await pool.query<{ body: string }>(
-      'select body from open_transactions order by destination',
+    const { rows } = await pool.query(
+      'select origin_server_ts as ts, bytes from open_transactions order by destination',
     )
-    expect(rows.map(({ body }) => body)).to.deep.equal(bodies)
+    expect(rows).to.deep.equal(bodies.map((body) => ({ ts: 17, bytes: Buffer.byteLength(body) })))
   })
 
-  // A message that a hundred servers get in fifty large events: one batch of 320 MB was refused, each time anew.
-  it('puts a hundred small ones into one commit, and no more than some megabytes of large ones', async () => {
-    const batches: number[] = []
-    const batcher = makeBatcher<Frozen, number>({
-      run: (rows) => Promise.resolve(rows.map(() => batches.push(rows.length))),
-      maxWeight: FROZEN_TOGETHER,
-      weigh: weighFrozen,
-    })
-    const large = 'x'.repeat(3_200_000)
-    await Promise.all(Array.from({ length: 100 }, () => batcher.add(frozen(1, large))))
-    expect(Math.max(...batches)).to.be.below(5)
-    batches.length = 0
-    await Promise.all(Array.from({ length: 90 }, () => batcher.add(frozen(1, 'x'.repeat(2_000)))))
-    expect(Math.max(...batches)).to.equal(90)
+  it('gives them back from the texts of the log, and not once one of these is gone', async () => {
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts)
+       select pos, 1, '$' || pos, '@a:b', '{"n":' || pos || '}', 0 from generate_series(1, 3) pos`,
+    )
+    const one = frozen(1, 'the body')
+    Object.assign(one.acknowledges, { positions: [1, 3], lanes: 'tt' })
+    await freezeTransactions(pool, [one])
+    const open = async () => (await loadDestination(pool, one.held))?.open
+    const made = { originServerTs: 17, pduTexts: ['{"n":1}', '{"n":3}'], bytes: 8 }
+    const first = await open()
+    expect(first?.made).to.deep.equal(made)
+    expect(first?.acknowledges.eventIds).to.deep.equal(['$1', '$3'])
+    await pool.query('delete from events where pos = 3')
+    expect((await open())?.made).to.equal(null)
   })
 })

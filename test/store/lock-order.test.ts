@@ -42,6 +42,7 @@ describe('statements about several destinations lock them in one order', () => {
     held: held(id),
     txnId: `txn${id}`,
     body: '{}',
+    originServerTs: 0,
     acknowledges,
     readAt: 0,
     soonestLapse: null,

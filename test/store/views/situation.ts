@@ -157,11 +157,11 @@ export async function makeSituation() {
     await insert('open_transactions', {
       destination: idOf(name),
       txn_id: 'open1',
-      body: '{}',
+      origin_server_ts: at,
+      bytes: 2,
       created_at: at,
       started_at: at,
       worker,
-      event_ids: [],
       from_pos: 0,
       to_pos: 0,
       ...row,
