@@ -3,7 +3,7 @@ import { clearLeftovers } from './leftovers.ts'
 
 export const mochaHooks: Mocha.RootHookObject = {
   async afterAll(this: Mocha.Context) {
-    this.timeout(60_000)
+    this.timeout(300_000)
     await clearLeftovers()
   },
 }

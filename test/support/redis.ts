@@ -107,9 +107,18 @@ function onPath(name: string): string | null {
   return null
 }
 
-async function startRedis(program: string, extra: readonly string[]): Promise<OwnRedis> {
+/** Between the choice of a free port and its use somebody else may have taken it: then with another one. */
+async function startRedis(program: string, extra: readonly string[], tries = 5): Promise<OwnRedis> {
+  try {
+    return await tryRedis(program, extra, await freePort())
+  } catch (error) {
+    if (tries <= 1) throw error
+    return startRedis(program, extra, tries - 1)
+  }
+}
+
+async function tryRedis(program: string, extra: readonly string[], port: number): Promise<OwnRedis> {
   const directory = mkdtempSync(join(tmpdir(), 'limpet-redis-'))
-  const port = await freePort()
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--logfile', 'redis.log']
   args.push('--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction', ...extra)
   const command = (...words: string[]) => ask(port, words)
@@ -117,12 +126,18 @@ async function startRedis(program: string, extra: readonly string[]): Promise<Ow
     const child = spawn(program, args, { stdio: 'ignore', detached: true })
     child.on('error', () => undefined)
     const ended = new Promise<void>((resolve) => child.on('close', () => resolve()))
-    await until(async () => (await command('PING')) === '+PONG', {
+    const gone = () => child.exitCode !== null || child.signalCode !== null
+    await until(async () => gone() || (await command('PING')) === '+PONG', {
       what: `redis-server on port ${port} to answer`,
     })
+    if (gone()) throw new Error(`redis-server did not start on port ${port}`)
     return { pid: child.pid!, ended }
   }
-  let running = await launch()
+  const tidy = () => rmSync(directory, { recursive: true, force: true })
+  let running = await launch().catch((error: unknown) => {
+    tidy()
+    throw error
+  })
   const kill = async () => {
     try {
       process.kill(running.pid, 'SIGKILL')
@@ -131,7 +146,6 @@ async function startRedis(program: string, extra: readonly string[]): Promise<Ow
     }
     await running.ended
   }
-  const tidy = () => rmSync(directory, { recursive: true, force: true })
   const remove = async () => {
     await kill()
     tidy()
