@@ -7,10 +7,9 @@
 import { expect } from 'chai'
 import { openPool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
-import { freshDatabase } from '../support/postgres.ts'
 import { registerClient, type Client, type ClientEvent } from './support/client.ts'
 import { type Limpet, startLimpet } from './support/limpet.ts'
-import { say, startPair } from './support/pair.ts'
+import { say, startPair } from './support/homeservers.ts'
 import type { Synapse } from './support/synapse.ts'
 
 const STICKY_MS = 600_000
@@ -26,9 +25,11 @@ describe('two Synapses, and limpet in place of the sender of one', function () {
   let bob: Client
   let room: string
   let limpet: Limpet | null = null
+  const started: Synapse[] = []
 
   before(async function () {
     ;({ a, b } = await startPair(this))
+    started.push(a, b)
     alice = await registerClient(a, 'alice')
     bob = await registerClient(b, 'bob')
     room = await alice.createRoom()
@@ -36,6 +37,7 @@ describe('two Synapses, and limpet in place of the sender of one', function () {
   })
   after(async () => {
     await limpet?.dispose()
+    for (const one of started) await one.dispose()
   })
   afterEach(async function () {
     if (this.currentTest?.state !== 'failed') return
@@ -62,7 +64,7 @@ describe('two Synapses, and limpet in place of the sender of one', function () {
   })
 
   it('with limpet a message and a sticky event arrive, and the sticky one is sticky there', async () => {
-    limpet = await startLimpet({ synapse: a, databaseUrl: (await freshDatabase({ migrated: false })).url })
+    limpet = await startLimpet({ synapse: a })
     const message = await bob.see(room, await alice.send(room, 'through limpet'))
     expect(message.content['body']).to.equal('through limpet')
     const sticky = await bob.see(

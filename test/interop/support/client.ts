@@ -1,23 +1,12 @@
-/**
- * A Matrix client, as far as the stories need one: a registered user who makes rooms, joins, sends and looks.
- *
- * It uses Synapse's client API (and the admin API to register). Every answer that is not 2xx is thrown with its text.
- */
-import { createHmac, randomUUID } from 'node:crypto'
+/** A Matrix client, as far as the stories need one: a registered user who makes rooms, comes and goes, sends and looks. */
+import { randomUUID } from 'node:crypto'
+import { call, type Json, register } from './client-api.ts'
 import type { Synapse } from './synapse.ts'
+import { type ClientEvent, makeView, type View } from './view.ts'
 
-type Json = Record<string, unknown>
+export type { ClientEvent } from './view.ts'
 
-/** An event as `/sync` shows it to a client. */
-export interface ClientEvent {
-  readonly event_id: string
-  readonly type: string
-  readonly sender: string
-  readonly content: Json
-  readonly msc4354_sticky?: { readonly duration_ms: number }
-}
-
-export interface Client {
+export interface Client extends View {
   readonly userId: string
   /** Makes a public room; resolves to its id. */
   createRoom(options?: Json): Promise<string>
@@ -26,62 +15,41 @@ export interface Client {
   /** Sends a text message, sticky for `stickyMs` milliseconds if given (MSC4354); resolves to its event id. */
   send(roomId: string, body: string, options?: { readonly stickyMs?: number }): Promise<string>
   leave(roomId: string): Promise<void>
-  /**
-   * Every event of the room that `/sync` has shown to this client up to now, timeline and sticky ones; waits up
-   * to `waitMs` milliseconds for news.
-   */
-  look(roomId: string, waitMs?: number): Promise<ClientEvent[]>
-  /** Looks until the event is there. @throws when it is not after `deadlineMs` milliseconds. */
-  see(roomId: string, eventId: string, deadlineMs?: number): Promise<ClientEvent>
+  invite(roomId: string, userId: string): Promise<void>
+  kick(roomId: string, userId: string): Promise<void>
+  ban(roomId: string, userId: string): Promise<void>
+  unban(roomId: string, userId: string): Promise<void>
+  /** Pages back from now until the room's beginning, so that its homeserver fetches what it lacks; oldest first. */
+  readBack(roomId: string): Promise<ClientEvent[]>
 }
 
-/** Registers `localpart` on a homeserver and logs in. */
-export async function registerClient(synapse: Synapse, localpart: string): Promise<Client> {
-  const password = randomUUID()
-  const { nonce } = await call<{ nonce: string }>(synapse, 'GET', '/_synapse/admin/v1/register')
-  const mac = createHmac('sha1', synapse.sharedSecret)
-    .update([nonce, localpart, password, 'notadmin'].join('\0'))
-    .digest('hex')
-  const { access_token: token, user_id: userId } = await call<{ access_token: string; user_id: string }>(
-    synapse,
-    'POST',
-    '/_synapse/admin/v1/register',
-    { body: { nonce, username: localpart, password, admin: false, mac } },
-  )
+/** Registers `name` on a homeserver. */
+export async function registerClient(synapse: Synapse, name: string): Promise<Client> {
+  const { userId, token } = await register(synapse, name)
   const matrix = <T>(method: string, path: string, body?: Json) =>
     call<T>(synapse, method, `/_matrix/client/v3${path}`, { token, body })
   const room = (roomId: string) => `/rooms/${encodeURIComponent(roomId)}`
-
-  const seen = new Map<string, Map<string, ClientEvent>>()
-  let since: string | undefined
-
-  interface SyncRoom {
-    timeline?: { events: ClientEvent[] }
-    state?: { events: ClientEvent[] }
-    msc4354_sticky?: { events: ClientEvent[] }
+  const member = (change: string) => async (roomId: string, user: string) => {
+    await matrix('POST', `${room(roomId)}/${change}`, { user_id: user })
   }
-  async function sync(waitMs: number): Promise<void> {
-    const query = new URLSearchParams({ timeout: String(waitMs), ...(since === undefined ? {} : { since }) })
-    const answer = await matrix<{ next_batch: string; rooms?: { join?: Record<string, SyncRoom> } }>(
-      'GET',
-      `/sync?${query.toString()}`,
-    )
-    since = answer.next_batch
-    for (const [roomId, { timeline, state, msc4354_sticky: sticky }] of Object.entries(
-      answer.rooms?.join ?? {},
-    )) {
-      const events = seen.get(roomId) ?? new Map<string, ClientEvent>()
-      seen.set(roomId, events)
-      for (const part of [state, timeline, sticky])
-        for (const e of part?.events ?? []) events.set(e.event_id, e)
-    }
-  }
-  async function look(roomId: string, waitMs = 0): Promise<ClientEvent[]> {
-    await sync(waitMs)
-    return [...(seen.get(roomId)?.values() ?? [])]
+
+  async function readBack(roomId: string): Promise<ClientEvent[]> {
+    const found: ClientEvent[] = []
+    let from: string | undefined
+    do {
+      const query = new URLSearchParams({ dir: 'b', limit: '100', ...(from === undefined ? {} : { from }) })
+      const page = await matrix<{ chunk: ClientEvent[]; end?: string }>(
+        'GET',
+        `${room(roomId)}/messages?${query.toString()}`,
+      )
+      found.push(...page.chunk)
+      from = page.end
+    } while (from !== undefined)
+    return found.reverse()
   }
 
   return {
+    ...makeView((path) => matrix('GET', path), userId),
     userId,
     async createRoom(options = {}) {
       const made = await matrix<{ room_id: string }>('POST', '/createRoom', {
@@ -107,34 +75,10 @@ export async function registerClient(synapse: Synapse, localpart: string): Promi
     async leave(roomId) {
       await matrix('POST', `${room(roomId)}/leave`, {})
     },
-    look,
-    async see(roomId, eventId, deadlineMs = 30_000) {
-      const end = performance.now() + deadlineMs
-      for (;;) {
-        const found = (await look(roomId, 250)).find((event) => event.event_id === eventId)
-        if (found !== undefined) return found
-        if (performance.now() > end)
-          throw new Error(`${userId} did not see ${eventId} within ${deadlineMs / 1000} s`)
-      }
-    },
+    invite: member('invite'),
+    kick: member('kick'),
+    ban: member('ban'),
+    unban: member('unban'),
+    readBack,
   }
-}
-
-async function call<T>(
-  synapse: Synapse,
-  method: string,
-  path: string,
-  { token, body }: { token?: string; body?: Json | undefined } = {},
-): Promise<T> {
-  const answer = await fetch(`${synapse.clientUrl}${path}`, {
-    method,
-    headers: {
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  const text = await answer.text()
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
-  return JSON.parse(text) as T
 }

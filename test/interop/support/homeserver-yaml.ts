@@ -1,15 +1,16 @@
-/** Synapse's configuration for the interop test: one process, PostgreSQL, Redis, TLS on loopback, no rate limits. */
+/** Synapse's configuration for the interop test: one process, PostgreSQL, Redis, behind a gate with TLS, no rate limits. */
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 
 export interface HomeserverYaml {
   readonly serverName: string
+  /** Where its gate finds it. */
   readonly federationPort: number
   readonly clientPort: number
-  /** Where `tls.crt`, `tls.key`, `ca.crt` are, and everything that Synapse writes goes. */
+  /** Where `ca.crt` is, and everything that Synapse writes goes. */
   readonly folder: string
   readonly databaseUrl: string
-  readonly redisUrl: string
+  readonly redisUrl: string | null
   readonly sharedSecret: string
   readonly senderInstances: readonly string[] | undefined
 }
@@ -18,7 +19,6 @@ export interface HomeserverYaml {
 export function homeserverYaml(o: HomeserverYaml): string {
   const at = (file: string) => join(o.folder, file)
   const database = new URL(o.databaseUrl)
-  const redis = new URL(o.redisUrl)
   const unlimited = { per_second: 9999, burst_count: 9999 }
   const listener = { bind_addresses: ['127.0.0.1'], type: 'http' }
   return stringify({
@@ -32,11 +32,9 @@ export function homeserverYaml(o: HomeserverYaml): string {
     registration_shared_secret: o.sharedSecret,
     report_stats: false,
     listeners: [
-      { ...listener, port: o.federationPort, tls: true, resources: [{ names: ['federation'] }] },
+      { ...listener, port: o.federationPort, x_forwarded: true, resources: [{ names: ['federation'] }] },
       { ...listener, port: o.clientPort, resources: [{ names: ['client'] }] },
     ],
-    tls_certificate_path: at('tls.crt'),
-    tls_private_key_path: at('tls.key'),
     federation_custom_ca_list: [at('ca.crt')],
     ip_range_blacklist: [],
     trusted_key_servers: [],
@@ -52,17 +50,13 @@ export function homeserverYaml(o: HomeserverYaml): string {
         cp_max: 5,
       },
     },
-    redis: {
-      enabled: true,
-      host: redis.hostname,
-      port: Number(redis.port || 6379),
-      dbid: Number(redis.pathname.slice(1) || 0),
-      ...(redis.password === '' ? {} : { password: decodeURIComponent(redis.password) }),
-    },
+    redis: redisSection(o.redisUrl),
     ...(o.senderInstances === undefined ? {} : { federation_sender_instances: o.senderInstances }),
     // Prove the servers' readiness for sticky events; what limpet sends is ordinary PDUs all the same.
     experimental_features: { msc4354_enabled: true },
     federation: { destination_min_retry_interval: '1s', destination_max_retry_interval: '5s' },
+    // A story looks at all that came, however much it was.
+    filter_timeline_limit: -1,
     rc_message: unlimited,
     rc_registration: unlimited,
     rc_login: { address: unlimited, account: unlimited, failed_attempts: unlimited },
@@ -70,6 +64,20 @@ export function homeserverYaml(o: HomeserverYaml): string {
     rc_joins_per_room: unlimited,
     rc_invites: { per_room: unlimited, per_user: unlimited, per_issuer: unlimited },
     rc_room_creation: unlimited,
+    // Passwords are not what this is about.
+    bcrypt_rounds: 4,
     presence: { enabled: false },
   })
+}
+
+function redisSection(url: string | null): Record<string, unknown> {
+  if (url === null) return { enabled: false }
+  const redis = new URL(url)
+  return {
+    enabled: true,
+    host: redis.hostname,
+    port: Number(redis.port || 6379),
+    dbid: Number(redis.pathname.slice(1) || 0),
+    ...(redis.password === '' ? {} : { password: decodeURIComponent(redis.password) }),
+  }
 }

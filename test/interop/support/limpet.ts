@@ -6,16 +6,19 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { openPool } from '../../../src/store/db.ts'
 import { leaveBehind } from '../../support/leftovers.ts'
 import { until } from '../../support/poll.ts'
+import { freshDatabase } from '../../support/postgres.ts'
 import { freePorts } from './ports.ts'
+import { readerUrl } from './reader.ts'
 import type { Synapse } from './synapse.ts'
 
 const checkout = join(import.meta.dirname, '..', '..', '..')
 const START_DEADLINE_MS = 60_000
 
 export interface Limpet {
+  /** limpet's own database. */
+  readonly databaseUrl: string
   /** Asks its API; the answer's JSON. @throws for anything but 200 */
   get<T>(path: string): Promise<T>
   /** SIGTERM; resolves to the exit status. */
@@ -29,17 +32,23 @@ export interface Limpet {
   dispose(): Promise<void>
 }
 
-/**
- * Starts a limpet that sends for `synapse`, and waits until it follows that Synapse's stream.
- * @param databaseUrl an empty database for limpet itself
- */
-export async function startLimpet({
-  synapse,
-  databaseUrl,
-}: {
-  synapse: Synapse
-  databaseUrl: string
-}): Promise<Limpet> {
+export interface LimpetOptions {
+  readonly synapse: Synapse
+  /** An empty database for limpet itself. Default: a new one. */
+  readonly databaseUrl?: string
+  /** Whether it hears Synapse's Redis. Default true. */
+  readonly redis?: boolean
+  /** Further sections of the configuration file. */
+  readonly settings?: Readonly<Record<string, unknown>>
+}
+
+/** Retries that fit a story: a server that was away is noticed within two seconds of its return. */
+const QUICK = { first_ms: 300, multiplier: 2, max_ms: 1_500, jitter: 0.2 }
+
+/** Starts a limpet that sends for `synapse`, and waits until it follows that Synapse's stream. */
+export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
+  const { synapse, redis = true, settings = {} } = options
+  const databaseUrl = options.databaseUrl ?? (await freshDatabase({ migrated: false })).url
   const readable = await readerUrl(synapse.databaseUrl)
   const folder = await mkdtemp(join(tmpdir(), 'limpet-interop-'))
   const [port = 0] = await freePorts(1)
@@ -55,8 +64,16 @@ export async function startLimpet({
       database: databaseUrl,
       listen: { host: '127.0.0.1', port },
       tokens,
-      federation: { custom_ca_paths: [synapse.caPath], ip_allowlist: ['127.0.0.0/8', '::1/128'] },
-      sources: { synapse: { database: readable, redis: synapse.redisUrl } },
+      federation: {
+        custom_ca_paths: [synapse.caPath],
+        ip_allowlist: ['127.0.0.0/8', '::1/128'],
+        backoff: QUICK,
+      },
+      sources: { synapse: { database: readable, ...(redis ? { redis: synapse.redisUrl } : {}) } },
+      // What a killed one held is free again within a second.
+      internal: { lease_ms: 1_000, stalled_ms: 1_000 },
+      sweep_interval_ms: 1_000,
+      ...settings,
     }),
     { mode: 0o600 },
   )
@@ -130,6 +147,7 @@ export async function startLimpet({
     throw new Error(`limpet did not start: ${String(error)}\n${log}`, { cause: error })
   }
   return {
+    databaseUrl,
     get,
     stop: () => end('SIGTERM'),
     kill9: () => end('SIGKILL').then(() => undefined),
@@ -142,20 +160,4 @@ export async function startLimpet({
     logTail,
     dispose,
   }
-}
-
-/** Makes the database user of `docs/synapse.md`, with the rights that the page grants, and gives its URL. */
-async function readerUrl(databaseUrl: string): Promise<string> {
-  const page = await readFile(join(checkout, 'docs', 'synapse.md'), 'utf8')
-  const grants = /```sql\n([\s\S]*?)```/.exec(page)?.[1] ?? ''
-  const pool = openPool({ url: databaseUrl, max: 1 })
-  try {
-    await pool.query(grants.replace("'choose one'", "'interop'"))
-  } finally {
-    await pool.end()
-  }
-  const url = new URL(databaseUrl)
-  url.username = 'limpet_reader'
-  url.password = 'interop'
-  return url.href
 }

@@ -1,7 +1,8 @@
 /**
  * One real Synapse on loopback: its files in a folder of its own, its process, and its end.
  *
- * Federation goes over TLS on `localhost:PORT`, which is also its server name; clients use plain HTTP.
+ * Federation goes over TLS on `localhost:PORT`, which is also its server name, through a gate that sees what arrives
+ * (`gate.ts`) and is open exactly while the Synapse runs; clients use plain HTTP.
  * Every homeserver of a run trusts the run's own certificate authority and nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -11,6 +12,7 @@ import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CertificateAuthority } from '../../../src/simulate/certs.ts'
+import { type Gate, makeGate } from './gate.ts'
 import { homeserverYaml } from './homeserver-yaml.ts'
 import { freePorts } from './ports.ts'
 import type { SynapseInstall } from './venv.ts'
@@ -23,12 +25,19 @@ export interface SynapseOptions {
   readonly install: SynapseInstall
   /** A database of its own, UTF8 with locale C. */
   readonly databaseUrl: string
-  /** With a `/dbid` of its own: the keys of Synapse's cache do not name the homeserver. */
-  readonly redisUrl: string
+  /** With a `/dbid` of its own: the keys of Synapse's cache do not name the homeserver. Null: without Redis. */
+  readonly redisUrl: string | null
   /** The only one that this homeserver trusts; it signs its certificate too. */
   readonly authority: CertificateAuthority
   /** `federation_sender_instances`; left out, Synapse sends for itself. A name that no process has turns its sender off. */
   readonly senderInstances?: readonly string[]
+}
+
+/** What a restart may change. */
+export interface SynapseChange {
+  /** Null: it sends for itself. */
+  readonly senderInstances?: readonly string[] | null
+  readonly redisUrl?: string | null
 }
 
 export interface Synapse {
@@ -36,15 +45,20 @@ export interface Synapse {
   /** Base address of the client API. */
   readonly clientUrl: string
   readonly databaseUrl: string
-  readonly redisUrl: string
+  /** Null: this Synapse runs without. */
+  readonly redisUrl: string | null
+  /** Its door for other servers. */
+  readonly gate: Gate
   readonly signingKeyPath: string
   readonly caPath: string
   readonly sharedSecret: string
   /** Ends it with SIGTERM and waits for its exit. */
   stop(): Promise<void>
   kill9(): Promise<void>
-  /** Starts it again after `stop` or `kill9` (which it does first where it still runs), with other senders if given. */
-  restart(change?: { readonly senderInstances?: readonly string[] | null }): Promise<void>
+  /** Starts it again after `stop` or `kill9` (which it does first where it still runs), with other settings if given. */
+  restart(change?: SynapseChange): Promise<void>
+  /** As it was when it was made: running, with its first settings, its gate open for everybody. */
+  settle(): Promise<void>
   /** The newest lines of its log, without the most common chatter. */
   logTail(lines?: number): Promise<string>
   /** Ends it and removes its folder. */
@@ -57,20 +71,19 @@ const CHATTER = /background_updates|\/sync\?|replication_notifier|rotate_notifs|
 
 /** Starts a Synapse and waits until clients are answered. @throws with the end of its log when it does not come up. */
 export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
-  const { name, install, databaseUrl, redisUrl, authority } = options
+  const { name, install, databaseUrl, authority } = options
   const folder = await mkdtemp(join(tmpdir(), `limpet-synapse-${name}-`))
   const at = (file: string) => join(folder, file)
+  const gate = await makeGate(await authority.issue())
   const [federationPort = 0, clientPort = 0] = await freePorts(2)
-  const serverName = `localhost:${federationPort}`
+  gate.leadTo(federationPort)
+  const serverName = `localhost:${gate.port}`
   const clientUrl = `http://127.0.0.1:${clientPort}`
   const sharedSecret = 'interop'
   const logPath = at('synapse.log')
-  let senderInstances = options.senderInstances
+  let { senderInstances, redisUrl } = options
   let child: ChildProcess | null = null
 
-  const leaf = await authority.issue()
-  await writeFile(at('tls.crt'), leaf.cert)
-  await writeFile(at('tls.key'), leaf.key, { mode: 0o600 })
   await writeFile(at('ca.crt'), authority.cert)
 
   async function start(): Promise<void> {
@@ -102,6 +115,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
       what: `Synapse ${name} to answer`,
     })
     if (started.exitCode !== null) throw new Error(`Synapse ${name} ended:\n${await logTail()}`)
+    await gate.open()
   }
 
   async function launch(args: string[]): Promise<ChildProcess> {
@@ -119,6 +133,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   }
 
   async function end(signal: NodeJS.Signals): Promise<void> {
+    await gate.close()
     if (child === null || child.exitCode !== null || child.signalCode !== null) return
     child.kill(signal)
     await exited(child)
@@ -150,7 +165,10 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     serverName,
     clientUrl,
     databaseUrl,
-    redisUrl,
+    get redisUrl() {
+      return redisUrl
+    },
+    gate,
     signingKeyPath: at('signing.key'),
     caPath: at('ca.crt'),
     sharedSecret,
@@ -159,6 +177,16 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     async restart(change) {
       await end('SIGTERM')
       if (change?.senderInstances !== undefined) senderInstances = change.senderInstances ?? undefined
+      if (change?.redisUrl !== undefined) redisUrl = change.redisUrl
+      await start()
+    },
+    async settle() {
+      gate.heal()
+      const runs = child?.exitCode === null && child.signalCode === null
+      if (runs && senderInstances === options.senderInstances && redisUrl === options.redisUrl) return
+      await end('SIGTERM')
+      senderInstances = options.senderInstances
+      redisUrl = options.redisUrl
       await start()
     },
     logTail,

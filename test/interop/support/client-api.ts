@@ -1,0 +1,48 @@
+/** Synapse's HTTP API as a client asks it. Every answer that is not 2xx is thrown with its text. */
+import { createHmac, randomUUID } from 'node:crypto'
+import type { Synapse } from './synapse.ts'
+
+export type Json = Record<string, unknown>
+
+export interface Account {
+  readonly userId: string
+  readonly token: string
+}
+
+let registered = 0
+
+/** Registers a user called `name.N`: the stories share homeservers, and each has its own Alice. */
+export async function register(synapse: Synapse, name: string): Promise<Account> {
+  registered += 1
+  const username = `${name}.${registered}`
+  const password = randomUUID()
+  const path = '/_synapse/admin/v1/register'
+  const { nonce } = await call<{ nonce: string }>(synapse, 'GET', path)
+  const mac = createHmac('sha1', synapse.sharedSecret)
+    .update([nonce, username, password, 'notadmin'].join('\0'))
+    .digest('hex')
+  const made = await call<{ access_token: string; user_id: string }>(synapse, 'POST', path, {
+    body: { nonce, username, password, admin: false, mac },
+  })
+  return { userId: made.user_id, token: made.access_token }
+}
+
+/** One request to the client port. @throws for an answer that is not 2xx */
+export async function call<T>(
+  synapse: Synapse,
+  method: string,
+  path: string,
+  { token, body }: { token?: string; body?: Json | undefined } = {},
+): Promise<T> {
+  const answer = await fetch(`${synapse.clientUrl}${path}`, {
+    method,
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+  return JSON.parse(text) as T
+}

@@ -1,0 +1,181 @@
+/**
+ * The federation door of a homeserver: TLS and nothing else, as a reverse proxy before a Synapse is.
+ *
+ * It lets a story see what really arrives (every request, by whom, with which PDUs and which answer), cut one server
+ * off from another, and hold an answer back. Closed, it refuses connections like a server that is down.
+ */
+import { once } from 'node:events'
+import { Agent, request as httpRequest } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import { isJsonObject, type JsonObject } from '../../../src/matrix/json-value.ts'
+import { parseXMatrix } from '../../../src/matrix/x-matrix.ts'
+import type { KeyPair } from '../../../src/simulate/certs.ts'
+
+/** One request that came in whole. */
+export interface Knock {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  /** The server that signed it; null: nobody. */
+  readonly origin: string | null
+  readonly method: string
+  readonly path: string
+  readonly body: string
+  /** Null until it is answered, and where it never was. */
+  status: number | null
+  answer: string | null
+}
+
+export interface Gate {
+  readonly port: number
+  /** In the order of their arrival. Requests of who is cut off are not among them. */
+  readonly knocks: readonly Knock[]
+  /** Where the homeserver listens, plain HTTP. */
+  leadTo(port: number): void
+  open(): Promise<void>
+  close(): Promise<void>
+  /** Breaks every request of this server before anybody sees it. */
+  cutOff(serverName: string): void
+  /** Lets everybody in again. */
+  heal(): void
+  /** Holds the answer to the next request that matches, until `release`. */
+  holdAnswer(matches: (knock: Knock) => boolean): Hold
+}
+
+export interface Hold {
+  /** The homeserver has answered, and nobody knows yet. */
+  readonly held: () => boolean
+  release(): void
+}
+
+interface Waiting {
+  readonly matches: (knock: Knock) => boolean
+  readonly held: () => void
+  readonly until: Promise<void>
+}
+
+/** Takes a port for good; closed at first. */
+export async function makeGate(tls: KeyPair): Promise<Gate> {
+  const agent = new Agent({ keepAlive: true })
+  const sockets = new Set<Socket>()
+  const knocks: Knock[] = []
+  const strangers = new Set<string>()
+  const waiting = new Set<Waiting>()
+  let innerPort = 0
+
+  const server = createServer({ ...tls, keepAliveTimeout: 600_000, requestTimeout: 0 })
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  server.on('tlsClientError', () => undefined)
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    pass(request, response).catch(() => response.destroy())
+  })
+
+  async function pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => undefined)
+    const { authorization } = request.headers
+    const origin = authorization === undefined ? null : (parseXMatrix(authorization)?.origin ?? null)
+    const body = await readWhole(request)
+    if (origin !== null && strangers.has(origin)) {
+      response.destroy()
+      return
+    }
+    const { method = '', url: path = '' } = request
+    const knock: Knock = { at: Date.now(), origin, method, path, body, status: null, answer: null }
+    knocks.push(knock)
+    const inner = await ask(request, body)
+    const answer = await readWhole(inner)
+    const hold = [...waiting].find(({ matches }) => matches(knock))
+    if (hold !== undefined) {
+      waiting.delete(hold)
+      hold.held()
+      await hold.until
+    }
+    knock.status = inner.statusCode ?? 0
+    knock.answer = answer
+    response.writeHead(knock.status, endToEnd(inner.headers, answer))
+    response.end(answer)
+  }
+
+  async function ask(request: IncomingMessage, body: string): Promise<IncomingMessage> {
+    const { method, url: path } = request
+    const headers = endToEnd(request.headers, body)
+    const asked = httpRequest({ host: '127.0.0.1', port: innerPort, method, path, headers, agent })
+    asked.end(body)
+    const [inner] = (await once(asked, 'response')) as [IncomingMessage]
+    return inner
+  }
+
+  async function open(port = gate.port): Promise<void> {
+    if (server.listening) return
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+  }
+  async function close(): Promise<void> {
+    if (!server.listening) return
+    const closed = once(server, 'close')
+    server.close()
+    for (const socket of sockets) socket.destroy()
+    agent.destroy()
+    await closed
+  }
+
+  const gate = {
+    port: 0,
+    knocks,
+    leadTo(port: number) {
+      innerPort = port
+    },
+    open,
+    close,
+    cutOff(serverName: string) {
+      strangers.add(serverName)
+    },
+    heal() {
+      strangers.clear()
+    },
+    holdAnswer(matches: (knock: Knock) => boolean): Hold {
+      let isHeld = false
+      let release: () => void = () => undefined
+      const until = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      waiting.add({ matches, until, held: () => (isHeld = true) })
+      return { held: () => isHeld, release: () => release() }
+    },
+  }
+  await open(0)
+  gate.port = (server.address() as AddressInfo).port
+  await close()
+  return gate
+}
+
+/** The PDUs of a `/send` request; none for any other. */
+export function pdusOf({ method, path, body }: Knock): JsonObject[] {
+  if (method !== 'PUT' || !path.startsWith('/_matrix/federation/v1/send/')) return []
+  const { pdus } = JSON.parse(body) as { pdus?: unknown }
+  return Array.isArray(pdus) ? pdus.filter(isJsonObject) : []
+}
+
+/** The event ids that the answer to a `/send` lists; null where there is none. */
+export function listedIn({ status, answer }: Knock): string[] | null {
+  if (status !== 200 || answer === null) return null
+  const { pdus } = JSON.parse(answer) as { pdus?: JsonObject }
+  return Object.keys(pdus ?? {})
+}
+
+/** What is for the other end and not for this connection (RFC 9110, 7.6.1), with the body's own length. */
+function endToEnd(headers: IncomingHttpHeaders, body: string): IncomingHttpHeaders {
+  const hop = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length'])
+  const rest = Object.fromEntries(Object.entries(headers).filter(([name]) => !hop.has(name)))
+  return { ...rest, 'content-length': String(Buffer.byteLength(body)) }
+}
+
+async function readWhole(stream: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}
