@@ -82,3 +82,14 @@ export async function placeOf(
   const [row] = rows
   return row === undefined ? null : { parents: row.parents, at: row.at }
 }
+
+/** The newest event of a room in the homeserver's stream. */
+export async function newestIn(synapse: Synapse, roomId: string): Promise<string | undefined> {
+  const { rows } = await inside(synapse, (db) =>
+    db.query<{ event_id: string }>(
+      'select event_id from events where room_id = $1 order by stream_ordering desc limit 1',
+      [roomId],
+    ),
+  )
+  return rows[0]?.event_id
+}
