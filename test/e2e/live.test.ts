@@ -1,18 +1,14 @@
 import { expect } from 'chai'
 import { until } from '../support/poll.ts'
-import { makeWorld, type World } from './world.ts'
+import { makeWorld, PATIENT, type World } from './world.ts'
 
 describe('a whole daemon', () => {
   let world: World
-  beforeEach(async function () {
-    this.timeout(60_000)
-    world = await makeWorld()
+  beforeEach(async () => {
+    world = await makeWorld({ settings: PATIENT })
     await world.start()
   })
-  afterEach(async function () {
-    this.timeout(30_000)
-    await world.stop()
-  })
+  afterEach(() => world.stop())
 
   it('brings one event to the one server in its room, signed and in one transaction', async () => {
     const remote = await world.remote()

@@ -5,9 +5,7 @@ const ROOM = `!room:${OURS}`
 /** Nobody listens there. */
 const DEAD = '127.0.0.1:1'
 
-describe('the metrics of a whole daemon', function () {
-  this.timeout(60_000)
-
+describe('the metrics of a whole daemon', () => {
   let world: World
   before(async () => {
     world = await makeWorld()

@@ -1,16 +1,16 @@
 import { expect } from 'chai'
 import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
-import { makeWorld, type World } from './world.ts'
+import { makeWorld, PATIENT, type World } from './world.ts'
 
 const ROOM = '!room:home.example'
 
-describe('a destination whose turn broke off', function () {
-  this.timeout(40_000)
+describe('a destination whose turn broke off', () => {
   let world: World
   let remote: FakeHomeserver
   beforeEach(async () => {
-    world = await makeWorld()
+    // Nor may it be a lease that ran out which brings it back.
+    world = await makeWorld({ settings: PATIENT })
     await world.start()
     remote = await world.remote()
     await world.ingest([{ type: 'servers', room_id: ROOM, add: [remote.serverName] }])
@@ -35,18 +35,21 @@ describe('a destination whose turn broke off', function () {
     await world.pool.query('drop trigger refuse on attempts')
     await until(async () => (await world.pool.query('select from open_transactions')).rowCount === 0, {
       what: 'the answer to be written down',
-      withinMs: 20_000,
     })
     await world.quiet()
     expect(remote.violations).to.deep.equal([])
   })
 })
 
-describe('slow destinations with a backlog', function () {
-  this.timeout(60_000)
+describe('slow destinations with a backlog', () => {
   let world: World
   beforeEach(async () => {
-    world = await makeWorld({ settings: { federation: { max_concurrency: 2, recovering_concurrency: 1 } } })
+    world = await makeWorld({
+      settings: {
+        internal: PATIENT.internal,
+        federation: { max_concurrency: 2, recovering_concurrency: 1 },
+      },
+    })
     await world.start()
   })
   afterEach(() => world.stop())
@@ -66,23 +69,22 @@ describe('slow destinations with a backlog', function () {
     }
     await world.quiet()
     for (const slow of [first, second]) {
-      slow.behave({ kind: 'ok', delayMs: 5_500 })
+      // One answer that is not quick any more; from then on a request ends long after this test.
+      let requests = 0
+      slow.behave(() => ({ kind: 'ok', delayMs: (requests += 1) === 1 ? 5_500 : 100_000 }))
       await ask(slow, 150)
     }
-    await until(() => first.requests + second.requests >= 5, {
-      what: 'a second slow request',
-      withinMs: 20_000,
-    })
-    const started = performance.now()
+    await until(() => first.requests + second.requests >= 5, { what: 'a second slow request' })
     const [event] = await ask(healthy, 1)
-    await until(() => healthy.received.has(event!.eventId), { what: 'the event of the healthy one' })
-    expect(performance.now() - started).to.be.below(2_000)
-    for (const slow of [first, second]) slow.behave({ kind: 'ok' })
+    // Were the two in its lane, it would wait for the end of such a request: a minute, by `request_timeout_ms`.
+    await until(() => healthy.received.has(event!.eventId), {
+      what: 'the event of the healthy one',
+      withinMs: 40_000,
+    })
   })
 })
 
-describe('a paused destination that was failing', function () {
-  this.timeout(40_000)
+describe('a paused destination that was failing', () => {
   let world: World
   beforeEach(async () => {
     // Longer backoffs than this are cut: no server may be failing for hours here otherwise.
@@ -109,6 +111,6 @@ describe('a paused destination that was failing', function () {
       { type: 'servers', room_id: call, add: [remote.serverName] },
     ])
     await act('resume')
-    await until(() => remote.received.has(event.eventId), { what: 'the replay', withinMs: 12_000 })
+    await until(() => remote.received.has(event.eventId), { what: 'the replay' })
   })
 })

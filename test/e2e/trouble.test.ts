@@ -5,7 +5,7 @@ import { redact } from '../../src/matrix/redaction.ts'
 import { roomVersion } from '../../src/matrix/room-versions.ts'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
 import { until } from '../support/poll.ts'
-import { makeWorld, type World } from './world.ts'
+import { makeWorld, PATIENT, type World } from './world.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -20,12 +20,11 @@ interface Seen {
   open_transaction: string | null
 }
 
-describe('a destination in trouble', function () {
-  this.timeout(40_000)
+describe('a destination in trouble', () => {
   let world: World
   let remote: FakeHomeserver
   beforeEach(async () => {
-    world = await makeWorld()
+    world = await makeWorld({ settings: { internal: PATIENT.internal } })
     await world.start()
     remote = await world.remote()
     await world.ingest([{ type: 'servers', room_id: ROOM, add: [remote.serverName] }])
@@ -45,19 +44,19 @@ describe('a destination in trouble', function () {
     (await world.pool.query<{ now: number }>('select now_ms()::float8 as now')).rows[0]!.now
 
   it('is left alone as long as its 429 asks for, by everybody but an operator who resets it', async () => {
-    remote.behave(tooManyRequests(7 * MINUTE))
+    remote.behave(tooManyRequests(70 * MINUTE))
     const event = await send()
     await until(async () => (await seen()).state === 'backing_off', { what: 'the hold' })
     await world.released()
     const { next_attempt, failing_since } = await seen()
-    expect(next_attempt! - (await now())).to.be.within(6 * MINUTE, 7 * MINUTE)
+    expect(next_attempt! - (await now())).to.be.within(60 * MINUTE, 70 * MINUTE)
     expect(failing_since, 'a 429 is a failure like another').to.be.a('number')
     const refused = await act('wake')
     expect(refused.status).to.equal(409)
     await world.ingest([{ type: 'server_up', server: remote.serverName }])
     remote.behave({ kind: 'ok' })
     const another = await send()
-    await world.moveClock(6 * MINUTE)
+    await world.moveClock(50 * MINUTE)
     const requests = remote.requests
     expect(requests).to.equal(1)
     expect((await act('reset')).status).to.equal(200)
@@ -96,9 +95,9 @@ describe('a destination in trouble', function () {
     remote.behave(matrixError(500, 'M_UNKNOWN'))
     const event = await send()
     await until(async () => (await seen()).failing_since !== null, { what: 'the failure' })
-    await world.released()
     await act('pause')
     await until(async () => (await seen()).state === 'paused', { what: 'the pause' })
+    await world.released()
     await world.moveClock(24 * HOUR)
     remote.forgive()
     remote.behave({ kind: 'ok' })
@@ -131,18 +130,17 @@ describe('a destination in trouble', function () {
 
   it('does not delay the others: slow, hanging and dead ones beside a healthy one', async () => {
     const others = await Promise.all([world.remote(), world.remote(), world.remote()])
-    others[0].behave({ kind: 'ok', delayMs: 3_000 })
+    others[0].behave({ kind: 'ok', delayMs: 50_000 })
     others[1].behave({ kind: 'hang' })
     await others[2].stop()
     await world.ingest([{ type: 'servers', room_id: ROOM, add: others.map(({ serverName }) => serverName) }])
     await send()
     await until(() => remote.received.size === 1, { what: 'the first event' })
-    const started = performance.now()
     for (let n = 0; n < 10; n += 1) {
       const event = await send()
-      await until(() => remote.received.has(event.eventId), { what: `event ${n}`, withinMs: 3_000 })
+      // The slow one takes longer than this for each, the hanging one as well.
+      await until(() => remote.received.has(event.eventId), { what: `event ${n}`, withinMs: 40_000 })
     }
-    expect(performance.now() - started, 'ten events, one after another').to.be.below(10_000)
   })
 
   it('whose name needs discovery keeps what it is owed, and says so', async () => {

@@ -25,6 +25,12 @@ import { freshDatabase } from '../support/postgres.ts'
 export const OURS = 'home.example'
 export const TOKENS = { ingest: 'ingest-token', read: 'read-token', admin: 'admin-token' }
 
+/**
+ * Settings for whoever counts requests, or wants nothing brought back by a lease that ran out: a busy machine stalls
+ * for longer than the short lease that is usual here, and what is under way then is given up and sent again.
+ */
+export const PATIENT = { internal: { lease_ms: 30_000 }, shutdown_grace_ms: 30_000 }
+
 export interface WorldOptions {
   /** Settings over the test's own, as in the configuration file. */
   settings?: Record<string, unknown>
