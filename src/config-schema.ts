@@ -159,6 +159,9 @@ export const settingsSchema = z.strictObject({
   }).describe('Where events come from beside the ingest API.'),
   internal: section({
     lease_ms: ms(100).default(15_000).describe('How long a destination stays with a process that was lost.'),
+    linger_ms: ms(0)
+      .default(2_000)
+      .describe('How long a destination is followed after its last transaction; 0: not at all.'),
     stalled_ms: ms(100).default(5000).describe('How long until the queue takes a job for stalled.'),
   }).describe('For tests. May change without notice.'),
 })

@@ -19,7 +19,7 @@ import type { Log } from './observe/log.ts'
 import { makeMetrics } from './observe/metrics.ts'
 import { openStores } from './open-stores.ts'
 import { makeReadiness } from './readiness.ts'
-import { startDelivery } from './start-delivery.ts'
+import { startDelivery, type Delivery } from './start-delivery.ts'
 import { startHousekeeping } from './start-housekeeping.ts'
 import { startSynapseSource } from './start-synapse-source.ts'
 import { checkSchema } from './store/migrate.ts'
@@ -98,7 +98,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
     const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
-    const nudge = () => void queues.nudgeFanout().catch(() => undefined)
+    let delivering: Delivery | null = null
+    const nudge = () => {
+      delivering?.nudge()
+      void queues.nudgeFanout().catch(() => undefined)
+    }
     const append = makeAppend({
       pool,
       serverName: config.server_name,
@@ -163,6 +167,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         log,
       })
       closers.push(() => delivery.stop())
+      delivering = delivery
     }
     if (ingesting && config.sources.synapse !== null) {
       const source = startSynapseSource({

@@ -14,17 +14,20 @@ import { makeDue } from './deliver/due.ts'
 import { makeGate } from './gate.ts'
 import { makeFanout, type Wake } from './deliver/fanout.ts'
 import { makeLeaseKeeper } from './deliver/lease-keeper.ts'
-import { makeTurn } from './deliver/turn.ts'
+import { makeFollow, type Follow } from './deliver/follow.ts'
+import { makeServeOn, makeTurn, type TurnNeeds } from './deliver/turn.ts'
 import type { SigningKey } from './matrix/signing.ts'
-import { countAttempt } from './observe/count-attempt.ts'
+import { countAttempt, type CountedAttempt } from './observe/count-attempt.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { writeAttemptResults } from './store/attempt-results.ts'
+import { advance, ADVANCED_TOGETHER } from './store/advance.ts'
+import { beginToFollow, releaseFollowers } from './store/follow.ts'
+import { writeAttemptResults, type AttemptResult } from './store/attempt-results.ts'
 import type { Pool } from './store/db.ts'
 import { FROZEN_TOGETHER, freezeTransactions } from './store/open-transactions.ts'
 import { version } from './version.ts'
 import { makeConnections } from './wire/connections.ts'
-import { makeSend } from './wire/send.ts'
+import { makeSend, type Send } from './wire/send.ts'
 import { makeResolveTarget } from './wire/target.ts'
 
 export interface DeliveryNeeds {
@@ -47,6 +50,8 @@ export interface DeliveryNeeds {
 export interface Delivery {
   /** Begins nothing new, lets requests under way end (at most `shutdown_grace_ms`), and gives the lease back. */
   stop(): Promise<void>
+  /** Ingest of this process has taken something. */
+  nudge(): void
 }
 
 /** Destinations whose results share one commit, at most. */
@@ -83,37 +88,57 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   // Both lanes together; of these the recovery lane can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
   const running = new Set<string>()
-  const turn = makeTurn({
+  const counted: Send = async (request) => {
+    metrics.transactionsInFlight.inc()
+    try {
+      return await send(request)
+    } finally {
+      metrics.transactionsInFlight.dec()
+    }
+  }
+  const shared = {
     pool,
     running,
-    send: (request) =>
-      inFlight.within(async () => {
-        metrics.transactionsInFlight.inc()
-        try {
-          return await send(request)
-        } finally {
-          metrics.transactionsInFlight.dec()
-        }
-      }),
+    send: counted,
+    place: inFlight,
     random,
     clock,
     log,
     backoff: federation.backoff,
     requestTimeoutMs: federation.request_timeout_ms,
-    results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: SHARED }),
-    freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: FROZEN_TOGETHER }),
+    results: makeBatcher({
+      run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows),
+      maxWeight: SHARED,
+    }),
     origin: config.server_name,
+    maxPdus: federation.max_pdus,
+    maxBodyBytes: federation.max_body_bytes,
+    stopping: stopping.signal,
+    onAttempt: (at: CountedAttempt) => countAttempt(metrics, at),
+  }
+  const follow: Follow = makeFollow({
+    ...shared,
+    advance: makeBatcher({ run: (rows) => advance(pool, rows), maxWeight: ADVANCED_TOGETHER }),
+    begin: makeBatcher({ run: (rows) => beginToFollow(pool, rows), maxWeight: SHARED }),
+    release: makeBatcher({ run: (rows) => releaseFollowers(pool, rows), maxWeight: SHARED }),
+    wake,
+    serveOn: (held, lease, signal) => makeServeOn(turning)(held, lease, signal),
+    lingerMs: config.internal.linger_ms,
+    most: federation.max_idle_connections,
+    cutting: cutting.signal,
+  })
+  const turning: TurnNeeds = {
+    ...shared,
+    follow,
+    freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: FROZEN_TOGETHER }),
     lease: {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
       over: (id) => keeper.over(id),
     },
     catchUp: config.catch_up,
-    maxPdus: federation.max_pdus,
-    maxBodyBytes: federation.max_body_bytes,
-    stopping: stopping.signal,
-    onAttempt: (at) => countAttempt(metrics, at),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
-  })
+  }
+  const turn = makeTurn(turning)
   const due = makeDue({
     pool,
     wake,
@@ -135,11 +160,13 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     log,
   })
   const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
+  const following = follow.run()
   return {
+    nudge: () => follow.nudge(),
     stop: async () => {
       stopping.abort()
       const cut = setTimeout(() => cutting.abort(), config.shutdown_grace_ms)
-      await Promise.all([workers.close(config.shutdown_grace_ms), watching])
+      await Promise.all([workers.close(config.shutdown_grace_ms), watching, following])
       clearTimeout(cut)
       await keeper.stop()
       await connections.close()

@@ -18,14 +18,17 @@ import { afterFailure, afterSuccess, type BackoffSettings } from './backoff.ts'
 import { nextBatch } from './catch-up.ts'
 import { judge, nextTimeout, type Judged } from './outcome.ts'
 
-export interface AttemptNeeds {
+export interface RecordNeeds {
   pool: Pool
-  send: Send
   random: Random
   backoff: BackoffSettings
   requestTimeoutMs: number
   /** Shares commits between destinations. */
   results: Batcher<AttemptResult, boolean>
+}
+
+export interface AttemptNeeds extends RecordNeeds {
+  send: Send
 }
 
 export interface Attempt {
@@ -44,6 +47,9 @@ export interface Attempt {
   signal: AbortSignal
 }
 
+/** What of an attempt is written down. */
+export type Recorded = Omit<Attempt, 'stillHeld' | 'signal' | 'body'>
+
 export type Attempted =
   | { kind: 'written'; result: SendResult; judged: Judged }
   /** Cut off by ourselves (lease lost, daemon stops): says nothing about the destination. */
@@ -52,7 +58,7 @@ export type Attempted =
   | { kind: 'lost' }
 
 /** An answer under 5 s puts a destination into the `delivery` lane. */
-const QUICK_MS = 5_000
+export const QUICK_MS = 5_000
 /** Repeats to a destination that has never listed a PDU (contract 5.5). */
 const REPEATS_TO_THE_SILENT = 5
 
@@ -69,6 +75,17 @@ export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempt
   if (result.kind === 'failed' && result.stage === 'aborted')
     return { kind: 'aborted', neverLeft: !result.handed }
   const judged = judge(result, { ...acknowledges, firstAttempt: at.firstAttempt })
+  return record(needs, at, result, judged)
+}
+
+/** Writes down what it came to. */
+export async function record(
+  needs: RecordNeeds,
+  at: Recorded,
+  result: SendResult,
+  judged: Judged,
+): Promise<Attempted> {
+  const { acknowledges } = at
   const row = toRow(needs, at, result, judged)
   const written = isPlain(at, judged)
     ? await needs.results.add(row)
@@ -89,13 +106,20 @@ export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempt
 }
 
 /** Nothing but the destination's row changes, so the commit can be shared. */
-function isPlain({ acknowledges, anySticky }: Attempt, judged: Judged): boolean {
+function isPlain(
+  { acknowledges, anySticky }: Pick<Attempt, 'acknowledges' | 'anySticky'>,
+  judged: Judged,
+): boolean {
   if (acknowledges.gap !== null) return false
   if (judged.kind !== 'answered') return true
   return !anySticky && acknowledges.sticky.length === 0
 }
 
-function gapMove({ state, acknowledges }: Attempt, result: SendResult, judged: Judged) {
+function gapMove(
+  { state, acknowledges }: Pick<Attempt, 'state' | 'acknowledges'>,
+  result: SendResult,
+  judged: Judged,
+) {
   const batch = nextBatch(state.gap?.batch ?? 1, {
     durationMs: result.durationMs,
     timedOut: judged.kind !== 'answered' && judged.timedOut,
@@ -110,7 +134,7 @@ function gapMove({ state, acknowledges }: Attempt, result: SendResult, judged: J
   }
 }
 
-function toRow(needs: AttemptNeeds, at: Attempt, result: SendResult, judged: Judged): AttemptResult {
+function toRow(needs: RecordNeeds, at: Recorded, result: SendResult, judged: Judged): AttemptResult {
   const { held, state, txnId, startedAt, acknowledges } = at
   const { durationMs } = result
   const answered = judged.kind === 'answered'

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Batcher } from '../batcher.ts'
+import type { Gate } from '../gate.ts'
 import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
@@ -22,6 +23,8 @@ export interface TransactNeeds extends AttemptNeeds {
   origin: string
   /** Shares commits between destinations. */
   freeze: Batcher<Frozen, number | null>
+  /** Requests in flight. A place is taken before a transaction is frozen: what waits for one may still change. */
+  place: Gate
   onAttempt: (attempt: CountedAttempt) => void
   log: Log
 }
@@ -39,7 +42,10 @@ export interface Holding {
 const FORGOTTEN_MS = 86_400_000
 
 /** Sends the unanswered transaction again, or ends it; false: look again. */
-export async function repeatOpen(
+export const repeatOpen: typeof repeat = (needs, ...given) =>
+  needs.place.within(() => repeat(needs, ...given))
+
+async function repeat(
   needs: TransactNeeds,
   holding: Holding,
   { txnId, made, createdAt, acknowledges, worker }: OpenTransaction,
@@ -68,7 +74,10 @@ export async function repeatOpen(
 const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: false })
 
 /** Freezes and sends what was planned; false: it was forbidden at the last moment, look again. */
-export async function sendNew(
+export const sendNew: typeof freezeAndSend = (needs, ...given) =>
+  needs.place.within(() => freezeAndSend(needs, ...given))
+
+async function freezeAndSend(
   needs: TransactNeeds,
   holding: Holding,
   { pdus, soonestLapse, acknowledges: moves }: Extract<Plan, { do: 'send' }>,

@@ -8,6 +8,7 @@
 import { loadDestination } from '../store/destination-state.ts'
 import { bumpWake, giveWay, releaseDestination, takeDestination, type Held } from '../store/leases.ts'
 import { eitherSignal } from './either-signal.ts'
+import type { Follow } from './follow.ts'
 import type { Lease, LeaseKeeper } from './lease-keeper.ts'
 import { takeStep, type StepNeeds } from './step.ts'
 
@@ -16,6 +17,8 @@ export interface TurnNeeds extends StepNeeds {
   lease: Pick<LeaseKeeper, 'next' | 'over'>
   /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
   running: Set<string>
+  /** Takes over destinations that may get more at once; null: nobody does. */
+  follow: Pick<Follow, 'has' | 'mayBegin' | 'begin' | 'lookAgain'> | null
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
   stopping: AbortSignal
 }
@@ -35,8 +38,12 @@ const TRANSACTIONS_A_TURN = 50
 const TURN_MS = 5_000
 
 export function makeTurn(needs: TurnNeeds): Turn {
-  const { running } = needs
+  const { running, follow } = needs
   return async (name, signal) => {
+    if (follow?.has(name) === true) {
+      follow.lookAgain(name)
+      return DONE
+    }
     if (running.has(name)) {
       await bumpWake(needs.pool, name)
       return DONE
@@ -45,9 +52,14 @@ export function makeTurn(needs: TurnNeeds): Turn {
     try {
       return await takeAndServe(needs, name, signal)
     } finally {
-      running.delete(name)
+      if (follow?.has(name) !== true) running.delete(name)
     }
   }
+}
+
+/** Serves one that is held already, until there is nothing to do or its turn is used up. */
+export function makeServeOn(needs: TurnNeeds) {
+  return (held: Held, lease: Lease, signal: AbortSignal): Promise<Turned> => serve(needs, held, lease, signal)
 }
 
 const DONE: Turned = { again: false }
@@ -67,7 +79,7 @@ async function takeAndServe(needs: TurnNeeds, name: string, signal: AbortSignal)
 }
 
 async function serve(needs: TurnNeeds, held: Held, lease: Lease, signal: AbortSignal): Promise<Turned> {
-  const { pool, clock, stopping } = needs
+  const { pool, clock, stopping, follow } = needs
   const started = clock.monotonic()
   for (let sent = 0; ;) {
     const state = await loadDestination(pool, held)
@@ -81,6 +93,12 @@ async function serve(needs: TurnNeeds, held: Held, lease: Lease, signal: AbortSi
     if (step.kind === 'sent') sent += 1
     if (step.kind !== 'let go') continue
     const { lookAt, position } = step
+    if (sent > 0 && lookAt === null && follow?.mayBegin(state) === true) {
+      // Asked once: it may say no for as long as others hinder it.
+      sent = 0
+      if (await follow.begin({ held, state, lease, position: position ?? state.position })) return DONE
+      continue
+    }
     if (await releaseDestination(pool, held, { wakeSeq: state.wakeSeq, lookAt, position })) return DONE
   }
 }

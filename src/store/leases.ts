@@ -49,7 +49,7 @@ export async function renewWorker(
 export async function retireWorker(db: Db, id: string): Promise<void> {
   await db.query(
     `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
-     update destinations d set lease_owner = null from locked l where d.id = l.id and d.lease_owner = $1`,
+     update destinations d set lease_owner = null, follows = false from locked l where d.id = l.id and d.lease_owner = $1`,
     [id],
   )
   await db.query('delete from workers where id = $1', [id])
@@ -60,6 +60,7 @@ const TAKE = `
   update destinations d
      set lease_owner = case when f.free then $1::uuid else d.lease_owner end,
          fence = d.fence + case when f.free then 1 else 0 end,
+         follows = d.follows and not f.free,
          missed = case when f.free then 0 else d.missed end,
          wake_seq = d.wake_seq + case when f.free then 0 else 1 end
     from (select t.id, t.alive, t.alive and (t.lease_owner is null or t.lease_owner = $1
@@ -93,7 +94,7 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
 }
 
 const GIVE_WAY = `
-  update destinations d set lease_owner = null, look_at = $4 where d.id = $3 and ${HELD} returning d.quick`
+  update destinations d set lease_owner = null, follows = false, look_at = $4 where d.id = $3 and ${HELD} returning d.quick`
 
 /** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
 export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
@@ -122,7 +123,7 @@ export async function findOwned(
 /** Lets go of what a turn that broke off has left behind; it is looked at again after `afterMs`. */
 export async function releaseAbandoned(db: Db, held: Held, afterMs: number): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update destinations d set lease_owner = null, look_at = now_ms() + $4
+    `update destinations d set lease_owner = null, follows = false, look_at = now_ms() + $4
       where d.id = $3 and d.lease_owner = $1 and d.fence = $2`,
     [held.worker, held.fence, held.destination, afterMs],
   )
@@ -135,7 +136,7 @@ export async function bumpWake(db: Db, name: string): Promise<void> {
 }
 
 const RELEASE = `
-  update destinations d set lease_owner = null, look_at = $3, position = greatest(d.position, coalesce($4, d.position))
+  update destinations d set lease_owner = null, follows = false, look_at = $3, position = greatest(d.position, coalesce($4, d.position))
    where d.id = $5 and ($6::bigint is null or d.wake_seq = $6) and ${HELD}`
 
 /**

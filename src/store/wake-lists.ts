@@ -19,6 +19,9 @@ const MAY_GO = `not d.paused
 const UNSERVED = `(d.lease_owner is null
           or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))`
 
+/** A living worker has it in its hands, and sees what is new by itself (`follow.ts`). */
+const FOLLOWED = `(d.follows and exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))`
+
 // $1 after, $2 up to. Whoever is failing, held or paused is left alone: its own time brings it back.
 const FOR_NEW_ITEMS = `
   with touched as (select room, max(pos) as pos from events where pos > $1 and pos <= $2 and recipients is null group by room),
@@ -36,7 +39,7 @@ const FOR_NEW_ITEMS = `
     select unnest(c.added) from changes c where c.pos > $1 and c.pos <= $2 and c.kind = 'servers'
   )
   select d.name, d.quick from who join destinations d on d.id = who.destination
-   where ${MAY_GO}`
+   where ${MAY_GO} and not ${FOLLOWED}`
 
 export async function wakeForNewItems(db: Db, after: number, upto: number): Promise<Sleeper[]> {
   const { rows } = await db.query<Sleeper>(FOR_NEW_ITEMS, [after, upto])

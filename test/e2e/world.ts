@@ -225,7 +225,7 @@ function defaults(url: string): Record<string, unknown> {
     },
     sweep_interval_ms: 1000,
     shutdown_grace_ms: 5000,
-    internal: { lease_ms: 3000 },
+    internal: { lease_ms: 3000, linger_ms: 50 },
   }
 }
 

@@ -113,6 +113,7 @@ export async function makePostgresDriver(pool: Pool): Promise<Driver> {
         return result
       },
       results: makeBatcher({ maxWeight: 1, run: (rows) => writeAttemptResults(pool, rows) }),
+      place: { within: (work) => work() },
     }
   }
 

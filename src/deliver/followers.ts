@@ -1,0 +1,204 @@
+/**
+ * Which of the destinations that this process follows gets which new item? The log's entries go through here once, in
+ * the order of their positions; each event is put before those that are entitled to it at its position. Pure: no I/O.
+ *
+ * Always: what is not certain here makes the holder look at the rows again (`look`), it is never guessed: a join (which
+ * may owe sticky events), a text that was taken away while it waited, an entry of a kind that this release does
+ * not know, more waiting than is kept.
+ */
+import type { LoggedChange, LoggedEvent, LogEntry, LogRead } from '../store/log-tail.ts'
+import type { Stretch } from '../store/follow.ts'
+
+export interface Waiting {
+  event: LoggedEvent
+  bytes: number
+  /** When it was read, by the monotonic clock, ms. */
+  readAt: number
+}
+
+export interface Followed {
+  id: number
+  /** Where it is in which room. */
+  rooms: Map<number, Stretch>
+  /** Everything up to here was settled before it was followed. */
+  after: number
+  /** Events that it is owed, in stream order. */
+  waiting: Waiting[]
+  /** The holder must look at the rows. */
+  look: boolean
+}
+
+export interface Followers<F extends Followed> {
+  /** Up to where the log has been read. */
+  upto(): number
+  size(): number
+  all(): Iterable<F>
+  /** False where what the log brought since `after` is known no more: it can't be followed from there. */
+  add(followed: F): boolean
+  remove(id: number): void
+  /** What a read brought. Returns whom it gave something to send, or something to look at. */
+  take(read: LogRead, now: number): Set<F>
+}
+
+/** Newest entries that are kept for those who are added a moment later. */
+const KEPT = 2_000
+/** Events that may wait for one destination here; who has more is read from the log, in windows. */
+const MOST_WAITING = 1_000
+
+interface Kept {
+  entry: LogEntry
+  bytes: number
+  readAt: number
+}
+
+export function makeFollowers<F extends Followed>(): Followers<F> {
+  const byId = new Map<number, F>()
+  const byRoom = new Map<number, Set<F>>()
+  // Entries with positions in (from, upto], the newest of them all.
+  let ring: Kept[] = []
+  let from = 0
+  let upto = 0
+
+  function give(followed: F, event: LoggedEvent, bytes: number, readAt: number): boolean {
+    if (event.pos <= followed.after || followed.look) return false
+    if (followed.waiting.length >= MOST_WAITING) mustLook(followed)
+    else followed.waiting.push({ event, bytes, readAt })
+    return true
+  }
+
+  function mustLook(followed: F): void {
+    followed.look = true
+    followed.waiting = []
+  }
+
+  const isIn = ({ rooms }: F, { room, pos }: LoggedEvent) => {
+    const stretch = rooms.get(room)
+    return stretch !== undefined && stretch.since < pos && pos <= stretch.until
+  }
+
+  function entitled(event: LoggedEvent): Iterable<F> {
+    const { addressed } = event
+    const inRoom = byRoom.get(event.room) ?? []
+    if (addressed === null) return [...inRoom].filter((followed) => isIn(followed, event))
+    const them = new Set<F>()
+    for (const id of addressed.list) {
+      const followed = byId.get(id)
+      if (followed !== undefined) them.add(followed)
+    }
+    if (addressed.exact) return them
+    const less = new Set(addressed.less)
+    for (const followed of inRoom) {
+      if (isIn(followed, event) && !less.has(followed.id)) them.add(followed)
+    }
+    return them
+  }
+
+  /** Applies one entry to those of `only`, or to all. */
+  function apply({ entry, bytes, readAt }: Kept, touched: Set<F>, only: F | null = null): void {
+    const concerns = (followed: F) => only === null || followed === only
+    if (entry.kind === 'event') {
+      for (const followed of entitled(entry)) {
+        if (concerns(followed) && give(followed, entry, bytes, readAt)) touched.add(followed)
+      }
+      return
+    }
+    applyChange(entry, touched, concerns)
+  }
+
+  function applyChange(change: LoggedChange, touched: Set<F>, concerns: (followed: F) => boolean): void {
+    const look = (followed: F) => {
+      if (!concerns(followed) || change.pos <= followed.after) return
+      mustLook(followed)
+      touched.add(followed)
+    }
+    if (change.what === 'servers') {
+      for (const id of change.added) {
+        const followed = byId.get(id)
+        if (followed !== undefined) look(followed)
+      }
+      for (const id of change.removed) {
+        const followed = byId.get(id)
+        const stretch = followed?.rooms.get(change.room ?? 0)
+        if (stretch !== undefined && stretch.since < change.pos)
+          stretch.until = Math.min(stretch.until, change.pos)
+      }
+      return
+    }
+    for (const followed of byId.values()) {
+      if (change.what === 'redact' && !waitsFor(followed, ({ pos }) => pos === change.target)) continue
+      if (
+        change.what === 'purge' &&
+        !followed.rooms.has(change.room ?? 0) &&
+        !waitsFor(followed, ({ room }) => room === change.room)
+      )
+        continue
+      look(followed)
+    }
+  }
+
+  const waitsFor = ({ waiting }: F, is: (event: LoggedEvent) => boolean) =>
+    waiting.some(({ event }) => is(event))
+
+  /** A text that was taken away is given to nobody who is added later. */
+  function forget({ what, pos, target, room }: LoggedChange): void {
+    if (what === 'servers') return
+    const known = what === 'redact' || what === 'purge'
+    const goes = (event: LoggedEvent) => (what === 'redact' ? event.pos === target : event.room === room)
+    if (!known || ring.some(({ entry }) => entry.kind === 'event' && goes(entry))) empty(pos)
+  }
+
+  function empty(at: number): void {
+    ring = []
+    from = at
+  }
+
+  return {
+    upto: () => upto,
+    size: () => byId.size,
+    all: () => byId.values(),
+    add(followed) {
+      if (byId.size === 0 && (followed.after < from || followed.after > upto)) {
+        empty(followed.after)
+        upto = followed.after
+      }
+      if (followed.after < from) return false
+      byId.set(followed.id, followed)
+      for (const room of followed.rooms.keys()) {
+        const them = byRoom.get(room)
+        if (them === undefined) byRoom.set(room, new Set([followed]))
+        else them.add(followed)
+      }
+      for (const kept of ring) if (kept.entry.pos > followed.after) apply(kept, new Set(), followed)
+      return true
+    },
+    remove(id) {
+      const followed = byId.get(id)
+      byId.delete(id)
+      for (const room of followed?.rooms.keys() ?? []) {
+        const them = byRoom.get(room)
+        them?.delete(followed as F)
+        if (them?.size === 0) byRoom.delete(room)
+      }
+    },
+    take(read, now) {
+      const touched = new Set<F>()
+      // It began behind a place from which somebody was added meanwhile: it would leave a hole.
+      if (read.after > upto) return touched
+      for (const entry of read.entries) {
+        if (entry.pos <= upto) continue
+        const bytes = entry.kind === 'event' ? Buffer.byteLength(entry.pdu) + 1 : 0
+        const kept = { entry, bytes, readAt: now }
+        apply(kept, touched)
+        ring.push(kept)
+        if (entry.kind === 'change') forget(entry)
+      }
+      upto = Math.max(upto, read.upto)
+      if (ring.length > 2 * KEPT) {
+        const left = ring.slice(-KEPT)
+        from = ring[ring.length - KEPT - 1]?.entry.pos ?? from
+        ring = left
+      }
+      return touched
+    },
+  }
+}

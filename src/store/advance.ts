@@ -1,0 +1,126 @@
+/**
+ * The two writes of a destination in steady traffic as one: what was answered is acknowledged, and what comes next
+ * is frozen, for many destinations in one commit.
+ *
+ * Always: an acknowledgement is written no later than the next freeze, else a crash would send old items again after
+ * newer ones. All or nothing per destination: where the freeze is forbidden, nothing of its row is written. Only for
+ * a destination that isn't failing and a transaction of the timeline: the rest is `open-transactions.ts` and
+ * `attempt-results.ts`.
+ */
+import { inTransaction, type Pool } from './db.ts'
+import { IN_ORDER, type Held } from './leases.ts'
+import { lockContentShared } from './stream.ts'
+
+export interface Advance {
+  held: Held
+  /** As the holder knows it: after somebody else's wish it must look first. Not asked where nothing is frozen. */
+  wakeSeq: number
+  /** The open transaction, answered whole: it ends. Null: none is open. */
+  answered: Answered | null
+  /** What is frozen in its place. */
+  next: Next | null
+}
+
+export interface Answered {
+  txnId: string
+  durationMs: number
+  /** Positions that the answer did not list. */
+  unlisted: readonly number[]
+}
+
+export interface Next {
+  txnId: string
+  originServerTs: number
+  bytes: number
+  positions: readonly number[]
+  toPos: number
+  /** The place in the log up to which its texts are known: nothing may have been taken away after it. */
+  readAt: number
+}
+
+/** Newest attempts kept for a destination, at least; the sweep and every sixteenth write take away what is older. */
+const KEPT_ATTEMPTS = 100
+
+const ADVANCE = `
+  with input as (
+    select i.*, now_ms() as now
+      from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::int[], $7::text[],
+                  $8::text[], $9::bigint[], $10::int[], $11::text[], $12::bigint[], $13::bigint[])
+        as i (destination, worker, fence, wake_seq, answered, duration_ms, unlisted,
+              next, origin_server_ts, bytes, positions, to_pos, read_at)
+  ), locked as (
+    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
+  ), gone as (
+    select coalesce(max(pos), 0) as pos from changes where kind in ('redact', 'purge', 'erase')
+  ), done as (
+    update destinations d
+       set position = case when i.answered is null then d.position else o.to_pos end,
+           last_success = case when i.answered is null then d.last_success else i.now end,
+           attempt_seq = d.attempt_seq + case when i.answered is null then 0 else 1 end,
+           last_attempt = case when i.next is null then d.last_attempt else i.now end
+      from input i join workers w on w.id = i.worker cross join gone
+      left join open_transactions o on o.destination = i.destination, locked l
+     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+       and w.lease_until > now_ms()
+       and o.txn_id is not distinct from i.answered
+       and (i.answered is null or d.position = o.from_pos)
+       and (i.next is null or (d.wake_seq = i.wake_seq and gone.pos <= i.read_at))
+    returning d.id, d.position, d.attempt_seq, i.now, i.worker, i.answered, i.duration_ms, i.unlisted, i.next,
+              i.origin_server_ts, i.bytes, i.positions, i.to_pos
+  ), noted as (
+    insert into attempts (destination, seq, at, txn_id, duration_ms, outcome, status, pdus, edus, positions, lanes,
+        from_pos, to_pos, unlisted)
+    select n.id, n.attempt_seq, o.started_at, o.txn_id, n.duration_ms, 'answered', 200, cardinality(o.positions), o.edus,
+           o.positions, o.lanes, o.from_pos, o.to_pos, n.unlisted::bigint[]
+      from done n join open_transactions o on o.destination = n.id where n.answered is not null
+  ), pruned as (
+    delete from attempts a using done n
+     where a.destination = n.id and n.answered is not null and n.attempt_seq % 16 = 0
+       and a.seq <= n.attempt_seq - ${KEPT_ATTEMPTS}
+  ), changed as (
+    update open_transactions o
+       set txn_id = n.next, origin_server_ts = n.origin_server_ts, bytes = n.bytes, void = false, created_at = n.now,
+           started_at = n.now, attempt = 1, worker = n.worker, positions = n.positions::bigint[],
+           lanes = repeat('t', cardinality(n.positions::bigint[])), edus = 0, from_pos = n.position, to_pos = n.to_pos,
+           gap = null, gap_cursor = null, closes_gap = false, sticky = '[]'
+      from done n where o.destination = n.id and n.answered is not null and n.next is not null
+  ), ended as (
+    delete from open_transactions o using done n
+     where o.destination = n.id and n.answered is not null and n.next is null
+  ), begun as (
+    insert into open_transactions (destination, txn_id, origin_server_ts, bytes, created_at, started_at, worker,
+        positions, lanes, from_pos, to_pos)
+    select n.id, n.next, n.origin_server_ts, n.bytes, n.now, n.now, n.worker, n.positions::bigint[],
+           repeat('t', cardinality(n.positions::bigint[])), n.position, n.to_pos
+      from done n where n.answered is null and n.next is not null
+  )
+  select id, now from done`
+
+/** Destinations that share one commit, at most. */
+export const ADVANCED_TOGETHER = 200
+
+const list = (positions: readonly number[]) => `{${positions.join(',')}}`
+
+/** Per destination: when it was written, ms since the epoch, or null: nothing of it was. */
+export async function advance(pool: Pool, them: readonly Advance[]): Promise<(number | null)[]> {
+  const { rows } = await inTransaction(pool, async (db) => {
+    await lockContentShared(db)
+    return db.query<{ id: number; now: number }>(ADVANCE, [
+      them.map(({ held }) => held.destination),
+      them.map(({ held }) => held.worker),
+      them.map(({ held }) => held.fence),
+      them.map(({ wakeSeq }) => wakeSeq),
+      them.map(({ answered }) => answered?.txnId ?? null),
+      them.map(({ answered }) => (answered === null ? null : Math.round(answered.durationMs))),
+      them.map(({ answered }) => (answered === null ? null : list(answered.unlisted))),
+      them.map(({ next }) => next?.txnId ?? null),
+      them.map(({ next }) => next?.originServerTs ?? null),
+      them.map(({ next }) => next?.bytes ?? null),
+      them.map(({ next }) => (next === null ? null : list(next.positions))),
+      them.map(({ next }) => next?.toPos ?? null),
+      them.map(({ next }) => next?.readAt ?? null),
+    ])
+  })
+  const written = new Map(rows.map(({ id, now }) => [id, now]))
+  return them.map(({ held }) => written.get(held.destination) ?? null)
+}

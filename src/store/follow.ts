@@ -1,0 +1,96 @@
+/**
+ * Holders that follow the log: they keep a destination after its last transaction for a while and see new items
+ * by themselves, so that nobody needs to wake them.
+ *
+ * Always: `follows` is true only while a holder looks at every item after the head at which it last looked at the
+ * rows. Whoever takes, gives way or lets go makes it false; before a holder looks at the rows again it does so too.
+ */
+import type { Db } from './db.ts'
+import { IN_ORDER, type Held } from './leases.ts'
+
+export interface Following {
+  held: Held
+  /** As it was when the holder last looked: somebody else's wish makes it look again. */
+  wakeSeq: number
+  /** It is owed nothing up to here. */
+  position: number
+}
+
+/** A stretch of membership: events with since < pos <= until. */
+export interface Stretch {
+  room: number
+  since: number
+  until: number
+}
+
+const INPUT = `
+  with input as (
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
+      as i (destination, worker, fence, wake_seq, position)
+  ), locked as (
+    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
+  ), done as (`
+const HELD_AND_UNASKED = `
+      from input i, workers w, locked l
+     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+       and w.id = i.worker and w.lease_until > now_ms() and d.wake_seq = i.wake_seq
+    returning d.id, i.position)`
+
+const FOLLOW = `${INPUT}
+    update destinations d set follows = true, look_at = null, position = greatest(d.position, i.position)
+    ${HELD_AND_UNASKED}
+  select d.id, array_agg(m.room) filter (where m.room is not null) as rooms,
+         array_agg(m.since) filter (where m.room is not null) as since,
+         array_agg(coalesce(m.until, ${Number.MAX_SAFE_INTEGER})) filter (where m.room is not null) as until
+    from done d left join memberships m on m.destination = d.id and (m.until is null or m.until > d.position)
+   group by d.id`
+
+const RELEASE = `${INPUT}
+    update destinations d
+       set lease_owner = null, follows = false, look_at = null, position = greatest(d.position, i.position)
+    ${HELD_AND_UNASKED}
+  select id from done`
+
+const argumentsOf = (them: readonly Following[]) => [
+  them.map(({ held }) => held.destination),
+  them.map(({ held }) => held.worker),
+  them.map(({ held }) => held.fence),
+  them.map(({ wakeSeq }) => wakeSeq),
+  them.map(({ position }) => position),
+]
+
+/** Begins to follow; per destination its memberships after `position`, or null where a look at the rows is due. */
+export async function beginToFollow(
+  db: Db,
+  them: readonly Following[],
+): Promise<(readonly Stretch[] | null)[]> {
+  const { rows } = await db.query<{
+    id: number
+    rooms: number[] | null
+    since: number[] | null
+    until: number[] | null
+  }>(FOLLOW, argumentsOf(them))
+  const found = new Map(
+    rows.map(({ id, rooms, since, until }) => [
+      id,
+      (rooms ?? []).map((room, i) => ({ room, since: since?.[i] ?? 0, until: until?.[i] ?? 0 })),
+    ]),
+  )
+  return them.map(({ held }) => found.get(held.destination) ?? null)
+}
+
+/** Lets go of those that nobody asked to look again; per destination, whether it did. */
+export async function releaseFollowers(db: Db, them: readonly Following[]): Promise<boolean[]> {
+  const { rows } = await db.query<{ id: number }>(RELEASE, argumentsOf(them))
+  const released = new Set(rows.map(({ id }) => id))
+  return them.map(({ held }) => released.has(held.destination))
+}
+
+/** The holder is going to look at the rows again: from now on it is woken. False: it holds it no more. */
+export async function stopFollowing(db: Db, { worker, destination, fence }: Held): Promise<boolean> {
+  const { rowCount } = await db.query(
+    'update destinations set follows = false where id = $1 and lease_owner = $2 and fence = $3',
+    [destination, worker, fence],
+  )
+  return rowCount === 1
+}
