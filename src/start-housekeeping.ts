@@ -1,5 +1,6 @@
 /**
- * Starts what keeps house in this process: the sweep, and the gauges that are made from its counts.
+ * Starts what keeps house in this process: the sweep, the gauges that are made from its counts, and beside it what
+ * takes the old out of the log, which may wait for readers and must not hold up a sweep.
  */
 import type { Queues } from '../queues/queues.ts'
 import type { Clock } from './clock.ts'
@@ -10,6 +11,7 @@ import type { Log } from './observe/log.ts'
 import type { DestinationState, Metrics, Totals } from './observe/metrics.ts'
 import { stateOf } from './http/describe-destination.ts'
 import type { Pool } from './store/db.ts'
+import { makeRetention } from './store/retention.ts'
 import { readStates } from './store/views/destination-list.ts'
 import { readTotals } from './store/views/totals.ts'
 
@@ -47,11 +49,29 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       for (const [state, jobs] of Object.entries(states)) metrics.queueJobs.set({ queue, state }, jobs)
     }
   }
-  const sweeping = keepSweeping(once, { everyMs: config.sweep_interval_ms, clock, log }, stopping.signal)
+  const retain = makeRetention({
+    pool,
+    settings: config.retention,
+    onLapsed: (count) => metrics.stickyLapsed.inc(count),
+    onGivenUp: (count) => metrics.givenUp.inc({ why: 'retention' }, count),
+    log,
+  })
+  const retainOnce = async () => {
+    if (!needs.mayWork()) return
+    try {
+      await retain(stopping.signal)
+    } catch (error) {
+      if (stopping.signal.aborted) return
+      log.warn({ err: error }, 'what is old could not be taken out of the log; it is tried again')
+    }
+  }
+  const every = { everyMs: config.sweep_interval_ms, clock, log }
+  const sweeping = keepSweeping(once, every, stopping.signal)
+  const retaining = keepSweeping(retainOnce, every, stopping.signal)
   return {
     stop: async () => {
       stopping.abort()
-      await sweeping
+      await Promise.all([sweeping, retaining])
     },
   }
 }

@@ -135,7 +135,9 @@ function passage(event: EventRow, known: Known, now: number): Fate {
   const { pos } = event
   const { position } = known.destination
   const gap = known.gaps.findLast(({ from_pos, to_pos }) => from_pos < pos && pos <= to_pos)
-  if (gap === undefined || (gap.closed_at !== null && pos > position)) {
+  // A gap that retention opened may begin before what the timeline brought in the end.
+  const broughtInTime = gap?.closed_at === null && pos <= position
+  if (gap === undefined || broughtInTime || (gap.closed_at !== null && pos > position)) {
     if (pos <= position) return { ...nothing, outcome: 'delivered', as: 'timeline', why: FROM_POSITION }
     const why = `it has everything up to ${position}, this is ${pos}`
     return { ...nothing, outcome: 'pending', as: 'timeline', why }

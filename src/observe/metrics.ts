@@ -14,7 +14,7 @@ const STATES: readonly DestinationState[] = ['idle', 'sending', 'catching_up', '
 const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const
 const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown'] as const
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
-const GIVEN_UP_WHYS = ['purge'] as const
+const GIVEN_UP_WHYS = ['purge', 'retention'] as const
 export type IngestItemType = (typeof ITEM_TYPES)[number]
 export type IngestIgnoredWhy = (typeof IGNORED_WHYS)[number]
 

@@ -7,13 +7,19 @@
 import type { Db } from './db.ts'
 import { lockContent } from './stream.ts'
 
+/** What there is of a room ($1), in the log or kept of it; something may be in both. */
+const OF_ROOM = `
+  (select pos, room, recipients from events where room = $1 union select pos, room, recipients from kept_events where room = $1)`
+
 // The row stays so that its attempt, if one is under way, ends by itself; the next one plans anew.
 const VOID_OF_EVENT = `
   update open_transactions set void = true where $1 = any(positions) and not void`
 
 const VOID_OF_ROOM = `
   update open_transactions o set void = true
-   where not void and exists (select 1 from unnest(o.positions) p join events e on e.pos = p where e.room = $1)`
+   where not void
+     and (exists (select 1 from unnest(o.positions) p join events e on e.pos = p where e.room = $1)
+          or exists (select 1 from unnest(o.positions) p join kept_events e on e.pos = p where e.room = $1))`
 
 export interface StoredEvent {
   pos: number
@@ -25,8 +31,10 @@ export interface StoredEvent {
 /** Where a stored event stands and what its room is, or null when there is none. */
 export async function findEvent(db: Db, eventId: string): Promise<StoredEvent | null> {
   const { rows } = await db.query<StoredEvent>(
-    `select e.pos, e.room, r.room_id as "roomId", r.room_version as "roomVersion" from event_ids i join events e on e.pos = i.pos join rooms r on r.id = e.room
-      where i.event_id = $1`,
+    `select e.pos, e.room, r.room_id as "roomId", r.room_version as "roomVersion" from event_ids i
+       join (select pos, room from events union all select pos, room from kept_events) e on e.pos = i.pos
+       join rooms r on r.id = e.room
+      where i.event_id = $1 limit 1`,
     [eventId],
   )
   return rows[0] ?? null
@@ -39,6 +47,7 @@ export async function redactEvent(
 ): Promise<void> {
   await lockContent(db)
   await db.query('update events set pdu = $2, sticky_until = null where pos = $1', [target, pdu])
+  await db.query('update kept_events set pdu = $2, sticky_until = null where pos = $1', [target, pdu])
   await db.query('delete from sticky where pos = $1', [target])
   await db.query(VOID_OF_EVENT, [target])
   await db.query(`insert into changes (pos, kind, room, target) values ($1, 'redact', $2, $3)`, [
@@ -58,7 +67,7 @@ const COUNT_GIVEN_UP = `
       from memberships m join destinations d on d.id = m.destination
      where m.room = $1 and (m.until is null or m.until > greatest(d.position, m.since))
   ), marks as (
-    select pos, 0 as sign from events where room = $1 and recipients is null
+    select pos, 0 as sign from ${OF_ROOM} e where recipients is null
     union all select after, -1 from waiting
     union all select upto, 1 from waiting
   ), plain as (
@@ -72,12 +81,12 @@ const COUNT_GIVEN_UP = `
   ), others as (
     select count(*) as n from (
       select w.destination, e.pos
-        from events e join recipients r on r.id = e.recipients join waiting w on e.pos > w.after and e.pos <= w.upto
+        from ${OF_ROOM} e join recipients r on r.id = e.recipients join waiting w on e.pos > w.after and e.pos <= w.upto
        where e.room = $1 and not r.exact and not w.destination = any(r.less)
          and not exists (select 1 from replays p where p.destination = w.destination and p.pos = e.pos and p.state = 'sent')
       union
       select d.id, e.pos
-        from events e join recipients r on r.id = e.recipients
+        from ${OF_ROOM} e join recipients r on r.id = e.recipients
         cross join lateral unnest(r.list) as l (id)
         join destinations d on d.id = l.id and e.pos > d.position
        where e.room = $1
@@ -105,6 +114,7 @@ export async function purgeRoom(db: Db, { pos, room }: { pos: number; room: numb
   await db.query('delete from replays p using events e where e.pos = p.pos and e.room = $1', [room])
   await db.query('delete from sticky where room = $1', [room])
   await db.query('delete from events where room = $1', [room])
+  await db.query('delete from kept_events where room = $1', [room])
   await db.query('delete from memberships where room = $1', [room])
   await db.query('update rooms set head = 0, known = false where id = $1', [room])
   await db.query(`insert into changes (pos, kind, room) values ($1, 'purge', $2)`, [pos, room])

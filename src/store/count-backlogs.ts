@@ -2,20 +2,24 @@
  * Counts what each destination is owed, for lists and gauges: made by the sweep, not by a request.
  *
  * Whoever is behind is counted, up to 10,000 PDUs each. That is work without end where a thousand servers
- * are dead, so one sweep counts so many PDUs and the next one goes on from there.
+ * are dead, so one sweep counts so many PDUs and the next one goes on from there. Who has an open gap is owed what
+ * catch-up sends of it, part of which may have left the log: each of these is counted as an operator would see it.
  */
 import type { Db } from './db.ts'
 import { IN_ORDER } from './leases.ts'
+import { countPending } from './views/count-pending.ts'
 import { BEHIND_IN_A_ROOM } from './wake-lists.ts'
 
 /** A destination's backlog is counted up to this. */
 const COUNT_CAP = 10_000
 /** PDUs that one sweep counts, more or less: a second or two of the database. */
 const MOST_PDUS = 500_000
+/** What counting a gap weighs, in PDUs. */
+const GAP_WEIGHS = 5_000
 const AT_ONCE = 50
 
 const BEHIND = `
-  select d.id from destinations d
+  select d.id, exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null) as gap from destinations d
    where d.id in (${BEHIND_IN_A_ROOM})
       or exists (select 1 from recipients r where r.head > d.position and d.id = any(r.list))
       or exists (select 1 from sticky_owed o where o.destination = d.id)
@@ -70,6 +74,11 @@ const COUNT = `
   )
   select coalesce(sum(n), 0)::bigint as pdus from counted`
 
+// $1 destination, $2 PDUs, $3 sticky events, $4 when the oldest was received.
+const WRITE_ONE = `
+  update destinations set pending_pdus = $2, pending_sticky = $3, oldest_pending = $4, counted_at = now_ms()
+   where id = $1 and (pending_pdus <> $2 or pending_sticky <> $3 or oldest_pending is distinct from $4)`
+
 /**
  * Counts backlogs, first of the destinations after `from` (an id; 0: of all). Returns where the next call goes
  * on. `most`: PDUs after which it stops for now.
@@ -78,15 +87,23 @@ export async function countBacklogs(
   db: Db,
   { from = 0, most = MOST_PDUS }: { from?: number; most?: number } = {},
 ): Promise<number> {
-  const { rows } = await db.query<{ id: number }>(BEHIND)
+  const { rows } = await db.query<{ id: number; gap: boolean }>(BEHIND)
   const ids = rows.map(({ id }) => id)
+  const withGap = new Set(rows.filter(({ gap }) => gap).map(({ id }) => id))
   await db.query(CLEAR_OTHERS, [ids])
   const inTurn = [...ids.filter((id) => id > from), ...ids.filter((id) => id <= from)]
   let counted = 0
   let pdus = 0
   while (counted < inTurn.length && pdus < most) {
     const some = inTurn.slice(counted, counted + AT_ONCE)
-    pdus += (await db.query<{ pdus: number }>(COUNT, [some])).rows[0]?.pdus ?? 0
+    const plain = some.filter((id) => !withGap.has(id))
+    if (plain.length > 0) pdus += (await db.query<{ pdus: number }>(COUNT, [plain])).rows[0]?.pdus ?? 0
+    for (const id of some) {
+      if (!withGap.has(id)) continue
+      const one = await countPending(db, id, COUNT_CAP)
+      await db.query(WRITE_ONE, [id, one.pdus, one.sticky, one.oldest])
+      pdus += one.pdus + GAP_WEIGHS
+    }
     counted += some.length
   }
   await db.query(

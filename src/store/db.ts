@@ -68,6 +68,19 @@ export function inSnapshot<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T
   return within(pool, 'begin isolation level repeatable read read only', work)
 }
 
+/** As `inTransaction`, on a connection that the caller has: it keeps it, and sees to it when it breaks. */
+export async function inTransactionOn<T>(db: Db, work: () => Promise<T>): Promise<T> {
+  await db.query('begin')
+  try {
+    const result = await work()
+    await db.query('commit')
+    return result
+  } catch (error) {
+    await db.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
 async function within<T>(pool: Pool, begin: string, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined

@@ -78,7 +78,9 @@ const LOAD = `
           and exists (select 1 from workers w where w.id = $2 and w.lease_until > now_ms())) as held,
          o.txn_id, o.origin_server_ts, o.bytes, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes,
          o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
-         g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.cursor as gap_cursor, g.batch as gap_batch,
+         g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.batch as gap_batch,
+         -- Retention may have opened it while the timeline was unanswered: what that brought is not sent again.
+         greatest(g.cursor, d.position) as gap_cursor,
          (select jsonb_agg(jsonb_build_object('room', w.room, 'upto', w.upto, 'cursor', w.cursor))
             from sticky_owed w where w.destination = d.id) as owed,
          (select min(p.next_at) from replays p join sticky k on k.pos = p.pos

@@ -4,26 +4,32 @@
  * could not fetch it (contract 5.4). In stream order, after the gap's cursor.
  *
  * The range is fixed and positions never change, so this set is the same at every look, and a cursor over
- * it is enough.
+ * it is enough. What left the log meanwhile is read from what was kept of it, which holds all of the set.
  */
 import type { Db } from './db.ts'
 import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT, readTexts, type StoredPdu } from './timeline.ts'
 
-// $1 destination, $2 from (exclusive), $3 to (inclusive), $4 cursor, $5 limit.
+const newestIn = (table: Table) => `
+     (select e.pos from ${table} e left join recipients r on r.id = e.recipients
+       where e.room = m.room and e.pos > greatest(m.since, $2) and e.pos <= least(coalesce(m.until, $3), $3)
+         and (${BY_ROOM} or ${ADDRESSED})
+       order by e.pos desc limit 1)`
+
+const addressedIn = (table: Table) => `
+    select e.pos from ${table} e join recipients r on r.id = e.recipients
+     where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and not ${MEMBER_AT}`
+
+type Table = 'events' | 'kept_events'
+
+// $1 destination, $2 from (exclusive), $3 to (inclusive), $4 cursor, $5 limit (null: all). Something may be in both tables.
 // What is sent already is left out after the newest was found: a room whose newest went as a replay is done.
 const GAP_ROOMS = `
   with newest as (
-    select max(x.pos) as pos, m.room from memberships m cross join lateral (
-      select e.pos from events e left join recipients r on r.id = e.recipients
-       where e.room = m.room and e.pos > greatest(m.since, $2) and e.pos <= least(coalesce(m.until, $3), $3)
-         and (${BY_ROOM} or ${ADDRESSED})
-       order by e.pos desc limit 1) x
+    select max(x.pos) as pos, m.room from memberships m
+     cross join lateral (${newestIn('events')} union all ${newestIn('kept_events')}) x
      where m.destination = $1 and m.since < $3 and (m.until is null or m.until > $2)
      group by m.room
-  ), addressed as (
-    select e.pos from events e join recipients r on r.id = e.recipients
-     where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and not ${MEMBER_AT}
-  )
+  ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')})
   select e.pos from (select pos from newest union select pos from addressed) e
    where e.pos > $4 and ${NOT_SENT}
    order by e.pos limit $5`
@@ -40,15 +46,16 @@ export async function readGapRooms(
   gap: GapRange,
   limit: number,
 ): Promise<StoredPdu[]> {
-  const { rows } = await db.query<{ pos: number }>(GAP_ROOMS, [
-    destination,
-    gap.from,
-    gap.to,
-    gap.cursor,
-    limit,
-  ])
-  return readTexts(
-    db,
-    rows.map(({ pos }) => pos),
-  )
+  return readTexts(db, await gapPositions(db, destination, gap, limit))
+}
+
+/** The positions of what a gap still owes; `limit` null: of all of it. */
+export async function gapPositions(
+  db: Db,
+  destination: number,
+  { from, to, cursor }: GapRange,
+  limit: number | null,
+): Promise<number[]> {
+  const { rows } = await db.query<{ pos: number }>(GAP_ROOMS, [destination, from, to, cursor, limit])
+  return rows.map(({ pos }) => pos)
 }

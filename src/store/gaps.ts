@@ -39,7 +39,8 @@ export async function openGap(
   return noteLapsedIn(db, held.destination, range)
 }
 
-async function noteLapsedIn(
+/** Notes what was sticky in `range` and has lapsed unsent for a destination; returns how many. */
+export async function noteLapsedIn(
   db: Db,
   destination: number,
   range: { from: number; to: number },

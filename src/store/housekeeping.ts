@@ -5,8 +5,9 @@
  */
 import type { Db, Pool } from './db.ts'
 
-/** Key of the advisory lock under which one process sweeps: "limp" + 3. */
+/** Keys of the advisory locks under which one process at a time sweeps, and drops what is old: "limp" + 3, + 4. */
 const SWEEP_LOCK = 0x6c696d73
+const RETENTION_LOCK = 0x6c696d74
 
 /**
  * Longer than a sweep waits for a queue that is away, ms. A sweeper that is stopped in the middle loses its session, and
@@ -15,10 +16,21 @@ const SWEEP_LOCK = 0x6c696d73
 const IDLE_SWEEPER_MS = 20_000
 
 /** Runs `work` if no other process sweeps at this moment; false when one does. */
-export async function withSweepLock(
+export const withSweepLock = (
   pool: Pool,
   work: (db: Db) => Promise<void>,
   idleMs = IDLE_SWEEPER_MS,
+): Promise<boolean> => withLock(pool, SWEEP_LOCK, work, idleMs)
+
+/** The same for who drops what is old, which may take long and must hold up no sweep. `work` has a connection of its own. */
+export const withRetentionLock = (pool: Pool, work: (db: Db) => Promise<void>): Promise<boolean> =>
+  withLock(pool, RETENTION_LOCK, work, IDLE_SWEEPER_MS)
+
+async function withLock(
+  pool: Pool,
+  key: number,
+  work: (db: Db) => Promise<void>,
+  idleMs: number,
 ): Promise<boolean> {
   const client = await pool.connect()
   let broken: Error | undefined
@@ -27,9 +39,7 @@ export async function withSweepLock(
   }
   client.on('error', onError)
   try {
-    const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [
-      SWEEP_LOCK,
-    ])
+    const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [key])
     if (rows[0]?.got !== true) return false
     await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(idleMs)])
     await work(client)
@@ -41,7 +51,7 @@ export async function withSweepLock(
     throw error
   } finally {
     if (broken === undefined) {
-      await client.query('select pg_advisory_unlock($1)', [SWEEP_LOCK]).catch((error: unknown) => {
+      await client.query('select pg_advisory_unlock($1)', [key]).catch((error: unknown) => {
         broken = error as Error
       })
     }

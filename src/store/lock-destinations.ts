@@ -36,7 +36,8 @@ const LOCK = `
      union
      select o.destination from open_transactions o
       where cardinality($3::int[]) > 0 and not o.void
-        and exists (select 1 from events e where e.pos = any(o.positions) and e.room = any($3))
+        and (exists (select 1 from events e where e.pos = any(o.positions) and e.room = any($3))
+             or exists (select 1 from kept_events e where e.pos = any(o.positions) and e.room = any($3)))
      union
      select p.destination from events e join replays p on p.pos = e.pos where e.room = any($3)
    ) ${IN_ORDER}`

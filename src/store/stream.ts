@@ -5,6 +5,7 @@
  * from before it reads anything until its commit, so a snapshot that sees head H sees all up to H.
  */
 import type { Db } from './db.ts'
+import { extendLog, LEAST_ROOM } from './log-partitions.ts'
 
 /** Key of the advisory lock: "limp" + 1. */
 const APPEND_LOCK = 0x6c696d71
@@ -14,10 +15,14 @@ const CONTENT_LOCK = 0x6c696d72
 /** Waits for the right to append; call it first in the transaction. Returns the head and the database's time. */
 export async function lockStream(db: Db): Promise<{ head: number; now: number }> {
   await db.query('select pg_advisory_xact_lock($1)', [APPEND_LOCK])
-  const { rows } = await db.query<{ head: number; now: number }>('select head, now_ms() as now from stream')
+  const { rows } = await db.query<{ head: number; now: number; log_end: number }>(
+    'select head, now_ms() as now, log_end from stream',
+  )
   const row = rows[0]
   if (row === undefined) throw new Error('the stream has no head: the database is damaged')
-  return row
+  // Housekeeping makes partitions long before; where nobody keeps house, ingest must not run against the wall.
+  if (row.log_end - row.head < LEAST_ROOM) await extendLog(db, LEAST_ROOM)
+  return { head: row.head, now: row.now }
 }
 
 export async function moveHead(db: Db, head: number): Promise<void> {

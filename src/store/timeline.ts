@@ -54,6 +54,7 @@ const BY_ROOMS = `
 const textsOf = (positions: string) => `
   select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any(${positions}) order by pos`
 const TEXTS = textsOf('$1')
+const KEPT_TEXTS = TEXTS.replace('from events', 'from kept_events')
 const FORWARDS_TEXTS = textsOf(`array(${FORWARDS})`)
 const BY_ROOMS_TEXTS = textsOf(`array(${BY_ROOMS})`)
 
@@ -87,7 +88,13 @@ export async function timelinePositions(
 
 export async function readTexts(db: Db, positions: readonly number[]): Promise<StoredPdu[]> {
   if (positions.length === 0) return []
-  return (await db.query<TextRow>(TEXTS, [positions])).rows.map(fromText)
+  const { rows } = await db.query<TextRow>(TEXTS, [positions])
+  if (rows.length === positions.length) return rows.map(fromText)
+  // What is in neither was purged. Asked in this order, nothing that is on its way from one to the other is missed.
+  const found = new Set(rows.map(({ pos }) => pos))
+  const missing = positions.filter((pos) => !found.has(pos))
+  const kept = (await db.query<TextRow>(KEPT_TEXTS, [missing])).rows
+  return [...kept, ...rows].sort((a, b) => a.pos - b.pos).map(fromText)
 }
 
 /** Far behind, too, a window of the log is tried first: a busy destination finds enough in it, whatever its distance. */

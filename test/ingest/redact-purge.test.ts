@@ -54,7 +54,7 @@ async function makeWorld() {
     async holding({ pdu }: GivenEvent): Promise<string[]> {
       const words = (pdu['content'] as JsonObject)['body'] as string
       const tables = await world.rows<{ name: string }>(
-        `select tablename as name from pg_tables where schemaname = 'public' order by tablename`,
+        `select tablename as name from pg_tables where schemaname = 'public' and tablename !~ '^events_' order by tablename`,
       )
       const found: string[] = []
       for (const { name } of tables) {

@@ -8,8 +8,11 @@ const COUNT_PENDING = `
          (select count(*) from (select 1 from (${OWED_STICKY}) s limit $2) n) as sticky`
 
 const OLDEST_PENDING = `
-  with ${SUBJECT}
-  select e.received_ts as oldest from events e where e.pos = (select min(p.pos) from (${owedPdus('asc')}) p)`
+  with ${SUBJECT}, first as materialized (select min(p.pos) as pos from (${owedPdus('asc')}) p)
+  select e.received_ts as oldest from first f join events e on e.pos = f.pos
+  union all
+  select e.received_ts from first f join kept_events e on e.pos = f.pos
+  limit 1`
 
 export interface Pending {
   /** At most the cap. */

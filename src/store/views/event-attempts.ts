@@ -39,8 +39,9 @@ const SELECT_OVERTAKEN = `
     from gaps g
    where g.from_pos < $2 and g.to_pos >= $2 and ($1::int is null or g.destination = $1)
      and exists (
-       select 1 from memberships m join events e on e.room = m.room and e.pos > greatest($2, m.since)
-                and e.pos <= least(m.until, g.to_pos)
+       select 1 from memberships m
+         join (select pos, room, recipients from events union all select pos, room, recipients from kept_events) e
+           on e.room = m.room and e.pos > greatest($2, m.since) and e.pos <= least(m.until, g.to_pos)
          left join recipients r on r.id = e.recipients
         where m.room = $3 and m.destination = g.destination and (m.until is null or m.until > $2)
           and (r.id is null or g.destination = any(r.list) or (not r.exact and not g.destination = any(r.less))))`

@@ -22,17 +22,24 @@ export interface EventRow {
   less: number[] | null
 }
 
-export const SELECT_EVENT = `
+const selectEvent = (table: 'events' | 'kept_events') => `
   select e.pos, e.room, o.room_id, e.event_id, e.sender, e.received_ts, e.sticky_until, r.exact, r.list, r.less
-    from events e join rooms o on o.id = e.room left join recipients r on r.id = e.recipients`
+    from ${table} e join rooms o on o.id = e.room left join recipients r on r.id = e.recipients`
 
-/** The event, or null where it isn't (or is no longer) in the log. */
+export const SELECT_EVENT = selectEvent('events')
+/** The same of what was kept when its part of the log went. */
+const SELECT_KEPT = selectEvent('kept_events')
+
+/** The event, or null where it isn't (or is no longer) in the log, nor kept for somebody who lags. */
 export async function findEvent(db: Db, eventId: string): Promise<EventRow | null> {
-  const { rows } = await db.query<EventRow>(
-    `${SELECT_EVENT} where e.pos = (select pos from event_ids where event_id = $1) and e.event_id = $1`,
-    [eventId],
-  )
-  return rows[0] ?? null
+  for (const select of [SELECT_EVENT, SELECT_KEPT]) {
+    const { rows } = await db.query<EventRow>(
+      `${select} where e.pos = (select pos from event_ids where event_id = $1) and e.event_id = $1`,
+      [eventId],
+    )
+    if (rows[0] !== undefined) return rows[0]
+  }
+  return null
 }
 
 /** Whether the id was taken once, however long ago it left the log. */

@@ -18,7 +18,7 @@ const IN_ROOM_THEN = `exists (select 1 from memberships i where i.room = e.room 
 // `after`: real time goes on behind an open gap. `done`: what a replay brought already.
 export const SUBJECT = `
   d as materialized (
-    select d.id, d.position, g.from_pos, g.to_pos, g.cursor, coalesce(g.to_pos, d.position) as after
+    select d.id, d.position, g.from_pos, g.to_pos, greatest(g.cursor, d.position) as cursor, coalesce(g.to_pos, d.position) as after
       from destinations d left join gaps g on g.destination = d.id and g.closed_at is null
      where d.id = $1
   ), done as materialized (
@@ -26,6 +26,19 @@ export const SUBJECT = `
   ), named as materialized (
     select r.id from recipients r, d where $1 = any(r.list) and r.head > d.position
   )`
+
+// Of a gap: in the log, and in what was kept of it (something may be in both).
+type Table = 'events' | 'kept_events'
+const newestIn = (table: Table) => `
+       (select e.pos from ${table} e left join recipients r on r.id = e.recipients
+         where e.room = m.room and e.pos > greatest(m.since, d.from_pos) and e.pos <= least(m.until, d.to_pos)
+           and ${MEMBER_GETS}
+         order by e.pos desc limit 1)`
+const addressedIn = (table: Table, order: 'asc' | 'desc') => `
+     (select e.room, e.pos from ${table} e
+       where e.recipients is not null and e.pos > d.cursor and e.pos <= d.to_pos and e.recipients in (select id from named)
+         and e.pos not in (select pos from done) and not ${IN_ROOM_THEN}
+       order by e.pos ${order} limit $2)`
 
 /**
  * Rows (room, pos, lane) of what is owed in stream order: `$1` the destination, `$2` the most rows of one
@@ -50,20 +63,12 @@ export const owedPdus = (order: 'asc' | 'desc') => `
   select * from (
     select m.room, max(e.pos) as pos, 'c'
       from d join memberships m on m.destination = $1 and m.since < d.to_pos and (m.until is null or m.until > d.from_pos)
-     cross join lateral (
-       select e.pos from events e left join recipients r on r.id = e.recipients
-        where e.room = m.room and e.pos > greatest(m.since, d.from_pos) and e.pos <= least(m.until, d.to_pos)
-          and ${MEMBER_GETS}
-        order by e.pos desc limit 1) e
+     cross join lateral (${newestIn('events')} union all ${newestIn('kept_events')}) e
      group by m.room) newest
    where newest.pos > (select cursor from d) and newest.pos not in (select pos from done)
   union all
-  select e.room, e.pos, 'c'
-    from d cross join lateral (
-     select e.room, e.pos from events e
-      where e.recipients is not null and e.pos > d.cursor and e.pos <= d.to_pos and e.recipients in (select id from named)
-        and e.pos not in (select pos from done) and not ${IN_ROOM_THEN}
-      order by e.pos ${order} limit $2) e`
+  select distinct e.room, e.pos, 'c'
+    from d cross join lateral (${addressedIn('events', order)} union all ${addressedIn('kept_events', order)}) e`
 
 /** Rows (room, pos), each position once: unexpired sticky events owed by a join, a gap, an answer that did not list them, or the timeline. */
 export const OWED_STICKY = `

@@ -1,0 +1,56 @@
+/**
+ * Forgets what was only needed as long as its part of the log was there: ids of events, changes, memberships that
+ * have ended, lists of recipients. In small commits, for nobody waits for it.
+ */
+import type { Db } from './db.ts'
+
+const AT_ONCE = 5_000
+/** Commits of one kind at one look; the next look goes on. */
+const MOST_COMMITS = 50
+
+// What is kept must be found by its id, too: a redaction has to reach it.
+const EVENT_IDS = `
+  delete from event_ids where event_id in (
+    select i.event_id from event_ids i
+     where i.at < (select now_ms()) - $1 and i.pos <= (select log_floor from stream)
+       and not exists (select 1 from kept_events k where k.pos = i.pos)
+     order by i.at limit ${AT_ONCE})`
+
+// The fanout still wakes those whom it has not come to.
+const CHANGES = `
+  delete from changes where pos in (
+    select c.pos from changes c
+     where c.pos <= (select least(s.log_floor, min(c.pos)) from stream s, cursors c where c.name = 'fanout' group by s.log_floor)
+     order by c.pos limit ${AT_ONCE})`
+
+// Who was in the room until then is asked again for as long as its destination has not come past that.
+const MEMBERSHIPS = `
+  delete from memberships m using (
+    select m.room, m.destination, m.since from memberships m join destinations d on d.id = m.destination
+     where m.until <= (select log_floor from stream) and m.until <= d.position
+       and not exists (select 1 from gaps g where g.destination = m.destination and g.closed_at is null and g.from_pos < m.until)
+     limit ${AT_ONCE}) old
+   where m.room = old.room and m.destination = old.destination and m.since = old.since and m.until is not null`
+
+// An ingest that uses a list again at this moment moves its head first: the row is looked at again then, and stays.
+const RECIPIENTS = `
+  delete from recipients where id in (
+    select r.id from recipients r
+     where r.head <= (select log_floor from stream) and not exists (select 1 from kept_events k where k.recipients = r.id)
+     limit ${AT_ONCE})
+   and head <= (select log_floor from stream)`
+
+/** `eventIdsMs`: how long duplicates are known. */
+export async function forgetOld(db: Db, eventIdsMs: number): Promise<void> {
+  const jobs: [string, unknown[]][] = [
+    [EVENT_IDS, [eventIdsMs]],
+    [CHANGES, []],
+    [MEMBERSHIPS, []],
+    [RECIPIENTS, []],
+  ]
+  for (const [sql, values] of jobs) {
+    for (let commits = 0; commits < MOST_COMMITS; commits += 1) {
+      if (((await db.query(sql, values)).rowCount ?? 0) < AT_ONCE) break
+    }
+  }
+}

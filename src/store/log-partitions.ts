@@ -1,0 +1,101 @@
+/**
+ * The log's partitions: made ahead of the head, and taken away behind it without anybody waiting.
+ *
+ * `events` is partitioned by position; a partition's name says its range (events_FROM_TO holds FROM <= pos < TO).
+ * A new one is made by itself and then attached, which waits for nobody who reads or appends. There is no default
+ * partition: it would have to be searched at every attach, and forbids a concurrent detach. An old one is detached
+ * concurrently: PostgreSQL takes it out of sight, waits until the last transaction that saw it has ended, and lets
+ * go of it. That may be cut off at any moment; what is left is finished by the next look.
+ */
+import { inTransactionOn, type Db } from './db.ts'
+
+/**
+ * Positions in a partition. Large enough that a busy server has few partitions a day (each costs every look into a
+ * quiet room one more index), small enough that the holes that a day's end leaves use up nothing that matters.
+ */
+export const PARTITION_WIDTH = 2_000_000
+/** Whole partitions that stand ready after the one in use. */
+const AHEAD = 2
+/** More than one commit can append. Who appends with less than this left makes the next partition itself. */
+export const LEAST_ROOM = 100_000
+
+export interface Partition {
+  name: string
+  /** Inclusive. */
+  from: number
+  /** Exclusive. */
+  to: number
+  /** `detaching`: a detach was cut off and is to be finished. `detached`: to be dropped. */
+  state: 'attached' | 'detaching' | 'detached'
+}
+
+const LIST = `
+  select c.relname as name,
+         case when i.inhrelid is null then 'detached' when i.inhdetachpending then 'detaching' else 'attached' end as state
+    from pg_class c left join pg_inherits i on i.inhrelid = c.oid and i.inhparent = 'events'::regclass
+   where c.relkind = 'r' and c.relname ~ '^events_[0-9]+_[0-9]+$'
+     and c.relnamespace = (select relnamespace from pg_class where oid = 'events'::regclass)`
+
+/** All there are, in the order of their positions. */
+export async function listPartitions(db: Db): Promise<Partition[]> {
+  const { rows } = await db.query<{ name: string; state: Partition['state'] }>(LIST)
+  return rows
+    .map(({ name, state }) => {
+      const [, from, to] = name.split('_')
+      return { name, from: Number(from), to: Number(to), state }
+    })
+    .sort((a, b) => a.from - b.from)
+}
+
+/** Makes partitions until `room` positions after the head have one. The caller's transaction; returns the log's end. */
+export async function extendLog(db: Db, room: number): Promise<number> {
+  // Locked first: two who extend it at once would make the same one.
+  const { rows } = await db.query<{ head: number; log_end: number }>(
+    'select head, log_end from stream for update',
+  )
+  const row = rows[0]
+  if (row === undefined) throw new Error('the stream has no head: the database is damaged')
+  let end = row.log_end
+  for (; end - row.head <= room; end += PARTITION_WIDTH) {
+    const to = end + PARTITION_WIDTH
+    const name = nameOf(end, to)
+    await db.query(`create table ${name} (like events including defaults)`)
+    await db.query(`alter table events attach partition ${name} for values from (${end}) to (${to})`)
+  }
+  if (end !== row.log_end) await db.query('update stream set log_end = $1', [end])
+  return end
+}
+
+/** Sees to it that whole partitions stand ready after the one in use. */
+export async function makePartitionsAhead(db: Db): Promise<void> {
+  const room = AHEAD * PARTITION_WIDTH
+  const { rows } = await db.query('select from stream where log_end - head <= $1', [room])
+  if (rows.length > 0) await inTransactionOn(db, () => extendLog(db, room))
+}
+
+/**
+ * Takes a partition out of the log, concurrently, and waits until nobody sees it any more. Outside a transaction. It
+ * waits for `waitMs` at most: then, as after a crash, it is `detaching`, and false is returned.
+ */
+export async function detachPartition(db: Db, { name, state }: Partition, waitMs: number): Promise<boolean> {
+  const how = state === 'detaching' ? 'finalize' : 'concurrently'
+  await db.query(`select set_config('lock_timeout', $1, false)`, [String(waitMs)])
+  try {
+    await db.query(`alter table events detach partition ${name} ${how}`)
+    return true
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
+    return false
+  } finally {
+    await db.query('reset lock_timeout').catch(() => undefined)
+  }
+}
+
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/** Drops what is no part of the log any more. */
+export async function dropDetached(db: Db, { name }: Partition): Promise<void> {
+  await db.query(`drop table if exists ${name}`)
+}
+
+const nameOf = (from: number, to: number) => `events_${from}_${to}`

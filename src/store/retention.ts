@@ -1,0 +1,200 @@
+/**
+ * Takes what is old out of the log, a partition at a time, and spares what somebody is still owed.
+ *
+ * Runs in one process at a time, under a lock of its own: it may wait for readers, and the sweep must not. Before
+ * a partition goes, every destination is past it or has a gap over it, and what those gaps need is copied. Each step can be
+ * made again and each is found again from what is there, so a crash between any two costs a look. Ingest, turns and
+ * readers wait for nothing here but the locks of single rows.
+ */
+import type { Log } from '../observe/log.ts'
+import { addToCounter } from './content.ts'
+import { inTransactionOn, type Db, type Pool } from './db.ts'
+import { forgetOld } from './forget-old.ts'
+import { withRetentionLock } from './housekeeping.ts'
+import { copyNeeded, dropUnneeded, giveUpOld, neededUpTo } from './kept-events.ts'
+import {
+  detachPartition,
+  dropDetached,
+  listPartitions,
+  makePartitionsAhead,
+  type Partition,
+} from './log-partitions.ts'
+import { lockStream, moveHead } from './stream.ts'
+import { settleDestinations } from './settle-destinations.ts'
+
+export interface RetentionNeeds {
+  pool: Pool
+  /** Milliseconds, as in the configuration. */
+  settings: { events_ms: number; event_ids_ms: number; newest_event_ms: number }
+  /** How long one look waits for readers of a partition that goes, ms; the next look goes on. */
+  waitMs?: number
+  onLapsed?: (count: number) => void
+  onGivenUp?: (count: number) => void
+  /** Told of each step before it is made. */
+  onStep?: (step: RetentionStep) => void | Promise<void>
+  log: Log
+}
+
+export type RetentionStep =
+  | 'make partitions'
+  | 'begin a partition'
+  | 'settle destinations'
+  | 'copy'
+  | 'move the floor'
+  | 'detach'
+  | 'drop'
+  | 'forget'
+
+export interface Retained {
+  /** Partitions that were dropped. */
+  dropped: string[]
+  /** Why the oldest one that should go is still there, if it is. */
+  waitsFor: 'destinations' | 'readers' | null
+}
+
+const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+/** So long at most a process that stops waits for this. */
+const WAIT_MS = 5_000
+/** So long a sticky event may outlive its end by a clock that is fast elsewhere, ms. */
+const STICKY_GRACE_MS = 600_000
+
+/** One look; null when another process is at it. Throws where `signal` ends it early: the next look goes on. */
+export type Retain = (signal?: AbortSignal) => Promise<Retained | null>
+
+export function makeRetention(needs: RetentionNeeds): Retain {
+  return async (signal) => {
+    const retained: Retained = { dropped: [], waitsFor: null }
+    const ours = await withRetentionLock(needs.pool, (db) => look({ ...needs, signal }, db, retained))
+    return ours ? retained : null
+  }
+}
+
+interface Looking extends RetentionNeeds {
+  signal: AbortSignal | undefined
+}
+
+async function look(needs: Looking, db: Db, retained: Retained): Promise<void> {
+  const { settings, log } = needs
+  const step = async (name: RetentionStep) => needs.onStep?.(name)
+  await step('make partitions')
+  await makePartitionsAhead(db)
+  await step('begin a partition')
+  await beginPartition(db, rollAfterMs(settings.events_ms))
+  for (;;) {
+    retained.waitsFor = await dropNext(needs, db, retained.dropped)
+    if (retained.waitsFor !== null) break
+    if (!(await prepareNext(needs, db, retained))) break
+  }
+  if (retained.dropped.length > 0) log.info({ partitions: retained.dropped }, 'old parts of the log are gone')
+  if (retained.dropped.length === 0 && !(await isTime(db))) return
+  await step('forget')
+  await sweepKept(needs, db)
+  await forgetOld(
+    db,
+    Math.max(settings.event_ids_ms, settings.events_ms + 2 * rollAfterMs(settings.events_ms)),
+  )
+}
+
+/** A partition is used for a day at most, however little comes: what is old must not wait for it to fill. */
+const rollAfterMs = (eventsMs: number) => Math.min(DAY_MS, Math.floor(eventsMs / 4))
+
+// The oldest event of the partition in use says since when it is.
+const FIRST = `
+  select e.received_ts <= now_ms() - $3 as old from events e where e.pos >= $1 and e.pos < $2 order by e.pos limit 1`
+
+/** Moves the stream's counter to the next partition when the one in use has been so for `afterMs`. */
+async function beginPartition(db: Db, afterMs: number): Promise<void> {
+  const isOld = async (head: number) => {
+    const current = (await listPartitions(db)).find(({ from, to }) => from <= head + 1 && head + 1 < to)
+    if (current === undefined) return null
+    const { rows } = await db.query<{ old: boolean }>(FIRST, [current.from, current.to, afterMs])
+    return rows[0]?.old === true ? current.to - 1 : null
+  }
+  const { rows } = await db.query<{ head: number }>('select head from stream')
+  if ((await isOld(rows[0]?.head ?? 0)) === null) return
+  await inTransactionOn(db, async () => {
+    const { head } = await lockStream(db)
+    const next = await isOld(head)
+    if (next === null) return
+    await moveHead(db, next)
+    // Who is through with the log need not go through the hole.
+    await db.query('update cursors set pos = $2 where name = $3 and pos >= $1', [head, next, 'fanout'])
+  })
+}
+
+/** Finishes with what is out of the log or on its way out; why not, if it can't. */
+async function dropNext(needs: RetentionNeeds, db: Db, dropped: string[]): Promise<Retained['waitsFor']> {
+  const { rows } = await db.query<{ log_floor: number }>('select log_floor from stream')
+  const floor = rows[0]?.log_floor ?? 0
+  // Only what was prepared: nothing else is ours to drop.
+  const going = (await listPartitions(db)).filter(({ to }) => to <= floor + 1)
+  for (const partition of going) {
+    if (partition.state !== 'detached') {
+      await needs.onStep?.('detach')
+      if (!(await detachPartition(db, partition, needs.waitMs ?? WAIT_MS))) return 'readers'
+    }
+    await needs.onStep?.('drop')
+    await dropDetached(db, partition)
+    dropped.push(partition.name)
+  }
+  return null
+}
+
+// The newest event's age is the partition's. By their age its sticky events lapsed long ago; a clock that was set
+// back may say otherwise. $1, $2: its range, $3: how long the log is kept.
+const IS_OLD = `
+  select s.head >= $2::bigint - 1
+     and coalesce((select e.received_ts < now_ms() - $3 from events e where e.pos >= $1 and e.pos < $2 order by e.pos desc limit 1), true)
+     and not exists (select 1 from sticky k where k.pos < $2 and k.expires_at > (select now_ms()) - ${STICKY_GRACE_MS}) as old
+    from stream s`
+
+/** Makes the oldest partition ready to go, if it is old enough; false: it stays for now. */
+async function prepareNext(needs: Looking, db: Db, retained: Retained): Promise<boolean> {
+  const oldest = (await listPartitions(db))[0]
+  if (oldest === undefined || !(await isOldEnough(needs, db, oldest))) return false
+  const upto = oldest.to - 1
+  await needs.onStep?.('settle destinations')
+  const { held, moved, gaps, lapsed } = await settleDestinations(db, upto, needs.signal)
+  needs.onLapsed?.(lapsed)
+  needs.log.debug({ upto, held, moved, gaps }, 'destinations were brought past the part of the log that goes')
+  if (held > 0) {
+    retained.waitsFor = 'destinations'
+    return false
+  }
+  await needs.onStep?.('copy')
+  const needed = await neededUpTo(db, upto)
+  await giveUp(needs, db, await giveUpOld(db, needed, needs.settings.newest_event_ms))
+  await copyNeeded(db, needed, oldest.from - 1)
+  await needs.onStep?.('move the floor')
+  await db.query('update stream set log_floor = $1 where log_floor < $1', [upto])
+  return true
+}
+
+async function isOldEnough({ settings }: RetentionNeeds, db: Db, { from, to }: Partition): Promise<boolean> {
+  return (await db.query<{ old: boolean }>(IS_OLD, [from, to, settings.events_ms])).rows[0]?.old === true
+}
+
+async function giveUp({ onGivenUp }: RetentionNeeds, db: Db, pairs: number): Promise<void> {
+  await addToCounter(db, 'given_up:retention', pairs)
+  onGivenUp?.(pairs)
+}
+
+/** What is kept and no longer needed, because a gap closed or has something newer of the room, goes too. */
+async function sweepKept(needs: RetentionNeeds, db: Db): Promise<void> {
+  const { rows } = await db.query<{ log_floor: number }>(
+    'select log_floor from stream where exists (select 1 from kept_events)',
+  )
+  const [row] = rows
+  if (row === undefined) return
+  const needed = await neededUpTo(db, row.log_floor)
+  await giveUp(needs, db, await giveUpOld(db, needed, needs.settings.newest_event_ms))
+  await dropUnneeded(db, needed)
+}
+
+// Once an hour is enough where no partition went.
+const IS_TIME = `
+  insert into cursors (name, pos) values ('forgot_at', now_ms())
+  on conflict (name) do update set pos = excluded.pos where cursors.pos <= excluded.pos - ${HOUR_MS} or cursors.pos > excluded.pos`
+
+const isTime = async (db: Db) => ((await db.query(IS_TIME)).rowCount ?? 0) > 0

@@ -1,0 +1,118 @@
+/**
+ * Brings every destination past the part of the log that is about to go: whoever is owed nothing up to there is
+ * moved on, for the others what is left is a gap, which catch-up works off from what `kept-events.ts` keeps.
+ *
+ * Always: only a destination that nobody serves is touched, under the lock of its row, for which a taker waits; who
+ * is being served is left for the next look. What is unanswered stays what it is (same id, same bytes): only what
+ * its answer acknowledges is put right in the same commit.
+ */
+import { inTransactionOn, type Db } from './db.ts'
+import { noteLapsedIn } from './gaps.ts'
+import { timelinePositions } from './timeline.ts'
+
+export interface Settled {
+  /** Destinations that are being served now and still need what goes: nothing may be dropped yet. */
+  held: number
+  /** Owed nothing, and moved on. */
+  moved: number
+  /** Have a gap now, or one that reaches further. */
+  gaps: number
+  /** Sticky events of those gaps that lapsed unsent. */
+  lapsed: number
+}
+
+// $1: the last position that goes. An open gap that reaches so far needs nothing: it is worked off with what is kept.
+const BEHIND = `
+  select d.id from destinations d
+   where d.position < $1
+     and not exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null and g.to_pos >= $1)
+   order by d.id`
+
+const LOCK = `
+  select d.position, d.lease_owner is not null as owned,
+         exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()) as held
+    from destinations d where d.id = $1 for update`
+
+// Read after the lock: a freeze that was under way is seen.
+const LEFT = `
+  select g.id as gap, g.to_pos as gap_to, o.gap as open_gap, o.to_pos as open_to, o.destination is not null as open
+    from (values ($1::int)) d (id)
+    left join gaps g on g.destination = d.id and g.closed_at is null
+    left join open_transactions o on o.destination = d.id`
+
+interface Left {
+  gap: number | null
+  gap_to: number
+  open_gap: number | null
+  open_to: number
+  open: boolean
+}
+
+/** Settles all of them up to the position `upto`. Throws where `signal` ends it early; what was settled stays. */
+export async function settleDestinations(db: Db, upto: number, signal?: AbortSignal): Promise<Settled> {
+  const settled: Settled = { held: 0, moved: 0, gaps: 0, lapsed: 0 }
+  const { rows } = await db.query<{ id: number }>(BEHIND, [upto])
+  for (const { id } of rows) {
+    signal?.throwIfAborted()
+    await inTransactionOn(db, () => settle(db, id, upto, settled))
+  }
+  return settled
+}
+
+async function settle(db: Db, id: number, upto: number, settled: Settled): Promise<void> {
+  const [row] = (await db.query<{ position: number; owned: boolean; held: boolean }>(LOCK, [id])).rows
+  if (row === undefined || row.position >= upto) return
+  if (row.held) {
+    settled.held += 1
+    return
+  }
+  const { position } = row
+  const [left] = (await db.query<Left>(LEFT, [id])).rows
+  if (left === undefined) return
+  if (left.gap !== null) {
+    if (left.gap_to >= upto) return
+    await extendGap(db, id, left.gap, upto)
+    settled.gaps += 1
+    settled.lapsed += await noteLapsedIn(db, id, { from: left.gap_to, to: upto })
+  } else if ((await timelinePositions(db, id, { after: position, upto }, 1)).length > 0) {
+    // What an unanswered transaction of the timeline acknowledges lies within the gap: what it brings is not sent twice.
+    const to = left.open && left.open_gap === null ? Math.max(upto, left.open_to) : upto
+    await db.query(GAP, [id, position, to])
+    settled.gaps += 1
+    settled.lapsed += await noteLapsedIn(db, id, { from: position, to })
+  } else {
+    await db.query(MOVE, [id, upto])
+    if (left.open) await db.query(MOVE_OPEN, [id, upto])
+    settled.moved += 1
+  }
+  // Whose lease has run out may still believe in it: what it read is no longer so.
+  if (row.owned) {
+    await db.query(
+      'update destinations set lease_owner = null, follows = false, fence = fence + 1 where id = $1',
+      [id],
+    )
+  }
+}
+
+// As a turn opens it (gaps.ts): its sticky row has no upper end.
+const GAP = `
+  with gap as (
+    insert into gaps (destination, from_pos, to_pos, cursor, opened_at) values ($1, $2, $3, $2, now_ms())
+  )
+  insert into sticky_owed (destination, room, after_pos, upto, cursor, created_at)
+  values ($1, null, $2, null, $2, now_ms())
+  on conflict (destination) where room is null do update
+     set after_pos = excluded.after_pos, cursor = excluded.cursor, created_at = excluded.created_at`
+
+const MOVE = 'update destinations set position = $2 where id = $1'
+const MOVE_OPEN =
+  'update open_transactions set from_pos = $2, to_pos = greatest(to_pos, $2) where destination = $1'
+
+/** Rooms that have something newer there are sent that instead. An answer that would have closed it does not any more. */
+async function extendGap(db: Db, id: number, gap: number, to: number): Promise<void> {
+  await db.query('update gaps set to_pos = $2 where id = $1', [gap, to])
+  await db.query(
+    `update open_transactions set closes_gap = false, to_pos = from_pos where destination = $1 and gap = $2 and closes_gap`,
+    [id, gap],
+  )
+}
