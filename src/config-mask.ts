@@ -28,7 +28,7 @@ export function maskedConfig(config: Config): Record<string, unknown> {
           : {
               ...sources.synapse,
               database: maskUrl(sources.synapse.database),
-              redis: maskUrl(sources.synapse.redis),
+              redis: sources.synapse.redis === null ? null : maskUrl(sources.synapse.redis),
             },
     },
   })

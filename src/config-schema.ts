@@ -150,7 +150,11 @@ export const settingsSchema = z.strictObject({
       .strictObject({
         database: postgresUrl.optional().describe("Synapse's database."),
         database_path: path.optional().describe('A file that holds it.'),
-        redis: redisUrl.optional().describe("Synapse's Redis."),
+        redis: redisUrl
+          .optional()
+          .describe(
+            "Synapse's Redis, for promptness; without it Synapse's stream is looked at every second.",
+          ),
         redis_path: path.optional().describe('A file that holds it.'),
         instance_name: z.string().min(1).default('limpet').describe('Our name among the federation senders.'),
       })

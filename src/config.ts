@@ -45,7 +45,8 @@ export interface Config extends Plain {
 }
 export interface SynapseSettings {
   readonly database: string
-  readonly redis: string
+  /** Null: its stream is only polled. */
+  readonly redis: string | null
   readonly instance_name: string
 }
 
@@ -129,8 +130,7 @@ function settleSynapse(synapse: Settings['sources']['synapse']): SynapseSettings
   if (synapse === undefined) return null
   const { database, redis, instance_name } = synapse
   if (database === undefined) throw new ConfigError('sources.synapse.database', 'is missing')
-  if (redis === undefined) throw new ConfigError('sources.synapse.redis', 'is missing')
-  return { database, redis, instance_name }
+  return { database, redis: redis ?? null, instance_name }
 }
 
 function nameTokens(kind: TokenKind, setting: string | Record<string, string> | undefined): NamedToken[] {

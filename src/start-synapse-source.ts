@@ -38,7 +38,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     tokenOf: async (name) => (await sourcePosition(pool, name)).sourceToken,
     parseItem: (raw) =>
       parseItem(raw, 0, { serverName: config.server_name, stickyFieldNames: config.sticky.field_names }),
-    subscribe: makeSubscriber({ url: settings.redis, log }),
+    subscribe: settings.redis === null ? undefined : makeSubscriber({ url: settings.redis, log }),
     clock,
     log,
   })

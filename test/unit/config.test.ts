@@ -198,8 +198,8 @@ describe('the configuration', () => {
     ['a key without a value', ours('database:'), /^database: has no value; leave the key out/],
     [
       'half a Synapse source',
-      ours('sources: {synapse: {database: "postgres://x"}}'),
-      /^sources\.synapse\.redis: is missing$/,
+      ours('sources: {synapse: {redis: "redis://x"}}'),
+      /^sources\.synapse\.database: is missing$/,
     ],
     [
       'a range that is none',
@@ -268,6 +268,12 @@ describe('the configuration', () => {
     const config = loadConfig({ env: { LIMPET_SERVER_NAME: 'a.example' }, cwd: empty })
     expect(config.file).to.equal(null)
     expect(config.data_dir).to.equal(join(empty, 'limpet-data'))
+  })
+
+  it('follows a Synapse without its Redis', () => {
+    const config = load(ours('sources: {synapse: {database: "postgres://u:p@h/s"}}'))
+    expect(config.sources.synapse).to.include({ redis: null, instance_name: 'limpet' })
+    expect(JSON.stringify(maskedConfig(config))).to.include('"redis":null')
   })
 
   it('shows its effective values without a secret', () => {
