@@ -16,6 +16,8 @@ export interface DaemonOptions {
   queue: string
   roles: string
   federation?: Record<string, unknown>
+  /** Default: the daemon's own. */
+  sweepIntervalMs?: number
   /** Write a CPU profile into this folder at the end. */
   profile?: string | undefined
 }
@@ -24,10 +26,12 @@ export interface Daemon {
   pid: number
   /** POSTs items that are JSON already; throws unless they were all taken. */
   ingest(items: readonly string[], source?: string): Promise<void>
+  /** An operator's action: `resume` of a destination. */
+  act(destination: string, action: string): Promise<void>
   stop(): Promise<void>
 }
 
-const TOKEN = 'bench-ingest-token'
+const TOKENS = { ingest: 'bench-ingest-token', admin: 'bench-admin-token' }
 
 export async function startDaemon(setting: Setting, options: DaemonOptions): Promise<Daemon> {
   const folder = mkdtempSync(join(tmpdir(), 'limpet-bench-run-'))
@@ -41,8 +45,9 @@ export async function startDaemon(setting: Setting, options: DaemonOptions): Pro
     database: options.databaseUrl,
     queue: options.queue,
     listen: { host: '127.0.0.1', port },
-    tokens: { ingest: TOKEN, admin: 'bench-admin-token' },
+    tokens: TOKENS,
     federation: { custom_ca_paths: ['ca.pem'], ip_allowlist: ['127.0.0.0/8'], ...options.federation },
+    ...(options.sweepIntervalMs === undefined ? {} : { sweep_interval_ms: options.sweepIntervalMs }),
     log: { level: 'info' },
   }
   writeFileSync(config, JSON.stringify(settings))
@@ -81,18 +86,18 @@ export async function startDaemon(setting: Setting, options: DaemonOptions): Pro
     },
     { what: 'the daemon to be ready', withinMs: 30_000 },
   )
+  async function post(path: string, token: string, body: string): Promise<void> {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const answer = await http.request({ path, method: 'POST', headers, body })
+    const text = await answer.body.text()
+    if (answer.statusCode !== 200) throw new Error(`${path} answered ${answer.statusCode}: ${text}`)
+  }
   return {
     pid: child.pid ?? 0,
-    async ingest(items, source = 'default') {
-      const { statusCode, body } = await http.request({
-        path: '/v1/ingest',
-        method: 'POST',
-        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
-        body: `{"source":"${source}","items":[${items.join(',')}]}`,
-      })
-      const text = await body.text()
-      if (statusCode !== 200) throw new Error(`ingest answered ${statusCode}: ${text}`)
-    },
+    ingest: (items, source = 'default') =>
+      post('/v1/ingest', TOKENS.ingest, `{"source":"${source}","items":[${items.join(',')}]}`),
+    act: (destination, action) =>
+      post(`/v1/destinations/${encodeURIComponent(destination)}/${action}`, TOKENS.admin, '{}'),
     stop,
   }
 }

@@ -1,33 +1,63 @@
-/** The receivers, in their process, as the measurements see them. */
+/** The receivers, in their processes, as the measurements see them. */
 import { startChild } from './child.ts'
-import type { Counts, ListenOptions } from './receivers.ts'
+import type { Counts, ListenOptions, Received } from './receivers.ts'
 import type { Setting } from './setting.ts'
 
 export interface Fleet {
-  pid: number
+  pids: number[]
   names: string[]
   counts(): Promise<Counts>
-  /** Notes from now on when each numbered event arrives, or no more. */
+  /** Notes from now on each transaction and when each numbered event arrives, or no more. */
   record(on: boolean): Promise<void>
   arrivals(): Promise<Map<number, number>>
+  /** In the order in which they came. */
+  received(): Promise<Received[]>
   stop(): Promise<void>
 }
 
+/** Receivers of one process: each costs it two open files, the listener and a connection, and 20,000 are often allowed. */
+const MOST_IN_ONE = 5_000
+
+/** `each` receivers on each of the addresses. */
 export async function startFleet(setting: Setting, hosts: string[], each: number): Promise<Fleet> {
-  const child = startChild(setting.built('test/bench/receivers.ts'))
-  const options: ListenOptions = { tls: setting.tls, hosts, each, publicKey: setting.key.publicKey }
-  const names = await child.ask<string[]>('listen', options)
+  const hostsInOne = Math.max(1, Math.floor(MOST_IN_ONE / each))
+  const processes = Math.ceil(hosts.length / hostsInOne)
+  const children = Array.from({ length: processes }, () =>
+    startChild(setting.built('test/bench/receivers.ts')),
+  )
+  const askAll = <T>(verb: string, given?: unknown) =>
+    Promise.all(children.map((child) => child.ask<T>(verb, given)))
+  const names = await Promise.all(
+    children.map((child, index) => {
+      const own = hosts.slice(index * hostsInOne, (index + 1) * hostsInOne)
+      const options: ListenOptions = { tls: setting.tls, hosts: own, each, publicKey: setting.key.publicKey }
+      return child.ask<string[]>('listen', options)
+    }),
+  )
   return {
-    pid: child.pid,
-    names,
+    pids: children.map(({ pid }) => pid),
+    names: names.flat(),
     async counts() {
-      const counts = await child.ask<Counts>('counts')
+      const counts = (await askAll<Counts>('counts')).reduce(together)
       const [fault] = counts.faults
       if (fault !== undefined) throw new Error(`${counts.faults.length} faults in what was sent: ${fault}`)
       return counts
     },
-    record: (on) => child.ask('record', on),
-    arrivals: () => child.ask('arrivals'),
-    stop: () => child.stop(),
+    record: async (on) => {
+      await askAll('record', on)
+    },
+    arrivals: async () => new Map((await askAll<Map<number, number>>('arrivals')).flatMap((map) => [...map])),
+    received: async () => (await askAll<Received[]>('received')).flat().sort((a, b) => a.at - b.at),
+    stop: async () => {
+      await Promise.all(children.map((child) => child.stop()))
+    },
   }
 }
+
+const together = (a: Counts, b: Counts): Counts => ({
+  transactions: a.transactions + b.transactions,
+  pdus: a.pdus + b.pdus,
+  handshakes: a.handshakes + b.handshakes,
+  lastAt: Math.max(a.lastAt, b.lastAt),
+  faults: [...a.faults, ...b.faults],
+})

@@ -4,8 +4,8 @@ import { until } from '../support/poll.ts'
 import { machineMs } from './child.ts'
 import { startDaemon, type Daemon } from './daemon.ts'
 import { makeEvents } from './events.ts'
-import { startFleet, type Fleet } from './fleet.ts'
-import { HOSTS, type Setting } from './setting.ts'
+import type { Fleet } from './fleet.ts'
+import type { Setting } from './setting.ts'
 
 export interface LargeRoom {
   servers: number
@@ -14,15 +14,11 @@ export interface LargeRoom {
   connected: number
 }
 
-const EACH = 500
-
-/** Null where this machine can't listen on so many addresses. */
 export async function measureLargeRoom(
   setting: Setting,
+  fleet: Fleet,
   { queue, database, profile }: { queue: string; database: string; profile?: string | undefined },
-): Promise<LargeRoom | null> {
-  const fleet = await startFleet(setting, HOSTS, EACH).catch(() => null)
-  if (fleet === null) return null
+): Promise<LargeRoom> {
   const { url, pool } = await setting.database(database)
   const federation = { max_idle_connections: fleet.names.length }
   const roles = 'ingest,deliver,housekeep'
@@ -39,7 +35,6 @@ export async function measureLargeRoom(
   } finally {
     await daemon.stop()
     await pool.end()
-    await fleet.stop()
   }
 }
 

@@ -1,77 +1,27 @@
-/** The one table at the end: figures, and for the traffic its ratio to the raw loop of the same run. */
+/** The one table at the end: figures, for the traffic its ratio to the raw loop of the same run, and what was aimed at. */
 import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { table } from '../../src/cli/table.ts'
 import { version } from '../../src/version.ts'
-import type { LargeRoom } from './large-room.ts'
-import type { Steady } from './steady.ts'
+import { cpuOf, whole, type Line } from './lines.ts'
 import type { Window } from './window.ts'
-import type { WriteSide } from './write-side.ts'
-
-interface Line {
-  what: string
-  figure: string
-  ratio: string | null
-  note: string
-}
 
 export interface Report {
   raw(window: Window): void
-  steady(queue: string, steady: Steady): void
-  writeSide(queue: string, side: WriteSide): void
-  largeRoom(queue: string, room: LargeRoom): void
+  add(lines: readonly Line[]): void
   leftOut(what: string): void
   text(): string
 }
 
-const whole = (figure: number) => Math.round(figure).toLocaleString('en-US')
+const WIDTH = 140
 
 export function makeReport(): Report {
   const raws: Window[] = []
-  const later: ((raw: number | null) => Line)[] = []
+  const others: Line[] = []
   const left: string[] = []
-  const add = (what: string, figure: string, note = '') =>
-    later.push(() => ({ what, figure, ratio: null, note }))
   return {
     raw: (window) => raws.push(window),
-    steady(queue, { window, transactionsPerTurn, latency }) {
-      later.push((raw) => ({
-        what: `steady, queue on ${queue}`,
-        figure: `${whole(window.transactionsPerSecond)} txn/s`,
-        ratio: raw === null ? null : (window.transactionsPerSecond / raw).toFixed(2),
-        note: cpuOf(window),
-      }))
-      const pdus = window.pdusPerTransaction
-      add('  PDUs', `${whole(window.transactionsPerSecond * pdus)} /s`, `${pdus.toFixed(2)} a transaction`)
-      add('  transactions a turn', transactionsPerTurn.toFixed(2))
-      add('  200 to received, median', `${latency.median.toFixed(1)} ms`, 'at 200 requests/s of one event')
-      add(
-        '  200 to received, p99',
-        `${latency.p99.toFixed(1)} ms`,
-        `the worst ${latency.worst.toFixed(0)} ms`,
-      )
-    },
-    writeSide(queue, { walBytesPerEvent, batchesPerSecond, singlesPerSecond }) {
-      for (const { servers, alone, inBatches } of walBytesPerEvent) {
-        const note = `one a request; ${whole(inBatches)} B in batches of 500`
-        add(`WAL, room of ${whole(servers)}, ${queue}`, `${whole(alone)} B/event`, note)
-      }
-      add(`ingest, batches of 500, ${queue}`, `${whole(batchesPerSecond)} events/s`, '2 producers')
-      add(
-        `ingest, 200 requests at once, ${queue}`,
-        `${whole(singlesPerSecond)} events/s`,
-        'one event a request',
-      )
-    },
-    largeRoom(queue, { servers, firstContact, connected }) {
-      const note = 'with the TLS handshakes of both sides'
-      add(`${whole(servers)} servers, first contact, ${queue}`, `${firstContact.toFixed(1)} s`, note)
-      add(
-        `${whole(servers)} servers, connected, ${queue}`,
-        `${connected.toFixed(1)} s`,
-        '200 to the last delivery',
-      )
-    },
+    add: (lines) => others.push(...lines),
     leftOut: (what) => left.push(what),
     text() {
       const raw =
@@ -79,28 +29,35 @@ export function makeReport(): Report {
       const rawLines = raws.map((window, index) => ({
         what: `raw loop, ${index === 0 ? 'before' : 'after'}`,
         figure: `${whole(window.transactionsPerSecond)} txn/s`,
-        ratio: raw === null ? null : (window.transactionsPerSecond / raw).toFixed(2),
+        perSecond: window.transactionsPerSecond,
         note: cpuOf(window),
       }))
-      const lines = [...rawLines, ...later.map((line) => line(raw))]
+      const ratioOf = ({ perSecond }: Line) =>
+        raw === null || perSecond === undefined ? null : (perSecond / raw).toFixed(2)
       return [
         machine(),
         '',
-        table(lines, [
-          { title: 'MEASURED', value: ({ what }) => what },
-          { title: 'FIGURE', value: ({ figure }) => figure, right: true },
-          { title: 'OF RAW', value: ({ ratio }) => ratio, right: true },
-          { title: 'NOTE', value: ({ note }) => note },
-        ]),
+        table<Line>(
+          [...rawLines, ...others],
+          [
+            { title: 'MEASURED', value: ({ what }) => what },
+            { title: 'FIGURE', value: ({ figure }) => figure, right: true },
+            { title: 'OF RAW', value: ratioOf, right: true },
+            { title: 'AIM', value: (line) => aimOf(line, raw) },
+            { title: 'NOTE', value: ({ note }) => note, shrinkTo: 40 },
+          ],
+          WIDTH,
+        ),
         ...left.map((what) => `left out: ${what}`),
       ].join('\n')
     },
   }
 }
 
-function cpuOf({ cpuUs }: Window): string {
-  const known = Object.entries(cpuUs).flatMap(([name, us]) => (us === null ? [] : [`${name} ${whole(us)}`]))
-  return known.length === 0 ? '' : `CPU µs/txn: ${known.join(', ')}`
+function aimOf({ aim }: Line, raw: number | null): string | null {
+  if (aim === undefined) return null
+  const met = aim.met(raw)
+  return met === null ? aim.text : `${aim.text} ${met ? 'met' : 'MISSED'}`
 }
 
 function machine(): string {

@@ -16,25 +16,26 @@ export interface Setting {
   postgres: OwnServer
   /** `redis://…`, or null where there is none. */
   redisUrl: string | null
-  /** A new database, and a pool to look into it. */
-  database(name: string): Promise<{ url: string; pool: Pool }>
+  /** A new database, and a pool to look into it. `counting`: it keeps count of its statements. */
+  database(name: string, options?: { counting: boolean }): Promise<{ url: string; pool: Pool }>
 }
 
-const COUNTING = {
+const settingsFor = (counting: boolean) => ({
   shared_preload_libraries: 'pg_stat_statements',
-  'pg_stat_statements.track_planning': 'on',
-}
+  'pg_stat_statements.track': counting ? 'top' : 'none',
+  'pg_stat_statements.track_planning': counting ? 'on' : 'off',
+})
 
 /** Addresses on which receivers may listen; Linux has all of 127.0.0.0/8. */
 export const HOSTS = Array.from({ length: 10 }, (_, i) => `127.0.0.${i + 1}`)
 
-/** `statements`: PostgreSQL keeps count of what each statement costs (`statements.ts`), which costs a little itself. */
+/** `statements`: PostgreSQL keeps count of what each statement costs (`statements.ts`) everywhere, which costs a little itself. */
 export async function makeSetting({ statements }: { statements: boolean }): Promise<Setting> {
   const { fileText } = generateKey(randomBytes)
   const authority = await makeCertificateAuthority(Date.now())
   const [built, postgres, redisUrl, tls] = await Promise.all([
     build(),
-    ownServer({ migrated: false, settings: statements ? COUNTING : {} }),
+    ownServer({ migrated: false, settings: settingsFor(statements) }),
     findRedis(),
     authority.issue({ ips: HOSTS }),
   ])
@@ -51,8 +52,9 @@ export async function makeSetting({ statements }: { statements: boolean }): Prom
     tls,
     postgres,
     redisUrl,
-    async database(name) {
+    async database(name, { counting } = { counting: statements }) {
       await admin.query(`create database ${name}`)
+      if (counting) await admin.query(`alter database ${name} set pg_stat_statements.track = 'top'`)
       const url = new URL(postgres.url)
       url.pathname = `/${name}`
       return { url: url.href, pool: openPool({ url: url.href, max: 2 }) }

@@ -15,6 +15,15 @@ export async function resetStatements(pool: Pool): Promise<void> {
   await pool.query('select pg_stat_statements_reset()')
 }
 
+/** How many statements were executed since `resetStatements`, in this database alone. */
+export async function countStatements(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ calls: number }>(
+    `select coalesce(sum(calls), 0)::bigint as calls from pg_stat_statements
+      where dbid = (select oid from pg_database where datname = current_database()) and query !~ 'pg_stat_statements'`,
+  )
+  return rows[0]?.calls ?? 0
+}
+
 /** The dearest statements since `resetStatements`, of this database alone. */
 export async function dearestStatements(pool: Pool): Promise<string> {
   const { rows } = await pool.query<Row>(

@@ -14,17 +14,12 @@ export interface Window {
 }
 
 export async function inWindow(fleet: Fleet, ms: number, pids: Record<string, number>): Promise<Window> {
-  const processes = { ...pids, receivers: fleet.pid }
-  const look = async () => {
-    const counts = { ...(await fleet.counts()) }
-    const cpu = Object.entries(processes).map(([name, pid]) => [name, cpuMs(pid)] as const)
-    return { at: performance.now(), counts, cpu: Object.fromEntries(cpu) }
-  }
+  const look = async () => ({ at: performance.now(), counts: await fleet.counts(), cpu: cpuOf(fleet, pids) })
   const before = await look()
   await systemClock.sleep(ms)
   const after = await look()
   const transactions = after.counts.transactions - before.counts.transactions
-  const cpuUs = Object.keys(processes).map((name) => {
+  const cpuUs = Object.keys(after.cpu).map((name) => {
     const [from, to] = [before.cpu[name] ?? null, after.cpu[name] ?? null]
     return [name, from === null || to === null ? null : ((to - from) * 1000) / transactions] as const
   })
@@ -33,4 +28,15 @@ export async function inWindow(fleet: Fleet, ms: number, pids: Record<string, nu
     pdusPerTransaction: (after.counts.pdus - before.counts.pdus) / transactions,
     cpuUs: Object.fromEntries(cpuUs),
   }
+}
+
+function cpuOf(fleet: Fleet, pids: Record<string, number>): Record<string, number | null> {
+  const processes: [string, number[]][] = Object.entries(pids).map(([name, pid]) => [name, [pid]])
+  const sum = (all: number[]) => {
+    const each = all.map(cpuMs)
+    return each.includes(null) ? null : each.reduce((a: number, b) => a + (b ?? 0), 0)
+  }
+  return Object.fromEntries(
+    [...processes, ['receivers', fleet.pids] as const].map(([name, all]) => [name, sum(all)]),
+  )
 }

@@ -1,0 +1,133 @@
+/** The parts of a run, each with what it needs set up before and taken down after it. */
+import { measureBacklog } from './backlog.ts'
+import { measureCatchUp } from './catch-up.ts'
+import { startFleet, type Fleet } from './fleet.ts'
+import { measureGrowth } from './growth.ts'
+import { measureLargeRoom } from './large-room.ts'
+import {
+  backlogLines,
+  catchUpLines,
+  growthLines,
+  largeRoomLines,
+  steadyLines,
+  writeSideLines,
+} from './lines.ts'
+import { measureRaw } from './raw.ts'
+import type { Report } from './report.ts'
+import { HOSTS, type Setting } from './setting.ts'
+import { measureSteady } from './steady.ts'
+import { measureWriteSide } from './write-side.ts'
+
+export const PARTS = ['raw', 'redis', 'postgres', 'write', 'large', 'catchup', 'growth', 'memory'] as const
+export type Part = (typeof PARTS)[number]
+
+export interface PartsNeeds {
+  setting: Setting
+  report: Report
+  say: (what: string) => void
+  quick: boolean
+  windowMs: number
+  profile?: string | undefined
+  statements: ((text: string) => void) | null
+}
+
+const WARM = 500
+/** Of `growth`: how many get traffic, and how many others are known. */
+const SIZES = [
+  { warm: 100, idle: 0 },
+  { warm: 100, idle: 1_000 },
+  { warm: 100, idle: 10_000 },
+  { warm: 1_000, idle: 0 },
+  { warm: 10_000, idle: 0 },
+]
+const BACKLOGS = [100_000, 1_000_000]
+
+export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> {
+  const { setting, report, say, quick, windowMs, profile, statements } = needs
+  const queues = [
+    ...(setting.redisUrl === null ? [] : [{ name: 'redis', queue: setting.redisUrl }]),
+    { name: 'postgres', queue: 'postgres' },
+  ]
+  // One queue is enough where the queue is not what is measured.
+  const { name: first, queue } = queues[0] ?? { name: 'postgres', queue: 'postgres' }
+
+  async function withFleet(
+    hosts: string[],
+    each: number,
+    work: (fleet: Fleet) => Promise<void>,
+  ): Promise<void> {
+    const fleet = await startFleet(setting, hosts, each).catch(() => null)
+    if (fleet === null) {
+      report.leftOut(`${hosts.length * each} receivers: this machine does not let us listen so often`)
+      return
+    }
+    try {
+      await work(fleet)
+    } finally {
+      await fleet.stop()
+    }
+  }
+
+  // The same for all that is compared with each other.
+  let few: Promise<Fleet> | null = null
+  const theFew = () => (few ??= startFleet(setting, HOSTS.slice(0, 1), WARM))
+
+  async function steady(name: string): Promise<void> {
+    const found = queues.find((one) => one.name === name)
+    if (found === undefined) return
+    say(`steady traffic to ${WARM} destinations, queue on ${name}`)
+    const options = { queue: found.queue, database: `steady_${name}`, windowMs, profile, statements }
+    report.add(steadyLines(name, await measureSteady(setting, await theFew(), options)))
+  }
+
+  return {
+    raw: async () => {
+      say('the raw loop')
+      report.raw(await measureRaw(setting, await theFew(), windowMs))
+    },
+    redis: () => steady('redis'),
+    postgres: () => steady('postgres'),
+    write: async () => {
+      for (const { name, queue } of queues) {
+        say(`the write side, queue on ${name}`)
+        const options = { queue, database: `write_${name}`, profile }
+        report.add(writeSideLines(name, await measureWriteSide(setting, options)))
+      }
+    },
+    large: async () => {
+      say(`a room of 5,000 servers, queue on ${first}`)
+      await withFleet(HOSTS, 500, async (fleet) => {
+        report.add(
+          largeRoomLines(
+            first,
+            await measureLargeRoom(setting, fleet, { queue, database: 'large', profile }),
+          ),
+        )
+      })
+    },
+    catchup: async () => {
+      say(`one destination that catches up, queue on ${first}`)
+      const options = { queue, database: 'catch_up', profile, statements }
+      await withFleet(HOSTS.slice(0, 1), 1, async (fleet) => {
+        report.add(catchUpLines(first, await measureCatchUp(setting, fleet, options)))
+      })
+    },
+    growth: async () => {
+      const sizes = quick ? SIZES.slice(0, 4) : SIZES
+      await withFleet(HOSTS, Math.max(...sizes.map(({ warm }) => warm)) / HOSTS.length, async (fleet) => {
+        for (const { warm, idle } of sizes) {
+          say(`traffic to ${warm} destinations, ${idle} more idle, queue on ${first}`)
+          const options = { queue, database: `growth_${warm}_${idle}`, warm, idle, profile }
+          report.add(growthLines(first, await measureGrowth(setting, fleet, options)))
+        }
+      })
+    },
+    memory: async () => {
+      for (const events of quick ? BACKLOGS.slice(0, 1) : BACKLOGS) {
+        say(`a backlog of ${events} events for 10,000 destinations, queue on ${first}`)
+        const options = { queue, database: `backlog_${events}`, events, profile }
+        report.add(backlogLines(first, await measureBacklog(setting, await theFew(), options)))
+      }
+    },
+  }
+}
