@@ -23,11 +23,11 @@ export interface LimpetProcess {
   output(): string
 }
 
-/** `limpet ARGS` in this process' stead. */
-export function startLimpet(args: readonly string[]): LimpetProcess {
+/** `limpet ARGS` in this process' stead, with these settings over those of its file. */
+export function startLimpet(args: readonly string[], settings: Record<string, string> = {}): LimpetProcess {
   const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, LIMPET_LOG__LEVEL: 'info' },
+    env: { ...process.env, LIMPET_LOG__LEVEL: 'info', ...settings },
   })
   let output = ''
   const collect = (chunk: Buffer) => {

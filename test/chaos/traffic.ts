@@ -1,5 +1,5 @@
 /**
- * A producer as the contract wants one, and what it knows every remote must get.
+ * A producer as the contract wants one: events in some rooms, some of them sticky, servers that come and go.
  *
  * It has an outbox: a batch that was not answered with a 200 is asked for by its source token and sent again,
  * so every item is taken exactly once whatever is killed. It is the only one, so its order is the stream's.
@@ -7,27 +7,18 @@
 import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
 import { makeEvent, TOKENS } from '../e2e/world.ts'
 import type { SigningKey } from '../../src/matrix/signing.ts'
-
-export type Random = () => number
-
-/** A small generator of its own (mulberry32), so that a seed repeats a run's choices. */
-export function seeded(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
+import { makeLedger, type Ledger } from './ledger.ts'
+import type { Random } from './random.ts'
 
 export interface Traffic {
-  /** What each remote must hold, in order. */
-  readonly expected: ReadonlyMap<string, string[]>
+  /** What each remote is owed. */
+  readonly ledger: Ledger
+  /** Events said so far, and batches that were taken. */
+  readonly events: number
+  readonly taken: number
   /** Batches that were not taken at the first try. */
   readonly retried: number
-  /** Statuses of answers that were no 200. */
+  /** Statuses of answers that were no 200; 0: no answer. */
   readonly refusals: ReadonlyMap<number, number>
   /** Sends batches until `stop`; resolves when the last one is taken. */
   run(): Promise<void>
@@ -35,6 +26,12 @@ export interface Traffic {
 }
 
 const ROOMS = 6
+const EVENTS_A_BATCH = 4
+/** How often a room's members change before an event, and how often an event is sticky. */
+const CHANGES = 0.15
+const STICKY = 0.15
+/** Longer than any test, shorter than the cap. */
+const STICKY_MS = 3_500_000
 
 export function makeTraffic({
   key,
@@ -46,50 +43,57 @@ export function makeTraffic({
   key: SigningKey
   /** Where ingest listens: may be away for a while. */
   address: string
-  remotes: readonly FakeHomeserver[]
+  remotes: readonly Pick<FakeHomeserver, 'serverName'>[]
   random: Random
   pauseMs: number
 }): Traffic {
-  const expected = new Map<string, string[]>(remotes.map(({ serverName }) => [serverName, []]))
-  const members = new Map<string, Set<string>>()
+  const ledger = makeLedger()
   const refusals = new Map<number, number>()
-  let retried = 0
+  const counts = { events: 0, taken: 0, retried: 0 }
   let stopped = false
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
 
-  /** Events of some rooms; now and then a server leaves one or comes back. */
   function batch(): unknown[] {
     const items: unknown[] = []
-    for (let n = 0; n < 4; n += 1) {
+    for (let n = 0; n < EVENTS_A_BATCH; n += 1) {
       const room = `!room${Math.floor(random() * ROOMS)}:home.example`
-      const there = members.get(room) ?? new Set<string>()
-      members.set(room, there)
-      if (there.size === 0) {
-        for (const { serverName } of remotes) if (random() < 0.7) there.add(serverName)
-        items.push({ type: 'servers', room_id: room, set: [...there] })
-      } else if (random() < 0.1) {
-        const { serverName } = pick(remotes)
-        if (there.delete(serverName)) items.push({ type: 'servers', room_id: room, remove: [serverName] })
-        else items.push({ type: 'servers', room_id: room, add: [(there.add(serverName), serverName)] })
-      }
-      const { eventId, item } = makeEvent(key, room)
+      items.push(...changes(room))
+      const sticky = random() < STICKY
+      const { eventId, item } = makeEvent(key, room, sticky ? { stickyMs: STICKY_MS } : {})
       items.push(item)
-      for (const name of there) expected.get(name)?.push(eventId)
+      ledger.say(room, eventId, sticky)
+      counts.events += 1
     }
     return items
+  }
+
+  /** A room that nobody is in gets most of the servers; in others one leaves or comes back now and then. */
+  function changes(room: string): unknown[] {
+    if (ledger.there(room).length === 0) {
+      const servers = remotes.map(({ serverName }) => serverName).filter(() => random() < 0.7)
+      for (const server of servers) ledger.join(room, server)
+      return servers.length === 0 ? [] : [{ type: 'servers', room_id: room, set: servers }]
+    }
+    if (random() >= CHANGES) return []
+    const { serverName } = pick(remotes)
+    const leaves = ledger.isThere(room, serverName)
+    if (leaves) ledger.leave(room, serverName)
+    else ledger.join(room, serverName)
+    return [{ type: 'servers', room_id: room, [leaves ? 'remove' : 'add']: [serverName] }]
   }
 
   async function take(items: readonly unknown[], from: string | null, to: string): Promise<void> {
     const body = JSON.stringify({ source: 'chaos', source_token: to, if_source_token: from, items })
     for (let tries = 0; ; tries += 1) {
       const status = await post(body)
-      if (status === 200) return
-      if (tries === 0) retried += 1
+      if (status === 200) break
+      if (tries === 0) counts.retried += 1
       refusals.set(status, (refusals.get(status) ?? 0) + 1)
       // Taken after all, and only the answer was lost.
-      if ((await storedToken()) === to) return
+      if ((await storedToken()) === to) break
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
+    counts.taken += 1
   }
 
   /** 0: no answer. */
@@ -100,7 +104,7 @@ export function makeTraffic({
         method: 'POST',
         headers,
         body,
-        signal: AbortSignal.timeout(20_000),
+        signal: AbortSignal.timeout(90_000),
       })
       await answer.arrayBuffer()
       return answer.status
@@ -114,7 +118,7 @@ export function makeTraffic({
       const headers = { authorization: `Bearer ${TOKENS.ingest}` }
       const answer = await fetch(`${address}/v1/ingest/position?source=chaos`, {
         headers,
-        signal: AbortSignal.timeout(5_000),
+        signal: AbortSignal.timeout(30_000),
       })
       return answer.status === 200
         ? ((await answer.json()) as { source_token: string | null }).source_token
@@ -125,9 +129,15 @@ export function makeTraffic({
   }
 
   return {
-    expected,
+    ledger,
+    get events() {
+      return counts.events
+    },
+    get taken() {
+      return counts.taken
+    },
     get retried() {
-      return retried
+      return counts.retried
     },
     refusals,
     async run() {

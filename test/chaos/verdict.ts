@@ -1,0 +1,81 @@
+/**
+ * Whether a strict remote holds what it is owed and nothing else, each thing as often and in the order that the
+ * contract allows, and whether a rule was broken on the way.
+ */
+import { expect } from 'chai'
+import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import { until } from '../support/poll.ts'
+import type { Ledger } from './ledger.ts'
+
+type Remote = Pick<FakeHomeserver, 'serverName' | 'received' | 'transactions' | 'violations'>
+
+/** Resolves when every remote holds what it must; throws when one does not in time, or a rule was broken. */
+export async function settled(
+  remotes: readonly Remote[],
+  ledger: Ledger,
+  { withinMs, seed }: { withinMs: number; seed: number },
+): Promise<void> {
+  for (const remote of remotes) {
+    const missing = () => stillMissing(remote, ledger)
+    await until(() => missing().length === 0, {
+      what: `${remote.serverName} to hold everything (seed ${seed})`,
+      withinMs,
+    }).catch((error: unknown) => {
+      const first = missing().slice(0, 3).join(', ')
+      throw new Error(`${missing().length} missing (${first}…): ${(error as Error).message}`)
+    })
+  }
+  const faults = remotes.flatMap((remote) =>
+    faultsOf(remote, ledger).map((fault) => `${remote.serverName}: ${fault}`),
+  )
+  expect(faults, `what the remotes hold against it (seed ${seed})`).to.deep.equal([])
+}
+
+export function stillMissing({ serverName, received }: Remote, ledger: Ledger): string[] {
+  const { timeline, joins } = ledger.owed(serverName)
+  return [...new Set([...timeline, ...joins])].filter((id) => !received.has(id))
+}
+
+/** What is wrong at one remote, in words; more may still be under way. */
+export function faultsOf(remote: Remote, ledger: Ledger): string[] {
+  const { serverName, received, transactions } = remote
+  const { timeline, replays } = ledger.owed(serverName)
+  const inTimeline = new Set(timeline)
+  const faults = remote.violations.map((violation) => `rule broken: ${violation}`)
+
+  for (const [id, { times }] of received) {
+    // A repeat under its own transaction id counts once.
+    const allowed = (inTimeline.has(id) ? 1 : 0) + (replays.get(id) ?? 0)
+    if (allowed === 0) faults.push(`${id} was not meant for it`)
+    else if (times > allowed) faults.push(`${id} came in ${times} transactions, not ${allowed}`)
+  }
+
+  // Sticky events may overtake, everything else comes in the order of the stream.
+  const plain = (ids: Iterable<string>) => [...ids].filter((id) => !ledger.isSticky(id))
+  const wanted = plain(timeline)
+  const got = plain(received.keys()).filter((id) => inTimeline.has(id))
+  const odd = got.findIndex((id, index) => id !== wanted[index])
+  if (odd >= 0) faults.push(`out of order: ${got[odd]} came in the place of ${wanted[odd]}`)
+
+  const place = (id: string) => ledger.placeOf(id) ?? -1
+  for (const { txnId, pduIds } of transactions) {
+    const sorted = [...pduIds].sort((a, b) => place(a) - place(b))
+    if (pduIds.some((id, index) => id !== sorted[index])) faults.push(`${txnId} is not in stream order`)
+    if (new Set(pduIds).size < pduIds.length) faults.push(`${txnId} holds something twice`)
+  }
+  return faults
+}
+
+/** Transactions, requests that repeated one, and sticky events that a join brought, of all remotes. */
+export function figures(
+  remotes: readonly Remote[],
+  ledger?: Ledger,
+): { transactions: number; repeats: number; replays: number } {
+  const all = remotes.flatMap(({ transactions }) => transactions)
+  const requests = all.reduce((sum, { requestsAt }) => sum + requestsAt.length, 0)
+  const replays = remotes.reduce((sum, { serverName, received }) => {
+    const timeline = new Set(ledger?.owed(serverName).timeline)
+    return sum + [...received.keys()].filter((id) => ledger !== undefined && !timeline.has(id)).length
+  }, 0)
+  return { transactions: all.length, repeats: requests - all.length, replays }
+}
