@@ -1,0 +1,59 @@
+/** Ingest, a clock and retention on a database of their own, and what retention left of it. */
+import { makeLog } from '../../src/observe/log.ts'
+import { listPartitions } from '../../src/store/log-partitions.ts'
+import { makeRetention, type RetentionNeeds } from '../../src/store/retention.ts'
+import { HOUR, makeIngestWorld } from '../ingest/ingest-world.ts'
+
+export const DAY = 24 * HOUR
+/** As short as the configuration allows; a partition is begun every half hour. */
+export const SETTINGS = { events_ms: 2 * HOUR, event_ids_ms: 30 * DAY, newest_event_ms: 90 * DAY }
+
+export type RetentionWorld = Awaited<ReturnType<typeof makeRetentionWorld>>
+
+export async function makeRetentionWorld() {
+  const world = await makeIngestWorld()
+  const { pool } = world
+  return {
+    ...world,
+    /** Puts the database's clock forward. */
+    async later(ms: number): Promise<void> {
+      await pool.query(
+        `insert into settings (key, value) values ('clock_offset_ms', $1)
+         on conflict (key) do update set value = (settings.value::bigint + $1::bigint)::text`,
+        [String(ms)],
+      )
+    },
+    /** One look. */
+    retain: (needs: Partial<RetentionNeeds> = {}) =>
+      makeRetention({
+        pool,
+        settings: SETTINGS,
+        log: makeLog({ level: 'silent', pretty: false }),
+        ...needs,
+      })(),
+    /** Event ids that the log holds, and those that were kept, in stream order. */
+    async holds(): Promise<{ log: string[]; kept: string[] }> {
+      const ids = async (table: string) =>
+        (await world.rows<{ event_id: string }>(`select event_id from ${table} order by pos`)).map(
+          ({ event_id }) => event_id,
+        )
+      return { log: await ids('events'), kept: await ids('kept_events') }
+    },
+    partitions: async () => (await listPartitions(pool)).map(({ name, state }) => `${name} ${state}`),
+    destination: async (name: string) => {
+      const [row] = await world.rows<{
+        id: number
+        position: number
+        from: number
+        to: number
+        cursor: number
+      }>(
+        `select d.id, d.position, g.from_pos as from, g.to_pos as to, g.cursor from destinations d
+           left join gaps g on g.destination = d.id and g.closed_at is null where d.name = $1`,
+        [name],
+      )
+      if (row === undefined) throw new Error(`no destination is called ${name}`)
+      return row
+    },
+  }
+}
