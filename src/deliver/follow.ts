@@ -12,7 +12,7 @@ import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import { stopFollowing, type Following, type Stretch } from '../store/follow.ts'
-import type { Held } from '../store/leases.ts'
+import { giveWay, type Held } from '../store/leases.ts'
 import { readLog } from '../store/log-tail.ts'
 import { eitherSignal, type EitherSignal } from './either-signal.ts'
 import type { Wake } from './fanout.ts'
@@ -45,10 +45,10 @@ export interface FollowNeeds extends SteadyNeeds {
 
 export interface Follow {
   has(name: string): boolean
-  /** Takes a destination over from its turn, which owes it nothing up to `position`; false: the turn must look again. */
-  begin(turn: { held: Held; state: DestinationState; lease: Lease; position: number }): Promise<boolean>
-  /** Whether `begin` is worth asking. */
-  mayBegin(state: DestinationState): boolean
+  /** Takes a destination over from its turn, which owes it nothing up to its position; false: the turn must look again. */
+  begin(turn: { held: Held; state: DestinationState; lease: Lease }): Promise<boolean>
+  /** Whether `begin` is worth asking, for a destination that was in `state` and is owed nothing up to `position`. */
+  mayBegin(state: DestinationState, position: number): boolean
   /** Somebody wishes a look at this one's rows. */
   lookAgain(name: string): void
   /** There is something new in the log. */
@@ -71,6 +71,8 @@ const POLL_MS = 25
 const READ_AT_ONCE = 1_000
 /** What waits longer for one destination is read from the log again: memory does not grow with a backlog, ms. */
 const OLDEST_MS = 5_000
+/** Who is farther behind the head, in positions, reads the log by itself: all others would wait for it. */
+const NEAR = READ_AT_ONCE
 /** After so long with steady traffic the rows are looked at once, ms (and up to half as much more). */
 const TERM_MS = 60_000
 const PAUSE_AFTER_FAULT_MS = 500
@@ -148,12 +150,19 @@ export function makeFollow(needs: FollowNeeds): Follow {
     follower.mode = 'leaving'
     forget(follower)
     if (follower.answered !== null) await settle(needs, follower)
-    const { held, state, lease, signal } = follower
-    const { name } = state
-    const turned = (await stopFollowing(pool, held)) ? await needs.serveOn(held, lease, signal) : null
+    const { name } = follower.state
+    const turned = await backToTurn(follower)
     // It may be followed again.
     if (!byName.has(name)) running.delete(name)
     if (turned?.again === true) await needs.wake([{ name, quick: turned.quick === true }])
+  }
+
+  async function backToTurn({ held, lease, signal, slowAt }: Follower): Promise<Turned | null> {
+    if (!(await stopFollowing(pool, held))) return null
+    if (slowAt === null) return needs.serveOn(held, lease, signal)
+    // The slow have few places of their own: it waits for one of these.
+    const quick = await giveWay(pool, held, Math.ceil(slowAt))
+    return { again: quick !== null, quick: quick === true }
   }
 
   const isConcerned = ({ waiting, look }: Follower): boolean => waiting.length > 0 || look
@@ -217,8 +226,15 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   return {
     has: (name) => byName.has(name),
-    mayBegin: (state) => needs.lingerMs > 0 && !ended() && followers.size() < needs.most && isOrdinary(state),
-    async begin({ held, state, lease, position }) {
+    mayBegin: (state, position) =>
+      needs.lingerMs > 0 &&
+      !ended() &&
+      followers.size() < needs.most &&
+      state.head - position <= NEAR &&
+      followers.knowsSince(position) &&
+      isOrdinary(state),
+    async begin({ held, state, lease }) {
+      const { position } = state
       const stretches = await needs.begin.add({ held, wakeSeq: state.wakeSeq, position })
       if (stretches === null) return false
       const now = clock.monotonic()
@@ -228,7 +244,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
         after: position,
         waiting: [],
         look: false,
-        ...{ held, lease, signal: signalOf(lease), state: { ...state, position }, answered: null },
+        ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
       }
       followers.remove(follower.id)

@@ -33,6 +33,8 @@ export interface Followers<F extends Followed> {
   upto(): number
   size(): number
   all(): Iterable<F>
+  /** Whether what the log brought since `after` is known, or can be. */
+  knowsSince(after: number): boolean
   /** False where what the log brought since `after` is known no more: it can't be followed from there. */
   add(followed: F): boolean
   remove(id: number): void
@@ -156,6 +158,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     upto: () => upto,
     size: () => byId.size,
     all: () => byId.values(),
+    knowsSince: (after) => byId.size === 0 || after >= from,
     add(followed) {
       if (byId.size === 0 && (followed.after < from || followed.after > upto)) {
         empty(followed.after)

@@ -47,6 +47,8 @@ export interface Steady {
   answered: Answered | null
   waiting: Waiting[]
   look: boolean
+  /** Its last answer took long, and came then, ms since the epoch: it belongs into the other lane. Null: it was quick. */
+  slowAt: number | null
 }
 
 /** What a body holds beside its PDUs, at most, bytes. */
@@ -118,6 +120,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
     state.position = toPos
   } else {
     steady.look = true
+    if (result.durationMs >= QUICK_MS) steady.slowAt = startedAt + result.durationMs
     const acknowledges = {
       ...{ positions, lanes: 't'.repeat(positions.length), eventIds, fromPos: state.position, toPos },
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },

@@ -15,7 +15,7 @@ import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
 import { growsTo, worthCounting, type CatchUpSettings } from './catch-up.ts'
 import { planTransaction, type Reading } from './plan.ts'
 import { readPending } from './reading.ts'
-import { repeatOpen, sendNew, type Holding, type TransactNeeds } from './transact.ts'
+import { repeatOpen, sendNew, type Holding, type Settled, type TransactNeeds } from './transact.ts'
 
 export interface StepNeeds extends TransactNeeds {
   clock: Clock
@@ -27,7 +27,8 @@ export interface StepNeeds extends TransactNeeds {
 }
 
 export type Step =
-  | { kind: 'sent' }
+  /** `settled`: after an ordinary answer, where it is owed nothing any more up to `position`; else null. */
+  | { kind: 'sent'; settled: Settled | null }
   | { kind: 'look again' }
   | { kind: 'let go'; lookAt: number | null; position: number | null }
 
@@ -41,7 +42,7 @@ export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step
   const due = nextAttempt(withoutImpossibleWaits(state.waiting, state.now, needs.backoff), state.now)
   if (due > state.now) return { kind: 'let go', lookAt: due, position: null }
   if (state.open !== null) {
-    return (await repeatOpen(needs, holding, state.open)) ? { kind: 'sent' } : LOOK_AGAIN
+    return (await repeatOpen(needs, holding, state.open)) ? { kind: 'sent', settled: null } : LOOK_AGAIN
   }
   await growFreshGap(needs, holding)
   const reading = await readPending(needs.pool, state, needs.maxPdus)
@@ -49,7 +50,10 @@ export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step
 
   const limits = { maxPdus: needs.maxPdus, maxBytes: needs.maxBodyBytes - ENVELOPE_BYTES }
   const plan = planTransaction(reading, limits)
-  if (plan.do === 'send') return (await sendNew(needs, holding, plan)) ? { kind: 'sent' } : LOOK_AGAIN
+  if (plan.do === 'send') {
+    const sent = await sendNew(needs, holding, plan)
+    return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled }
+  }
   // The sticky lane is empty: whatever its rows still covered has lapsed or gone.
   await settleJoins(needs, state)
   if (plan.do === 'move' && plan.acknowledges.closesGap && state.gap !== null) {

@@ -14,7 +14,7 @@ import type { Log } from '../observe/log.ts'
 import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
-import { attempt, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
+import { attempt, QUICK_MS, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { Plan } from './plan.ts'
 
@@ -73,7 +73,14 @@ async function repeat(
 
 const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: false })
 
-/** Freezes and sends what was planned; false: it was forbidden at the last moment, look again. */
+/** What an ordinary answer leaves: a destination that is owed nothing up to `position`. */
+export interface Settled {
+  position: number
+  /** It has listed a PDU in an answer. */
+  lists: boolean
+}
+
+/** Freezes and sends what was planned; null: it was forbidden at the last moment, look again. */
 export const sendNew: typeof freezeAndSend = (needs, ...given) =>
   needs.place.within(() => freezeAndSend(needs, ...given))
 
@@ -81,7 +88,7 @@ async function freezeAndSend(
   needs: TransactNeeds,
   holding: Holding,
   { pdus, soonestLapse, acknowledges: moves }: Extract<Plan, { do: 'send' }>,
-): Promise<boolean> {
+): Promise<{ settled: Settled | null } | null> {
   const { held, state } = holding
   const txnId = makeTxnId(randomBytes)
   const pduTexts = pdus.map(({ pdu }) => pdu)
@@ -100,12 +107,16 @@ async function freezeAndSend(
   const originServerTs = state.now
   const frozen: Frozen = { held, txnId, body, originServerTs, acknowledges, readAt: state.head, soonestLapse }
   const startedAt = await needs.freeze.add(frozen)
-  if (startedAt === null) return false
+  if (startedAt === null) return null
   const anySticky = pdus.some(({ sticky }) => sticky) || state.owed.length > 0
   const first = { txnId, body, acknowledges, startedAt, afterTakeover: false, firstAttempt: true, anySticky }
   const attempted = await deliver(needs, holding, first)
   count(needs, attempted, startedAt, pdus)
-  return true
+  if (anySticky || attempted.kind !== 'written' || attempted.judged.kind !== 'answered')
+    return { settled: null }
+  if (attempted.result.durationMs >= QUICK_MS) return { settled: null }
+  const lists = state.lists || attempted.judged.listsAny
+  return { settled: state.gap === null ? { position: moves.position, lists } : null }
 }
 
 type Prepared = Omit<Attempt, 'held' | 'state' | 'stillHeld' | 'signal'>

@@ -90,15 +90,14 @@ async function serve(needs: TurnNeeds, held: Held, lease: Lease, signal: AbortSi
       return { again: usedUp && quick !== null, quick: quick === true }
     }
     const step = await takeStep(needs, { held, state, lease, signal })
-    if (step.kind === 'sent') sent += 1
+    if (step.kind === 'sent') {
+      sent += 1
+      const { settled } = step
+      if (settled === null || follow?.mayBegin(state, settled.position) !== true) continue
+      if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return DONE
+    }
     if (step.kind !== 'let go') continue
     const { lookAt, position } = step
-    if (sent > 0 && lookAt === null && follow?.mayBegin(state) === true) {
-      // Asked once: it may say no for as long as others hinder it.
-      sent = 0
-      if (await follow.begin({ held, state, lease, position: position ?? state.position })) return DONE
-      continue
-    }
     if (await releaseDestination(pool, held, { wakeSeq: state.wakeSeq, lookAt, position })) return DONE
   }
 }

@@ -30,15 +30,19 @@ const INPUT = `
   ), locked as (
     select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), done as (`
-const HELD_AND_UNASKED = `
+const HELD_AND_UNASKED = (condition = '') => `
       from input i, workers w, locked l
      where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
-       and w.id = i.worker and w.lease_until > now_ms() and d.wake_seq = i.wake_seq
+       and w.id = i.worker and w.lease_until > now_ms() and d.wake_seq = i.wake_seq ${condition}
     returning d.id, i.position)`
+
+// A replay that went ahead of the timeline must not go again with it: then the rows decide.
+const NOTHING_AHEAD = `
+       and not exists (select 1 from replays p where p.destination = d.id and p.pos > i.position)`
 
 const FOLLOW = `${INPUT}
     update destinations d set follows = true, look_at = null, position = greatest(d.position, i.position)
-    ${HELD_AND_UNASKED}
+    ${HELD_AND_UNASKED(NOTHING_AHEAD)}
   select d.id, array_agg(m.room) filter (where m.room is not null) as rooms,
          array_agg(m.since) filter (where m.room is not null) as since,
          array_agg(coalesce(m.until, ${Number.MAX_SAFE_INTEGER})) filter (where m.room is not null) as until
@@ -48,7 +52,7 @@ const FOLLOW = `${INPUT}
 const RELEASE = `${INPUT}
     update destinations d
        set lease_owner = null, follows = false, look_at = null, position = greatest(d.position, i.position)
-    ${HELD_AND_UNASKED}
+    ${HELD_AND_UNASKED()}
   select id from done`
 
 const argumentsOf = (them: readonly Following[]) => [
