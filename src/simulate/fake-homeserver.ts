@@ -130,7 +130,13 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
 
   async function carryOut(reply: Reply, txnId: string, response: ServerResponse): Promise<void> {
     if (reply.kind === 'hang') return
-    if (reply.delayMs > 0) await clock.sleep(reply.delayMs)
+    if (reply.delayMs > 0) {
+      // For a sender that has gone nobody waits: a timer would keep the process from ending.
+      const gone = new AbortController()
+      response.once('close', () => gone.abort())
+      await clock.sleep(reply.delayMs, response.destroyed ? AbortSignal.abort() : gone.signal)
+      if (response.destroyed) return
+    }
     if (reply.kind === 'destroy') {
       response.destroy()
     } else if (reply.kind === 'half an answer') {

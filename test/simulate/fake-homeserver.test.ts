@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:tls'
+import { systemClock, type Clock } from '../../src/clock.ts'
 import { makePdu } from '../../src/matrix/make-pdu.ts'
 import { generateKey } from '../../src/matrix/signing.ts'
 import { assembleTransaction } from '../../src/matrix/transaction.ts'
@@ -34,9 +35,13 @@ describe('the fake homeserver', () => {
     it(`counts an id as unanswered after: ${behaviour.kind}`, async () => {
       const server = await setting().homeserver({ behaviour })
       const { send } = setting().sender()
-      await send(server.serverName, { txnId: 'one', timeoutMs: 150 })
+      const abort = new AbortController()
+      const first = send(server.serverName, { txnId: 'one', signal: abort.signal })
+      await until(() => server.transactions.length === 1, { what: 'the first to come' })
+      if (behaviour.kind === 'hang') abort.abort()
+      await first
       expect(server.transactions[0]).to.include({ txnId: 'one', answered: false })
-      await send(server.serverName, { txnId: 'two', timeoutMs: 150 })
+      await send(server.serverName, { txnId: 'two' })
       expect(server.violations).to.deep.equal(['transaction two came while one was unanswered'])
     })
   }
@@ -179,9 +184,34 @@ describe('the fake homeserver', () => {
   })
 
   it('sees two requests that are open at once', async () => {
-    const server = await setting().homeserver({ behaviour: { kind: 'ok', delayMs: 100 } })
+    const server = await setting().homeserver({ behaviour: { kind: 'hang' } })
     const { send } = setting().sender()
-    await Promise.all([send(server.serverName, { txnId: 'one' }), send(server.serverName, { txnId: 'one' })])
+    const abort = new AbortController()
+    const one = { txnId: 'one', signal: abort.signal }
+    const sending = [send(server.serverName, one), send(server.serverName, one)]
+    await until(() => server.requests === 2, { what: 'both requests' })
     expect(server.mostOpenAtOnce).to.equal(2)
+    abort.abort()
+    await Promise.all(sending)
+  })
+
+  it('waits no longer with its answer once the sender has gone', async () => {
+    const waits: Promise<void>[] = []
+    const clock: Clock = {
+      ...systemClock,
+      sleep: (ms, signal) => {
+        const wait = systemClock.sleep(ms, signal)
+        waits.push(wait)
+        return wait
+      },
+    }
+    const server = await setting().homeserver({ behaviour: { kind: 'ok', delayMs: 3_600_000 }, clock })
+    const abort = new AbortController()
+    const sending = setting().sender().send(server.serverName, { signal: abort.signal })
+    await until(() => waits.length === 1, { what: 'the server to dawdle' })
+    abort.abort()
+    await sending
+    await waits[0]
+    expect(server.transactions[0]).to.include({ answered: false })
   })
 })

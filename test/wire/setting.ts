@@ -74,7 +74,7 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
     closing,
     sender({ lookup = noLookup, vet, ...config } = {}) {
       const connections = makeConnections(
-        { maxIdleConnections: 100, connectTimeoutMs: 5000, customCas: [ca.cert], ...config },
+        { maxIdleConnections: 100, connectTimeoutMs: 60_000, customCas: [ca.cert], ...config },
         systemClock,
       )
       closing(() => connections.close())
@@ -89,7 +89,7 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
             destination: name(destination),
             txnId: randomBytes(8).toString('hex'),
             body: aBody('$a'),
-            timeoutMs: 5000,
+            timeoutMs: 60_000,
             stillHeld: () => true,
             signal: new AbortController().signal,
             ...request,

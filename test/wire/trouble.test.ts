@@ -7,6 +7,9 @@ import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
 import { until } from '../support/poll.ts'
 import { useSetting } from './setting.ts'
 
+/** A time-out that is waited for, and yet longer than a busy machine takes to write a request and read what comes. */
+const SHORT_MS = 2_000
+
 describe('a destination in trouble', () => {
   const setting = useSetting()
 
@@ -26,18 +29,19 @@ describe('a destination in trouble', () => {
   it('accepts and says nothing: the handshake ends with the connect time-out', async () => {
     const { serverName } = await silentServer()
     const started = performance.now()
-    const result = await setting().sender({ connectTimeoutMs: 1000 }).send(serverName)
+    const result = await setting().sender({ connectTimeoutMs: 2000 }).send(serverName)
     expect(result).to.include({ kind: 'failed', stage: 'tls', handed: false })
     expect(result.kind === 'failed' && result.message).to.equal('no TLS handshake in time (ERR_TLS_TIMEOUT)')
-    expect(performance.now() - started).to.be.within(900, 3000)
+    // Far below the time-out of the request, which is a minute here.
+    expect(performance.now() - started).to.be.within(1900, 30_000)
   })
 
   it('takes the request and never answers: a time-out, and it was handed over', async () => {
     const server = await setting().homeserver({ behaviour: { kind: 'hang' } })
     const { send, connections } = setting().sender()
-    const result = await send(server.serverName, { timeoutMs: 150 })
+    const result = await send(server.serverName, { timeoutMs: SHORT_MS })
     expect(result).to.include({ kind: 'failed', stage: 'timeout', handed: true, status: null })
-    expect(result.durationMs).to.be.within(140, 2000)
+    expect(result.durationMs).to.be.at.least(SHORT_MS - 10)
     expect(connections.counts()).to.deep.equal({ idle: 0, inUse: 0, opening: 0 })
   })
 
@@ -52,7 +56,7 @@ describe('a destination in trouble', () => {
     const port = await tlsServer((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"pdus":')
     })
-    const result = await setting().sender().send(`127.0.0.1:${port}`, { timeoutMs: 150 })
+    const result = await setting().sender().send(`127.0.0.1:${port}`, { timeoutMs: SHORT_MS })
     expect(result).to.include({ stage: 'timeout', status: 200, handed: true })
   })
 
@@ -60,7 +64,7 @@ describe('a destination in trouble', () => {
     const port = await tlsServer((socket) => {
       socket.write('HTTP/1.1 429 No\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\n{"pdus":')
     })
-    const result = await setting().sender().send(`127.0.0.1:${port}`, { timeoutMs: 150 })
+    const result = await setting().sender().send(`127.0.0.1:${port}`, { timeoutMs: SHORT_MS })
     expect(result).to.include({ stage: 'http', status: 429, retryAfterMs: 7000, handed: true })
   })
 
@@ -90,7 +94,7 @@ describe('a destination in trouble', () => {
     const { send } = setting().sender()
     expect((await send(server.serverName)).kind).to.equal('answered')
     proxy.goSilent()
-    const result = await send(server.serverName, { timeoutMs: 200 })
+    const result = await send(server.serverName, { timeoutMs: SHORT_MS })
     expect(result).to.include({ kind: 'failed', stage: 'timeout', handed: true })
     expect(server.requests).to.equal(1)
     expect(proxy.accepted).to.equal(1)
