@@ -56,9 +56,6 @@ for (const rough of [false, true]) {
     after(async function () {
       await stage.clear(this)
     })
-    afterEach(async function () {
-      await stage.tellOfFailure(this)
-    })
 
     it('B is stopped; the first thing that Alice says is sticky, in the quiet room; then she says much', async () => {
       await b.stop()

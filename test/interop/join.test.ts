@@ -50,9 +50,6 @@ describe('C joins through B, while the answer to its join is slow', function () 
   after(async function () {
     await stage.clear(this)
   })
-  afterEach(async function () {
-    await stage.tellOfFailure(this)
-  })
 
   it('Alice says three sticky things, before Carol comes', async () => {
     for (const name of ['one', 'two', 'three'])

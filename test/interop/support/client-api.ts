@@ -27,22 +27,14 @@ export async function register(synapse: Synapse, name: string): Promise<Account>
   return { userId: made.user_id, token: made.access_token }
 }
 
-/** One request to the client port. @throws for an answer that is not 2xx */
+/** One request to the client API. @throws for an answer that is not 2xx */
 export async function call<T>(
-  synapse: Synapse,
-  method: string,
+  { client }: Synapse,
+  method: 'GET' | 'POST' | 'PUT',
   path: string,
-  { token, body }: { token?: string; body?: Json | undefined } = {},
+  options: { readonly token?: string; readonly body?: Json | undefined } = {},
 ): Promise<T> {
-  const answer = await fetch(`${synapse.clientUrl}${path}`, {
-    method,
-    headers: {
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  const text = await answer.text()
-  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+  const { status, text } = await client.ask(method, path, options)
+  if (status < 200 || status > 299) throw new Error(`${method} ${path}: ${status} ${text}`)
   return JSON.parse(text) as T
 }

@@ -26,7 +26,7 @@ export interface Client extends View {
 /** Registers `name` on a homeserver. */
 export async function registerClient(synapse: Synapse, name: string): Promise<Client> {
   const { userId, token } = await register(synapse, name)
-  const matrix = <T>(method: string, path: string, body?: Json) =>
+  const matrix = <T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: Json) =>
     call<T>(synapse, method, `/_matrix/client/v3${path}`, { token, body })
   const room = (roomId: string) => `/rooms/${encodeURIComponent(roomId)}`
   const member = (change: string) => async (roomId: string, user: string) => {

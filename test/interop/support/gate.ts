@@ -2,7 +2,8 @@
  * The federation door of a homeserver: TLS and nothing else, as a reverse proxy before a Synapse is.
  *
  * It lets a story see what really arrives (every request, by whom, with which PDUs and which answer), cut one server
- * off from another, and hold an answer back. Closed, it refuses connections like a server that is down.
+ * off from another, and hold an answer back. Closed, it breaks every connection at once, like a server that is down; it
+ * keeps its port all the same, so that nobody else can take it meanwhile.
  */
 import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
@@ -31,16 +32,18 @@ export interface Gate {
   readonly port: number
   /** In the order of their arrival. Requests of who is cut off are not among them. */
   readonly knocks: readonly Knock[]
-  /** Where the homeserver listens, plain HTTP. */
-  leadTo(port: number): void
-  open(): Promise<void>
-  close(): Promise<void>
+  /** Where the homeserver listens, plain HTTP on a Unix socket. */
+  leadTo(socketPath: string): void
+  open(): void
+  close(): void
   /** Breaks every request of this server before anybody sees it. */
   cutOff(serverName: string): void
   /** Lets everybody in again. */
   heal(): void
   /** Holds the answer to the next request that matches, until `release`. */
   holdAnswer(matches: (knock: Knock) => boolean): Hold
+  /** Gives the port back. */
+  dispose(): Promise<void>
 }
 
 export interface Hold {
@@ -55,17 +58,22 @@ interface Waiting {
   readonly until: Promise<void>
 }
 
-/** Takes a port for good; closed at first. */
+/** Takes a port of 127.0.0.1 for good; closed at first. */
 export async function makeGate(tls: KeyPair): Promise<Gate> {
   const agent = new Agent({ keepAlive: true })
   const sockets = new Set<Socket>()
   const knocks: Knock[] = []
   const strangers = new Set<string>()
   const waiting = new Set<Waiting>()
-  let innerPort = 0
+  let inner = ''
+  let isOpen = false
 
   const server = createServer({ ...tls, keepAliveTimeout: 600_000, requestTimeout: 0 })
   server.on('connection', (socket: Socket) => {
+    if (!isOpen) {
+      socket.destroy()
+      return
+    }
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
@@ -86,58 +94,54 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
     const { method = '', url: path = '' } = request
     const knock: Knock = { at: Date.now(), origin, method, path, body, status: null, answer: null }
     knocks.push(knock)
-    const inner = await ask(request, body)
-    const answer = await readWhole(inner)
+    const answered = await ask(request, body)
+    const answer = await readWhole(answered)
     const hold = [...waiting].find(({ matches }) => matches(knock))
     if (hold !== undefined) {
       waiting.delete(hold)
       hold.held()
       await hold.until
     }
-    knock.status = inner.statusCode ?? 0
+    knock.status = answered.statusCode ?? 0
     knock.answer = answer
-    response.writeHead(knock.status, endToEnd(inner.headers, answer))
+    response.writeHead(knock.status, endToEnd(answered.headers, answer))
     response.end(answer)
   }
 
   async function ask(request: IncomingMessage, body: string): Promise<IncomingMessage> {
     const { method, url: path } = request
     const headers = endToEnd(request.headers, body)
-    const asked = httpRequest({ host: '127.0.0.1', port: innerPort, method, path, headers, agent })
+    const asked = httpRequest({ socketPath: inner, method, path, headers, agent })
     asked.end(body)
-    const [inner] = (await once(asked, 'response')) as [IncomingMessage]
-    return inner
+    const [answered] = (await once(asked, 'response')) as [IncomingMessage]
+    return answered
   }
 
-  async function open(port = gate.port): Promise<void> {
-    if (server.listening) return
-    server.listen(port, '127.0.0.1')
-    await once(server, 'listening')
-  }
-  async function close(): Promise<void> {
-    if (!server.listening) return
-    const closed = once(server, 'close')
-    server.close()
+  function close(): void {
+    isOpen = false
     for (const socket of sockets) socket.destroy()
     agent.destroy()
-    await closed
   }
 
-  const gate = {
-    port: 0,
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
     knocks,
-    leadTo(port: number) {
-      innerPort = port
+    leadTo(socketPath) {
+      inner = socketPath
     },
-    open,
+    open() {
+      isOpen = true
+    },
     close,
-    cutOff(serverName: string) {
+    cutOff(serverName) {
       strangers.add(serverName)
     },
     heal() {
       strangers.clear()
     },
-    holdAnswer(matches: (knock: Knock) => boolean): Hold {
+    holdAnswer(matches) {
       let isHeld = false
       let release: () => void = () => undefined
       const until = new Promise<void>((resolve) => {
@@ -146,11 +150,13 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
       waiting.add({ matches, until, held: () => (isHeld = true) })
       return { held: () => isHeld, release: () => release() }
     },
+    async dispose() {
+      close()
+      const closed = once(server, 'close')
+      server.close()
+      await closed
+    },
   }
-  await open(0)
-  gate.port = (server.address() as AddressInfo).port
-  await close()
-  return gate
 }
 
 /** The PDUs of a `/send` request; none for any other. */

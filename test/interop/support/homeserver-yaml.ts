@@ -4,9 +4,9 @@ import { stringify } from 'yaml'
 
 export interface HomeserverYaml {
   readonly serverName: string
-  /** Where its gate finds it. */
-  readonly federationPort: number
-  readonly clientPort: number
+  /** Where its gate finds it: the path of a Unix socket, like the next. */
+  readonly federationSocket: string
+  readonly clientSocket: string
   /** Where `ca.crt` is, and everything that Synapse writes goes. */
   readonly folder: string
   readonly databaseUrl: string
@@ -20,10 +20,9 @@ export function homeserverYaml(o: HomeserverYaml): string {
   const at = (file: string) => join(o.folder, file)
   const database = new URL(o.databaseUrl)
   const unlimited = { per_second: 9999, burst_count: 9999 }
-  const listener = { bind_addresses: ['127.0.0.1'], type: 'http' }
   return stringify({
     server_name: o.serverName,
-    public_baseurl: `http://127.0.0.1:${o.clientPort}/`,
+    public_baseurl: 'http://localhost/',
     pid_file: at('synapse.pid'),
     media_store_path: at('media'),
     signing_key_path: at('signing.key'),
@@ -32,8 +31,8 @@ export function homeserverYaml(o: HomeserverYaml): string {
     registration_shared_secret: o.sharedSecret,
     report_stats: false,
     listeners: [
-      { ...listener, port: o.federationPort, x_forwarded: true, resources: [{ names: ['federation'] }] },
-      { ...listener, port: o.clientPort, resources: [{ names: ['client'] }] },
+      { path: o.federationSocket, type: 'http', resources: [{ names: ['federation'] }] },
+      { path: o.clientSocket, type: 'http', resources: [{ names: ['client'] }] },
     ],
     federation_custom_ca_list: [at('ca.crt')],
     ip_range_blacklist: [],

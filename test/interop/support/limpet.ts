@@ -9,10 +9,12 @@ import { stringify } from 'yaml'
 import { leaveBehind } from '../../support/leftovers.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
-import { freePorts } from './ports.ts'
 import { readerUrl } from './reader.ts'
 import type { Synapse } from './synapse.ts'
+import { overSocket } from './unix-http.ts'
 
+// Settings of the tests (LIMPET_SYNAPSE_VENV, LIMPET_REQUIRE_INTEROP) are none of limpet's, which refuses what it does not know.
+const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LIMPET_')))
 const checkout = join(import.meta.dirname, '..', '..', '..')
 const START_DEADLINE_MS = 60_000
 
@@ -51,7 +53,8 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
   const databaseUrl = options.databaseUrl ?? (await freshDatabase({ migrated: false })).url
   const readable = await readerUrl(synapse.databaseUrl)
   const folder = await mkdtemp(join(tmpdir(), 'limpet-interop-'))
-  const [port = 0] = await freePorts(1)
+  const socket = join(folder, 'api.sock')
+  const api = overSocket(socket)
   const configPath = join(folder, 'limpet.yaml')
   const logPath = join(folder, 'limpet.log')
   const tokens = { ingest: 'interop-ingest', read: 'interop-read', admin: 'interop-admin' }
@@ -62,7 +65,7 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
       signing_key_path: synapse.signingKeyPath,
       data_dir: join(folder, 'data'),
       database: databaseUrl,
-      listen: { host: '127.0.0.1', port },
+      listen: { socket, mode: '0600' },
       tokens,
       federation: {
         custom_ca_paths: [synapse.caPath],
@@ -83,7 +86,7 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
   async function launch(): Promise<ReturnType<typeof spawn>> {
     const log = await open(logPath, 'a')
     const args = ['--import', 'tsx', join(checkout, 'src', 'main.ts'), 'run', '--config', configPath]
-    const started = spawn(process.execPath, args, { cwd: checkout, stdio: ['ignore', log.fd, log.fd] })
+    const started = spawn(process.execPath, args, { cwd: checkout, env, stdio: ['ignore', log.fd, log.fd] })
     await log.close()
     child = started
     return started
@@ -116,11 +119,8 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
   }
 
   async function get<T>(path: string): Promise<T> {
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
-      headers: { authorization: `Bearer ${tokens.read}` },
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`)
+    const { status, text } = await api.ask('GET', path, { token: tokens.read })
+    if (status !== 200) throw new Error(`${path}: ${status} ${text}`)
     return JSON.parse(text) as T
   }
 
@@ -136,6 +136,7 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
   async function dispose(): Promise<void> {
     forget()
     await end('SIGTERM')
+    await api.close()
     await rm(folder, { recursive: true, force: true })
   }
 

@@ -10,13 +10,17 @@ export interface Stage {
   open(context: Mocha.Context): Promise<Homeservers>
   /** Starts a limpet, with a database of its own unless told otherwise. */
   limpet(options: LimpetOptions): Promise<Limpet>
-  /** For `after`. */
+  /** For `after`. Where the story did not come to a good end, it shows the end of everybody's log. */
   clear(context: Mocha.Context): Promise<void>
-  /** For `afterEach`: where a test failed, the end of everybody's log. */
-  tellOfFailure(context: Mocha.Context): Promise<void>
+}
+
+interface Tells {
+  logTail(lines?: number): Promise<string>
 }
 
 const CLEAR_MS = 300_000
+/** Of each log, where something went wrong. */
+const LINES = 60
 
 export function makeStage(): Stage {
   const limpets: Limpet[] = []
@@ -33,17 +37,20 @@ export function makeStage(): Stage {
     },
     async clear(context) {
       context.timeout(CLEAR_MS)
-      for (const limpet of limpets) await limpet.dispose()
       if (all === null) return
-      if ((await all.redisOfA.command('PING').catch(() => 'gone')) !== '+PONG') await all.redisOfA.start()
-      for (const synapse of [all.a, all.b, all.c]) await synapse.settle()
+      const { a, b, c, redisOfA } = all
+      const tests = context.test?.parent?.tests ?? []
+      if (tests.some(({ state }) => state !== 'passed')) await tell({ a, b, c })
+      for (const limpet of limpets) await limpet.dispose()
+      if ((await redisOfA.command('PING').catch(() => 'gone')) !== '+PONG') await redisOfA.start()
+      for (const synapse of [a, b, c]) await synapse.settle()
     },
-    async tellOfFailure(context) {
-      if (context.currentTest?.state !== 'failed' || all === null) return
-      const { a, b, c } = all
-      const everybody = { a, b, c, ...Object.fromEntries(limpets.map((one, i) => [`limpet ${i + 1}`, one])) }
-      for (const [name, one] of Object.entries(everybody))
-        say(`the end of ${name}'s log:\n${await one.logTail(20)}`)
-    },
+  }
+
+  async function tell(servers: Record<string, Tells>): Promise<void> {
+    const everybody = { ...servers, ...Object.fromEntries(limpets.map((one, i) => [`limpet ${i + 1}`, one])) }
+    for (const [name, one] of Object.entries(everybody)) {
+      say(`the end of ${name}'s log:\n${await one.logTail(LINES)}`)
+    }
   }
 }

@@ -2,7 +2,7 @@
  * One real Synapse on loopback: its files in a folder of its own, its process, and its end.
  *
  * Federation goes over TLS on `localhost:PORT`, which is also its server name, through a gate that sees what arrives
- * (`gate.ts`) and is open exactly while the Synapse runs; clients use plain HTTP.
+ * (`gate.ts`) and is open exactly while the Synapse runs; clients use plain HTTP over a Unix socket.
  * Every homeserver of a run trusts the run's own certificate authority and nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import type { CertificateAuthority } from '../../../src/simulate/certs.ts'
 import { type Gate, makeGate } from './gate.ts'
 import { homeserverYaml } from './homeserver-yaml.ts'
-import { freePorts } from './ports.ts'
+import { overSocket, type UnixHttp } from './unix-http.ts'
 import type { SynapseInstall } from './venv.ts'
 import { leaveBehind } from '../../support/leftovers.ts'
 import { until } from '../../support/poll.ts'
@@ -42,8 +42,8 @@ export interface SynapseChange {
 
 export interface Synapse {
   readonly serverName: string
-  /** Base address of the client API. */
-  readonly clientUrl: string
+  /** Its client API. */
+  readonly client: UnixHttp
   readonly databaseUrl: string
   /** Null: this Synapse runs without. */
   readonly redisUrl: string | null
@@ -75,10 +75,11 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   const folder = await mkdtemp(join(tmpdir(), `limpet-synapse-${name}-`))
   const at = (file: string) => join(folder, file)
   const gate = await makeGate(await authority.issue())
-  const [federationPort = 0, clientPort = 0] = await freePorts(2)
-  gate.leadTo(federationPort)
+  const federationSocket = at('federation.sock')
+  const clientSocket = at('client.sock')
+  const client = overSocket(clientSocket)
+  gate.leadTo(federationSocket)
   const serverName = `localhost:${gate.port}`
-  const clientUrl = `http://127.0.0.1:${clientPort}`
   const sharedSecret = 'interop'
   const logPath = at('synapse.log')
   let { senderInstances, redisUrl } = options
@@ -91,8 +92,8 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
       at('homeserver.yaml'),
       homeserverYaml({
         serverName,
-        federationPort,
-        clientPort,
+        federationSocket,
+        clientSocket,
         folder,
         databaseUrl,
         redisUrl,
@@ -105,8 +106,8 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     const started = await launch([])
     child = started
     const answers = () =>
-      fetch(`${clientUrl}/_matrix/client/versions`).then(
-        (answer) => answer.ok,
+      client.ask('GET', '/_matrix/client/versions').then(
+        ({ status }) => status === 200,
         () => false,
       )
     await until(async () => started.exitCode !== null || (await answers()), {
@@ -115,7 +116,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
       what: `Synapse ${name} to answer`,
     })
     if (started.exitCode !== null) throw new Error(`Synapse ${name} ended:\n${await logTail()}`)
-    await gate.open()
+    gate.open()
   }
 
   async function launch(args: string[]): Promise<ChildProcess> {
@@ -133,7 +134,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   }
 
   async function end(signal: NodeJS.Signals): Promise<void> {
-    await gate.close()
+    gate.close()
     if (child === null || child.exitCode !== null || child.signalCode !== null) return
     child.kill(signal)
     await exited(child)
@@ -158,12 +159,14 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   async function dispose(): Promise<void> {
     forget()
     await end('SIGTERM')
+    await client.close()
+    await gate.dispose()
     await rm(folder, { recursive: true, force: true })
   }
 
   const synapse: Synapse = {
     serverName,
-    clientUrl,
+    client,
     databaseUrl,
     get redisUrl() {
       return redisUrl
