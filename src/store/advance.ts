@@ -10,6 +10,7 @@
 import { inTransaction, type Pool } from './db.ts'
 import { IN_ORDER, type Held } from './leases.ts'
 import { lockContentShared } from './stream.ts'
+import { planFor } from './prepare.ts'
 
 export interface Advance {
   held: Held
@@ -105,7 +106,7 @@ const list = (positions: readonly number[]) => `{${positions.join(',')}}`
 export async function advance(pool: Pool, them: readonly Advance[]): Promise<(number | null)[]> {
   const { rows } = await inTransaction(pool, async (db) => {
     await lockContentShared(db)
-    return db.query<{ id: number; now: number }>(ADVANCE, [
+    return db.query<{ id: number; now: number }>(planFor(them.length, ADVANCE), [
       them.map(({ held }) => held.destination),
       them.map(({ held }) => held.worker),
       them.map(({ held }) => held.fence),

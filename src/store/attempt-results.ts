@@ -6,6 +6,7 @@
 import type { Db } from './db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination-state.ts'
 import { IN_ORDER, type Held } from './leases.ts'
+import { planFor } from './prepare.ts'
 
 /** Newest attempts kept for a destination. */
 const KEPT_ATTEMPTS = 100
@@ -99,7 +100,9 @@ export async function writeAttemptResults(db: Db, results: readonly AttemptResul
     error:
       rest.errorKind === null ? null : { kind: rest.errorKind, status: rest.status, message: rest.message },
   }))
-  const { rows } = await db.query<{ destination: number }>(WRITE, [JSON.stringify(input)])
+  const { rows } = await db.query<{ destination: number }>(planFor(results.length, WRITE), [
+    JSON.stringify(input),
+  ])
   const written = new Set(rows.map(({ destination }) => destination))
   return results.map(({ held }) => written.has(held.destination))
 }

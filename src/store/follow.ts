@@ -7,6 +7,7 @@
  */
 import type { Db } from './db.ts'
 import { IN_ORDER, type Held } from './leases.ts'
+import { planFor } from './prepare.ts'
 
 export interface Following {
   held: Held
@@ -73,7 +74,7 @@ export async function beginToFollow(
     rooms: number[] | null
     since: number[] | null
     until: number[] | null
-  }>(FOLLOW, argumentsOf(them))
+  }>(planFor(them.length, FOLLOW), argumentsOf(them))
   const found = new Map(
     rows.map(({ id, rooms, since, until }) => [
       id,
@@ -85,7 +86,7 @@ export async function beginToFollow(
 
 /** Lets go of those that nobody asked to look again; per destination, whether it did. */
 export async function releaseFollowers(db: Db, them: readonly Following[]): Promise<boolean[]> {
-  const { rows } = await db.query<{ id: number }>(RELEASE, argumentsOf(them))
+  const { rows } = await db.query<{ id: number }>(planFor(them.length, RELEASE), argumentsOf(them))
   const released = new Set(rows.map(({ id }) => id))
   return them.map(({ held }) => released.has(held.destination))
 }

@@ -10,6 +10,7 @@ import { inTransaction, type Db, type Pool } from './db.ts'
 import type { StoredAcknowledges } from './destination-state.ts'
 import { HELD, IN_ORDER, type Held } from './leases.ts'
 import { lockContentShared } from './stream.ts'
+import { planFor } from './prepare.ts'
 
 export interface Frozen {
   held: Held
@@ -72,7 +73,9 @@ export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]):
   }))
   const { rows } = await inTransaction(pool, async (db) => {
     await lockContentShared(db)
-    return db.query<{ destination: number; started_at: number }>(FREEZE, [JSON.stringify(input)])
+    return db.query<{ destination: number; started_at: number }>(planFor(frozen.length, FREEZE), [
+      JSON.stringify(input),
+    ])
   })
   const started = new Map(rows.map(({ destination, started_at }) => [destination, started_at]))
   return frozen.map(({ held }) => started.get(held.destination) ?? null)

@@ -4,6 +4,7 @@
  * All three only name destinations; what each is owed is read by its turn.
  */
 import type { Db } from './db.ts'
+import { planFor } from './prepare.ts'
 
 export interface Sleeper {
   name: string
@@ -42,7 +43,7 @@ const FOR_NEW_ITEMS = `
    where ${MAY_GO} and not ${FOLLOWED}`
 
 export async function wakeForNewItems(db: Db, after: number, upto: number): Promise<Sleeper[]> {
-  const { rows } = await db.query<Sleeper>(FOR_NEW_ITEMS, [after, upto])
+  const { rows } = await db.query<Sleeper>(planFor(upto - after, FOR_NEW_ITEMS), [after, upto])
   return rows
 }
 
