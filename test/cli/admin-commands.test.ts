@@ -85,12 +85,12 @@ describe('commands that speak to a running daemon', () => {
   }
 
   it('status: totals on one screen', async () => {
-    await s.insert('cursors', { name: 'counted_at', pos: Date.now() - 12_000 })
+    await s.insert('cursors', { name: 'counted_at', pos: Date.now() - 150_000 })
     const out = await shown('status')
     expect(out).to.match(/^server +us\.example \(limpet 1\.2\.3\)$/m)
     expect(out).to.match(/^destinations +2: 1 idle, 1 backing_off$/m)
     expect(out).to.match(/^PDUs pending +2, the oldest 3m$/m)
-    expect(out).to.match(/^counted +20.* \(1\ds ago\)$/m)
+    expect(out).to.match(/^counted +20.* \([23]m ago\)$/m)
   })
 
   it('destinations: one line each, filtered and ordered', async () => {

@@ -12,7 +12,8 @@ import { install, limpet, startLimpet } from './cli-stage.ts'
 import type { Install, Process } from './cli-stage.ts'
 
 describe('limpet run, as a process', function () {
-  this.timeout(60_000)
+  // Several processes a test, one after another, and each needs seconds to start.
+  this.timeout(300_000)
   const installs: Install[] = []
   afterEach(() => {
     for (const one of installs.splice(0)) one.remove()
@@ -31,7 +32,6 @@ describe('limpet run, as a process', function () {
   /** Resolves with where it listens. */
   const running = (run: Process) =>
     until(() => /"(http:\/\/127\.0\.0\.1:\d+)"/.exec(run.out)?.[1], {
-      withinMs: 30_000,
       what: `limpet to run: ${run.err}`,
     })
 
@@ -48,7 +48,7 @@ describe('limpet run, as a process', function () {
   it('without a listener, with one role, stops on SIGINT as well', async () => {
     const one = setUp({ database: (await freshDatabase()).url })
     const run = start(one, '--role', 'housekeep', '--listen', 'none')
-    await until(() => run.out.includes('limpet runs'), { withinMs: 30_000, what: 'limpet to run' })
+    await until(() => run.out.includes('limpet runs'), { what: 'limpet to run' })
     run.child.kill('SIGINT')
     expect(await run.ended).to.equal(0)
   })

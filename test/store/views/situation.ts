@@ -151,7 +151,7 @@ export async function makeSituation() {
       [worker, 'box-1'],
       [other, 'box-2'],
     ]) {
-      await insert('workers', { id, name: called, lease_until: lease === 'over' ? at - 1 : at + 15_000 })
+      await insert('workers', { id, name: called, lease_until: lease === 'over' ? at - 1 : at + 600_000 })
     }
     await change(name, { lease_owner: lease === 'of another' ? other : worker })
     await insert('open_transactions', {
