@@ -82,7 +82,7 @@ export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]):
 }
 
 /** Event ids are in the log, at the positions. */
-const withoutIds = ({ eventIds: _, ...rest }: StoredAcknowledges) => rest
+const withoutIds = (acknowledges: StoredAcknowledges) => ({ ...acknowledges, eventIds: undefined })
 
 // $1 worker, $2 fence, $3 destination, $4 transaction id.
 const REPEAT = `
