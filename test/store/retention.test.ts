@@ -9,6 +9,7 @@ import { holdTransaction } from '../support/hold.ts'
 import { until } from '../support/poll.ts'
 import { DAY, makeRetentionWorld, SETTINGS, type RetentionWorld } from './retention-world.ts'
 
+const DETACHING = `from pg_stat_activity where datname = current_database() and query like 'alter table events detach%' and wait_event_type = 'Lock'`
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const ids = (events: readonly GivenEvent[]) => events.map(({ event_id }) => event_id)
 
@@ -37,7 +38,7 @@ describe('retention', () => {
 
   it('leaves what is young where it is', async () => {
     const { first, second, alone } = await someLog()
-    await world.later(2 * HOUR - 1_000)
+    await world.later(1.5 * HOUR)
     expect(await world.retain()).to.deep.equal({ dropped: [], waitsFor: null })
     expect(await world.holds()).to.deep.equal({ log: ids([first, second, alone]), kept: [] })
     expect(await world.destinations()).to.deep.equal(['b.example from 0', 'c.example from 1'])
@@ -161,20 +162,38 @@ describe('retention', () => {
   })
 
   describe('under a reader', () => {
-    it('goes as far as it can, holds up neither ingest nor new partitions, and finishes when the reader has ended', async () => {
+    it('waits for it, while ingest, other readers and new partitions wait for nobody', async () => {
       const { second, alone } = await someLog()
+      await world.later(3 * HOUR)
+      const reader = await holdTransaction(world.pool)
+      await reader.query('select count(*) from events')
+      let ended = false
+      const retained = world.retain({ waitMs: 50_000 }).finally(() => (ended = true))
+      await until(() => world.value(`select pid ${DETACHING}`), { what: 'the detach to wait' })
+      for (let n = 0; n < 20; n += 1) await world.take([event(), servers({ add: [`s${n}.example`] })])
+      await inTransaction(world.pool, (db) => extendLog(db, 6_000_000))
+      expect(await gapOf('b.example')).to.deep.equal(ids([second, alone]))
+      expect(ended, 'it waits still').to.equal(false)
+      await reader.query('commit')
+      reader.release()
+      expect(await retained).to.deep.equal({ dropped: ['events_0_2000000'], waitsFor: null })
+      const { log, kept } = await world.holds()
+      expect(kept).to.deep.equal(ids([second, alone]))
+      expect(log).to.have.length(20)
+    })
+
+    it('gives up for now after a while, and finishes when the reader has ended', async () => {
+      await someLog()
       await world.later(3 * HOUR)
       const reader = await holdTransaction(world.pool)
       await reader.query('select count(*) from events')
       expect(await world.retain({ waitMs: 50 })).to.deep.equal({ dropped: [], waitsFor: 'readers' })
       expect((await world.partitions())[0]).to.equal('events_0_2000000 detaching')
       await world.take([event()])
-      await inTransaction(world.pool, (db) => extendLog(db, 6_000_000))
       expect(await world.retain({ waitMs: 50 }), 'again').to.deep.equal({ dropped: [], waitsFor: 'readers' })
       await reader.query('commit')
       reader.release()
       expect(await world.retain()).to.deep.equal({ dropped: ['events_0_2000000'], waitsFor: null })
-      expect((await world.holds()).kept).to.deep.equal(ids([second, alone]))
     })
 
     it('is finished by whoever looks next when its process dies while it waits', async () => {
@@ -186,9 +205,8 @@ describe('retention', () => {
         () => 'it ended by itself',
         () => 'it died',
       )
-      const detaching = `from pg_stat_activity where query like 'alter table events detach%' and wait_event_type = 'Lock'`
-      await until(() => world.value(`select pid ${detaching}`), { what: 'the detach to wait' })
-      await world.rows(`select pg_terminate_backend(pid) ${detaching}`)
+      await until(() => world.value(`select pid ${DETACHING}`), { what: 'the detach to wait' })
+      await world.rows(`select pg_terminate_backend(pid) ${DETACHING}`)
       expect(await died).to.equal('it died')
       expect((await world.partitions())[0]).to.equal('events_0_2000000 detaching')
       await reader.query('commit')
