@@ -2,12 +2,19 @@
  * One of Synapse's stored events as an `event` item of the ingest API, not yet looked at. Pure.
  *
  * What Synapse's own sender would not send is null: out-of-band memberships (the other server sends those), what is
- * marked `proactively_send: false`, and others' events that nobody asked this server to forward.
+ * marked `proactively_send: false`, and others' events that nobody asked this server to forward. An event without
+ * parents (a room's first) goes to nobody.
  */
 import { domainOf } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import { parseJson } from '../../matrix/strict-json.ts'
 import type { EventRow } from './window.ts'
+
+/**
+ * What makes an event with the sticky field an ordinary one: an antispam check's word, or that it was soft-failed (Synapse
+ * keeps those from clients, and judges them anew when the room's state changes; an event of ours never is in practice).
+ */
+const NOT_STICKY = ['policy_server_spammy', 'spam_checker_spammy', 'soft_failed']
 
 /**
  * The item, or null for an event that does not go out.
@@ -21,7 +28,9 @@ export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
   const sender = pdu['sender']
   const ours = typeof sender === 'string' && domainOf(sender) === serverName
   if (!ours && typeof behalf !== 'string') return null
-  const flagged = metadata['policy_server_spammy'] === true || metadata['spam_checker_spammy'] === true
+  const flagged = NOT_STICKY.some((key) => metadata[key] === true)
+  // Before an event without parents the room has no state, and nobody in it.
+  const first = Array.isArray(pdu['prev_events']) && pdu['prev_events'].length === 0
   return {
     type: 'event',
     room_id: row.room_id,
@@ -30,7 +39,7 @@ export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
     event_id: row.event_id,
     pdu: withoutAgeTs(pdu),
     // The server that gave us the event to forward has it.
-    ...(typeof behalf === 'string' ? { not_to: [behalf] } : {}),
+    ...(first ? { to: [] } : typeof behalf === 'string' ? { not_to: [behalf] } : {}),
     ...(flagged ? { sticky: false } : {}),
   }
 }

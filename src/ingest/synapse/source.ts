@@ -103,6 +103,15 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     const sourceToken = tokenAt(events)
     const result = await append({ source: SOURCE, sourceToken, ifSourceToken: from, items })
     switch (result.kind) {
+      case 'invalid': {
+        // Only the database could tell: one odd item must not stop the stream.
+        const { index, path, message } = result
+        const odd = items[index]
+        if (odd === undefined) throw new Error(`the items were not taken: ${message}`)
+        const event_id = 'eventId' in odd ? odd.eventId : undefined
+        log.error({ type: odd.type, event_id, path }, `Synapse: an item was left out: ${message}`)
+        return take(items.toSpliced(index, 1), events, from, signal)
+      }
       case 'taken':
         lastTaken = events
         // Somebody purged a room that we had told: it is told anew with its next event.

@@ -1,18 +1,24 @@
 /**
- * Turns windows of Synapse's stream into items: every room's servers first, then events and changes in order.
+ * Turns windows of Synapse's stream into items: every room's servers first, then events, changes and redactions in order.
  *
  * It remembers which rooms it has told, so that a room's whole list is read once. Telling one again is harmless
  * (an equal list changes nothing) and mends what went wrong before, so `forget` is always allowed.
  */
 import { isRoomId } from '../../matrix/ids.ts'
-import type { JsonObject } from '../../matrix/json-value.ts'
+import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
-import type { Item } from '../items.ts'
+import type { EventItem, Item, ServersItem } from '../items.ts'
 import { orderSteps, type Step } from './order.ts'
 import { rawEvent } from './raw-event.ts'
-import { readJoined, readPartialRooms } from './room-servers.ts'
-import type { Window } from './window.ts'
+import { addressed } from './recipients.ts'
+import { rawRedaction } from './redactions.ts'
+import { readPartialRooms } from './room-servers.ts'
+import { bump, isIn, replaceAt, serversNow, type RoomView } from './room-view.ts'
+import { makeRoomViews } from './room-views.ts'
+import { readStatesAt, type StateAtEvent } from './state-at-events.ts'
+import { readDifference, readJoinedIn } from './state-groups.ts'
+import type { EventRow, MemberChange, Window } from './window.ts'
 
 export interface WindowItemsNeeds {
   /** Synapse's database. */
@@ -30,44 +36,119 @@ export interface WindowItems {
   forget(): void
 }
 
-const MAX_KNOWN_ROOMS = 100_000
+interface Sent {
+  readonly row: EventRow
+  readonly item: EventItem
+  readonly replaces: string | null
+}
 
 export function makeWindowItems({ pool, serverName, parseItem, log }: WindowItemsNeeds): WindowItems {
-  const known = new Set<string>()
+  const views = makeRoomViews({ pool, serverName })
 
   async function read(window: Window, after: number) {
-    const touched = new Set([...window.events, ...window.changes].map((row) => row.room_id))
-    const fresh = new Set([...touched].filter((roomId) => !known.has(roomId)))
-    const rooms = [...new Set([...fresh, ...window.changes.map((change) => change.room_id)])]
-    const joined = await readJoined(pool, { rooms, at: after, serverName })
-    const partial = await readPartialRooms(pool, { rooms: [...fresh], serverName })
-    const items = orderSteps({ window, joined, partial, fresh }).flatMap((step) => itemOf(step) ?? [])
-    const taken = () => {
-      if (known.size > MAX_KNOWN_ROOMS) known.clear()
-      // A room with partial state stays unknown, so that it is told anew until its members are known.
-      for (const roomId of fresh) if (!partial.has(roomId)) known.add(roomId)
+    const sent = new Map(window.events.flatMap((row) => sendable(row) ?? []).map((one) => [one.row, one]))
+    const touched = new Set([...sent.keys(), ...window.changes].map((row) => row.room_id))
+    // First what is partial, then the states: a room whose state is whole by now has whole groups too.
+    const partial = await readPartialRooms(pool, { rooms: [...touched], serverName })
+    const rooms = await views.at(after, touched, new Set(partial.keys()))
+    const states = await readStatesAt(
+      pool,
+      [...sent.values()]
+        .filter(({ item }) => !('to' in item.audience))
+        .map(({ row, replaces }) => ({ event_id: row.event_id, replaces })),
+    )
+    const items: Item[] = []
+    for (const [roomId, view] of rooms) {
+      if (view.told || !isRoomId(roomId)) continue
+      const set = [...new Set([...serversNow(view), ...(partial.get(roomId) ?? [])])].sort()
+      items.push({ type: 'servers', roomId, change: { set } })
     }
-    return { items, taken }
-  }
-
-  function itemOf(step: Step): Item | null {
-    if (step.kind === 'event') {
-      try {
-        const raw = rawEvent(step.row, serverName)
-        return raw === null ? null : parseItem(raw)
-      } catch (error) {
-        // One odd event must not stop the stream.
-        log.error(
-          { err: error, event_id: step.row.event_id },
-          'Synapse: an event that cannot be sent was left out',
-        )
-        return null
+    for (const step of orderSteps(window)) {
+      const roomId = step.kind === 'changes' ? step.roomId : step.kind === 'event' ? step.row.room_id : ''
+      const view = rooms.get(roomId)
+      if (step.kind === 'redact') items.push(...redactItem(step))
+      else if (view === undefined) continue
+      else if (step.kind === 'changes') items.push(...change(step, view, partial.has(roomId)))
+      else {
+        const one = sent.get(step.row)
+        if (one !== undefined) items.push(await address(one, view, states, partial.has(roomId)))
       }
     }
-    if (!isRoomId(step.roomId)) return null
-    const change = step.kind === 'set' ? { set: step.servers } : { add: step.add, remove: step.remove }
-    return { type: 'servers', roomId: step.roomId, change }
+    return { items, taken: () => views.keep(window.upTo, rooms.keys()) }
   }
 
-  return { read, forget: () => known.clear() }
+  /** The event as an item, not yet addressed; null: it does not go out. */
+  function sendable(row: EventRow): Sent | null {
+    try {
+      const raw = rawEvent(row, serverName)
+      if (raw === null) return null
+      const item = parseItem(raw)
+      if (item.type !== 'event') return null
+      const unsigned = isJsonObject(raw['pdu']) ? raw['pdu']['unsigned'] : undefined
+      const replaces = isJsonObject(unsigned) ? unsigned['replaces_state'] : undefined
+      return { row, item, replaces: typeof replaces === 'string' ? replaces : null }
+    } catch (error) {
+      // One odd event must not stop the stream.
+      log.error({ err: error, event_id: row.event_id }, 'Synapse: an event that cannot be sent was left out')
+      return null
+    }
+  }
+
+  async function address(
+    { row, item }: Sent,
+    view: RoomView,
+    states: ReadonlyMap<string, StateAtEvent>,
+    isPartial: boolean,
+  ): Promise<EventItem> {
+    const state = states.get(row.event_id) ?? null
+    // In a room with partial state the members are not known, neither now nor then.
+    if (isPartial || state === null || state.group === null) return addressed({ item, view: null, state })
+    await moveTo(view, state.group)
+    return addressed({ item, view, state })
+  }
+
+  /** Counts who is joined in the state group. */
+  async function moveTo(view: RoomView, group: number): Promise<void> {
+    if (view.group === group) return
+    const moves =
+      view.group === null ? null : await readDifference(pool, { from: view.group, to: group, serverName })
+    if (moves === null) replaceAt(view, group, await readJoinedIn(pool, { group, serverName }))
+    else for (const move of moves) bump(view, 'at', move)
+    view.group = group
+  }
+
+  /** What several users' changes in one room at one position come to for their servers. */
+  function change(
+    { roomId, changes }: { roomId: string; changes: readonly MemberChange[] },
+    view: RoomView,
+    isPartial: boolean,
+  ): ServersItem[] {
+    // A room that begins anew begins with nobody.
+    const named = changes.some(({ server }) => server === null)
+      ? serversNow(view)
+      : changes.flatMap(({ server }) => server ?? [])
+    const before = new Set(named.filter((server) => isIn(view, 'now', server)))
+    for (const one of changes) views.change(view, one)
+    const concerned = new Set([...before, ...changes.flatMap(({ server }) => server ?? [])])
+    const add = [...concerned].filter((server) => !before.has(server) && isIn(view, 'now', server))
+    // While its state is partial, nobody is known to have left a room.
+    const remove = isPartial ? [] : [...before].filter((server) => !isIn(view, 'now', server))
+    if (add.length + remove.length === 0 || !isRoomId(roomId)) return []
+    return [{ type: 'servers', roomId, change: { add, remove } }]
+  }
+
+  function redactItem({ redaction }: Extract<Step, { kind: 'redact' }>): Item[] {
+    try {
+      const raw = rawRedaction(redaction)
+      return raw === null ? [] : [parseItem(raw)]
+    } catch (error) {
+      log.error(
+        { err: error, event_id: redaction.event_id },
+        'Synapse: a redaction that cannot be passed on was left out',
+      )
+      return []
+    }
+  }
+
+  return { read, forget: () => views.forget() }
 }

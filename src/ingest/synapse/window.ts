@@ -1,10 +1,11 @@
 /**
- * Reads one window of Synapse's event stream: what of it goes out, and who came into or left which room.
+ * Reads one window of Synapse's event stream: what of it goes out, who came into or left which room, what was redacted.
  *
  * Everything in the window is committed and stays as it is (`safe-head.ts`), so these are single statements
  * and need no common snapshot. The window never ends inside a batch that Synapse wrote in one go.
  */
 import type { Db } from '../../store/db.ts'
+import { readRedactions, type Redaction } from './redactions.ts'
 
 /** An event by one of ours, or one that Synapse forwards for the server that sent it to us. */
 export interface EventRow {
@@ -22,8 +23,8 @@ export interface MemberChange {
   /** The `stream_ordering` after which it holds. */
   readonly at: number
   readonly room_id: string
-  /** The user's server. */
-  readonly server: string
+  /** The user's server; null: the room's state began anew here, with nobody in it yet. */
+  readonly server: string | null
   readonly joined: boolean
 }
 
@@ -32,6 +33,7 @@ export interface Window {
   readonly upTo: number
   readonly events: readonly EventRow[]
   readonly changes: readonly MemberChange[]
+  readonly redactions: readonly Redaction[]
 }
 
 const SELECT_END = `
@@ -58,35 +60,64 @@ const SELECT_EVENTS = `
      and (substr(e.sender, strpos(e.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)
    order by e.stream_ordering`
 
-// `event_id` null: the state entry is gone (we left the room, or state resolution took it away).
+// `event_id` null: the state entry is gone (we left the room, or state resolution took it away). A create event that comes
+// into the current state begins a room anew: we made it, or joined it when nobody of ours was there, perhaps after a purge,
+// which leaves no change behind for those who were in it.
 const SELECT_CHANGES = `
   select greatest(d.stream_id, e.stream_ordering) as at, d.room_id,
-         substr(d.state_key, strpos(d.state_key, ':') + 1) as server,
+         case when d.type = 'm.room.member' then substr(d.state_key, strpos(d.state_key, ':') + 1) end as server,
          coalesce(new.membership = 'join', false) as joined
     from current_state_delta_stream d
     left join events e on e.event_id = d.event_id
     left join room_memberships new on new.event_id = d.event_id
     left join room_memberships old on old.event_id = d.prev_event_id
-   where d.stream_id > $1 and d.stream_id <= $2 and d.type = 'm.room.member'
-     and coalesce(new.membership = 'join', false) <> coalesce(old.membership = 'join', false)
-   order by 1, d.stream_id`
+   where d.stream_id > $1 and d.stream_id <= $2
+     and (d.type = 'm.room.member'
+            and coalesce(new.membership = 'join', false) <> coalesce(old.membership = 'join', false)
+          or d.type = 'm.room.create' and d.event_id is not null and d.prev_event_id is null)
+   order by 1, d.type = 'm.room.member', d.stream_id`
+
+export interface Span {
+  /** Not included. */
+  readonly after: number
+  readonly upTo: number
+  readonly serverName: string
+}
+
+/** Who came into or left the rooms' current state, of other servers than `serverName`, in their order. */
+export async function readChanges(db: Db, { after, upTo, serverName }: Span): Promise<MemberChange[]> {
+  const { rows } = await db.query<MemberChange>(SELECT_CHANGES, [after, upTo])
+  return rows.filter((change) => change.server !== serverName)
+}
 
 /** Reads the window after `after`: about `limit` events of the stream (ours and others'), but nothing beyond `head`. */
 export async function readWindow(
   db: Db,
   { after, head, limit, serverName }: { after: number; head: number; limit: number; serverName: string },
 ): Promise<Window> {
+  const upTo = await readEnd(db, { after, head, limit })
+  const events = await db.query<EventRow>(SELECT_EVENTS, [after, upTo, serverName])
+  const span = { after, upTo, serverName }
+  return {
+    upTo,
+    events: events.rows,
+    changes: await readChanges(db, span),
+    redactions: await readRedactions(db, span),
+  }
+}
+
+async function readEnd(
+  db: Db,
+  { after, head, limit }: { after: number; head: number; limit: number },
+): Promise<number> {
   const first = (await db.query<{ end: number | null; events: number }>(SELECT_END, [after, head, limit]))
     .rows[0]
   let upTo = first === undefined || first.events < limit ? head : (first.end ?? head)
   for (;;) {
     const later =
       (await db.query<{ end: number | null }>(SELECT_LATER_EVENT, [after, upTo])).rows[0]?.end ?? 0
-    if (later <= upTo) break
+    if (later <= upTo) return upTo
     upTo = Math.min(later, head)
-    if (upTo === head) break
+    if (upTo === head) return upTo
   }
-  const events = await db.query<EventRow>(SELECT_EVENTS, [after, upTo, serverName])
-  const changes = await db.query<MemberChange>(SELECT_CHANGES, [after, upTo])
-  return { upTo, events: events.rows, changes: changes.rows.filter((change) => change.server !== serverName) }
 }

@@ -95,15 +95,27 @@ export function limpetFor(pool: Pool): Limpet {
 }
 
 function parsed(item: Record<string, unknown>): Item {
+  if (item['type'] === 'redact') return { type: 'redact', eventId: item['event_id'] } as unknown as Item
   const notTo = (item['not_to'] as string[] | undefined) ?? []
-  return { type: 'event', eventId: item['event_id'], audience: { alsoTo: [], notTo } } as unknown as Item
+  const to = item['to'] as string[] | undefined
+  const pdu = item['pdu'] as { sticky?: unknown }
+  return {
+    type: 'event',
+    eventId: item['event_id'],
+    stickyDurationMs: pdu.sticky === true && item['sticky'] !== false ? 1000 : null,
+    audience: to === undefined ? { alsoTo: [], notTo } : { to },
+  } as unknown as Item
 }
 
 function lineOf(item: Item): string {
   if (item.type === 'event') {
-    const notTo = 'notTo' in item.audience ? item.audience.notTo : []
-    return `event ${item.eventId}${notTo.map((name) => ` not ${name}`).join('')}`
+    const { audience } = item
+    if ('to' in audience) return `event ${item.eventId} to ${audience.to.join(' ') || 'nobody'}`
+    const also = audience.alsoTo.map((name) => ` also ${name}`)
+    return `event ${item.eventId}${[...also, ...audience.notTo.map((name) => ` not ${name}`)].join('')}`
   }
+  if (item.type === 'redact') return `redact ${item.eventId}`
+  if (item.type === 'purge') return `purge ${item.roomId}`
   if (item.type !== 'servers') return item.type
   if ('set' in item.change) return `set ${item.change.set.join(' ')}`.trim()
   return [...item.change.add.map((s) => `+${s}`), ...item.change.remove.map((s) => `-${s}`)].join(' ')

@@ -81,7 +81,8 @@ describe('the Synapse source', () => {
     await synapse.write({ at: 4, sender: alice, json, metadata: { policy_server_spammy: true } })
     await synapse.finishedUpTo(4)
     await limpet.reaches(4)
-    const pdu = { sender: alice, room_id: ROOM, unsigned: { replaces_state: '$1' }, depth: 7 }
+    const made = { sender: alice, room_id: ROOM, type: 'm.room.message', prev_events: ['$3'] }
+    const pdu = { ...made, unsigned: { replaces_state: '$1' }, depth: 7 }
     const event = { type: 'event', room_id: ROOM, room_version: '11', event_id: '$4' }
     expect(limpet.raw).to.deep.equal([{ ...event, pdu, sticky: false }])
   })
@@ -213,7 +214,7 @@ describe('the Synapse source', () => {
     await synapse.finishedUpTo(1)
     await limpet.reaches(1)
     expect(channels).to.deep.equal(['a.example'])
-    expect(limpet.lines).to.deep.equal(['set', 'event $1'])
+    expect(limpet.lines).to.deep.equal(['set', 'event $1 to nobody'])
   })
 
   it('needs no more rights than docs/synapse.md tells an operator to grant', async () => {

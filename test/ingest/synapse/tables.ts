@@ -1,4 +1,7 @@
-/** The part of Synapse's tables that limpet reads, made by hand, and a pen to write events into them as Synapse does. */
+/**
+ * The part of Synapse's tables that limpet reads, with the columns, types and indexes of a real one (as far as limpet's
+ * statements see them), and a pen to write events into them as Synapse does: with their parents, and the state after each as a group.
+ */
 import type pg from 'pg'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
@@ -7,18 +10,40 @@ import { freshDatabase } from '../../support/postgres.ts'
 const TABLES = `
   create table schema_version (lock char(1) default 'X' primary key, version integer not null, upgraded bool not null);
   create table users (name text primary key);
-  create table stream_positions (stream_name text, instance_name text, stream_id bigint, unique (stream_name, instance_name));
-  create table rooms (room_id text primary key, room_version text);
-  create table events (stream_ordering bigint unique, event_id text unique, room_id text, sender text,
-                       outlier boolean not null, rejection_reason text);
-  create table event_json (event_id text unique, room_id text, internal_metadata text, json text, format_version integer);
-  create table rejections (event_id text unique);
-  create table room_memberships (event_id text unique, user_id text, room_id text, membership text);
-  create table current_state_events (event_id text unique, room_id text, type text, state_key text, membership text,
+  create table stream_positions (stream_name text not null, instance_name text not null, stream_id bigint not null,
+                                 unique (stream_name, instance_name));
+  create table rooms (room_id text primary key, is_public boolean, creator text, room_version text);
+  create table events (topological_ordering bigint not null, event_id text not null unique, type text not null,
+                       room_id text not null, processed boolean not null, outlier boolean not null,
+                       depth bigint default 0 not null, origin_server_ts bigint, received_ts bigint, sender text,
+                       instance_name text, stream_ordering bigint, state_key text, rejection_reason text);
+  create unique index on events (stream_ordering);
+  create index on events (room_id, stream_ordering);
+  create table event_json (event_id text not null unique, room_id text not null, internal_metadata text not null,
+                           json text not null, format_version integer);
+  create table event_auth (event_id text not null, auth_id text not null, room_id text not null);
+  create index on event_auth (event_id);
+  create table rejections (event_id text not null unique, reason text not null, last_check text not null);
+  create table redactions (event_id text not null unique, redacts text not null, have_censored boolean default false not null,
+                           received_ts bigint, recheck boolean default true not null);
+  create index on redactions (redacts);
+  create table room_ban_redactions (room_id text not null, user_id text not null, redacting_event_id text not null,
+                                    redact_end_ordering bigint, unique (room_id, user_id));
+  create table room_memberships (event_id text not null unique, user_id text not null, sender text not null,
+                                 room_id text not null, membership text not null);
+  create table current_state_events (event_id text not null unique, room_id text not null, type text not null,
+                                     state_key text not null, membership text, event_stream_ordering bigint,
                                      unique (room_id, type, state_key));
-  create table current_state_delta_stream (stream_id bigint, room_id text, type text, state_key text,
-                                           event_id text, prev_event_id text, instance_name text);
-  create table partial_state_rooms_servers (room_id text, server_name text);
+  create table current_state_delta_stream (stream_id bigint not null, room_id text not null, type text not null,
+                                           state_key text not null, event_id text, prev_event_id text, instance_name text);
+  create index on current_state_delta_stream (stream_id);
+  create table event_to_state_groups (event_id text not null unique, state_group bigint not null);
+  create table state_group_edges (state_group bigint not null, prev_state_group bigint not null);
+  create unique index on state_group_edges (state_group, prev_state_group);
+  create table state_groups_state (state_group bigint not null, room_id text not null, type text not null,
+                                   state_key text not null, event_id text not null);
+  create index on state_groups_state (state_group, type, state_key);
+  create table partial_state_rooms_servers (room_id text not null, server_name text not null, unique (room_id, server_name));
   insert into schema_version (version, upgraded) values (94, true);
   insert into users values ('@alice:a.example');`
 
@@ -26,12 +51,27 @@ export interface Written {
   readonly at: number
   readonly room?: string
   readonly sender: string
+  /** Default: `m.room.member` where `member` is given, else `m.room.message`. */
+  readonly type?: string
   readonly json?: object
   readonly metadata?: object
   readonly outlier?: boolean
   readonly rejected?: boolean
-  /** A membership that becomes current state: of whom, and what. `deltaAt`: the lowest ordering of its batch. */
-  readonly member?: { readonly user: string; readonly membership: string; readonly deltaAt?: number }
+  /** Orderings of its parents; default: the room's event before it. */
+  readonly parents?: readonly number[]
+  /** Orderings of its auth events. */
+  readonly auth?: readonly number[]
+  /** How its own state group is stored: the difference to the one before (default), or as a whole. */
+  readonly group?: 'difference' | 'whole'
+  /** A membership: of whom, and what. */
+  readonly member?: {
+    readonly user: string
+    readonly membership: string
+    /** The lowest ordering of its batch. */
+    readonly deltaAt?: number
+    /** False: state resolution keeps it out of the current state. */
+    readonly current?: boolean
+  }
 }
 
 export interface SynapseTables {
@@ -49,43 +89,124 @@ export interface SynapseTables {
 
 export const ROOM = '!room:a.example'
 
+/** The members of a state (their events by user) and its group. */
+interface State {
+  readonly group: number
+  readonly members: ReadonlyMap<string, string>
+}
+
 export async function synapseTables(): Promise<SynapseTables> {
   const database = await freshDatabase({ migrated: false })
   const pool = openPool({ url: database.url })
   await pool.query(TABLES)
-  await pool.query('insert into rooms values ($1, $2)', [ROOM, '11'])
+  await pool.query('insert into rooms (room_id, room_version) values ($1, $2)', [ROOM, '11'])
+  const after = new Map<string, State>()
+  const newest = new Map<string, number>()
+  let groups = 0
 
   async function write(e: Written, db: pg.Pool | pg.PoolClient = pool): Promise<void> {
     const { at, room = ROOM, sender, metadata = {}, outlier = false, rejected = false, member } = e
+    const { type = member === undefined ? 'm.room.message' : 'm.room.member' } = e
     const id = `$${at}`
-    const json = { sender, room_id: room, unsigned: { age_ts: 1 }, ...e.json }
-    await db.query('insert into events values ($1, $2, $3, $4, $5, $6)', [
-      at,
-      id,
-      room,
+    const previous = newest.get(room)
+    const parents = e.parents ?? (previous === undefined ? [] : [previous])
+    if (!outlier) newest.set(room, at)
+    const before = await stateBefore(db, room, parents)
+    const replaces = member === undefined ? undefined : before.members.get(member.user)
+    const unsigned = { age_ts: 1, ...(replaces === undefined ? {} : { replaces_state: replaces }) }
+    const json = {
       sender,
-      outlier,
-      rejected ? 'no' : null,
-    ])
+      room_id: room,
+      type,
+      prev_events: parents.map((one) => `$${one}`),
+      unsigned,
+      ...e.json,
+    }
+    await db.query(
+      `insert into events (stream_ordering, topological_ordering, processed, event_id, room_id, sender, type, state_key,
+                           outlier, rejection_reason)
+       values ($1, 1, true, $2, $3, $4, $5, $6, $7, $8)`,
+      [at, id, room, sender, type, member?.user ?? null, outlier, rejected ? 'no' : null],
+    )
     await db.query('insert into event_json values ($1, $2, $3, $4, 3)', [
       id,
       room,
       JSON.stringify(metadata),
       JSON.stringify(json),
     ])
-    if (member === undefined) return
-    const { user, membership, deltaAt = at } = member
-    await db.query('insert into room_memberships values ($1, $2, $3, $4)', [id, user, room, membership])
+    for (const auth of e.auth ?? [])
+      await db.query('insert into event_auth values ($1, $2, $3)', [id, `$${auth}`, room])
+    if (!outlier) await store(db, e, id, before)
+    if (member === undefined || rejected) return
+    const { user, membership, deltaAt = at, current = true } = member
+    await db.query('insert into room_memberships values ($1, $2, $3, $4, $5)', [
+      id,
+      user,
+      sender,
+      room,
+      membership,
+    ])
+    if (!current || outlier) return
     await db.query(
       `insert into current_state_delta_stream values ($1, $2, 'm.room.member', $3, $4,
          (select event_id from current_state_events where room_id = $2 and type = 'm.room.member' and state_key = $3), 'master')`,
       [deltaAt, room, user, id],
     )
     await db.query(
-      `insert into current_state_events values ($1, $2, 'm.room.member', $3, $4)
+      `insert into current_state_events values ($1, $2, 'm.room.member', $3, $4, $5)
        on conflict (room_id, type, state_key) do update set event_id = excluded.event_id, membership = excluded.membership`,
-      [id, room, user, membership],
+      [id, room, user, membership, at],
     )
+  }
+
+  /** Of several parents the later ones' members count: state resolution is not what is tried here. */
+  async function stateBefore(
+    db: pg.Pool | pg.PoolClient,
+    room: string,
+    parents: readonly number[],
+  ): Promise<State> {
+    const states = parents.flatMap((one) => after.get(`$${one}`) ?? [])
+    const [first] = states
+    if (first === undefined)
+      return { group: await newGroup(db, room, { members: new Map() }), members: new Map() }
+    const members = new Map(states.flatMap((state) => [...state.members]))
+    const changed = [...members].filter(([user, event]) => first.members.get(user) !== event)
+    if (changed.length === 0) return first
+    return { group: await newGroup(db, room, { members: new Map(changed), from: first.group }), members }
+  }
+
+  async function store(db: pg.Pool | pg.PoolClient, e: Written, id: string, before: State): Promise<void> {
+    let state = before
+    if (e.member !== undefined && e.rejected !== true) {
+      const members = new Map([...before.members, [e.member.user, id]])
+      const group =
+        e.group === 'whole'
+          ? await newGroup(db, e.room ?? ROOM, { members })
+          : await newGroup(db, e.room ?? ROOM, {
+              members: new Map([[e.member.user, id]]),
+              from: before.group,
+            })
+      state = { group, members }
+    }
+    after.set(id, state)
+    await db.query('insert into event_to_state_groups values ($1, $2)', [id, state.group])
+  }
+
+  async function newGroup(
+    db: pg.Pool | pg.PoolClient,
+    room: string,
+    { members, from }: { members: ReadonlyMap<string, string>; from?: number },
+  ): Promise<number> {
+    const group = (groups += 1)
+    if (from !== undefined) await db.query('insert into state_group_edges values ($1, $2)', [group, from])
+    for (const [user, event] of members)
+      await db.query(`insert into state_groups_state values ($1, $2, 'm.room.member', $3, $4)`, [
+        group,
+        room,
+        user,
+        event,
+      ])
+    return group
   }
 
   const readers: Pool[] = []

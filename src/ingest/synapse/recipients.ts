@@ -1,0 +1,49 @@
+/**
+ * Who gets an event beside, or in spite of, the room's servers in limpet's stream.
+ *
+ * Synapse's sender takes the servers with a joined user in the state *before* the event, so that a kick reaches the
+ * server whose last user it removes, and an event on a fork goes to those who were there on its own branch. limpet's stream
+ * has the room's current state; the difference is said. To a sticky event the room's current servers are entitled as well: to those
+ * that its branch does not know yet it is owed as to any other newcomer (MSC4354), and nothing else would bring it to them.
+ */
+import type { Audience, EventItem } from '../items.ts'
+import { isIn, type RoomView } from './room-view.ts'
+import type { StateAtEvent } from './state-at-events.ts'
+
+export interface RecipientNeeds {
+  readonly item: EventItem
+  /** The room, with `at` counted in the state's group; null: only the current state is to be had. */
+  readonly view: RoomView | null
+  readonly state: StateAtEvent | null
+}
+
+/** The event with its recipients; `to` of an item that names them stays. */
+export function addressed({ item, view, state }: RecipientNeeds): EventItem {
+  if ('to' in item.audience) return item
+  const alsoTo = new Set(item.audience.alsoTo)
+  const notTo = new Set<string>()
+  if (view !== null) {
+    const counted = state?.change ?? null
+    const candidates = counted === null ? view.differing : new Set([...view.differing, counted.server])
+    for (const server of candidates) {
+      const now = isIn(view, 'now', server)
+      const users = view.servers.get(server)?.at ?? 0
+      const before = users + (server === counted?.server ? counted.by : 0) > 0
+      if (before && !now) alsoTo.add(server)
+      if (!before && now && item.stickyDurationMs === null) notTo.add(server)
+    }
+  }
+  // A server whose user's invite is taken back may have nobody in the room; it got the invite from Synapse itself.
+  const rescinded = state?.rescinded ?? null
+  if (rescinded !== null) {
+    alsoTo.add(rescinded)
+    notTo.delete(rescinded)
+  }
+  // The server that gave us the event to forward has it.
+  for (const server of item.audience.notTo) {
+    alsoTo.delete(server)
+    notTo.add(server)
+  }
+  const audience: Audience = { alsoTo: [...alsoTo].sort(), notTo: [...notTo].sort() }
+  return { ...item, audience }
+}

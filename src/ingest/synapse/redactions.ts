@@ -1,0 +1,108 @@
+/**
+ * Which events of ours were redacted, as Synapse itself judges it when it reads an event.
+ *
+ * A redaction that Synapse accepted has a row in `redactions`. From room version 3 on anybody may send one of their own
+ * server's events, and that is looked at only when both are there (`recheck`). A ban or kick may redact all that its user
+ * sent (MSC4293, `room_ban_redactions`). Synapse leaves the stored event as it is for days; limpet must not send it so long.
+ */
+import { domainOf } from '../../matrix/ids.ts'
+import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
+import { redact } from '../../matrix/redaction.ts'
+import { roomVersion } from '../../matrix/room-versions.ts'
+import { parseJson } from '../../matrix/strict-json.ts'
+import type { Db } from '../../store/db.ts'
+
+export interface Redaction {
+  /** The `stream_ordering` from which on it holds: the redacting event's or, if that is newer, the redacted one's. */
+  readonly at: number
+  /** The redacted event. */
+  readonly event_id: string
+  readonly room_version: string | null
+  readonly json: string
+}
+
+interface Row extends Redaction {
+  readonly sender: string
+  /** Of the redacting event. */
+  readonly redactor: string
+  readonly redacting_metadata: string | null
+  /** Whether it may have to be of the redacted event's own server. */
+  readonly recheck: boolean
+}
+
+// Backfilled redactions have negative orderings: they count from the event that they redact.
+const TARGET = `
+  join events t on t.event_id = p.target and t.room_id = r.room_id and t.type <> 'm.room.create'
+  join event_json j on j.event_id = t.event_id
+  left join event_json rj on rj.event_id = r.event_id
+  left join rooms v on v.room_id = t.room_id
+ where r.rejection_reason is null and not exists (select from rejections x where x.event_id = r.event_id)
+   and (substr(t.sender, strpos(t.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)`
+
+const SELECT_REDACTIONS = `
+  with pairs (target, redacting, recheck) as (
+    select d.redacts, d.event_id, d.recheck
+      from events r join redactions d on d.event_id = r.event_id
+     where r.stream_ordering > $1 and r.stream_ordering <= $2
+     union
+    select d.redacts, d.event_id, d.recheck
+      from events t join redactions d on d.redacts = t.event_id
+     where t.stream_ordering > $1 and t.stream_ordering <= $2
+     union
+    select t.event_id, b.redacting_event_id, false
+      from events r
+      join room_ban_redactions b on b.room_id = r.room_id and b.user_id = r.state_key and b.redacting_event_id = r.event_id
+      join events t on t.room_id = b.room_id and t.sender = b.user_id
+                   and (b.redact_end_ordering is null or t.stream_ordering < b.redact_end_ordering)
+     where r.stream_ordering > $1 and r.stream_ordering <= $2 and r.type = 'm.room.member'
+       and substr(b.user_id, strpos(b.user_id, ':') + 1) = $3
+     union
+    select t.event_id, b.redacting_event_id, false
+      from events t
+      join room_ban_redactions b on b.room_id = t.room_id and b.user_id = t.sender
+                                and (b.redact_end_ordering is null or t.stream_ordering < b.redact_end_ordering)
+     where t.stream_ordering > $1 and t.stream_ordering <= $2
+  )
+  select greatest(r.stream_ordering, t.stream_ordering, $1 + 1) as at, t.event_id, v.room_version, j.json, t.sender,
+         r.sender as redactor, rj.internal_metadata as redacting_metadata, p.recheck
+    from pairs p join events r on r.event_id = p.redacting ${TARGET}
+   order by 1, t.event_id`
+
+/** The redactions that a window brings, or that were there before an event of the window. */
+export async function readRedactions(
+  db: Db,
+  { after, upTo, serverName }: { after: number; upTo: number; serverName: string },
+): Promise<Redaction[]> {
+  const { rows } = await db.query<Row>(SELECT_REDACTIONS, [after, upTo, serverName])
+  return (
+    rows
+      .filter(isAllowed)
+      // What a later window redacts is redacted from the first moment on.
+      .map(({ at, event_id, room_version, json }) => ({
+        at: Math.min(at, upTo),
+        event_id,
+        room_version,
+        json,
+      }))
+  )
+}
+
+function isAllowed({ recheck, redacting_metadata, redactor, sender }: Row): boolean {
+  if (!recheck) return true
+  const metadata = redacting_metadata === null ? null : parseJson(redacting_metadata)
+  // Rows from before Synapse noted it say that it is to be looked at again; the event itself knows.
+  if (!isJsonObject(metadata) || metadata['recheck_redaction'] !== true) return true
+  return domainOf(redactor) === domainOf(sender)
+}
+
+/**
+ * The `redact` item of a redaction; null in a room version whose rules are not known.
+ * @throws JsonError where the stored JSON is none
+ */
+export function rawRedaction({ event_id, room_version, json }: Redaction): JsonObject | null {
+  const pdu = parseJson(json)
+  const version = roomVersion(room_version ?? '1')
+  return isJsonObject(pdu) && version !== null
+    ? { type: 'redact', event_id, pdu: redact(pdu, version) }
+    : null
+}

@@ -1,0 +1,61 @@
+/**
+ * Who is in one room, counted in joined users by server: now (at our place in Synapse's stream, as limpet was told),
+ * and in the state at the event that was looked at last. Pure.
+ *
+ * Both are moved by differences, and so is the set of servers that are in one and not in the other, which is nearly
+ * always empty: finding an event's recipients costs nothing that grows with the room. Holds remote servers only.
+ */
+export interface RoomView {
+  readonly servers: Map<string, Counts>
+  /** Servers that are in the room in one of the two and not in the other. */
+  readonly differing: Set<string>
+  /** The state group that `at` was counted in; null: none yet. */
+  group: number | null
+  /** Whether limpet was told this room's servers as a whole. */
+  told: boolean
+}
+
+export interface Counts {
+  now: number
+  at: number
+}
+
+/** A server's joined users of one room, before and after. */
+export interface CountChange {
+  readonly server: string
+  readonly by: number
+}
+
+export function makeRoomView(joined: ReadonlyMap<string, number>): RoomView {
+  const view: RoomView = { servers: new Map(), differing: new Set(), group: null, told: false }
+  for (const [server, users] of joined) bump(view, 'now', { server, by: users })
+  return view
+}
+
+/** Changes a count; returns by how much, since no count goes below 0. */
+export function bump(view: RoomView, side: keyof Counts, { server, by }: CountChange): number {
+  const counts = view.servers.get(server) ?? { now: 0, at: 0 }
+  const was = counts[side]
+  counts[side] = Math.max(0, was + by)
+  if (counts.now === 0 && counts.at === 0) view.servers.delete(server)
+  else view.servers.set(server, counts)
+  if (counts.now > 0 === counts.at > 0) view.differing.delete(server)
+  else view.differing.add(server)
+  return counts[side] - was
+}
+
+export function isIn(view: RoomView, side: keyof Counts, server: string): boolean {
+  return (view.servers.get(server)?.[side] ?? 0) > 0
+}
+
+/** The servers in the room now. */
+export function serversNow(view: RoomView): string[] {
+  return [...view.servers.keys()].filter((server) => isIn(view, 'now', server))
+}
+
+/** Puts the counts of a whole state in the place of those at the event. */
+export function replaceAt(view: RoomView, group: number, joined: ReadonlyMap<string, number>): void {
+  for (const [server, { at }] of [...view.servers]) if (at > 0) bump(view, 'at', { server, by: -at })
+  for (const [server, users] of joined) bump(view, 'at', { server, by: users })
+  view.group = group
+}

@@ -1,0 +1,129 @@
+/**
+ * The rooms' servers in memory: every member of a room is read once, then the counts follow Synapse's record of changes.
+ *
+ * All views stand at one place of Synapse's stream, `position`. What a window does to them is taken back when the window was
+ * not taken by limpet, and a place that another process has moved on is caught up with by reading the changes alone, so two
+ * processes do not make each other read whole rooms. Forgetting a room is always allowed: it is read and told again.
+ */
+import type { Pool } from '../../store/db.ts'
+import { bump, makeRoomView, type CountChange, type RoomView } from './room-view.ts'
+import { readJoined } from './room-servers.ts'
+import { readChanges, type MemberChange } from './window.ts'
+
+export interface RoomViews {
+  /**
+   * Views of `rooms` as of `after`. Rooms in `passing` are read for this once and not kept.
+   */
+  at(after: number, rooms: ReadonlySet<string>, passing: ReadonlySet<string>): Promise<Map<string, RoomView>>
+  /** Changes who is in a room now. */
+  change(view: RoomView, change: MemberChange): void
+  /** The changes since `at` stand, and `told` rooms are told; the views are as of `upTo`. */
+  keep(upTo: number, told: Iterable<string>): void
+  /** Takes back the changes since `at`. */
+  undo(): void
+  forget(roomId?: string): void
+}
+
+/** Servers of all rooms together, so about 200 MB of memory. */
+const MAX_SERVERS = 1_000_000
+/** So much of it is left when it was too much. */
+const KEPT = 0.8
+
+const weightOf = (view: RoomView | undefined): number => 1 + (view?.servers.size ?? 0)
+
+export function makeRoomViews({
+  pool,
+  serverName,
+  maxServers = MAX_SERVERS,
+}: {
+  /** Synapse's database. */
+  pool: Pool
+  serverName: string
+  maxServers?: number
+}): RoomViews {
+  // Least recently used first.
+  const views = new Map<string, RoomView>()
+  let done: { view: RoomView; change: CountChange }[] = []
+  let position = 0
+  let weight = 0
+
+  async function at(after: number, rooms: ReadonlySet<string>, passing: ReadonlySet<string>) {
+    undo()
+    await moveTo(after)
+    const found = new Map<string, RoomView>()
+    for (const roomId of rooms) {
+      const view = passing.has(roomId) ? undefined : views.get(roomId)
+      if (view !== undefined) found.set(roomId, view)
+    }
+    const missing = [...rooms].filter((roomId) => !found.has(roomId))
+    const joined = await readJoined(pool, { rooms: missing, at: after, serverName })
+    for (const roomId of missing) found.set(roomId, makeRoomView(joined.get(roomId) ?? new Map()))
+    for (const [roomId, view] of found) {
+      views.delete(roomId)
+      if (!passing.has(roomId)) views.set(roomId, view)
+    }
+    for (const roomId of missing) weight += weightOf(found.get(roomId))
+    return found
+  }
+
+  async function moveTo(after: number): Promise<void> {
+    if (after < position) views.clear()
+    if (after > position && views.size > 0) {
+      const changes = await readChanges(pool, { after: position, upTo: after, serverName })
+      for (const change of changes) {
+        const view = views.get(change.room_id)
+        if (view !== undefined) apply(view, change)
+      }
+    }
+    position = after
+    done = []
+  }
+
+  function apply(view: RoomView, { server, joined }: MemberChange): void {
+    if (server === null) {
+      for (const [name, { now }] of [...view.servers]) if (now > 0) move(view, { server: name, by: -now })
+    } else {
+      move(view, { server, by: joined ? 1 : -1 })
+    }
+  }
+
+  function move(view: RoomView, change: CountChange): void {
+    const by = bump(view, 'now', change)
+    if (by !== 0) done.push({ view, change: { server: change.server, by } })
+  }
+
+  function undo(): void {
+    for (const { view, change } of done.reverse())
+      bump(view, 'now', { server: change.server, by: -change.by })
+    done = []
+  }
+
+  function evict(): void {
+    if (weight <= maxServers) return
+    weight = [...views.values()].reduce((sum, view) => sum + weightOf(view), 0)
+    for (const [roomId, view] of views) {
+      if (weight <= maxServers * KEPT) return
+      weight -= weightOf(view)
+      views.delete(roomId)
+    }
+  }
+
+  return {
+    at,
+    change: apply,
+    keep(upTo, told) {
+      done = []
+      position = upTo
+      for (const roomId of told) {
+        const view = views.get(roomId)
+        if (view !== undefined) view.told = true
+      }
+      evict()
+    },
+    undo,
+    forget(roomId) {
+      if (roomId === undefined) views.clear()
+      else views.delete(roomId)
+    },
+  }
+}
