@@ -9,6 +9,7 @@ import { openPool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
 import { registerClient, type Client, type ClientEvent } from './support/client.ts'
 import { type Limpet, startLimpet } from './support/limpet.ts'
+import { oneStory } from './support/story.ts'
 import { say, startPair } from './support/homeservers.ts'
 import type { Synapse } from './support/synapse.ts'
 
@@ -17,8 +18,7 @@ const STICKY_MS = 600_000
 const QUIET_MS = 3_000
 
 describe('two Synapses, and limpet in place of the sender of one', function () {
-  // One story: after a step that failed the rest says nothing.
-  this.bail(true)
+  oneStory(this)
   let a: Synapse
   let b: Synapse
   let alice: Client
