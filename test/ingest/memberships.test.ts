@@ -95,8 +95,7 @@ describe("a room's servers", () => {
     expect(await world.memberships(second)).to.deep.equal(['a.example (4, …]', 'b.example (2, …]'])
   })
 
-  it('may be 5,000, in one item and in one difference', async function () {
-    this.timeout(20_000)
+  it('may be 5,000, in one item and in one difference', async () => {
     const names = Array.from({ length: 5_000 }, (_, n) => `s${n}.example`)
     await world.take([servers({ set: names })])
     const { ignored } = await world.take([servers({ set: names.slice(2_500) }), servers({ add: names })])

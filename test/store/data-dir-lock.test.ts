@@ -9,8 +9,7 @@ import { until } from '../support/poll.ts'
 
 const MODULE = fileURLToPath(new URL('../../src/store/data-dir-lock.ts', import.meta.url))
 
-describe('the lock of a data_dir', function () {
-  this.timeout(30_000)
+describe('the lock of a data_dir', () => {
   let dir: string
   beforeEach(() => (dir = mkdtempSync(join(tmpdir(), 'limpet-lock-'))))
   afterEach(() => rmSync(dir, { recursive: true, force: true }))

@@ -11,7 +11,7 @@ describe('freezing transactions', () => {
   let pool: Pool
   beforeEach(async () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 2 })
-    await registerWorker(pool, { id: WORKER, name: 'w', leaseMs: 60_000 })
+    await registerWorker(pool, { id: WORKER, name: 'w', leaseMs: 3_600_000 })
     await pool.query(
       `insert into destinations (id, name, position, created_at, lease_owner, fence)
        select id, id || '.example', 0, 0, $1, 1 from generate_series(1, 3) id`,

@@ -5,8 +5,7 @@ import { freshDatabase } from '../support/postgres.ts'
 
 const HOUR = 3_600_000
 
-describe('housekeeping', function () {
-  this.timeout(40_000)
+describe('housekeeping', () => {
   let pool: Pool
   before(async () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 4 })

@@ -6,6 +6,7 @@ import { countBacklogs } from '../../src/store/count-backlogs.ts'
 import { registerWorker, retireWorker } from '../../src/store/leases.ts'
 import { lockDestinations } from '../../src/store/lock-destinations.ts'
 import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
+import { holdTransaction } from '../support/hold.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 
@@ -17,7 +18,7 @@ describe('statements about several destinations lock them in one order', () => {
   let pool: Pool
   beforeEach(async () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 4 })
-    await registerWorker(pool, { id: WORKER, name: 'w', leaseMs: 60_000 })
+    await registerWorker(pool, { id: WORKER, name: 'w', leaseMs: 3_600_000 })
     await pool.query(
       `insert into destinations (id, name, position, created_at, lease_owner, fence, pending_pdus, failures)
        select id, id || '.example', 0, 0, $1, 1, 9, 1 from unnest(array[2, 1]) id`,
@@ -69,14 +70,17 @@ describe('statements about several destinations lock them in one order', () => {
 
   for (const [what, run] of Object.entries(statements)) {
     it(what, async () => {
-      const other = await pool.connect()
-      await other.query('begin')
+      const other = await holdTransaction(pool)
       await other.query('select from destinations where id = 1 for update')
       const done = run()
       try {
         await until(
           async () =>
-            (await pool.query(`select from pg_stat_activity where wait_event_type = 'Lock'`)).rowCount === 1,
+            (
+              await pool.query(
+                `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+              )
+            ).rowCount === 1,
           { what: `${what} to wait for the first` },
         )
         // Fails at once if the statement that waits for the first has the second already.

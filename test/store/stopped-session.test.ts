@@ -16,8 +16,7 @@ function makeStop() {
   return { reached, goOn: () => goOn(), here: () => (arrive(), over) }
 }
 
-describe('a process that is stopped in the middle of its work', function () {
-  this.timeout(120_000)
+describe('a process that is stopped in the middle of its work', () => {
   let database: FreshDatabase
   let stopped: Pool
   let other: Pool
