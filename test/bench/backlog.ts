@@ -12,6 +12,7 @@ import type { Fleet } from './fleet.ts'
 import { loadKnown } from './known.ts'
 import { resident, type Resident } from './resident.ts'
 import type { Setting } from './setting.ts'
+import { dearestStatements, resetStatements } from './statements.ts'
 
 export interface Backlog {
   events: number
@@ -32,6 +33,7 @@ export interface BacklogOptions {
   database: string
   events: number
   profile?: string | undefined
+  statements?: ((text: string) => void) | null
 }
 
 const DESTINATIONS = 10_000
@@ -61,6 +63,7 @@ export async function measureBacklog(
     profile,
   })
   try {
+    if (options.statements) await resetStatements(pool)
     const began = performance.now()
     const stopping = new AbortController()
     const producing = produce(setting, daemon, stopping.signal)
@@ -68,6 +71,7 @@ export async function measureBacklog(
     const seconds = (performance.now() - began) / 1000
     await systemClock.sleep(Math.max(0, LEAST_MS - (performance.now() - began)))
     const memory = resident(daemon.pid)
+    options.statements?.(await dearestStatements(pool))
     stopping.abort()
     await producing
     const outcomes = await attempts(pool)

@@ -31,9 +31,21 @@ export interface Daemon {
   stop(): Promise<void>
 }
 
+/** Between two starts somebody else may take the port. */
+const TRIES = 5
 const TOKENS = { ingest: 'bench-ingest-token', admin: 'bench-admin-token' }
 
 export async function startDaemon(setting: Setting, options: DaemonOptions): Promise<Daemon> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start(setting, options)
+    } catch (error) {
+      if (tries === TRIES || !/somebody else listens/.test(String(error))) throw error
+    }
+  }
+}
+
+async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> {
   const folder = mkdtempSync(join(tmpdir(), 'limpet-bench-run-'))
   const port = await freePort()
   const config = join(folder, 'limpet.yaml')
@@ -57,7 +69,16 @@ export async function startDaemon(setting: Setting, options: DaemonOptions): Pro
   const main = setting.built('src/main.ts')
   const child = spawn(
     process.execPath,
-    [...profiling, main, 'run', '--config', config, '--role', options.roles],
+    [
+      ...profiling,
+      ...(process.env['BENCH_FLAGS'] ?? '').split(' ').filter(Boolean),
+      main,
+      'run',
+      '--config',
+      config,
+      '--role',
+      options.roles,
+    ],
     {
       stdio: ['ignore', log, log],
     },
@@ -79,13 +100,18 @@ export async function startDaemon(setting: Setting, options: DaemonOptions): Pro
     remove()
   }
   const forget = leaveBehind({ clear: stop, kill: killNow })
-  await until(
-    async () => {
-      if (child.exitCode !== null) throw new Error(readFileSync(logFile, 'utf8'))
-      return (await http.request({ path: '/health/ready', method: 'GET' })).statusCode === 200
-    },
-    { what: 'the daemon to be ready', withinMs: 30_000 },
-  )
+  try {
+    await until(
+      async () =>
+        child.exitCode !== null ||
+        (await http.request({ path: '/health/ready', method: 'GET' })).statusCode === 200,
+      { what: 'the daemon to be ready' },
+    )
+    if (child.exitCode !== null) throw new Error(readFileSync(logFile, 'utf8'))
+  } catch (error) {
+    await stop()
+    throw error
+  }
   async function post(path: string, token: string, body: string): Promise<void> {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const answer = await http.request({ path, method: 'POST', headers, body })

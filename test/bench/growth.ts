@@ -11,6 +11,7 @@ import type { Fleet } from './fleet.ts'
 import { loadKnown } from './known.ts'
 import { resident, type Resident } from './resident.ts'
 import type { Setting } from './setting.ts'
+import { dearestStatements, resetStatements } from './statements.ts'
 import { meetAll, openRooms, quiet, saturate, type Scene } from './traffic.ts'
 import { inWindow, PDUS_A_TRANSACTION, type Window } from './window.ts'
 
@@ -31,6 +32,7 @@ export interface GrowthOptions {
   warm: number
   idle: number
   profile?: string | undefined
+  statements?: ((text: string) => void) | null
 }
 
 const SWEEP_MS = 10_000
@@ -66,7 +68,9 @@ export async function measureGrowth(setting: Setting, fleet: Fleet, options: Gro
     const idleCpuMs = await idleCpu(pids)
     const traffic = saturate(scene)
     await systemClock.sleep(WARM_UP_MS)
+    if (options.statements) await resetStatements(pool)
     const window = await inWindow(fleet, SWEEP_MS, pids)
+    options.statements?.(await dearestStatements(pool))
     const memory = resident(daemon.pid)
     await traffic.stop()
     await quiet(pool)

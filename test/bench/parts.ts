@@ -117,7 +117,7 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
       await withFleet(HOSTS, Math.max(...sizes.map(({ warm }) => warm)) / HOSTS.length, async (fleet) => {
         for (const { warm, idle } of sizes) {
           say(`traffic to ${warm} destinations, ${idle} more idle, queue on ${first}`)
-          const options = { queue, database: `growth_${warm}_${idle}`, warm, idle, profile }
+          const options = { queue, database: `growth_${warm}_${idle}`, warm, idle, profile, statements }
           report.add(growthLines(first, await measureGrowth(setting, fleet, options)))
         }
       })
@@ -125,7 +125,7 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
     memory: async () => {
       for (const events of quick ? BACKLOGS.slice(0, 1) : BACKLOGS) {
         say(`a backlog of ${events} events for 10,000 destinations, queue on ${first}`)
-        const options = { queue, database: `backlog_${events}`, events, profile }
+        const options = { queue, database: `backlog_${events}`, events, profile, statements }
         report.add(backlogLines(first, await measureBacklog(setting, await theFew(), options)))
       }
     },
