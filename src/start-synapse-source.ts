@@ -10,6 +10,7 @@ import { makeSynapseSource } from './ingest/synapse/source.ts'
 import type { Log } from './observe/log.ts'
 import { openPool, type Pool } from './store/db.ts'
 import { sourcePosition } from './store/read-back.ts'
+import { toldAmong, toldRooms } from './store/told-rooms.ts'
 
 export interface SourceNeeds {
   config: Config
@@ -39,6 +40,12 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     parseItem: (raw) =>
       parseItem(raw, 0, { serverName: config.server_name, stickyFieldNames: config.sticky.field_names }),
     subscribe: settings.redis === null ? undefined : makeSubscriber({ url: settings.redis, log }),
+    purges: {
+      told: {
+        page: (after, limit) => toldRooms(pool, { after, limit }),
+        among: (roomIds) => toldAmong(pool, roomIds),
+      },
+    },
     clock,
     log,
   })

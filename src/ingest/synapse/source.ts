@@ -7,9 +7,11 @@
  * begins at the safe head. Reads only; nothing of Synapse's is written.
  */
 import type { Clock } from '../../clock.ts'
+import { isRoomId } from '../../matrix/ids.ts'
 import type { Append } from '../append.ts'
 import type { Item } from '../items.ts'
 import { makeBell } from './bell.ts'
+import { makePurges, type PurgeNeeds } from './purges.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
 import { checkServerName, readSafeHead } from './safe-head.ts'
 import { eventsIn, tokenAt } from './token.ts'
@@ -19,13 +21,14 @@ import { makeWindowItems, type WindowItemsNeeds } from './window-items.ts'
 /** Hears every message of a Redis channel until `signal` aborts, through any loss of connection. */
 export type Subscribe = (channel: string, onMessage: (message: string) => void, signal: AbortSignal) => void
 
-export interface SynapseSourceNeeds extends WindowItemsNeeds {
+export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges'> {
   readonly append: Append
   /** The stored token of a source; null where there is none. */
   readonly tokenOf: (source: string) => Promise<string | null>
   /** Synapse's Redis; left out, changes are seen at the next poll. */
   readonly subscribe?: Subscribe | undefined
   readonly clock: Clock
+  readonly purges: Pick<PurgeNeeds, 'told' | 'everyMs' | 'graceMs'>
   /** How often to look, milliseconds. Default 1,000. */
   readonly pollMs?: number
 }
@@ -50,7 +53,8 @@ const LONGEST_WAIT_MS = 30_000
 
 export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const { pool, serverName, append, tokenOf, clock, log, pollMs = 1_000 } = needs
-  const windowItems = makeWindowItems(needs)
+  const purges = makePurges({ ...needs.purges, pool, clock })
+  const windowItems = makeWindowItems({ pool, serverName, parseItem: needs.parseItem, log, purges })
   let place: Place | null = null
   let lastTaken = 0
   let wasAhead = false
@@ -61,7 +65,9 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     place ??= await findPlace(head, signal)
     if (place === null) return true
     sayIfAhead(place.events, head)
-    if (place.events >= head) return false
+    // Of a database that was restored to an older state it says nothing that a room is not there.
+    if (place.events > head) return false
+    if (place.events === head) return passPurges(place, signal)
     const window = await readWindow(pool, { after: place.events, head, limit: WINDOW_EVENTS, serverName })
     const { items, taken } = await windowItems.read(window, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
@@ -73,6 +79,19 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     }
     taken()
     return window.upTo < head
+  }
+
+  /** Passes on that rooms are gone; true: our place is to be looked at again. */
+  async function passPurges(here: Place, signal: AbortSignal): Promise<boolean> {
+    const gone = (await purges.due()).filter(isRoomId)
+    if (gone.length === 0) return false
+    const items = gone.map((roomId): Item => ({ type: 'purge', roomId }))
+    const stored = await take(items, eventsIn(here.stored) ?? 0, here.stored, signal)
+    place = stored === null ? null : { ...stored, events: here.events }
+    if (stored === null) return true
+    for (const roomId of gone) windowItems.forget(roomId)
+    log.info({ rooms: gone.length }, 'Synapse: rooms were purged')
+    return false
   }
 
   async function findPlace(head: number, signal: AbortSignal): Promise<Place | null> {

@@ -10,6 +10,7 @@ import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
 import type { EventItem, Item, ServersItem } from '../items.ts'
 import { orderSteps, type Step } from './order.ts'
+import type { Purges } from './purges.ts'
 import { rawEvent } from './raw-event.ts'
 import { addressed } from './recipients.ts'
 import { rawRedaction } from './redactions.ts'
@@ -21,6 +22,7 @@ import { readDifference, readJoinedIn } from './state-groups.ts'
 import type { EventRow, MemberChange, Window } from './window.ts'
 
 export interface WindowItemsNeeds {
+  readonly purges: Pick<Purges, 'reborn'>
   /** Synapse's database. */
   readonly pool: Pool
   readonly serverName: string
@@ -32,8 +34,8 @@ export interface WindowItemsNeeds {
 export interface WindowItems {
   /** The items of the window that begins after `after`. Call `taken` once they are stored. */
   read(window: Window, after: number): Promise<{ readonly items: Item[]; readonly taken: () => void }>
-  /** Forgets which rooms were told. */
-  forget(): void
+  /** Forgets which rooms were told, or one room. */
+  forget(roomId?: string): void
 }
 
 interface Sent {
@@ -42,12 +44,15 @@ interface Sent {
   readonly replaces: string | null
 }
 
-export function makeWindowItems({ pool, serverName, parseItem, log }: WindowItemsNeeds): WindowItems {
+export function makeWindowItems({ pool, serverName, parseItem, purges, log }: WindowItemsNeeds): WindowItems {
   const views = makeRoomViews({ pool, serverName })
 
   async function read(window: Window, after: number) {
     const sent = new Map(window.events.flatMap((row) => sendable(row) ?? []).map((one) => [one.row, one]))
     const touched = new Set([...sent.keys(), ...window.changes].map((row) => row.room_id))
+    const anew = window.changes.filter(({ server }) => server === null).map((change) => change.room_id)
+    const purged = (await purges.reborn([...new Set(anew)], after)).filter(isRoomId)
+    for (const roomId of purged) views.forget(roomId)
     // First what is partial, then the states: a room whose state is whole by now has whole groups too.
     const partial = await readPartialRooms(pool, { rooms: [...touched], serverName })
     const rooms = await views.at(after, touched, new Set(partial.keys()))
@@ -57,7 +62,7 @@ export function makeWindowItems({ pool, serverName, parseItem, log }: WindowItem
         .filter(({ item }) => !('to' in item.audience))
         .map(({ row, replaces }) => ({ event_id: row.event_id, replaces })),
     )
-    const items: Item[] = []
+    const items: Item[] = purged.map((roomId) => ({ type: 'purge', roomId }))
     for (const [roomId, view] of rooms) {
       if (view.told || !isRoomId(roomId)) continue
       const set = [...new Set([...serversNow(view), ...(partial.get(roomId) ?? [])])].sort()
@@ -150,5 +155,5 @@ export function makeWindowItems({ pool, serverName, parseItem, log }: WindowItem
     }
   }
 
-  return { read, forget: () => views.forget() }
+  return { read, forget: (roomId) => views.forget(roomId) }
 }

@@ -14,7 +14,7 @@ export interface Limpet {
   readonly logged: string[]
   token(): string | null
   /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
-  follow(options?: { subscribe?: Subscribe; pollMs?: number }): {
+  follow(options?: { subscribe?: Subscribe; pollMs?: number; graceMs?: number }): {
     stop(): Promise<unknown>
     ended: Promise<unknown>
   }
@@ -28,6 +28,7 @@ export function limpetFor(pool: Pool): Limpet {
   let token: string | null = null
   const raw: Record<string, unknown>[] = []
   const lines: string[] = []
+  const told = new Set<string>()
   const logged: string[] = []
   const log = pino(
     { level: 'debug' },
@@ -40,6 +41,10 @@ export function limpetFor(pool: Pool): Limpet {
     if (failing === 'unavailable') return { kind: 'unavailable', message: 'away' }
     if (ifSourceToken !== token) return { kind: 'token_mismatch', sourceToken: token }
     token = sourceToken ?? token
+    for (const item of items) {
+      if (item.type === 'servers') told.add(item.roomId)
+      if (item.type === 'purge') told.delete(item.roomId)
+    }
     lines.push(...items.map(lineOf))
     if (failing === 'lost answer') return { kind: 'unavailable', message: 'away' }
     return {
@@ -57,7 +62,7 @@ export function limpetFor(pool: Pool): Limpet {
     logged,
     failNext: null,
     token: () => token,
-    follow({ subscribe, pollMs = 20 } = {}) {
+    follow({ subscribe, pollMs = 20, graceMs = 0 } = {}) {
       const stopping = new AbortController()
       const source = makeSynapseSource({
         pool,
@@ -69,6 +74,15 @@ export function limpetFor(pool: Pool): Limpet {
           return parsed(item)
         },
         subscribe,
+        purges: {
+          told: {
+            page: (after) =>
+              Promise.resolve([...told].map((roomId, i) => ({ id: i + 1, roomId })).slice(after)),
+            among: (roomIds) => Promise.resolve(roomIds.filter((roomId) => told.has(roomId))),
+          },
+          everyMs: 0,
+          graceMs,
+        },
         clock: systemClock,
         log,
         pollMs,

@@ -1,0 +1,78 @@
+/**
+ * Which rooms Synapse has purged (the admin API's deletion of a room, or that of rooms that everybody forgot).
+ *
+ * A purge deletes the room's rows and writes nothing in their place, so it is seen by what is not there: a room that limpet
+ * knows has no row in `rooms` any more. It is passed on a while later, since the users' leaves come just before it
+ * and shall reach the servers that are up. A room that begins anew and has no older event was purged meanwhile.
+ */
+import type { Clock } from '../../clock.ts'
+import type { Pool } from '../../store/db.ts'
+import type { ToldRoom } from '../../store/told-rooms.ts'
+
+/** The rooms that limpet was told. */
+export interface ToldRooms {
+  page(after: number, limit: number): Promise<readonly ToldRoom[]>
+  among(roomIds: readonly string[]): Promise<readonly string[]>
+}
+
+export interface PurgeNeeds {
+  /** Synapse's database. */
+  readonly pool: Pool
+  readonly told: ToldRooms
+  readonly clock: Clock
+  /** How often all rooms are looked through, ms. Default 30,000. */
+  readonly everyMs?: number | undefined
+  /** How long a room must have been gone, ms. Default 60,000. */
+  readonly graceMs?: number | undefined
+}
+
+export interface Purges {
+  /** The rooms to be purged now; none in between the times at which it looks. */
+  due(): Promise<string[]>
+  /** Of rooms whose state began anew after `after`, those that limpet knows from before a purge. */
+  reborn(roomIds: readonly string[], after: number): Promise<readonly string[]>
+}
+
+const PAGE = 1_000
+
+const SELECT_GONE = `
+  select r as room_id from unnest($1::text[]) as r where not exists (select from rooms where room_id = r)`
+
+const SELECT_YOUNG = `
+  select r as room_id from unnest($1::text[]) as r
+   where not exists (select from events where room_id = r and stream_ordering <= $2)`
+
+export function makePurges({ pool, told, clock, everyMs = 30_000, graceMs = 60_000 }: PurgeNeeds): Purges {
+  let gone = new Map<string, number>()
+  let lookAt = -Infinity
+
+  async function look(): Promise<void> {
+    const found = new Map<string, number>()
+    for (let after = 0; ;) {
+      const page = await told.page(after, PAGE)
+      const ids = page.map(({ roomId }) => roomId)
+      const { rows } = await pool.query<{ room_id: string }>(SELECT_GONE, [ids])
+      for (const { room_id } of rows) found.set(room_id, gone.get(room_id) ?? clock.monotonic())
+      const last = page.at(-1)
+      if (last === undefined || page.length < PAGE) break
+      after = last.id
+    }
+    gone = found
+  }
+
+  return {
+    async due() {
+      if (clock.monotonic() < lookAt) return []
+      await look()
+      const now = clock.monotonic()
+      lookAt = now + everyMs
+      return [...gone].filter(([, since]) => now - since >= graceMs).map(([roomId]) => roomId)
+    },
+    async reborn(roomIds, after) {
+      if (roomIds.length === 0) return []
+      const { rows } = await pool.query<{ room_id: string }>(SELECT_YOUNG, [roomIds, after])
+      const young = new Set(rows.map((row) => row.room_id))
+      return told.among(roomIds.filter((roomId) => young.has(roomId) || gone.has(roomId)))
+    },
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * The rooms whose servers we were told and that nobody purged since: what a source compares with its homeserver's rooms.
+ */
+import type { Db } from './db.ts'
+
+export interface ToldRoom {
+  /** Ours; pages go by it. */
+  readonly id: number
+  readonly roomId: string
+}
+
+/** At most `limit` told rooms whose ids are above `after`, by id. */
+export async function toldRooms(
+  db: Db,
+  { after, limit }: { after: number; limit: number },
+): Promise<ToldRoom[]> {
+  const { rows } = await db.query<ToldRoom>(
+    `select id, room_id as "roomId" from rooms where known and id > $1 order by id limit $2`,
+    [after, limit],
+  )
+  return rows
+}
+
+/** Those of `roomIds` that are told. */
+export async function toldAmong(db: Db, roomIds: readonly string[]): Promise<string[]> {
+  const { rows } = await db.query<{ room_id: string }>(
+    'select room_id from rooms where known and room_id = any($1)',
+    [roomIds],
+  )
+  return rows.map((row) => row.room_id)
+}
