@@ -22,7 +22,10 @@ describe('the metrics of a whole daemon', () => {
 
   it('count what ingest took, why something was left out, and what a purge gave up', async () => {
     await world.start(['ingest'])
-    expect(await shown('given_up')).to.deep.equal({ 'given_up_total{why="purge"}': 0 })
+    expect(await shown('given_up')).to.deep.equal({
+      'given_up_total{why="purge"}': 0,
+      'given_up_total{why="retention"}': 0,
+    })
     const { item } = world.event(ROOM)
     await world.ingest([
       { type: 'servers', room_id: ROOM, add: [DEAD, OURS, 'no name', DEAD] },
@@ -46,7 +49,10 @@ describe('the metrics of a whole daemon', () => {
       'ingest_ignored_total{why="unknown"}': 2,
     })
     await world.ingest([world.event(ROOM).item, { type: 'purge', room_id: ROOM }])
-    expect(await shown('given_up')).to.deep.equal({ 'given_up_total{why="purge"}': 2 })
+    expect(await shown('given_up')).to.deep.equal({
+      'given_up_total{why="purge"}': 2,
+      'given_up_total{why="retention"}': 0,
+    })
     const { body } = await world.request('/v1/status', { token: TOKENS.read })
     expect(body).to.include({ position: 5 })
   })
