@@ -2,9 +2,13 @@ import { expect } from 'chai'
 import { makeAdminApp, type AdminApp } from '../../http/admin-app.ts'
 import { makeSituation, type Situation } from './situation.ts'
 
-// Limits are several times what was measured: they catch a plan that reads everything, not a slow machine.
+/** What a read of the whole log takes on the machine for which the limits below stand, ms. */
+const WHOLE_LOG_MS = 50
+
+// Limits are several times what was measured: they catch a plan that reads everything, not a slow machine. On one that
+// takes longer for the whole log they are longer by as much.
 describe('views of a large server: 10,000 destinations, 3,000 rooms, a room of 5,000, a log of 60,000 events', function () {
-  this.timeout(60_000)
+  this.timeout(300_000)
   let s: Situation
   let app: AdminApp
 
@@ -41,15 +45,23 @@ describe('views of a large server: 10,000 destinations, 3,000 rooms, a room of 5
   // Until it was quick once: what else runs on the machine is not what is measured.
   async function within(ms: number, path: string, check: (body: Record<string, unknown>) => void) {
     const times: number[] = []
-    while (times.length < 3 || (times.length < 30 && Math.min(...times) >= ms)) {
+    const reads: number[] = []
+    const limit = () => ms * Math.max(1, Math.min(...reads) / WHOLE_LOG_MS)
+    while (times.length < 3 || (times.length < 30 && Math.min(...times) >= limit())) {
+      reads.push(await readWholeLog())
       const started = performance.now()
       const { status, body } = await app.get(path)
       times.push(performance.now() - started)
       expect(status).to.equal(200)
       check(body)
     }
-    if (process.env['LIMPET_SHOW_TIMES'] !== undefined) console.log(path, times.map(Math.round).join(' '))
-    expect(Math.min(...times)).to.be.below(ms)
+    if (process.env['LIMPET_SHOW_TIMES'] !== undefined) console.log(path, times.map(Math.round).join(' '), Math.round(limit()))
+    expect(Math.min(...times)).to.be.below(limit())
+  }
+  async function readWholeLog(): Promise<number> {
+    const started = performance.now()
+    await s.pool.query(`select count(*) from events where pdu like '%y%'`)
+    return performance.now() - started
   }
   const lengthOf = (value: unknown) => (value as unknown[]).length
 
