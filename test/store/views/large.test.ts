@@ -55,7 +55,8 @@ describe('views of a large server: 10,000 destinations, 3,000 rooms, a room of 5
       expect(status).to.equal(200)
       check(body)
     }
-    if (process.env['LIMPET_SHOW_TIMES'] !== undefined) console.log(path, times.map(Math.round).join(' '), Math.round(limit()))
+    if (process.env['LIMPET_SHOW_TIMES'] !== undefined)
+      console.log(path, times.map(Math.round).join(' '), Math.round(limit()))
     expect(Math.min(...times)).to.be.below(limit())
   }
   async function readWholeLog(): Promise<number> {
