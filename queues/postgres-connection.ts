@@ -19,9 +19,10 @@ export function shareConnection(url: string): { connection: PostgresConnection; 
     max: POOL_SIZE,
     application_name: 'limpet-queue',
     connectionTimeoutMillis: PATIENCE_MS,
-    // A server that accepted the query and went silent must not hold a connection for ever.
-    query_timeout: 30_000,
+    // A server that accepted the query and went silent must not hold a connection for ever. All of them are quick.
+    query_timeout: 10_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   }
   const connection = new PostgresConnection(config)
   rememberOnlySuccess(connection)

@@ -12,6 +12,7 @@ import { watchEmbedded } from './embedded-watch.ts'
 import type { Log } from './observe/log.ts'
 import { lockDataDir } from './store/data-dir-lock.ts'
 import { isUnavailable, openPool, type Pool } from './store/db.ts'
+import { watchForSilence } from './store/silence.ts'
 import { bindServerName, checkSchema, migrate, SchemaError } from './store/migrate.ts'
 
 export class UnreachableError extends Error {
@@ -45,6 +46,8 @@ export async function openStores({ config, log, migrating }: OpenStoresNeeds): P
     const onError = (error: Error) => log.warn({ err: error }, 'a database connection broke')
     const pool = openPool({ url: databaseUrl, max: POOL_SIZE, onError })
     closers.push(() => pool.end())
+    const silence = watchForSilence(pool, { url: databaseUrl, clock: systemClock, log })
+    closers.push(() => silence.stop())
     await reach(pool, databaseUrl)
     if (migrating) {
       const applied = await migrate(pool)

@@ -39,6 +39,9 @@ export interface PoolOptions {
  */
 const IDLE_IN_TRANSACTION_MS = 5_000
 
+/** A quiet connection asks its peer's machine after this whether it is still there. */
+const KEEP_ALIVE_MS = 10_000
+
 export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOptions): Pool {
   const pool = new pg.Pool({
     connectionString: url,
@@ -47,10 +50,12 @@ export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOption
     types,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 60_000,
-    // A connection whose peer is gone must not hang a turn for ever.
+    // The longest any statement may take. That nobody answers at all is noticed sooner (`silence.ts`).
     query_timeout: 60_000,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
+    // The system's own default is two hours.
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   })
   pool.on('connect', makePrepare())
   // Without a listener an idle connection that breaks would end the process.
@@ -95,16 +100,24 @@ async function within<T>(pool: Pool, begin: string, work: (db: pg.PoolClient) =>
     await client.query('commit')
     return result
   } catch (error) {
-    try {
-      await client.query('rollback')
-    } catch (rollbackError) {
-      broken ??= rollbackError as Error
+    // Behind a statement that was not answered the rollback would wait as long again.
+    if (isUnanswered(error)) broken ??= error
+    else {
+      try {
+        await client.query('rollback')
+      } catch (rollbackError) {
+        broken ??= rollbackError as Error
+      }
     }
     throw error
   } finally {
     client.off('error', onError)
     client.release(broken)
   }
+}
+
+function isUnanswered(error: unknown): error is Error {
+  return error instanceof Error && error.message === 'Query read timeout'
 }
 
 /** The database's time in milliseconds since the epoch (with the offset that tests set). */

@@ -1,0 +1,120 @@
+/**
+ * Notices within fifteen seconds that the database says nothing any more although nobody closed a connection: its
+ * machine lost power, a firewall forgot us, the server hangs. Then every connection of the pool that has not been
+ * heard since is given up, so that whoever waits on one gets an error and the next one gets a new connection.
+ *
+ * A statement may take long; so the time a statement takes says nothing. Asked is on a connection of its own, and
+ * as long as that one is answered, nobody is disturbed. The other way round, a database that answers on new
+ * connections only (the firewall again) is found out because that connection is an old one, too.
+ */
+import type { Socket } from 'node:net'
+import pg from 'pg'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../observe/log.ts'
+import type { Pool } from './db.ts'
+
+export interface SilenceWatch {
+  /** Asks no more. */
+  stop(): Promise<void>
+}
+
+export interface SilenceNeeds {
+  url: string
+  clock: Clock
+  log: Pick<Log, 'warn'>
+  /** How often it asks, ms. */
+  everyMs?: number
+  /** How long an answer may take, ms. */
+  patienceMs?: number
+}
+
+const EVERY_MS = 5_000
+const PATIENCE_MS = 10_000
+/** A process that was stopped sees its timers run out before it reads what had come meanwhile, ms. */
+const READ_FIRST_MS = 100
+
+/** Watches the connections that the pool opens from now on. */
+export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
+  const { url, clock, log, everyMs = EVERY_MS, patienceMs = PATIENCE_MS } = needs
+  const stopping = new AbortController()
+  const sockets = new Set<Socket>()
+  const heard = new WeakMap<Socket, number>()
+  let asking: pg.Client | null = null
+
+  const follow = (client: pg.PoolClient) => {
+    const socket = socketOf(client)
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  }
+  pool.on('connect', follow)
+
+  async function ask(): Promise<void> {
+    if (asking === null) {
+      const times = { connectionTimeoutMillis: patienceMs, query_timeout: patienceMs }
+      const client = new pg.Client({ connectionString: url, application_name: 'limpet-watch', ...times })
+      // What breaks it is told by the next question.
+      client.on('error', () => undefined)
+      asking = client
+      await client.connect()
+    }
+    await asking.query('select 1')
+  }
+
+  function giveUpTheUnheard(why: Error): number {
+    let count = 0
+    for (const socket of sockets) {
+      if (heard.get(socket) !== socket.bytesRead) continue
+      socket.destroy(why)
+      count += 1
+    }
+    return count
+  }
+
+  function remember(): void {
+    for (const socket of sockets) heard.set(socket, socket.bytesRead)
+  }
+
+  async function look(): Promise<void> {
+    const asked = new AbortController()
+    remember()
+    // Whoever was just heard when the silence began has as long a time.
+    void clock.sleep(patienceMs / 2, asked.signal).then(() => asked.signal.aborted || remember())
+    try {
+      await ask()
+    } catch (error) {
+      if (asking !== null) socketOf(asking).destroy()
+      asking = null
+      // Whatever it says (that it has no more connections, say), it speaks.
+      if (error instanceof pg.DatabaseError || stopping.signal.aborted) return
+      await clock.sleep(READ_FIRST_MS)
+      const connections = giveUpTheUnheard(new Error('Connection terminated: the database fell silent'))
+      if (connections > 0) {
+        log.warn({ err: error, connections }, 'the database is silent: these connections are given up')
+      }
+    } finally {
+      asked.abort()
+    }
+  }
+
+  const watching = (async () => {
+    while (!stopping.signal.aborted) {
+      await look()
+      await clock.sleep(everyMs, stopping.signal)
+    }
+  })()
+
+  return {
+    stop: async () => {
+      stopping.abort()
+      pool.off('connect', follow)
+      // It may hang in a question; nobody waits for the answer.
+      if (asking !== null) socketOf(asking).destroy()
+      await watching
+    },
+  }
+}
+
+/** The types of `pg` leave out what both its clients have. */
+function socketOf(client: pg.ClientBase): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream
+}
