@@ -5,11 +5,22 @@
  */
 import { expect } from 'chai'
 import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
+import { KILLS } from './length.ts'
 import type { LimpetProcess } from './process.ts'
+import type { Random } from './random.ts'
 import { until } from '../support/poll.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-const KILLS = Number(process.env['LIMPET_KILLS'] ?? 6)
+/** Dealt like cards, so that six kills are one of each and two more of those that deliver. */
+const VICTIMS = [
+  'one that delivers',
+  'the other one',
+  'one that delivers',
+  'the other one',
+  'the one that takes',
+  'all at once',
+] as const
+type Victim = (typeof VICTIMS)[number]
 /** What a kill and the start after it may take on a slow and busy machine, ms. */
 const A_KILL_MS = 30_000
 
@@ -35,14 +46,17 @@ for (const queue of QUEUES) {
         deliver[which] = await stage.startDeliver()
       }
       const running = traffic.run()
-      const killed = { deliver: 0, ingest: 0, all: 0 }
-      while (killed.deliver + killed.ingest + killed.all < KILLS) {
+      const kills: Record<Victim, () => Promise<unknown>> = {
+        'one that delivers': () => killDeliver(0),
+        'the other one': () => killDeliver(1),
+        'the one that takes': killIngest,
+        'all at once': () => Promise.all([killIngest(), killDeliver(0), killDeliver(1)]),
+      }
+      let victims: Victim[] = []
+      for (let kill = 0; kill < KILLS; kill += 1) {
         await pause(300 + 900 * random())
-        const victim = Math.floor(random() * 6)
-        if (victim === 5) await Promise.all([killIngest(), killDeliver(0), killDeliver(1)])
-        else if (victim === 4) await killIngest()
-        else await killDeliver(victim % 2)
-        killed[victim === 5 ? 'all' : victim === 4 ? 'ingest' : 'deliver'] += 1
+        if (victims.length === 0) victims = shuffled(VICTIMS, random)
+        await kills[victims.pop()!]()
       }
       traffic.stop()
       await running
@@ -50,10 +64,7 @@ for (const queue of QUEUES) {
       const { transactions, repeats, replays } = figures(stage.remotes, traffic.ledger)
       expect(replays, 'sticky events that only a join brought').to.be.above(0)
       say(
-        `${KILLS} kills (${killed.deliver} of a deliver process, ${killed.ingest} of ingest, ${killed.all} of all at once)`,
-      )
-      say(
-        `${traffic.events} events, ${transactions} transactions, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
+        `${KILLS} kills, ${traffic.events} events, ${transactions} transactions, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
       )
       await Promise.all([ingest, ...deliver].map((limpet) => limpet.terminate()))
     })
@@ -128,6 +139,13 @@ for (const queue of QUEUES) {
       expect(await deliver.terminate()).to.equal(0)
     })
   })
+}
+
+function shuffled<T>(list: readonly T[], random: Random): T[] {
+  return list
+    .map((one) => ({ one, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ one }) => one)
 }
 
 async function held({ world }: Stage): Promise<{ name: string; fence: number }[]> {

@@ -27,7 +27,7 @@ export interface LimpetProcess {
 export function startLimpet(args: readonly string[], settings: Record<string, string> = {}): LimpetProcess {
   const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, LIMPET_LOG__LEVEL: 'info', ...settings },
+    env: { ...withoutSettings(process.env), LIMPET_LOG__LEVEL: 'info', ...settings },
   })
   let output = ''
   const collect = (chunk: Buffer) => {
@@ -60,4 +60,9 @@ export function startLimpet(args: readonly string[], settings: Record<string, st
     exited: () => exit,
     output: () => output,
   }
+}
+
+/** What is meant for the tests (`LIMPET_KILLS`) is no setting of limpet, and would be refused. */
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('LIMPET_')))
 }

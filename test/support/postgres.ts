@@ -134,8 +134,9 @@ export interface OwnServer {
 export async function ownServer({
   migrated = true,
   settings = {},
+  under = tmpdir(),
 }: OwnServerOptions = {}): Promise<OwnServer> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'limpet-own-'))
+  const dataDir = mkdtempSync(join(under, 'limpet-own-'))
   const data = join(dataDir, 'postgres', 'data')
   let server = await startEmbedded({ dataDir, log: quiet, durable: false, settings })
   if (migrated) await migrateAt(server.url)
@@ -185,4 +186,6 @@ export async function ownServer({
 export interface OwnServerOptions {
   migrated?: boolean
   settings?: Readonly<Record<string, string>>
+  /** The directory in which its own is made. */
+  under?: string
 }
