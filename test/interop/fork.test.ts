@@ -7,7 +7,7 @@
 import { expect } from 'chai'
 import { type Client, registerClient } from './support/client.ts'
 import { dawdle, type Dawdle } from './support/dawdle.ts'
-import { placeOf, seesMember } from './support/inside.ts'
+import { knowsWhole, placeOf, seesMember } from './support/inside.ts'
 import { allSaid, type Ledger, makeLedger } from './support/ledger.ts'
 import { makeStage } from './support/stage.ts'
 import { oneStory } from './support/story.ts'
@@ -108,6 +108,7 @@ for (const version of ['6', '10', '11', '12']) {
       const ledger = makeLedger({ from: a, servers: { B: b, C: c }, roomId: room, version })
       await amy.join(room)
       await bob.join(room, a)
+      await knowsWhole(b, room)
       return { room, ledger }
     }
 

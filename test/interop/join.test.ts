@@ -10,7 +10,7 @@ import { arrivals, sendsFrom } from './support/arrivals.ts'
 import { type Client, registerClient } from './support/client.ts'
 import type { Hold } from './support/gate.ts'
 import { say } from './support/homeservers.ts'
-import { membershipEvent, newestIn, PATIENCE_MS, seesMember } from './support/inside.ts'
+import { knowsWhole, membershipEvent, newestIn, PATIENCE_MS, seesMember } from './support/inside.ts'
 import type { Limpet } from './support/limpet.ts'
 import { destinationOf, fateOf, unlistedBy } from './support/records.ts'
 import { makeStage } from './support/stage.ts'
@@ -46,6 +46,8 @@ describe('C joins through B, while the answer to its join is slow', function () 
     limpetOfB = await stage.limpet({ synapse: b })
     room = await alice.createRoom()
     await bob.join(room, a)
+    // Until then B lets nobody in.
+    await knowsWhole(b, room)
   })
   after(async function () {
     await stage.clear(this)

@@ -93,3 +93,14 @@ export async function newestIn(synapse: Synapse, roomId: string): Promise<string
   )
   return rows[0]?.event_id
 }
+
+/** Waits until the homeserver knows all of the room's state; after a join it is in the room for a while without (MSC3706). */
+export async function knowsWhole(synapse: Synapse, roomId: string): Promise<void> {
+  const partial = () =>
+    inside(synapse, (db) => db.query('select 1 from partial_state_rooms where room_id = $1', [roomId]))
+  await until(async () => (await partial()).rowCount === 0, {
+    withinMs: PATIENCE_MS,
+    everyMs: 50,
+    what: `${synapse.serverName} to know the whole room`,
+  })
+}
