@@ -24,12 +24,13 @@ const GAPS = `
 
 /**
  * What is needed of the log up to `upto`. Call it once no destination needs that part but by a gap: the ranges of gaps
- * are fixed then, so nothing can be needed later that is not now.
+ * are fixed then, so nothing can be needed later that is not now. Throws where `signal` ends it early.
  */
-export async function neededUpTo(db: Db, upto: number): Promise<Needed> {
+export async function neededUpTo(db: Db, upto: number, signal?: AbortSignal): Promise<Needed> {
   const owed = new Map<number, number>()
   const gaps = await db.query<{ destination: number; from: number; to: number; cursor: number }>(GAPS, [upto])
   for (const { destination, ...gap } of gaps.rows) {
+    signal?.throwIfAborted()
     for (const pos of await gapPositions(db, destination, gap, null)) {
       if (pos <= upto) owed.set(pos, (owed.get(pos) ?? 0) + 1)
     }

@@ -76,7 +76,7 @@ interface Looking extends RetentionNeeds {
 
 async function look(needs: Looking, db: Db, retained: Retained): Promise<void> {
   const { settings, log } = needs
-  const step = async (name: RetentionStep) => needs.onStep?.(name)
+  const step = (name: RetentionStep) => begin(needs, name)
   await step('make partitions')
   await makePartitionsAhead(db)
   await step('begin a partition')
@@ -94,6 +94,11 @@ async function look(needs: Looking, db: Db, retained: Retained): Promise<void> {
     db,
     Math.max(settings.event_ids_ms, settings.events_ms + 2 * rollAfterMs(settings.events_ms)),
   )
+}
+
+async function begin({ onStep, signal }: Looking, step: RetentionStep): Promise<void> {
+  signal?.throwIfAborted()
+  await onStep?.(step)
 }
 
 /** A partition is used for a day at most, however little comes: what is old must not wait for it to fill. */
@@ -124,17 +129,17 @@ async function beginPartition(db: Db, afterMs: number): Promise<void> {
 }
 
 /** Finishes with what is out of the log or on its way out; why not, if it can't. */
-async function dropNext(needs: RetentionNeeds, db: Db, dropped: string[]): Promise<Retained['waitsFor']> {
+async function dropNext(needs: Looking, db: Db, dropped: string[]): Promise<Retained['waitsFor']> {
   const { rows } = await db.query<{ log_floor: number }>('select log_floor from stream')
   const floor = rows[0]?.log_floor ?? 0
   // Only what was prepared: nothing else is ours to drop.
   const going = (await listPartitions(db)).filter(({ to }) => to <= floor + 1)
   for (const partition of going) {
     if (partition.state !== 'detached') {
-      await needs.onStep?.('detach')
+      await begin(needs, 'detach')
       if (!(await detachPartition(db, partition, needs.waitMs ?? WAIT_MS))) return 'readers'
     }
-    await needs.onStep?.('drop')
+    await begin(needs, 'drop')
     await dropDetached(db, partition)
     dropped.push(partition.name)
   }
@@ -154,7 +159,7 @@ async function prepareNext(needs: Looking, db: Db, retained: Retained): Promise<
   const oldest = (await listPartitions(db))[0]
   if (oldest === undefined || !(await isOldEnough(needs, db, oldest))) return false
   const upto = oldest.to - 1
-  await needs.onStep?.('settle destinations')
+  await begin(needs, 'settle destinations')
   const { held, moved, gaps, lapsed } = await settleDestinations(db, upto, needs.signal)
   needs.onLapsed?.(lapsed)
   needs.log.debug({ upto, held, moved, gaps }, 'destinations were brought past the part of the log that goes')
@@ -162,11 +167,11 @@ async function prepareNext(needs: Looking, db: Db, retained: Retained): Promise<
     retained.waitsFor = 'destinations'
     return false
   }
-  await needs.onStep?.('copy')
-  const needed = await neededUpTo(db, upto)
+  await begin(needs, 'copy')
+  const needed = await neededUpTo(db, upto, needs.signal)
   await giveUp(needs, db, await giveUpOld(db, needed, needs.settings.newest_event_ms))
   await copyNeeded(db, needed, oldest.from - 1)
-  await needs.onStep?.('move the floor')
+  await begin(needs, 'move the floor')
   await db.query('update stream set log_floor = $1 where log_floor < $1', [upto])
   return true
 }
@@ -181,13 +186,13 @@ async function giveUp({ onGivenUp }: RetentionNeeds, db: Db, pairs: number): Pro
 }
 
 /** What is kept and no longer needed, because a gap closed or has something newer of the room, goes too. */
-async function sweepKept(needs: RetentionNeeds, db: Db): Promise<void> {
+async function sweepKept(needs: Looking, db: Db): Promise<void> {
   const { rows } = await db.query<{ log_floor: number }>(
     'select log_floor from stream where exists (select 1 from kept_events)',
   )
   const [row] = rows
   if (row === undefined) return
-  const needed = await neededUpTo(db, row.log_floor)
+  const needed = await neededUpTo(db, row.log_floor, needs.signal)
   await giveUp(needs, db, await giveUpOld(db, needed, needs.settings.newest_event_ms))
   await dropUnneeded(db, needed)
 }
