@@ -3,7 +3,9 @@ import { pino } from 'pino'
 import { systemClock } from '../../../src/clock.ts'
 import type { Append } from '../../../src/ingest/append.ts'
 import type { Item } from '../../../src/ingest/items.ts'
+import { parseItem } from '../../../src/ingest/parse-item.ts'
 import { makeSynapseSource, type Subscribe } from '../../../src/ingest/synapse/source.ts'
+import type { JsonObject } from '../../../src/matrix/json-value.ts'
 import type { Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
 
@@ -24,7 +26,17 @@ export interface Limpet {
   failNext: 'unavailable' | 'lost answer' | null
 }
 
-export function limpetFor(pool: Pool): Limpet {
+/** The real door of items, for events that are real ones. */
+export const parseReal = (item: JsonObject): Item =>
+  parseItem(item, 0, { serverName: 'a.example', stickyFieldNames: ['msc4354_sticky'] })
+
+export function limpetFor(
+  pool: Pool,
+  {
+    parse = parsed,
+    nameOf = (id) => id,
+  }: { parse?: (item: JsonObject) => Item; nameOf?: (id: string) => string } = {},
+): Limpet {
   let token: string | null = null
   const raw: Record<string, unknown>[] = []
   const lines: string[] = []
@@ -45,7 +57,7 @@ export function limpetFor(pool: Pool): Limpet {
       if (item.type === 'servers') told.add(item.roomId)
       if (item.type === 'purge') told.delete(item.roomId)
     }
-    lines.push(...items.map(lineOf))
+    lines.push(...items.map((item) => lineOf(item, nameOf)))
     if (failing === 'lost answer') return { kind: 'unavailable', message: 'away' }
     return {
       kind: 'taken',
@@ -71,7 +83,7 @@ export function limpetFor(pool: Pool): Limpet {
         tokenOf: () => Promise.resolve(token),
         parseItem: (item) => {
           raw.push(item)
-          return parsed(item)
+          return parse(item)
         },
         subscribe,
         purges: {
@@ -121,14 +133,14 @@ function parsed(item: Record<string, unknown>): Item {
   } as unknown as Item
 }
 
-function lineOf(item: Item): string {
+function lineOf(item: Item, nameOf: (id: string) => string): string {
   if (item.type === 'event') {
     const { audience } = item
-    if ('to' in audience) return `event ${item.eventId} to ${audience.to.join(' ') || 'nobody'}`
+    if ('to' in audience) return `event ${nameOf(item.eventId)} to ${audience.to.join(' ') || 'nobody'}`
     const also = audience.alsoTo.map((name) => ` also ${name}`)
-    return `event ${item.eventId}${[...also, ...audience.notTo.map((name) => ` not ${name}`)].join('')}`
+    return `event ${nameOf(item.eventId)}${[...also, ...audience.notTo.map((name) => ` not ${name}`)].join('')}`
   }
-  if (item.type === 'redact') return `redact ${item.eventId}`
+  if (item.type === 'redact') return `redact ${nameOf(item.eventId)}`
   if (item.type === 'purge') return `purge ${item.roomId}`
   if (item.type !== 'servers') return item.type
   if ('set' in item.change) return `set ${item.change.set.join(' ')}`.trim()

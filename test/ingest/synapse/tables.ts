@@ -3,6 +3,8 @@
  * statements see them), and a pen to write events into them as Synapse does: with their parents, and the state after each as a group.
  */
 import type pg from 'pg'
+import { makePdu } from '../../../src/matrix/make-pdu.ts'
+import { readSigningKey } from '../../../src/matrix/signing.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -63,6 +65,8 @@ export interface Written {
   readonly auth?: readonly number[]
   /** How its own state group is stored: the difference to the one before (default), or as a whole. */
   readonly group?: 'difference' | 'whole'
+  /** A create event that comes into the current state and begins the room anew. */
+  readonly create?: boolean
   /** A membership: of whom, and what. */
   readonly member?: {
     readonly user: string
@@ -76,6 +80,11 @@ export interface Written {
 
 export interface SynapseTables {
   readonly pool: Pool
+  /** The room that is written to by default: `ROOM`, but what its create event says in room version 12. */
+  readonly room: string
+  /** The id of the event at an ordering, and `$5` for that of the event at 5. */
+  idAt(at: number): string
+  nameOf(eventId: string): string
   /** Writes one event (and its change of state) in a transaction of `db`, the pool by default. */
   write(event: Written, db?: pg.Pool | pg.PoolClient): Promise<void>
   /** What an event writer notes after its commits. */
@@ -95,38 +104,72 @@ interface State {
   readonly members: ReadonlyMap<string, string>
 }
 
-export async function synapseTables(): Promise<SynapseTables> {
+const key = readSigningKey(`ed25519 test ${Buffer.alloc(32, 7).toString('base64').replace('=', '')}`)
+
+/**
+ * `version`: the events are real ones of that room version (event ids are reference hashes); left out, they are sketches
+ * whose ids are their orderings.
+ */
+export async function synapseTables({ version }: { version?: string } = {}): Promise<SynapseTables> {
   const database = await freshDatabase({ migrated: false })
   const pool = openPool({ url: database.url })
   await pool.query(TABLES)
-  await pool.query('insert into rooms (room_id, room_version) values ($1, $2)', [ROOM, '11'])
+  let home = ROOM
+  if (version !== '12') await addRoom(ROOM)
+  const ids = new Map<number, string>()
   const after = new Map<string, State>()
   const newest = new Map<string, number>()
   let groups = 0
 
-  async function write(e: Written, db: pg.Pool | pg.PoolClient = pool): Promise<void> {
-    const { at, room = ROOM, sender, metadata = {}, outlier = false, rejected = false, member } = e
-    const { type = member === undefined ? 'm.room.message' : 'm.room.member' } = e
-    const id = `$${at}`
-    const previous = newest.get(room)
-    const parents = e.parents ?? (previous === undefined ? [] : [previous])
-    if (!outlier) newest.set(room, at)
-    const before = await stateBefore(db, room, parents)
-    const replaces = member === undefined ? undefined : before.members.get(member.user)
+  async function addRoom(room: string): Promise<void> {
+    await pool.query('insert into rooms (room_id, room_version) values ($1, $2)', [room, version ?? '11'])
+  }
+
+  const idAt = (at: number) => ids.get(at) ?? `$${at}`
+
+  function madeOf(e: Written, parents: readonly number[], replaces: string | undefined) {
+    const { at, room = home, sender, member, create } = e
+    const { type = create ? 'm.room.create' : member === undefined ? 'm.room.message' : 'm.room.member' } = e
     const unsigned = { age_ts: 1, ...(replaces === undefined ? {} : { replaces_state: replaces }) }
-    const json = {
-      sender,
-      room_id: room,
-      type,
-      prev_events: parents.map((one) => `$${one}`),
-      unsigned,
-      ...e.json,
+    const stateKey = create ? '' : member?.user
+    if (version === undefined) {
+      const prev_events = parents.map(idAt)
+      return { type, id: `$${at}`, json: { sender, room_id: room, type, prev_events, unsigned, ...e.json } }
     }
+    const content = member === undefined ? { body: `said at ${at}` } : { membership: member.membership }
+    const { eventId, pdu } = makePdu(
+      {
+        ...{ roomId: room, type, sender, content, originServerTs: at, depth: at },
+        ...(stateKey === undefined ? {} : { stateKey }),
+        prevEvents: parents.map(idAt),
+        authEvents: (e.auth ?? []).map(idAt),
+        more: { unsigned, ...e.json },
+      },
+      key,
+      version,
+    )
+    return { type, id: eventId, json: pdu }
+  }
+
+  async function write(e: Written, db: pg.Pool | pg.PoolClient = pool): Promise<void> {
+    const { at, sender, metadata = {}, outlier = false, rejected = false, member, create = false } = e
+    const previous = newest.get(e.room ?? home)
+    const parents = e.parents ?? (previous === undefined ? [] : [previous])
+    const before = await stateBefore(db, e.room ?? home, parents)
+    const replaces = member === undefined ? undefined : before.members.get(member.user)
+    const { id, type, json } = madeOf(e, parents, replaces)
+    ids.set(at, id)
+    if (create && version === '12') {
+      home = `!${id.slice(1)}`
+      await addRoom(home)
+    }
+    const room = e.room ?? home
+    if (!outlier) newest.set(room, at)
     await db.query(
       `insert into events (stream_ordering, topological_ordering, processed, event_id, room_id, sender, type, state_key,
                            outlier, rejection_reason)
        values ($1, 1, true, $2, $3, $4, $5, $6, $7, $8)`,
-      [at, id, room, sender, type, member?.user ?? null, outlier, rejected ? 'no' : null],
+      [at, id, room, sender, type, create ? '' : (member?.user ?? null), outlier, rejected ? 'no' : null],
     )
     await db.query('insert into event_json values ($1, $2, $3, $4, 3)', [
       id,
@@ -135,8 +178,13 @@ export async function synapseTables(): Promise<SynapseTables> {
       JSON.stringify(json),
     ])
     for (const auth of e.auth ?? [])
-      await db.query('insert into event_auth values ($1, $2, $3)', [id, `$${auth}`, room])
+      await db.query('insert into event_auth values ($1, $2, $3)', [id, idAt(auth), room])
     if (!outlier) await store(db, e, id, before)
+    if (create)
+      await db.query(
+        `insert into current_state_delta_stream values ($1, $2, 'm.room.create', '', $3, null, 'master')`,
+        [at, room, id],
+      )
     if (member === undefined || rejected) return
     const { user, membership, deltaAt = at, current = true } = member
     await db.query('insert into room_memberships values ($1, $2, $3, $4, $5)', [
@@ -165,7 +213,7 @@ export async function synapseTables(): Promise<SynapseTables> {
     room: string,
     parents: readonly number[],
   ): Promise<State> {
-    const states = parents.flatMap((one) => after.get(`$${one}`) ?? [])
+    const states = parents.flatMap((one) => after.get(idAt(one)) ?? [])
     const [first] = states
     if (first === undefined)
       return { group: await newGroup(db, room, { members: new Map() }), members: new Map() }
@@ -181,8 +229,8 @@ export async function synapseTables(): Promise<SynapseTables> {
       const members = new Map([...before.members, [e.member.user, id]])
       const group =
         e.group === 'whole'
-          ? await newGroup(db, e.room ?? ROOM, { members })
-          : await newGroup(db, e.room ?? ROOM, {
+          ? await newGroup(db, e.room ?? home, { members })
+          : await newGroup(db, e.room ?? home, {
               members: new Map([[e.member.user, id]]),
               from: before.group,
             })
@@ -215,6 +263,11 @@ export async function synapseTables(): Promise<SynapseTables> {
 
   return {
     pool,
+    get room() {
+      return home
+    },
+    idAt,
+    nameOf: (eventId) => `$${[...ids].find(([, id]) => id === eventId)?.[0] ?? eventId}`,
     write,
     async lookedAt(times = 4) {
       const wanted = looks + times
