@@ -1,8 +1,10 @@
 /** A backend to try the queues on, and workers whose turns are counted. */
 import { pino } from 'pino'
 import { type Backend, openBackend } from '../../queues/backend.ts'
+import type { WakeTarget } from '../../queues/jobs.ts'
 import { openQueues, type Queues } from '../../queues/queues.ts'
 import { startWorkers, type Turn, type Workers } from '../../queues/workers.ts'
+import { until } from '../support/poll.ts'
 import type { Place } from './places.ts'
 
 export const quiet = pino({ level: 'silent' })
@@ -11,6 +13,10 @@ export interface Stage {
   place: Place
   backend: Backend
   queues: Queues
+  /** `queues.wake`, until it is taken: a call fails after two seconds, which a busy machine may need. */
+  wake(targets: readonly WakeTarget[]): Promise<void>
+  /** Likewise. */
+  counts(): ReturnType<Queues['counts']>
   /** Workers of another process, as it were: with connections of their own. */
   work(options: Partial<WorkOptions> & { turn: Turn }): Promise<Workers>
   /** Closes everything, the workers first. */
@@ -38,6 +44,10 @@ export async function makeStage(place: Place): Promise<Stage> {
     place,
     backend,
     queues,
+    wake: async (targets) => {
+      await until(() => queues.wake(targets).then(() => true), { what: 'a wake to be taken' })
+    },
+    counts: () => until(() => queues.counts(), { what: 'the counts' }),
     async work({ turn, fanout = () => Promise.resolve(), concurrency, roles }) {
       const workers = startWorkers({
         backend: await open(),
