@@ -69,16 +69,7 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
   const main = setting.built('src/main.ts')
   const child = spawn(
     process.execPath,
-    [
-      ...profiling,
-      ...(process.env['BENCH_FLAGS'] ?? '').split(' ').filter(Boolean),
-      main,
-      'run',
-      '--config',
-      config,
-      '--role',
-      options.roles,
-    ],
+    [...profiling, main, 'run', '--config', config, '--role', options.roles],
     {
       stdio: ['ignore', log, log],
     },
