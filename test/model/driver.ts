@@ -1,11 +1,10 @@
-/**
- * What the model test needs of limpet: items in, looks at one destination, and what its rows say.
- *
- * There are two of it: one in memory around the pure functions, and the real one on PostgreSQL.
- */
-import type { SendResult } from '../../src/wire/send.ts'
+/** The words in which the model speaks of limpet: what is told to it, and what can be seen of it. */
 
-/** `us`: the destination that is watched; `other`: some other server. */
+/** The destination that is watched, and some other server. */
+export const US = 'us.example'
+export const OTHER = 'other.example'
+export const OURS = 'home.example'
+
 export type Server = 'us' | 'other'
 
 export type ModelItem =
@@ -27,51 +26,36 @@ export type ModelItem =
 /** A transaction as it was frozen. */
 export interface FrozenView {
   txnId: string
-  body: string
-  positions: number[]
+  positions: readonly number[]
   lanes: string
-  /** Head of the stream when it was read. */
+  /** The place in the stream up to which its texts were known. */
   readAt: number
+  /** Its `origin_server_ts`. */
+  madeAt: number
   /** When it was frozen by the database's clock. */
   frozenAt: number
+  /** By a holder that follows the log, right after an answer. */
+  steady: boolean
 }
 
-export interface Hooks {
-  beforeFreeze(): Promise<void>
-  frozen(view: FrozenView): Promise<void>
-  send(request: { txnId: string; body: string }): Promise<SendResult>
-  beforeWritten(): Promise<void>
-}
-
+/** What the rows say of the watched destination. */
 export interface View {
   now: number
   head: number
   position: number
   paused: boolean
   failures: number
+  /** By a 429 or a 410. */
+  held: boolean
   lookAt: number | null
+  /** The worker that has it, alive or not. */
+  owner: string | null
   openTxn: string | null
   /** All that were ever opened. */
   gaps: { from: number; to: number; open: boolean }[]
 }
 
-export interface Driver {
-  /** Takes items in one commit; the position of the last and the time at which they were taken. */
-  append(items: readonly ModelItem[]): Promise<{ last: number; now: number }>
-  now(): Promise<number>
-  moveClock(byMs: number): Promise<void>
-  /** False: refused. */
-  wish(wish: 'wake' | 'pause' | 'resume' | 'reset'): Promise<boolean>
-  serverUp(): Promise<void>
-  /** Takes the destination, and looks until something was sent or there is nothing to do. */
-  look(hooks: Hooks): Promise<'sent' | 'nothing' | 'lost'>
-  /** The worker is dead, or its lease is over; the next look is another one's. */
-  newWorker(): Promise<void>
-  /** Null: the destination is not known yet. */
-  view(): Promise<View | null>
-}
-
-/** What both run with: small, so that short schedules come to every edge. */
+/** What all run with: small, so that short schedules come to every edge. */
 export const SETTINGS = {
   maxPdus: 5,
   maxBodyBytes: 1_024 + 1_500,
@@ -79,6 +63,8 @@ export const SETTINGS = {
   backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0.2 },
   requestTimeoutMs: 60_000,
   maxStickyMs: 3_600_000,
+  lingerMs: 2_000,
+  leaseMs: 15_000,
 }
 /** What the PDUs of one transaction may take together, bytes. */
 export const MAX_PDU_BYTES = SETTINGS.maxBodyBytes - 1_024

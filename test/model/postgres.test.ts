@@ -1,16 +1,16 @@
 import type { Pool } from '../../src/store/db.ts'
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
-import { makePostgresDriver, openModelDatabase } from './postgres-driver.ts'
+import { openModelDatabase, twinDatabase } from './postgres-database.ts'
 
-const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 60)
+const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 40)
 
-describe('delivery on PostgreSQL, against the reference model', function () {
-  this.timeout(60_000 + RUNS * 2_000)
+describe('the same on PostgreSQL, statement by statement beside the database in memory', function () {
+  this.timeout(300_000 + RUNS * 5_000)
   let database: FreshDatabase
   let pool: Pool
   before(async function () {
-    this.timeout(60_000)
+    this.timeout(300_000)
     database = await freshDatabase()
     pool = await openModelDatabase(database.url)
   })
@@ -20,6 +20,6 @@ describe('delivery on PostgreSQL, against the reference model', function () {
   })
 
   it(`keeps what is promised in ${RUNS} random schedules`, async () => {
-    await check(() => makePostgresDriver(pool), { runs: RUNS })
+    await check(() => twinDatabase(pool), { runs: RUNS })
   })
 })

@@ -10,7 +10,7 @@ import type { History, PastEvent } from './history.ts'
 export interface Situation {
   history: History
   view: FrozenView
-  /** The time at which it was read (its `origin_server_ts`). */
+  /** The time at which it was read, or earlier. */
   readTime: number
   pdus: string[]
   position: number
@@ -135,7 +135,8 @@ const stickiesFirst: Rule = (at) => {
 
 /** Contract 5.4: when it must go by catch-up. */
 const gapWhereDue: Rule = ({ history, view, readTime, position, gap }) => {
-  if (gap !== null || !view.lanes.includes('t')) return null
+  // Who has just answered is in real time: what is left is sent as it comes, without a look at the rows.
+  if (gap !== null || !view.lanes.includes('t') || view.steady) return null
   const waiting = history.waiting(position, view.readAt)
   const age = readTime - (waiting[0]?.receivedAt ?? readTime)
   const { threshold_pdus, min_age_ms } = SETTINGS.catchUp

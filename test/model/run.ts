@@ -1,259 +1,207 @@
 /**
- * Runs one schedule on one driver under the reference model's eyes, then lets everything settle.
+ * Runs one schedule in one world under the reference model's eyes, then lets everything settle.
  */
-import type { SendFailed, SendResult } from '../../src/wire/send.ts'
-import type { Driver, Hooks, ModelItem, Server } from './driver.ts'
-import { SETTINGS } from './driver.ts'
-import { makeHistory } from './history.ts'
-import { HOUR, type Audience, type Command, type Remote } from './schedule.ts'
-import { makeWatch, violated } from './watch.ts'
-
-/** A worker that dies in the middle of a look. */
-class Death extends Error {}
-
-const WELL: Remote = { does: 'answers', lists: 'all', takesMs: 40 }
-
-/** Prefixes event ids, so that many schedules fit into one database. */
-let schedules = 0
+import type { ModelDatabase } from './database.ts'
+import type { ModelItem, Server } from './driver.ts'
+import { remoteInWords, WELL } from './remote.ts'
+import { HOUR, type Audience, type Break, type By, type Command, type Door } from './schedule.ts'
+import { settle } from './settle.ts'
+import { violated } from './watch.ts'
+import { wordsOf } from './words.ts'
+import { makeWorld, type Actor, type WorldOptions } from './world.ts'
 
 /** Throws a `Violation` where limpet does what it must not. */
-export async function runSchedule(driver: Driver, schedule: readonly Command[]): Promise<void> {
-  const history = makeHistory()
-  const watch = makeWatch(history)
-  const prefix = (schedules += 1)
-  let remote = WELL
+export async function runSchedule(
+  database: ModelDatabase,
+  schedule: readonly Command[],
+  options: WorldOptions = {},
+): Promise<void> {
+  const world = makeWorld(database, options)
+  const { history, watch } = world
   let made = 0
-  let inLook = 0
-
-  async function append(items: ModelItem[]): Promise<void> {
-    if (items.length === 0) return
-    const { last, now } = await driver.append(items)
-    for (const [index, item] of items.entries()) {
-      const pos = last - items.length + 1 + index
-      if (item.type === 'servers' && item.add.includes('us')) watch.freed('join', now)
-      history.take(item, pos, now)
-    }
-  }
+  let putBack: (() => void) | null = null
+  let depth = 0
 
   const event = (room: number, audience: Audience, stickyMs: number | null, size: number): ModelItem => {
-    const eventId = `$${prefix}-${(made += 1)}`
+    const eventId = `$e${(made += 1)}`
     const to: Server[] | null = audience === 'to us' ? ['us'] : audience === 'to nobody' ? [] : null
     return {
-      type: 'event',
-      room,
-      eventId,
+      ...{ type: 'event', room, eventId, stickyMs, to },
       pdu: JSON.stringify({ id: eventId, text: 'x'.repeat(size) }),
-      stickyMs,
-      to,
       alsoTo: audience === 'also to us' ? ['us', 'other'] : [],
       notTo: audience === 'not to us' ? ['us'] : [],
     }
   }
+
+  /** Begins something in a process, and holds it where the schedule says so. */
+  async function act(actor: Actor, which: By | Door | 'sweep', begin: () => void, at: Break | null) {
+    const { process, connection } = actor
+    if (process.heldAt() !== null) return
+    process.holdAt(at?.at ?? null)
+    begin()
+    await world.quiet()
+    const held = process.heldAt()
+    if (at === null || held === null) {
+      process.holdAt(null)
+      return
+    }
+    world.say(`      -- ${process.name} is held before “${held}”`)
+    for (const one of at.happens) await run(one)
+    switch (at.then) {
+      case 'dies':
+        world.say(`      -- ${process.name} is killed`)
+        world.restart(which)
+        break
+      case 'is stopped':
+        world.say(`      -- ${process.name} is stopped`)
+        connection.endSessions()
+        if (which === 'A' || which === 'B') await world.loseLease(which, false)
+        break
+      case 'is overtaken':
+        if (which === 'A' || which === 'B') {
+          world.say(`      -- the lease of ${which} is over, and the other takes a turn`)
+          await world.loseLease(which, false)
+          await run({ do: 'turn', by: which === 'A' ? 'B' : 'A', break: null })
+        }
+        process.goOn()
+        break
+      case 'goes on':
+        world.say(`      -- ${process.name} goes on`)
+        process.goOn()
+    }
+    await world.quiet()
+  }
+
+  const take = (door: Door, items: ModelItem[], at: Break | null) =>
+    items.length === 0
+      ? Promise.resolve()
+      : act(
+          world.producers[door],
+          door,
+          () => {
+            world.append(door, items)
+          },
+          at,
+        )
+
   const servers = (room: number, add: Server[], remove: Server[]): ModelItem => ({
-    type: 'servers',
-    room,
-    add,
-    remove,
+    ...{ type: 'servers', room, add, remove },
   })
 
   async function run(one: Command): Promise<void> {
+    depth += 1
+    world.say(`${'  '.repeat(depth)}${wordsOf({ ...one, ...('break' in one ? { break: null } : {}) })}`)
+    await doIt(one)
+    await world.quiet()
+    depth -= 1
+  }
+
+  async function doIt(one: Command): Promise<void> {
     switch (one.do) {
       case 'append':
-        return append(
+        return take(
+          one.door,
           Array.from({ length: one.count }, () => event(one.room, one.audience, one.stickyMs, one.size)),
+          one.break,
         )
       case 'join':
-        return append(history.inRoomNow(one.room) ? [] : [servers(one.room, ['us'], [])])
+        return take(one.door, history.inRoomNow(one.room) ? [] : [servers(one.room, ['us'], [])], one.break)
       case 'leave':
-        return append(history.inRoomNow(one.room) ? [servers(one.room, [], ['us'])] : [])
-      case 'rejoin':
-        return append([
-          ...(history.inRoomNow(one.room) ? [servers(one.room, [], ['us'])] : []),
-          servers(one.room, ['us'], []),
-        ])
+        return take(one.door, history.inRoomNow(one.room) ? [servers(one.room, [], ['us'])] : [], one.break)
+      case 'rejoin': {
+        const first = history.inRoomNow(one.room) ? [servers(one.room, [], ['us'])] : []
+        return take(one.door, [...first, servers(one.room, ['us'], [])], one.break)
+      }
       case 'kick':
         if (!history.inRoomNow(one.room)) return
-        return append([event(one.room, 'room', null, 60), servers(one.room, [], ['us'])])
+        return take(one.door, [event(one.room, 'room', null, 60), servers(one.room, [], ['us'])], one.break)
       case 'purge':
-        return append([{ type: 'purge', room: one.room }])
+        return take(one.door, [{ type: 'purge', room: one.room }], one.break)
       case 'redact': {
         const target = history.all().at(-1 - one.back)
         if (target === undefined || target.purgedAt !== null) return
         const pdu = JSON.stringify({ id: target.eventId, redacted: true })
-        return append([{ type: 'redact', eventId: target.eventId, pdu }])
+        return take(one.door, [{ type: 'redact', eventId: target.eventId, pdu }], one.break)
       }
       case 'clock':
-        if (one.byMs < 0) watch.freed('clock', 0)
-        await driver.moveClock(one.byMs)
-        watch.seen(await driver.now())
+        if (one.byMs < 0) watch.waits.freed('clock', 0)
+        return world.moveClock(one.byMs)
+      case 'process clock':
+        world.deliverers[one.by].skew(one.byMs)
         return
+      case 'time':
+        return world.passes(one.ms)
+      case 'until due': {
+        const view = await world.view()
+        const wait = view?.lookAt == null ? 0 : view.lookAt - view.now
+        await world.passes(wait > 0 && wait <= 2 * HOUR ? Math.max(wait, 500) : 500)
+        await tick('A', null)
+        return tick('B', null)
+      }
       case 'remote':
-        remote = one.remote
+        world.setRemote(one.remote)
         return
       case 'operator':
-        if ((await driver.wish(one.wish)) && (one.wish === 'wake' || one.wish === 'reset')) {
-          watch.freed(one.wish, await driver.now())
-        }
-        return
+        return world.wish(one.wish)
       case 'server up':
-        watch.freed('server up', await driver.now())
-        return driver.serverUp()
-      case 'worker dies':
-        return driver.newWorker()
-      case 'look':
-        for (let times = 0; times < one.times; times += 1) await look(plain)
+        return world.serverUp()
+      case 'turn':
+        return turn(one.by, one.break)
+      case 'tick':
+        await world.passes(500)
+        return tick(one.by, one.break)
+      case 'sweep':
+        return act(world.housekeeper(), 'sweep', world.sweep, one.break)
+      case 'dies':
+        world.restart(one.by)
         return
-      case 'wait and look': {
-        const view = await driver.view()
-        const wait = view?.lookAt == null ? 0 : view.lookAt - view.now
-        if (wait > 0 && wait <= 2 * HOUR) await driver.moveClock(wait)
-        await look(plain)
+      case 'lease lost':
+        return world.loseLease(one.by, one.notices)
+      case 'goes on':
+        return goOn(one.by, one.notices)
+      case 'queue is emptied':
+        world.emptyQueue()
         return
-      }
-      case 'look, and': {
-        let happened = false
-        await look(async (moment, abort) => {
-          if (moment !== one.when || happened) return
-          happened = true
-          for (const inner of one.happens) await run(inner)
-          if (one.then === 'dies') throw new Death()
-          if (one.then !== 'is overtaken' || inLook > 1) return
-          await driver.newWorker()
-          await look(plain)
-          abort()
-        })
+      case 'back up':
+        // In the middle of something a copy would hold it half done.
+        if (depth === 1) putBack = world.backUp()
         return
-      }
+      case 'restore':
+        if (depth === 1) putBack?.()
+        return
     }
   }
 
-  type At = (
-    moment: 'before it is frozen' | 'under way' | 'before it is written down',
-    abort: () => void,
-  ) => Promise<void>
-  const plain: At = () => Promise.resolve()
+  function tick(by: By, at: Break | null): Promise<void> {
+    const begin = () => {
+      world.tick(by)
+    }
+    return act(world.deliverers[by], by, begin, at)
+  }
 
-  async function look(at: At): Promise<'sent' | 'nothing' | 'lost'> {
-    inLook += 1
-    watch.look(await driver.view())
-    let answer: { result: SendResult; listed: (eventId: string) => boolean } | null = null
-    let aborted = false
-    const abort = () => {
-      aborted = true
-    }
-    const hooks: Hooks = {
-      beforeFreeze: () => at('before it is frozen', abort),
-      frozen: async (view) => watch.frozen(view, await driver.view()),
-      send: async (request) => {
-        watch.request(request, await driver.now())
-        const told = answerOf(remote, request.body)
-        await driver.moveClock(told.result.durationMs)
-        await at('under way', abort)
-        if (aborted) return ABORTED
-        answer = told
-        return told.result
-      },
-      beforeWritten: () => at('before it is written down', abort),
-    }
-    try {
-      const looked = await driver.look(hooks)
-      const view = await driver.view()
-      const head = view?.head ?? 0
-      const told = answer as { result: SendResult; listed: (eventId: string) => boolean } | null
-      if (looked === 'sent' && told !== null) {
-        watch.written(told.result, { head, listed: told.listed })
-      }
-      watch.looked(looked, view)
-      return looked
-    } catch (error) {
-      if (!(error instanceof Death)) throw error
-      await driver.newWorker()
-      return 'lost'
-    } finally {
-      inLook -= 1
+  async function turn(by: By, at: Break | null): Promise<void> {
+    const it = world.deliverers[by]
+    const before = await world.view()
+    await act(it, by, it.turn, at)
+    // Where an operator asked for an attempt and there was none yet, nothing may be left waiting after a turn.
+    const after = await world.view()
+    const free = before?.owner == null || before.owner === it.worker()
+    if (at !== null || it.process.heldAt() !== null || depth > 1 || after === null || !free) return
+    if (!after.paused && watch.waits.pending() && watch.waiting(after)) {
+      violated('wake and reset try now (4)', `something waits after ${after.position}`)
     }
   }
 
-  /** Looks until there is nothing to do. */
-  async function lookOn(): Promise<void> {
-    for (let looks = 0; (await look(plain)) !== 'nothing'; looks += 1) {
-      watch.moved(await driver.view(), await driver.now())
-      if (looks > 300) violated('settled', 'it never comes to rest')
-    }
+  async function goOn(by: By, notices: boolean): Promise<void> {
+    const { process, loseLease } = world.deliverers[by]
+    if (process.heldAt() === null) return
+    if (notices) loseLease(true)
+    process.goOn()
+    await world.quiet()
   }
 
-  async function settle(): Promise<void> {
-    remote = WELL
-    await driver.wish('resume')
-    if (await driver.wish('reset')) watch.freed('reset', await driver.now())
-    await lookOn()
-    watch.moved(await driver.view(), await driver.now())
-    watch.settled(await driver.view(), { listed: false })
-    for (let waits = 0; waits < 60; waits += 1) {
-      const view = await driver.view()
-      if (view?.lookAt == null || view.lookAt > view.now + 2 * HOUR) break
-      await driver.moveClock(view.lookAt - view.now)
-      await lookOn()
-    }
-    watch.settled(await driver.view(), { listed: true })
-  }
-
-  for (const one of schedule) {
-    await run(one)
-    watch.moved(await driver.view(), await driver.now())
-  }
-  await settle()
-}
-
-const ABORTED: SendFailed = {
-  kind: 'failed',
-  stage: 'aborted',
-  status: null,
-  errcode: null,
-  retryAfterMs: null,
-  message: 'cut off',
-  durationMs: 0,
-  handed: true,
-}
-
-function answerOf(
-  remote: Remote,
-  body: string,
-): { result: SendResult; listed: (eventId: string) => boolean } {
-  const failed = (over: Partial<SendFailed>): SendFailed => ({
-    ...ABORTED,
-    message: 'as the schedule says',
-    durationMs: 40,
-    ...over,
-  })
-  const none = () => false
-  switch (remote.does) {
-    case 'refuses the connection':
-      return { result: failed({ stage: 'connect', handed: false }), listed: none }
-    case 'times out':
-      return { result: failed({ stage: 'timeout', durationMs: SETTINGS.requestTimeoutMs }), listed: none }
-    case 'drops the answer':
-      return { result: failed({ stage: 'protocol' }), listed: none }
-    case 'fails': {
-      const { status, retryAfterMs } = remote
-      return { result: failed({ stage: 'http', status, retryAfterMs }), listed: none }
-    }
-    case 'answers': {
-      const { lists, takesMs } = remote
-      if (lists === 'without pdus') {
-        return { result: { kind: 'answered', pdus: null, durationMs: takesMs }, listed: () => true }
-      }
-      const listsIt = (id: string) => lists === 'all' || (lists === 'odd ids' && Number(id.at(-1)) % 2 === 1)
-      const { pdus } = JSON.parse(body) as { pdus: { id: string }[] }
-      const listed = pdus.filter(({ id }) => listsIt(id)).map(({ id }) => id)
-      return {
-        result: {
-          kind: 'answered',
-          pdus: new Map(listed.map((id) => [id, { error: null }])),
-          durationMs: takesMs,
-        },
-        listed: listsIt,
-      }
-    }
-  }
+  for (const one of schedule) await run(one)
+  world.say(`  in the end everything goes on, and the remote ${remoteInWords(WELL)}`)
+  for (const by of ['A', 'B'] as const) await goOn(by, true)
+  await settle(world, tick)
 }

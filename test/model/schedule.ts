@@ -1,49 +1,73 @@
 /**
- * What can happen to one destination: a schedule is a list of commands, drawn and shrunk by fast-check.
+ * What can happen: a schedule is a list of commands, drawn and shrunk by fast-check.
  *
  * Commands name rooms and events by small numbers that are looked up when the command runs, so that a
  * schedule stays sensible when others are taken out of it.
  */
 import fc from 'fast-check'
+import type { At } from './process.ts'
+import type { Remote } from './remote.ts'
 
 export const SECOND = 1_000
 export const MINUTE = 60_000
 export const HOUR = 3_600_000
 export const DAY = 86_400_000
 
-/** What the remote does with a request. */
-export type Remote =
-  | { does: 'answers'; lists: 'all' | 'nothing' | 'odd ids' | 'without pdus'; takesMs: number }
-  | { does: 'refuses the connection' }
-  | { does: 'times out'; received: boolean }
-  | { does: 'drops the answer' }
-  | { does: 'fails'; status: 500 | 429 | 410; retryAfterMs: number | null }
-
 /** Whom an event is for; `us` is the destination that is watched. */
 export type Audience = 'room' | 'to us' | 'to nobody' | 'also to us' | 'not to us'
+/** Two processes that deliver, and two that take items. */
+export type By = 'A' | 'B'
+export type Door = '1' | '2'
+
+/** The process is held before that step, others act, and then: */
+export interface Break {
+  at: At
+  happens: Command[]
+  then: Then
+}
+export type Then = 'goes on' | 'dies' | 'is stopped' | 'is overtaken'
 
 export type Command =
-  | { do: 'append'; room: number; count: number; stickyMs: number | null; audience: Audience; size: number }
-  | { do: 'join' | 'leave' | 'rejoin' | 'kick' | 'purge'; room: number }
+  | {
+      do: 'append'
+      room: number
+      count: number
+      stickyMs: number | null
+      audience: Audience
+      size: number
+      door: Door
+      break: Break | null
+    }
+  | { do: 'join' | 'leave' | 'rejoin' | 'kick' | 'purge'; room: number; door: Door; break: Break | null }
   /** Of the event that is `back` before the newest. */
-  | { do: 'redact'; back: number }
+  | { do: 'redact'; back: number; door: Door; break: Break | null }
+  /** Only the database's clock is moved. */
   | { do: 'clock'; byMs: number }
+  | { do: 'process clock'; by: By; byMs: number }
+  | { do: 'time'; ms: number }
   | { do: 'remote'; remote: Remote }
   | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' }
   | { do: 'server up' }
-  | { do: 'worker dies' }
-  /** The clock moves to the next attempt, which is made. */
-  | { do: 'wait and look' }
-  | { do: 'look'; times: number }
-  /** One look, into which something falls; then its worker goes on, dies, or has lost its lease to another. */
-  | { do: 'look, and'; when: Moment; happens: Command[]; then: 'goes on' | 'dies' | 'is overtaken' }
-
-/** Before the transaction is frozen; while the request is under way; before its result is written down. */
-export type Moment = 'before it is frozen' | 'under way' | 'before it is written down'
+  /** A job for us. */
+  | { do: 'turn'; by: By; break: Break | null }
+  /** Half a second passes for it: it follows the log, looks for what is due, and takes a job where there is one. */
+  | { do: 'tick'; by: By; break: Break | null }
+  | { do: 'sweep'; break: Break | null }
+  /** Time passes until the next attempt is due, and both tick. */
+  | { do: 'until due' }
+  | { do: 'dies'; by: By }
+  | { do: 'lease lost'; by: By; notices: boolean }
+  /** One that was stopped. */
+  | { do: 'goes on'; by: By; notices: boolean }
+  | { do: 'queue is emptied' }
+  | { do: 'back up' }
+  | { do: 'restore' }
 
 export const ROOMS = 3
 
 const room = fc.nat({ max: ROOMS - 1 })
+const by = fc.constantFrom<By[]>('A', 'A', 'B')
+const door = fc.constantFrom<Door[]>('1', '1', '2')
 const stickyMs = fc.oneof(
   { weight: 5, arbitrary: fc.constant(null) },
   {
@@ -53,24 +77,51 @@ const stickyMs = fc.oneof(
 )
 const audience = fc.oneof(
   { weight: 8, arbitrary: fc.constant<Audience>('room') },
-  {
-    weight: 2,
-    arbitrary: fc.constantFrom<Audience[]>('to us', 'to nobody', 'also to us', 'not to us'),
-  },
+  { weight: 2, arbitrary: fc.constantFrom<Audience[]>('to us', 'to nobody', 'also to us', 'not to us') },
 )
-const append = fc.record({
-  do: fc.constant('append' as const),
-  room,
-  count: fc.oneof(
-    { weight: 4, arbitrary: fc.constant(1) },
-    { weight: 3, arbitrary: fc.integer({ min: 2, max: 9 }) },
-  ),
-  stickyMs,
-  audience,
-  size: fc.constantFrom(60, 60, 60, 300, 900),
-})
-const byMs = fc.constantFrom(
+const count = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(1) },
+  { weight: 3, arbitrary: fc.integer({ min: 2, max: 9 }) },
+)
+const size = fc.constantFrom(60, 60, 60, 300, 900)
+const none = fc.constant(null)
+
+const items = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command>][] => [
+  [
+    8,
+    fc.record({
+      do: fc.constant('append'),
+      room,
+      count,
+      stickyMs,
+      audience,
+      size,
+      door,
+      break: holds,
+    }) as fc.Arbitrary<Command>,
+  ],
+  [
+    4,
+    fc.record({
+      do: fc.constantFrom('join', 'join', 'leave', 'rejoin', 'rejoin', 'rejoin', 'kick', 'purge'),
+      ...{ room, door, break: holds },
+    }) as fc.Arbitrary<Command>,
+  ],
+  [
+    1,
+    fc.record({
+      do: fc.constant('redact'),
+      back: fc.nat({ max: 8 }),
+      door,
+      break: holds,
+    }) as fc.Arbitrary<Command>,
+  ],
+]
+
+const byMs = fc.constantFrom(SECOND, 16 * SECOND, 6 * MINUTE, HOUR, -30 * SECOND, -30 * SECOND, -HOUR)
+const ms = fc.constantFrom(
   SECOND,
+  3 * SECOND,
   6 * SECOND,
   16 * SECOND,
   MINUTE,
@@ -78,117 +129,105 @@ const byMs = fc.constantFrom(
   20 * MINUTE,
   HOUR,
   DAY,
-  -30 * SECOND,
 )
-const clock = fc.record({ do: fc.constant('clock' as const), byMs })
-const inRoom = fc.record({
-  do: fc.constantFrom('join', 'join', 'leave', 'rejoin', 'rejoin', 'rejoin', 'kick', 'purge'),
-  room,
-}) as fc.Arbitrary<Command>
-const redact = fc.record({ do: fc.constant('redact' as const), back: fc.nat({ max: 12 }) })
-const operator = fc.record({
-  do: fc.constant('operator' as const),
-  wish: fc.constantFrom('wake', 'wake', 'pause', 'resume', 'resume', 'reset', 'reset'),
-}) as fc.Arbitrary<Command>
-const serverUp = fc.constant<Command>({ do: 'server up' })
-const remote = fc.record({
-  do: fc.constant('remote' as const),
-  remote: fc.oneof(
-    {
-      weight: 6,
-      arbitrary: fc.record({
-        does: fc.constant('answers' as const),
-        lists: fc.constantFrom('all', 'all', 'all', 'nothing', 'odd ids', 'without pdus'),
-        takesMs: fc.constantFrom(40, 40, 40, 3 * SECOND, 12 * SECOND),
-      }),
-    },
-    { weight: 2, arbitrary: fc.constant({ does: 'refuses the connection' as const }) },
-    { weight: 2, arbitrary: fc.record({ does: fc.constant('times out' as const), received: fc.boolean() }) },
-    { weight: 2, arbitrary: fc.constant({ does: 'drops the answer' as const }) },
-    {
-      weight: 2,
-      arbitrary: fc.record({
-        does: fc.constant('fails' as const),
-        status: fc.constantFrom(500 as const, 429 as const, 410 as const),
-        retryAfterMs: fc.constantFrom(null, 2 * SECOND, 3 * DAY),
-      }),
-    },
-  ),
-}) as fc.Arbitrary<Command>
-
-const small = fc.oneof(
-  { weight: 6, arbitrary: append },
-  { weight: 4, arbitrary: inRoom },
-  { weight: 2, arbitrary: redact },
-  { weight: 2, arbitrary: clock },
-  { weight: 2, arbitrary: operator },
-  { weight: 1, arbitrary: serverUp },
-) as fc.Arbitrary<Command>
-
-const lookAnd = fc.record({
-  do: fc.constant('look, and' as const),
-  when: fc.constantFrom('before it is frozen', 'under way', 'before it is written down'),
-  happens: fc.array(small, { minLength: 1, maxLength: 2 }),
-  then: fc.constantFrom('goes on', 'goes on', 'dies', 'is overtaken'),
-}) as fc.Arbitrary<Command>
-
-const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 8, arbitrary: append },
-  { weight: 4, arbitrary: inRoom },
-  { weight: 1, arbitrary: redact },
-  { weight: 3, arbitrary: clock },
-  { weight: 3, arbitrary: remote },
-  { weight: 1, arbitrary: operator },
-  { weight: 1, arbitrary: serverUp },
-  { weight: 1, arbitrary: fc.constant<Command>({ do: 'worker dies' }) },
+const remote = fc.oneof(
   {
-    weight: 5,
-    arbitrary: fc.record({ do: fc.constant('look' as const), times: fc.integer({ min: 1, max: 3 }) }),
+    weight: 6,
+    arbitrary: fc.record({
+      does: fc.constant('answers' as const),
+      lists: fc.constantFrom('all', 'all', 'all', 'nothing', 'odd ids', 'without pdus'),
+      takesMs: fc.constantFrom(40, 40, 40, 3 * SECOND, 12 * SECOND),
+    }),
   },
-  { weight: 2, arbitrary: fc.constant<Command>({ do: 'wait and look' }) },
-  { weight: 9, arbitrary: lookAnd },
+  { weight: 2, arbitrary: fc.constant({ does: 'refuses the connection' as const }) },
+  { weight: 2, arbitrary: fc.constant({ does: 'times out' as const }) },
+  { weight: 2, arbitrary: fc.constant({ does: 'drops the answer' as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      does: fc.constant('fails' as const),
+      status: fc.constantFrom(500 as const, 429 as const, 410 as const),
+      retryAfterMs: fc.constantFrom(null, 2 * SECOND, 3 * DAY),
+    }),
+  },
+) as fc.Arbitrary<Remote>
+
+/** What needs no process of limpet to be done. */
+const events: [number, fc.Arbitrary<Command>][] = [
+  [3, fc.record({ do: fc.constant('time'), ms }) as fc.Arbitrary<Command>],
+  [1, fc.record({ do: fc.constant('clock'), byMs }) as fc.Arbitrary<Command>],
+  [1, fc.record({ do: fc.constant('process clock'), by, byMs }) as fc.Arbitrary<Command>],
+  [
+    2,
+    fc.record({
+      do: fc.constant('operator'),
+      wish: fc.constantFrom('wake', 'pause', 'resume', 'resume', 'reset'),
+    }) as fc.Arbitrary<Command>,
+  ],
+  [1, fc.constant<Command>({ do: 'server up' })],
+  [1, fc.record({ do: fc.constant('lease lost'), by, notices: fc.boolean() }) as fc.Arbitrary<Command>],
+  [1, fc.constant<Command>({ do: 'queue is emptied' })],
+]
+
+const acts = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command>][] => [
+  [8, fc.record({ do: fc.constant('turn'), by, break: holds }) as fc.Arbitrary<Command>],
+  [6, fc.record({ do: fc.constant('tick'), by, break: holds }) as fc.Arbitrary<Command>],
+  [2, fc.record({ do: fc.constant('sweep'), break: holds }) as fc.Arbitrary<Command>],
+]
+
+const oneOf = (weighed: [number, fc.Arbitrary<Command>][]) =>
+  fc.oneof(...weighed.map(([weight, arbitrary]) => ({ weight, arbitrary })))
+
+/** Others act while one is held; they are not held themselves. */
+const inner = oneOf([...items(none), ...events, ...acts(none)])
+
+const at = fc.oneof(
+  { weight: 3, arbitrary: fc.integer({ min: 1, max: 24 }) },
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom(
+      ...['look at the destination', 'read the timeline', 'freeze', 'the request', 'the answer', 'commit'],
+      ...['write down the result', 'advance', 'let go', 'begin', 'begin to follow', 'follow the log'],
+    ),
+  },
 )
+const holds: fc.Arbitrary<Break | null> = fc.oneof(
+  { withCrossShrink: true },
+  { weight: 3, arbitrary: none },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      at,
+      happens: fc.array(inner, { maxLength: 3 }),
+      then: fc.constantFrom<Then[]>(
+        'goes on',
+        'goes on',
+        'goes on',
+        'dies',
+        'dies',
+        'is stopped',
+        'is overtaken',
+      ),
+    }),
+  },
+)
+
+const command = oneOf([
+  ...items(holds),
+  ...events,
+  ...acts(holds),
+  [4, fc.record({ do: fc.constant('remote'), remote }) as fc.Arbitrary<Command>],
+  [3, fc.constant<Command>({ do: 'until due' })],
+  [1, fc.record({ do: fc.constant('dies'), by }) as fc.Arbitrary<Command>],
+  [2, fc.record({ do: fc.constant('goes on'), by, notices: fc.boolean() }) as fc.Arbitrary<Command>],
+  [1, fc.constant<Command>({ do: 'back up' })],
+  [1, fc.constant<Command>({ do: 'restore' })],
+])
 
 /** Most schedules begin in a room or two: to happen on a join takes others their time. */
 export const schedules: fc.Arbitrary<Command[]> = fc
-  .tuple(
-    fc.array(fc.record({ do: fc.constant('join' as const), room }), { maxLength: 2 }),
-    fc.array(command, { minLength: 1, maxLength: 40, size: 'max' }),
-  )
-  .map(([first, then]) => [...first, ...then])
-
-/** One line a command. */
-export function inWords(schedule: readonly Command[]): string {
-  return schedule.map((one, index) => `  ${index + 1}. ${wordsOf(one)}`).join('\n')
-}
-
-function wordsOf(one: Command): string {
-  switch (one.do) {
-    case 'append': {
-      const sticky = one.stickyMs === null ? '' : `, sticky for ${one.stickyMs / SECOND} s`
-      return `${one.count} event(s) of ${one.size} bytes in room ${one.room}, ${one.audience}${sticky}`
-    }
-    case 'redact':
-      return `redact the event ${one.back} before the newest`
-    case 'clock':
-      return `the clock moves by ${one.byMs / SECOND} s`
-    case 'remote': {
-      const { does, ...how } = one.remote
-      return `the remote ${does}${Object.keys(how).length > 0 ? ` ${JSON.stringify(how)}` : ''}`
-    }
-    case 'operator':
-      return `the operator asks: ${one.wish}`
-    case 'look':
-      return `look ${one.times} time(s)`
-    case 'look, and':
-      return `look; ${one.when}: ${one.happens.map(wordsOf).join('; ') || 'nothing'}; the worker ${one.then}`
-    case 'join':
-    case 'leave':
-    case 'rejoin':
-    case 'kick':
-    case 'purge':
-      return `${one.do} room ${one.room}`
-    default:
-      return one.do
-  }
-}
+  .tuple(fc.array(room, { maxLength: 2 }), fc.array(command, { minLength: 1, maxLength: 30, size: 'max' }))
+  .map(([rooms, then]) => [
+    ...rooms.map((one): Command => ({ do: 'join', room: one, door: '1', break: null })),
+    ...then,
+  ])

@@ -2,10 +2,11 @@
  * Watches a schedule: judges every transaction when it is frozen, every request when it is made, every move
  * of the position, and at the end what was owed.
  */
-import type { SendResult } from '../../src/wire/send.ts'
 import { SETTINGS, type FrozenView, type View } from './driver.ts'
 import type { History, PastEvent } from './history.ts'
+import type { Told } from './remote.ts'
 import { RULES } from './rules.ts'
+import { makeWaits, type Basis } from './waits.ts'
 
 export class Violation extends Error {}
 
@@ -16,34 +17,20 @@ export function violated(rule: string, what: string): never {
 const DAY = 86_400_000
 
 interface Unanswered extends FrozenView {
+  /** Its texts, as they were when it was frozen. */
+  texts: string[]
   sends: number
-  lastSentAt: number
+  handed: number
 }
 
-/** A wish counts for attempts that begin up to `until`: one that comes during an attempt counts after it. */
-interface Wished {
-  by: 'wake' | 'reset' | 'server up' | 'join' | 'clock'
-  at: number
-  until: number
-  followed: boolean
-}
-/** `server_up` and a join bring an attempt forward by seconds, or, when the last one was in vain, to at most an hour. */
-const ADVICE_WINDOW_MS = 3_600_000 + 5_000
-
-export interface Held {
-  /** Not before this, unless a wish or advice frees one attempt. */
-  until: number
-  freed?: boolean
-  kind: 'backoff' | 'retry after' | 'gone'
-}
+export type Watch = ReturnType<typeof makeWatch>
 
 export function makeWatch(history: History) {
+  const waits = makeWaits()
   let unanswered: Unanswered | null = null
-  let held: Held | null = null
+  /** All bodies that ever went out, by id. */
+  const bodies = new Map<string, string>()
   let before: View | null = null
-  const wished: Wished[] = []
-  let wentBack = false
-  let pending = false
   let latest = 0
   let newestTimeline = 0
 
@@ -52,33 +39,12 @@ export function makeWatch(history: History) {
     latest = Math.max(latest, now)
   }
 
-  /** Before a look: what is so now. */
-  function look(view: View | null): void {
-    before = view
-  }
-
-  /** After a look: where an operator asked for an attempt and there was none yet, nothing may be left waiting. */
-  function looked(what: 'sent' | 'nothing' | 'lost', view: View | null): void {
-    if (!pending || what !== 'nothing' || view === null) return
-    if (wentBack || view.paused || held?.kind === 'retry after') return
-    const [waiting] = history.waiting(view.position, view.head)
-    if (waiting !== undefined) violated('wake and reset try now (4)', `${waiting.pos} waits`)
-  }
-
-  function frozen(view: FrozenView, now: View | null): void {
-    if (now === null) return
-    const body = JSON.parse(view.body) as { origin_server_ts: number }
-    const texts = view.positions.length === 0 ? [] : splitPdus(view.body)
+  function frozen(view: FrozenView, now: View): void {
+    const texts = view.positions.map((pos) => history.at(pos)?.pdu ?? '')
     const gap = now.gaps.find(({ open }) => open) ?? null
-    const at = {
-      history,
-      view,
-      readTime: body.origin_server_ts,
-      pdus: texts,
-      position: now.position,
-      gap,
-      latest,
-    }
+    // A process' own clock may be off; the database's may have been moved since it looked.
+    const readTime = Math.min(view.madeAt, view.frozenAt)
+    const at = { history, view, readTime, pdus: texts, position: now.position, gap, latest }
     for (const [name, rule] of Object.entries(RULES)) {
       const wrong = rule(at)
       if (wrong !== null) violated(name, `${view.txnId} with ${view.positions.join(', ')}: ${wrong}`)
@@ -87,102 +53,90 @@ export function makeWatch(history: History) {
     if (timeline.some((pos) => pos <= newestTimeline)) {
       violated('stream order (5.1)', `timeline ${timeline.join(', ')} after ${newestTimeline}`)
     }
-    if (unanswered !== null && !mayEnd(unanswered, view.frozenAt)) {
+    if (unanswered !== null) {
       violated('one unanswered id (I2)', `${view.txnId} while ${unanswered.txnId} has no answer`)
     }
-    unanswered = { ...view, sends: 0, lastSentAt: 0 }
+    unanswered = { ...view, texts, sends: 0, handed: 0 }
   }
 
-  function mayEnd({ frozenAt, readAt, positions }: Unanswered, now: number): boolean {
-    if (Math.max(now, latest) - frozenAt >= DAY) return true
-    return positions.some((pos) => {
+  function ended(txnId: string, now: number): void {
+    if (unanswered?.txnId !== txnId) violated('one unanswered id (I2)', `${txnId} is ended and was not open`)
+    if (unanswered.handed > 0 && !mayEnd(unanswered, now)) {
+      violated('same id, same bytes (I3)', `${txnId} is ended, and may have been received`)
+    }
+    unanswered = null
+  }
+
+  const takenAway = ({ readAt, positions }: Unanswered) =>
+    positions.some((pos) => {
       const event = history.at(pos)
       return (event?.redactedAt ?? 0) > readAt || (event?.purgedAt ?? 0) > readAt
     })
-  }
+  const mayEnd = (one: Unanswered, now: number) =>
+    takenAway(one) || Math.max(now, latest) - one.frozenAt >= DAY
 
-  function request({ txnId, body }: { txnId: string; body: string }, now: number): void {
-    if (unanswered?.txnId !== txnId) violated('one unanswered id (I2)', `${txnId} goes out unasked`)
-    if (unanswered.body !== body) violated('same id, same bytes (I3)', txnId)
-    if (unanswered.sends > 0 && mayEnd({ ...unanswered, frozenAt: Infinity }, 0)) {
+  /** `stale`: the process that sends it has lost its lease, and may not know. */
+  function request(
+    { txnId, body }: { txnId: string; body: string },
+    { now, handed, basis, stale }: { now: number; handed: boolean; basis: Basis | null; stale: boolean },
+  ): void {
+    const before = bodies.get(txnId)
+    if (before !== undefined && before !== body) violated('same id, same bytes (I3)', txnId)
+    if (handed) bodies.set(txnId, body)
+    if (unanswered?.txnId !== txnId) {
+      // A process that was stopped may repeat what was answered meanwhile (contract 5.1), or send what it froze.
+      if (stale) return
+      violated('one unanswered id (I2)', `${txnId} goes out unasked`)
+    }
+    if (unanswered.sends === 0) checkTexts(unanswered, body)
+    if (unanswered.handed > 0 && takenAway(unanswered) && !stale && basis?.takenAway === true) {
       violated('redacted or purged (I12)', `${txnId} is repeated with what was taken away`)
     }
     unanswered.sends += 1
-    unanswered.lastSentAt = now
-    pending = false
-    // Advice that nobody has followed yet counts from the first attempt after it.
-    for (const one of wished) {
-      if (!one.followed && one.until > one.at) one.until = Math.max(one.until, now + ADVICE_WINDOW_MS)
-      one.followed = true
-    }
-    if (before?.paused === true) violated('paused', 'a request goes out')
-    if (held !== null && held.freed !== true && now < held.until) {
-      violated('backoff (5.8)', `a request at ${now}, held by ${held.kind} until ${held.until}`)
+    if (handed) unanswered.handed += 1
+    waits.request(now, basis)
+  }
+
+  function checkTexts({ txnId, texts, positions }: Unanswered, body: string): void {
+    for (const [index, pdu] of pdusOf(body).entries()) {
+      const event = history.at(positions[index] ?? -1)
+      if (pdu === texts[index]) continue
+      violated(
+        'redacted or purged (I12)',
+        `${txnId} has another text for ${positions[index]}${event?.redactedAt == null ? '' : ', which was redacted before'}`,
+      )
     }
   }
 
   /** What limpet wrote down of an attempt. */
-  function written(result: SendResult, at: { head: number; listed: (eventId: string) => boolean }): void {
-    if (unanswered === null) violated('one unanswered id (I2)', 'an answer to nothing')
+  function written(txnId: string, { result, listed }: Told, at: View): void {
+    if (unanswered?.txnId !== txnId)
+      violated('one unanswered id (I2)', `an answer to ${txnId}, which is not open`)
     if (result.kind === 'answered') {
       for (const [index, pos] of unanswered.positions.entries()) {
         const event = history.at(pos)
-        event?.told.push({ readAt: unanswered.readAt, writtenAt: at.head, listed: at.listed(event.eventId) })
+        event?.told.push({ readAt: unanswered.readAt, writtenAt: at.head, listed: listed(event.eventId) })
         if (unanswered.lanes[index] === 't') newestTimeline = Math.max(newestTimeline, pos)
       }
       unanswered = null
-      held = null
-      return
+    } else if (at.openTxn !== txnId) {
+      if (unanswered.handed > 0)
+        violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
+      unanswered = null
     }
-    // Waits run from the end of the attempt; a clock that was moved meanwhile changes nothing.
-    const began = unanswered.lastSentAt
-    const ended = began + result.durationMs
-    if (!result.handed && unanswered.sends === 1) unanswered = null
-    const { first_ms, jitter } = SETTINGS.backoff
-    if (result.status === 429 && result.retryAfterMs !== null) {
-      held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
-    } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
-    // One that was brought forward leaves the ordinary attempt where it was.
-    else if (held?.kind === 'backoff' && ended < held.until) held = { ...held, freed: false }
-    // Or of one whose time this model does not know to the second.
-    else if (held?.freed === true) held = null
-    else {
-      // A 429 right after a takeover is no failure: it waits a second.
-      const least = result.status === 429 ? 1_000 : first_ms * (1 - jitter) - 2
-      held = { kind: 'backoff', until: ended + least }
-    }
-    // A `Retry-After` came after whatever was wished while the request was under way.
-    if (held?.kind !== 'retry after') for (const one of wished) if (one.until >= began) free(one)
-    // A clock that went back makes every time before it another one: nothing is said of waits from then on.
-    if (wentBack) held = null
+    waits.written(result)
   }
 
-  /** A wish or advice lets the next attempt come sooner than what holds it says. */
-  function freed(by: 'wake' | 'reset' | 'server up' | 'join' | 'clock', now: number): void {
-    const advice = by === 'join' || by === 'server up'
-    const one = { by, at: now, until: advice ? now + ADVICE_WINDOW_MS : now, followed: false }
-    wished.push(one)
-    pending ||= by === 'wake' || by === 'reset'
-    wentBack ||= by === 'clock'
-    free(one)
-  }
-
-  function free({ by }: Wished): void {
-    if (held === null) return
-    if (by === 'reset' || by === 'clock') held = null
-    else if (held.kind === 'backoff' || (held.kind === 'gone' && by !== 'join'))
-      held = { ...held, freed: true }
-  }
-
-  /** After every command: position and gaps only move as they may. */
-  function moved(view: View | null, now: number): void {
+  /** After everything that happened: position and gaps only move as they may. */
+  function moved(view: View | null): void {
     const from = before
-    seen(now)
     before = view
     if (view === null) return
+    seen(view.now)
     if (from !== null && view.position < from.position) {
       violated('position only moves forward (I4)', `${from.position} to ${view.position}`)
     }
+    if (from?.position === view.position && from.gaps.length === view.gaps.length) return
     const lost = history
       .all()
       .find((event) => event.pos <= view.position && isOwed(event) && !skippable(event, view))
@@ -197,7 +151,8 @@ export function makeWatch(history: History) {
 
   function checkOpening(gap: { from: number; to: number }): void {
     const { threshold_pdus, min_age_ms } = SETTINGS.catchUp
-    // What the very look that opened it has sent is counted too.
+    if (history.keptFrom() > gap.from) return
+    // What was sent since is counted too.
     const waiting = history.all().filter(({ pos, entitled }) => entitled && pos > gap.from && pos <= gap.to)
     if (waiting.length <= threshold_pdus) {
       violated('no gap without need (5.4)', `${waiting.length} events in (${gap.from}, ${gap.to}]`)
@@ -210,9 +165,8 @@ export function makeWatch(history: History) {
   function settled(view: View | null, { listed }: { listed: boolean }): void {
     if (view === null) return
     seen(view.now)
-    if (view.openTxn !== null) violated('settled', 'a transaction is open')
+    if (view.openTxn !== null) violated('settled', `${view.openTxn} is open`)
     if (view.gaps.some(({ open }) => open)) violated('settled', 'a gap is open')
-    if (view.position !== view.head) violated('settled', `position ${view.position}, head ${view.head}`)
     if (view.lookAt !== null && view.lookAt <= view.now) violated('settled', 'it is due, and nothing is done')
     for (const event of history.all()) {
       if (isOwed(event) && !skippable(event, view)) violated('everything owed arrives (I6)', `${event.pos}`)
@@ -229,6 +183,9 @@ export function makeWatch(history: History) {
     }
   }
 
+  /** Whether something waits that a try now would send. */
+  const waiting = (view: View): boolean => history.waiting(view.position, view.head).length > 0
+
   const isOwed = ({ entitled, told, purgedAt }: PastEvent) =>
     entitled && told.length === 0 && purgedAt === null
 
@@ -244,11 +201,36 @@ export function makeWatch(history: History) {
       )
   }
 
-  return { seen, look, looked, frozen, request, written, freed, moved, settled }
+  return {
+    seen,
+    frozen,
+    ended,
+    request,
+    written,
+    moved,
+    settled,
+    waiting,
+    waits,
+    /** What a process that looks now decides from. */
+    basis: (view: View): Basis => ({
+      ...waits.basis(view),
+      takenAway: unanswered !== null && takenAway(unanswered),
+    }),
+    /** Returns what puts it back as it is now. */
+    save: () => {
+      const saved = { unanswered: unanswered === null ? null : { ...unanswered }, newestTimeline }
+      return () => {
+        before = null
+        unanswered = saved.unanswered === null ? null : { ...saved.unanswered }
+        newestTimeline = saved.newestTimeline
+        waits.forget()
+      }
+    },
+  }
 }
 
-/** The texts of a transaction's PDUs: in the model each is on a line of its own. */
-function splitPdus(body: string): string[] {
+/** The texts of a transaction's PDUs. */
+function pdusOf(body: string): string[] {
   const from = body.indexOf('"pdus":[') + '"pdus":['.length
   return (JSON.parse(`[${body.slice(from, -2)}]`) as unknown[]).map((pdu) => JSON.stringify(pdu))
 }

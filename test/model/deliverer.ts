@@ -1,0 +1,185 @@
+/**
+ * A process with the role `deliver`: the real turn, follower, fanout and look for what is due, around a clock, a queue
+ * and a `send` that are the schedule's. Nothing else of the model knows `src/deliver`.
+ */
+import { makeBatcher } from '../../src/batcher.ts'
+import type { Clock } from '../../src/clock.ts'
+import { makeReleaseAbandoned } from '../../src/deliver/abandoned.ts'
+import { makeDue } from '../../src/deliver/due.ts'
+import { makeFanout, type Wake } from '../../src/deliver/fanout.ts'
+import { makeFollow } from '../../src/deliver/follow.ts'
+import type { Lease, LeaseKeeper } from '../../src/deliver/lease-keeper.ts'
+import { makeServeOn, makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
+import type { Log } from '../../src/observe/log.ts'
+import { advance } from '../../src/store/advance.ts'
+import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
+import { beginToFollow, releaseFollowers } from '../../src/store/follow.ts'
+import { registerWorker, renewWorker } from '../../src/store/leases.ts'
+import { freezeTransactions } from '../../src/store/open-transactions.ts'
+import type { Send } from '../../src/wire/send.ts'
+import { OURS, SETTINGS, US } from './driver.ts'
+import type { Process } from './process.ts'
+
+export interface DelivererNeeds {
+  process: Process
+  now: () => number
+  monotonic: () => number
+  wake: Wake
+  /** A turn gave way although more is left. */
+  again: () => void
+  send: Send
+  /** Something that must not happen. */
+  fault: (what: string, error: unknown) => void
+  /** Ids of workers, no two the same. */
+  workerId: () => string
+  catchUp: typeof SETTINGS.catchUp
+}
+
+export interface Deliverer {
+  process: Process
+  /** A job for the watched destination. */
+  turn(): void
+  /** The fanout's job. */
+  fanout(): void
+  /** Whoever sleeps and whose time has come goes on. */
+  tick(): void
+  /** Its worker, where it has a lease. */
+  worker(): string | null
+  /** The lease is over; `noticed`: it knows. */
+  loseLease(noticed: boolean): void
+  /** How far its clock is off, ms. */
+  skew(byMs: number): void
+}
+
+export function makeDeliverer(needs: DelivererNeeds): Deliverer {
+  const { process } = needs
+  const { pool } = process
+  const sleepers = new Set<{ until: number; wake: () => void }>()
+  let skew = 0
+  let term: { lease: Lease; controller: AbortController } | null = null
+
+  const clock: Clock = {
+    now: () => needs.now() + skew,
+    monotonic: needs.monotonic,
+    sleep: (ms, signal) =>
+      new Promise((resolve) => {
+        if (signal?.aborted === true) {
+          resolve()
+          return
+        }
+        const done = () => {
+          sleepers.delete(sleeper)
+          signal?.removeEventListener('abort', done)
+          resolve()
+        }
+        const sleeper = { until: needs.monotonic() + ms, wake: done }
+        sleepers.add(sleeper)
+        signal?.addEventListener('abort', done, { once: true })
+      }),
+  }
+
+  function lose(): void {
+    term?.controller.abort(new Error('the lease is lost'))
+    term = null
+  }
+  const lease: Pick<LeaseKeeper, 'current' | 'next' | 'over'> = {
+    current: () => term?.lease ?? null,
+    async next() {
+      if (term !== null) return term.lease
+      const id = needs.workerId()
+      await registerWorker(pool, { id, name: process.name, leaseMs: SETTINGS.leaseMs })
+      const controller = new AbortController()
+      const { signal } = controller
+      term = { controller, lease: { id, signal, stillHeld: () => !signal.aborted } }
+      return term.lease
+    },
+    over: (id) => {
+      if (term?.lease.id === id) lose()
+    },
+  }
+
+  async function renew(id: string): Promise<void> {
+    if (!(await renewWorker(pool, { id, leaseMs: SETTINGS.leaseMs }))) lease.over(id)
+  }
+
+  const log = makeLog(needs.fault)
+  const never = new AbortController().signal
+  const running = new Set<string>()
+  const shared = {
+    ...{ pool, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
+    ...{ backoff: SETTINGS.backoff, maxPdus: SETTINGS.maxPdus, maxBodyBytes: SETTINGS.maxBodyBytes },
+    requestTimeoutMs: SETTINGS.requestTimeoutMs,
+    send: needs.send,
+    place: { within: <T>(work: () => Promise<T>) => work() },
+    onAttempt: () => undefined,
+    results: makeBatcher({ maxWeight: 1, run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows) }),
+  }
+  const follow = makeFollow({
+    ...shared,
+    advance: makeBatcher({ maxWeight: 1, run: (rows) => advance(pool, rows) }),
+    begin: makeBatcher({ maxWeight: 1, run: (rows) => beginToFollow(pool, rows) }),
+    release: makeBatcher({ maxWeight: 1, run: (rows) => releaseFollowers(pool, rows) }),
+    wake: needs.wake,
+    serveOn: (held, mine, signal) => makeServeOn(turning)(held, mine, signal),
+    ...{ lingerMs: SETTINGS.lingerMs, most: 100, cutting: never },
+  })
+  const turning: TurnNeeds = {
+    ...shared,
+    ...{ follow, lease, catchUp: needs.catchUp, onLapsed: () => undefined },
+    freeze: makeBatcher({ maxWeight: 1, run: (rows) => freezeTransactions(pool, rows) }),
+  }
+  const served = makeTurn(turning)
+  // The other server only is in the way: nobody watches what it gets.
+  const turn: typeof served = (name, signal) =>
+    name === US ? served(name, signal) : Promise.resolve({ again: false })
+  const fanout = makeFanout({ pool, wake: needs.wake })
+  const due = makeDue({
+    ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64 },
+    releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, log }),
+    forget: () => Promise.resolve(),
+  })
+  const unlessEnded = (what: string) => (error: unknown) => {
+    if (!wasEnded(error)) needs.fault(what, error)
+  }
+  void due(never).catch(unlessEnded('the look for what is due'))
+  void follow.run().catch(unlessEnded('following'))
+
+  return {
+    process,
+    turn: () => {
+      turn(US, never).then(({ again }) => {
+        if (again) needs.again()
+      }, unlessEnded('a turn'))
+    },
+    fanout: () => {
+      follow.nudge()
+      fanout(never).catch(unlessEnded('the fanout'))
+    },
+    tick: () => {
+      if (term !== null) renew(term.lease.id).catch(unlessEnded('renewing the lease'))
+      for (const sleeper of [...sleepers]) if (sleeper.until <= needs.monotonic()) sleeper.wake()
+    },
+    worker: () => term?.lease.id ?? null,
+    loseLease: (noticed) => {
+      if (noticed) lose()
+    },
+    skew: (byMs) => {
+      skew += byMs
+    },
+  }
+}
+
+/** PostgreSQL ended the session of a process that was stopped in a transaction. */
+const wasEnded = (error: unknown) => (error as { code?: unknown }).code === '25P03'
+
+/** Errors in the log are faults; the rest says nothing here. */
+function makeLog(fault: DelivererNeeds['fault']): Log {
+  const nothing = () => undefined
+  const error = (about: { err?: unknown }, what: string) => {
+    if (!wasEnded(about.err)) fault(what, about.err)
+  }
+  const warn = (about: { err?: unknown }, what: string) => {
+    if (about.err !== undefined && !wasEnded(about.err)) fault(what, about.err)
+  }
+  return { error, warn, info: nothing, debug: nothing, trace: nothing, fatal: error } as unknown as Log
+}

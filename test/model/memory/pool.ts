@@ -1,0 +1,234 @@
+/**
+ * A PostgreSQL for the statements of `src/store` and no others, in memory: transactions, row and advisory locks,
+ * READ COMMITTED. Whether it behaves as the real one is shown by running the same schedules on both (`twin.ts`).
+ *
+ * Time stands still until it is moved. Nothing waits but for a lock, so a run is the same every time.
+ */
+import type { Pool } from '../../../src/store/db.ts'
+import { Blocked, makeLocks } from './locks.ts'
+import { RULES, type Rules } from './rules.ts'
+import { CONTENT } from './sql-content.ts'
+import { INGEST } from './sql-ingest.ts'
+import { FOLLOW, LEASES } from './sql-leases.ts'
+import { LOAD } from './sql-load.ts'
+import { RESULTS } from './sql-results.ts'
+import { TRANSACTIONS } from './sql-transactions.ts'
+import { WAKES } from './sql-wakes.ts'
+import type { Result, Run, Statement } from './statement.ts'
+import { copyTables, emptyTables, makeSight, type Committed, type Sight } from './tables.ts'
+
+export const STATEMENTS: readonly Statement[] = [
+  ...INGEST,
+  ...CONTENT,
+  ...LEASES,
+  ...FOLLOW,
+  ...LOAD,
+  ...TRANSACTIONS,
+  ...RESULTS,
+  ...WAKES,
+]
+
+/** Put in the place of what is right, to show that the model test sees it. */
+export interface Planted {
+  rules?: Partial<Rules>
+  /** By the statement's name. */
+  statements?: Record<string, (right: Run) => Run>
+}
+
+const known = new Map<string, Statement>()
+
+/** @throws Error for a text that is no statement known here, or two of them */
+export function statementOf(text: string): Statement {
+  const found = known.get(text)
+  if (found !== undefined) return found
+  const plain = text
+    .replace(/^\s*\/\*.*?\*\//, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+  const fits = STATEMENTS.filter((one) => one.text.test(plain))
+  const [first] = fits
+  if (first === undefined || fits.length > 1) {
+    throw new Error(`${fits.map(({ name }) => name).join(', ') || 'nothing here'} is the statement: ${plain}`)
+  }
+  known.set(text, first)
+  return first
+}
+
+/** A statement that was committed, and what it gave. */
+export interface Logged {
+  name: string
+  values: readonly unknown[]
+  rows: readonly object[]
+  rowCount: number
+}
+
+/** What one process has of it. */
+export interface Connection {
+  pool: Pool
+  /** Statements that wait for a lock. */
+  blocked(): number
+  /** Its transactions are rolled back, and what it still asks is never answered. */
+  crash(): void
+  /** Its transactions are rolled back by the server; it is told so at its next statement. */
+  endSessions(): void
+}
+
+export interface MemoryDatabase {
+  /** `onCommitted` is called in the very moment of each commit. */
+  connect(onCommitted?: (log: readonly Logged[]) => void): Connection
+  now(): number
+  moveClock(byMs: number): void
+  /** What is committed. */
+  committed(): Committed
+  backUp(): () => void
+}
+
+interface Session {
+  sight: Sight
+  inTransaction: boolean
+  dead: boolean
+  /** Ended by the server. */
+  ended: boolean
+  log: Logged[]
+}
+
+export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
+  const rules: Rules = { ...RULES, ...planted.rules }
+  const locks = makeLocks()
+  let committed = emptyTables()
+  let now = 1_700_000_000_000
+  const sequences = { rooms: 0, destinations: 0, recipients: 0, gaps: 0 }
+  const spare: Sight[] = []
+  const next = (sequence: keyof typeof sequences) => (sequences[sequence] += 1)
+
+  function execute({ sight, log }: Session, text: string, values: readonly unknown[]): Result {
+    const { name, run } = statementOf(text)
+    const doIt = planted.statements?.[name]?.(run) ?? run
+    const lock = (key: string, how: 'exclusive' | 'shared') => {
+      locks.take(sight, key, how)
+    }
+    try {
+      const result = doIt({ t: sight.t, now, rules, next, lock }, values as never[])
+      sight.keep()
+      const rows = typeof result === 'number' ? [] : result
+      log.push({ name, values, rows, rowCount: typeof result === 'number' ? result : rows.length })
+      return result
+    } catch (error) {
+      sight.forget()
+      throw error
+    }
+  }
+
+  function connect(onCommitted: (log: readonly Logged[]) => void = () => undefined): Connection {
+    const sessions = new Set<Session>()
+    let blocked = 0
+
+    function open(inTransaction: boolean): Session {
+      const sight = spare.pop() ?? makeSight(() => committed, locks)
+      const session = { sight, inTransaction, dead: false, ended: false, log: [] }
+      sessions.add(session)
+      return session
+    }
+    function close(session: Session, commit: boolean): void {
+      sessions.delete(session)
+      if (session.dead || session.ended) return
+      if (commit) session.sight.commit()
+      else session.sight.rollback()
+      spare.push(session.sight)
+      if (commit) onCommitted(session.log)
+    }
+
+    async function run(session: Session, text: string, values: readonly unknown[]) {
+      for (;;) {
+        if (session.dead) await NEVER
+        if (session.ended) throw Object.assign(new Error('terminating connection'), { code: '25P03' })
+        try {
+          const result = execute(session, text, values)
+          const rows = typeof result === 'number' ? [] : result
+          return { rows, rowCount: typeof result === 'number' ? result : rows.length }
+        } catch (error) {
+          if (!(error instanceof Blocked)) throw error
+          blocked += 1
+          await locks.wait(session.sight, error.key).finally(() => {
+            if (!session.dead) blocked -= 1
+          })
+        }
+      }
+    }
+
+    async function query(text: string, values: readonly unknown[] = []) {
+      const session = open(false)
+      try {
+        const result = await run(session, text, values)
+        close(session, true)
+        return result
+      } catch (error) {
+        close(session, false)
+        throw error
+      }
+    }
+
+    function client() {
+      let session: Session | null = null
+      return {
+        async query(text: string, values: readonly unknown[] = []) {
+          if (text === 'begin') session = open(true)
+          else if (text === 'commit' || text === 'rollback') {
+            if (session?.ended === true)
+              throw Object.assign(new Error('terminating connection'), { code: '25P03' })
+            if (session !== null) close(session, text === 'commit')
+            session = null
+          } else if (session === null) return query(text, values)
+          else return run(session, text, values)
+          return { rows: [], rowCount: 0 }
+        },
+        release: () => {
+          if (session !== null) close(session, false)
+        },
+        on: () => undefined,
+        off: () => undefined,
+      }
+    }
+
+    function endAll(how: 'dead' | 'ended'): void {
+      for (const session of sessions) {
+        if (session.ended || (how === 'ended' && !session.inTransaction)) continue
+        session.sight.rollback()
+        session[how] = true
+      }
+      if (how === 'dead') sessions.clear()
+      if (how === 'dead') blocked = 0
+    }
+
+    return {
+      pool: { query, connect: () => Promise.resolve(client()), on: () => undefined } as unknown as Pool,
+      blocked: () => blocked,
+      crash: () => {
+        endAll('dead')
+      },
+      endSessions: () => {
+        endAll('ended')
+      },
+    }
+  }
+
+  return {
+    connect,
+    now: () => now,
+    moveClock: (byMs) => {
+      now += Math.round(byMs)
+    },
+    committed: () => committed,
+    backUp: () => {
+      const copy = copyTables(committed)
+      const numbers = { ...sequences }
+      return () => {
+        committed = copyTables(copy)
+        Object.assign(sequences, numbers)
+        locks.clear()
+      }
+    },
+  }
+}
+
+const NEVER = new Promise<never>(() => undefined)

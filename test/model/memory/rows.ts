@@ -1,0 +1,173 @@
+/** The rows of the tables that ingest, delivery and housekeeping touch, as the migrations make them. */
+
+export interface DestinationRow {
+  id: number
+  name: string
+  position: number
+  lease_owner: string | null
+  fence: number
+  follows: boolean
+  wake_seq: number
+  look_at: number | null
+  missed: number
+  paused: boolean
+  quick: boolean
+  lists: boolean
+  failures: number
+  failing_since: number | null
+  retry_at: number | null
+  retry_interval: number | null
+  hold_kind: 'retry_after' | 'gone' | null
+  hold_until: number | null
+  advice_at: number | null
+  advice_up: boolean
+  advice_after: number | null
+  advice_step: number | null
+  asked_at: number | null
+  timeout_ms: number | null
+  attempt_seq: number
+}
+
+export interface EventRow {
+  pos: number
+  room: number
+  event_id: string
+  sender: string
+  pdu: string
+  received_ts: number
+  sticky_until: number | null
+  recipients: number | null
+}
+
+export interface RecipientsRow {
+  id: number
+  hash: string
+  exact: boolean
+  list: number[]
+  less: number[]
+  head: number
+}
+
+export interface ChangeRow {
+  pos: number
+  kind: string
+  room: number | null
+  target: number | null
+  added: number[] | null
+  removed: number[] | null
+}
+
+export interface MembershipRow {
+  room: number
+  destination: number
+  since: number
+  until: number | null
+}
+
+export interface GapRow {
+  id: number
+  destination: number
+  from_pos: number
+  to_pos: number
+  cursor: number
+  batch: number
+  closed_at: number | null
+}
+
+export interface OwedRow {
+  destination: number
+  room: number | null
+  after_pos: number
+  upto: number | null
+  cursor: number
+  created_at: number
+}
+
+export interface ReplayRow {
+  destination: number
+  pos: number
+  state: 'sent' | 'unlisted' | 'lapsed'
+  listed_at: number | null
+  tries: number
+  next_at: number | null
+  expires_at: number
+  at: number
+}
+
+export interface OpenRow {
+  destination: number
+  txn_id: string
+  origin_server_ts: number
+  bytes: number
+  void: boolean
+  created_at: number
+  started_at: number
+  attempt: number
+  worker: string
+  positions: number[]
+  lanes: string
+  from_pos: number
+  to_pos: number
+  gap: number | null
+  gap_cursor: number | null
+  closes_gap: boolean
+  sticky: { room: number | null; upto: number | null; cursor: number }[]
+}
+
+export interface AttemptRow {
+  destination: number
+  seq: number
+  at: number
+  positions: readonly number[]
+  lanes: string
+}
+
+export interface Schema {
+  stream: { head: number; log_end: number; log_floor: number }
+  cursors: { name: string; pos: number }
+  sources: { source: string; source_token: string | null }
+  rooms: { id: number; room_id: string; room_version: string | null; head: number; known: boolean }
+  destinations: DestinationRow
+  workers: { id: string; lease_until: number }
+  recipients: RecipientsRow
+  events: EventRow
+  kept_events: EventRow
+  event_ids: { event_id: string; pos: number; at: number }
+  changes: ChangeRow
+  memberships: MembershipRow
+  sticky: { pos: number; room: number; expires_at: number }
+  gaps: GapRow
+  sticky_owed: OwedRow
+  replays: ReplayRow
+  open_transactions: OpenRow
+  attempts: AttemptRow
+}
+
+export const TABLES: readonly (keyof Schema)[] = [
+  'stream',
+  'cursors',
+  'sources',
+  'rooms',
+  'destinations',
+  'workers',
+  'recipients',
+  'events',
+  'kept_events',
+  'event_ids',
+  'changes',
+  'memberships',
+  'sticky',
+  'gaps',
+  'sticky_owed',
+  'replays',
+  'open_transactions',
+  'attempts',
+]
+
+/** Primary keys of tables whose key is more than one column. */
+export const keyOf = {
+  membership: ({ room, destination, since }: MembershipRow) => `${room} ${destination} ${since}`,
+  owed: (destination: number, room: number | null) => `${destination} ${room ?? 'gap'}`,
+  replay: (destination: number, pos: number) => `${destination} ${pos}`,
+  attempt: (destination: number, seq: number) => `${destination} ${seq}`,
+}

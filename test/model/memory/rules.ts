@@ -1,0 +1,98 @@
+/**
+ * Conditions that many statements share, as `leases.ts`, `timeline.ts` and `sticky-lane.ts` write them in SQL.
+ *
+ * `makeRules` makes the right ones. Planted bugs put others in their place.
+ */
+import type { DestinationRow, EventRow, RecipientsRow, ReplayRow } from './rows.ts'
+import { keyOf } from './rows.ts'
+import type { Tables } from './tables.ts'
+
+export interface Rules {
+  /** Held by this worker under this fence, in time. */
+  holds(t: Tables, d: DestinationRow | undefined, worker: string, fence: number, now: number): boolean
+  memberAt(t: Tables, event: EventRow, destination: number): boolean
+  /** A join at `upto` need not be sent this again. */
+  listedSince(replay: ReplayRow | undefined, upto: number): boolean
+}
+
+export const RULES: Rules = {
+  holds: (t, d, worker, fence, now) =>
+    d?.lease_owner === worker && d.fence === fence && lives(t, worker, now),
+  memberAt: (t, { room, pos }, destination) =>
+    t.memberships
+      .all()
+      .some(
+        (m) =>
+          m.room === room &&
+          m.destination === destination &&
+          m.since < pos &&
+          (m.until === null || pos <= m.until),
+      ),
+  listedSince: (replay, upto) => replay?.state === 'sent' && (replay.listed_at ?? 0) >= upto,
+}
+
+export const lives = (t: Tables, worker: string | null, now: number): boolean =>
+  worker !== null && (t.workers.get(worker)?.lease_until ?? 0) > now
+
+export const recipientsOf = (t: Tables, { recipients }: EventRow): RecipientsRow | null =>
+  recipients === null ? null : (t.recipients.all().find(({ id }) => id === recipients) ?? null)
+
+export const addressed = (t: Tables, event: EventRow, destination: number): boolean =>
+  recipientsOf(t, event)?.list.includes(destination) === true
+
+export function byRoom(t: Tables, event: EventRow, destination: number): boolean {
+  const them = recipientsOf(t, event)
+  return them === null || (!them.exact && !them.less.includes(destination))
+}
+
+export const entitled = (rules: Rules, t: Tables, event: EventRow, destination: number): boolean =>
+  addressed(t, event, destination) || (byRoom(t, event, destination) && rules.memberAt(t, event, destination))
+
+export const replayOf = (t: Tables, destination: number, pos: number): ReplayRow | undefined =>
+  t.replays.get(keyOf.replay(destination, pos))
+
+export const notSent = (t: Tables, destination: number, { pos }: { pos: number }): boolean =>
+  replayOf(t, destination, pos)?.state !== 'sent'
+
+export const inRoomNow = (t: Tables, destination: number, room: number): boolean =>
+  t.memberships.all().some((m) => m.room === room && m.destination === destination && m.until === null)
+
+export const owedTo = (t: Tables, destination: number) =>
+  t.sticky_owed.all().filter((row) => row.destination === destination)
+
+/** A join row that covers this sticky event, and by which it is still owed. */
+export function owedByJoin(rules: Rules, t: Tables, destination: number, s: { pos: number; room: number }) {
+  const row = t.sticky_owed.get(keyOf.owed(destination, s.room))
+  if (row === undefined || s.pos <= row.cursor || s.pos > (row.upto ?? 0)) return false
+  return !rules.listedSince(replayOf(t, destination, s.pos), row.upto ?? 0)
+}
+
+export const headOf = (t: Tables): number => t.stream.get(1)?.head ?? 0
+
+/** In the order of their positions. */
+export const eventsBetween = (t: Tables, after: number, upto: number): EventRow[] =>
+  t.events
+    .all()
+    .filter(({ pos }) => pos > after && pos <= upto)
+    .sort((a, b) => a.pos - b.pos)
+
+export const openGapOf = (t: Tables, destination: number) =>
+  t.gaps.all().find((gap) => gap.destination === destination && gap.closed_at === null)
+
+export const textRow = ({ pos, event_id, pdu, received_ts, sticky_until }: EventRow) => ({
+  pos,
+  event_id,
+  pdu,
+  received_ts,
+  sticky: sticky_until !== null,
+})
+
+/** `least`, `greatest` of SQL: nulls are skipped. */
+export const least = (...values: (number | null)[]): number | null => {
+  const given = values.filter((value) => value !== null)
+  return given.length === 0 ? null : Math.min(...given)
+}
+export const greatest = (...values: (number | null)[]): number | null => {
+  const given = values.filter((value) => value !== null)
+  return given.length === 0 ? null : Math.max(...given)
+}

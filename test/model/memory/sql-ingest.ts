@@ -1,0 +1,294 @@
+/** `store/{stream,ingest-state,ingest-effects,lock-destinations,advice}.ts`: what ingest reads and writes. */
+import type { StagedChange, StagedRecipients } from '../../../src/store/ingest-effects.ts'
+import { greatest, headOf, inRoomNow, least } from './rules.ts'
+import { keyOf, type DestinationRow } from './rows.ts'
+import { statement, type Statement } from './statement.ts'
+
+const APPEND_LOCK = 0x6c696d71
+
+export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> = {
+  lease_owner: null,
+  fence: 0,
+  follows: false,
+  wake_seq: 0,
+  look_at: null,
+  missed: 0,
+  paused: false,
+  quick: false,
+  lists: false,
+  failures: 0,
+  failing_since: null,
+  retry_at: null,
+  retry_interval: null,
+  hold_kind: null,
+  hold_until: null,
+  advice_at: null,
+  advice_up: false,
+  advice_after: null,
+  advice_step: null,
+  asked_at: null,
+  timeout_ms: null,
+  attempt_seq: 0,
+}
+
+const reads: Statement[] = [
+  statement<[number]>('lock', /^select pg_advisory_xact_lock\(\$1\)$/, ({ lock }, key) => {
+    lock(key === APPEND_LOCK ? 'stream' : 'content', 'exclusive')
+    return [{}]
+  }),
+  statement<[]>('share the content lock', /^select pg_advisory_xact_lock_shared\(\$1\)/, ({ lock }) => {
+    lock('content', 'shared')
+    return [{}]
+  }),
+  statement<[]>('read the head to append', /^select head, now_ms\(\) as now/, ({ t, now }) => [
+    { head: headOf(t), now, log_end: t.stream.get(1)?.log_end },
+  ]),
+  statement<[]>('read the time', /^select now_ms\(\) as now$/, ({ now }) => [{ now }]),
+  statement<[]>('read the head', /^select head from stream$/, ({ t }) => [{ head: headOf(t) }]),
+  statement<[string[]]>('read sources', /^select source, source_token from sources/, ({ t }, sources) =>
+    t.sources.all().filter(({ source }) => sources.includes(source)),
+  ),
+  statement<[string[]]>('read rooms', /^select id, room_id, room_version, known from rooms/, ({ t }, ids) =>
+    t.rooms
+      .all()
+      .filter(({ room_id }) => ids.includes(room_id))
+      .map(({ id, room_id, room_version, known }) => ({ id, room_id, room_version, known })),
+  ),
+  statement<[number]>(
+    'draw room ids',
+    /^select nextval\(pg_get_serial_sequence\('rooms'/,
+    ({ next }, count) => Array.from({ length: count }, () => ({ id: next('rooms') })),
+  ),
+  statement<[number]>(
+    'draw destination ids',
+    /^select nextval\(pg_get_serial_sequence\('destinations'/,
+    ({ next }, count) => Array.from({ length: count }, () => ({ id: next('destinations') })),
+  ),
+  statement<[string[]]>(
+    'read destinations',
+    /^select id, name from destinations where name =/,
+    ({ t }, names) =>
+      t.destinations
+        .all()
+        .filter(({ name }) => names.includes(name))
+        .map(({ id, name }) => ({ id, name })),
+  ),
+  statement<[string[]]>('read event ids', /^select event_id, pos from event_ids/, ({ t }, ids) =>
+    ids.flatMap((id) => t.event_ids.get(id) ?? []).map(({ event_id, pos }) => ({ event_id, pos })),
+  ),
+  statement<[string[], string[], string[]]>(
+    'read members',
+    /^select r\.room_id, d\.name, d\.id from memberships m/,
+    ({ t }, whole, some, names) =>
+      t.memberships.all().flatMap((m) => {
+        const room_id = t.rooms.get(m.room)?.room_id ?? ''
+        const d = t.destinations.get(m.destination)
+        if (m.until !== null || d === undefined) return []
+        const asked = whole.includes(room_id) || (some.includes(room_id) && names.includes(d.name))
+        return asked ? [{ room_id, name: d.name, id: d.id }] : []
+      }),
+  ),
+  statement<[string[], number]>('read sticky rooms', /^select r\.room_id from rooms r/, ({ t }, ids, at) =>
+    t.rooms
+      .all()
+      .filter(
+        ({ id, room_id }) =>
+          ids.includes(room_id) && t.sticky.all().some((s) => s.room === id && s.expires_at > at),
+      )
+      .map(({ room_id }) => ({ room_id })),
+  ),
+  statement<[number, number]>(
+    'is anything sticky',
+    /^select exists \(select 1 from sticky where room = \$1 and expires_at > \$2\) as has$/,
+    ({ t }, room, at) => [{ has: t.sticky.all().some((s) => s.room === room && s.expires_at > at) }],
+  ),
+  statement<[number[], number[], number[], string[]]>(
+    'lock the destinations concerned',
+    /^select d\.id from destinations d where d\.id in \( select id from destinations where id = any\(\$1\)/,
+    ({ t }, advised, rooms, purged, redacted) => {
+      const them = new Set<number>()
+      for (const id of advised) {
+        const d = t.destinations.get(id)
+        if (d !== undefined && (d.failures > 0 || d.hold_until !== null)) them.add(id)
+      }
+      for (const row of t.sticky_owed.all()) {
+        if (row.room !== null && rooms.includes(row.room)) them.add(row.destination)
+      }
+      const targets = redacted.flatMap((id) => t.event_ids.get(id)?.pos ?? [])
+      const roomOf = (pos: number) => (t.events.get(pos) ?? t.kept_events.get(pos))?.room
+      const goes = (pos: number) => targets.includes(pos) || purged.includes(roomOf(pos) ?? -1)
+      for (const open of t.open_transactions.all()) {
+        if (!open.void && open.positions.some(goes)) them.add(open.destination)
+      }
+      for (const { destination, pos } of t.replays.all()) {
+        if (purged.includes(t.events.get(pos)?.room ?? -1)) them.add(destination)
+      }
+      const sorted = [...them].sort((a, b) => a - b)
+      for (const id of sorted) t.destinations.lock(id)
+      return sorted.map((id) => ({ id }))
+    },
+  ),
+]
+
+const writes: Statement[] = [
+  statement<[number]>('move the head', /^update stream set head = \$1$/, ({ t }, head) => {
+    t.stream.change(1, { head })
+    return 1
+  }),
+  statement<[string, string, number]>(
+    'store a token',
+    /^insert into sources/,
+    ({ t }, source, source_token) => {
+      t.sources.put(source, { source, source_token })
+      return 1
+    },
+  ),
+  statement<[number[], string[]]>('insert rooms', /^insert into rooms/, ({ t }, ids, names) => {
+    for (const [i, id] of ids.entries()) {
+      t.rooms.put(id, { id, room_id: names[i] ?? '', room_version: null, head: 0, known: false })
+    }
+    return ids.length
+  }),
+  statement<[number[], number[], (string | null)[], boolean[]]>(
+    'update rooms',
+    /^update rooms r set head = greatest/,
+    ({ t }, ids, heads, versions, known) => {
+      for (const [i, id] of ids.entries()) {
+        const room = t.rooms.get(id)
+        t.rooms.change(id, {
+          head: Math.max(room?.head ?? 0, heads[i] ?? 0),
+          room_version: room?.room_version ?? versions[i] ?? null,
+          known: room?.known === true || known[i] === true,
+        })
+      }
+      return ids.length
+    },
+  ),
+  statement<[number[], string[], number[]]>(
+    'insert destinations',
+    /^insert into destinations/,
+    ({ t }, ids, names, positions) => {
+      for (const [i, id] of ids.entries()) {
+        const row = { ...NEW_DESTINATION, id, name: names[i] ?? '', position: positions[i] ?? 0 }
+        t.destinations.put(id, row)
+      }
+      return ids.length
+    },
+  ),
+  statement<[string]>('store recipients', /^insert into recipients/, ({ t, next }, json) => {
+    const lists = JSON.parse(json) as (StagedRecipients & { hash: string })[]
+    return lists.map(({ hash, exact, list, less, head }) => {
+      // The sequence is drawn from before the conflict is seen.
+      const fresh = next('recipients')
+      const id = t.recipients.get(hash)?.id ?? fresh
+      t.recipients.put(hash, { id, hash, exact, list, less, head })
+      return { hash, id }
+    })
+  }),
+  statement<[number[], number[], string[], string[], string[], (number | null)[], (number | null)[], number]>(
+    'insert events',
+    /^with rows as \( select \* from unnest\(\$1::bigint\[\], \$2::int\[\], \$3::text\[\]/,
+    ({ t }, pos, rooms, ids, senders, pdus, until, recipients, at) => {
+      for (const [i, one] of pos.entries()) {
+        const event_id = ids[i] ?? ''
+        const room = rooms[i] ?? 0
+        const sticky_until = until[i] ?? null
+        t.event_ids.put(event_id, { event_id, pos: one, at })
+        if (sticky_until !== null && sticky_until > at) {
+          t.sticky.put(one, { pos: one, room, expires_at: sticky_until })
+        }
+        t.events.put(one, {
+          ...{ pos: one, room, event_id, sender: senders[i] ?? '', pdu: pdus[i] ?? '' },
+          ...{ received_ts: at, sticky_until, recipients: recipients[i] ?? null },
+        })
+      }
+      return pos.length
+    },
+  ),
+  statement<[string]>(
+    'insert changes',
+    /^insert into changes \(pos, kind, room, added, removed\)/,
+    ({ t }, json) => {
+      const changes = JSON.parse(json) as StagedChange[]
+      for (const { pos, room, added, removed } of changes) {
+        t.changes.put(pos, { pos, kind: 'servers', room, target: null, added, removed })
+      }
+      return changes.length
+    },
+  ),
+  statement<[number[], number[], number[]]>(
+    'end memberships',
+    /^update memberships m set until = t\.until/,
+    ({ t }, rooms, destinations, until) => {
+      const which = t.memberships.all().filter((m) => m.until === null)
+      let ended = 0
+      for (const m of which) {
+        const i = rooms.findIndex((room, at) => room === m.room && destinations[at] === m.destination)
+        if (i < 0) continue
+        t.memberships.put(keyOf.membership(m), { ...m, until: until[i] ?? null })
+        ended += 1
+      }
+      return ended
+    },
+  ),
+  statement<[number[], number[], number[], (number | null)[]]>(
+    'begin memberships',
+    /^insert into memberships/,
+    ({ t }, rooms, destinations, since, until) => {
+      for (const [i, room] of rooms.entries()) {
+        const m = { room, destination: destinations[i] ?? 0, since: since[i] ?? 0, until: until[i] ?? null }
+        if (m.until === null && inRoomNow(t, m.destination, room)) throw new Error('two open memberships')
+        t.memberships.put(keyOf.membership(m), m)
+      }
+      return rooms.length
+    },
+  ),
+  statement<[number[], number[]]>(
+    'forget join replays',
+    /^delete from sticky_owed o using unnest/,
+    ({ t }, rooms, destinations) => {
+      const keys = rooms.map((room, i) => keyOf.owed(destinations[i] ?? 0, room))
+      const there = keys.filter((key) => t.sticky_owed.get(key) !== undefined)
+      for (const key of there) t.sticky_owed.delete(key)
+      return there.length
+    },
+  ),
+  statement<[number[], number[], number[], number]>(
+    'owe join replays',
+    /^insert into sticky_owed \(destination, room, after_pos, upto, cursor, created_at\) select t\.destination/,
+    ({ t }, rooms, destinations, upto, at) => {
+      for (const [i, room] of rooms.entries()) {
+        const destination = destinations[i] ?? 0
+        t.sticky_owed.put(keyOf.owed(destination, room), {
+          ...{ destination, room, after_pos: 0, upto: upto[i] ?? 0, cursor: 0, created_at: at },
+        })
+      }
+      return rooms.length
+    },
+  ),
+  statement<[number[], number[], boolean]>(
+    'advise',
+    /^with locked as \(select d\.id from destinations d where d\.id = any\(\$1\).*advice_at = least/,
+    ({ t, now }, ids, delays, up) => {
+      let advised = 0
+      for (const [i, id] of ids.entries()) {
+        const d = t.destinations.get(id)
+        if (d === undefined) continue
+        t.destinations.lock(id)
+        if (d.failures === 0 && d.hold_until === null) continue
+        const at = greatest(now + (delays[i] ?? 0), d.advice_after)
+        const earlier = d.advice_at !== null && d.advice_at > now ? d.advice_at : null
+        t.destinations.change(id, {
+          advice_at: least(earlier, at),
+          advice_up: d.advice_up || up,
+          wake_seq: d.wake_seq + 1,
+          look_at: least(d.look_at, at),
+        })
+        advised += 1
+      }
+      return advised
+    },
+  ),
+]
+
+export const INGEST = [...reads, ...writes]

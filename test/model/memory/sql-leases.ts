@@ -1,0 +1,158 @@
+/** `store/{leases,follow}.ts`: who serves a destination, and who follows the log for it. */
+import { lives } from './rules.ts'
+import { statement, type Call, type Statement } from './statement.ts'
+
+export const LEASES: Statement[] = [
+  statement<[string, string, number]>(
+    'register a worker',
+    /^insert into workers/,
+    ({ t, now }, id, _, ms) => {
+      t.workers.put(id, { id, lease_until: now + ms })
+      return 1
+    },
+  ),
+  statement<[string, number]>(
+    'renew a worker',
+    /^update workers set lease_until = now_ms\(\) \+ \$2/,
+    ({ t, now }, id, ms) => {
+      if (!lives(t, id, now)) return 0
+      t.workers.change(id, { lease_until: now + ms })
+      return 1
+    },
+  ),
+  statement<[string, string]>(
+    'take the destination',
+    /^update destinations d set lease_owner = case when f\.free/,
+    ({ t, now }, worker, name) => {
+      const d = t.destinations.all().find((one) => one.name === name)
+      if (d === undefined) return []
+      const alive = lives(t, worker, now)
+      const owner = d.lease_owner
+      const free = alive && (owner === null || owner === worker || !lives(t, owner, now))
+      t.destinations.change(
+        d.id,
+        free
+          ? { lease_owner: worker, fence: d.fence + 1, follows: false, missed: 0 }
+          : { wake_seq: d.wake_seq + 1 },
+      )
+      return [{ id: d.id, fence: d.fence + (free ? 1 : 0), free, alive }]
+    },
+  ),
+  statement<[string, number, number, number]>(
+    'give way',
+    /^update destinations d set lease_owner = null, follows = false, look_at = \$4 where d\.id = \$3/,
+    (call, worker, fence, id, look_at) => {
+      const d = held(call, worker, fence, id)
+      if (d === null) return []
+      call.t.destinations.change(id, { lease_owner: null, follows: false, look_at })
+      return [{ quick: d.quick }]
+    },
+  ),
+  statement<[string, readonly string[]]>(
+    'find what is owned',
+    /^select id, name, fence from destinations where lease_owner = \$1/,
+    ({ t }, worker, but) =>
+      t.destinations
+        .all()
+        .filter((d) => d.lease_owner === worker && !but.includes(d.name))
+        .map(({ id, name, fence }) => ({ id, name, fence })),
+  ),
+  statement<[string, number, number, number]>(
+    'release what was abandoned',
+    /^update destinations d set lease_owner = null, follows = false, look_at = now_ms\(\) \+ \$4/,
+    ({ t, now }, worker, fence, id, after) => {
+      const d = t.destinations.get(id)
+      if (d?.lease_owner !== worker || d.fence !== fence) return 0
+      t.destinations.change(id, { lease_owner: null, follows: false, look_at: now + after })
+      return 1
+    },
+  ),
+  statement<[string]>(
+    'ask for another look',
+    /^update destinations set wake_seq = wake_seq \+ 1 where name = \$1$/,
+    ({ t }, name) => {
+      const d = t.destinations.all().find((one) => one.name === name)
+      if (d !== undefined) t.destinations.change(d.id, { wake_seq: d.wake_seq + 1 })
+      return d === undefined ? 0 : 1
+    },
+  ),
+  statement<[string, number, number | null, number | null, number, number | null]>(
+    'let go',
+    /^update destinations d set lease_owner = null, follows = false, look_at = \$3, position = greatest/,
+    (call, worker, fence, look_at, position, id, wakeSeq) => {
+      const d = held(call, worker, fence, id)
+      if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return 0
+      call.t.destinations.change(id, {
+        ...{
+          lease_owner: null,
+          follows: false,
+          look_at,
+          position: Math.max(d.position, position ?? d.position),
+        },
+      })
+      return 1
+    },
+  ),
+]
+
+type Following = [number[], string[], number[], number[], number[]]
+
+export const FOLLOW: Statement[] = [
+  statement<Following>(
+    'begin to follow',
+    /^with input as .* update destinations d set follows = true/,
+    (call, ...input) =>
+      unasked(call, input)
+        .filter(({ id, from }) => !call.t.replays.all().some((p) => p.destination === id && p.pos > from))
+        .map(({ id, position }) => {
+          call.t.destinations.change(id, { follows: true, look_at: null, position })
+          const mine = call.t.memberships
+            .all()
+            .filter((m) => m.destination === id && (m.until === null || m.until > position))
+          if (mine.length === 0) return { id, rooms: null, since: null, until: null }
+          return {
+            id,
+            rooms: mine.map(({ room }) => room),
+            since: mine.map(({ since }) => since),
+            until: mine.map(({ until }) => until ?? Number.MAX_SAFE_INTEGER),
+          }
+        }),
+  ),
+  statement<Following>(
+    'let go of the followed',
+    /^with input as .* update destinations d set lease_owner = null, follows = false, look_at = null/,
+    (call, ...input) =>
+      unasked(call, input).map(({ id, position }) => {
+        call.t.destinations.change(id, { lease_owner: null, follows: false, look_at: null, position })
+        return { id }
+      }),
+  ),
+  statement<[number, string, number]>(
+    'stop following',
+    /^update destinations set follows = false where id = \$1/,
+    ({ t }, id, worker, fence) => {
+      const d = t.destinations.get(id)
+      if (d?.lease_owner !== worker || d.fence !== fence) return 0
+      t.destinations.change(id, { follows: false })
+      return 1
+    },
+  ),
+]
+
+/** Held, and nobody asked for a look since. */
+function unasked(call: Call, [ids, workers, fences, wakeSeqs, positions]: Following) {
+  return ids.flatMap((id, i) => {
+    const d = held(call, workers[i] ?? '', fences[i] ?? 0, id)
+    if (d === null || d.wake_seq !== wakeSeqs[i]) return []
+    const from = positions[i] ?? 0
+    return [{ id, from, position: Math.max(d.position, from) }]
+  })
+}
+
+/** Its row, locked, where the worker holds it. */
+export function held({ t, now, rules }: Call, worker: string, fence: number, id: number) {
+  const d = t.destinations.get(id)
+  if (d === undefined || !rules.holds(t, d, worker, fence, now)) return null
+  t.destinations.lock(id)
+  return d
+}

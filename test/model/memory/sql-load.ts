@@ -1,0 +1,308 @@
+/** `store/{destination-state,timeline,gap-rooms,sticky-lane,log-tail}.ts`: what a holder decides from. */
+import {
+  addressed,
+  entitled,
+  eventsBetween,
+  headOf,
+  inRoomNow,
+  notSent,
+  openGapOf,
+  owedByJoin,
+  owedTo,
+  recipientsOf,
+  replayOf,
+  textRow,
+} from './rules.ts'
+import { keyOf } from './rows.ts'
+import { statement, type Call, type Statement } from './statement.ts'
+
+const isLive = ({ t }: Call, pos: number, at: number) => (t.sticky.get(pos)?.expires_at ?? 0) > at
+
+const load = statement<[number, string, number]>(
+  'look at the destination',
+  /^select d\.id, d\.name, d\.position, d\.wake_seq/,
+  (call, id, worker, fence) => {
+    const { t, now, rules } = call
+    const d = t.destinations.get(id)
+    if (d === undefined) return []
+    const open = t.open_transactions.get(id)
+    const gap = openGapOf(t, id)
+    const owed = owedTo(t, id).map(({ room, upto, cursor }) => ({ room, upto, cursor }))
+    const due = t.replays.all().flatMap((p) => {
+      const s = t.sticky.get(p.pos)
+      const again = p.destination === id && p.state === 'unlisted' && s !== undefined && s.expires_at > now
+      return again && inRoomNow(t, id, s.room) && p.next_at !== null ? [p.next_at] : []
+    })
+    const { lease_owner: _, fence: __, follows: ___, missed: ____, quick: _____, ...row } = d
+    const { look_at: ______, attempt_seq: _______, ...rest } = row
+    return [
+      {
+        ...rest,
+        head: headOf(t),
+        now,
+        held: rules.holds(t, d, worker, fence, now),
+        txn_id: open?.txn_id ?? null,
+        origin_server_ts: open?.origin_server_ts ?? null,
+        bytes: open?.bytes ?? null,
+        void: open?.void ?? null,
+        open_created_at: open?.created_at ?? null,
+        attempt: open?.attempt ?? null,
+        open_worker: open?.worker ?? null,
+        positions: open?.positions ?? null,
+        lanes: open?.lanes ?? null,
+        from_pos: open?.from_pos ?? null,
+        to_pos: open?.to_pos ?? null,
+        open_gap: open?.gap ?? null,
+        open_gap_cursor: open?.gap_cursor ?? null,
+        closes_gap: open?.closes_gap ?? null,
+        sticky: open?.sticky ?? null,
+        gap_id: gap?.id ?? null,
+        gap_from: gap?.from_pos ?? null,
+        gap_to: gap?.to_pos ?? null,
+        // greatest() skips nulls: without a gap it is the position.
+        gap_cursor: Math.max(gap?.cursor ?? 0, d.position),
+        gap_batch: gap?.batch ?? null,
+        owed: owed.length === 0 ? null : owed,
+        unlisted_at: due.length === 0 ? null : Math.min(...due),
+      },
+    ]
+  },
+)
+
+function timeline({ t, rules }: Call, id: number, after: number, upto: number, limit: number) {
+  return eventsBetween(t, after, upto)
+    .filter((event) => entitled(rules, t, event, id) && notSent(t, id, event))
+    .slice(0, limit)
+}
+
+type Range = [number, number, number, number]
+
+const events: Statement[] = [
+  statement<[number[]]>(
+    'read texts',
+    /^select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any\(\$1\)/,
+    ({ t }, positions) =>
+      [...positions]
+        .sort((a, b) => a - b)
+        .flatMap((pos) => t.events.get(pos) ?? [])
+        .map(textRow),
+  ),
+  statement<[number[]]>(
+    'read kept texts',
+    /^select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from kept_events where pos = any/,
+    ({ t }, positions) =>
+      [...positions]
+        .sort((a, b) => a - b)
+        .flatMap((pos) => t.kept_events.get(pos) ?? [])
+        .map(textRow),
+  ),
+  statement<Range>(
+    'read the timeline',
+    /^select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any\(array\(/,
+    (call, ...range) => timeline(call, ...range).map(textRow),
+  ),
+  statement<Range>(
+    'count the timeline',
+    /^select (e\.)?pos from (events e left join recipients r on r\.id = e\.recipients where e\.pos > \$2|\( select x\.pos)/,
+    (call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos })),
+  ),
+  statement<[number, number, number, number, number | null]>(
+    'read the rooms of the gap',
+    /^with newest as \( select max\(x\.pos\)/,
+    ({ t, rules }, id, from, to, cursor, limit) => {
+      const kept = t.kept_events
+        .all()
+        .filter(({ pos }) => pos > from && pos <= to && t.events.get(pos) === undefined)
+      const within = [...eventsBetween(t, from, to), ...kept]
+        .sort((a, b) => a.pos - b.pos)
+        .filter((event) => entitled(rules, t, event, id))
+      const newest = new Map(
+        within.filter((event) => rules.memberAt(t, event, id)).map((event) => [event.room, event.pos]),
+      )
+      return within
+        .filter(
+          (event) =>
+            newest.get(event.room) === event.pos ||
+            (addressed(t, event, id) && !rules.memberAt(t, event, id)),
+        )
+        .filter((event) => event.pos > cursor && notSent(t, id, event))
+        .slice(0, limit ?? undefined)
+        .map(({ pos }) => ({ pos }))
+    },
+  ),
+  statement<[number, number]>(
+    'follow the log',
+    /^select s\.head, x\.\* from stream s/,
+    ({ t }, after, limit) => {
+      const nothing = { target: null, added: null, removed: null }
+      const logged = [
+        ...t.events
+          .all()
+          .filter(({ pos }) => pos > after)
+          .map((event) => {
+            const them = recipientsOf(t, event)
+            return {
+              ...{ ...textRow(event), kind: 'event', room: event.room },
+              ...{
+                exact: them?.exact ?? null,
+                list: them?.list ?? null,
+                less: them?.less ?? null,
+                ...nothing,
+              },
+            }
+          }),
+        ...t.changes
+          .all()
+          .filter(({ pos }) => pos > after)
+          .map(({ pos, kind, room, target, added, removed }) => ({
+            ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null },
+            ...{ exact: null, list: null, less: null, target, added, removed },
+          })),
+      ]
+      const head = headOf(t)
+      const found = logged.sort((a, b) => a.pos - b.pos).slice(0, limit)
+      if (found.length > 0) return found.map((entry) => ({ head, ...entry }))
+      const none = {
+        pos: null,
+        kind: null,
+        room: null,
+        event_id: null,
+        pdu: null,
+        received_ts: null,
+        sticky: null,
+      }
+      return [{ head, ...none, exact: null, list: null, less: null, ...nothing }]
+    },
+  ),
+]
+
+const stickyRow = ({ t }: Call, pos: number) => {
+  const event = t.events.get(pos)
+  if (event === undefined) return []
+  const { event_id, pdu, received_ts } = event
+  return [{ pos, event_id, pdu, received_ts, expires_at: t.sticky.get(pos)?.expires_at ?? 0 }]
+}
+
+const sticky: Statement[] = [
+  statement<[number, number, number]>(
+    'read sticky events owed',
+    /^select s\.pos, e\.event_id, e\.pdu, e\.received_ts, s\.expires_at from memberships mine/,
+    (call, id, at, limit) => {
+      const { t, rules } = call
+      const gap = t.sticky_owed.get(keyOf.owed(id, null))
+      return t.sticky
+        .all()
+        .filter((s) => {
+          const event = t.events.get(s.pos)
+          if (event === undefined || !isLive(call, s.pos, at) || !inRoomNow(t, id, s.room)) return false
+          if (owedByJoin(rules, t, id, s)) return true
+          if (gap === undefined || s.pos <= Math.max(gap.after_pos, gap.cursor)) return false
+          return entitled(rules, t, event, id) && notSent(t, id, event)
+        })
+        .map(({ pos }) => pos)
+        .sort((a, b) => a - b)
+        .slice(0, limit)
+        .flatMap((pos) => stickyRow(call, pos))
+    },
+  ),
+  statement<[number, number, number]>(
+    'read unlisted sticky events',
+    /^select s\.pos, e\.event_id, e\.pdu, e\.received_ts, s\.expires_at from replays p/,
+    (call, id, at, limit) => {
+      const { t } = call
+      return t.replays
+        .all()
+        .filter(({ destination, pos, state, next_at }) => {
+          const room = t.sticky.get(pos)?.room
+          if (destination !== id || state !== 'unlisted' || next_at === null || next_at > at) return false
+          return room !== undefined && isLive(call, pos, at) && inRoomNow(t, id, room)
+        })
+        .map(({ pos }) => pos)
+        .sort((a, b) => a - b)
+        .slice(0, limit)
+        .flatMap((pos) => stickyRow(call, pos))
+    },
+  ),
+  statement<[number, number | null]>(
+    'note what has lapsed',
+    /^with due as \( select o\.destination, s\.pos, s\.expires_at/,
+    ({ t }, at, only) => {
+      const due = new Map<string, { destination: number; pos: number; expires_at: number }>()
+      const note = (destination: number, pos: number, expires_at: number) => {
+        due.set(keyOf.replay(destination, pos), { destination, pos, expires_at })
+      }
+      for (const o of t.sticky_owed.all()) {
+        if (only !== null && o.destination !== only) continue
+        for (const s of t.sticky.all()) {
+          if (s.expires_at > at || s.expires_at <= o.created_at) continue
+          if (o.room !== null) {
+            if (s.room === o.room && s.pos > o.cursor && s.pos <= (o.upto ?? 0))
+              note(o.destination, s.pos, s.expires_at)
+            continue
+          }
+          const mine = t.memberships
+            .all()
+            .find((m) => m.destination === o.destination && m.until === null && m.room === s.room)
+          if (mine !== undefined && s.pos > Math.max(o.after_pos, o.cursor, mine.since)) {
+            note(o.destination, s.pos, s.expires_at)
+          }
+        }
+      }
+      for (const p of t.replays.all()) {
+        if (p.state !== 'unlisted' || p.expires_at > at || (only !== null && p.destination !== only)) continue
+        note(p.destination, p.pos, p.expires_at)
+      }
+      return noteLapsed(t, due.values(), at)
+    },
+  ),
+  statement<[number, number, number]>(
+    'note what has lapsed in the gap',
+    /^insert into replays \(destination, pos, state, expires_at, at\) select \$1, e\.pos, 'lapsed'/,
+    ({ t, now, rules }, id, from, to) => {
+      const due = eventsBetween(t, from, to).flatMap((event) => {
+        const { pos, sticky_until: expires_at } = event
+        if (expires_at === null || expires_at > now || replayOf(t, id, pos) !== undefined) return []
+        return entitled(rules, t, event, id) ? [{ destination: id, pos, expires_at }] : []
+      })
+      return noteLapsed(t, due, now)
+    },
+  ),
+  statement<[number, number[], number, number]>(
+    'drop joins that are through',
+    /^delete from sticky_owed o where o\.destination = \$1 and o\.room = any\(\$2\)/,
+    (call, id, rooms, at, head) => {
+      const { t, rules } = call
+      const done = owedTo(t, id).filter((o) => {
+        if (o.room === null || !rooms.includes(o.room) || (o.upto ?? 0) > head) return false
+        return !t.sticky
+          .all()
+          .some((s) => s.room === o.room && isLive(call, s.pos, at) && owedByJoin(rules, t, id, s))
+      })
+      for (const { room } of done) t.sticky_owed.delete(keyOf.owed(id, room))
+      return done.length
+    },
+  ),
+]
+
+function noteLapsed(
+  t: Call['t'],
+  due: Iterable<{ destination: number; pos: number; expires_at: number }>,
+  at: number,
+): number {
+  let noted = 0
+  for (const { destination, pos, expires_at } of due) {
+    const known = replayOf(t, destination, pos)
+    if (known !== undefined && known.state !== 'unlisted') continue
+    const lapsed = { state: 'lapsed' as const, next_at: null, at }
+    t.replays.put(
+      keyOf.replay(destination, pos),
+      known === undefined
+        ? { destination, pos, listed_at: null, tries: 0, expires_at, ...lapsed }
+        : { ...known, ...lapsed },
+    )
+    noted += 1
+  }
+  return noted
+}
+
+export const LOAD = [load, ...events, ...sticky]

@@ -1,0 +1,205 @@
+/** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
+import { lives, openGapOf, owedTo, recipientsOf } from './rules.ts'
+import type { DestinationRow } from './rows.ts'
+import { keyOf } from './rows.ts'
+import { statement, type Call, type Statement } from './statement.ts'
+
+const mayGo = ({ now }: Call, d: DestinationRow) =>
+  !d.paused && ((d.retry_at === null && d.hold_until === null) || d.look_at === null || d.look_at <= now)
+const unserved = ({ t, now }: Call, d: DestinationRow) => !lives(t, d.lease_owner, now)
+const followed = (call: Call, d: DestinationRow) => d.follows && !unserved(call, d)
+const sleeper = ({ name, quick }: DestinationRow) => ({ name, quick })
+
+function inTurn(a: DestinationRow, b: DestinationRow): number {
+  const asked = (d: DestinationRow) => (d.asked_at === null && d.advice_at === null ? 1 : 0)
+  return asked(a) - asked(b) || a.failures - b.failures || (a.look_at ?? Infinity) - (b.look_at ?? Infinity)
+}
+
+function isOwed({ t }: Call, d: DestinationRow): boolean {
+  const behind = t.memberships.all().some((m) => {
+    const head = t.rooms.get(m.room)?.head ?? 0
+    return (
+      m.destination === d.id &&
+      head > d.position &&
+      head > m.since &&
+      (m.until === null || m.until > d.position)
+    )
+  })
+  return (
+    behind ||
+    t.recipients.all().some((r) => r.head > d.position && r.list.includes(d.id)) ||
+    t.open_transactions.get(d.id) !== undefined ||
+    openGapOf(t, d.id) !== undefined ||
+    owedTo(t, d.id).length > 0
+  )
+}
+
+const wakes: Statement[] = [
+  statement<[number, number]>(
+    'whom do new items concern',
+    /^with touched as \(select room, max\(pos\)/,
+    (call, after, upto) => {
+      const { t } = call
+      const who = new Set<number>()
+      const servers = (room: number) =>
+        t.memberships.all().filter((m) => m.room === room && (m.until === null || m.until > after))
+      for (const event of t.events.all()) {
+        if (event.pos <= after || event.pos > upto) continue
+        for (const id of recipientsOf(t, event)?.list ?? []) who.add(id)
+        // `not_to` is not looked at here: a turn that finds nothing harms nobody.
+        if (recipientsOf(t, event)?.exact === true) continue
+        for (const m of servers(event.room)) who.add(m.destination)
+      }
+      for (const change of t.changes.all()) {
+        if (change.pos <= after || change.pos > upto || change.kind !== 'servers') continue
+        for (const id of change.added ?? []) who.add(id)
+      }
+      return t.destinations
+        .all()
+        .filter((d) => who.has(d.id) && mayGo(call, d) && !followed(call, d))
+        .map(sleeper)
+    },
+  ),
+  statement<[string]>('read a cursor', /^select pos from cursors where name = \$1$/, ({ t }, name) => {
+    const row = t.cursors.get(name)
+    return row === undefined ? [] : [{ pos: row.pos }]
+  }),
+  statement<[string, number]>('move a cursor', /^update cursors set pos = \$2/, ({ t }, name, pos) => {
+    if ((t.cursors.get(name)?.pos ?? pos) >= pos) return 0
+    t.cursors.change(name, { pos })
+    return 1
+  }),
+  statement<[number]>('who is due', /^select d\.name, d\.quick, d\.look_at as since/, (call, limit) =>
+    call.t.destinations
+      .all()
+      .filter((d) => d.look_at !== null && d.look_at <= call.now && !d.paused && unserved(call, d))
+      .sort(inTurn)
+      .slice(0, limit)
+      .map((d) => ({ ...sleeper(d), since: d.look_at })),
+  ),
+  statement<[]>('who was missed', /^update destinations d set missed = d\.missed \+ 1/, (call) =>
+    call.t.destinations
+      .all()
+      .filter((d) => mayGo(call, d) && unserved(call, d) && isOwed(call, d))
+      .map((d) => {
+        call.t.destinations.change(d.id, { missed: d.missed + 1 })
+        return { ...sleeper(d), due: d.look_at !== null && d.look_at <= call.now }
+      }),
+  ),
+  statement<[number]>(
+    'who was forgotten',
+    /^select d\.name from destinations d where d\.missed >= 2/,
+    (call, limit) =>
+      call.t.destinations
+        .all()
+        .filter((d) => d.missed >= 2 && mayGo(call, d) && unserved(call, d))
+        .sort(inTurn)
+        .slice(0, limit)
+        .map(({ name }) => ({ name })),
+  ),
+]
+
+const WAITS_FORGOTTEN = {
+  ...{ failures: 0, failing_since: null, retry_at: null, retry_interval: null },
+  ...{ hold_kind: null, hold_until: null, advice_at: null, advice_up: false },
+  ...{ advice_after: null, advice_step: null },
+}
+
+const wishes: Statement[] = [
+  statement<[string, string, 'wake' | 'reset' | 'pause' | 'resume']>(
+    'wish',
+    /^with done as \( update destinations d set wake_seq = wake_seq \+ 1/,
+    ({ t, now }, name, _, wish) => {
+      const d = t.destinations.all().find((one) => one.name === name)
+      if (d === undefined) return []
+      const { paused, hold_until } = d
+      const held = d.hold_kind === 'retry_after' && (hold_until ?? 0) > now
+      if (wish === 'wake' && (paused || held)) return [{ quick: null, paused, hold_until }]
+      const asked = wish === 'wake' || wish === 'reset' ? { asked_at: now } : {}
+      t.destinations.change(d.id, {
+        ...{ wake_seq: d.wake_seq + 1, ...asked, ...(wish === 'reset' ? WAITS_FORGOTTEN : {}) },
+        ...(wish === 'pause' ? { paused: true } : { look_at: now }),
+        ...(wish === 'resume' ? { paused: false } : {}),
+      })
+      return [{ quick: d.quick, paused, hold_until }]
+    },
+  ),
+]
+
+const house: Statement[] = [
+  statement<[number]>(
+    'remove lapsed sticky rows',
+    /^delete from sticky where expires_at < now_ms\(\) - \$1$/,
+    ({ t, now }, grace) => {
+      const old = t.sticky.all().filter(({ expires_at }) => expires_at < now - grace)
+      for (const { pos } of old) t.sticky.delete(pos)
+      return old.length
+    },
+  ),
+  statement<[number]>(
+    'remove old notes',
+    /^delete from replays p using destinations d/,
+    ({ t, now }, age) => {
+      const old = t.replays
+        .all()
+        .filter(
+          (p) => p.expires_at < now - age && p.pos <= (t.destinations.get(p.destination)?.position ?? -1),
+        )
+      for (const { destination, pos } of old) t.replays.delete(keyOf.replay(destination, pos))
+      return old.length
+    },
+  ),
+  statement<[number]>('remove old attempts', /^delete from attempts where at < now_ms\(\) - \$1$/, () => 0),
+  statement<[number]>(
+    'remove old gaps',
+    /^delete from gaps where closed_at < now_ms\(\) - \$1$/,
+    ({ t, now }, age) => {
+      const old = t.gaps.all().filter(({ closed_at }) => closed_at !== null && closed_at < now - age)
+      for (const { id } of old) t.gaps.delete(id)
+      return old.length
+    },
+  ),
+  statement<[number]>(
+    'remove dead workers',
+    /^delete from workers where lease_until < now_ms\(\) - \$1$/,
+    ({ t, now }, age) => {
+      const old = t.workers.all().filter(({ lease_until }) => lease_until < now - age)
+      for (const { id } of old) t.workers.delete(id)
+      return old.length
+    },
+  ),
+  statement<[number, number, number]>(
+    'cut impossible waits',
+    /^update destinations set retry_at = case when retry_at > now \+ \$1/,
+    ({ t, now }, longest, day, hour) => {
+      let cut = 0
+      const most = Math.max(longest, day)
+      const cutTo = (at: number | null, ms: number) => (at !== null && at > now + ms ? now + ms : at)
+      for (const d of t.destinations.all()) {
+        const columns = {
+          ...{ retry_at: cutTo(d.retry_at, longest), hold_until: cutTo(d.hold_until, day) },
+          ...{ advice_at: cutTo(d.advice_at, hour), advice_after: cutTo(d.advice_after, hour) },
+          look_at: cutTo(d.look_at, most),
+        }
+        const same = (Object.keys(columns) as (keyof typeof columns)[]).every(
+          (one) => columns[one] === d[one],
+        )
+        if (same) continue
+        t.destinations.change(d.id, columns)
+        cut += 1
+      }
+      return cut
+    },
+  ),
+  statement<[number]>(
+    'cut impossible leases',
+    /^update workers set lease_until = now_ms\(\) where lease_until > now_ms\(\) \+ \$1$/,
+    ({ t, now }, hour) => {
+      const long = t.workers.all().filter(({ lease_until }) => lease_until > now + hour)
+      for (const { id } of long) t.workers.change(id, { lease_until: now })
+      return long.length
+    },
+  ),
+]
+
+export const WAKES = [...wakes, ...wishes, ...house]

@@ -1,0 +1,163 @@
+/**
+ * The real PostgreSQL under the model's schedules, and the one in memory beside it: every statement is run on both,
+ * and both must give the same. So what is shown on the one in memory holds for the real one.
+ *
+ * Processes are held between transactions only: in one, whoever waits for its locks would wait unseen.
+ */
+import { inspect, isDeepStrictEqual } from 'node:util'
+import { openPool, type Pool } from '../../src/store/db.ts'
+import type { Connection, ModelDatabase } from './database.ts'
+import { memoryDatabase } from './database.ts'
+import { statementOf, type Logged } from './memory/pool.ts'
+import { TABLES } from './memory/rows.ts'
+import { violated } from './watch.ts'
+
+/** A pool on a database whose clock stands still unless the model moves it. */
+export async function openModelDatabase(url: string): Promise<Pool> {
+  const pool = openPool({ url, max: 12 })
+  await pool.query(`insert into settings (key, value) values ('clock_offset_ms', '0')`)
+  await pool.query(
+    `create or replace function now_ms() returns bigint language sql stable as
+     $$ select value::bigint from settings where key = 'clock_offset_ms' $$`,
+  )
+  return pool
+}
+
+const START = 1_700_000_000_000
+
+const EMPTY = `
+  truncate ${TABLES.filter((table) => table !== 'stream' && table !== 'cursors').join(', ')} restart identity;
+  update stream set head = 0, log_floor = 0;
+  update cursors set pos = 0 where name = 'fanout';
+  delete from cursors where name <> 'fanout';
+  update settings set value = '${START}' where key = 'clock_offset_ms'`
+
+/** Nobody decides by what these give. */
+const NOT_COMPARED = new Set([
+  ...['lock', 'share the content lock'],
+  ...['count what a purge gives up', 'add to a counter', 'remove old attempts'],
+])
+
+/** Each schedule has all of it for itself: one at a time. */
+export async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
+  await pool.query(EMPTY)
+  const memory = memoryDatabase()
+
+  function connect(onCommitted: (log: readonly Logged[], view: never) => void): Connection {
+    let log: Logged[] = []
+    const twin = memory.connect((_, view) => {
+      onCommitted(log, view as never)
+    })
+
+    interface Answer {
+      rows: object[]
+      rowCount: number | null
+    }
+    async function both(
+      real: Promise<Answer>,
+      imitate: () => Promise<Answer>,
+      what: { text: string; values: readonly unknown[]; alone: boolean },
+    ): Promise<Answer> {
+      const [given] = await Promise.allSettled([real])
+      const name = statementOf(what.text).name
+      if (given.status === 'rejected') throw given.reason
+      const { rows, rowCount } = given.value
+      const entry = { name, values: what.values, rows, rowCount: rowCount ?? 0 }
+      if (what.alone) log = [entry]
+      else log.push(entry)
+      const imitated = await imitate()
+      if (!NOT_COMPARED.has(name) && !isSame(given.value, imitated)) {
+        const show = (one: Answer) => inspect({ rowCount: one.rowCount, rows: one.rows }, { depth: 6 })
+        violated(
+          'both databases give the same',
+          `“${name}” with ${inspect(what.values, { depth: 4 })}\nPostgreSQL: ${show(given.value)}\nin memory: ${show(imitated)}`,
+        )
+      }
+      return given.value
+    }
+
+    function query(text: string, values: readonly unknown[] = []) {
+      const what = { text, values, alone: true }
+      return both(
+        pool.query<object>(text, values as unknown[]),
+        () => twin.pool.query<object>(text, values as unknown[]),
+        what,
+      )
+    }
+
+    async function connectClient() {
+      const client = await pool.connect()
+      const other = await twin.pool.connect()
+      return {
+        async query(text: string, values: readonly unknown[] = []) {
+          if (text === 'begin') log = []
+          if (['begin', 'commit', 'rollback'].includes(text)) {
+            const result = await client.query(text)
+            await other.query(text)
+            return result
+          }
+          const what = { text, values, alone: false }
+          return both(
+            client.query<object>(text, values as unknown[]),
+            () => other.query<object>(text, values as unknown[]),
+            what,
+          )
+        },
+        release: (broken?: Error) => {
+          client.release(broken)
+          other.release()
+        },
+        on: () => undefined,
+        off: () => undefined,
+      }
+    }
+
+    return {
+      ...twin,
+      pool: { query, connect: connectClient, on: () => undefined } as unknown as Pool,
+      ...{ sync: false, stepsInTransactions: false },
+    }
+  }
+
+  return {
+    ...memory,
+    connect: connect as ModelDatabase['connect'],
+    moveClock: async (byMs) => {
+      await memory.moveClock(byMs)
+      await pool.query(
+        `update settings set value = (value::bigint + $1)::text where key = 'clock_offset_ms'`,
+        [Math.round(byMs)],
+      )
+    },
+    endLease: async (worker, at) => {
+      await memory.endLease(worker, at)
+      await pool.query('update workers set lease_until = $2 where id = $1', [worker, at])
+    },
+    renew: async (worker, ms) => {
+      await memory.renew(worker, ms)
+      await pool.query('update workers set lease_until = now_ms() + $2 where id = $1', [worker, ms])
+    },
+    backUp: () => null,
+  }
+}
+
+/** Order is only asked where the statement gives one; then what follows from it would differ. */
+function isSame(
+  a: { rows: object[]; rowCount: number | null },
+  b: { rows: object[]; rowCount: number | null },
+) {
+  return a.rowCount === b.rowCount && isDeepStrictEqual(sorted(a.rows), sorted(b.rows))
+}
+
+function sorted(rows: object[]): unknown[] {
+  return rows.map((row) => plain(row)).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
+}
+
+/** Columns by name; lists of rooms have no order. */
+function plain(row: object): unknown {
+  const columns = Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))
+  return columns.map(([name, value]) => [
+    name,
+    name === 'owed' && Array.isArray(value) ? sorted(value as object[]) : value,
+  ])
+}

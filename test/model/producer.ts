@@ -1,0 +1,65 @@
+/** A process with the role `ingest`: the real `append`, one request at a time. */
+import { makeAppend, type Append } from '../../src/ingest/append.ts'
+import type { Item } from '../../src/ingest/items.ts'
+import type { EventId, RoomId } from '../../src/matrix/ids.ts'
+import type { JsonObject } from '../../src/matrix/json-value.ts'
+import { parseJson } from '../../src/matrix/strict-json.ts'
+import { OTHER, OURS, SETTINGS, US, type ModelItem, type Server } from './driver.ts'
+import type { Process } from './process.ts'
+
+export interface Producer {
+  process: Process
+  append(items: readonly ModelItem[]): ReturnType<Append>
+}
+
+export const roomIdOf = (room: number) => `!room${room}:${OURS}` as RoomId
+const nameOf = (server: Server) => (server === 'us' ? US : OTHER)
+
+export function makeProducer(process: Process, onTaken: () => void): Producer {
+  const append = makeAppend({
+    ...{ pool: process.pool, serverName: OURS, maxStickyMs: SETTINGS.maxStickyMs, onTaken },
+    random: () => 0.5,
+  })
+  const nothing = { sourceToken: undefined, ifSourceToken: undefined }
+  return {
+    process,
+    append: (items) => append({ source: 'model', ...nothing, items: items.map(itemOf) }),
+  }
+}
+
+function itemOf(item: ModelItem): Item {
+  switch (item.type) {
+    case 'event': {
+      const { room, eventId, pdu, stickyMs, to, alsoTo, notTo } = item
+      return {
+        type: 'event',
+        roomId: roomIdOf(room),
+        // A version that nobody knows: ids are taken as given.
+        roomVersion: 'model',
+        eventId: eventId as EventId,
+        pdu,
+        sender: `@somebody:${OURS}`,
+        originServerTs: Number.MAX_SAFE_INTEGER,
+        stickyDurationMs: stickyMs,
+        audience:
+          to === null ? { alsoTo: alsoTo.map(nameOf), notTo: notTo.map(nameOf) } : { to: to.map(nameOf) },
+      }
+    }
+    case 'servers': {
+      const change = { add: item.add.map(nameOf), remove: item.remove.map(nameOf) }
+      return { type: 'servers', roomId: roomIdOf(item.room), change }
+    }
+    case 'redact': {
+      const parsed = parseJson(item.pdu) as JsonObject
+      return {
+        type: 'redact',
+        eventId: item.eventId as EventId,
+        pdu: item.pdu,
+        parsed,
+        sender: `@somebody:${OURS}`,
+      }
+    }
+    case 'purge':
+      return { type: 'purge', roomId: roomIdOf(item.room) }
+  }
+}

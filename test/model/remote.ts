@@ -1,0 +1,71 @@
+/** What the remote does with a request, as the schedule says. */
+import type { SendFailed, SendResult } from '../../src/wire/send.ts'
+import { SETTINGS } from './driver.ts'
+
+export type Remote =
+  | { does: 'answers'; lists: 'all' | 'nothing' | 'odd ids' | 'without pdus'; takesMs: number }
+  | { does: 'refuses the connection' }
+  | { does: 'times out' }
+  | { does: 'drops the answer' }
+  | { does: 'fails'; status: 500 | 429 | 410; retryAfterMs: number | null }
+
+export const WELL: Remote = { does: 'answers', lists: 'all', takesMs: 40 }
+
+/** An answer, and which events it counts as listed. */
+export interface Told {
+  result: SendResult
+  listed: (eventId: string) => boolean
+}
+
+const FAILED: SendFailed = {
+  ...{ kind: 'failed', stage: 'http', status: null, errcode: null, retryAfterMs: null },
+  ...{ message: 'as the schedule says', durationMs: 40, handed: true },
+}
+
+/** Cut off by ourselves. */
+export const cutOff = (handed: boolean): SendFailed => ({
+  ...FAILED,
+  ...{ stage: 'aborted', message: 'cut off', durationMs: 0, handed },
+})
+
+export function answerOf(remote: Remote, body: string): Told {
+  const failed = (over: Partial<SendFailed>): Told => ({
+    result: { ...FAILED, ...over },
+    listed: () => false,
+  })
+  switch (remote.does) {
+    case 'refuses the connection':
+      return failed({ stage: 'connect', handed: false })
+    case 'times out':
+      return failed({ stage: 'timeout', durationMs: SETTINGS.requestTimeoutMs })
+    case 'drops the answer':
+      return failed({ stage: 'protocol' })
+    case 'fails':
+      return failed({ status: remote.status, retryAfterMs: remote.retryAfterMs })
+    case 'answers': {
+      const { lists, takesMs: durationMs } = remote
+      if (lists === 'without pdus')
+        return { result: { kind: 'answered', pdus: null, durationMs }, listed: () => true }
+      const listed = (id: string) => lists === 'all' || (lists === 'odd ids' && Number(id.at(-1)) % 2 === 1)
+      const { pdus } = JSON.parse(body) as { pdus: { id: string }[] }
+      const those = pdus.filter(({ id }) => listed(id)).map(({ id }) => [id, { error: null }] as const)
+      return { result: { kind: 'answered', pdus: new Map(those), durationMs }, listed }
+    }
+  }
+}
+
+export function remoteInWords(remote: Remote): string {
+  switch (remote.does) {
+    case 'answers': {
+      const { lists, takesMs } = remote
+      const how = lists === 'without pdus' ? 'without a list of PDUs' : `and lists ${lists}`
+      return `answers ${how}, in ${takesMs} ms`
+    }
+    case 'fails': {
+      const { status, retryAfterMs } = remote
+      return `answers ${status}${retryAfterMs === null ? '' : `, retry after ${retryAfterMs / 1000} s`}`
+    }
+    default:
+      return remote.does
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * What is owed arrives, whatever happened before: the remote is well again, and limpet does what it does by itself. The
+ * queue may have lost everything: what it lost, sweeps find.
+ */
+import { WELL } from './remote.ts'
+import { HOUR } from './schedule.ts'
+import type { World } from './world.ts'
+import type { By } from './schedule.ts'
+
+const ROUNDS = 60
+
+export async function settle(world: World, tick: (by: By, at: null) => Promise<void>): Promise<void> {
+  const { watch } = world
+  for (const { process } of [...Object.values(world.producers), world.housekeeper()]) process.goOn()
+  await world.quiet()
+  await world.settle()
+  world.setRemote(WELL)
+  await world.wish('resume')
+  await rounds(4)
+  const view = await world.view()
+  if (view !== null && (view.failures > 0 || view.held)) await world.wish('reset')
+  await rounds(3)
+  watch.moved(await world.view())
+  watch.settled(await world.view(), { listed: false })
+  for (let waits = 0; waits < 60; waits += 1) {
+    const now = await world.view()
+    if (now?.lookAt == null || now.lookAt > now.now + 2 * HOUR) break
+    await world.passes(Math.max(0, now.lookAt - now.now))
+    await rounds(1)
+  }
+  watch.settled(await world.view(), { listed: true })
+
+  /** At least so many, and until nothing is under way. */
+  async function rounds(least: number): Promise<void> {
+    for (let round = 0; round < ROUNDS && (round < least || !(await isCalm())); round += 1) {
+      await world.passes(700)
+      await tick('A', null)
+      await tick('B', null)
+      world.sweep()
+      await world.quiet()
+    }
+  }
+
+  async function isCalm(): Promise<boolean> {
+    const now = await world.view()
+    if (now === null) return true
+    // Backoff is waited for elsewhere.
+    if (now.failures > 0 || now.held) return true
+    if (now.openTxn !== null || now.gaps.some(({ open }) => open)) return false
+    return !watch.waiting(now) && (now.lookAt === null || now.lookAt > now.now)
+  }
+}

@@ -1,0 +1,122 @@
+/** When may an attempt be made? Contract 5.8 as plainly as it can be said: what holds it, and what frees it. */
+import type { SendResult } from '../../src/wire/send.ts'
+import { SETTINGS, type View } from './driver.ts'
+import { violated } from './watch.ts'
+
+const DAY = 86_400_000
+/** `server_up` and a join bring an attempt forward by seconds, or, when the last one was in vain, to at most an hour. */
+const ADVICE_WINDOW_MS = 3_600_000 + 5_000
+
+interface Held {
+  /** Not before this, unless a wish or advice frees one attempt. */
+  until: number
+  freed?: boolean
+  kind: 'backoff' | 'retry after' | 'gone'
+}
+
+export type FreedBy = 'wake' | 'reset' | 'server up' | 'join' | 'clock'
+
+/** A wish counts for attempts that begin up to `until`: one that comes during an attempt counts after it. */
+interface Wished {
+  by: FreedBy
+  at: number
+  until: number
+  followed: boolean
+}
+
+/** What a process knew when it decided to send. */
+export interface Basis {
+  now: number
+  paused: boolean
+  held: Held | null
+  takenAway?: boolean
+}
+
+export function makeWaits() {
+  let held: Held | null = null
+  let lastSentAt = 0
+  let wished: Wished[] = []
+  let wentBack = false
+  let pending = false
+
+  function request(now: number, basis: Basis | null): void {
+    lastSentAt = now
+    pending = false
+    // Advice that nobody has followed yet counts from the first attempt after it.
+    for (const one of wished) {
+      if (!one.followed && one.until > one.at) one.until = Math.max(one.until, now + ADVICE_WINDOW_MS)
+      one.followed = true
+    }
+    if (basis === null) return
+    if (basis.paused) violated('paused', 'a request goes out')
+    if (
+      basis.held !== null &&
+      basis.held.freed !== true &&
+      held?.freed !== true &&
+      basis.now < basis.held.until
+    ) {
+      violated(
+        'backoff (5.8)',
+        `decided at ${basis.now}, held by ${basis.held.kind} until ${basis.held.until}`,
+      )
+    }
+  }
+
+  function written(result: SendResult): void {
+    if (result.kind === 'answered') {
+      held = null
+      return
+    }
+    // Waits run from the end of the attempt; a clock that was moved meanwhile changes nothing.
+    const began = lastSentAt
+    const ended = began + result.durationMs
+    const { first_ms, jitter } = SETTINGS.backoff
+    if (result.status === 429 && result.retryAfterMs !== null) {
+      held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
+    } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
+    // One that was brought forward leaves the ordinary attempt where it was.
+    else if (held?.kind === 'backoff' && ended < held.until) held = { ...held, freed: false }
+    // Or of one whose time this model does not know to the second.
+    else if (held?.freed === true) held = null
+    else {
+      // A 429 right after a takeover is no failure: it waits a second.
+      const least = result.status === 429 ? 1_000 : first_ms * (1 - jitter) - 2
+      held = { kind: 'backoff', until: ended + least }
+    }
+    // A `Retry-After` came after whatever was wished while the request was under way.
+    if (held?.kind !== 'retry after') for (const one of wished) if (one.until >= began) free(one.by)
+    // A clock that went back makes every time before it another one: nothing is said of waits from then on.
+    if (wentBack) held = null
+  }
+
+  /** A wish or advice lets the next attempt come sooner than what holds it says. */
+  function freed(by: FreedBy, now: number): void {
+    const advice = by === 'join' || by === 'server up'
+    wished.push({ by, at: now, until: advice ? now + ADVICE_WINDOW_MS : now, followed: false })
+    pending ||= by === 'wake' || by === 'reset'
+    wentBack ||= by === 'clock'
+    free(by)
+  }
+
+  function free(by: FreedBy): void {
+    if (held === null) return
+    if (by === 'reset' || by === 'clock') held = null
+    else if (held.kind === 'backoff' || (held.kind === 'gone' && by !== 'join'))
+      held = { ...held, freed: true }
+  }
+
+  return {
+    request,
+    written,
+    freed,
+    basis: ({ now, paused }: View): Basis => ({ now, paused, held }),
+    /** An operator asked for an attempt, and there was none since. */
+    pending: (): boolean => pending && !wentBack && held?.kind !== 'retry after',
+    forget: () => {
+      held = null
+      wished = []
+      pending = false
+      wentBack = true
+    },
+  }
+}

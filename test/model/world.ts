@@ -1,0 +1,364 @@
+/**
+ * The world around one destination: processes of limpet, a queue, time, the remote, and the watch that sees all of it.
+ */
+import { adviseUp } from '../../src/store/advice.ts'
+import { makeWish, type Wish } from '../../src/store/wishes.ts'
+import type { Send } from '../../src/wire/send.ts'
+import type { Connection, ModelDatabase } from './database.ts'
+import { makeDeliverer, type Deliverer } from './deliverer.ts'
+import { SETTINGS, US, type ModelItem, type View } from './driver.ts'
+import { makeHistory } from './history.ts'
+import { sweep } from './housekeeper.ts'
+import type { Logged } from './memory/pool.ts'
+import { happenedIn } from './observe.ts'
+import { makeProcess, type Process } from './process.ts'
+import { makeProducer, type Producer } from './producer.ts'
+import { answerOf, cutOff, remoteInWords, WELL, type Remote, type Told } from './remote.ts'
+import type { By, Door } from './schedule.ts'
+import { makeWatch, Violation, violated } from './watch.ts'
+import type { Basis } from './waits.ts'
+
+export interface WorldOptions {
+  catchUp?: typeof SETTINGS.catchUp
+  /** Told of everything that happens, for who reads a failure. */
+  tell?: (line: string) => void
+}
+
+export interface Actor {
+  process: Process
+  connection: Connection
+}
+
+export type World = ReturnType<typeof makeWorld>
+
+export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp, tell }: WorldOptions) {
+  const history = makeHistory()
+  const watch = makeWatch(history)
+  const say = tell ?? (() => undefined)
+  let monotonic = 1_000_000
+  let remote = WELL
+  let job = false
+  let fanoutJob = false
+  let workers = 0
+  let failure: Error | null = null
+  let stepsTold: string[] = []
+  let settling = false
+  let leasesEndAt = 0
+  const bases = new Map<Process, Basis>()
+  const answers = new Map<string, Told>()
+  /** Processes whose lease was over at some time, maybe without their knowledge; and those leases. */
+  const lost = new Set<Process>()
+  const over = new Set<string>()
+  /** Leases of the dead, that are on their way to their end. */
+  const ending: Promise<void>[] = []
+  /** Items under way, by the process that takes them. */
+  const coming = new Map<Process, (readonly ModelItem[])[]>()
+
+  function fail(error: unknown): void {
+    failure ??= error instanceof Error ? error : new Error(String(error))
+  }
+
+  function flushSteps(): void {
+    if (stepsTold.length > 0) say(`      ${stepsTold.join(' · ')}`)
+    stepsTold = []
+  }
+  function saySoon(line: string): void {
+    flushSteps()
+    say(line)
+  }
+
+  function start(name: string): Actor {
+    const connection = database.connect((log, view) => {
+      if (failure !== null) return
+      try {
+        committed(process, log, view)
+      } catch (error) {
+        fail(error)
+      }
+    })
+    const process = makeProcess(name, connection, {
+      step: (step) => {
+        if (tell === undefined || settling) return
+        if (stepsTold.length === 0) stepsTold.push(`${name}: ${step}`)
+        else if (stepsTold[0]?.startsWith(`${name}: `) === true) stepsTold.push(step)
+        else {
+          flushSteps()
+          stepsTold.push(`${name}: ${step}`)
+        }
+      },
+      endless: () => {
+        fail(new Violation(`settled: ${name} never comes to rest`))
+      },
+    })
+    return { process, connection }
+  }
+
+  function committed(process: Process, log: readonly Logged[], view: View | null): void {
+    for (const one of happenedIn(log)) {
+      switch (one.what) {
+        case 'looked at':
+          if (view !== null) bases.set(process, watch.basis(view))
+          break
+        case 'frozen': {
+          const { txnId, positions, lanes } = one.view
+          saySoon(
+            `        ${process.name} freezes ${name(txnId)}: ${positions.map((pos, i) => `${pos}${lanes[i]}`).join(' ')}`,
+          )
+          if (view !== null) watch.frozen(one.view, view)
+          break
+        }
+        case 'written down': {
+          const told = answers.get(`${process.name} ${one.txnId}`)
+          if (told === undefined || view === null) violated('an answer', `${one.txnId} was never answered`)
+          saySoon(`        ${process.name} writes down what became of ${name(one.txnId)}`)
+          watch.written(one.txnId, told, view)
+          break
+        }
+        case 'ended unanswered':
+          saySoon(`        ${process.name} ends ${name(one.txnId)}`)
+          watch.ended(one.txnId, database.now())
+          break
+        case 'taken': {
+          const first = one.before + 1
+          const items: ModelItem[] = []
+          // Requests that come during a commit share the next one.
+          const requests = coming.get(process) ?? []
+          while (items.length < one.head - one.before && requests.length > 0)
+            items.push(...(requests.shift() ?? []))
+          for (const [index, item] of items.entries()) {
+            if (item.type === 'servers' && item.add.includes('us')) watch.waits.freed('join', one.now)
+            history.take(item, first + index, one.now)
+          }
+          saySoon(`        positions ${first}${items.length > 1 ? ` to ${one.head}` : ''}`)
+          break
+        }
+        case 'moved':
+          watch.moved(view)
+      }
+    }
+  }
+
+  /** Ids are long; their first letters do. */
+  const name = (txnId: string) => txnId.slice(0, 6)
+
+  function isOver(it: Deliverer): void {
+    lost.add(it.process)
+    const worker = it.worker()
+    if (worker !== null) over.add(worker)
+  }
+
+  async function passes(ms: number): Promise<void> {
+    monotonic += ms
+    await database.moveClock(ms)
+    watch.seen(database.now())
+    // Whoever lives has renewed its lease meanwhile.
+    for (const it of Object.values(deliverers)) {
+      if (it.process.heldAt() !== null && ms > SETTINGS.leaseMs) isOver(it)
+      const worker = it.worker()
+      if (worker !== null && !over.has(worker)) await database.renew(worker, SETTINGS.leaseMs)
+    }
+  }
+
+  const sendOf =
+    (process: Process): Send =>
+    async ({ txnId, body, stillHeld, signal }) => {
+      await process.step('the request')
+      if (signal.aborted || !stillHeld()) return cutOff(false)
+      const told = answerOf(remote, body)
+      const handed = told.result.kind === 'answered' || told.result.handed
+      saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(remote)}`)
+      const basis = bases.get(process) ?? null
+      try {
+        watch.request({ txnId, body }, { now: database.now(), handed, basis, stale: lost.has(process) })
+      } catch (error) {
+        fail(error)
+      }
+      await process.during(passes(told.result.durationMs))
+      await process.step('the answer')
+      if (signal.aborted) return cutOff(handed)
+      answers.set(`${process.name} ${txnId}`, told)
+      return told.result
+    }
+
+  function startDeliverer(by: By): Deliverer & Actor {
+    const actor = start(by)
+    const deliverer = makeDeliverer({
+      ...{ process: actor.process, now: () => database.now(), monotonic: () => monotonic, catchUp },
+      wake: (who) => {
+        job ||= who.some((one) => one.name === US)
+        return Promise.resolve()
+      },
+      again: () => {
+        job = true
+      },
+      send: sendOf(actor.process),
+      fault: (what, error) => {
+        fail(new Error(`${by}: ${what}: ${String((error as Error | undefined)?.stack ?? error)}`))
+      },
+      workerId: () => `00000000-0000-4000-8000-${String((workers += 1)).padStart(12, '0')}`,
+    })
+    return { ...deliverer, ...actor }
+  }
+
+  function startProducer(door: Door): Producer & Actor {
+    const actor = start(`ingest ${door}`)
+    const producer = makeProducer(actor.process, () => {
+      fanoutJob = true
+    })
+    return { ...producer, ...actor }
+  }
+
+  const deliverers = { A: startDeliverer('A'), B: startDeliverer('B') }
+  const producers = { '1': startProducer('1'), '2': startProducer('2') }
+  let housekeeper = start('the sweep')
+  const operator = start('the operator')
+
+  const all = (): Actor[] => [
+    ...Object.values(deliverers),
+    ...Object.values(producers),
+    housekeeper,
+    operator,
+  ]
+
+  /** Until nobody does anything more by itself. */
+  async function quiet(): Promise<void> {
+    await Promise.all(ending.splice(0))
+    const [first] = all()
+    if (first?.connection.sync === true) await first.process.quiet()
+    else for (const { process } of all()) await process.quiet()
+    flushSteps()
+    if (failure !== null) throw failure
+  }
+
+  function restart(which: By | Door | 'sweep'): void {
+    if (which === 'sweep') {
+      housekeeper.process.kill()
+      housekeeper = start('the sweep')
+    } else if (which === 'A' || which === 'B') {
+      const it = deliverers[which]
+      const worker = it.worker()
+      it.process.kill()
+      leasesEndAt = Math.max(leasesEndAt, database.now() + SETTINGS.leaseMs)
+      if (worker !== null) ending.push(database.endLease(worker, leasesEndAt))
+      deliverers[which] = startDeliverer(which)
+    } else {
+      producers[which].process.kill()
+      coming.delete(producers[which].process)
+      producers[which] = startProducer(which)
+    }
+  }
+
+  return {
+    history,
+    watch,
+    quiet,
+    passes,
+    restart,
+    say: saySoon,
+    now: () => database.now(),
+    view: () => database.view(),
+    deliverers,
+    producers,
+    housekeeper: () => housekeeper,
+    setRemote: (next: Remote) => {
+      remote = next
+    },
+    append(door: Door, items: readonly ModelItem[]): void {
+      const { process, append } = producers[door]
+      const requests = coming.get(process) ?? []
+      coming.set(process, [...requests, items])
+      append(items).then(
+        (result) => {
+          // Ended by the server, or refused: nothing of it was taken.
+          const left = coming.get(process) ?? []
+          if (result.kind !== 'taken')
+            coming.set(
+              process,
+              left.filter((one) => one !== items),
+            )
+          if (result.kind === 'invalid') fail(new Error(`ingest refused: ${JSON.stringify(result)}`))
+        },
+        (error: unknown) => {
+          fail(error)
+        },
+      )
+    },
+    /** It follows the log, looks for what is due, and takes the jobs that wait. */
+    tick(by: By): void {
+      const it = deliverers[by]
+      it.tick()
+      if (fanoutJob) {
+        fanoutJob = false
+        it.fanout()
+      }
+      if (!job) return
+      job = false
+      it.turn()
+    },
+    sweep(): void {
+      const wake = () => {
+        job = true
+      }
+      sweep(housekeeper.process.pool, wake).then(
+        () => {
+          fanoutJob = true
+        },
+        (error: unknown) => {
+          if ((error as { code?: unknown }).code !== '25P03') fail(error)
+        },
+      )
+    },
+    /** Like everybody's statements, an operator's may have to wait for a lock. */
+    async wish(wish: Wish): Promise<void> {
+      makeWish(operator.process.pool, { wish, name: US, who: 'model' }).then(({ kind }) => {
+        if (kind === 'done' && (wish === 'wake' || wish === 'reset')) watch.waits.freed(wish, database.now())
+      }, fail)
+      await quiet()
+    },
+    async serverUp(): Promise<void> {
+      watch.waits.freed('server up', database.now())
+      const advise = async ({ pool }: Process) => {
+        const { rows } = await pool.query<{ id: number; name: string }>(
+          'select id, name from destinations where name = any($1)',
+          [[US]],
+        )
+        const ids = rows.map(({ id }) => id)
+        await adviseUp(pool, ids, { random: () => 0.5, up: true })
+      }
+      advise(operator.process).catch(fail)
+      await quiet()
+    },
+    moveClock: async (byMs: number) => {
+      await database.moveClock(byMs)
+      watch.seen(database.now())
+      // Nobody has renewed its lease meanwhile.
+      if (byMs >= SETTINGS.leaseMs) for (const it of Object.values(deliverers)) isOver(it)
+    },
+    async loseLease(by: By, notices: boolean): Promise<void> {
+      const it = deliverers[by]
+      const worker = it.worker()
+      isOver(it)
+      if (worker !== null) await database.endLease(worker, 0)
+      it.loseLease(notices)
+    },
+    emptyQueue: () => {
+      job = false
+      fanoutJob = false
+    },
+    /** From now on only what comes of it is told, not every step; and whoever was killed has no lease any more. */
+    async settle(): Promise<void> {
+      settling = true
+      if (leasesEndAt > database.now()) await passes(leasesEndAt - database.now())
+    },
+    backUp(): (() => void) | null {
+      const putBack = database.backUp()
+      if (putBack === null) return null
+      const parts = [putBack, history.save(), watch.save()]
+      return () => {
+        for (const { process } of all()) if (process !== operator.process) process.kill()
+        for (const part of parts) part()
+        for (const which of ['A', 'B', '1', '2', 'sweep'] as const) restart(which)
+      }
+    },
+  }
+}
