@@ -98,7 +98,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   }
 
   function forget(follower: Follower): void {
-    followers.remove(follower.id)
+    followers.remove(follower)
     if (byName.get(follower.state.name) === follower) byName.delete(follower.state.name)
   }
 
@@ -183,7 +183,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   }
 
   function wakeReleased(follower: Follower): void {
-    followers.remove(follower.id)
+    followers.remove(follower)
     needs
       .wake([{ name: follower.state.name, quick: true }])
       .catch((error: unknown) => log.debug({ err: error }, 'a wake was lost; the sweep finds it'))
@@ -211,7 +211,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       else if (follower.mode === 'released') wakeReleased(follower)
     }
     if (read.more) rung = true
-    else for (const follower of released) followers.remove(follower.id)
+    else for (const follower of released) followers.remove(follower)
     lookAfter()
   }
 
@@ -247,7 +247,6 @@ export function makeFollow(needs: FollowNeeds): Follow {
         ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
       }
-      followers.remove(follower.id)
       // Two stretches in one room (it left and is back): the look that follows sees the newer one only.
       if (follower.rooms.size < stretches.length || !followers.add(follower)) {
         await stopFollowing(pool, held)

@@ -35,15 +35,20 @@ export interface Followers<F extends Followed> {
   all(): Iterable<F>
   /** Whether what the log brought since `after` is known, or can be. */
   knowsSince(after: number): boolean
-  /** False where what the log brought since `after` is known no more: it can't be followed from there. */
+  /**
+   * In the place of whoever has the same id. False where what the log brought since `after` is known no more: it can't
+   * be followed from there.
+   */
   add(followed: F): boolean
-  remove(id: number): void
+  /** Does nothing where another has come in its place. */
+  remove(followed: F): void
   /** What a read brought. Returns whom it gave something to send, or something to look at. */
   take(read: LogRead, now: number): Set<F>
 }
 
-/** Newest entries that are kept for those who are added a moment later. */
+/** Newest entries that are kept for those who are added a moment later, and the bytes of their texts; twice that at times. */
 const KEPT = 2_000
+const KEPT_BYTES = 8_000_000
 /** Events that may wait for one destination here; who has more is read from the log, in windows. */
 const MOST_WAITING = 1_000
 
@@ -58,6 +63,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   const byRoom = new Map<number, Set<F>>()
   // Entries with positions in (from, upto], the newest of them all.
   let ring: Kept[] = []
+  let ringBytes = 0
   let from = 0
   let upto = 0
 
@@ -151,7 +157,30 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
 
   function empty(at: number): void {
     ring = []
+    ringBytes = 0
     from = at
+  }
+
+  function remove(followed: F): void {
+    if (byId.get(followed.id) !== followed) return
+    byId.delete(followed.id)
+    for (const room of followed.rooms.keys()) {
+      const them = byRoom.get(room)
+      them?.delete(followed)
+      if (them?.size === 0) byRoom.delete(room)
+    }
+  }
+
+  function trim(): void {
+    if (ring.length <= 2 * KEPT && ringBytes <= 2 * KEPT_BYTES) return
+    let gone = 0
+    for (const { entry, bytes } of ring) {
+      if (ring.length - gone <= KEPT && ringBytes <= KEPT_BYTES) break
+      ringBytes -= bytes
+      from = entry.pos
+      gone += 1
+    }
+    ring = ring.slice(gone)
   }
 
   return {
@@ -160,7 +189,10 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     all: () => byId.values(),
     knowsSince: (after) => byId.size === 0 || after >= from,
     add(followed) {
-      if (byId.size === 0 && (followed.after < from || followed.after > upto)) {
+      const before = byId.get(followed.id)
+      if (before !== undefined) remove(before)
+      // Nothing was read while nobody was followed.
+      if (byId.size === 0) {
         empty(followed.after)
         upto = followed.after
       }
@@ -174,15 +206,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       for (const kept of ring) if (kept.entry.pos > followed.after) apply(kept, new Set(), followed)
       return true
     },
-    remove(id) {
-      const followed = byId.get(id)
-      byId.delete(id)
-      for (const room of followed?.rooms.keys() ?? []) {
-        const them = byRoom.get(room)
-        them?.delete(followed as F)
-        if (them?.size === 0) byRoom.delete(room)
-      }
-    },
+    remove,
     take(read, now) {
       const touched = new Set<F>()
       // It began behind a place from which somebody was added meanwhile: it would leave a hole.
@@ -193,14 +217,20 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         const kept = { entry, bytes, readAt: now }
         apply(kept, touched)
         ring.push(kept)
+        ringBytes += bytes
         if (entry.kind === 'change') forget(entry)
       }
-      upto = Math.max(upto, read.upto)
-      if (ring.length > 2 * KEPT) {
-        const left = ring.slice(-KEPT)
-        from = ring[ring.length - KEPT - 1]?.entry.pos ?? from
-        ring = left
+      if (read.upto < read.after) {
+        // The database came back without its newest commits: what was read after its end never was.
+        for (const followed of byId.values()) {
+          mustLook(followed)
+          touched.add(followed)
+        }
+        empty(read.upto)
+        upto = read.upto
       }
+      upto = Math.max(upto, read.upto)
+      trim()
       return touched
     },
   }

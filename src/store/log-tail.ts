@@ -36,6 +36,7 @@ export type LogEntry = LoggedEvent | LoggedChange
 export interface LogRead {
   after: number
   entries: LogEntry[]
+  /** Less than `after` where the log has become shorter than that. */
   upto: number
   /** There may be more at once. */
   more: boolean
@@ -75,7 +76,7 @@ export async function readLog(db: Db, after: number, limit: number): Promise<Log
   const entries = rows.flatMap((row) => (row.pos === null ? [] : [entryOf(row, row.pos)]))
   const more = entries.length >= limit
   const head = rows[0]?.head ?? after
-  return { after, entries, more, upto: Math.max(after, more ? (entries.at(-1)?.pos ?? after) : head) }
+  return { after, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
 }
 
 function entryOf(row: Row, pos: number): LogEntry {

@@ -1,0 +1,354 @@
+/** Which followed destination gets which new item: by hand, and against the plainest reckoning. */
+import { expect } from 'chai'
+import { makeFollowers, type Followed } from '../../src/deliver/followers.ts'
+import type { LoggedChange, LoggedEvent, LogEntry } from '../../src/store/log-tail.ts'
+import { seeded, type Random } from '../chaos/random.ts'
+
+const FOREVER = Number.MAX_SAFE_INTEGER
+const ROOM = 1
+const OTHER_ROOM = 2
+
+const event = (pos: number, more: Partial<LoggedEvent> = {}): LoggedEvent => ({
+  kind: 'event',
+  ...{ pos, room: ROOM, eventId: `$${pos}`, pdu: `{"n":${pos}}`, receivedTs: 0, sticky: false },
+  ...{ addressed: null, ...more },
+})
+const change = (pos: number, what: string, more: Partial<LoggedChange> = {}): LoggedChange => ({
+  kind: 'change',
+  ...{ what, pos, room: ROOM, target: null, added: [], removed: [], ...more },
+})
+const read = (after: number, entries: LogEntry[], upto = entries.at(-1)?.pos ?? after) => ({
+  ...{ after, entries, upto, more: false },
+})
+const followed = (id: number, more: Partial<Followed> = {}): Followed => ({
+  ...{ id, after: 0, waiting: [], look: false },
+  rooms: new Map([[ROOM, { room: ROOM, since: 0, until: FOREVER }]]),
+  ...more,
+})
+const within = (since: number, until = FOREVER) => new Map([[ROOM, { room: ROOM, since, until }]])
+const waits = ({ waiting }: Followed) => waiting.map((one) => one.event.pos)
+
+describe('the followed destinations', () => {
+  it('get what comes after their own place, in order, while they are in its room', () => {
+    const followers = makeFollowers()
+    const all = followed(1)
+    const late = followed(2, { after: 2 })
+    const left = followed(3, { rooms: within(0, 3) })
+    const joined = followed(4, { rooms: within(3) })
+    const elsewhere = followed(5, { rooms: new Map() })
+    for (const one of [all, late, left, joined, elsewhere]) followers.add(one)
+    const entries = [1, 2, 3, 4].map((pos) => event(pos))
+    const touched = followers.take(read(0, [...entries, event(5, { room: OTHER_ROOM })]), 7)
+    expect([all, late, left, joined, elsewhere].map(waits)).to.deep.equal([
+      [1, 2, 3, 4],
+      [3, 4],
+      [1, 2, 3],
+      [4],
+      [],
+    ])
+    expect([...touched].map(({ id }) => id)).to.have.members([1, 2, 3, 4])
+    expect(all.waiting[0]).to.include({ bytes: '{"n":1}'.length + 1, readAt: 7 })
+    expect(followers.upto()).to.equal(5)
+  })
+
+  it('get what is addressed to them, and not what leaves them out', () => {
+    const followers = makeFollowers()
+    const member = followed(1)
+    const outside = followed(2, { rooms: new Map() })
+    for (const one of [member, outside]) followers.add(one)
+    followers.take(
+      read(0, [
+        event(1, { addressed: { exact: false, list: [2], less: [] } }),
+        event(2, { addressed: { exact: false, list: [], less: [1] } }),
+        event(3, { addressed: { exact: true, list: [2, 9], less: [] } }),
+        event(4, { addressed: { exact: true, list: [], less: [] } }),
+        event(5, { addressed: { exact: false, list: [1], less: [] } }),
+      ]),
+      0,
+    )
+    expect(waits(member), 'each once').to.deep.equal([1, 5])
+    expect(waits(outside)).to.deep.equal([1, 3])
+  })
+
+  it('are given nothing after a kick, and the kick itself', () => {
+    const followers = makeFollowers()
+    const kicked = followed(1)
+    followers.add(kicked)
+    followers.take(read(0, [event(1), change(2, 'servers', { removed: [1] }), event(3)]), 0)
+    expect(waits(kicked)).to.deep.equal([1])
+    expect(kicked.look, 'a leave is nothing to look at').to.equal(false)
+  })
+
+  it('must look at their rows after a join, and are given nothing until they have', () => {
+    const followers = makeFollowers()
+    const joining = followed(1)
+    const other = followed(2)
+    for (const one of [joining, other]) followers.add(one)
+    const touched = followers.take(
+      read(0, [event(1), change(2, 'servers', { room: OTHER_ROOM, added: [1] }), event(3)]),
+      0,
+    )
+    expect(joining).to.include({ look: true })
+    expect(waits(joining)).to.deep.equal([])
+    expect(waits(other)).to.deep.equal([1, 3])
+    expect(touched).to.include(joining)
+  })
+
+  it('must look when a text goes that waits for them, or a room of theirs, or when something unknown happens', () => {
+    const cases: [LoggedChange, boolean[]][] = [
+      [change(3, 'redact', { target: 1 }), [true, false]],
+      [change(3, 'redact', { target: 2 }), [false, true]],
+      [change(3, 'redact', { target: null }), [false, false]],
+      [change(3, 'purge', { room: OTHER_ROOM }), [false, true]],
+      [change(3, 'of a later release'), [true, true]],
+    ]
+    for (const [what, expected] of cases) {
+      const followers = makeFollowers()
+      const member = followed(1)
+      const outside = followed(2, { rooms: new Map() })
+      for (const one of [member, outside]) followers.add(one)
+      followers.take(
+        read(0, [event(1), event(2, { room: OTHER_ROOM, addressed: { exact: true, list: [2], less: [] } })]),
+        0,
+      )
+      followers.take(read(2, [what]), 0)
+      expect([member.look, outside.look], `${what.what} of ${what.target ?? what.room}`).to.deep.equal(
+        expected,
+      )
+    }
+  })
+
+  it('who are added a moment later get what was read meanwhile, joins too, if it is still known', () => {
+    const followers = makeFollowers()
+    followers.add(followed(1))
+    followers.take(
+      read(0, [event(1), event(2), change(3, 'servers', { room: OTHER_ROOM, added: [7] }), event(4)]),
+      5,
+    )
+    const late = followed(2, { after: 1 })
+    expect(followers.knowsSince(1)).to.equal(true)
+    expect(followers.add(late)).to.equal(true)
+    expect(waits(late)).to.deep.equal([2, 4])
+    const joined = followed(7, { after: 2 })
+    followers.add(joined)
+    expect(joined.look).to.equal(true)
+    const afterIt = followed(7, { after: 3 })
+    followers.add(afterIt)
+    expect(waits(afterIt)).to.deep.equal([4])
+  })
+
+  it('who are added after a text was taken away never get it', () => {
+    for (const gone of [change(3, 'redact', { target: 2 }), change(3, 'purge'), change(3, 'erase')]) {
+      const followers = makeFollowers()
+      followers.add(followed(1, { rooms: new Map() }))
+      followers.take(read(0, [event(1), event(2), gone, event(4)]), 0)
+      const late = followed(2, { after: 1 })
+      expect(followers.knowsSince(1), gone.what).to.equal(false)
+      expect(followers.add(late), gone.what).to.equal(false)
+      expect(waits(late)).to.deep.equal([])
+      const later = followed(3, { after: 3 })
+      expect(followers.add(later)).to.equal(true)
+      expect(waits(later)).to.deep.equal([4])
+    }
+  })
+
+  it('begin where the first of them stands, also behind what was read before, and leave no hole', () => {
+    const followers = makeFollowers()
+    const first = followed(1, { after: 10 })
+    followers.add(first)
+    followers.take(read(10, [event(11)], 20), 0)
+    followers.remove(first)
+    const behind = followed(2, { after: 5 })
+    expect(followers.knowsSince(5)).to.equal(true)
+    expect(followers.add(behind)).to.equal(true)
+    expect(followers.upto()).to.equal(5)
+    // Begun before it was added: between 5 and 20 it knows nothing.
+    followers.take(read(20, [event(21)]), 0)
+    expect(followers.upto()).to.equal(5)
+    followers.take(read(5, [event(11), event(21)]), 0)
+    expect(waits(behind)).to.deep.equal([11, 21])
+    // Begun before the place from which it goes on: what is known already comes once.
+    followers.take(read(5, [event(11), event(21), event(22)]), 0)
+    expect(waits(behind)).to.deep.equal([11, 21, 22])
+  })
+
+  it('are gone only when they themselves are removed, not who came in their place', () => {
+    const followers = makeFollowers()
+    const before = followed(1)
+    followers.add(before)
+    followers.remove(before)
+    const now = followed(1)
+    followers.add(now)
+    followers.remove(before)
+    expect(followers.size()).to.equal(1)
+    followers.take(read(0, [event(1), event(2, { addressed: { exact: true, list: [1], less: [] } })]), 0)
+    expect(waits(now)).to.deep.equal([1, 2])
+    expect(waits(before)).to.deep.equal([])
+  })
+
+  it('take the place of who was there before under the same id, in all its rooms', () => {
+    const followers = makeFollowers()
+    const before = followed(1)
+    followers.add(before)
+    followers.add(followed(1, { rooms: new Map() }))
+    followers.take(read(0, [event(1)]), 0)
+    expect(waits(before)).to.deep.equal([])
+    expect(followers.size()).to.equal(1)
+  })
+
+  it('keep no more than a thousand that wait, nor more than some thousand entries, nor many bytes', () => {
+    const followers = makeFollowers()
+    const slow = followed(1)
+    followers.add(slow)
+    const positions = (from: number, n: number) => Array.from({ length: n }, (_, i) => from + i)
+    followers.take(
+      read(
+        0,
+        positions(1, 1_000).map((pos) => event(pos)),
+      ),
+      0,
+    )
+    expect(slow.waiting).to.have.length(1_000)
+    followers.take(read(1_000, [event(1_001)]), 0)
+    expect(slow).to.deep.include({ look: true, waiting: [] })
+    followers.take(
+      read(
+        1_001,
+        positions(1_002, 9_000).map((pos) => event(pos)),
+      ),
+      0,
+    )
+    expect(followers.knowsSince(5_000)).to.equal(false)
+    expect(followers.knowsSince(9_500)).to.equal(true)
+    const large = 'x'.repeat(60_000)
+    followers.take(
+      read(
+        10_001,
+        positions(10_002, 1_000).map((pos) => event(pos, { pdu: large })),
+      ),
+      0,
+    )
+    expect(followers.knowsSince(10_001), '60 MB of texts').to.equal(false)
+    expect(followers.knowsSince(followers.upto()), 'its own end').to.equal(true)
+  })
+
+  it('know nothing any more of a log that has become shorter than what was read of it', () => {
+    const followers = makeFollowers()
+    const one = followed(1)
+    followers.add(one)
+    followers.take(read(0, [event(1), event(2), event(3)]), 0)
+    // A database that came back without its newest commits.
+    const touched = followers.take(read(3, [], 2), 0)
+    expect([...touched]).to.deep.equal([one])
+    expect(one).to.deep.include({ look: true, waiting: [] })
+    expect(followers.upto()).to.equal(2)
+    const again = followed(2, { after: 2 })
+    expect(followers.add(again)).to.equal(true)
+    expect(waits(again), 'nothing of what never was').to.deep.equal([])
+    followers.take(read(2, [event(3, { pdu: 'another' })]), 0)
+    expect(again.waiting.map((it) => it.event.pdu)).to.deep.equal(['another'])
+  })
+
+  it('get exactly what the plainest reckoning gives them, whatever happens in which order', () => {
+    for (let seed = 1; seed <= 80; seed += 1) playAgainstTheModel(seeded(seed), `seed ${seed}`)
+  })
+})
+
+/** A history of some rooms and servers, followed by who comes and goes at any moment. */
+function playAgainstTheModel(random: Random, seed: string): void {
+  const upTo = (n: number) => 1 + Math.floor(random() * n)
+  const some = (n: number) => Array.from({ length: n }, (_, i) => i + 1).filter(() => random() < 0.4)
+  const log: LogEntry[] = []
+  /** Every stretch of membership that ever was. */
+  const stretches: { id: number; room: number; since: number; until: number }[] = []
+  const followers = makeFollowers()
+  const here = new Map<number, { one: Followed; mayMiss: boolean }>()
+  let pos = 0
+
+  function append(): void {
+    pos += upTo(3)
+    const room = upTo(3)
+    const dice = random()
+    if (dice < 0.6) {
+      const exact = random() < 0.5
+      const addressed = random() < 0.7 ? null : { exact, list: some(4), less: exact ? [] : some(4) }
+      log.push(event(pos, { room, addressed }))
+    } else if (dice < 0.9) {
+      const id = upTo(4)
+      const open = stretches.find((one) => one.id === id && one.room === room && one.until === FOREVER)
+      if (open === undefined) stretches.push({ id, room, since: pos, until: FOREVER })
+      else open.until = pos
+      log.push(
+        change(pos, 'servers', { room, ...(open === undefined ? { added: [id] } : { removed: [id] }) }),
+      )
+    } else {
+      const events = log.filter((one) => one.kind === 'event')
+      const target = events[Math.floor(random() * events.length)]?.pos ?? null
+      log.push(change(pos, 'redact', { room, target }))
+    }
+  }
+
+  const owed = (id: number, after: number, upto: number): number[] =>
+    log.flatMap((entry) => {
+      if (entry.kind !== 'event' || entry.pos <= after || entry.pos > upto) return []
+      const { addressed } = entry
+      const isIn = stretches.some(
+        (one) => one.id === id && one.room === entry.room && one.since < entry.pos && entry.pos <= one.until,
+      )
+      const gets =
+        addressed === null
+          ? isIn
+          : addressed.list.includes(id) || (!addressed.exact && isIn && !addressed.less.includes(id))
+      return gets ? [entry.pos] : []
+    })
+  const joinsAfter = (id: number, after: number) =>
+    log.some(
+      (entry) =>
+        entry.kind === 'change' &&
+        entry.pos > after &&
+        entry.pos <= followers.upto() &&
+        entry.added.includes(id),
+    )
+
+  function follow(): void {
+    const id = upTo(4)
+    const gone = here.get(id)
+    if (gone !== undefined) followers.remove(gone.one)
+    here.delete(id)
+    const after = Math.max(0, pos - Math.floor(random() * 12))
+    const mine = stretches.filter((one) => one.id === id && one.until > after)
+    const rooms = new Map(mine.map(({ room, since, until }) => [room, { room, since, until }]))
+    const one = followed(id, { after, rooms })
+    if (rooms.size < mine.length || !followers.add(one)) return
+    here.set(id, { one, mayMiss: false })
+  }
+
+  function look(): void {
+    const after = random() < 0.2 ? Math.max(0, followers.upto() - upTo(9)) : followers.upto()
+    const upto = Math.min(pos, after + upTo(20))
+    followers.take(
+      {
+        ...{ after, upto, more: false },
+        entries: log.filter((entry) => entry.pos > after && entry.pos <= upto),
+      },
+      0,
+    )
+  }
+
+  for (let step = 0; step < 120; step += 1) {
+    const dice = random()
+    if (dice < 0.5) append()
+    else if (dice < 0.65) follow()
+    else look()
+    for (const [id, { one }] of here) {
+      if (one.look) {
+        expect(waits(one), seed).to.deep.equal([])
+        continue
+      }
+      expect(waits(one), `${seed}, step ${step}, server ${id}`).to.deep.equal(
+        owed(id, one.after, followers.upto()),
+      )
+      expect(joinsAfter(id, one.after), `${seed}, step ${step}: a join was not seen`).to.equal(false)
+    }
+  }
+}
