@@ -28,7 +28,6 @@ const MEMBERSHIPS = `
   delete from memberships m using (
     select m.room, m.destination, m.since from memberships m join destinations d on d.id = m.destination
      where m.until <= (select log_floor from stream) and m.until <= d.position
-       and not exists (select 1 from gaps g where g.destination = m.destination and g.closed_at is null and g.from_pos < m.until)
      limit ${AT_ONCE}) old
    where m.room = old.room and m.destination = old.destination and m.since = old.since and m.until is not null`
 

@@ -8,7 +8,9 @@
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { noteLapsedIn } from './gaps.ts'
+import { IN_ORDER } from './leases.ts'
 import { timelinePositions } from './timeline.ts'
+import { BEHIND_IN_A_ROOM } from './wake-lists.ts'
 
 export interface Settled {
   /** Destinations that are being served now and still need what goes: nothing may be dropped yet. */
@@ -20,6 +22,29 @@ export interface Settled {
   /** Sticky events of those gaps that lapsed unsent. */
   lapsed: number
 }
+
+// $1: the last position that goes. Most destinations of a large server: nothing came in their rooms, nothing was
+// addressed to them, nothing of theirs is open. Nothing new can come up to there, so whoever is quiet stays so.
+const QUIET = `
+  select d.id, d.fence from destinations d
+   where d.position < $1 and d.lease_owner is null
+     and d.id not in (${BEHIND_IN_A_ROOM})
+     and d.id not in (select l.id from recipients r cross join unnest(r.list) l (id) join destinations a on a.id = l.id
+                       where r.head > a.position)
+     and not exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null)
+     and not exists (select 1 from open_transactions o where o.destination = d.id)
+   order by d.id`
+
+// Whoever was taken since has another fence, and may have frozen something.
+const MOVE_QUIET = `
+  with locked as (
+    select d.id from destinations d join unnest($2::int[], $3::bigint[]) i (id, fence) on i.id = d.id
+     where d.position < $1 and d.lease_owner is null and d.fence = i.fence ${IN_ORDER}
+  )
+  update destinations d set position = $1 from locked l where d.id = l.id`
+
+/** Rows that are locked in one commit. */
+const AT_ONCE = 200
 
 // $1: the last position that goes. An open gap that reaches so far needs nothing: it is worked off with what is kept.
 const BEHIND = `
@@ -51,6 +76,12 @@ interface Left {
 /** Settles all of them up to the position `upto`. Throws where `signal` ends it early; what was settled stays. */
 export async function settleDestinations(db: Db, upto: number, signal?: AbortSignal): Promise<Settled> {
   const settled: Settled = { held: 0, moved: 0, gaps: 0, lapsed: 0 }
+  const quiet = (await db.query<{ id: number; fence: number }>(QUIET, [upto])).rows
+  for (let done = 0; done < quiet.length; done += AT_ONCE) {
+    const some = quiet.slice(done, done + AT_ONCE)
+    const them = [some.map(({ id }) => id), some.map(({ fence }) => fence)]
+    settled.moved += (await db.query(MOVE_QUIET, [upto, ...them])).rowCount ?? 0
+  }
   const { rows } = await db.query<{ id: number }>(BEHIND, [upto])
   for (const { id } of rows) {
     signal?.throwIfAborted()
@@ -87,10 +118,7 @@ async function settle(db: Db, id: number, upto: number, settled: Settled): Promi
   }
   // Whose lease has run out may still believe in it: what it read is no longer so.
   if (row.owned) {
-    await db.query(
-      'update destinations set lease_owner = null, follows = false, fence = fence + 1 where id = $1',
-      [id],
-    )
+    await db.query('update destinations set lease_owner = null, follows = false where id = $1', [id])
   }
 }
 
