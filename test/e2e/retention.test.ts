@@ -35,6 +35,16 @@ describe('a destination that was away for longer than the log is kept', function
     world.request(`/v1/destinations/${remote.serverName}/${action}`, { method: 'POST', token: 'admin-token' })
   const view = async (name: string) =>
     (await world.request(`/v1/destinations/${name}`, { token: 'read-token' })).body as Record<string, unknown>
+  /** What `limpet explain` says of it for the destination: its outcome and lane, or why it says nothing. */
+  const explained = async ({ eventId }: SentEvent) => {
+    const path = `/v1/events/${encodeURIComponent(eventId)}?destination=${remote.serverName}`
+    const { body } = await world.request(path, { token: 'read-token' })
+    const { destinations, error } = body as {
+      destinations?: { outcome: string; as: string }[]
+      error?: string
+    }
+    return destinations === undefined ? error : [destinations[0]?.outcome, destinations[0]?.as]
+  }
   const failed = () =>
     until(async () => (await view(remote.serverName))['failing_since'] !== null, {
       what: 'the first failure',
@@ -128,11 +138,17 @@ describe('a destination that was away for longer than the log is kept', function
     )
     expect(rows[0]?.position, 'the quiet one is moved on').to.equal(rows[0]?.log_floor)
 
+    expect(await explained(owed[1]!), 'what was kept').to.deep.equal(['pending', 'catch_up'])
+    expect(await explained(all[0]!), 'what is gone').to.equal(
+      'that event is no longer in the log (purged, or too old)',
+    )
+
     await remote.restart()
     await act('wake')
     await idle()
     expect([...remote.received.keys()].slice(1)).to.deep.equal(ids(owed))
     expect(remote.violations).to.deep.equal([])
+    expect(await explained(owed[1]!)).to.deep.equal(['delivered', 'catch_up'])
     // And then real time again.
     const after = [world.event(room(2)), world.event(room(6))]
     await world.ingest(items(after))
