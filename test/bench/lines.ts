@@ -4,6 +4,7 @@ import type { CatchUp } from './catch-up.ts'
 import type { Growth } from './growth.ts'
 import type { LargeRoom } from './large-room.ts'
 import type { Resident } from './resident.ts'
+import type { RetentionPause } from './retention-pause.ts'
 import type { Steady } from './steady.ts'
 import type { Window } from './window.ts'
 import type { WriteSide } from './write-side.ts'
@@ -172,13 +173,13 @@ export function backlogLines(queue: string, backlog: Backlog): Line[] {
   ]
 }
 
-export function pauseLines({ longestMs, note }: { longestMs: number; note: string }): Line[] {
+export function pauseLines({ aloneMs, longestMs, appended, goneAfterMs }: RetentionPause): Line[] {
   return [
     {
-      what: 'longest pause of ingest, partitions dropped',
+      what: 'longest pause of ingest, a partition dropped',
       figure: `${whole(longestMs)} ms`,
       aim: below(200, ' ms', longestMs),
-      note,
+      note: `${whole(appended)} events one by one in ${(goneAfterMs / 1000).toFixed(0)} s under a reader; alone ${whole(aloneMs)} ms`,
     },
   ]
 }

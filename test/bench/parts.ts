@@ -1,4 +1,5 @@
 /** The parts of a run, each with what it needs set up before and taken down after it. */
+import { migrate } from '../../src/store/migrate.ts'
 import { measureBacklog } from './backlog.ts'
 import { measureCatchUp } from './catch-up.ts'
 import { startFleet, type Fleet } from './fleet.ts'
@@ -9,16 +10,28 @@ import {
   catchUpLines,
   growthLines,
   largeRoomLines,
+  pauseLines,
   steadyLines,
   writeSideLines,
 } from './lines.ts'
 import { measureRaw } from './raw.ts'
 import type { Report } from './report.ts'
+import { measureRetentionPause } from './retention-pause.ts'
 import { HOSTS, type Setting } from './setting.ts'
 import { measureSteady } from './steady.ts'
 import { measureWriteSide } from './write-side.ts'
 
-export const PARTS = ['raw', 'redis', 'postgres', 'write', 'large', 'catchup', 'growth', 'memory'] as const
+export const PARTS = [
+  'raw',
+  'redis',
+  'postgres',
+  'write',
+  'large',
+  'catchup',
+  'growth',
+  'memory',
+  'pause',
+] as const
 export type Part = (typeof PARTS)[number]
 
 export interface PartsNeeds {
@@ -128,6 +141,14 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
         const options = { queue, database: `backlog_${events}`, events, profile, statements }
         report.add(backlogLines(first, await measureBacklog(setting, await theFew(), options)))
       }
+    },
+    pause: async () => {
+      const readerMs = quick ? 5_000 : 30_000
+      say(`a part of the log goes while a session reads it for ${readerMs / 1000} s`)
+      const { url, pool } = await setting.database('pause')
+      await migrate(pool)
+      await pool.end()
+      report.add(pauseLines(await measureRetentionPause({ url, readerMs })))
     },
   }
 }
