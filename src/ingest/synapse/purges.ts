@@ -8,6 +8,7 @@
 import type { Clock } from '../../clock.ts'
 import type { Pool } from '../../store/db.ts'
 import type { ToldRoom } from '../../store/told-rooms.ts'
+import { planned } from './planned.ts'
 
 /** The rooms that limpet was told. */
 export interface ToldRooms {
@@ -35,12 +36,12 @@ export interface Purges {
 
 const PAGE = 1_000
 
-const SELECT_GONE = `
-  select r as room_id from unnest($1::text[]) as r where not exists (select from rooms where room_id = r)`
+const SELECT_GONE = planned(`
+  select r as room_id from unnest($1::text[]) as r where not exists (select from rooms where room_id = r)`)
 
-const SELECT_YOUNG = `
+const SELECT_YOUNG = planned(`
   select r as room_id from unnest($1::text[]) as r
-   where not exists (select from events where room_id = r and stream_ordering <= $2)`
+   where not exists (select from events where room_id = r and stream_ordering <= $2)`)
 
 export function makePurges({ pool, told, clock, everyMs = 30_000, graceMs = 60_000 }: PurgeNeeds): Purges {
   let gone = new Map<string, number>()

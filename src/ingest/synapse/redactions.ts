@@ -11,6 +11,7 @@ import { redact } from '../../matrix/redaction.ts'
 import { roomVersion } from '../../matrix/room-versions.ts'
 import { parseJson } from '../../matrix/strict-json.ts'
 import type { Db } from '../../store/db.ts'
+import { planned } from './planned.ts'
 
 export interface Redaction {
   /** The `stream_ordering` from which on it holds: the redacting event's or, if that is newer, the redacted one's. */
@@ -39,7 +40,7 @@ const TARGET = `
  where r.rejection_reason is null and not exists (select from rejections x where x.event_id = r.event_id)
    and (substr(t.sender, strpos(t.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)`
 
-const SELECT_REDACTIONS = `
+const SELECT_REDACTIONS = planned(`
   with pairs (target, redacting, recheck) as (
     select d.redacts, d.event_id, d.recheck
       from events r join redactions d on d.event_id = r.event_id
@@ -66,7 +67,7 @@ const SELECT_REDACTIONS = `
   select greatest(r.stream_ordering, t.stream_ordering, $1 + 1) as at, t.event_id, v.room_version, j.json, t.sender,
          r.sender as redactor, rj.internal_metadata as redacting_metadata, p.recheck
     from pairs p join events r on r.event_id = p.redacting ${TARGET}
-   order by 1, t.event_id`
+   order by 1, t.event_id`)
 
 /** The redactions that a window brings, or that were there before an event of the window. */
 export async function readRedactions(

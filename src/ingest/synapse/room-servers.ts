@@ -5,11 +5,12 @@
  * position gives the state at it. One statement, so one snapshot. It reads every member of the room.
  */
 import type { Db } from '../../store/db.ts'
+import { planned } from './planned.ts'
 
 /** Joined users by server, of one room. */
 export type Joined = Map<string, number>
 
-const SELECT_JOINED = `
+const SELECT_JOINED = planned(`
   with later as (
     select distinct on (room_id, state_key) room_id, state_key, prev_event_id
       from current_state_delta_stream
@@ -26,10 +27,12 @@ const SELECT_JOINED = `
      where m.membership = 'join'
   )
   select room_id, substr(state_key, strpos(state_key, ':') + 1) as server, count(*) as users
-    from joined group by 1, 2`
+    from joined group by 1, 2`)
 
 // While a room is joined with partial state (MSC3706), its members are not known, but the servers at the join are.
-const SELECT_PARTIAL = `select room_id, server_name as server from partial_state_rooms_servers where room_id = any($1)`
+const SELECT_PARTIAL = planned(
+  `select room_id, server_name as server from partial_state_rooms_servers where room_id = any($1)`,
+)
 
 /** The joined users of each of `rooms` after everything up to `at`, by server; other servers than `serverName` only. */
 export async function readJoined(

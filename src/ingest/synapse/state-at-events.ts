@@ -7,6 +7,7 @@
  * stored as a whole instead, the event it replaced (`unsigned.replaces_state`) says what it changed.
  */
 import type { Db } from '../../store/db.ts'
+import { planned } from './planned.ts'
 import type { CountChange } from './room-view.ts'
 
 export interface StateAtEvent {
@@ -37,7 +38,7 @@ interface Row {
 }
 
 // The auth events of a `leave` that somebody else sends hold the user's invite only where it takes that invite back.
-const SELECT_STATES = `
+const SELECT_STATES = planned(`
   select w.event_id, g.state_group as after, b.prev_state_group as before,
          case when e.type = 'm.room.member' then substr(e.state_key, strpos(e.state_key, ':') + 1) end as server,
          coalesce(m.membership = 'join', false) as joins,
@@ -57,7 +58,7 @@ const SELECT_STATES = `
                                                         and s.state_key = e.state_key and s.event_id = e.event_id)
          and not exists (select from state_groups_state s where s.state_group = g.state_group
                                                             and s.event_id <> e.event_id)
-       limit 1) b on true`
+       limit 1) b on true`)
 
 /** The states at `events`, by event id. */
 export async function readStatesAt(

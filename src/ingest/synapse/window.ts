@@ -5,6 +5,7 @@
  * and need no common snapshot. The window never ends inside a batch that Synapse wrote in one go.
  */
 import type { Db } from '../../store/db.ts'
+import { planned } from './planned.ts'
 import { readRedactions, type Redaction } from './redactions.ts'
 
 /** An event by one of ours, or one that Synapse forwards for the server that sent it to us. */
@@ -36,20 +37,20 @@ export interface Window {
   readonly redactions: readonly Redaction[]
 }
 
-const SELECT_END = `
+const SELECT_END = planned(`
   select max(stream_ordering) as end, count(*) as events
     from (select stream_ordering from events
            where stream_ordering > $1 and stream_ordering <= $2
-           order by stream_ordering limit $3) as first`
+           order by stream_ordering limit $3) as first`)
 
 // A batch's state changes carry the lowest stream_ordering of the batch (persisting events stamps them so), so that
 // a change can stand before its own event. Ending after the newest event that a change in the window speaks of keeps batches whole.
-const SELECT_LATER_EVENT = `
+const SELECT_LATER_EVENT = planned(`
   select max(e.stream_ordering) as end
     from current_state_delta_stream d join events e on e.event_id = d.event_id
-   where d.stream_id > $1 and d.stream_id <= $2`
+   where d.stream_id > $1 and d.stream_id <= $2`)
 
-const SELECT_EVENTS = `
+const SELECT_EVENTS = planned(`
   select e.stream_ordering as at, e.event_id, e.room_id, r.room_version, j.json, j.internal_metadata
     from events e
     join event_json j on j.event_id = e.event_id
@@ -58,12 +59,12 @@ const SELECT_EVENTS = `
      and not e.outlier and e.rejection_reason is null
      and not exists (select from rejections x where x.event_id = e.event_id)
      and (substr(e.sender, strpos(e.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)
-   order by e.stream_ordering`
+   order by e.stream_ordering`)
 
 // `event_id` null: the state entry is gone (we left the room, or state resolution took it away). A create event that comes
 // into the current state begins a room anew: we made it, or joined it when nobody of ours was there, perhaps after a purge,
 // which leaves no change behind for those who were in it.
-const SELECT_CHANGES = `
+const SELECT_CHANGES = planned(`
   select greatest(d.stream_id, e.stream_ordering) as at, d.room_id,
          case when d.type = 'm.room.member' then substr(d.state_key, strpos(d.state_key, ':') + 1) end as server,
          coalesce(new.membership = 'join', false) as joined
@@ -75,7 +76,7 @@ const SELECT_CHANGES = `
      and (d.type = 'm.room.member'
             and coalesce(new.membership = 'join', false) <> coalesce(old.membership = 'join', false)
           or d.type = 'm.room.create' and d.event_id is not null and d.prev_event_id is null)
-   order by 1, d.type = 'm.room.member', d.stream_id`
+   order by 1, d.type = 'm.room.member', d.stream_id`)
 
 export interface Span {
   /** Not included. */

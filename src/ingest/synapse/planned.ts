@@ -1,0 +1,9 @@
+/**
+ * Statements to Synapse's database: planned for the numbers of each call, and never prepared under a name.
+ *
+ * Its tables can be very large, and a plan made for any range of a stream reads them from end to end; a pooler between us
+ * and an operator's database may give every transaction another connection, which would not know the name.
+ */
+import { planFor } from '../../store/prepare.ts'
+
+export const planned = (sql: string): string => planFor(Infinity, sql)
