@@ -7,9 +7,12 @@
 import type { Db } from './db.ts'
 import { lockContent } from './stream.ts'
 
-/** What there is of a room ($1), in the log or kept of it; something may be in both. */
+/** What there is of a room ($1), in the log or kept of it; what is in both once. */
 const OF_ROOM = `
-  (select pos, room, recipients from events where room = $1 union select pos, room, recipients from kept_events where room = $1)`
+  (select pos, room, recipients from events where room = $1
+   union all
+   select k.pos, k.room, k.recipients from kept_events k
+    where k.room = $1 and not exists (select 1 from events e where e.pos = k.pos))`
 
 // The row stays so that its attempt, if one is under way, ends by itself; the next one plans anew.
 const VOID_OF_EVENT = `
