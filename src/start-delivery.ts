@@ -125,6 +125,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     serveOn: (held, lease, signal) => makeServeOn(turning)(held, lease, signal),
     lingerMs: config.internal.linger_ms,
     most: federation.max_idle_connections,
+    mayWork: needs.mayWork,
     cutting: cutting.signal,
   })
   const turning: TurnNeeds = {

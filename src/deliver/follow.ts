@@ -37,6 +37,8 @@ export interface FollowNeeds extends SteadyNeeds {
   lingerMs: number
   /** Most of them at once. */
   most: number
+  /** False: everybody is let go, and nobody is taken over, until it is true again. Left out: always true. */
+  mayWork?: () => boolean
   /** Aborts when the daemon stops: nothing new is begun. */
   stopping: AbortSignal
   /** Aborts when it can't wait any longer for what is under way. */
@@ -86,6 +88,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   let working = 0
 
   const ended = (): boolean => stopping.aborted
+  const mayGoOn = (): boolean => !ended() && needs.mayWork?.() !== false
   let both: { lease: Lease | null } & EitherSignal = { lease: null, ...eitherSignal(stopping, stopping) }
 
   /** One for all that a lease holds. */
@@ -126,7 +129,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   }
 
   async function work(follower: Follower): Promise<void> {
-    while (!follower.look && !ended()) {
+    while (!follower.look && mayGoOn()) {
       if (!follower.lease.stillHeld()) {
         finish(follower)
         return
@@ -154,7 +157,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
     const turned = await backToTurn(follower)
     // It may be followed again.
     if (!byName.has(name)) running.delete(name)
-    if (turned?.again === true) await needs.wake([{ name, quick: turned.quick === true }])
+    if (turned?.again === true) wake(name, turned.quick === true)
   }
 
   async function backToTurn({ held, lease, signal, slowAt }: Follower): Promise<Turned | null> {
@@ -184,14 +187,19 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   function wakeReleased(follower: Follower): void {
     followers.remove(follower)
+    wake(follower.state.name, true)
+  }
+
+  /** By now it may be somebody else's: no fault of the queue's is its. */
+  function wake(name: string, quick: boolean): void {
     needs
-      .wake([{ name: follower.state.name, quick: true }])
+      .wake([{ name, quick }])
       .catch((error: unknown) => log.debug({ err: error }, 'a wake was lost; the sweep finds it'))
   }
 
   function lookAfter(): void {
     const now = clock.monotonic()
-    for (const follower of followers.all()) {
+    for (const follower of byName.values()) {
       const [oldest] = follower.waiting
       if (follower.mode === 'busy' && oldest !== undefined && now - oldest.readAt > OLDEST_MS) {
         follower.look = true
@@ -199,7 +207,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       }
       if (follower.mode !== 'idle') continue
       if (!follower.lease.stillHeld()) finish(follower)
-      else if (follower.look || isTired(follower) || ended()) start(follower)
+      else if (follower.look || isTired(follower) || !mayGoOn()) start(follower)
     }
   }
 
@@ -228,7 +236,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
     has: (name) => byName.has(name),
     mayBegin: (state, position) =>
       needs.lingerMs > 0 &&
-      !ended() &&
+      mayGoOn() &&
       followers.size() < needs.most &&
       state.head - position <= NEAR &&
       followers.knowsSince(position) &&
@@ -247,8 +255,9 @@ export function makeFollow(needs: FollowNeeds): Follow {
         ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
       }
-      // Two stretches in one room (it left and is back): the look that follows sees the newer one only.
-      if (follower.rooms.size < stretches.length || !followers.add(follower)) {
+      // Two stretches in one room (it left and is back): the look that follows sees the newer one only. And a stop that
+      // came meanwhile waits for nobody who is added after it.
+      if (!mayGoOn() || follower.rooms.size < stretches.length || !followers.add(follower)) {
         await stopFollowing(pool, held)
         return false
       }
@@ -273,7 +282,10 @@ export function makeFollow(needs: FollowNeeds): Follow {
         await pause(followers.size() > 0 ? POLL_MS : 60_000)
         rung = false
         if (ended()) await clock.sleep(POLL_MS)
-        if (followers.size() === 0) continue
+        if (followers.size() === 0) {
+          lookAfter()
+          continue
+        }
         try {
           await follow()
         } catch (error) {

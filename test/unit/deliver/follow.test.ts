@@ -1,0 +1,287 @@
+/** Following, in schedules that only come about when everything is slow at the wrong moment: database and time are the test's. */
+import { expect } from 'chai'
+import type { Batcher } from '../../../src/batcher.ts'
+import type { Clock } from '../../../src/clock.ts'
+import { makeFollow, type FollowNeeds } from '../../../src/deliver/follow.ts'
+import type { Turned } from '../../../src/deliver/turn.ts'
+import { makeLog } from '../../../src/observe/log.ts'
+import type { Advance } from '../../../src/store/advance.ts'
+import type { Pool } from '../../../src/store/db.ts'
+import type { DestinationState } from '../../../src/store/destination-state.ts'
+import type { Following, Stretch } from '../../../src/store/follow.ts'
+import type { SendResult } from '../../../src/wire/send.ts'
+import { until } from '../../support/poll.ts'
+
+const NAME = 'b.example'
+const LINGER_MS = 2_000
+
+const batcher = <T, R>(answer: (call: T) => R | Promise<R>): Batcher<T, R> => ({
+  add: async (call) => answer(call),
+  waiting: () => 0,
+  idle: () => Promise.resolve(),
+})
+
+interface Row {
+  pos: number
+  kind: 'event'
+}
+
+/** One destination, in room 1, in a log of events that all go to it. */
+function stage(over: Partial<FollowNeeds> = {}) {
+  const stopping = new AbortController()
+  const cutting = new AbortController()
+  const lease = { id: 'w', signal: new AbortController().signal, stillHeld: () => true }
+  const sleepers = new Set<() => void>()
+  let time = 0
+  const log: Row[] = []
+  const sent: string[] = []
+  const advanced: Advance[] = []
+  const released: Following[] = []
+  const woken: string[] = []
+  const statements: string[] = []
+  let begun = 0
+  /** Holds answers to reads of the log back while it is there. */
+  let held: Promise<void> | null = null
+  let reads = 0
+
+  const clock: Clock = {
+    now: () => time,
+    monotonic: () => time,
+    sleep: (_ms, signal) =>
+      new Promise((resolve) => {
+        const done = () => {
+          sleepers.delete(done)
+          signal?.removeEventListener('abort', done)
+          resolve()
+        }
+        sleepers.add(done)
+        if (signal?.aborted === true) done()
+        else signal?.addEventListener('abort', done, { once: true })
+      }),
+  }
+  const query = async (text: string, values: unknown[]) => {
+    if (!text.includes('left join lateral')) {
+      statements.push(text.trim())
+      return { rowCount: 1, rows: [{ quick: true }] }
+    }
+    const [after] = values as [number]
+    const head = log.at(-1)?.pos ?? 0
+    const rows = log.filter(({ pos }) => pos > after).map((row) => ({ head, ...rowOf(row) }))
+    reads += 1
+    if (held !== null) await held
+    return { rows: rows.length > 0 ? rows : [{ head, pos: null }] }
+  }
+  const running = new Set<string>()
+  const follow = makeFollow({
+    pool: { query } as unknown as Pool,
+    ...{ clock, running, random: () => 0, log: makeLog({ level: 'silent', pretty: false }) },
+    ...{ lingerMs: LINGER_MS, most: 100, stopping: stopping.signal, cutting: cutting.signal },
+    ...{ origin: 'home.example', maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
+    backoff: {} as FollowNeeds['backoff'],
+    place: { within: (work) => work() },
+    onAttempt: () => undefined,
+    results: batcher(() => true),
+    advance: batcher((call) => {
+      advanced.push(call)
+      return time
+    }),
+    begin: batcher<Following, readonly Stretch[] | null>(() => {
+      begun += 1
+      return [{ room: 1, since: 0, until: Number.MAX_SAFE_INTEGER }]
+    }),
+    release: batcher((call) => {
+      released.push(call)
+      return true
+    }),
+    wake: (who) => {
+      woken.push(...who.map(({ name }) => name))
+      return Promise.resolve()
+    },
+    serveOn: () => Promise.resolve({ again: false }),
+    send: ({ body }) => {
+      sent.push(body)
+      return Promise.resolve<SendResult>({ kind: 'answered', pdus: null, durationMs: 1 })
+    },
+    ...over,
+  })
+  return {
+    ...{ follow, running, stopping, cutting, sent, advanced, released, woken, statements },
+    begun: () => begun,
+    reads: () => reads,
+    append: () => {
+      log.push({ pos: (log.at(-1)?.pos ?? 0) + 1, kind: 'event' })
+      follow.nudge()
+    },
+    begin: (position = log.at(-1)?.pos ?? 0, name = NAME) => {
+      running.add(name)
+      const state = { name, id: 5, position, wakeSeq: 0, lists: false } as unknown as DestinationState
+      return follow.begin({ held: { worker: 'w', destination: 5, fence: 1 }, state, lease })
+    },
+    /** Lets `ms` pass for everybody who sleeps. */
+    pass: (ms: number) => {
+      time += ms
+      for (const wake of [...sleepers]) wake()
+    },
+    hold: () => {
+      let release: () => void = () => undefined
+      held = new Promise((resolve) => (release = resolve))
+      return () => {
+        held = null
+        release()
+      }
+    },
+  }
+}
+
+const rowOf = ({ pos, kind }: Row) => ({
+  ...{ pos, kind, room: 1, event_id: `$${pos}`, pdu: `{"n":${pos}}`, received_ts: 0, sticky: false },
+  ...{ exact: null, list: null, less: null, target: null, added: null, removed: null },
+})
+
+/** Lets time pass in steps until something has happened. */
+const passUntil = (it: { pass: (ms: number) => void }, what: string, condition: () => boolean) =>
+  until(
+    () => {
+      it.pass(25)
+      return condition()
+    },
+    { what, everyMs: 1 },
+  )
+
+describe('following', () => {
+  it('goes on for a destination that was let go and is followed again while a read of the log is under way', async () => {
+    let letThrough: () => void = () => undefined
+    let reads = 0
+    const it = stage({
+      release: batcher((call) => {
+        it.released.push(call)
+        // The next read begins after this, so it is the last one for it; and it takes long.
+        reads = it.reads()
+        letThrough = it.hold()
+        return true
+      }),
+    })
+    void it.follow.run()
+    await it.begin()
+    await passUntil(
+      it,
+      'it to be let go, and a read that began after that',
+      () => it.reads() > reads && reads > 0,
+    )
+    expect(await it.begin(), 'a turn that somebody brought about meanwhile').to.equal(true)
+    letThrough()
+    await passUntil(it, 'the end of that read', () => it.reads() > reads + 1)
+    it.append()
+    await passUntil(it, 'the new event to be sent', () => it.sent.length === 1)
+    it.cutting.abort()
+  })
+
+  it('wakes whom an item came for between its last read and its being let go', async () => {
+    const it = stage({
+      release: batcher(() => {
+        // Committed before the release, and nobody else is woken for it: it is followed until then.
+        it.append()
+        return true
+      }),
+    })
+    void it.follow.run()
+    await it.begin()
+    await passUntil(it, 'it to be woken', () => it.woken.length > 0)
+    expect(it.woken).to.deep.equal([NAME])
+    expect(it.follow.has(NAME)).to.equal(false)
+    expect(it.running.size).to.equal(0)
+    it.cutting.abort()
+  })
+
+  it('wakes whom an item came for that it read while it let it go', async () => {
+    let commit: () => void = () => undefined
+    let asked = false
+    const it = stage({
+      release: batcher(() => {
+        asked = true
+        return new Promise<boolean>((resolve) => (commit = () => resolve(true)))
+      }),
+    })
+    void it.follow.run()
+    await it.begin()
+    await passUntil(it, 'its release', () => asked)
+    it.append()
+    const reads = it.reads()
+    await passUntil(it, 'a read that brings the event', () => it.reads() > reads + 1)
+    commit()
+    await passUntil(it, 'it to be woken', () => it.woken.length > 0)
+    expect(it.sent).to.deep.equal([])
+    it.cutting.abort()
+  })
+
+  it('keeps whoever is followed again while a wake for its turn before comes to nothing', async () => {
+    let refuse: (error: Error) => void = () => undefined
+    const turns: Turned[] = [{ again: true, quick: true }]
+    const it = stage({
+      serveOn: () => Promise.resolve(turns.shift() ?? { again: false }),
+      wake: () => new Promise((_resolve, reject) => (refuse = reject)),
+    })
+    void it.follow.run()
+    await it.begin()
+    it.follow.lookAgain(NAME)
+    await passUntil(it, 'its turn to give way', () => turns.length === 0 && it.running.size === 0)
+    await it.begin()
+    refuse(new Error('the queue is away'))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(it.running.has(NAME), 'else its destination would count as abandoned').to.equal(true)
+    it.append()
+    await passUntil(it, 'the new event to be sent', () => it.sent.length === 1)
+    it.cutting.abort()
+  })
+
+  it('lets everybody go, and takes over nobody, while this process may not work', async () => {
+    let may = true
+    const it = stage({ mayWork: () => may })
+    void it.follow.run()
+    const state = { waiting: {}, owed: [], head: 0 } as unknown as DestinationState
+    const ordinary = {
+      ...state,
+      ...{ paused: false, open: null, gap: null, unlistedAt: null, timeoutMs: null },
+      waiting: { failures: 0, retryAt: null, holdUntil: null, adviceAt: null, askedAt: null },
+    } as unknown as DestinationState
+    expect(it.follow.mayBegin(ordinary, 0)).to.equal(true)
+    await it.begin()
+    may = false
+    expect(it.follow.mayBegin(ordinary, 0)).to.equal(false)
+    it.append()
+    await passUntil(it, 'it to be let go', () => it.released.length === 1)
+    expect(it.advanced.filter(({ next }) => next !== null).length, 'transactions').to.be.lessThan(2)
+    it.cutting.abort()
+  })
+
+  it('is not begun once the process stops, though the stop came while it was about to be', async () => {
+    const it = stage({
+      begin: batcher<Following, readonly Stretch[] | null>(() => {
+        it.stopping.abort()
+        return []
+      }),
+    })
+    expect(await it.begin()).to.equal(false)
+    expect(it.follow.has(NAME)).to.equal(false)
+    expect(it.statements.join(), 'others wake it from now on').to.include('set follows = false')
+  })
+
+  it('ends with the stop, and acknowledges and lets go before', async () => {
+    const it = stage({
+      send: () => {
+        it.stopping.abort()
+        return Promise.resolve<SendResult>({ kind: 'answered', pdus: null, durationMs: 1 })
+      },
+    })
+    const ran = it.follow.run()
+    await it.begin()
+    it.append()
+    let done = false
+    void ran.then(() => (done = true))
+    await passUntil(it, 'the end', () => done)
+    expect(it.released).to.have.length(1)
+    const [first, second] = it.advanced
+    expect(second).to.deep.include({ next: null })
+    expect(second?.answered?.txnId).to.equal(first?.next?.txnId)
+  })
+})
