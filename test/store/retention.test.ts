@@ -4,7 +4,7 @@ import { registerWorker, takeDestination, giveWay } from '../../src/store/leases
 import { extendLog } from '../../src/store/log-partitions.ts'
 import { inTransaction } from '../../src/store/db.ts'
 import { readGapRooms } from '../../src/store/gap-rooms.ts'
-import { event, HOUR, redact, servers, sticky, type GivenEvent } from '../ingest/ingest-world.ts'
+import { event, HOUR, purge, redact, servers, sticky, type GivenEvent } from '../ingest/ingest-world.ts'
 import { holdTransaction } from '../support/hold.ts'
 import { until } from '../support/poll.ts'
 import { DAY, makeRetentionWorld, SETTINGS, type RetentionWorld } from './retention-world.ts'
@@ -231,6 +231,15 @@ describe('retention', () => {
         ])
         expect(text, at).to.include('"content":{}')
       }
+    })
+
+    it('or rather a purge takes what was kept of its room, counts it, and leaves the rest', async () => {
+      const { alone } = await someLog()
+      await world.later(3 * HOUR)
+      await world.retain()
+      await world.take([purge()])
+      expect(await gapOf('b.example')).to.deep.equal(ids([alone]))
+      expect(await world.value(`select value from counters where name = 'given_up:purge'`)).to.equal(1)
     })
 
     it('that is about to commit is waited for, or the old text would be kept', async () => {
