@@ -63,6 +63,9 @@ export function answerWithError(error: unknown, request: FastifyRequest, reply: 
   const told = asMatrixError(error)
   if (told.status === 500)
     request.log.error({ err: error, path: request.routeOptions.url }, 'a request failed')
+  // The framework would close the connection, with the rest of the body unread: that resets it, and a client that is
+  // still writing never sees the answer. Left open, Node reads what comes and throws it away.
+  if (told.status === 413) void reply.removeHeader('connection')
   const retryAfterMs = told.more['retry_after_ms']
   if (typeof retryAfterMs === 'number') void reply.header('retry-after', Math.ceil(retryAfterMs / 1000))
   return reply.code(told.status).send({ errcode: told.errcode, error: told.message, ...told.more })

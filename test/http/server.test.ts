@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
+import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { request as httpRequest } from 'node:http'
 import { ListenError, openHttpServer } from '../../src/http/server.ts'
@@ -51,12 +52,11 @@ describe('our own listeners', () => {
     const answer = await fetch(url, { headers: { authorization: 'Bearer tok-read' }, ...init })
     return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
   }
-  const ingest = (base = '') =>
-    fetch(`${base}/v1/ingest`, {
-      method: 'POST',
-      headers: { authorization: 'Bearer tok-ingest', 'content-type': 'application/json' },
-      body: '{"items":[]}',
-    })
+  const ingestRequest = {
+    method: 'POST',
+    headers: { authorization: 'Bearer tok-ingest', 'content-type': 'application/json' },
+  }
+  const ingest = (base = '') => fetch(`${base}/v1/ingest`, { ...ingestRequest, body: '{"items":[]}' })
 
   it('serve what each of them is for, and health everywhere', async () => {
     const { addresses } = await open({
@@ -108,6 +108,30 @@ describe('our own listeners', () => {
     const [data] = (await once(socket, 'data')) as [Buffer]
     expect(data.toString()).to.match(/^HTTP\/1\.1 400 [^]*\{"errcode":"M_UNRECOGNIZED"/)
   })
+
+  for (const [how, large] of [
+    ['with its length in front', `Buffer.alloc(40 << 20, ' ')`],
+    ['in chunks', `ReadableStream.from(Array.from({ length: 640 }, () => Buffer.alloc(65_536, ' ')))`],
+  ] as const) {
+    it(`answer a body of more than 16 MiB, ${how}, with 413, also while it is being sent`, async () => {
+      const [base = ''] = (await open()).addresses
+      // In a process of its own: only then it is still writing when the answer comes.
+      const script = `
+        const options = ${JSON.stringify(ingestRequest)}
+        const ask = (body) => fetch('${base}/v1/ingest', { ...options, body, duplex: 'half' })
+        const told = async () => {
+          const answer = await ask(${large})
+          return answer.status + ' ' + (await answer.json()).errcode
+        }
+        for (let time = 0; time < 8; time += 1) console.log(await told().catch((error) => String(error.cause)))
+        console.log((await ask('{"items":[]}')).status)`
+      const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
+      expect(stdout.trim().split('\n')).to.deep.equal([
+        ...Array.from({ length: 8 }, () => '413 M_TOO_LARGE'),
+        '200',
+      ])
+    })
+  }
 
   it('say that the database is away with 503', async () => {
     const [base = ''] = (await open()).addresses
