@@ -117,7 +117,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       metricsToken: config.metrics.token,
       metrics,
       log,
-      phase: () => (complaint === null ? phase : 'stopping'),
+      phase: () => phase,
+      unfit: () => complaint,
       readiness: async () => {
         if (complaint !== null) return { ready: false, why: complaint }
         return phase === 'running' ? reachable() : { ready: false, why: `limpet is ${phase}` }

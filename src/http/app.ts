@@ -1,7 +1,8 @@
 /**
  * What one listener serves: health always, the rest as its `serve` list and the process's roles allow.
  *
- * While the daemon starts or stops everything but health and metrics answers 503: nothing is half taken.
+ * While the daemon starts or stops, or is not fit to go on, everything but health and metrics answers 503 and says
+ * why: nothing is half taken.
  */
 import Fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
@@ -26,6 +27,8 @@ export interface AppOptions {
   readonly log: Log
   readonly readiness: Readiness
   readonly phase: () => Phase
+  /** What keeps this process from taking more work although it runs, in words; null: nothing. Default null. */
+  readonly unfit?: () => string | null
   /** Null: this process does not have the role `ingest`. */
   readonly ingest: IngestService | null
   /** Adds the admin API to an instance whose requests are authenticated; null: without the role `ingest`. */
@@ -69,18 +72,25 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
     done()
   })
 
+  const whyNot = (): string | null => {
+    const now = phase()
+    if (now !== 'running') return `limpet is ${now}; try again`
+    const complaint = options.unfit?.() ?? null
+    return complaint === null ? null : `${complaint}; this process takes no more work`
+  }
+
   registerHealthRoutes(app, { readiness })
   if (serve.includes('metrics')) registerMetricsRoute(app, { metrics, token: metricsToken })
   const guard = makeGuard(tokens)
   void app.register((scope, _options, done) => {
     scope.addHook('onRequest', (_request, reply, next) => {
-      const now = phase()
-      if (now === 'running') {
+      const why = whyNot()
+      if (why === null) {
         next()
         return
       }
       void reply.header('connection', 'close')
-      next(new MatrixError(503, 'M_LIMPET_UNAVAILABLE', `limpet is ${now}; try again`))
+      next(new MatrixError(503, 'M_LIMPET_UNAVAILABLE', why))
     })
     if (ingest !== null && serve.includes('ingest')) registerIngestRoutes(scope, { service: ingest, guard })
     if (admin !== null && serve.includes('admin')) {

@@ -168,6 +168,20 @@ describe('our own listeners', () => {
     expect((await get(`${base}/health/live`)).status).to.equal(200)
   })
 
+  it('answer 503 with what keeps the daemon from taking more work, but for health', async () => {
+    let unfit: string | null = 'the schema is another one'
+    const [base = ''] = (await open({ unfit: () => unfit })).addresses
+    const answer = await ingest(base)
+    expect(answer.status).to.equal(503)
+    expect(await answer.json()).to.deep.equal({
+      errcode: 'M_LIMPET_UNAVAILABLE',
+      error: 'the schema is another one; this process takes no more work',
+    })
+    expect((await get(`${base}/health/live`)).status).to.equal(200)
+    unfit = null
+    expect((await ingest(base)).status).to.equal(200)
+  })
+
   it('let requests in flight end when they close, and take no new ones', async () => {
     const fake = fakeAppend()
     let release: () => void = () => undefined
