@@ -1,6 +1,6 @@
 /** limpet's side of the Synapse source, in memory: what it was told, and the token with its compare-and-set. */
 import { pino } from 'pino'
-import { systemClock } from '../../../src/clock.ts'
+import { systemClock, type Clock } from '../../../src/clock.ts'
 import type { Append } from '../../../src/ingest/append.ts'
 import type { Item } from '../../../src/ingest/items.ts'
 import { parseItem } from '../../../src/ingest/parse-item.ts'
@@ -16,7 +16,7 @@ export interface Limpet {
   readonly logged: string[]
   token(): string | null
   /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
-  follow(options?: { subscribe?: Subscribe; pollMs?: number; graceMs?: number }): {
+  follow(options?: { subscribe?: Subscribe; pollMs?: number; graceMs?: number; clock?: Clock }): {
     stop(): Promise<unknown>
     ended: Promise<unknown>
   }
@@ -74,7 +74,7 @@ export function limpetFor(
     logged,
     failNext: null,
     token: () => token,
-    follow({ subscribe, pollMs = 20, graceMs = 0 } = {}) {
+    follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock } = {}) {
       const stopping = new AbortController()
       const source = makeSynapseSource({
         pool,
@@ -95,7 +95,7 @@ export function limpetFor(
           everyMs: 0,
           graceMs,
         },
-        clock: systemClock,
+        clock,
         log,
         pollMs,
       })

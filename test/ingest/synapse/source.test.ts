@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
+import { systemClock } from '../../../src/clock.ts'
 import { readWindow } from '../../../src/ingest/synapse/window.ts'
+import { holdTransaction } from '../../support/hold.ts'
 import { limpetFor, type Limpet } from './limpet.ts'
 import { ROOM, synapseTables, type SynapseTables } from './tables.ts'
 
@@ -89,8 +91,7 @@ describe('the Synapse source', () => {
 
   it('takes nothing above what the writer says is finished, so an event that commits late keeps its place', async () => {
     await started()
-    const dawdling = await synapse.pool.connect()
-    await dawdling.query('begin')
+    const dawdling = await holdTransaction(synapse.pool)
     await synapse.write({ at: 4, sender: alice }, dawdling)
     await says(5)
     await synapse.finishedUpTo(3)
@@ -204,6 +205,8 @@ describe('the Synapse source', () => {
     const channels: string[] = []
     follow({
       pollMs: 600_000,
+      // It looks often for half a second after a message; by this clock that is long enough for a busy machine.
+      clock: { ...systemClock, monotonic: () => systemClock.monotonic() / 100 },
       subscribe: (channel, onMessage) => (channels.push(channel), (publish = onMessage)),
     })
     await limpet.reaches(0)
