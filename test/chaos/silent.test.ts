@@ -10,15 +10,9 @@ import { loopbackAuthority, OURS, type World } from '../e2e/world.ts'
 import { until } from '../support/poll.ts'
 import { startRoughProxy, type RoughProxy } from '../support/rough-proxy.ts'
 import { AT_LENGTH, itAtLength } from './length.ts'
-import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
+import { behind, figures, QUEUES, say, setStage, type Stage } from './stage.ts'
 
 const portOf = (url: string) => Number(new URL(url).port)
-const through = (url: string, { port }: RoughProxy) => {
-  const changed = new URL(url)
-  changed.port = String(port)
-  return changed.href
-}
-
 describe('a peer that falls silent during traffic', function () {
   this.timeout(600_000)
   let proxy: RoughProxy
@@ -73,7 +67,7 @@ describe('a peer that falls silent during traffic', function () {
       stage = await setStage(this, { queue: 'Redis', pauseMs: 30 })
       const { traffic, server } = stage
       proxy.forwardTo(portOf(server.url))
-      const cut = await stage.startDeliver({ LIMPET_DATABASE: through(server.url, proxy) })
+      const cut = await stage.startDeliver({ LIMPET_DATABASE: behind(proxy, server.url) })
       const [ingest, other] = await Promise.all([stage.startIngest(), stage.startDeliver()])
       const running = traffic.run()
       await goesOn('at first')
@@ -107,7 +101,7 @@ describe('a peer that falls silent during traffic', function () {
       stage = await setStage(this, {
         queue,
         pauseMs: 30,
-        settings: ({ database }) => ({ database: through(database, proxy) }),
+        settings: ({ database }) => ({ database: behind(proxy, database) }),
       })
       const { traffic, server } = stage
       proxy.forwardTo(portOf(server.url))
@@ -143,7 +137,7 @@ describe('a peer that falls silent during traffic', function () {
       stage = await setStage(this, {
         queue: 'Redis',
         pauseMs: 30,
-        settings: ({ redis }) => ({ queue: through(redis!, proxy) }),
+        settings: ({ redis }) => ({ queue: behind(proxy, redis!) }),
       })
       const { traffic, redis } = stage
       proxy.forwardTo(redis!.port)

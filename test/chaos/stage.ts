@@ -2,6 +2,8 @@
  * Everything a crash test has on stage: a database and a queue that can be hurt, processes that can be
  * killed, strict remotes of which some misbehave, and what they must hold in the end.
  */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
 import { freePort } from '../../src/store/embedded.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
@@ -70,8 +72,10 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
   misbehave(remotes, random)
   const port = await freePort()
   const address = `http://127.0.0.1:${port}`
+  const started: LimpetProcess[] = []
   const start = async (env: Record<string, string> = {}, ...args: string[]) => {
     const limpet = startLimpet(['run', '--config', world.file, ...args], env)
+    started.push(limpet)
     await limpet.ready()
     return limpet
   }
@@ -95,6 +99,7 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
     },
     settled: (withinMs = SETTLED_MS) => settled(remotes, traffic.ledger, { withinMs, seed }),
     remove: async () => {
+      keepLogs(started, seed)
       await world.stop()
       await redis?.remove()
       await server.remove()
@@ -107,6 +112,22 @@ function misbehave(remotes: readonly FakeHomeserver[], random: Random): void {
   remotes[0]?.behave({ kind: 'ok', delayMs: 150 })
   remotes[1]?.behave(() => (random() < 0.3 ? { kind: 'drop after processing' } : { kind: 'ok' }))
   remotes[2]?.behave(() => (random() < 0.2 ? { kind: 'status', status: 502 } : { kind: 'ok' }))
+}
+
+/** With `LIMPET_CHAOS_LOGS=DIRECTORY` what each process has said (its newest 200 KB) can be read afterwards. */
+function keepLogs(processes: readonly LimpetProcess[], seed: number): void {
+  const directory = process.env['LIMPET_CHAOS_LOGS']
+  if (directory === undefined) return
+  mkdirSync(directory, { recursive: true })
+  for (const limpet of processes)
+    writeFileSync(join(directory, `${seed}-${limpet.pid()}.log`), limpet.output())
+}
+
+/** The same place, but reached through the proxy. */
+export function behind({ port }: { port: number }, url: string): string {
+  const changed = new URL(url)
+  changed.port = String(port)
+  return changed.href
 }
 
 /** A line that says what was seen, under the test's name. */

@@ -43,11 +43,19 @@ export function faultsOf(remote: Remote, ledger: Ledger): string[] {
   const inTimeline = new Set(timeline)
   const faults = remote.violations.map((violation) => `rule broken: ${violation}`)
 
+  const broughtBy = (id: string) =>
+    transactions
+      .filter(({ pduIds }) => pduIds.includes(id))
+      .map(({ txnId, requestsAt }) => `${txnId} at ${requestsAt.join(' and ')}`)
+      .join(', ')
   for (const [id, { times }] of received) {
     // A repeat under its own transaction id counts once.
     const allowed = (inTimeline.has(id) ? 1 : 0) + (replays.get(id) ?? 0)
     if (allowed === 0) faults.push(`${id} was not meant for it`)
-    else if (times > allowed) faults.push(`${id} came in ${times} transactions, not ${allowed}`)
+    else if (times > allowed) {
+      const kind = ledger.isSticky(id) ? 'sticky' : 'plain'
+      faults.push(`${id} (${kind}) came in ${times} transactions, not ${allowed}: ${broughtBy(id)}`)
+    }
   }
 
   // Sticky events may overtake, everything else comes in the order of the stream.
