@@ -21,7 +21,7 @@ import type { Synapse } from './support/synapse.ts'
 const COUNT = 113
 const STICKY_MS = 1_800_000
 /** Each of them costs the receiver questions to A about the state of the room. */
-const MANY_MS = 60_000
+const MANY_MS = 240_000
 
 describe(`${COUNT} sticky events in a room with history visibility “joined”`, function () {
   oneStory(this)
