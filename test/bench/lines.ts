@@ -156,7 +156,8 @@ export function growthLines(queue: string, { warm, idle, window, idleCpuMs, resi
 }
 
 export function backlogLines(queue: string, backlog: Backlog): Line[] {
-  const { events, memberships, destinations, caughtUp, seconds, answered, failed, resident } = backlog
+  const { events, memberships, destinations, answering, caughtUp, seconds, answered, failed, resident } =
+    backlog
   const peak = resident?.peak
   return [
     {
@@ -166,9 +167,9 @@ export function backlogLines(queue: string, backlog: Backlog): Line[] {
       note: `${whole(destinations)} destinations, ${whole(memberships)} memberships; ${residentNote(resident)}`,
     },
     {
-      what: `  ${whole(caughtUp)} of them caught up`,
+      what: `  ${whole(caughtUp)} of the ${whole(answering)} that answer caught up`,
       figure: `${seconds.toFixed(1)} s`,
-      note: `${whole(answered)} transactions, while ${whole(failed)} attempts to reach the others failed`,
+      note: `${whole(answered)} transactions in a minute, ${whole(failed)} attempts to reach others failed`,
     },
   ]
 }
