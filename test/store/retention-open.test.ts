@@ -8,7 +8,7 @@ import { giveWay, registerWorker, takeDestination, type Held } from '../../src/s
 import { freezeTransactions } from '../../src/store/open-transactions.ts'
 import { readTexts } from '../../src/store/timeline.ts'
 import { event, HOUR, purge, redact, ROOM, servers } from '../ingest/ingest-world.ts'
-import { DAY, makeRetentionWorld, type RetentionWorld } from './retention-world.ts'
+import { DAY, makeRetentionWorld, SETTINGS, type RetentionWorld } from './retention-world.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const EDGE = 1_999_999
@@ -116,6 +116,34 @@ describe('an unanswered transaction, when its part of the log goes', () => {
     const { position, open, gap } = await load()
     expect({ position, gap }).to.deep.equal({ position: EDGE, gap: null })
     expect(open?.acknowledges).to.include({ fromPos: EDGE, toPos: EDGE })
+  })
+
+  it('goes with its position where nothing else is owed either', async () => {
+    await world.take([event()])
+    await world.rows('update destinations set position = 3')
+    await take()
+    await freeze({ positions: [3], lanes: 's', fromPos: 3, toPos: 3 })
+    await world.later(3 * HOUR)
+    await world.retain()
+    const { position, open } = await load()
+    expect([position, open?.acknowledges.fromPos, open?.acknowledges.toPos]).to.deep.equal([EDGE, EDGE, EDGE])
+  })
+
+  it('is not given up with what is too old: it goes on until it ends', async () => {
+    await world.take([event(), event()])
+    await take()
+    await freeze({ positions: [4], lanes: 't' })
+    const settings = { ...SETTINGS, newest_event_ms: HOUR }
+    await world.later(3 * HOUR)
+    await world.retain({ settings })
+    expect(await made()).to.equal(body)
+    expect(await world.value(`select count(*) from counters where name = 'given_up:retention'`)).to.equal(0)
+    await giveWay(world.pool, held, 0)
+    await world.rows('delete from open_transactions')
+    await world.later(HOUR)
+    await world.retain({ settings })
+    expect((await world.holds()).kept).to.deep.equal([])
+    expect(await world.value(`select value from counters where name = 'given_up:retention'`)).to.equal(1)
   })
 
   it('is void when what it is made of is redacted or purged where it is kept', async () => {
