@@ -1,0 +1,221 @@
+/** One statement that acknowledges and freezes: what it writes, and when it writes nothing at all. */
+import { expect } from 'chai'
+import { assembleTransaction } from '../../src/matrix/transaction.ts'
+import { advance, type Advance, type Answered, type Next } from '../../src/store/advance.ts'
+import { openPool, type Pool } from '../../src/store/db.ts'
+import { loadDestination } from '../../src/store/destination-state.ts'
+import { registerWorker } from '../../src/store/leases.ts'
+import { lockContent } from '../../src/store/stream.ts'
+import { freshDatabase } from '../support/postgres.ts'
+import { until } from '../support/poll.ts'
+
+const WORKER = '00000000-0000-4000-8000-000000000001'
+const MANY = 250
+
+describe('acknowledging and freezing in one', () => {
+  let pool: Pool
+  beforeEach(async () => {
+    pool = openPool({ url: (await freshDatabase()).url, max: 4 })
+    await registerWorker(pool, { id: WORKER, name: 'w', leaseMs: 3_600_000 })
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, lease_owner, fence, wake_seq)
+       select id, id || '.example', 0, 0, $1, 1, 7 from generate_series(1, ${MANY}) id`,
+      [WORKER],
+    )
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts)
+       select pos, 1, '$' || pos, '@a:b', '{"n":' || pos || '}', 0 from generate_series(1, 200) pos`,
+    )
+  })
+  afterEach(() => pool.end())
+
+  const next = (txnId: string, positions: number[], more: Partial<Next> = {}): Next => ({
+    ...{ txnId, positions, originServerTs: 17, bytes: 100, toPos: positions.at(-1) ?? 0, readAt: 200 },
+    ...more,
+  })
+  const answered = (txnId: string, more: Partial<Answered> = {}): Answered => ({
+    ...{ txnId, durationMs: 12.4, unlisted: [], ...more },
+  })
+  const step = (destination: number, more: Partial<Advance>): Advance => ({
+    held: { worker: WORKER, destination, fence: 1 },
+    ...{ wakeSeq: 7, answered: null, next: null, ...more },
+  })
+  const one = async (more: Partial<Advance>, destination = 1) =>
+    (await advance(pool, [step(destination, more)]))[0]
+  const rows = async (sql: string) => (await pool.query<Record<string, unknown>>(sql)).rows
+  /** All that a step may change, of destination 1. */
+  const everything = async () => [
+    await rows(
+      `select position, attempt_seq, last_attempt, last_success, wake_seq from destinations where id = 1`,
+    ),
+    await rows('select * from open_transactions where destination = 1'),
+    await rows('select * from attempts where destination = 1 order by seq'),
+  ]
+
+  it('begins with a freeze, which is as any other transaction', async () => {
+    const pduTexts = ['{"n":3}', '{"n":5}']
+    const body = assembleTransaction({ origin: 'home.example', originServerTs: 17, pduTexts })
+    const bytes = Buffer.byteLength(body)
+    const startedAt = await one({ next: next('a', [3, 5], { toPos: 9, bytes }) })
+    const state = await loadDestination(pool, { worker: WORKER, destination: 1, fence: 1 })
+    expect(state?.position).to.equal(0)
+    expect(state?.open).to.deep.include({ txnId: 'a', attempt: 1, worker: WORKER, createdAt: startedAt })
+    expect(state?.open?.made).to.deep.equal({ originServerTs: 17, pduTexts, bytes })
+    expect(state?.open?.acknowledges).to.deep.equal({
+      ...{ positions: [3, 5], lanes: 'tt', eventIds: ['$3', '$5'], fromPos: 0, toPos: 9 },
+      ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
+    })
+    expect(await rows('select last_attempt as at from destinations where id = 1')).to.deep.equal([
+      { at: startedAt },
+    ])
+  })
+
+  it('acknowledges what was answered in the commit that freezes the next', async () => {
+    const firstAt = await one({ next: next('a', [3, 5], { toPos: 9 }) })
+    // It was marked as void after it had gone: the next one is not.
+    await pool.query('update open_transactions set void = true')
+    const secondAt = await one({
+      answered: answered('a', { unlisted: [5] }),
+      next: next('b', [11], { toPos: 20, originServerTs: 18, bytes: 50 }),
+    })
+    expect(
+      await rows('select position, attempt_seq, last_attempt from destinations where id = 1'),
+    ).to.deep.equal([{ position: 9, attempt_seq: 1, last_attempt: secondAt }])
+    const [open] = await rows('select * from open_transactions where destination = 1')
+    expect(open).to.deep.include({
+      ...{ txn_id: 'b', origin_server_ts: 18, bytes: 50, void: false, attempt: 1, worker: WORKER, edus: 0 },
+      ...{ positions: [11], lanes: 't', from_pos: 9, to_pos: 20, created_at: secondAt, started_at: secondAt },
+      ...{ gap: null, gap_cursor: null, closes_gap: false, sticky: [] },
+    })
+    const [attempt] = await rows('select * from attempts where destination = 1')
+    expect(attempt).to.deep.include({
+      ...{
+        seq: 1,
+        at: firstAt,
+        txn_id: 'a',
+        duration_ms: 12,
+        outcome: 'answered',
+        status: 200,
+        pdus: 2,
+        edus: 0,
+      },
+      ...{ positions: [3, 5], lanes: 'tt', from_pos: 0, to_pos: 9, unlisted: [5], pdu_errors: null },
+    })
+  })
+
+  it('ends with an acknowledgement alone, whatever was wished or taken away meanwhile', async () => {
+    await one({ next: next('a', [3]) })
+    await pool.query(`insert into changes (pos, kind, room) values (300, 'redact', 1)`)
+    expect(await one({ answered: answered('a'), wakeSeq: 6 })).to.be.a('number')
+    expect(await rows('select from open_transactions')).to.deep.equal([])
+    expect(await rows('select position from destinations where id = 1')).to.deep.equal([{ position: 3 }])
+    expect(await rows('select txn_id from attempts')).to.deep.equal([{ txn_id: 'a' }])
+  })
+
+  const bad: [string, Partial<Advance>, string?][] = [
+    ['after a wish of somebody else', { wakeSeq: 6 }],
+    ['under an older fence', { held: { worker: WORKER, destination: 1, fence: 0 } }],
+    ['for another worker', { held: { worker: WORKER.replace(/1$/, '2'), destination: 1, fence: 1 } }],
+    ['when the lease is over', {}, 'update workers set lease_until = now_ms()'],
+    ['after a redaction that was not read', {}, `insert into changes (pos, kind) values (201, 'redact')`],
+    ['after a purge that was not read', {}, `insert into changes (pos, kind) values (201, 'purge')`],
+    ['where another transaction is open', { answered: answered('other') }],
+    ['where one is open that was not answered', { answered: null }],
+    ['where the position is another', {}, 'update destinations set position = 1 where id = 1'],
+    ['where the transaction has ended already', {}, 'delete from open_transactions'],
+  ]
+  for (const [when, more, sql] of bad) {
+    it(`writes nothing ${when}`, async () => {
+      await one({ next: next('a', [3]) })
+      if (sql !== undefined) await pool.query(sql)
+      const before = await everything()
+      expect(await one({ answered: answered('a'), next: next('b', [4]), ...more })).to.equal(null)
+      expect(await everything()).to.deep.equal(before)
+    })
+  }
+
+  it('freezes after a redaction that was read, and after any other change', async () => {
+    await pool.query(`insert into changes (pos, kind) values (200, 'redact'), (300, 'servers')`)
+    expect(await one({ next: next('a', [3]) })).to.be.a('number')
+  })
+
+  it('sees a wish that was made while it waited for the row', async () => {
+    await one({ next: next('a', [3]) })
+    const before = await everything()
+    const wishing = await pool.connect()
+    try {
+      await wishing.query('begin')
+      await wishing.query('update destinations set wake_seq = wake_seq + 1 where id = 1')
+      const advanced = one({ answered: answered('a'), next: next('b', [4]) })
+      const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%with input%'`
+      await until(async () => (await pool.query(waits)).rowCount === 1, { what: 'it to wait for the row' })
+      await wishing.query('commit')
+      expect(await advanced).to.equal(null)
+    } finally {
+      wishing.release()
+    }
+    const [[row], ...others] = await everything()
+    expect(row).to.deep.equal({ ...before[0]?.[0], wake_seq: 8 })
+    expect(others).to.deep.equal(before.slice(1))
+  })
+
+  it('waits for a redaction that is under way, and freezes nothing after it', async () => {
+    const redacting = await pool.connect()
+    try {
+      await redacting.query('begin')
+      await lockContent(redacting)
+      const advanced = one({ next: next('a', [3]) })
+      const waits = `select from pg_locks where locktype = 'advisory' and not granted`
+      await until(async () => (await pool.query(waits)).rowCount === 1, {
+        what: 'it to wait for the redaction',
+      })
+      await redacting.query(`insert into changes (pos, kind, target) values (201, 'redact', 3)`)
+      await redacting.query('commit')
+      expect(await advanced).to.equal(null)
+    } finally {
+      redacting.release()
+    }
+    expect(await rows('select from open_transactions')).to.deep.equal([])
+  })
+
+  it('does it for many in one commit, and says for whom it did', async () => {
+    const all = Array.from({ length: MANY }, (_, i) => i + 1)
+    const refused = (id: number) => id % 10 === 0
+    const first = await advance(
+      pool,
+      all.map((id) => step(id, { next: next(`a${id}`, [id % 100]), wakeSeq: refused(id) ? 6 : 7 })),
+    )
+    expect(first.map((at) => at === null)).to.deep.equal(all.map(refused))
+    const backwards = all.toReversed()
+    const second = await advance(
+      pool,
+      backwards.map((id) => step(id, { answered: answered(`a${id}`), next: next(`b${id}`, [100]) })),
+    )
+    expect(second.map((at) => at === null)).to.deep.equal(backwards.map(refused))
+    const open = await rows('select txn_id from open_transactions order by destination')
+    expect(open).to.deep.equal(all.filter((id) => !refused(id)).map((id) => ({ txn_id: `b${id}` })))
+    expect(await rows('select id from destinations where position > 0 order by id')).to.deep.equal(
+      all.filter((id) => !refused(id) && id % 100 !== 0).map((id) => ({ id })),
+    )
+  })
+
+  it('never waits crosswise with another that has the same destinations in another order', async () => {
+    const ids = Array.from({ length: MANY }, (_, i) => i + 1)
+    const go = (order: number[]) =>
+      advance(
+        pool,
+        order.map((id) => step(id, {})),
+      )
+    await Promise.all(Array.from({ length: 20 }, (_, i) => go(i % 2 === 0 ? ids : ids.toReversed())))
+  })
+
+  it('keeps the newest attempts, a hundred and some', async () => {
+    await one({ next: next('t0', [1], { toPos: 1 }) })
+    for (let n = 1; n <= 130; n += 1) {
+      await one({ answered: answered(`t${n - 1}`), next: next(`t${n}`, [n + 1]) })
+    }
+    const kept = await rows('select seq from attempts order by seq desc')
+    expect(kept.length).to.be.within(100, 116)
+    expect(kept[0]).to.deep.equal({ seq: 130 })
+  })
+})
