@@ -155,8 +155,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
     if (follower.answered !== null) await settle(needs, follower)
     const { name } = follower.state
     const turned = await backToTurn(follower)
-    // It may be followed again.
-    if (!byName.has(name)) running.delete(name)
+    if (turned?.followed !== true) running.delete(name)
     if (turned?.again === true) wake(name, turned.quick === true)
   }
 

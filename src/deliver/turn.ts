@@ -26,6 +26,8 @@ export interface TurnNeeds extends StepNeeds {
 export interface Turned {
   /** It gave up its turn although more is left. */
   again: boolean
+  /** It is followed from now on: whoever follows it has it in `running`. */
+  followed?: boolean
   /** Then: whether it belongs into the lane of those that answer quickly; it may have become slow meanwhile. */
   quick?: boolean
 }
@@ -45,14 +47,17 @@ export function makeTurn(needs: TurnNeeds): Turn {
       return DONE
     }
     if (running.has(name)) {
-      await bumpWake(needs.pool, name)
-      return DONE
+      // Whoever has it may just have let go, and hear of it a moment later: then nobody looks.
+      return { again: !(await bumpWake(needs.pool, name)) }
     }
     running.add(name)
+    let followed = false
     try {
-      return await takeAndServe(needs, name, signal)
+      const turned = await takeAndServe(needs, name, signal)
+      followed = turned.followed === true
+      return turned
     } finally {
-      if (follow?.has(name) !== true) running.delete(name)
+      if (!followed) running.delete(name)
     }
   }
 }
@@ -63,6 +68,7 @@ export function makeServeOn(needs: TurnNeeds) {
 }
 
 const DONE: Turned = { again: false }
+const FOLLOWED: Turned = { again: false, followed: true }
 
 async function takeAndServe(needs: TurnNeeds, name: string, signal: AbortSignal): Promise<Turned> {
   for (;;) {
@@ -94,7 +100,7 @@ async function serve(needs: TurnNeeds, held: Held, lease: Lease, signal: AbortSi
       sent += 1
       const { settled } = step
       if (settled === null || follow?.mayBegin(state, settled.position) !== true) continue
-      if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return DONE
+      if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
     }
     if (step.kind !== 'let go') continue
     const { lookAt, position } = step
