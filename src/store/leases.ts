@@ -130,9 +130,13 @@ export async function releaseAbandoned(db: Db, held: Held, afterMs: number): Pro
   return rowCount === 1
 }
 
-/** Tells whoever holds it to look again before it lets go. */
-export async function bumpWake(db: Db, name: string): Promise<void> {
-  await db.query('update destinations set wake_seq = wake_seq + 1 where name = $1', [name])
+/** Tells whoever holds it to look again before it lets go. False: nobody holds it. */
+export async function bumpWake(db: Db, name: string): Promise<boolean> {
+  const { rows } = await db.query<{ held: boolean }>(
+    'update destinations set wake_seq = wake_seq + 1 where name = $1 returning lease_owner is not null as held',
+    [name],
+  )
+  return rows[0]?.held !== false
 }
 
 const RELEASE = `
