@@ -44,7 +44,7 @@ async function secondsToLast(daemon: Daemon, fleet: Fleet, pool: Pool, item: str
   const taken = machineMs()
   await until(async () => (await fleet.counts()).pdus - before === fleet.names.length, {
     what: `the event to reach ${fleet.names.length} servers`,
-    withinMs: 120_000,
+    withinMs: 300_000,
     everyMs: 50,
   })
   const { lastAt } = await fleet.counts()

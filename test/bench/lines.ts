@@ -150,7 +150,7 @@ export function growthLines(queue: string, { warm, idle, window, idleCpuMs, resi
     {
       what: '  without traffic, CPU a second',
       figure: `${cpu.join(' + ')} ms`,
-      note: `limpet + postgres, a sweep every 10 s; resident ${megabytes(resident?.now)}`,
+      note: `limpet + postgres, with a sweep; resident with traffic ${megabytes(resident?.now)}`,
     },
   ]
 }
@@ -164,12 +164,12 @@ export function backlogLines(queue: string, backlog: Backlog): Line[] {
       what: `resident, backlog of ${whole(events)}, ${queue}`,
       figure: megabytes(peak),
       ...(peak === undefined ? {} : { aim: atMost(350, ' MB', peak) }),
-      note: `${whole(destinations)} destinations, ${whole(memberships)} memberships; ${residentNote(resident)}`,
+      note: `${whole(destinations)} destinations, ${whole(memberships)} memberships; at the end ${megabytes(resident?.now)}`,
     },
     {
       what: `  ${whole(caughtUp)} of the ${whole(answering)} that answer caught up`,
       figure: `${seconds.toFixed(1)} s`,
-      note: `${whole(answered)} transactions in a minute, ${whole(failed)} attempts to reach others failed`,
+      note: `in a minute ${whole(answered)} transactions, and ${whole(failed)} tries that failed`,
     },
   ]
 }
@@ -180,7 +180,7 @@ export function pauseLines({ aloneMs, longestMs, appended, goneAfterMs }: Retent
       what: 'longest pause of ingest, a partition dropped',
       figure: `${whole(longestMs)} ms`,
       aim: below(200, ' ms', longestMs),
-      note: `${whole(appended)} events one by one in ${(goneAfterMs / 1000).toFixed(0)} s under a reader; alone ${whole(aloneMs)} ms`,
+      note: `${whole(appended)} events in ${(goneAfterMs / 1000).toFixed(0)} s under a reader; with nothing beside ${whole(aloneMs)} ms`,
     },
   ]
 }

@@ -30,10 +30,21 @@ const started = performance.now()
 const say = (what: string) =>
   process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(4)} s  ${what}\n`)
 
+/** What goes wrong in one part leaves the others their say. */
+async function attempt(name: string, part: () => Promise<void>): Promise<void> {
+  try {
+    await part()
+  } catch (error) {
+    process.stderr.write(`${String(error)}\n`)
+    report.leftOut(`${name}, which failed: ${String(error).slice(0, 200)}`)
+    process.exitCode = 1
+  }
+}
+
+const report = makeReport()
 try {
   say('building, and starting PostgreSQL and Redis')
   const setting = await makeSetting({ statements })
-  const report = makeReport()
   if (setting.redisUrl === null) report.leftOut('everything on Redis: no redis-server')
   const parts = makeParts({
     setting,
@@ -46,7 +57,7 @@ try {
   })
   // The raw loop once more after what is compared with it: on a machine that others use too, one moment is not like the other.
   for (const name of ['raw', 'redis', 'postgres', 'raw', ...PARTS.slice(PARTS.indexOf('write'))] as const)
-    if (asked.includes(name)) await parts[name]()
+    if (asked.includes(name)) await attempt(name, parts[name])
   say('done')
   process.stdout.write(`${report.text()}\n`)
 } finally {

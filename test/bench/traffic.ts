@@ -50,7 +50,7 @@ export async function meetAll({ key, daemon, fleet, names, pool }: Scene): Promi
   await inRequests(daemon, items)
   await until(async () => (await fleet.counts()).pdus - start === names.length, {
     what: 'every destination to have its first event',
-    withinMs: 180_000,
+    withinMs: 300_000,
     everyMs: 100,
   })
   await quiet(pool)
