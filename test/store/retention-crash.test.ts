@@ -6,7 +6,9 @@ import { makeRetentionWorld, type RetentionWorld } from './retention-world.ts'
 
 class Crash extends Error {}
 
-describe('retention that is cut off', () => {
+describe('retention that is cut off', function () {
+  // Once for each step, from the beginning.
+  this.timeout(400_000)
   let world: RetentionWorld
   beforeEach(async () => {
     world = await makeRetentionWorld()

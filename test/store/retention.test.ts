@@ -249,7 +249,8 @@ describe('retention', () => {
       await lockContent(redaction)
       await redaction.query(`update events set pdu = 'redacted' where event_id = $1`, [second.event_id])
       const retained = world.retain()
-      const waits = `select count(*) from pg_locks where locktype = 'advisory' and not granted`
+      const waits = `select count(*) from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())`
       await until(async () => Number(await world.value(waits)) > 0, { what: 'the copying to wait' })
       await redaction.query('commit')
       redaction.release()
