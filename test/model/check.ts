@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import type { ModelDatabase } from './database.ts'
 import { runSchedule } from './run.ts'
+import { shrinkSchedule } from './shrink.ts'
 import { schedules, type Command } from './schedule.ts'
 import { inWords } from './words.ts'
 import type { WorldOptions } from './world.ts'
@@ -19,19 +20,44 @@ export const SEED = Number(process.env['LIMPET_SEED'] ?? Math.floor(Math.random(
 /** Gives each schedule a database of its own. */
 export type Fresh = () => Promise<ModelDatabase>
 
-/** The shrunk schedule that broke a promise, or null. */
+/** The schedule that broke a promise, shrunk, or null. */
 export async function findFailure(
   fresh: Fresh,
-  { runs, seed = SEED, options }: { runs: number; seed?: number; options?: WorldOptions },
+  {
+    runs,
+    seed = SEED,
+    options,
+    shrink = true,
+  }: { runs: number; seed?: number; options?: WorldOptions | undefined; shrink?: boolean },
 ): Promise<Failed | null> {
-  const property = fc.asyncProperty(schedules, async (schedule) =>
-    runSchedule(await fresh(), schedule, options),
-  )
-  const { failed, counterexample, errorInstance, numRuns } = await fc.check(property, { numRuns: runs, seed })
-  if (!failed) return null
-  const why = errorInstance instanceof Error ? errorInstance.message : String(errorInstance)
-  return { schedule: counterexample?.[0] ?? [], why, runs: numRuns }
+  const whyNot = async (schedule: readonly Command[]): Promise<string | null> => {
+    try {
+      await runSchedule(await fresh(), schedule, options)
+      return null
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
+    }
+  }
+  const property = fc.asyncProperty(schedules, async (schedule) => {
+    const why = await whyNot(schedule)
+    if (why !== null) throw new Error(why)
+  })
+  // fast-check draws; what is left out of a failure is known better here.
+  const { failed, counterexample, numRuns } = await fc.check(property, {
+    ...{ numRuns: runs, seed, endOnFailure: true },
+  })
+  const found = counterexample?.[0]
+  if (!failed || found === undefined) return null
+  const why = (await whyNot(found)) ?? 'it did not fail again'
+  const rule = ruleOf(why)
+  const schedule = shrink
+    ? await shrinkSchedule(found, async (one) => ruleOf((await whyNot(one)) ?? '') === rule)
+    : found
+  return { schedule, why: (await whyNot(schedule)) ?? why, runs: numRuns }
 }
+
+/** What the violated promise is called. */
+const ruleOf = (why: string): string => why.slice(0, Math.max(0, why.indexOf(':')))
 
 /** What happens in a schedule, line by line, up to where it fails. */
 export async function tellStory(
@@ -60,7 +86,7 @@ export async function explain(
   return [
     `violated: ${failed.why}`,
     '',
-    `the schedule, shrunk (LIMPET_SEED=${seed} repeats it; it was the ${failed.runs}th):`,
+    `the schedule, shrunk (seed ${seed}, schedule ${failed.runs}; LIMPET_SEED=${seed} repeats it):`,
     inWords(failed.schedule),
     '',
     'what happens:',

@@ -28,7 +28,8 @@ export interface Process {
   quiet(): Promise<void>
 }
 
-const NEVER = new Promise<never>(() => undefined)
+/** A new one each time: what waits for one that lives for ever is never forgotten. */
+const never = () => new Promise<never>(() => undefined)
 const immediate = () => new Promise<void>((resolve) => setImmediate(resolve))
 /** In one command; more is a loop without end. */
 const MOST_STEPS = 3_000
@@ -46,17 +47,17 @@ export function makeProcess(
   let landed: (() => void)[] = []
 
   async function gate(step: string): Promise<void> {
-    if (!alive) return NEVER
+    if (!alive) return never()
     steps += 1
     if (steps > MOST_STEPS) {
       on.endless()
       alive = false
-      return NEVER
+      return never()
     }
     if (at !== null && held === null && (at === step || at === steps)) {
       at = null
       await new Promise<void>((goOn) => (held = { name: step, goOn }))
-      if (!isAlive()) return NEVER
+      if (!isAlive()) return never()
     }
     on.step(step)
   }
@@ -87,7 +88,7 @@ export function makeProcess(
         if (text === 'begin') within = true
         if (text === 'commit') within = false
         const result = await during(client.query(text, values as unknown[]))
-        return isAlive() ? result : NEVER
+        return isAlive() ? result : never()
       },
       release: (broken?: Error) => {
         client.release(broken)

@@ -36,7 +36,13 @@ export async function runSchedule(
   /** Begins something in a process, and holds it where the schedule says so. */
   async function act(actor: Actor, which: By | Door | 'sweep', begin: () => void, at: Break | null) {
     const { process, connection } = actor
-    if (process.heldAt() !== null) return
+    // One that waits for an answer goes on with everything else.
+    const waits = process.heldAt() === 'the answer'
+    if (process.heldAt() !== null && !waits) return
+    if (waits) {
+      begin()
+      return world.quiet()
+    }
     process.holdAt(at?.at ?? null)
     begin()
     await world.quiet()
@@ -182,10 +188,11 @@ export async function runSchedule(
   async function turn(by: By, at: Break | null): Promise<void> {
     const it = world.deliverers[by]
     const before = await world.view()
+    const wasOver = world.isOver(by)
     await act(it, by, it.turn, at)
     // Where an operator asked for an attempt and there was none yet, nothing may be left waiting after a turn.
     const after = await world.view()
-    const free = before?.owner == null || before.owner === it.worker()
+    const free = before?.owner == null || (before.owner === it.worker() && !wasOver)
     if (at !== null || it.process.heldAt() !== null || depth > 1 || after === null || !free) return
     if (!after.paused && watch.waits.pending() && watch.waiting(after)) {
       violated('wake and reset try now (4)', `something waits after ${after.position}`)

@@ -65,7 +65,11 @@ export type Command =
 
 export const ROOMS = 3
 
-const room = fc.nat({ max: ROOMS - 1 })
+/** Much happens in one room. */
+const room = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(0) },
+  { weight: 3, arbitrary: fc.nat({ max: ROOMS - 1 }) },
+)
 const by = fc.constantFrom<By[]>('A', 'A', 'B')
 const door = fc.constantFrom<Door[]>('1', '1', '2')
 const stickyMs = fc.oneof(
@@ -103,7 +107,9 @@ const items = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command
   [
     4,
     fc.record({
-      do: fc.constantFrom('join', 'join', 'leave', 'rejoin', 'rejoin', 'rejoin', 'kick', 'purge'),
+      do: fc.constantFrom(
+        ...['join', 'join', 'join', 'leave', 'rejoin', 'rejoin', 'rejoin', 'rejoin', 'kick', 'purge'],
+      ),
       ...{ room, door, break: holds },
     }) as fc.Arbitrary<Command>,
   ],
@@ -158,7 +164,7 @@ const events: [number, fc.Arbitrary<Command>][] = [
   [1, fc.record({ do: fc.constant('clock'), byMs }) as fc.Arbitrary<Command>],
   [1, fc.record({ do: fc.constant('process clock'), by, byMs }) as fc.Arbitrary<Command>],
   [
-    2,
+    3,
     fc.record({
       do: fc.constant('operator'),
       wish: fc.constantFrom('wake', 'pause', 'resume', 'resume', 'reset'),
@@ -183,6 +189,7 @@ const inner = oneOf([...items(none), ...events, ...acts(none)])
 
 const at = fc.oneof(
   { weight: 3, arbitrary: fc.integer({ min: 1, max: 24 }) },
+  { weight: 3, arbitrary: fc.constant('the answer') },
   {
     weight: 4,
     arbitrary: fc.constantFrom(
@@ -212,6 +219,41 @@ const holds: fc.Arbitrary<Break | null> = fc.oneof(
   },
 )
 
+const plain = { stickyMs: null, audience: 'room', size: 60, door: '1', break: null } as const
+const talk = (one: number): Command => ({ do: 'append', room: one, count: 1, ...plain })
+
+/** New things come while a request is under way: what is read of them waits in memory for its answer. */
+const busy: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{ by, room, way: fc.constantFrom('turn' as const, 'tick' as const) },
+    first: fc.oneof({ weight: 2, arbitrary: none }, { weight: 1, arbitrary: oneOf(items(none)) }),
+    more: fc.array(inner, { maxLength: 2 }),
+    then: fc.constantFrom<Then[]>('goes on', 'goes on', 'goes on', 'goes on', 'dies', 'is overtaken'),
+  })
+  .map(({ by, room, way, first, more, then }) => {
+    const happens: Command[] = [first ?? talk(room), { do: 'tick', by, break: null }, ...more]
+    return [talk(room), { do: way, by, break: { at: 'the answer', happens, then } }]
+  })
+
+/** We are in a room, and somebody serves us there. */
+const served: fc.Arbitrary<Command[]> = fc
+  .record({ by, room })
+  .map(({ by, room }) => [
+    { do: 'join', room, door: '1', break: null },
+    talk(room),
+    { do: 'turn', by, break: null },
+  ])
+
+/** Something happens while a request is under way that fails. */
+const failing: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, remote, happens: fc.array(inner, { minLength: 1, maxLength: 2 }) })
+  .map(({ by, room, remote, happens }) => [
+    { do: 'remote', remote },
+    talk(room),
+    { do: 'turn', by, break: { at: 'the answer', happens, then: 'goes on' } },
+    { do: 'turn', by, break: null },
+  ])
+
 const command = oneOf([
   ...items(holds),
   ...events,
@@ -224,10 +266,34 @@ const command = oneOf([
   [1, fc.constant<Command>({ do: 'restore' })],
 ])
 
+/** Nobody serves us for so long that catch-up begins. */
+const behind: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, one: oneOf(items(none)), other: oneOf(items(none)), hold: holds })
+  .map(({ by, room, one, other, hold }) => [
+    { ...talk(room), count: 7 } as Command,
+    one,
+    { do: 'time', ms: 6 * MINUTE },
+    other,
+    { do: 'turn', by, break: hold },
+  ])
+
+const parts: fc.Arbitrary<Command[]> = fc.oneof(
+  { weight: 10, arbitrary: command.map((one) => [one]) },
+  { weight: 4, arbitrary: busy },
+  { weight: 1, arbitrary: behind },
+  { weight: 1, arbitrary: served },
+  { weight: 1, arbitrary: failing },
+)
+
 /** Most schedules begin in a room or two: to happen on a join takes others their time. */
 export const schedules: fc.Arbitrary<Command[]> = fc
-  .tuple(fc.array(room, { maxLength: 2 }), fc.array(command, { minLength: 1, maxLength: 30, size: 'max' }))
-  .map(([rooms, then]) => [
+  .tuple(
+    fc.array(room, { maxLength: 2 }),
+    fc.oneof({ weight: 1, arbitrary: fc.constant([]) }, { weight: 4, arbitrary: served }),
+    fc.array(parts, { minLength: 1, maxLength: 20, size: 'max' }),
+  )
+  .map(([rooms, first, then]) => [
     ...rooms.map((one): Command => ({ do: 'join', room: one, door: '1', break: null })),
-    ...then,
+    ...first,
+    ...then.flat(),
   ])

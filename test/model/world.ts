@@ -341,6 +341,8 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       if (worker !== null) await database.endLease(worker, 0)
       it.loseLease(notices)
     },
+    /** Its lease is over, whether it knows or not. */
+    isOver: (by: By) => over.has(deliverers[by].worker() ?? ''),
     emptyQueue: () => {
       job = false
       fanoutJob = false

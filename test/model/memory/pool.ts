@@ -31,6 +31,8 @@ export const STATEMENTS: readonly Statement[] = [
 /** Put in the place of what is right, to show that the model test sees it. */
 export interface Planted {
   rules?: Partial<Rules>
+  /** A process was killed. */
+  crash?: (committed: Committed) => void
   /** By the statement's name. */
   statements?: Record<string, (right: Run) => Run>
 }
@@ -140,7 +142,7 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
 
     async function run(session: Session, text: string, values: readonly unknown[]) {
       for (;;) {
-        if (session.dead) await NEVER
+        if (session.dead) await never()
         if (session.ended) throw Object.assign(new Error('terminating connection'), { code: '25P03' })
         try {
           const result = execute(session, text, values)
@@ -205,6 +207,7 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
       blocked: () => blocked,
       crash: () => {
         endAll('dead')
+        planted.crash?.(committed)
       },
       endSessions: () => {
         endAll('ended')
@@ -231,4 +234,5 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
   }
 }
 
-const NEVER = new Promise<never>(() => undefined)
+/** A new one each time: what waits for one that lives for ever is never forgotten. */
+const never = () => new Promise<never>(() => undefined)

@@ -69,11 +69,12 @@ export const LEASES: Statement[] = [
   ),
   statement<[string]>(
     'ask for another look',
-    /^update destinations set wake_seq = wake_seq \+ 1 where name = \$1$/,
+    /^update destinations set wake_seq = wake_seq \+ 1 where name = \$1( returning|$)/,
     ({ t }, name) => {
       const d = t.destinations.all().find((one) => one.name === name)
-      if (d !== undefined) t.destinations.change(d.id, { wake_seq: d.wake_seq + 1 })
-      return d === undefined ? 0 : 1
+      if (d === undefined) return []
+      t.destinations.change(d.id, { wake_seq: d.wake_seq + 1 })
+      return [{ held: d.lease_owner !== null }]
     },
   ),
   statement<[string, number, number | null, number | null, number, number | null]>(

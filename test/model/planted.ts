@@ -1,0 +1,261 @@
+/**
+ * Bugs that the model test must see, each planted by putting something else in the place of one statement or one
+ * condition of the database in memory, or by a setting. Nothing in `src` knows of them.
+ */
+import type { Planted } from './memory/pool.ts'
+import { headOf, inRoomNow, openGapOf } from './memory/rules.ts'
+import { keyOf, type OpenRow } from './memory/rows.ts'
+import { listOf, type AdvanceInput } from './memory/sql-transactions.ts'
+import type { ResultInput } from './memory/sql-results.ts'
+import type { Call, Run } from './memory/statement.ts'
+import { SETTINGS } from './driver.ts'
+import type { WorldOptions } from './world.ts'
+
+export interface Bug {
+  bug: string
+  /** How it is planted. */
+  how: string
+  /** A planted bug may remember something, so each schedule gets its own. */
+  plant: () => Planted
+  options?: WorldOptions
+  /** The promise that it breaks, as the model names it. */
+  breaks: RegExp
+}
+
+/** The statement runs, and then `after`. */
+const then =
+  <V extends readonly unknown[]>(after: (call: Call, values: V) => void) =>
+  (right: Run): Run =>
+  (call, values) => {
+    const result = right(call, values)
+    after(call, values as unknown as V)
+    return result
+  }
+
+/** The statement runs on something else. */
+const on =
+  (change: (call: Call, values: readonly unknown[]) => { call?: Call; values?: readonly unknown[] }) =>
+  (right: Run): Run =>
+  (call, values) => {
+    const other = change(call, values)
+    return right(other.call ?? call, (other.values ?? values) as readonly never[])
+  }
+
+const withoutChanges = on((call) => ({
+  call: { ...call, t: { ...call.t, changes: { ...call.t.changes, all: () => [] } } },
+}))
+
+export const BUGS: readonly Bug[] = [
+  {
+    bug: 'the moved watermark of catch-up',
+    how: 'an answer to the first room of a gap moves the position there and ends the gap; what is sticky comes with the timeline',
+    plant: () => ({
+      statements: {
+        'read sticky events owed': (right) => (call, values) =>
+          openGapOf(call.t, Number(values[0])) === undefined ? right(call, values) : [],
+        'write down the result': then<[string]>(({ t }, [json]) => {
+          for (const { destination: id, answered, positions, lanes } of JSON.parse(json) as ResultInput[]) {
+            const gap = openGapOf(t, id)
+            if (!answered || !lanes.includes('c') || gap === undefined) continue
+            t.destinations.change(id, { position: Math.max(...positions) })
+            t.gaps.change(gap.id, { closed_at: 1 })
+            t.sticky_owed.delete(keyOf.owed(id, null))
+          }
+        }),
+      },
+    }),
+    breaks: /sticky event|passes only what was sent|I6/,
+  },
+  {
+    bug: 'a join replay lost in a crash',
+    how: 'what a join owes is kept by the processes that deliver, not in the commit of the join',
+    plant: () => ({
+      crash: ({ sticky_owed }) => {
+        for (const [key, { room }] of sticky_owed) if (room !== null) sticky_owed.delete(key)
+      },
+    }),
+    breaks: /I8|replay \d+ has to wait/,
+  },
+  {
+    bug: '`until` exclusive',
+    how: 'a membership does not cover the event right before its end',
+    plant: () => ({
+      rules: {
+        memberAt: (t, { room, pos }, destination) =>
+          t.memberships
+            .all()
+            .some(
+              (m) =>
+                m.room === room &&
+                m.destination === destination &&
+                m.since < pos &&
+                (m.until === null || pos < m.until - 1),
+            ),
+      },
+    }),
+    breaks: /passes only what was sent|I6/,
+  },
+  {
+    bug: 'a lapsed replay',
+    how: 'nobody asks, when a transaction is put together, whether a replay has lapsed',
+    plant: () => ({
+      statements: {
+        'read sticky events owed': (right) => (call, values) => {
+          const [id, , limit] = values as readonly unknown[]
+          const rows = right(call, [id, 0, limit] as unknown as readonly never[]) as object[]
+          return rows.map((row) => ({ ...row, expires_at: Infinity }))
+        },
+      },
+    }),
+    breaks: /I7/,
+  },
+  {
+    bug: 'a cursor by sequence with late commits',
+    how: 'positions are drawn from a sequence, without the lock that lets them commit in their order',
+    plant: () => {
+      let drawn = 0
+      return {
+        statements: {
+          lock: (right) => (call, values) => (values[0] === 0x6c696d71 ? [{}] : right(call, values)),
+          'read the head to append': (right) => (call, values) => {
+            const head = Math.max(drawn, headOf(call.t))
+            drawn = head + 40
+            return (right(call, values) as object[]).map((row) => ({ ...row, head }))
+          },
+          // The row's lock would do what the other one did.
+          'move the head': (right) => (call, values) => {
+            const head = Math.max(Number(values[0]), headOf(call.t))
+            return right(call, [head] as unknown as readonly never[])
+          },
+        },
+      }
+    },
+    breaks: /passes only what was sent|I6|stream order/,
+  },
+  {
+    bug: 'memberships read after events',
+    how: 'the timeline asks who is in the room when it is read, not at the event’s position',
+    plant: () => ({
+      statements: {
+        'read the timeline': on((call) => ({
+          call: {
+            ...call,
+            rules: { ...call.rules, memberAt: (t, { room }, destination) => inRoomNow(t, destination, room) },
+          },
+        })),
+      },
+    }),
+    breaks: /passes only what was sent|I6|I5/,
+  },
+  {
+    bug: 'a stale lease that still writes',
+    how: 'no statement asks for the fence or whether the lease is over',
+    plant: () => ({ rules: { holds: (_, d) => d !== undefined } }),
+    breaks: /I8|I2|I3|I4|I6|behind our position|stream order/,
+  },
+  {
+    bug: 'a burst that opens a gap for a healthy destination',
+    how: 'the age of the oldest event is not asked for',
+    plant: () => ({}),
+    options: { catchUp: { ...SETTINGS.catchUp, min_age_ms: -1 } },
+    breaks: /no gap without need/,
+  },
+  {
+    bug: 'an acknowledgement lost behind a later freeze',
+    how: 'a freeze takes the place of the answered transaction, and the position moves only with the last answer of a row',
+    plant: () => ({
+      statements: {
+        advance: (right) => (call, values) => {
+          const [ids, , , , answered, , , nexts] = values as unknown as AdvanceInput
+          const before = ids.map((id) => call.t.destinations.get(id)?.position ?? 0)
+          const result = right(call, values)
+          for (const [i, id] of ids.entries()) {
+            const open = call.t.open_transactions.get(id)
+            if (answered[i] == null || nexts[i] == null || open?.txn_id !== nexts[i]) continue
+            const position = before[i] ?? 0
+            call.t.destinations.change(id, { position })
+            call.t.open_transactions.put(id, { ...open, from_pos: position } satisfies OpenRow)
+          }
+          return result
+        },
+      },
+    }),
+    breaks: /I8|stream order|I4/,
+  },
+  {
+    bug: 'a rejoin between the lanes',
+    how: 'what an answer listed before a rejoin is not replayed after it',
+    plant: () => ({ rules: { listedSince: (replay) => replay?.state === 'sent' } }),
+    breaks: /I8|the replay/,
+  },
+  {
+    bug: 'a redacted text sent from the ring',
+    how: 'a holder that follows the log freezes what it has in memory, and nothing asks for redactions since it was read',
+    plant: () => ({ statements: { advance: withoutChanges } }),
+    breaks: /I12/,
+  },
+  {
+    bug: 'a timeline sticky event unlisted in the answer',
+    how: 'only replays that an answer does not list are noted to be sent again',
+    plant: () => ({
+      statements: {
+        'note what is not listed': on(({ t }, [id, positions, ...rest]) => {
+          const mine = t.attempts.all().filter(({ destination }) => destination === id)
+          const last = mine.sort((a, b) => b.seq - a.seq)[0]
+          const laneOf = (pos: number) => last?.lanes[last.positions.indexOf(pos)]
+          return { values: [id, (positions as number[]).filter((pos) => laneOf(pos) === 's'), ...rest] }
+        }),
+      },
+    }),
+    breaks: /not listed is repeated/,
+  },
+  // Beyond what was asked for.
+  {
+    bug: 'a redacted text frozen after a look',
+    how: 'a freeze does not ask whether a redaction came after its reading',
+    plant: () => ({ statements: { freeze: withoutChanges } }),
+    breaks: /I12/,
+  },
+  {
+    bug: 'a wish lost with a result',
+    how: 'what an operator asks while a request is under way is overwritten by its result',
+    plant: () => ({
+      statements: {
+        'write down the result': then<[string]>(({ t }, [json]) => {
+          for (const { destination } of JSON.parse(json) as ResultInput[]) {
+            t.destinations.change(destination, { asked_at: null })
+          }
+        }),
+      },
+    }),
+    breaks: /try now/,
+  },
+  {
+    bug: 'a full lane of replays that acknowledges more than it sends',
+    how: 'a sticky cursor moves to the end of its row',
+    plant: () => ({
+      statements: {
+        'move sticky cursors': on(({ t }, [id, room, upto]) => ({
+          values: [id, room, upto, upto ?? headOf(t)],
+        })),
+      },
+    }),
+    breaks: /sticky event|I8/,
+  },
+  {
+    bug: 'a follower that counts what it has not sent',
+    how: 'an answer moves the position to the end of what was read, not of what was sent',
+    plant: () => ({
+      statements: {
+        advance: on(({ t }, values) => {
+          const [...input] = values as unknown as AdvanceInput
+          input[11] = input[11].map((to, i) =>
+            to === null || listOf(input[10][i]).length === 0 ? to : headOf(t),
+          )
+          return { values: input }
+        }),
+      },
+    }),
+    breaks: /passes only what was sent|I6/,
+  },
+]
