@@ -49,3 +49,21 @@ export async function checkServerName(db: Db, serverName: string): Promise<void>
     throw new SynapseRefused(`the database belongs to ${found}, and server_name is ${serverName}`)
   }
 }
+
+/**
+ * @throws SynapseRefused where the rooms' states are elsewhere (`databases:` with one of its own for `state`): what is left
+ * of them here would make rooms look empty, and their events would go to nobody
+ */
+export async function checkStateGroups(db: Db): Promise<void> {
+  const { rows } = await db.query<{ newest: number | null; here: boolean }>(
+    `select newest, exists (select from state_groups_state s where s.state_group = newest)
+                 or exists (select from state_group_edges d where d.state_group = newest) as here
+       from (select max(state_group) as newest from event_to_state_groups) x`,
+  )
+  const found = rows[0]
+  if (found?.newest !== null && found?.here === false) {
+    throw new SynapseRefused(
+      "Synapse's rooms have their states in another database (`databases:`), which is not supported yet",
+    )
+  }
+}

@@ -13,7 +13,7 @@ import type { Item } from '../items.ts'
 import { makeBell } from './bell.ts'
 import { makePurges, type PurgeNeeds } from './purges.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
-import { checkServerName, readSafeHead } from './safe-head.ts'
+import { checkServerName, checkStateGroups, readSafeHead } from './safe-head.ts'
 import { eventsIn, tokenAt } from './token.ts'
 import { readWindow } from './window.ts'
 import { makeWindowItems, type WindowItemsNeeds } from './window-items.ts'
@@ -134,7 +134,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       case 'taken':
         lastTaken = events
         // Somebody purged a room that we had told: it is told anew with its next event.
-        if (result.unknownRooms.length > 0) windowItems.forget()
+        for (const roomId of result.unknownRooms) windowItems.forget(roomId)
         return { stored: sourceToken, events }
       case 'token_mismatch':
         log.debug('Synapse: another process took this part of the stream')
@@ -174,7 +174,10 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     let failures = 0
     while (!signal.aborted) {
       try {
-        if (!checked) await checkServerName(pool, serverName)
+        if (!checked) {
+          await checkServerName(pool, serverName)
+          await checkStateGroups(pool)
+        }
         checked = true
         await catchUp(signal)
         if (failures > 0) log.info('Synapse: its stream is taken again')

@@ -255,8 +255,17 @@ describe('the Synapse source', () => {
       expect((await refusal()).message).to.contain('belongs to other.example, and server_name is a.example')
     })
 
+    it('a Synapse whose rooms have their states elsewhere', async () => {
+      await says(1)
+      await synapse.pool.query('delete from state_groups_state')
+      await synapse.pool.query('update event_to_state_groups set state_group = 7')
+      expect((await refusal()).message).to.contain('their states in another database')
+    })
+
     it('a database user who may not read what it needs', async () => {
-      const reader = await synapse.reader(['users', 'stream_positions'])
+      const reader = await synapse.reader([
+        ...['users', 'stream_positions', 'event_to_state_groups', 'state_groups_state', 'state_group_edges'],
+      ])
       const error = (await limpetFor(reader).follow().ended) as Error
       expect(error.message).to.match(/lacks a right .*permission denied for table schema_version/)
     })
