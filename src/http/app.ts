@@ -89,7 +89,8 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
         next()
         return
       }
-      void reply.header('connection', 'close')
+      // A process that goes on can let a client finish its body and read this.
+      if (phase() !== 'running') void reply.header('connection', 'close')
       next(new MatrixError(503, 'M_LIMPET_UNAVAILABLE', why))
     })
     if (ingest !== null && serve.includes('ingest')) registerIngestRoutes(scope, { service: ingest, guard })

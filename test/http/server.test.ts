@@ -177,6 +177,7 @@ describe('our own listeners', () => {
       errcode: 'M_LIMPET_UNAVAILABLE',
       error: 'the schema is another one; this process takes no more work',
     })
+    expect(answer.headers.get('connection')).to.not.equal('close')
     expect((await get(`${base}/health/live`)).status).to.equal(200)
     unfit = null
     expect((await ingest(base)).status).to.equal(200)
