@@ -32,7 +32,7 @@ const PATIENCE_MS = 10_000
 const AT_ONCE = 32
 
 export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
-  const woken = new Map<string, { since: number; at: number }>()
+  const woken = new Map<string, { since: number | null; at: number }>()
   const serving = new Set<string>()
   const faults = makeFaultNotes(needs.log)
 

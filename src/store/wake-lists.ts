@@ -60,14 +60,19 @@ export async function moveCursor(db: Db, name: string, pos: number): Promise<voi
 /** First those an operator or an advice brought forward, then those that have failed least. */
 const IN_TURN = 'order by (d.asked_at is null and d.advice_at is null), d.failures, d.look_at'
 
+// And whoever was followed by a process that is gone: nobody was woken for what came since.
 const DUE = `
   select d.name, d.quick, d.look_at as since from destinations d
-   where d.look_at <= now_ms() and not d.paused and ${UNSERVED}
+   where d.id in (select id from destinations where look_at <= now_ms()
+                  union all
+                  select o.id from workers w join destinations o on o.lease_owner = w.id
+                   where w.lease_until <= now_ms() and o.follows)
+     and not d.paused and ${UNSERVED}
    ${IN_TURN} limit $1`
 
 export interface DueSleeper extends Sleeper {
-  /** The time that has come: another one is another wake. */
-  since: number
+  /** The time that has come: another one is another wake. Null: it was followed by a process that is gone. */
+  since: number | null
 }
 
 export async function findDue(db: Db, limit: number): Promise<DueSleeper[]> {

@@ -154,9 +154,9 @@ describe('acknowledging and freezing in one', () => {
     } finally {
       wishing.release()
     }
-    const [[row], ...others] = await everything()
-    expect(row).to.deep.equal({ ...before[0]?.[0], wake_seq: 8 })
-    expect(others).to.deep.equal(before.slice(1))
+    const after = await everything()
+    expect(after[0]).to.deep.equal([{ ...before[0]?.[0], wake_seq: 8 }])
+    expect(after.slice(1)).to.deep.equal(before.slice(1))
   })
 
   it('waits for a redaction that is under way, and freezes nothing after it', async () => {
