@@ -66,15 +66,28 @@ export async function freshDatabase({
   prepared,
 }: FreshOptions = {}): Promise<FreshDatabase> {
   const server = await sharedServer()
-  const template = await templateFor(server, { migrated, prepared })
-  count += 1
-  const name = `test_${count}`
-  await query(server.url, (client) => client.query(`create database ${name} template ${template}`))
+  const name = await patiently(async () => {
+    const template = await templateFor(server, { migrated, prepared })
+    const next = `test_${(count += 1)}`
+    await query(server.url, (client) => client.query(`create database ${next} template ${template}`))
+    return next
+  })
   return {
     url: databaseUrl(server.url, name),
     drop: async () => {
       await query(server.url, (client) => client.query(`drop database if exists ${name} with (force)`))
     },
+  }
+}
+
+/** Again, where the machine was too busy to connect in time: that is nothing a test is about. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      if (tries >= 5 || !/timeout/i.test(String(error))) throw error
+    }
   }
 }
 
@@ -84,12 +97,19 @@ function templateFor(
 ): Promise<string> {
   if (!migrated && !prepared) return Promise.resolve('template0')
   const name = ['template', migrated ? 'migrated' : 'empty', ...(prepared ? [prepared.name] : [])].join('_')
-  const made = templates.get(name) ?? makeTemplate()
+  const known = templates.get(name)
+  if (known !== undefined) return known
+  const made = makeTemplate()
   templates.set(name, made)
+  // One failure must not be everybody's.
+  made.catch(() => templates.delete(name))
   return made
 
   async function makeTemplate(): Promise<string> {
-    await query(server.url, (client) => client.query(`create database ${name} template template0`))
+    await query(server.url, async (client) => {
+      await client.query(`drop database if exists ${name} with (force)`)
+      await client.query(`create database ${name} template template0`)
+    })
     const url = databaseUrl(server.url, name)
     if (migrated) await migrateAt(url)
     await prepared?.prepare(url)
