@@ -6,6 +6,7 @@ import { openPool, type Pool } from '../../src/store/db.ts'
 import { loadDestination } from '../../src/store/destination-state.ts'
 import { registerWorker } from '../../src/store/leases.ts'
 import { lockContent } from '../../src/store/stream.ts'
+import { holdTransaction } from '../support/hold.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 
@@ -142,12 +143,11 @@ describe('acknowledging and freezing in one', () => {
   it('sees a wish that was made while it waited for the row', async () => {
     await one({ next: next('a', [3]) })
     const before = await everything()
-    const wishing = await pool.connect()
+    const wishing = await holdTransaction(pool)
     try {
-      await wishing.query('begin')
       await wishing.query('update destinations set wake_seq = wake_seq + 1 where id = 1')
       const advanced = one({ answered: answered('a'), next: next('b', [4]) })
-      const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%with input%'`
+      const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%with input%' and datname = current_database()`
       await until(async () => (await pool.query(waits)).rowCount === 1, { what: 'it to wait for the row' })
       await wishing.query('commit')
       expect(await advanced).to.equal(null)
@@ -160,12 +160,12 @@ describe('acknowledging and freezing in one', () => {
   })
 
   it('waits for a redaction that is under way, and freezes nothing after it', async () => {
-    const redacting = await pool.connect()
+    const redacting = await holdTransaction(pool)
     try {
-      await redacting.query('begin')
       await lockContent(redacting)
       const advanced = one({ next: next('a', [3]) })
-      const waits = `select from pg_locks where locktype = 'advisory' and not granted`
+      const waits = `select from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())`
       await until(async () => (await pool.query(waits)).rowCount === 1, {
         what: 'it to wait for the redaction',
       })
