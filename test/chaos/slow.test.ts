@@ -5,7 +5,7 @@
 import { expect } from 'chai'
 import { until } from '../support/poll.ts'
 import { startRoughProxy, type RoughProxy } from '../support/rough-proxy.ts'
-import { AT_LENGTH } from './length.ts'
+import { AT_LENGTH, itAtLength } from './length.ts'
 import type { LimpetProcess } from './process.ts'
 import { behind, figures, QUEUES, say, setStage, type Stage } from './stage.ts'
 
@@ -13,9 +13,9 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 /** Each way, ms: 50 to 300 for a question and its answer. */
 const SLOWLY = { least: 25, most: 150 }
 const LEASE_MS = 15_000
-/** How often everything stalls; each time beyond the leases, and at length for some seconds more. */
-const STALLS = AT_LENGTH ? 8 : 1
-const LONGER_MS = AT_LENGTH ? 5_000 : 0
+/** How often everything stalls; each time beyond the leases and for some seconds more. */
+const STALLS = 8
+const LONGER_MS = 5_000
 /** Longer than a process believes that a silent database is still there. */
 const BEYOND_PATIENCE_MS = 20_000
 
@@ -81,31 +81,35 @@ for (const queue of AT_LENGTH ? QUEUES : (['PostgreSQL'] as const)) {
       await Promise.all(processes.map((limpet) => limpet.terminate()))
     })
 
-    it(`it stalls (${STALLS} x) until all leases are over, and then does what it was told before`, async function () {
-      const proxy = await makeProxy()
-      stage = await setStage(this, {
-        queue,
-        settings: ({ database }) => ({ database: behind(proxy, database) }),
-      })
-      proxy.forwardTo(Number(new URL(stage.server.url).port))
-      const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
-      const running = stage.traffic.run()
-      for (let stall = 0; stall < STALLS; stall += 1) {
+    itAtLength(
+      `it stalls ${STALLS} times until all leases are over, and then does what it was told before`,
+      async function () {
+        const proxy = await makeProxy()
+        stage = await setStage(this, {
+          queue,
+          settings: ({ database }) => ({ database: behind(proxy, database) }),
+        })
+        proxy.forwardTo(Number(new URL(stage.server.url).port))
+        const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
+        const running = stage.traffic.run()
+        for (let stall = 0; stall < STALLS; stall += 1) {
+          await everywhere(3)
+          proxy.hold()
+          await leasesOver(stage, 2)
+          await pause(LONGER_MS)
+          proxy.release()
+        }
         await everywhere(3)
-        proxy.hold()
-        await leasesOver(stage, 2)
-        await pause(LONGER_MS)
-        proxy.release()
-      }
-      await everywhere(3)
-      stage.traffic.stop()
-      await running
-      await finish(processes)
-      await Promise.all(processes.map((limpet) => limpet.terminate()))
-    })
+        stage.traffic.stop()
+        await running
+        await finish(processes)
+        await Promise.all(processes.map((limpet) => limpet.terminate()))
+      },
+    )
 
-    if (AT_LENGTH)
-      it('what one process has said arrives only when the other has long taken over', async function () {
+    itAtLength(
+      'what one process has said arrives only when the other has long taken over',
+      async function () {
         stage = await setStage(this, { queue, pauseMs: 30 })
         const { url } = stage.server
         const two = await Promise.all([makeProxy(), makeProxy()])
@@ -130,7 +134,8 @@ for (const queue of AT_LENGTH ? QUEUES : (['PostgreSQL'] as const)) {
         await running
         await finish(processes)
         await Promise.all(processes.map((limpet) => limpet.terminate()))
-      })
+      },
+    )
   })
 }
 
