@@ -25,6 +25,8 @@ export interface ModelDatabase {
   endLease(worker: string, at: number): Promise<void>
   /** It was renewed in time. */
   renew(worker: string, ms: number): Promise<void>
+  /** The schedule is through; `well`: nothing of it is under way. */
+  close(well: boolean): Promise<void>
   /** Returns what puts this state back; null: not to be had here. */
   backUp(): (() => void) | null
 }
@@ -79,6 +81,7 @@ export function memoryDatabase(planted: Planted = {}): ModelDatabase {
       if (row !== undefined) workers.set(worker, { ...row, lease_until: memory.now() + ms })
       return Promise.resolve()
     },
+    close: () => Promise.resolve(),
     backUp: () => {
       const putBack = memory.backUp()
       return () => {

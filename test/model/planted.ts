@@ -11,6 +11,10 @@ import type { Call, Run } from './memory/statement.ts'
 import { SETTINGS } from './driver.ts'
 import type { WorldOptions } from './world.ts'
 
+/** Schedules within which each must be caught, and the seed they begin with: every run is the same. */
+export const WITHIN = 5_000
+export const BITES_SEED = 20_260_101
+
 export interface Bug {
   bug: string
   /** How it is planted. */

@@ -13,9 +13,11 @@ import { TABLES } from './memory/rows.ts'
 import { violated } from './watch.ts'
 
 /** A pool on a database whose clock stands still unless the model moves it. */
-export async function openModelDatabase(url: string): Promise<Pool> {
+async function openModelDatabase(url: string): Promise<Pool> {
   const pool = openPool({ url, max: 12 })
-  await pool.query(`insert into settings (key, value) values ('clock_offset_ms', '0')`)
+  await pool.query(
+    `insert into settings (key, value) values ('clock_offset_ms', '0') on conflict (key) do nothing`,
+  )
   await pool.query(
     `create or replace function now_ms() returns bigint language sql stable as
      $$ select value::bigint from settings where key = 'clock_offset_ms' $$`,
@@ -38,14 +40,38 @@ const NOT_COMPARED = new Set([
   ...['count what a purge gives up', 'add to a counter', 'remove old attempts'],
 ])
 
-/** Each schedule has all of it for itself: one at a time. */
-export async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
+/** Gives each schedule all of the database at `url` for itself: one at a time. */
+export function makeTwins(url: string): { fresh: () => Promise<ModelDatabase>; end: () => Promise<void> } {
+  let pool: Promise<Pool> | null = null
+  return {
+    async fresh() {
+      pool ??= openModelDatabase(url)
+      const twin = await twinDatabase(await pool)
+      return {
+        ...twin,
+        // What a schedule that failed has under way must not reach into the next one.
+        close: async (well) => {
+          if (well) return
+          const old = pool
+          pool = null
+          const others =
+            'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()'
+          await (await old)?.query(others).catch(() => undefined)
+        },
+      }
+    },
+    end: async () => {
+      await (await pool)?.end()
+    },
+  }
+}
+
+async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
   await pool.query(EMPTY)
   const memory = memoryDatabase()
 
   function connect(onCommitted: (log: readonly Logged[], view: never) => void): Connection {
-    let log: Logged[] = []
-    const twin = memory.connect((_, view) => {
+    const twin = memory.connect((log, view) => {
       onCommitted(log, view as never)
     })
 
@@ -56,15 +82,11 @@ export async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
     async function both(
       real: Promise<Answer>,
       imitate: () => Promise<Answer>,
-      what: { text: string; values: readonly unknown[]; alone: boolean },
+      what: { text: string; values: readonly unknown[] },
     ): Promise<Answer> {
       const [given] = await Promise.allSettled([real])
       const name = statementOf(what.text).name
       if (given.status === 'rejected') throw given.reason
-      const { rows, rowCount } = given.value
-      const entry = { name, values: what.values, rows, rowCount: rowCount ?? 0 }
-      if (what.alone) log = [entry]
-      else log.push(entry)
       const imitated = await imitate()
       if (!NOT_COMPARED.has(name) && !isSame(given.value, imitated)) {
         const show = (one: Answer) => inspect({ rowCount: one.rowCount, rows: one.rows }, { depth: 6 })
@@ -77,7 +99,7 @@ export async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
     }
 
     function query(text: string, values: readonly unknown[] = []) {
-      const what = { text, values, alone: true }
+      const what = { text, values }
       return both(
         pool.query<object>(text, values as unknown[]),
         () => twin.pool.query<object>(text, values as unknown[]),
@@ -90,13 +112,12 @@ export async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
       const other = await twin.pool.connect()
       return {
         async query(text: string, values: readonly unknown[] = []) {
-          if (text === 'begin') log = []
           if (['begin', 'commit', 'rollback'].includes(text)) {
             const result = await client.query(text)
             await other.query(text)
             return result
           }
-          const what = { text, values, alone: false }
+          const what = { text, values }
           return both(
             client.query<object>(text, values as unknown[]),
             () => other.query<object>(text, values as unknown[]),

@@ -1,25 +1,24 @@
-import type { Pool } from '../../src/store/db.ts'
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
-import { openModelDatabase, twinDatabase } from './postgres-database.ts'
+import { makeTwins } from './postgres-database.ts'
 
-const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 40)
+const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 15)
 
 describe('the same on PostgreSQL, statement by statement beside the database in memory', function () {
-  this.timeout(300_000 + RUNS * 5_000)
+  this.timeout(600_000 + RUNS * 20_000)
   let database: FreshDatabase
-  let pool: Pool
+  let twins: ReturnType<typeof makeTwins>
   before(async function () {
     this.timeout(300_000)
     database = await freshDatabase()
-    pool = await openModelDatabase(database.url)
+    twins = makeTwins(database.url)
   })
   after(async () => {
-    await pool.end()
+    await twins.end()
     await database.drop()
   })
 
   it(`keeps what is promised in ${RUNS} random schedules`, async () => {
-    await check(() => twinDatabase(pool), { runs: RUNS })
+    await check(() => twins.fresh(), { runs: RUNS })
   })
 })

@@ -16,6 +16,20 @@ export async function runSchedule(
   schedule: readonly Command[],
   options: WorldOptions = {},
 ): Promise<void> {
+  let well = false
+  try {
+    await runIn(database, schedule, options)
+    well = true
+  } finally {
+    await database.close(well)
+  }
+}
+
+async function runIn(
+  database: ModelDatabase,
+  schedule: readonly Command[],
+  options: WorldOptions,
+): Promise<void> {
   const world = makeWorld(database, options)
   const { history, watch } = world
   let made = 0

@@ -1,10 +1,9 @@
 /** One process of `main.ts`: runs the chunks that it is given. */
-import type { Pool } from '../../src/store/db.ts'
 import { clearLeftovers } from '../support/leftovers.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
-import { openModelDatabase, twinDatabase } from './postgres-database.ts'
+import { makeTwins } from './postgres-database.ts'
 
 export interface Chunk {
   kind: 'memory' | 'postgres'
@@ -18,13 +17,13 @@ export interface Done {
   failure: string | null
 }
 
-let pool: Promise<Pool> | null = null
+let twins: Promise<ReturnType<typeof makeTwins>> | null = null
 
 const fresh: Record<Chunk['kind'], Fresh> = {
   memory: () => Promise.resolve(memoryDatabase()),
   postgres: async () => {
-    pool ??= freshDatabase().then(({ url }) => openModelDatabase(url))
-    return twinDatabase(await pool)
+    twins ??= freshDatabase().then(({ url }) => makeTwins(url))
+    return (await twins).fresh()
   },
 }
 
@@ -36,13 +35,15 @@ async function run({ kind, seed, runs }: Chunk): Promise<Done> {
 }
 
 async function end(): Promise<void> {
-  await (await pool)?.end()
+  await (await twins)?.end()
   await clearLeftovers()
-  process.disconnect()
+  if (process.connected) process.disconnect()
 }
 
 process.on('message', (chunk: Chunk | 'end') => {
   if (chunk === 'end') void end()
-  else void run(chunk).then((done) => process.send?.(done))
+  else void run(chunk).then((done) => process.connected && process.send?.(done))
 })
+// Whoever started it is gone: nobody waits for what it does.
+process.on('disconnect', () => void clearLeftovers().finally(() => process.exit()))
 process.send?.('ready')

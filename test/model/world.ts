@@ -94,6 +94,10 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   }
 
   function committed(process: Process, log: readonly Logged[], view: View | null): void {
+    // A clock that went far back made leases look impossibly long.
+    if (log.some((one) => one.name === 'cut impossible leases' && one.rowCount > 0)) {
+      for (const it of Object.values(deliverers)) isOver(it)
+    }
     for (const one of happenedIn(log)) {
       switch (one.what) {
         case 'looked at':
@@ -143,6 +147,8 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
 
   function isOver(it: Deliverer): void {
     lost.add(it.process)
+    // A clock that is set back afterwards makes it look alive again until then.
+    leasesEndAt = Math.max(leasesEndAt, database.now() + SETTINGS.leaseMs)
     const worker = it.worker()
     if (worker !== null) over.add(worker)
   }

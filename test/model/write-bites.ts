@@ -1,0 +1,42 @@
+/** Writes `docs/planted-bugs.md`: for each planted bug the shrunk schedule that catches it, and what happens in it. */
+import { writeFileSync } from 'node:fs'
+import { findFailure, tellStory } from './check.ts'
+import { memoryDatabase } from './database.ts'
+import { BITES_SEED, BUGS, WITHIN, type Bug } from './planted.ts'
+import { inWords } from './words.ts'
+
+const HEAD = `# Planted bugs, and the schedules that catch them
+
+The model test is only worth something if it fails where limpet breaks a promise. So these bugs are planted, one at a
+time, by putting something else in the place of one statement of the database in memory (\`test/model/planted.ts\`); each
+must be caught (\`test/model/bites.test.ts\`). Below is what it finds, shrunk, and what happens then, line by line: the
+steps of each process, and indented what comes of them. \`3t 4s\` are positions with their lanes (timeline, catch-up,
+sticky replay); A and B are two processes that deliver. How the test works: [model-test.md](model-test.md).
+
+This page is written by \`npx tsx test/model/write-bites.ts\`; transaction ids differ from run to run.
+`
+
+async function sectionOf({ bug, how, plant, options }: Bug): Promise<string> {
+  const fresh = () => Promise.resolve(memoryDatabase(plant()))
+  const failed = await findFailure(fresh, { runs: WITHIN, seed: BITES_SEED, options })
+  console.log(`${bug}: ${failed === null ? 'not found' : `schedule ${failed.runs}`}`)
+  if (failed === null)
+    return `## ${capital(bug)}\n\n${capital(how)}.\n\nNot caught within ${WITHIN} schedules.\n`
+  const story = await tellStory(fresh, failed.schedule, options)
+  return [
+    `## ${capital(bug)}\n`,
+    `Planted: ${how}. Caught by schedule ${failed.runs} of seed ${BITES_SEED}; shrunk:\n`,
+    `\`\`\`text\n${inWords(failed.schedule)}\n\nviolated: ${failed.why}\n\`\`\`\n`,
+    `<details><summary>What happens</summary>\n`,
+    `\`\`\`text\n${story.replaceAll(/\n {4,}at .*/g, '')}\n\`\`\`\n`,
+    `</details>\n`,
+  ].join('\n')
+}
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
+
+const sections: string[] = []
+for (const bug of BUGS) {
+  sections.push(await sectionOf(bug))
+  writeFileSync(process.argv[2] ?? 'docs/planted-bugs.md', [HEAD, ...sections].join('\n'))
+}
