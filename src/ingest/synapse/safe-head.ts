@@ -18,10 +18,11 @@ const SELECT_HEAD = `
          (select max(stream_id) from stream_positions where stream_name = 'events') as head`
 
 /**
- * The newest `stream_ordering` up to which everything is committed; 0 where no event was ever written.
+ * The newest `stream_ordering` up to which everything is committed; null where no writer of now has noted one yet: none
+ * has written since it became the writer.
  * @throws SynapseRefused for an unverified schema or several event writers
  */
-export async function readSafeHead(db: Db): Promise<number> {
+export async function readSafeHead(db: Db): Promise<number | null> {
   const { rows } = await db.query<{ schema: number | null; writers: string[] | null; head: number | null }>(
     SELECT_HEAD,
   )
@@ -36,7 +37,15 @@ export async function readSafeHead(db: Db): Promise<number> {
       `Synapse has several event writers (${writers.join(', ')}), which is not supported yet`,
     )
   }
-  return head ?? 0
+  return head
+}
+
+/** The newest `stream_ordering` there is; 0: none. */
+export async function readNewest(db: Db): Promise<number> {
+  const { rows } = await db.query<{ newest: number | null }>(
+    'select max(stream_ordering) as newest from events where stream_ordering > 0',
+  )
+  return rows[0]?.newest ?? 0
 }
 
 /** @throws SynapseRefused where the users in the database are another homeserver's */

@@ -13,7 +13,7 @@ import type { Item } from '../items.ts'
 import { makeBell } from './bell.ts'
 import { makePurges, type PurgeNeeds } from './purges.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
-import { checkServerName, checkStateGroups, readSafeHead } from './safe-head.ts'
+import { checkServerName, checkStateGroups, readNewest, readSafeHead } from './safe-head.ts'
 import { eventsIn, tokenAt } from './token.ts'
 import { readWindow } from './window.ts'
 import { makeWindowItems, type WindowItemsNeeds } from './window-items.ts'
@@ -58,10 +58,12 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   let place: Place | null = null
   let lastTaken = 0
   let wasAhead = false
+  let newestUnnoted: number | null = null
 
   /** Takes a window; true: there is more to do at once. */
   async function step(signal: AbortSignal): Promise<boolean> {
-    const head = await readSafeHead(pool)
+    const head = (await readSafeHead(pool)) ?? (await headWithoutWriters())
+    if (head === null) return false
     place ??= await findPlace(head, signal)
     if (place === null) return true
     sayIfAhead(place.events, head)
@@ -79,6 +81,17 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     }
     taken()
     return window.upTo < head
+  }
+
+  /**
+   * Where a new writer has written nothing yet, what there is was finished by those before it. Its first event is noted
+   * a moment after it is there, so this is believed when nothing came between two looks.
+   */
+  async function headWithoutWriters(): Promise<number | null> {
+    const newest = await readNewest(pool)
+    const isStill = newest === newestUnnoted
+    newestUnnoted = newest
+    return isStill ? newest : null
   }
 
   /** Passes on that rooms are gone; true: our place is to be looked at again. */

@@ -51,6 +51,18 @@ describe('the Synapse source', () => {
     expect(limpet.logged.join()).to.contain('first start')
   })
 
+  it('begins its first start after what there is where no event writer has noted a place yet', async () => {
+    await joins(1, alice)
+    await joins(2, bob)
+    await says(3)
+    follow()
+    await limpet.reaches(3)
+    await says(4)
+    await synapse.finishedUpTo(4, 'a new writer')
+    await limpet.reaches(4)
+    expect(limpet.lines).to.deep.equal(['set b.example', 'event $4'])
+  })
+
   it("tells a room's servers before its first event, once", async () => {
     await started()
     await says(4)
