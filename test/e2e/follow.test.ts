@@ -80,6 +80,8 @@ describe('a destination in traffic', () => {
     await isFollowed(who)
     return first
   }
+  /** The process has read the log up to its end, for `remote`, which it follows. */
+  const isReadUpToNow = async () => arrived(await send())
   const eachOnce = (who = remote) => {
     expect(who.violations).to.deep.equal([])
     expect(who.mostOpenAtOnce).to.equal(1)
@@ -225,6 +227,7 @@ describe('a destination in traffic', () => {
     await world.start()
     const { remote: slow, close, open } = await doorkeeper()
     await begin(slow)
+    await begin()
     close()
     const { requests } = slow
     await send()
@@ -232,6 +235,7 @@ describe('a destination in traffic', () => {
     const event = await send()
     const pdu = redact(event.item['pdu'] as JsonObject, roomVersion('10')!)
     await world.ingest([{ type: 'redact', event_id: event.eventId, pdu }])
+    await isReadUpToNow()
     open()
     await arrived(event, slow)
     const last = await send()
@@ -245,6 +249,7 @@ describe('a destination in traffic', () => {
     await world.start()
     const { remote: slow, close, open } = await doorkeeper()
     await begin(slow)
+    await begin()
     await world.ingest([add(OTHER_ROOM, slow)])
     await arrived(await send(OTHER_ROOM), slow)
     await isFollowed(slow)
@@ -255,6 +260,7 @@ describe('a destination in traffic', () => {
     const gone = await send(OTHER_ROOM)
     const stays = await send()
     await world.ingest([{ type: 'purge', room_id: OTHER_ROOM }])
+    await isReadUpToNow()
     open()
     await arrived(stays, slow)
     await arrived(await send(), slow)
