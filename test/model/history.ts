@@ -44,7 +44,6 @@ export type History = ReturnType<typeof makeHistory>
 export function makeHistory() {
   const events = new Map<number, PastEvent>()
   const stays = new Map<number, Stay[]>()
-  let keptFrom = 0
 
   const staysIn = (room: number) => stays.get(room) ?? []
   const stayAt = (room: number, head: number) =>
@@ -116,19 +115,11 @@ export function makeHistory() {
     },
     /** Joins of its room after `head`. */
     joinedSince: (room: number, head: number) => staysIn(room).some(({ from }) => from > head),
-    /** Positions up to here have left the log. */
-    keptFrom: () => keptFrom,
-    /** Retention took what is not after `pos`. */
-    keepFrom: (pos: number) => {
-      keptFrom = Math.max(keptFrom, pos)
-    },
     /** Returns what puts everything back as it is now. */
     save: () => {
       const past = [...events].map(([pos, event]) => [pos, { ...event, told: [...event.told] }] as const)
       const been = [...stays].map(([room, those]) => [room, those.map((stay) => ({ ...stay }))] as const)
-      const from = keptFrom
       return () => {
-        keptFrom = from
         events.clear()
         for (const [pos, event] of past) events.set(pos, { ...event, told: [...event.told] })
         stays.clear()

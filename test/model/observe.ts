@@ -75,6 +75,10 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       const head = values[0] as number
       return [{ what: 'taken', before: read?.head ?? 0, head, now: read?.now ?? 0 }]
     }
+    case 'move the quiet on':
+    case 'retention opens a gap':
+    case 'retention moves it on':
+    case 'retention extends the gap':
     case 'let go':
     case 'open a gap':
     case 'let the gap grow':

@@ -28,13 +28,14 @@ export interface Bug {
 
 /** The statement runs, and then `after`. */
 const then =
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
   <V extends readonly unknown[]>(after: (call: Call, values: V) => void) =>
-  (right: Run): Run =>
-  (call, values) => {
-    const result = right(call, values)
-    after(call, values as unknown as V)
-    return result
-  }
+    (right: Run): Run =>
+    (call, values) => {
+      const result = right(call, values)
+      after(call, values as unknown as V)
+      return result
+    }
 
 /** The statement runs on something else. */
 const on =
@@ -120,7 +121,7 @@ export const BUGS: readonly Bug[] = [
       let drawn = 0
       return {
         statements: {
-          lock: (right) => (call, values) => (values[0] === 0x6c696d71 ? [{}] : right(call, values)),
+          lock: (right) => (call, values) => (Number(values[0]) === 0x6c696d71 ? [{}] : right(call, values)),
           'read the head to append': (right) => (call, values) => {
             const head = Math.max(drawn, headOf(call.t))
             drawn = head + 40

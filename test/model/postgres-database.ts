@@ -109,6 +109,8 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
 
     async function connectClient() {
       const client = await pool.connect()
+      // A schedule that failed has its connections ended.
+      client.on('error', () => undefined)
       const other = await twin.pool.connect()
       return {
         async query(text: string, values: readonly unknown[] = []) {

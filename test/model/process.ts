@@ -44,7 +44,7 @@ export function makeProcess(
   let steps = 0
   let held: { name: string; goOn: () => void } | null = null
   let inFlight = 0
-  let landed: (() => void)[] = []
+  const landed: (() => void)[] = []
 
   async function gate(step: string): Promise<void> {
     if (!alive) return never()

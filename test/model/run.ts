@@ -48,7 +48,12 @@ async function runIn(
   }
 
   /** Begins something in a process, and holds it where the schedule says so. */
-  async function act(actor: Actor, which: By | Door | 'sweep', begin: () => void, at: Break | null) {
+  async function act(
+    actor: Actor,
+    which: By | Door | 'sweep' | 'retention',
+    begin: () => void,
+    at: Break | null,
+  ) {
     const { process, connection } = actor
     // One that waits for an answer goes on with everything else.
     const waits = process.heldAt() === 'the answer'
@@ -172,6 +177,8 @@ async function runIn(
         return tick(one.by, one.break)
       case 'sweep':
         return act(world.housekeeper(), 'sweep', world.sweep, one.break)
+      case 'retention':
+        return act(world.retainer(), 'retention', world.retain, one.break)
       case 'dies':
         world.restart(one.by)
         return

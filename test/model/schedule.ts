@@ -53,6 +53,8 @@ export type Command =
   /** Half a second passes for it: it follows the log, looks for what is due, and takes a job where there is one. */
   | { do: 'tick'; by: By; break: Break | null }
   | { do: 'sweep'; break: Break | null }
+  /** What is older than an hour leaves the log. */
+  | { do: 'retention'; break: Break | null }
   /** Time passes until the next attempt is due, and both tick. */
   | { do: 'until due' }
   | { do: 'dies'; by: By }
@@ -179,6 +181,7 @@ const acts = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command>
   [8, fc.record({ do: fc.constant('turn'), by, break: holds }) as fc.Arbitrary<Command>],
   [6, fc.record({ do: fc.constant('tick'), by, break: holds }) as fc.Arbitrary<Command>],
   [2, fc.record({ do: fc.constant('sweep'), break: holds }) as fc.Arbitrary<Command>],
+  [2, fc.record({ do: fc.constant('retention'), break: holds }) as fc.Arbitrary<Command>],
 ]
 
 const oneOf = (weighed: [number, fc.Arbitrary<Command>][]) =>
@@ -222,17 +225,33 @@ const holds: fc.Arbitrary<Break | null> = fc.oneof(
 const plain = { stickyMs: null, audience: 'room', size: 60, door: '1', break: null } as const
 const talk = (one: number): Command => ({ do: 'append', room: one, count: 1, ...plain })
 
+/** Others that may come between an answer and what is sent next. */
+const meanwhile = fc.oneof(
+  { weight: 6, arbitrary: inner },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      ...{ do: fc.constant('redact' as const), back: fc.nat({ max: 2 }), door, break: none },
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('remote' as const), remote }) },
+) as fc.Arbitrary<Command>
+
 /** New things come while a request is under way: what is read of them waits in memory for its answer. */
 const busy: fc.Arbitrary<Command[]> = fc
   .record({
     ...{ by, room, way: fc.constantFrom('turn' as const, 'tick' as const) },
     first: fc.oneof({ weight: 2, arbitrary: none }, { weight: 1, arbitrary: oneOf(items(none)) }),
-    more: fc.array(inner, { maxLength: 2 }),
+    more: fc.array(meanwhile, { maxLength: 2 }),
     then: fc.constantFrom<Then[]>('goes on', 'goes on', 'goes on', 'goes on', 'dies', 'is overtaken'),
   })
   .map(({ by, room, way, first, more, then }) => {
     const happens: Command[] = [first ?? talk(room), { do: 'tick', by, break: null }, ...more]
-    return [talk(room), { do: way, by, break: { at: 'the answer', happens, then } }]
+    const held: Command = { do: way, by, break: { at: 'the answer', happens, then } }
+    // After a turn it is followed.
+    return way === 'turn'
+      ? [talk(room), held]
+      : [talk(room), { do: 'turn', by, break: null }, talk(room), held]
   })
 
 /** We are in a room, and somebody serves us there. */
@@ -277,10 +296,23 @@ const behind: fc.Arbitrary<Command[]> = fc
     { do: 'turn', by, break: hold },
   ])
 
+/** Something gets old before it is sent, and leaves the log. */
+const old: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, one: oneOf(items(none)), hold: holds, then: inner })
+  .map(({ by, room, one, hold, then }) => [
+    talk(room),
+    one,
+    { do: 'time', ms: 2 * HOUR },
+    then,
+    { do: 'retention', break: hold },
+    { do: 'turn', by, break: null },
+  ])
+
 const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
   { weight: 1, arbitrary: behind },
+  { weight: 1, arbitrary: old },
   { weight: 1, arbitrary: served },
   { weight: 1, arbitrary: failing },
 )

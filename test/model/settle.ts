@@ -11,7 +11,8 @@ const ROUNDS = 60
 
 export async function settle(world: World, tick: (by: By, at: null) => Promise<void>): Promise<void> {
   const { watch } = world
-  for (const { process } of [...Object.values(world.producers), world.housekeeper()]) process.goOn()
+  for (const { process } of [...Object.values(world.producers), world.housekeeper(), world.retainer()])
+    process.goOn()
   await world.quiet()
   await world.settle()
   world.setRemote(WELL)

@@ -22,6 +22,8 @@ interface Wished {
   at: number
   until: number
   followed: boolean
+  /** Its place in the order of wishes and looks: a clock may stand still between them. */
+  seq: number
 }
 
 /** What a process knew when it decided to send. */
@@ -29,18 +31,22 @@ export interface Basis {
   now: number
   paused: boolean
   held: Held | null
+  seq: number
   takenAway?: boolean
 }
 
 export function makeWaits() {
   let held: Held | null = null
   let lastSentAt = 0
+  let lastLook = 0
+  let seq = 0
   let wished: Wished[] = []
   let wentBack = false
   let pending = false
 
   function request(now: number, basis: Basis | null): void {
     lastSentAt = now
+    lastLook = basis?.seq ?? seq
     pending = false
     // Advice that nobody has followed yet counts from the first attempt after it.
     for (const one of wished) {
@@ -84,7 +90,9 @@ export function makeWaits() {
       held = { kind: 'backoff', until: ended + least }
     }
     // A `Retry-After` came after whatever was wished while the request was under way.
-    if (held?.kind !== 'retry after') for (const one of wished) if (one.until >= began) free(one.by)
+    if (held?.kind !== 'retry after') {
+      for (const one of wished) if (one.until >= began || one.seq > lastLook) free(one.by)
+    }
     // A clock that went back makes every time before it another one: nothing is said of waits from then on.
     if (wentBack) held = null
   }
@@ -92,7 +100,8 @@ export function makeWaits() {
   /** A wish or advice lets the next attempt come sooner than what holds it says. */
   function freed(by: FreedBy, now: number): void {
     const advice = by === 'join' || by === 'server up'
-    wished.push({ by, at: now, until: advice ? now + ADVICE_WINDOW_MS : now, followed: false })
+    const until = advice ? now + ADVICE_WINDOW_MS : now
+    wished.push({ by, at: now, until, followed: false, seq: (seq += 1) })
     pending ||= by === 'wake' || by === 'reset'
     wentBack ||= by === 'clock'
     free(by)
@@ -109,7 +118,7 @@ export function makeWaits() {
     request,
     written,
     freed,
-    basis: ({ now, paused }: View): Basis => ({ now, paused, held }),
+    basis: ({ now, paused }: View): Basis => ({ now, paused, held, seq: (seq += 1) }),
     /** An operator asked for an attempt, and there was none since. */
     pending: (): boolean => pending && !wentBack && held?.kind !== 'retry after',
     forget: () => {

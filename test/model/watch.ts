@@ -33,6 +33,8 @@ export function makeWatch(history: History) {
   let before: View | null = null
   let latest = 0
   let newestTimeline = 0
+  /** Where gaps begin that retention opened, or let reach further. */
+  const retained = new Set<number>()
 
   /** What lapsed or ended by then stays so when the clock goes back. */
   function seen(now: number): void {
@@ -128,7 +130,7 @@ export function makeWatch(history: History) {
   }
 
   /** After everything that happened: position and gaps only move as they may. */
-  function moved(view: View | null): void {
+  function moved(view: View | null, { byRetention = false } = {}): void {
     const from = before
     before = view
     if (view === null) return
@@ -145,13 +147,13 @@ export function makeWatch(history: History) {
     }
     for (const gap of view.gaps) {
       const known = from?.gaps.find((one) => one.from === gap.from && one.to === gap.to)
-      if (known === undefined) checkOpening(gap)
+      if (known === undefined && byRetention) retained.add(gap.from)
+      if (known === undefined && !retained.has(gap.from)) checkOpening(gap)
     }
   }
 
   function checkOpening(gap: { from: number; to: number }): void {
     const { threshold_pdus, min_age_ms } = SETTINGS.catchUp
-    if (history.keptFrom() > gap.from) return
     // What was sent since is counted too.
     const waiting = history.all().filter(({ pos, entitled }) => entitled && pos > gap.from && pos <= gap.to)
     if (waiting.length <= threshold_pdus) {

@@ -51,6 +51,8 @@ export function wordsOf(one: Command): string {
       return `${one.by} takes a turn${heldWords(one.break)}`
     case 'tick':
       return `${one.by} ticks${heldWords(one.break)}`
+    case 'retention':
+      return `what is older than an hour leaves the log${heldWords(one.break)}`
     case 'sweep':
       return `a sweep${heldWords(one.break)}`
     case 'dies':

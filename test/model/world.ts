@@ -8,13 +8,13 @@ import type { Connection, ModelDatabase } from './database.ts'
 import { makeDeliverer, type Deliverer } from './deliverer.ts'
 import { SETTINGS, US, type ModelItem, type View } from './driver.ts'
 import { makeHistory } from './history.ts'
-import { sweep } from './housekeeper.ts'
+import { retain, sweep } from './housekeeper.ts'
 import type { Logged } from './memory/pool.ts'
 import { happenedIn } from './observe.ts'
 import { makeProcess, type Process } from './process.ts'
 import { makeProducer, type Producer } from './producer.ts'
 import { answerOf, cutOff, remoteInWords, WELL, type Remote, type Told } from './remote.ts'
-import type { By, Door } from './schedule.ts'
+import { HOUR, MINUTE, type By, type Door } from './schedule.ts'
 import { makeWatch, Violation, violated } from './watch.ts'
 import type { Basis } from './waits.ts'
 
@@ -137,7 +137,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
           break
         }
         case 'moved':
-          watch.moved(view)
+          watch.moved(view, { byRetention: process === retainer.process })
       }
     }
   }
@@ -217,12 +217,14 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   const deliverers = { A: startDeliverer('A'), B: startDeliverer('B') }
   const producers = { '1': startProducer('1'), '2': startProducer('2') }
   let housekeeper = start('the sweep')
+  let retainer = start('retention')
   const operator = start('the operator')
 
   const all = (): Actor[] => [
     ...Object.values(deliverers),
     ...Object.values(producers),
     housekeeper,
+    retainer,
     operator,
   ]
 
@@ -236,7 +238,12 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     if (failure !== null) throw failure
   }
 
-  function restart(which: By | Door | 'sweep'): void {
+  function restart(which: By | Door | 'sweep' | 'retention'): void {
+    if (which === 'retention') {
+      retainer.process.kill()
+      retainer = start('retention')
+      return
+    }
     if (which === 'sweep') {
       housekeeper.process.kill()
       housekeeper = start('the sweep')
@@ -266,6 +273,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     deliverers,
     producers,
     housekeeper: () => housekeeper,
+    retainer: () => retainer,
     setRemote: (next: Remote) => {
       remote = next
     },
@@ -308,6 +316,24 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       sweep(housekeeper.process.pool, wake).then(
         () => {
           fanoutJob = true
+        },
+        (error: unknown) => {
+          if ((error as { code?: unknown }).code !== '25P03') fail(error)
+        },
+      )
+    },
+    /** Up to what is not old enough, or still sticky. */
+    retain(): void {
+      const now = database.now()
+      const all = history.all().sort((a, b) => a.pos - b.pos)
+      const young = all.find(
+        ({ receivedAt, stickyUntil }) => receivedAt > now - HOUR || (stickyUntil ?? 0) > now - 10 * MINUTE,
+      )
+      const upto = young === undefined ? (all.at(-1)?.pos ?? 0) : young.pos - 1
+      if (upto === 0) return
+      retain(retainer.process.pool, upto).then(
+        (went) => {
+          if (went) saySoon(`        everything up to ${upto} has left the log`)
         },
         (error: unknown) => {
           if ((error as { code?: unknown }).code !== '25P03') fail(error)
@@ -365,7 +391,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       return () => {
         for (const { process } of all()) if (process !== operator.process) process.kill()
         for (const part of parts) part()
-        for (const which of ['A', 'B', '1', '2', 'sweep'] as const) restart(which)
+        for (const which of ['A', 'B', '1', '2', 'sweep', 'retention'] as const) restart(which)
       }
     },
   }

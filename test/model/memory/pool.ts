@@ -11,6 +11,7 @@ import { CONTENT } from './sql-content.ts'
 import { INGEST } from './sql-ingest.ts'
 import { FOLLOW, LEASES } from './sql-leases.ts'
 import { LOAD } from './sql-load.ts'
+import { RETENTION } from './sql-retention.ts'
 import { RESULTS } from './sql-results.ts'
 import { TRANSACTIONS } from './sql-transactions.ts'
 import { WAKES } from './sql-wakes.ts'
@@ -26,6 +27,7 @@ export const STATEMENTS: readonly Statement[] = [
   ...TRANSACTIONS,
   ...RESULTS,
   ...WAKES,
+  ...RETENTION,
 ]
 
 /** Put in the place of what is right, to show that the model test sees it. */

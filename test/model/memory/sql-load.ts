@@ -33,11 +33,13 @@ const load = statement<[number, string, number]>(
       const again = p.destination === id && p.state === 'unlisted' && s !== undefined && s.expires_at > now
       return again && inRoomNow(t, id, s.room) && p.next_at !== null ? [p.next_at] : []
     })
-    const { lease_owner: _, fence: __, follows: ___, missed: ____, quick: _____, ...row } = d
-    const { look_at: ______, attempt_seq: _______, ...rest } = row
     return [
       {
-        ...rest,
+        ...{ id: d.id, name: d.name, position: d.position, wake_seq: d.wake_seq, paused: d.paused },
+        ...{ lists: d.lists, timeout_ms: d.timeout_ms, failures: d.failures, failing_since: d.failing_since },
+        ...{ retry_at: d.retry_at, retry_interval: d.retry_interval, hold_kind: d.hold_kind },
+        ...{ hold_until: d.hold_until, advice_at: d.advice_at, advice_up: d.advice_up },
+        ...{ advice_after: d.advice_after, advice_step: d.advice_step, asked_at: d.asked_at },
         head: headOf(t),
         now,
         held: rules.holds(t, d, worker, fence, now),

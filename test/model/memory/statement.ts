@@ -27,6 +27,8 @@ export interface Statement {
 }
 
 /** Values arrive as node-postgres sends them: arrays as arrays, JSON as text. */
+// The type of the values says what each of them is.
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
 export function statement<V extends readonly unknown[]>(
   name: string,
   text: RegExp,
