@@ -38,7 +38,7 @@ export interface DelivererNeeds {
 export interface Deliverer {
   process: Process
   /** A job for the watched destination. */
-  turn(): void
+  turn: () => void
   /** The fanout's job. */
   fanout(): void
   /** Whoever sleeps and whose time has come goes on. */
@@ -46,7 +46,7 @@ export interface Deliverer {
   /** Its worker, where it has a lease. */
   worker(): string | null
   /** The lease is over; `noticed`: it knows. */
-  loseLease(noticed: boolean): void
+  loseLease: (noticed: boolean) => void
   /** How far its clock is off, ms. */
   skew(byMs: number): void
 }

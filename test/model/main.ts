@@ -32,6 +32,7 @@ const count = { memory: 0, postgres: 0 }
 const seconds = { memory: 0, postgres: 0 }
 const failures: Record<Kind, string[]> = { memory: [], postgres: [] }
 const began = performance.now()
+let told = began
 const sinceStart = () => Math.round((performance.now() - began) / 1_000)
 
 /** A process that takes chunks of one kind until there are none, or one has failed. */
@@ -47,7 +48,8 @@ function work(kind: Kind): Promise<void> {
         count[kind] += done.runs
         seconds[kind] += done.ms / 1_000
         if (done.failure !== null) failures[kind].push(done.failure)
-        if (count[kind] % (CHUNK[kind] * 10) === 0) {
+        if (done.failure !== null || performance.now() - told > 30_000) {
+          told = performance.now()
           console.log(`${sinceStart()} s: ${count.memory} in memory, ${count.postgres} on PostgreSQL`)
         }
       }

@@ -15,6 +15,8 @@ import { violated } from './watch.ts'
 /** A pool on a database whose clock stands still unless the model moves it. */
 async function openModelDatabase(url: string): Promise<Pool> {
   const pool = openPool({ url, max: 12 })
+  // A schedule that failed has its connections ended.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   await pool.query(
     `insert into settings (key, value) values ('clock_offset_ms', '0') on conflict (key) do nothing`,
   )
@@ -109,8 +111,6 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
 
     async function connectClient() {
       const client = await pool.connect()
-      // A schedule that failed has its connections ended.
-      client.on('error', () => undefined)
       const other = await twin.pool.connect()
       return {
         async query(text: string, values: readonly unknown[] = []) {
@@ -144,7 +144,7 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
 
   return {
     ...memory,
-    connect: connect as ModelDatabase['connect'],
+    connect: connect,
     moveClock: async (byMs) => {
       await memory.moveClock(byMs)
       await pool.query(
@@ -178,7 +178,7 @@ function sorted(rows: object[]): unknown[] {
 
 /** Columns by name; lists of rooms have no order. */
 function plain(row: object): unknown {
-  const columns = Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1))
+  const columns = Object.entries(row as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1))
   return columns.map(([name, value]) => [
     name,
     name === 'owed' && Array.isArray(value) ? sorted(value as object[]) : value,

@@ -9,7 +9,7 @@ import type { Process } from './process.ts'
 
 export interface Producer {
   process: Process
-  append(items: readonly ModelItem[]): ReturnType<Append>
+  append: (items: readonly ModelItem[]) => ReturnType<Append>
 }
 
 export const roomIdOf = (room: number) => `!room${room}:${OURS}` as RoomId

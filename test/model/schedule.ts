@@ -104,7 +104,7 @@ const items = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command
       size,
       door,
       break: holds,
-    }) as fc.Arbitrary<Command>,
+    }),
   ],
   [
     4,
@@ -122,7 +122,7 @@ const items = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command
       back: fc.nat({ max: 8 }),
       door,
       break: holds,
-    }) as fc.Arbitrary<Command>,
+    }),
   ],
 ]
 
@@ -162,26 +162,26 @@ const remote = fc.oneof(
 
 /** What needs no process of limpet to be done. */
 const events: [number, fc.Arbitrary<Command>][] = [
-  [3, fc.record({ do: fc.constant('time'), ms }) as fc.Arbitrary<Command>],
-  [1, fc.record({ do: fc.constant('clock'), byMs }) as fc.Arbitrary<Command>],
-  [1, fc.record({ do: fc.constant('process clock'), by, byMs }) as fc.Arbitrary<Command>],
+  [3, fc.record({ do: fc.constant('time'), ms })],
+  [1, fc.record({ do: fc.constant('clock'), byMs })],
+  [1, fc.record({ do: fc.constant('process clock'), by, byMs })],
   [
     3,
     fc.record({
       do: fc.constant('operator'),
       wish: fc.constantFrom('wake', 'pause', 'resume', 'resume', 'reset'),
-    }) as fc.Arbitrary<Command>,
+    }),
   ],
   [1, fc.constant<Command>({ do: 'server up' })],
-  [1, fc.record({ do: fc.constant('lease lost'), by, notices: fc.boolean() }) as fc.Arbitrary<Command>],
+  [1, fc.record({ do: fc.constant('lease lost'), by, notices: fc.boolean() })],
   [1, fc.constant<Command>({ do: 'queue is emptied' })],
 ]
 
 const acts = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command>][] => [
-  [8, fc.record({ do: fc.constant('turn'), by, break: holds }) as fc.Arbitrary<Command>],
-  [6, fc.record({ do: fc.constant('tick'), by, break: holds }) as fc.Arbitrary<Command>],
-  [2, fc.record({ do: fc.constant('sweep'), break: holds }) as fc.Arbitrary<Command>],
-  [2, fc.record({ do: fc.constant('retention'), break: holds }) as fc.Arbitrary<Command>],
+  [8, fc.record({ do: fc.constant('turn'), by, break: holds })],
+  [6, fc.record({ do: fc.constant('tick'), by, break: holds })],
+  [2, fc.record({ do: fc.constant('sweep'), break: holds })],
+  [2, fc.record({ do: fc.constant('retention'), break: holds })],
 ]
 
 const oneOf = (weighed: [number, fc.Arbitrary<Command>][]) =>
@@ -277,10 +277,10 @@ const command = oneOf([
   ...items(holds),
   ...events,
   ...acts(holds),
-  [4, fc.record({ do: fc.constant('remote'), remote }) as fc.Arbitrary<Command>],
+  [4, fc.record({ do: fc.constant('remote'), remote })],
   [3, fc.constant<Command>({ do: 'until due' })],
-  [1, fc.record({ do: fc.constant('dies'), by }) as fc.Arbitrary<Command>],
-  [2, fc.record({ do: fc.constant('goes on'), by, notices: fc.boolean() }) as fc.Arbitrary<Command>],
+  [1, fc.record({ do: fc.constant('dies'), by })],
+  [2, fc.record({ do: fc.constant('goes on'), by, notices: fc.boolean() })],
   [1, fc.constant<Command>({ do: 'back up' })],
   [1, fc.constant<Command>({ do: 'restore' })],
 ])

@@ -168,8 +168,9 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   const sendOf =
     (process: Process): Send =>
     async ({ txnId, body, stillHeld, signal }) => {
+      const isCut = () => signal.aborted
       await process.step('the request')
-      if (signal.aborted || !stillHeld()) return cutOff(false)
+      if (isCut() || !stillHeld()) return cutOff(false)
       const told = answerOf(remote, body)
       const handed = told.result.kind === 'answered' || told.result.handed
       saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(remote)}`)
@@ -181,7 +182,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       }
       await process.during(passes(told.result.durationMs))
       await process.step('the answer')
-      if (signal.aborted) return cutOff(handed)
+      if (isCut()) return cutOff(handed)
       answers.set(`${process.name} ${txnId}`, told)
       return told.result
     }
@@ -309,7 +310,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       job = false
       it.turn()
     },
-    sweep(): void {
+    sweep: (): void => {
       const wake = () => {
         job = true
       }
@@ -323,7 +324,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       )
     },
     /** Up to what is not old enough, or still sticky. */
-    retain(): void {
+    retain: (): void => {
       const now = database.now()
       const all = history.all().sort((a, b) => a.pos - b.pos)
       const young = all.find(

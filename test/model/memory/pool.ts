@@ -80,7 +80,7 @@ export interface Connection {
 export interface MemoryDatabase {
   /** `onCommitted` is called in the very moment of each commit. */
   connect(onCommitted?: (log: readonly Logged[]) => void): Connection
-  now(): number
+  now: () => number
   moveClock(byMs: number): void
   /** What is committed. */
   committed(): Committed
