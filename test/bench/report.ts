@@ -13,7 +13,7 @@ export interface Report {
   text(): string
 }
 
-const WIDTH = 140
+const WIDTH = 180
 
 export function makeReport(): Report {
   const raws: Window[] = []
@@ -44,7 +44,7 @@ export function makeReport(): Report {
             { title: 'FIGURE', value: ({ figure }) => figure, right: true },
             { title: 'OF RAW', value: ratioOf, right: true },
             { title: 'AIM', value: (line) => aimOf(line, raw) },
-            { title: 'NOTE', value: ({ note }) => note, shrinkTo: 40 },
+            { title: 'NOTE', value: ({ note }) => note },
           ],
           WIDTH,
         ),
