@@ -16,7 +16,7 @@ const RUNS = {
 }
 const WORKERS = numberOf('LIMPET_MODEL_WORKERS', availableParallelism())
 /** Schedules of one seed: each chunk has its own, so that what it does depends on nothing else. */
-const CHUNK = { memory: 1_000, postgres: 50 }
+const CHUNK = { memory: 250, postgres: 25 }
 
 type Kind = Chunk['kind']
 

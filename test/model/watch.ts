@@ -35,6 +35,8 @@ export function makeWatch(history: History) {
   let newestTimeline = 0
   /** Where gaps begin that retention opened, or let reach further. */
   const retained = new Set<number>()
+  /** All that were ever open, by where they begin: the sweep forgets those that closed long ago. */
+  const gone = new Map<number, { from: number; to: number }>()
 
   /** What lapsed or ended by then stays so when the clock goes back. */
   function seen(now: number): void {
@@ -134,6 +136,7 @@ export function makeWatch(history: History) {
     const from = before
     before = view
     if (view === null) return
+    for (const gap of view.gaps) gone.set(gap.from, gap)
     seen(view.now)
     if (from !== null && view.position < from.position) {
       violated('position only moves forward (I4)', `${from.position} to ${view.position}`)
@@ -193,7 +196,7 @@ export function makeWatch(history: History) {
 
   /** What catch-up may leave out: not a room's newest of the gap, not what we could not fetch. */
   function skippable(event: PastEvent, { gaps }: View): boolean {
-    const gap = gaps.find(({ from, to }) => event.pos > from && event.pos <= to)
+    const gap = [...gaps, ...gone.values()].find(({ from, to }) => event.pos > from && event.pos <= to)
     if (gap === undefined || event.outside) return false
     return history
       .all()
