@@ -36,8 +36,8 @@ export interface Gate {
   leadTo(socketPath: string): void
   open(): void
   close(): void
-  /** Breaks every request of this server before anybody sees it. */
-  cutOff(serverName: string): void
+  /** Breaks the requests of this server whose path begins so (default: all) before anybody sees them. */
+  cutOff(serverName: string, path?: string): void
   /** Lets everybody in again. */
   heal(): void
   /** Holds the answer to the next request that matches, until `release`. */
@@ -63,7 +63,7 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
   const agent = new Agent({ keepAlive: true })
   const sockets = new Set<Socket>()
   const knocks: Knock[] = []
-  const strangers = new Set<string>()
+  const strangers = new Map<string, string>()
   const waiting = new Set<Waiting>()
   let inner = ''
   let isOpen = false
@@ -87,7 +87,8 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
     const { authorization } = request.headers
     const origin = authorization === undefined ? null : (parseXMatrix(authorization)?.origin ?? null)
     const body = await readWhole(request)
-    if (origin !== null && strangers.has(origin)) {
+    const barred = strangers.get(origin ?? '')
+    if (barred !== undefined && request.url?.startsWith(barred) === true) {
       response.destroy()
       return
     }
@@ -135,8 +136,8 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
       isOpen = true
     },
     close,
-    cutOff(serverName) {
-      strangers.add(serverName)
+    cutOff(serverName, path = '/') {
+      strangers.set(serverName, path)
     },
     heal() {
       strangers.clear()
