@@ -105,6 +105,10 @@ export async function record(
   return written ? { kind: 'written', result, judged } : { kind: 'lost' }
 }
 
+/** As operators see it, in the list of transactions and in metrics. */
+export const outcomeOf = (judged: Judged): AttemptResult['outcome'] =>
+  judged.kind === 'failed' && judged.discard ? 'never_left' : judged.kind
+
 /** Nothing but the destination's row changes, so the commit can be shared. */
 function isPlain(
   { acknowledges, anySticky }: Pick<Attempt, 'acknowledges' | 'anySticky'>,
@@ -153,7 +157,7 @@ function toRow(needs: RecordNeeds, at: Recorded, result: SendResult, judged: Jud
     txnId,
     startedAt,
     durationMs: Math.round(durationMs),
-    outcome: !answered && judged.kind === 'failed' && judged.discard ? 'never_left' : judged.kind,
+    outcome: outcomeOf(judged),
     status: result.kind === 'failed' ? result.status : 200,
     message: result.kind === 'failed' ? result.message : null,
     errorKind: result.kind === 'failed' ? result.stage : null,

@@ -17,7 +17,7 @@ import type { DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
 import type { Send, SendAnswered, SendResult } from '../wire/send.ts'
-import { QUICK_MS, record, type RecordNeeds } from './attempt.ts'
+import { outcomeOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
@@ -131,7 +131,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   }
   needs.onAttempt({
     pdus: events.map(({ receivedTs, sticky }) => ({ lane: 't', receivedTs, sticky })),
-    outcome: judged.kind,
+    outcome: outcomeOf(judged),
     answered: judged.kind === 'answered',
     durationMs: result.durationMs,
     finishedAt: startedAt + result.durationMs,

@@ -14,7 +14,7 @@ import type { Log } from '../observe/log.ts'
 import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
-import { attempt, QUICK_MS, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
+import { attempt, outcomeOf, QUICK_MS, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { Plan } from './plan.ts'
 
@@ -148,7 +148,7 @@ function count(
   const { result, judged } = attempted
   needs.onAttempt({
     pdus,
-    outcome: judged.kind,
+    outcome: outcomeOf(judged),
     answered: judged.kind === 'answered',
     durationMs: result.durationMs,
     finishedAt: startedAt + result.durationMs,
