@@ -9,7 +9,7 @@ import { inTransaction } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import { growGap, moveOn, openGap } from '../store/gaps.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
-import { timelinePositions } from '../store/timeline.ts'
+import { countTimeline } from '../store/timeline.ts'
 import type { Clock } from '../clock.ts'
 import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
 import { growsTo, worthCounting, type CatchUpSettings } from './catch-up.ts'
@@ -78,8 +78,7 @@ async function openGapIfDue(needs: StepNeeds, { held, state }: Holding, reading:
   const oldestReceived = reading.timeline[0]?.receivedTs ?? null
   const count = worthCounting({ position, head, oldestReceived }, now, needs.catchUp)
   if (count === null) return false
-  const waiting = await timelinePositions(needs.pool, id, { after: position, upto: head }, count)
-  if (waiting.length < count) return false
+  if ((await countTimeline(needs.pool, id, { after: position, upto: head }, count)) < count) return false
   const lapsed = await inTransaction(needs.pool, (db) => openGap(db, held, { from: position, to: head }))
   if (lapsed === null) return false
   needs.onLapsed(lapsed)

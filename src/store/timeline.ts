@@ -53,6 +53,25 @@ const BY_ROOMS = `
       order by e.pos limit $4)
   ) found order by pos limit $4`
 
+// The same without an order, so that it ends when it has found enough, in whichever room. What was addressed to a server in
+// the room is of the first half.
+const COUNT_BY_ROOMS = `
+  select least(count(*), $4)::int as n from (
+    (select from memberships m cross join lateral (
+       select from events e
+        where e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)
+          and (e.recipients is null
+               or exists (select 1 from recipients r where r.id = e.recipients and (${BY_ROOM} or ${ADDRESSED})))
+          and ${NOT_SENT}
+        limit $4) x
+      where m.destination = $1 and m.since < $3 and (m.until is null or m.until > $2)
+      limit $4)
+    union all
+    (select from events e join recipients r on r.id = e.recipients
+      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and not ${MEMBER_AT} and ${NOT_SENT}
+      limit $4)
+  ) found`
+
 /** The texts of positions that `positions`, an array expression, gives. */
 const textsOf = (positions: string) => `
   select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any(${positions}) order by pos`
@@ -87,6 +106,20 @@ export async function timelinePositions(
 ): Promise<number[]> {
   const queries = { forwards: FORWARDS, byRooms: BY_ROOMS }
   return (await search<{ pos: number }>(db, queries, destination, range, limit)).map(({ pos }) => pos)
+}
+
+/** How much is owed in `range`; `most`: so much or more. */
+export async function countTimeline(
+  db: Db,
+  destination: number,
+  { after, upto }: Range,
+  most: number,
+): Promise<number> {
+  const window = Math.min(upto, after + WINDOW)
+  const near = await timelinePositions(db, destination, { after, upto: window }, most)
+  if (window === upto || near.length >= most) return near.length
+  const { rows } = await db.query<{ n: number }>(COUNT_BY_ROOMS, [destination, after, upto, most])
+  return rows[0]?.n ?? 0
 }
 
 export async function readTexts(db: Db, positions: readonly number[]): Promise<StoredPdu[]> {

@@ -1,7 +1,7 @@
 /** Reading forwards and room by room give the same: what a plain look at the whole log gives. */
 import { expect } from 'chai'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { readTimeline, timelinePositions } from '../../src/store/timeline.ts'
+import { countTimeline, readTimeline, timelinePositions } from '../../src/store/timeline.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const HEAD = 6_000
@@ -71,9 +71,10 @@ describe('the timeline of a destination', () => {
       { after: HEAD, upto: HEAD },
     ]) {
       it(`is what it is entitled to, in order (${destination}, after ${after} up to ${upto})`, async () => {
-        for (const limit of [1, 51, 501]) {
+        for (const limit of [1, 51, 501, 10_000]) {
           const expected = owed(destination, after, upto).slice(0, limit)
           expect(await timelinePositions(pool, destination, { after, upto }, limit)).to.deep.equal(expected)
+          expect(await countTimeline(pool, destination, { after, upto }, limit)).to.equal(expected.length)
           const pdus = await readTimeline(pool, destination, { after, upto }, limit)
           expect(pdus.map(({ pos }) => pos)).to.deep.equal(expected)
           expect(pdus.map(({ pdu }) => pdu)).to.deep.equal(expected.map((pos) => `{"n":${pos}}`))

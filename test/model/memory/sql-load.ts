@@ -108,6 +108,11 @@ const events: Statement[] = [
     /^select (e\.)?pos from (events e left join recipients r on r\.id = e\.recipients where e\.pos > \$2|\( select x\.pos)/,
     (call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos })),
   ),
+  statement<Range>(
+    'count the timeline room by room',
+    /^select least\(count\(\*\), \$4\)::int as n from \( \(select from memberships m/,
+    (call, ...range) => [{ n: timeline(call, ...range).length }],
+  ),
   statement<[number, number, number, number, number | null]>(
     'read the rooms of the gap',
     /^with newest as \( select max\(x\.pos\)/,
