@@ -31,6 +31,8 @@ export interface FollowNeeds extends SteadyNeeds {
   wake: Wake
   /** Looks at the rows and serves, under the same lease, until there is nothing to do; then it lets go. */
   serveOn: (held: Held, lease: Lease, signal: AbortSignal) => Promise<Turned>
+  /** The same for one that turned out to be held no more; it is taken first, if nobody else has it. */
+  takeAgain: (name: string, signal: AbortSignal) => Promise<Turned>
   /** Names that have a turn in this process or are followed by it. */
   running: Set<string>
   /** How long after the last transaction, ms; 0: not at all. */
@@ -155,12 +157,12 @@ export function makeFollow(needs: FollowNeeds): Follow {
     if (follower.answered !== null) await settle(needs, follower)
     const { name } = follower.state
     const turned = await backToTurn(follower)
-    if (turned?.followed !== true) running.delete(name)
-    if (turned?.again === true) wake(name, turned.quick === true)
+    if (turned.followed !== true) running.delete(name)
+    if (turned.again) wake(name, turned.quick === true)
   }
 
-  async function backToTurn({ held, lease, signal, slowAt }: Follower): Promise<Turned | null> {
-    if (!(await stopFollowing(pool, held))) return null
+  async function backToTurn({ held, lease, signal, slowAt, state }: Follower): Promise<Turned> {
+    if (!(await stopFollowing(pool, held))) return needs.takeAgain(state.name, needs.cutting)
     if (slowAt === null) return needs.serveOn(held, lease, signal)
     // The slow have few places of their own: it waits for one of these.
     const quick = await giveWay(pool, held, Math.ceil(slowAt))

@@ -67,6 +67,11 @@ export function makeServeOn(needs: TurnNeeds) {
   return (held: Held, lease: Lease, signal: AbortSignal): Promise<Turned> => serve(needs, held, lease, signal)
 }
 
+/** Takes one anew that this process believed to hold: who wished a look at it must not be told that it had one. */
+export function makeTakeAgain(needs: TurnNeeds) {
+  return (name: string, signal: AbortSignal): Promise<Turned> => takeAndServe(needs, name, signal)
+}
+
 const DONE: Turned = { again: false }
 const FOLLOWED: Turned = { again: false, followed: true }
 

@@ -44,9 +44,10 @@ const NOTHING_AHEAD = `
 const FOLLOW = `${INPUT}
     update destinations d set follows = true, look_at = null, position = greatest(d.position, i.position)
     ${HELD_AND_UNASKED(NOTHING_AHEAD)}
-  select d.id, array_agg(m.room) filter (where m.room is not null) as rooms,
-         array_agg(m.since) filter (where m.room is not null) as since,
-         array_agg(coalesce(m.until, ${Number.MAX_SAFE_INTEGER})) filter (where m.room is not null) as until
+  select d.id, array_agg(m.room order by m.room, m.since) filter (where m.room is not null) as rooms,
+         array_agg(m.since order by m.room, m.since) filter (where m.room is not null) as since,
+         array_agg(coalesce(m.until, ${Number.MAX_SAFE_INTEGER}) order by m.room, m.since)
+           filter (where m.room is not null) as until
     from done d left join memberships m on m.destination = d.id and (m.until is null or m.until > d.position)
    group by d.id`
 

@@ -71,7 +71,6 @@ export function makeTwins(url: string): { fresh: () => Promise<ModelDatabase>; e
 async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
   await pool.query(EMPTY)
   const memory = memoryDatabase()
-  const alone = makeTurns()
 
   function connect(onCommitted: (log: readonly Logged[], view: never) => void): Connection {
     const twin = memory.connect((log, view) => {
@@ -102,43 +101,32 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
     }
 
     function query(text: string, values: readonly unknown[] = []) {
-      const real = () => pool.query<object>(text, values as unknown[])
-      return alone.within(() =>
-        both(real(), () => twin.pool.query<object>(text, values as unknown[]), { text, values }),
+      const what = { text, values }
+      return both(
+        pool.query<object>(text, values as unknown[]),
+        () => twin.pool.query<object>(text, values as unknown[]),
+        what,
       )
     }
 
     async function connectClient() {
       const client = await pool.connect()
       const other = await twin.pool.connect()
-      let leave: (() => void) | null = null
-      const end = () => {
-        leave?.()
-        leave = null
-      }
       return {
         async query(text: string, values: readonly unknown[] = []) {
-          if (text === 'begin') leave = await alone.enter()
           if (['begin', 'commit', 'rollback'].includes(text)) {
-            try {
-              const result = await client.query(text)
-              await other.query(text)
-              return result
-            } finally {
-              if (text !== 'begin') end()
-            }
+            const result = await client.query(text)
+            await other.query(text)
+            return result
           }
           const what = { text, values }
-          const run = () =>
-            both(
-              client.query<object>(text, values as unknown[]),
-              () => other.query<object>(text, values as unknown[]),
-              what,
-            )
-          return leave === null ? alone.within(run) : run()
+          return both(
+            client.query<object>(text, values as unknown[]),
+            () => other.query<object>(text, values as unknown[]),
+            what,
+          )
         },
         release: (broken?: Error) => {
-          end()
           client.release(broken)
           other.release()
         },
@@ -173,34 +161,6 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
       await pool.query('update workers set lease_until = now_ms() + $2 where id = $1', [worker, ms])
     },
     backUp: () => null,
-  }
-}
-
-/**
- * One statement, or one transaction, after the other: two at once might come to the two databases in different orders, and
- * both orders would be right. Whoever was killed within one holds up the others for a moment only.
- */
-function makeTurns() {
-  let last: Promise<void> = Promise.resolve()
-  async function enter(): Promise<() => void> {
-    const before = last
-    let leave: () => void = () => undefined
-    last = new Promise((resolve) => (leave = resolve))
-    let timer: NodeJS.Timeout | undefined
-    await Promise.race([before, new Promise<void>((resolve) => (timer = setTimeout(resolve, 5_000)))])
-    clearTimeout(timer)
-    return leave
-  }
-  return {
-    enter,
-    async within<T>(work: () => Promise<T>): Promise<T> {
-      const leave = await enter()
-      try {
-        return await work()
-      } finally {
-        leave()
-      }
-    },
   }
 }
 

@@ -110,6 +110,7 @@ export const FOLLOW: Statement[] = [
           const mine = call.t.memberships
             .all()
             .filter((m) => m.destination === id && (m.until === null || m.until > position))
+            .sort((a, b) => a.room - b.room || a.since - b.since)
           if (mine.length === 0) return { id, rooms: null, since: null, until: null }
           return {
             id,

@@ -98,6 +98,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
       return Promise.resolve()
     },
     serveOn: () => Promise.resolve({ again: false }),
+    takeAgain: () => Promise.resolve({ again: false }),
     send: ({ body }) => {
       sent.push(body)
       return Promise.resolve<SendResult>({ kind: 'answered', pdus: null, durationMs: 1 })
