@@ -101,8 +101,10 @@ export function planTransaction(reading: Reading, limits: Limits): Plan {
     closesGap: false,
     sticky: movedRows(reading.owed, stickyThrough),
   }
+  // All places are the replays' while a gap is open: what is smaller than the next of them must not slip in before it.
+  const replaysLeft = live.some(({ pos }) => !chosen.has(pos))
   if (gap === null) takeTimeline(reading, choose, acknowledges)
-  else {
+  else if (!replaysLeft) {
     const rooms = { gapRooms: reading.gapRooms, complete: reading.complete.gapRooms, live }
     Object.assign(acknowledges, takeGapRooms(rooms, gap, chosen, choose))
     if (acknowledges.closesGap) acknowledges.position = gap.to

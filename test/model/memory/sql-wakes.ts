@@ -72,7 +72,11 @@ const wakes: Statement[] = [
   statement<[number]>('who is due', /^select d\.name, d\.quick, d\.look_at as since/, (call, limit) =>
     call.t.destinations
       .all()
-      .filter((d) => (d.look_at !== null && d.look_at <= call.now) || (d.follows && d.lease_owner !== null))
+      .filter(
+        (d) =>
+          (d.look_at !== null && d.look_at <= call.now) ||
+          (d.follows && (call.t.workers.get(d.lease_owner ?? '')?.lease_until ?? Infinity) <= call.now),
+      )
       .filter((d) => !d.paused && unserved(call, d))
       .sort(inTurn)
       .slice(0, limit)

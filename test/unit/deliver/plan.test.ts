@@ -299,6 +299,16 @@ describe('a gap', () => {
     expect(planned.acknowledges?.sticky).to.deep.equal([{ ...GAP_ROW, cursor: 700 }])
   })
 
+  // Found by the model: a rejoin owed five large events, of which four fitted, and a small one of the gap went with them.
+  it('lets nothing smaller slip in before a replay that did not fit', () => {
+    const owed = [GAP_ROW, JOIN]
+    const large = { size: 30 }
+    const over = { gap: gap(), owed, sticky: [sticky(2, large), sticky(3, large)], gapRooms: [pdu(13)] }
+    const planned = plan(over, { maxPdus: 50, maxBytes: 40 })
+    expect(planned.sent).to.deep.equal(['2s'])
+    expect(planned.acknowledges).to.include({ gapCursor: null, closesGap: false })
+  })
+
   it('takes nothing of the timeline', () => {
     expect(plan({ gap: gap(), gapRooms: [pdu(3)], timeline: [pdu(600)] }).sent).to.deep.equal(['3c'])
   })
