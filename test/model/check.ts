@@ -107,7 +107,9 @@ export async function explain(
 
 /** Throws a readable error for the first schedule, shrunk, that breaks a promise. */
 export async function check(fresh: Fresh, { runs }: { runs: number }): Promise<void> {
-  console.log(`      seed ${SEED}`)
-  const failed = await findFailure(fresh, { runs })
-  if (failed !== null) throw new Error(await explain(fresh, failed, SEED))
+  // One seed in the suite: a run that fails is a change's doing. `npm run test:model` draws.
+  const seed = process.env['LIMPET_SEED'] === undefined ? 1688843616 : SEED
+  console.log(`      seed ${seed}`)
+  const failed = await findFailure(fresh, { runs, seed })
+  if (failed !== null) throw new Error(await explain(fresh, failed, seed))
 }
