@@ -7,9 +7,10 @@
  * a destination that isn't failing and a transaction of the timeline: the rest is `open-transactions.ts` and
  * `attempt-results.ts`.
  */
+import { KEPT_ATTEMPTS } from './attempt-results.ts'
 import { inTransaction, type Pool } from './db.ts'
 import { IN_ORDER, type Held } from './leases.ts'
-import { lockContentShared } from './stream.ts'
+import { lockContentShared, TAKES_CONTENT } from './stream.ts'
 import { planFor } from './prepare.ts'
 
 export interface Advance {
@@ -39,9 +40,7 @@ export interface Next {
   readAt: number
 }
 
-/** Newest attempts kept for a destination, at least; the sweep and every sixteenth write take away what is older. */
-const KEPT_ATTEMPTS = 100
-
+// Old attempts are taken away at every sixteenth write: until then up to fifteen more of them stand.
 const ADVANCE = `
   with input as (
     select i.*, now_ms() as now
@@ -52,7 +51,7 @@ const ADVANCE = `
   ), locked as (
     select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), gone as (
-    select coalesce(max(pos), 0) as pos from changes where kind in ('redact', 'purge', 'erase')
+    select coalesce(max(pos), 0) as pos from changes where ${TAKES_CONTENT}
   ), done as (
     update destinations d
        set position = case when i.answered is null then d.position else o.to_pos end,

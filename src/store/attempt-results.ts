@@ -9,7 +9,7 @@ import { IN_ORDER, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
 
 /** Newest attempts kept for a destination. */
-const KEPT_ATTEMPTS = 100
+export const KEPT_ATTEMPTS = 100
 
 export interface AttemptResult {
   held: Held

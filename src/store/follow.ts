@@ -6,7 +6,7 @@
  * rows. Whoever takes, gives way or lets go makes it false; before a holder looks at the rows again it does so too.
  */
 import type { Db } from './db.ts'
-import { IN_ORDER, type Held } from './leases.ts'
+import { IN_ORDER, UNHELD, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
 
 export interface Following {
@@ -53,7 +53,7 @@ const FOLLOW = `${INPUT}
 
 const RELEASE = `${INPUT}
     update destinations d
-       set lease_owner = null, follows = false, look_at = null, position = greatest(d.position, i.position)
+       set ${UNHELD}, look_at = null, position = greatest(d.position, i.position)
     ${HELD_AND_UNASKED()}
   select id from done`
 

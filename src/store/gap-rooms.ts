@@ -7,15 +7,18 @@
  * it is enough. What left the log meanwhile is read from what was kept of it, which holds all of the set.
  */
 import type { Db } from './db.ts'
-import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT, readTexts, type StoredPdu } from './timeline.ts'
+import {
+  ADDRESSED,
+  entitledIn,
+  MEMBER_AT,
+  MEMBERSHIPS,
+  NOT_SENT,
+  readTexts,
+  type StoredPdu,
+} from './timeline.ts'
 
-// Stops at the first that it finds, going backwards: no join may stand in the way of the index's order. The lower end is
-// compared with the room beside it, else PostgreSQL expects so few rows between the two ends that it reads and sorts them all.
 const newestIn = (table: Table) => `
-     (select e.pos from ${table} e
-       where e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)
-         and (e.recipients is null
-              or exists (select 1 from recipients r where r.id = e.recipients and (${BY_ROOM} or ${ADDRESSED})))
+     (select e.pos ${entitledIn(table)}
        order by e.pos desc limit 1)`
 
 const addressedIn = (table: Table) => `
@@ -30,7 +33,7 @@ const GAP_ROOMS = `
   with newest as (
     select max(x.pos) as pos, m.room from memberships m
      cross join lateral (${newestIn('events')} union all ${newestIn('kept_events')}) x
-     where m.destination = $1 and m.since < $3 and (m.until is null or m.until > $2)
+     where ${MEMBERSHIPS}
      group by m.room
   ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')})
   select e.pos from (select pos from newest union select pos from addressed) e

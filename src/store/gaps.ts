@@ -5,6 +5,13 @@ import type { Db } from './db.ts'
 import { HELD, type Held } from './leases.ts'
 import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
 
+/** Ends a statement that opens a `gap`: the gap's sticky row has no upper end. */
+export const oweSticky = (destination: string, from: string) => `
+  insert into sticky_owed (destination, room, after_pos, upto, cursor, created_at)
+  select ${destination}, null, ${from}, null, ${from}, now_ms() from gap
+  on conflict (destination) where room is null do update
+     set after_pos = excluded.after_pos, cursor = excluded.cursor, created_at = excluded.created_at`
+
 // $1 worker, $2 fence, $3 destination, $4 from, $5 to. Gap and its sticky row are one statement.
 const OPEN = `
   with allowed as (
@@ -12,11 +19,7 @@ const OPEN = `
   ), gap as (
     insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, $4, $5, $4, now_ms() from allowed
     on conflict do nothing returning id
-  )
-  insert into sticky_owed (destination, room, after_pos, upto, cursor, created_at)
-  select $3, null, $4, null, $4, now_ms() from gap
-  on conflict (destination) where room is null do update
-     set after_pos = excluded.after_pos, cursor = excluded.cursor, created_at = excluded.created_at`
+  )${oweSticky('$3', '$4')}`
 
 // What was sticky in the gap and lapsed before it was opened: its replay is lost, and that is said once.
 const NOTE_LAPSED_IN = `

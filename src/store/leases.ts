@@ -17,6 +17,9 @@ export interface Held {
 export const HELD = `d.lease_owner = $1 and d.fence = $2
   and exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())`
 
+/** What letting go sets, whoever does it: nobody follows what nobody holds. */
+export const UNHELD = 'lease_owner = null, follows = false'
+
 /**
  * Ends a select of several `d` (destinations) before they are changed: whoever locks more than one does it in
  * the order of their ids, so that two never wait for each other.
@@ -49,7 +52,7 @@ export async function renewWorker(
 export async function retireWorker(db: Db, id: string): Promise<void> {
   await db.query(
     `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
-     update destinations d set lease_owner = null, follows = false from locked l where d.id = l.id and d.lease_owner = $1`,
+     update destinations d set ${UNHELD} from locked l where d.id = l.id and d.lease_owner = $1`,
     [id],
   )
   await db.query('delete from workers where id = $1', [id])
@@ -94,7 +97,7 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
 }
 
 const GIVE_WAY = `
-  update destinations d set lease_owner = null, follows = false, look_at = $4 where d.id = $3 and ${HELD} returning d.quick`
+  update destinations d set ${UNHELD}, look_at = $4 where d.id = $3 and ${HELD} returning d.quick`
 
 /** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
 export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
@@ -123,7 +126,7 @@ export async function findOwned(
 /** Lets go of what a turn that broke off has left behind; it is looked at again after `afterMs`. */
 export async function releaseAbandoned(db: Db, held: Held, afterMs: number): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update destinations d set lease_owner = null, follows = false, look_at = now_ms() + $4
+    `update destinations d set ${UNHELD}, look_at = now_ms() + $4
       where d.id = $3 and d.lease_owner = $1 and d.fence = $2`,
     [held.worker, held.fence, held.destination, afterMs],
   )
@@ -140,7 +143,7 @@ export async function bumpWake(db: Db, name: string): Promise<boolean> {
 }
 
 const RELEASE = `
-  update destinations d set lease_owner = null, follows = false, look_at = $3, position = greatest(d.position, coalesce($4, d.position))
+  update destinations d set ${UNHELD}, look_at = $3, position = greatest(d.position, coalesce($4, d.position))
    where d.id = $5 and ($6::bigint is null or d.wake_seq = $6) and ${HELD}`
 
 /**

@@ -9,7 +9,7 @@
 import { inTransaction, type Db, type Pool } from './db.ts'
 import type { StoredAcknowledges } from './destination-state.ts'
 import { HELD, IN_ORDER, type Held } from './leases.ts'
-import { lockContentShared } from './stream.ts'
+import { lockContentShared, TAKES_CONTENT } from './stream.ts'
 import { planFor } from './prepare.ts'
 
 export interface Frozen {
@@ -42,7 +42,7 @@ const FREEZE = `
      where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
        and w.id = i.worker and w.lease_until > now_ms()
        and (i.soonest_lapse is null or i.soonest_lapse > i.now)
-       and not exists (select 1 from changes c where c.kind in ('redact', 'purge', 'erase') and c.pos > i.read_at)
+       and not exists (select 1 from changes c where c.${TAKES_CONTENT} and c.pos > i.read_at)
     returning d.id
   )
   insert into open_transactions (destination, txn_id, origin_server_ts, bytes, created_at, started_at,

@@ -7,7 +7,8 @@
  * its answer acknowledges is put right in the same commit.
  */
 import { inTransactionOn, type Db } from './db.ts'
-import { noteLapsedIn } from './gaps.ts'
+import { noteLapsedIn, oweSticky } from './gaps.ts'
+import { UNHELD } from './leases.ts'
 import { IN_ORDER } from './leases.ts'
 import { timelinePositions } from './timeline.ts'
 import { BEHIND_IN_A_ROOM } from './wake-lists.ts'
@@ -118,19 +119,16 @@ async function settle(db: Db, id: number, upto: number, settled: Settled): Promi
   }
   // Whose lease has run out may still believe in it: what it read is no longer so.
   if (row.owned) {
-    await db.query('update destinations set lease_owner = null, follows = false where id = $1', [id])
+    await db.query(`update destinations set ${UNHELD} where id = $1`, [id])
   }
 }
 
-// As a turn opens it (gaps.ts): its sticky row has no upper end.
+// As a turn opens it.
 const GAP = `
   with gap as (
     insert into gaps (destination, from_pos, to_pos, cursor, opened_at) values ($1, $2, $3, $2, now_ms())
-  )
-  insert into sticky_owed (destination, room, after_pos, upto, cursor, created_at)
-  values ($1, null, $2, null, $2, now_ms())
-  on conflict (destination) where room is null do update
-     set after_pos = excluded.after_pos, cursor = excluded.cursor, created_at = excluded.created_at`
+    returning id
+  )${oweSticky('$1', '$2')}`
 
 const MOVE = 'update destinations set position = $2 where id = $1'
 const MOVE_OPEN =

@@ -34,6 +34,9 @@ export async function readHead(db: Db): Promise<number> {
   return rows[0]?.head ?? 0
 }
 
+/** A condition on `changes`, as its index has it: a text was taken away. */
+export const TAKES_CONTENT = `kind in ('redact', 'purge', 'erase')`
+
 /** Held by `redact` and `purge` until their commit, so that no transaction freezes the old text meanwhile. */
 export async function lockContent(db: Db): Promise<void> {
   await db.query('select pg_advisory_xact_lock($1)', [CONTENT_LOCK])

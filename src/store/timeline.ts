@@ -36,17 +36,24 @@ const FORWARDS = `
    where e.pos > $2 and e.pos <= $3 and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}
    order by e.pos limit $4`
 
-// Stops at the limit in each room: as in `gap-rooms.ts`, no join and no narrow range may hide the index's order.
+/**
+ * What destination $1 is entitled to by its membership `m`, after $2 up to $3. Whoever wants the first or the last few of
+ * it walks the room's index and stops: no join may stand in the way of its order, and the lower end is compared with the room
+ * beside it, else PostgreSQL expects so few rows between the two ends that it reads and sorts them all.
+ */
+export const entitledIn = (table: 'events' | 'kept_events') => `from ${table} e
+       where e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)
+         and (e.recipients is null
+              or exists (select 1 from recipients r where r.id = e.recipients and (${BY_ROOM} or ${ADDRESSED})))`
+/** The memberships that reach into the positions after $2 up to $3. */
+export const MEMBERSHIPS = `m.destination = $1 and m.since < $3 and (m.until is null or m.until > $2)`
+
 const BY_ROOMS = `
   select pos from (
     select x.pos from memberships m cross join lateral (
-      select e.pos from events e
-       where e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)
-         and (e.recipients is null
-              or exists (select 1 from recipients r where r.id = e.recipients and (${BY_ROOM} or ${ADDRESSED})))
-         and ${NOT_SENT}
+      select e.pos ${entitledIn('events')} and ${NOT_SENT}
        order by e.pos limit $4) x
-     where m.destination = $1 and m.since < $3 and (m.until is null or m.until > $2)
+     where ${MEMBERSHIPS}
     union
     (select e.pos from events e join recipients r on r.id = e.recipients
       where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and ${NOT_SENT}
@@ -58,13 +65,9 @@ const BY_ROOMS = `
 const COUNT_BY_ROOMS = `
   select least(count(*), $4)::int as n from (
     (select from memberships m cross join lateral (
-       select from events e
-        where e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)
-          and (e.recipients is null
-               or exists (select 1 from recipients r where r.id = e.recipients and (${BY_ROOM} or ${ADDRESSED})))
-          and ${NOT_SENT}
+       select ${entitledIn('events')} and ${NOT_SENT}
         limit $4) x
-      where m.destination = $1 and m.since < $3 and (m.until is null or m.until > $2)
+      where ${MEMBERSHIPS}
       limit $4)
     union all
     (select from events e join recipients r on r.id = e.recipients
