@@ -15,7 +15,7 @@ import { makeGate } from './gate.ts'
 import { makeFanout, type Wake } from './deliver/fanout.ts'
 import { makeLeaseKeeper } from './deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from './deliver/follow.ts'
-import { makeServeOn, makeTakeAgain, makeTurn, type TurnNeeds } from './deliver/turn.ts'
+import { makeTurn, serve, takeAndServe, type TurnNeeds } from './deliver/turn.ts'
 import type { SigningKey } from './matrix/signing.ts'
 import { countAttempt, type CountedAttempt } from './observe/count-attempt.ts'
 import type { Log } from './observe/log.ts'
@@ -122,8 +122,8 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     begin: makeBatcher({ run: (rows) => beginToFollow(pool, rows), maxWeight: SHARED }),
     release: makeBatcher({ run: (rows) => releaseFollowers(pool, rows), maxWeight: SHARED }),
     wake,
-    serveOn: (held, lease, signal) => makeServeOn(turning)(held, lease, signal),
-    takeAgain: (name, signal) => makeTakeAgain(turning)(name, signal),
+    serveOn: (...given) => serve(turning, ...given),
+    takeAgain: (...given) => takeAndServe(turning, ...given),
     lingerMs: config.internal.linger_ms,
     most: federation.max_idle_connections,
     mayWork: needs.mayWork,

@@ -7,6 +7,7 @@
 import type { Random } from '../clock.ts'
 import type { Batcher } from '../batcher.ts'
 import type { ServerName } from '../matrix/ids.ts'
+import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { writeAttemptResults, type AttemptResult } from '../store/attempt-results.ts'
 import { inTransaction, type Pool } from '../store/db.ts'
 import type { DestinationState, StoredAcknowledges } from '../store/destination-state.ts'
@@ -106,24 +107,30 @@ export async function record(
 }
 
 /** As operators see it, in the list of transactions and in metrics. */
-export const outcomeOf = (judged: Judged): AttemptResult['outcome'] =>
+const outcomeOf = (judged: Judged): AttemptResult['outcome'] =>
   judged.kind === 'failed' && judged.discard ? 'never_left' : judged.kind
 
+/** What is counted of an attempt that was written down. */
+export const countedOf = (
+  { result, judged }: Pick<Extract<Attempted, { kind: 'written' }>, 'result' | 'judged'>,
+  startedAt: number,
+  pdus: CountedAttempt['pdus'],
+): CountedAttempt => ({
+  pdus,
+  outcome: outcomeOf(judged),
+  answered: judged.kind === 'answered',
+  durationMs: result.durationMs,
+  finishedAt: startedAt + result.durationMs,
+})
+
 /** Nothing but the destination's row changes, so the commit can be shared. */
-function isPlain(
-  { acknowledges, anySticky }: Pick<Attempt, 'acknowledges' | 'anySticky'>,
-  judged: Judged,
-): boolean {
+function isPlain({ acknowledges, anySticky }: Recorded, judged: Judged): boolean {
   if (acknowledges.gap !== null) return false
   if (judged.kind !== 'answered') return true
   return !anySticky && acknowledges.sticky.length === 0
 }
 
-function gapMove(
-  { state, acknowledges }: Pick<Attempt, 'state' | 'acknowledges'>,
-  result: SendResult,
-  judged: Judged,
-) {
+function gapMove({ state, acknowledges }: Recorded, result: SendResult, judged: Judged) {
   const batch = nextBatch(state.gap?.batch ?? 1, {
     durationMs: result.durationMs,
     timedOut: judged.kind !== 'answered' && judged.timedOut,

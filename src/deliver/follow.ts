@@ -91,12 +91,12 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   const ended = (): boolean => stopping.aborted
   const mayGoOn = (): boolean => !ended() && needs.mayWork?.() !== false
-  let both: { lease: Lease | null } & EitherSignal = { lease: null, ...eitherSignal(stopping, stopping) }
+  let both: ({ lease: Lease } & EitherSignal) | null = null
 
   /** One for all that a lease holds. */
   function signalOf(lease: Lease): AbortSignal {
-    if (both.lease !== lease) {
-      both.forget()
+    if (both?.lease !== lease) {
+      both?.forget()
       both = { lease, ...eitherSignal(lease.signal, needs.cutting) }
     }
     return both.signal

@@ -9,15 +9,15 @@ import type { Batcher } from '../batcher.ts'
 import type { Clock } from '../clock.ts'
 import type { Gate } from '../gate.ts'
 import { makeTxnId, type ServerName } from '../matrix/ids.ts'
-import { assembleTransaction } from '../matrix/transaction.ts'
+import { assembleTransaction, ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { Advance, Answered } from '../store/advance.ts'
 import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
-import type { Send, SendAnswered, SendResult } from '../wire/send.ts'
-import { outcomeOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
+import type { Send, SendResult } from '../wire/send.ts'
+import { countedOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
@@ -50,9 +50,6 @@ export interface Steady {
   /** Its last answer took long, and came then, ms since the epoch: it belongs into the other lane. Null: it was quick. */
   slowAt: number | null
 }
-
-/** What a body holds beside its PDUs, at most, bytes. */
-const ENVELOPE_BYTES = 1_024
 
 /** Sends one transaction of what waits. `upto`: up to where the log has been read. */
 export function sendWaiting(needs: SteadyNeeds, steady: Steady, upto: () => number): Promise<void> {
@@ -129,13 +126,8 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
     const { kind } = await record(needs, { ...at, anySticky }, result, judged)
     if (kind !== 'written') return
   }
-  needs.onAttempt({
-    pdus: events.map(({ receivedTs, sticky }) => ({ lane: 't', receivedTs, sticky })),
-    outcome: outcomeOf(judged),
-    answered: judged.kind === 'answered',
-    durationMs: result.durationMs,
-    finishedAt: startedAt + result.durationMs,
-  })
+  const pdus = events.map(({ receivedTs, sticky }) => ({ lane: 't', receivedTs, sticky }))
+  needs.onAttempt(countedOf({ result, judged }, startedAt, pdus))
 }
 
 /** Nothing changes but its position. */
@@ -143,7 +135,7 @@ function isOrdinary(
   { state }: Steady,
   result: SendResult,
   judged: Extract<Judged, { kind: 'answered' }>,
-): result is SendAnswered {
+): boolean {
   if (judged.pduErrors !== null || result.durationMs >= QUICK_MS) return false
   return state.lists || !judged.listsAny
 }

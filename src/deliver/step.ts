@@ -11,6 +11,7 @@ import { growGap, moveOn, openGap } from '../store/gaps.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
 import { countTimeline } from '../store/timeline.ts'
 import type { Clock } from '../clock.ts'
+import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
 import { growsTo, worthCounting, type CatchUpSettings } from './catch-up.ts'
 import { planTransaction, type Reading } from './plan.ts'
@@ -33,8 +34,6 @@ export type Step =
   | { kind: 'let go'; lookAt: number | null; position: number | null }
 
 const LOOK_AGAIN: Step = { kind: 'look again' }
-/** What a transaction's body holds beside its PDUs, at most, bytes. */
-const ENVELOPE_BYTES = 1_024
 
 export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step> {
   const { state } = holding

@@ -14,7 +14,7 @@ import type { Log } from '../observe/log.ts'
 import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
-import { attempt, outcomeOf, QUICK_MS, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
+import { attempt, countedOf, QUICK_MS, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { Plan } from './plan.ts'
 
@@ -45,20 +45,11 @@ const FORGOTTEN_MS = 86_400_000
 export const repeatOpen: typeof repeat = (needs, ...given) =>
   needs.place.within(() => repeat(needs, ...given))
 
-async function repeat(
-  needs: TransactNeeds,
-  holding: Holding,
-  { txnId, made, createdAt, acknowledges, worker }: OpenTransaction,
-): Promise<boolean> {
+async function repeat(needs: TransactNeeds, holding: Holding, open: OpenTransaction): Promise<boolean> {
+  const { txnId, createdAt, acknowledges, worker } = open
   const { held, state } = holding
-  const body = made === null ? null : assembleTransaction({ origin: needs.origin, ...made })
-  if (made !== null && body !== null && Buffer.byteLength(body) !== made.bytes) {
-    needs.log.error(
-      { destination: state.name, txnId },
-      'an unanswered transaction is not what it was: made anew',
-    )
-  }
-  if (body === null || Buffer.byteLength(body) !== made?.bytes || state.now - createdAt >= FORGOTTEN_MS) {
+  const body = bytesOf(needs, open, state.name)
+  if (body === null || state.now - createdAt >= FORGOTTEN_MS) {
     await dropTransaction(needs.pool, held, txnId)
     return false
   }
@@ -69,6 +60,19 @@ async function repeat(
   const attempted = await deliver(needs, holding, again)
   count(needs, attempted, startedAt, Array.from(acknowledges.lanes, unknownPdu))
   return true
+}
+
+/** Its exact bytes; null where a text of them was taken away. */
+function bytesOf(
+  { origin, log }: TransactNeeds,
+  { txnId, made }: OpenTransaction,
+  destination: string,
+): string | null {
+  if (made === null) return null
+  const body = assembleTransaction({ origin, ...made })
+  if (Buffer.byteLength(body) === made.bytes) return body
+  log.error({ destination, txnId }, 'an unanswered transaction is not what it was: made anew')
+  return null
 }
 
 const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: false })
@@ -112,11 +116,14 @@ async function freezeAndSend(
   const first = { txnId, body, acknowledges, startedAt, afterTakeover: false, firstAttempt: true, anySticky }
   const attempted = await deliver(needs, holding, first)
   count(needs, attempted, startedAt, pdus)
-  if (anySticky || attempted.kind !== 'written' || attempted.judged.kind !== 'answered')
-    return { settled: null }
-  if (attempted.result.durationMs >= QUICK_MS) return { settled: null }
-  const lists = state.lists || attempted.judged.listsAny
-  return { settled: state.gap === null ? { position: moves.position, lists } : null }
+  const settled = anySticky || state.gap !== null ? null : settledBy(attempted, state, moves.position)
+  return { settled }
+}
+
+function settledBy(attempted: Attempted, state: DestinationState, position: number): Settled | null {
+  if (attempted.kind !== 'written' || attempted.judged.kind !== 'answered') return null
+  if (attempted.result.durationMs >= QUICK_MS) return null
+  return { position, lists: state.lists || attempted.judged.listsAny }
 }
 
 type Prepared = Omit<Attempt, 'held' | 'state' | 'stillHeld' | 'signal'>
@@ -145,12 +152,5 @@ function count(
     needs.onAttempt({ pdus, outcome: attempted.kind, answered: false, durationMs: 0, finishedAt: startedAt })
     return
   }
-  const { result, judged } = attempted
-  needs.onAttempt({
-    pdus,
-    outcome: outcomeOf(judged),
-    answered: judged.kind === 'answered',
-    durationMs: result.durationMs,
-    finishedAt: startedAt + result.durationMs,
-  })
+  needs.onAttempt(countedOf(attempted, startedAt, pdus))
 }

@@ -62,20 +62,11 @@ export function makeTurn(needs: TurnNeeds): Turn {
   }
 }
 
-/** Serves one that is held already, until there is nothing to do or its turn is used up. */
-export function makeServeOn(needs: TurnNeeds) {
-  return (held: Held, lease: Lease, signal: AbortSignal): Promise<Turned> => serve(needs, held, lease, signal)
-}
-
-/** Takes one anew that this process believed to hold: who wished a look at it must not be told that it had one. */
-export function makeTakeAgain(needs: TurnNeeds) {
-  return (name: string, signal: AbortSignal): Promise<Turned> => takeAndServe(needs, name, signal)
-}
-
 const DONE: Turned = { again: false }
 const FOLLOWED: Turned = { again: false, followed: true }
 
-async function takeAndServe(needs: TurnNeeds, name: string, signal: AbortSignal): Promise<Turned> {
+/** Takes it, if nobody else has it, and serves it. The caller has it in `running`. */
+export async function takeAndServe(needs: TurnNeeds, name: string, signal: AbortSignal): Promise<Turned> {
   for (;;) {
     const lease = await needs.lease.next()
     if (lease === null || needs.stopping.aborted || signal.aborted) return DONE
@@ -89,7 +80,13 @@ async function takeAndServe(needs: TurnNeeds, name: string, signal: AbortSignal)
   }
 }
 
-async function serve(needs: TurnNeeds, held: Held, lease: Lease, signal: AbortSignal): Promise<Turned> {
+/** Serves one that is held, until there is nothing to do or its turn is used up; then it lets go. */
+export async function serve(
+  needs: TurnNeeds,
+  held: Held,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<Turned> {
   const { pool, clock, stopping, follow } = needs
   const started = clock.monotonic()
   for (let sent = 0; ;) {

@@ -9,6 +9,9 @@
 export const MAX_PDUS = 50
 export const MAX_EDUS = 100
 
+/** What a body holds beside its PDUs and EDUs, at most, bytes. */
+export const ENVELOPE_BYTES = 1_024
+
 export interface TransactionParts {
   origin: string
   /** Milliseconds since the epoch. */

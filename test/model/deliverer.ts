@@ -9,7 +9,7 @@ import { makeDue } from '../../src/deliver/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow.ts'
 import type { Lease, LeaseKeeper } from '../../src/deliver/lease-keeper.ts'
-import { makeServeOn, makeTakeAgain, makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
+import { makeTurn, serve, takeAndServe, type TurnNeeds } from '../../src/deliver/turn.ts'
 import type { Log } from '../../src/observe/log.ts'
 import { advance } from '../../src/store/advance.ts'
 import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
@@ -120,8 +120,8 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     begin: makeBatcher({ maxWeight: 1, run: (rows) => beginToFollow(pool, rows) }),
     release: makeBatcher({ maxWeight: 1, run: (rows) => releaseFollowers(pool, rows) }),
     wake: needs.wake,
-    serveOn: (held, mine, signal) => makeServeOn(turning)(held, mine, signal),
-    takeAgain: (name, signal) => makeTakeAgain(turning)(name, signal),
+    serveOn: (...given) => serve(turning, ...given),
+    takeAgain: (...given) => takeAndServe(turning, ...given),
     ...{ lingerMs: SETTINGS.lingerMs, most: 100, cutting: never },
   })
   const turning: TurnNeeds = {
