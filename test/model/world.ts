@@ -219,6 +219,8 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   const producers = { '1': startProducer('1'), '2': startProducer('2') }
   let housekeeper = start('the sweep')
   let retainer = start('retention')
+  /** One at a time, as the lock has it: on the connection that it is held on everything of retention is done. */
+  let retaining: Process | null = null
   const operator = start('the operator')
 
   const all = (): Actor[] => [
@@ -331,12 +333,16 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
         ({ receivedAt, stickyUntil }) => receivedAt > now - HOUR || (stickyUntil ?? 0) > now - 10 * MINUTE,
       )
       const upto = young === undefined ? (all.at(-1)?.pos ?? 0) : young.pos - 1
-      if (upto === 0) return
-      retain(retainer.process.pool, upto).then(
+      const { process } = retainer
+      if (upto === 0 || retaining === process) return
+      retaining = process
+      retain(process.pool, upto).then(
         (went) => {
+          retaining = null
           if (went) saySoon(`        everything up to ${upto} has left the log`)
         },
         (error: unknown) => {
+          retaining = null
           if ((error as { code?: unknown }).code !== '25P03') fail(error)
         },
       )

@@ -5,6 +5,7 @@
  */
 import type { DestinationRow, EventRow, RecipientsRow, ReplayRow } from './rows.ts'
 import { keyOf } from './rows.ts'
+import type { Call } from './statement.ts'
 import type { Tables } from './tables.ts'
 
 export interface Rules {
@@ -29,6 +30,29 @@ export const RULES: Rules = {
           (m.until === null || pos <= m.until),
       ),
   listedSince: (replay, upto) => replay?.state === 'sent' && (replay.listed_at ?? 0) >= upto,
+}
+
+/** A room that has something newer than its position, in which it is, or was after it; or something addressed to it. */
+export const isBehind = (t: Tables, d: DestinationRow): boolean =>
+  t.memberships.all().some((m) => {
+    const head = t.rooms.get(m.room)?.head ?? 0
+    return (
+      m.destination === d.id &&
+      head > d.position &&
+      head > m.since &&
+      (m.until === null || m.until > d.position)
+    )
+  }) || t.recipients.all().some((r) => r.head > d.position && r.list.includes(d.id))
+
+/** Opens a gap, and owes its sticky events. */
+export function putGap({ t, now, next }: Call, id: number, from: number, to: number): void {
+  const gap = next('gaps')
+  t.gaps.put(gap, {
+    ...{ id: gap, destination: id, from_pos: from, to_pos: to, cursor: from, batch: 1, closed_at: null },
+  })
+  t.sticky_owed.put(keyOf.owed(id, null), {
+    ...{ destination: id, room: null, after_pos: from, upto: null, cursor: from, created_at: now },
+  })
 }
 
 export const lives = (t: Tables, worker: string | null, now: number): boolean =>

@@ -1,6 +1,6 @@
 /** `store/{attempt-results,replays,gaps}.ts`: what an answer is written down as, and how a gap goes on. */
 import type { AttemptResult } from '../../../src/store/attempt-results.ts'
-import { headOf, openGapOf, owedTo, replayOf } from './rules.ts'
+import { headOf, openGapOf, owedTo, putGap, replayOf } from './rules.ts'
 import { keyOf } from './rows.ts'
 import { held } from './sql-leases.ts'
 import { noteAttempt } from './sql-transactions.ts'
@@ -72,22 +72,15 @@ const gaps: Statement[] = [
     'open a gap',
     /^with allowed as \( select d\.id from destinations d where d\.id = \$3 and d\.position = \$4/,
     (call, worker, fence, id, from, to) => {
-      const { t, now } = call
+      const { t } = call
       const d = held(call, worker, fence, id)
       if (d?.position !== from) return 0
-      const gap = call.next('gaps')
-      if (openGapOf(t, id) !== undefined) return 0
-      t.gaps.put(gap, {
-        id: gap,
-        destination: id,
-        from_pos: from,
-        to_pos: to,
-        cursor: from,
-        batch: 1,
-        closed_at: null,
-      })
-      const row = { destination: id, room: null, after_pos: from, upto: null, cursor: from, created_at: now }
-      t.sticky_owed.put(keyOf.owed(id, null), row)
+      // As in PostgreSQL, an insert that meets a conflict has drawn its number.
+      if (openGapOf(t, id) !== undefined) {
+        call.next('gaps')
+        return 0
+      }
+      putGap(call, id, from, to)
       return 1
     },
   ),

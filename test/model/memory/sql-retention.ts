@@ -1,5 +1,5 @@
 /** `store/{settle-destinations,kept-events,forget-old}.ts`: what leaves the log, and what is spared. */
-import { lives, openGapOf } from './rules.ts'
+import { isBehind, lives, openGapOf, putGap } from './rules.ts'
 import { keyOf, type DestinationRow, type EventRow } from './rows.ts'
 import { statement, type Call, type Statement } from './statement.ts'
 
@@ -8,19 +8,7 @@ const floorOf = ({ t }: Call): number => t.stream.get(1)?.log_floor ?? 0
 /** Nothing came in its rooms, nothing was addressed to it, nothing of its is open. */
 function isQuiet(call: Call, d: DestinationRow): boolean {
   const { t } = call
-  const behind = t.memberships.all().some((m) => {
-    const head = t.rooms.get(m.room)?.head ?? 0
-    return (
-      m.destination === d.id &&
-      head > d.position &&
-      head > m.since &&
-      (m.until === null || m.until > d.position)
-    )
-  })
-  const addressed = t.recipients.all().some((r) => r.head > d.position && r.list.includes(d.id))
-  return (
-    !behind && !addressed && openGapOf(t, d.id) === undefined && t.open_transactions.get(d.id) === undefined
-  )
+  return !isBehind(t, d) && openGapOf(t, d.id) === undefined && t.open_transactions.get(d.id) === undefined
 }
 
 const settle: Statement[] = [
@@ -80,20 +68,8 @@ const settle: Statement[] = [
   statement<[number, number, number]>(
     'retention opens a gap',
     /^with gap as \( insert into gaps/,
-    ({ t, now, next }, id, from, to) => {
-      const gap = next('gaps')
-      t.gaps.put(gap, {
-        id: gap,
-        destination: id,
-        from_pos: from,
-        to_pos: to,
-        cursor: from,
-        batch: 1,
-        closed_at: null,
-      })
-      t.sticky_owed.put(keyOf.owed(id, null), {
-        ...{ destination: id, room: null, after_pos: from, upto: null, cursor: from, created_at: now },
-      })
+    (call, id, from, to) => {
+      putGap(call, id, from, to)
       return 1
     },
   ),

@@ -1,5 +1,5 @@
 /** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
-import { lives, openGapOf, owedTo, recipientsOf } from './rules.ts'
+import { isBehind, lives, openGapOf, owedTo, recipientsOf } from './rules.ts'
 import type { DestinationRow } from './rows.ts'
 import { keyOf } from './rows.ts'
 import { statement, type Call, type Statement } from './statement.ts'
@@ -16,18 +16,8 @@ function inTurn(a: DestinationRow, b: DestinationRow): number {
 }
 
 function isOwed({ t }: Call, d: DestinationRow): boolean {
-  const behind = t.memberships.all().some((m) => {
-    const head = t.rooms.get(m.room)?.head ?? 0
-    return (
-      m.destination === d.id &&
-      head > d.position &&
-      head > m.since &&
-      (m.until === null || m.until > d.position)
-    )
-  })
   return (
-    behind ||
-    t.recipients.all().some((r) => r.head > d.position && r.list.includes(d.id)) ||
+    isBehind(t, d) ||
     t.open_transactions.get(d.id) !== undefined ||
     openGapOf(t, d.id) !== undefined ||
     owedTo(t, d.id).length > 0
