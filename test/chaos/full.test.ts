@@ -4,7 +4,7 @@ import { ownServer } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 import { smallDisk, type SmallDisk } from '../support/small-disk.ts'
 import { AT_LENGTH } from './length.ts'
-import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
+import { figures, outlasted, QUEUES, say, setStage, type Stage } from './stage.ts'
 
 const DISK_MB = 224
 /** PostgreSQL keeps spent WAL files for later; here few, so that they fit. */
@@ -48,18 +48,10 @@ for (const queue of AT_LENGTH ? QUEUES : (['PostgreSQL'] as const)) {
       if (ended) await server.start()
       const before = traffic.taken
       await until(() => traffic.taken > before + 5, { what: 'ingest to take again', withinMs: 120_000 })
-      traffic.stop()
-      await running
-      await stage.settled()
-      expect(
-        processes.map((limpet) => limpet.pid()),
-        'the same processes',
-      ).to.deep.equal(pids)
-      const answers = [...traffic.refusals].map(([status, times]) => `${times} x ${status}`).join(', ')
+      const answers = await outlasted(stage, { running, processes, pids })
       say(
         `refusals: ${answers}; PostgreSQL ${ended ? 'had ended itself' : 'lived on'}; ${figures(remotes).repeats} repeats, seed ${stage.seed}`,
       )
-      for (const status of traffic.refusals.keys()) expect(status).to.be.oneOf([503, 409])
       await Promise.all(processes.map((limpet) => limpet.terminate()))
     })
   })

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { until } from '../support/poll.ts'
-import { EMPTY_QUEUE, figures, QUEUES, say, setStage, type Stage } from './stage.ts'
+import { EMPTY_QUEUE, figures, outlasted, QUEUES, say, setStage, type Stage } from './stage.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -66,18 +66,8 @@ for (const queue of QUEUES) {
         await server.start()
       }
       await pause(1_000)
-      traffic.stop()
-      await running
-      await stage.settled()
-      expect(
-        processes.map((limpet) => limpet.pid()),
-        'the same processes',
-      ).to.deep.equal(pids)
-      const refused = [...traffic.refusals].map(([status, times]) => `${times} x ${status}`).join(', ')
-      say(
-        `3 restarts, refusals: ${refused || 'none'}, ${figures(stage.remotes).repeats} repeats, seed ${stage.seed}`,
-      )
-      for (const status of traffic.refusals.keys()) expect(status).to.be.oneOf([503, 409])
+      const refused = await outlasted(stage, { running, processes, pids })
+      say(`3 restarts, refusals: ${refused}, ${figures(stage.remotes).repeats} repeats, seed ${stage.seed}`)
       await Promise.all(processes.map((limpet) => limpet.terminate()))
     })
   })

@@ -2,6 +2,7 @@
  * Everything a crash test has on stage: a database and a queue that can be hurt, processes that can be
  * killed, strict remotes of which some misbehave, and what they must hold in the end.
  */
+import { expect } from 'chai'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
@@ -133,4 +134,28 @@ export function behind({ port }: { port: number }, url: string): string {
 /** A line that says what was seen, under the test's name. */
 export function say(text: string): void {
   console.log(`      ${text}`)
+}
+
+/**
+ * Lets the traffic end and everything arrive. Nobody may have ended meanwhile, and what was refused may come again.
+ * Returns the refusals in words.
+ */
+export async function outlasted(
+  stage: Stage,
+  {
+    running,
+    processes,
+    pids,
+  }: { running: Promise<void>; processes: readonly LimpetProcess[]; pids: number[] },
+): Promise<string> {
+  const { refusals } = stage.traffic
+  stage.traffic.stop()
+  await running
+  await stage.settled()
+  expect(
+    processes.map((limpet) => limpet.pid()),
+    'the same processes',
+  ).to.deep.equal(pids)
+  for (const status of refusals.keys()) expect(status).to.be.oneOf([503, 409])
+  return [...refusals].map(([status, times]) => `${times} x ${status}`).join(', ') || 'none'
 }
