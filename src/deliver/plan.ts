@@ -101,12 +101,12 @@ export function planTransaction(reading: Reading, limits: Limits): Plan {
     closesGap: false,
     sticky: movedRows(reading.owed, stickyThrough),
   }
-  // All places are the replays' while a gap is open: what is smaller than the next of them must not slip in before it.
+  // All places are the replays' while a gap is open: what is smaller than the next of them must not slip in before it. And
+  // what is left of the gap's sticky lane would be forgotten with the gap, so all of it goes first.
   const replaysLeft = live.some(({ pos }) => !chosen.has(pos))
   if (gap === null) takeTimeline(reading, choose, acknowledges)
   else if (!replaysLeft) {
-    const rooms = { gapRooms: reading.gapRooms, complete: reading.complete.gapRooms, live }
-    Object.assign(acknowledges, takeGapRooms(rooms, gap, chosen, choose))
+    Object.assign(acknowledges, takeGapRooms(reading, gap, chosen, choose))
     if (acknowledges.closesGap) acknowledges.position = gap.to
   }
 
@@ -132,7 +132,7 @@ function takeTimeline(reading: Reading, choose: Choose, acknowledges: Acknowledg
 }
 
 function takeGapRooms(
-  { gapRooms, complete, live }: { gapRooms: Pdu[]; complete: boolean; live: StickyPdu[] },
+  { gapRooms, complete }: Reading,
   gap: NonNullable<Reading['gap']>,
   chosen: ReadonlyMap<number, unknown>,
   choose: Choose,
@@ -145,9 +145,7 @@ function takeGapRooms(
     if (rooms > gap.batch || !choose(pdu, 'c')) return { gapCursor: through, closesGap: false }
     through = pdu.pos
   }
-  // What is left of the gap's sticky lane would be forgotten with it, so all of it goes first.
-  const left = live.some(({ pos }) => pos <= gap.to && !chosen.has(pos))
-  if (!complete || left) return { gapCursor: through, closesGap: false }
+  if (!complete.gapRooms) return { gapCursor: through, closesGap: false }
   return { gapCursor: gap.to, closesGap: true }
 }
 
