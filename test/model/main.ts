@@ -17,6 +17,8 @@ const RUNS = {
 const WORKERS = numberOf('LIMPET_MODEL_WORKERS', availableParallelism())
 /** Schedules of one seed: each chunk has its own, so that what it does depends on nothing else. */
 const CHUNK = { memory: 250, postgres: 25 }
+/** A chunk takes seconds; one that never ends must be seen, and with its seed. */
+const CHUNK_MS = 15 * 60_000
 
 type Kind = Chunk['kind']
 
@@ -39,11 +41,18 @@ const sinceStart = () => Math.round((performance.now() - began) / 1_000)
 function work(kind: Kind): Promise<void> {
   return new Promise((resolve) => {
     const worker = fork(new URL('worker.ts', import.meta.url), { execArgv: ['--import', 'tsx'] })
+    let waiting: NodeJS.Timeout | undefined
     const next = () => {
       const chunk = failures[kind].length > 0 ? undefined : left[kind].shift()
+      const what = chunk === undefined ? 'letting go' : `the schedules of seed ${chunk.seed}`
+      waiting = setTimeout(() => {
+        failures[kind].push(`${what}: not done in ${CHUNK_MS / 60_000} minutes`)
+        worker.kill('SIGTERM')
+      }, CHUNK_MS)
       worker.send(chunk ?? 'end')
     }
     worker.on('message', (done: Done | 'ready') => {
+      clearTimeout(waiting)
       if (done !== 'ready') {
         count[kind] += done.runs
         seconds[kind] += done.ms / 1_000
@@ -56,6 +65,7 @@ function work(kind: Kind): Promise<void> {
       next()
     })
     worker.on('exit', (code) => {
+      clearTimeout(waiting)
       if (code !== 0) failures[kind].push(`a process ended with ${String(code)}`)
       resolve()
     })

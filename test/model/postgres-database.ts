@@ -53,6 +53,8 @@ export function makeTwins(url: string): { fresh: () => Promise<ModelDatabase>; e
         ...twin,
         // What a schedule that failed has under way must not reach into the next one.
         close: async (well) => {
+          // A process that died in a transaction gives its connection back to nobody.
+          twin.dropConnections()
           if (well) return
           const old = pool
           pool = null
@@ -68,9 +70,10 @@ export function makeTwins(url: string): { fresh: () => Promise<ModelDatabase>; e
   }
 }
 
-async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
+async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnections(): void }> {
   await pool.query(EMPTY)
   const memory = memoryDatabase()
+  const taken = new Set<(broken?: Error) => void>()
 
   function connect(onCommitted: (log: readonly Logged[], view: never) => void): Connection {
     const twin = memory.connect((log, view) => {
@@ -112,6 +115,12 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
     async function connectClient() {
       const client = await pool.connect()
       const other = await twin.pool.connect()
+      const release = (broken?: Error) => {
+        if (!taken.delete(release)) return
+        client.release(broken)
+        other.release()
+      }
+      taken.add(release)
       return {
         async query(text: string, values: readonly unknown[] = []) {
           if (['begin', 'commit', 'rollback'].includes(text)) {
@@ -126,10 +135,7 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
             what,
           )
         },
-        release: (broken?: Error) => {
-          client.release(broken)
-          other.release()
-        },
+        release,
         on: () => undefined,
         off: () => undefined,
       }
@@ -161,6 +167,9 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase> {
       await pool.query('update workers set lease_until = now_ms() + $2 where id = $1', [worker, ms])
     },
     backUp: () => null,
+    dropConnections: () => {
+      for (const release of taken) release(new Error('the schedule is over'))
+    },
   }
 }
 
