@@ -30,6 +30,9 @@ const EVENT_IDS_MS = 7 * 86_400_000
 export async function retain(pool: Pool, upto: number): Promise<boolean> {
   const db = await pool.connect()
   try {
+    const { rows } = await db.query<{ log_floor: number }>('select log_floor from stream')
+    // A clock that was set back makes it young again; what is out of the log stays out.
+    const floor = Math.max(upto, rows[0]?.log_floor ?? 0)
     const { held } = await settleDestinations(db, upto)
     if (held > 0) return false
     const needed = await neededUpTo(db, upto)
@@ -37,7 +40,7 @@ export async function retain(pool: Pool, upto: number): Promise<boolean> {
     await copyNeeded(db, needed, 0)
     await db.query('update stream set log_floor = $1 where log_floor < $1', [upto])
     await db.query('delete from events where pos <= $1', [upto])
-    await dropUnneeded(db, await neededUpTo(db, upto))
+    await dropUnneeded(db, await neededUpTo(db, floor))
     await forgetOld(db, EVENT_IDS_MS)
     return true
   } finally {

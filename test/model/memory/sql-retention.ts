@@ -163,6 +163,7 @@ const kept: Statement[] = [
     for (const { pos } of gone) t.kept_events.delete(pos)
     return gone.length
   }),
+  statement('read the floor', /^select log_floor from stream$/, (call) => [{ log_floor: floorOf(call) }]),
   statement<[number]>(
     'move the floor',
     /^update stream set log_floor = \$1 where log_floor < \$1$/,
