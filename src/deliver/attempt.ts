@@ -100,7 +100,9 @@ export async function record(
         if (judged.kind !== 'answered') return true
         await moveStickyCursors(db, destination, acknowledges.sticky)
         const maxTries = row.lists ? Infinity : REPEATS_TO_THE_SILENT
-        await noteListing(db, { destination, listed: judged.listed, unlisted: judged.unlisted, maxTries })
+        const ahead = acknowledges.positions.filter((_, index) => acknowledges.lanes[index] === 's')
+        const { listed, unlisted } = judged
+        await noteListing(db, { destination, listed, ahead, unlisted, maxTries })
         return true
       })
   return written ? { kind: 'written', result, judged } : { kind: 'lost' }

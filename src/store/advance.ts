@@ -11,7 +11,6 @@ import { KEPT_ATTEMPTS } from './attempt-results.ts'
 import { inTransaction, type Pool } from './db.ts'
 import { IN_ORDER, type Held } from './leases.ts'
 import { lockContentShared, TAKES_CONTENT } from './stream.ts'
-import { planFor } from './prepare.ts'
 
 export interface Advance {
   held: Held
@@ -49,7 +48,7 @@ const ADVANCE = `
         as i (destination, worker, fence, wake_seq, answered, duration_ms, unlisted,
               next, origin_server_ts, bytes, positions, to_pos, read_at)
   ), locked as (
-    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
+    select d.id, i.* from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), gone as (
     select coalesce(max(pos), 0) as pos from changes where ${TAKES_CONTENT}
   ), done as (
@@ -58,9 +57,9 @@ const ADVANCE = `
            last_success = case when i.answered is null then d.last_success else i.now end,
            attempt_seq = d.attempt_seq + case when i.answered is null then 0 else 1 end,
            last_attempt = case when i.next is null then d.last_attempt else i.now end
-      from input i join workers w on w.id = i.worker cross join gone
-      left join open_transactions o on o.destination = i.destination, locked l
-     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+      from locked i join workers w on w.id = i.worker cross join gone
+      left join open_transactions o on o.destination = i.id
+     where d.id = i.id and d.lease_owner is not distinct from i.worker and d.fence = i.fence
        and w.lease_until > now_ms()
        and o.txn_id is not distinct from i.answered
        and (i.answered is null or d.position = o.from_pos)
@@ -105,7 +104,7 @@ const list = (positions: readonly number[]) => `{${positions.join(',')}}`
 export async function advance(pool: Pool, them: readonly Advance[]): Promise<(number | null)[]> {
   const { rows } = await inTransaction(pool, async (db) => {
     await lockContentShared(db)
-    return db.query<{ id: number; now: number }>(planFor(them.length, ADVANCE), [
+    return db.query<{ id: number; now: number }>(ADVANCE, [
       them.map(({ held }) => held.destination),
       them.map(({ held }) => held.worker),
       them.map(({ held }) => held.fence),

@@ -10,6 +10,8 @@ export interface Listing {
   destination: number
   /** Positions of the transaction that the answer lists. */
   listed: readonly number[]
+  /** Positions that were sent ahead of the timeline, as replays. */
+  ahead: readonly number[]
   /** Positions that it does not list. */
   unlisted: readonly number[]
   /** Repeats of one event before it is given up; Infinity: while it is sticky. */
@@ -19,17 +21,18 @@ export interface Listing {
 /** First wait before an unlisted event is sent again, ms; doubled each time. */
 const UNLISTED_WAIT_MS = 15_000
 
-// $1 destination, $2 positions. Read after the position and the cursors were moved.
+// $1 destination, $2 positions, $3 those sent ahead. Read after the position and the cursors were moved. An answer may come
+// when what went ahead is not sticky any more: the timeline must not send it again either.
 const NOTE_LISTED = `
   insert into replays (destination, pos, state, listed_at, expires_at, at)
-  select $1, s.pos, 'sent', (select head from stream), s.expires_at, now_ms()
-    from sticky s
-   where s.pos = any($2)
-     and (s.pos > (select position from destinations where id = $1)
+  select $1, l.pos, 'sent', (select head from stream), coalesce(s.expires_at, now_ms()), now_ms()
+    from unnest($2::bigint[]) l(pos) left join sticky s on s.pos = l.pos
+   where (s.pos is not null or l.pos = any($3))
+     and (l.pos > (select position from destinations where id = $1)
           or exists (select 1 from sticky_owed o where o.destination = $1
                       and ((o.room = s.room and s.pos > o.cursor and s.pos <= o.upto) or (o.room is null and s.pos > o.cursor)))
-          or exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos))
-   order by s.pos
+          or exists (select 1 from replays p where p.destination = $1 and p.pos = l.pos))
+   order by l.pos
   on conflict (destination, pos) do update
      set state = 'sent', listed_at = excluded.listed_at, tries = 0, next_at = null, at = excluded.at`
 
@@ -59,9 +62,9 @@ const NOTE_UNLISTED = `
 
 export async function noteListing(
   db: Db,
-  { destination, listed, unlisted, maxTries }: Listing,
+  { destination, listed, ahead, unlisted, maxTries }: Listing,
 ): Promise<void> {
-  if (listed.length > 0) await db.query(NOTE_LISTED, [destination, listed])
+  if (listed.length > 0) await db.query(NOTE_LISTED, [destination, listed, ahead])
   if (unlisted.length > 0) {
     const most = Math.min(maxTries, 1_000_000)
     await db.query(NOTE_UNLISTED, [destination, unlisted, most, UNLISTED_WAIT_MS, maxTries === Infinity])

@@ -190,6 +190,7 @@ async function makeTurns(pool: Pool, dice: ReturnType<typeof makeDice>): Promise
         await noteListing(db, {
           destination,
           listed: positions.slice(1),
+          ahead: [],
           unlisted: positions.slice(0, 1),
           maxTries: 5,
         })

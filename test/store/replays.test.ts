@@ -26,7 +26,7 @@ describe('what an answer says of sticky events', () => {
     )
   const answered = async (listed: boolean, maxTries = Infinity) => {
     const [ours, others] = listed ? [[5], []] : [[], [5]]
-    await noteListing(pool, { destination: 1, listed: ours, unlisted: others, maxTries })
+    await noteListing(pool, { destination: 1, listed: ours, ahead: ours, unlisted: others, maxTries })
     const { rows } = await pool.query<{ state: string; wait: number | null; look: number | null }>(
       `select p.state, round((p.next_at - p.at) / 1000.0)::int as wait, round((d.look_at - p.at) / 1000.0)::int as look
          from replays p join destinations d on d.id = p.destination`,
@@ -60,6 +60,17 @@ describe('what an answer says of sticky events', () => {
     await headAt(20)
     await joinAt(20)
     expect(await answered(false, 5)).to.include({ state: 'sent', wait: null })
+  })
+
+  // A server was away for hours with a replay unanswered, and got it a second time in its timeline.
+  it('one that went ahead and was answered when nobody called it sticky any more does not go again', async () => {
+    await pool.query('update destinations set position = 4')
+    await pool.query('delete from sticky')
+    expect(await answered(true)).to.include({ state: 'sent' })
+    // What went in the timeline is behind the position: that says it all.
+    await pool.query('delete from replays')
+    await noteListing(pool, { destination: 1, listed: [5, 6], ahead: [], unlisted: [], maxTries: 5 })
+    expect((await pool.query('select from replays')).rowCount).to.equal(0)
   })
 
   // The process could end between this and letting go: its destination, in sync with the head, was forgotten.

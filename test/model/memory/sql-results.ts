@@ -143,23 +143,24 @@ const replays: Statement[] = [
       return 1
     },
   ),
-  statement<[number, number[]]>(
+  statement<[number, number[], number[]]>(
     'note what is listed',
-    /^insert into replays \(destination, pos, state, listed_at, expires_at, at\) select \$1, s\.pos, 'sent'/,
-    ({ t, now }, id, positions) => {
+    /^insert into replays \(destination, pos, state, listed_at, expires_at, at\) select \$1, l\.pos, 'sent'/,
+    ({ t, now }, id, positions, ahead) => {
       const position = t.destinations.get(id)?.position ?? 0
       let noted = 0
-      for (const s of t.sticky.all()) {
-        if (!positions.includes(s.pos)) continue
+      for (const pos of positions) {
+        const s = t.sticky.get(pos)
+        if (s === undefined && !ahead.includes(pos)) continue
         const covered = owedTo(t, id).some(
           ({ room, cursor, upto }) =>
-            s.pos > cursor && (room === null || (room === s.room && s.pos <= (upto ?? 0))),
+            s !== undefined && pos > cursor && (room === null || (room === s.room && pos <= (upto ?? 0))),
         )
-        const known = replayOf(t, id, s.pos)
-        if (s.pos <= position && !covered && known === undefined) continue
-        t.replays.put(keyOf.replay(id, s.pos), {
-          ...{ destination: id, pos: s.pos, state: 'sent', listed_at: headOf(t), tries: 0, next_at: null },
-          ...{ expires_at: known?.expires_at ?? s.expires_at, at: now },
+        const known = replayOf(t, id, pos)
+        if (pos <= position && !covered && known === undefined) continue
+        t.replays.put(keyOf.replay(id, pos), {
+          ...{ destination: id, pos, state: 'sent', listed_at: headOf(t), tries: 0, next_at: null },
+          ...{ expires_at: known?.expires_at ?? s?.expires_at ?? now, at: now },
         })
         noted += 1
       }
