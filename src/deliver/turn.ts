@@ -38,6 +38,7 @@ export type Turn = (destination: string, signal: AbortSignal) => Promise<Turned>
 /** A turn that has sent so many gives way to others. */
 const TRANSACTIONS_A_TURN = 50
 const TURN_MS = 5_000
+const A_MOMENT_MS = 50
 
 export function makeTurn(needs: TurnNeeds): Turn {
   const { running, follow } = needs
@@ -47,8 +48,11 @@ export function makeTurn(needs: TurnNeeds): Turn {
       return DONE
     }
     if (running.has(name)) {
-      // Whoever has it may just have let go, and hear of it a moment later: then nobody looks.
-      return { again: !(await bumpWake(needs.pool, name)) }
+      if (await bumpWake(needs.pool, name)) return DONE
+      // Whoever has it may just have let go, and hear of it a moment later: then nobody looks. Or its lease was over and
+      // it still waits for an answer, which may take long.
+      await needs.clock.sleep(A_MOMENT_MS, signal)
+      return { again: true }
     }
     running.add(name)
     let followed = false

@@ -1,4 +1,4 @@
-/** A turn that hands its destination over to whoever follows it. */
+/** Which turn has a destination, where several of one process could. */
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { makeBatcher } from '../../src/batcher.ts'
@@ -6,29 +6,25 @@ import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeGate } from '../../src/gate.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { writeAttemptResults } from '../../src/store/attempt-results.ts'
-import { openPool } from '../../src/store/db.ts'
+import { openPool, type Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/leases.ts'
 import { freezeTransactions } from '../../src/store/open-transactions.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const NAME = 'b.example'
 
-describe('a turn that hands its destination over', () => {
-  // Otherwise its destination was given back as abandoned while it was still being served.
-  it('leaves it to whoever follows it to say when it is free, even if that one has left it again already', async () => {
-    const pool = openPool({ url: (await freshDatabase()).url, max: 4 })
-    const id = randomUUID()
-    await registerWorker(pool, { id, name: 'w', leaseMs: 600_000 })
+describe('a turn', () => {
+  let pool: Pool
+  beforeEach(async () => {
+    pool = openPool({ url: (await freshDatabase()).url, max: 4 })
     await pool.query(`insert into destinations (id, name, position, created_at) values (1, $1, 0, 0)`, [NAME])
-    await pool.query('insert into memberships (room, destination, since) values (1, 1, 0)')
-    await pool.query(
-      `insert into events (pos, room, event_id, sender, pdu, received_ts) values (1, 1, '$1', '@a:a', '{}', 0)`,
-    )
-    await pool.query('update stream set head = 1')
-    const lease = { id, signal: new AbortController().signal, stillHeld: () => true }
-    const running = new Set<string>()
-    const needs: TurnNeeds = {
-      ...{ pool, running, random: () => 0.5, log: makeLog({ level: 'silent', pretty: false }) },
+  })
+  afterEach(() => pool.end())
+
+  function needsWith(more: Partial<TurnNeeds>): TurnNeeds {
+    const lease = { id: randomUUID(), signal: new AbortController().signal, stillHeld: () => true }
+    return {
+      ...{ pool, running: new Set(), random: () => 0.5, log: makeLog({ level: 'silent', pretty: false }) },
       clock: { now: () => 0, monotonic: () => 0, sleep: () => Promise.resolve() },
       send: () => Promise.resolve({ kind: 'answered', pdus: null, durationMs: 1 }),
       ...{ place: makeGate(8), origin: 'home.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
@@ -37,16 +33,46 @@ describe('a turn that hands its destination over', () => {
       results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: 1 }),
       freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: 1 }),
       ...{ onLapsed: () => undefined, onAttempt: () => undefined, stopping: new AbortController().signal },
-      lease: { next: () => Promise.resolve(lease), over: () => undefined },
-      follow: {
-        ...{ has: () => false, mayBegin: () => true, begin: () => Promise.resolve(true) },
-        lookAgain: () => undefined,
+      lease: {
+        next: async () => {
+          await registerWorker(pool, { id: lease.id, name: 'w', leaseMs: 600_000 })
+          return lease
+        },
+        over: () => undefined,
       },
+      follow: null,
+      ...more,
     }
-    await makeTurn(needs)(NAME, new AbortController().signal)
+  }
+
+  // Otherwise its destination was given back as abandoned while it was still being served.
+  it('that hands its destination over leaves it to whoever follows it to say when it is free, even if that one has left it already', async () => {
+    await pool.query('insert into memberships (room, destination, since) values (1, 1, 0)')
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts) values (1, 1, '$1', '@a:a', '{}', 0)`,
+    )
+    await pool.query('update stream set head = 1')
+    const follow = {
+      ...{ has: () => false, mayBegin: () => true, begin: () => Promise.resolve(true) },
+      lookAgain: () => undefined,
+    }
+    const running = new Set<string>()
+    await makeTurn(needsWith({ running, follow }))(NAME, new AbortController().signal)
     expect([...running]).to.deep.equal([NAME])
-    await makeTurn({ ...needs, follow: null })('nobody.example', new AbortController().signal)
+    await makeTurn(needsWith({ running }))('nobody.example', new AbortController().signal)
     expect([...running]).to.deep.equal([NAME])
-    await pool.end()
+  })
+
+  // It was asked again at once, and wrote a wish each time, for as long as the old turn waited for its answer.
+  it('that finds an old turn of this process which holds the destination no more comes again after a moment', async () => {
+    const slept: number[] = []
+    const sleep = (ms: number) => {
+      slept.push(ms)
+      return Promise.resolve()
+    }
+    const clock = { now: () => 0, monotonic: () => 0, sleep }
+    const turn = makeTurn(needsWith({ running: new Set([NAME]), clock }))
+    expect(await turn(NAME, new AbortController().signal)).to.deep.equal({ again: true })
+    expect(slept).to.deep.equal([50])
   })
 })
