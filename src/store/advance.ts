@@ -8,9 +8,8 @@
  * `attempt-results.ts`.
  */
 import { KEPT_ATTEMPTS } from './attempt-results.ts'
-import { inTransaction, type Pool } from './db.ts'
+import type { Pool } from './db.ts'
 import { IN_ORDER, type Held } from './leases.ts'
-import { lockContentShared, TAKES_CONTENT } from './stream.ts'
 
 export interface Advance {
   held: Held
@@ -47,31 +46,34 @@ const ADVANCE = `
                   $8::text[], $9::bigint[], $10::int[], $11::text[], $12::bigint[], $13::bigint[])
         as i (destination, worker, fence, wake_seq, answered, duration_ms, unlisted,
               next, origin_server_ts, bytes, positions, to_pos, read_at)
+  ), gone as materialized (
+    select content_taken_at() as pos
   ), locked as (
-    select d.id, i.* from destinations d join input i on i.destination = d.id ${IN_ORDER}
-  ), gone as (
-    select coalesce(max(pos), 0) as pos from changes where ${TAKES_CONTENT}
+    -- First the content lock, then rows, as everybody has it: the question about \`gone\` is there for that.
+    select d.id, i.* from destinations d join input i on i.destination = d.id
+     where (select pos from gone) is not null ${IN_ORDER}
   ), done as (
     update destinations d
        set position = case when i.answered is null then d.position else o.to_pos end,
            last_success = case when i.answered is null then d.last_success else i.now end,
            attempt_seq = d.attempt_seq + case when i.answered is null then 0 else 1 end,
            last_attempt = case when i.next is null then d.last_attempt else i.now end
-      from locked i join workers w on w.id = i.worker cross join gone
+      from locked i join workers w on w.id = i.worker
       left join open_transactions o on o.destination = i.id
      where d.id = i.id and d.lease_owner is not distinct from i.worker and d.fence = i.fence
        and w.lease_until > now_ms()
        and o.txn_id is not distinct from i.answered
        and (i.answered is null or d.position = o.from_pos)
-       and (i.next is null or (d.wake_seq = i.wake_seq and gone.pos <= i.read_at))
+       and (i.next is null or (d.wake_seq = i.wake_seq and (select pos from gone) <= i.read_at))
     returning d.id, d.position, d.attempt_seq, i.now, i.worker, i.answered, i.duration_ms, i.unlisted, i.next,
-              i.origin_server_ts, i.bytes, i.positions, i.to_pos
+              i.origin_server_ts, i.bytes, i.positions, i.to_pos, o.started_at, o.edus, o.lanes, o.from_pos as sent_from,
+              o.to_pos as sent_to, o.positions as sent
   ), noted as (
     insert into attempts (destination, seq, at, txn_id, duration_ms, outcome, status, pdus, edus, positions, lanes,
         from_pos, to_pos, unlisted)
-    select n.id, n.attempt_seq, o.started_at, o.txn_id, n.duration_ms, 'answered', 200, cardinality(o.positions), o.edus,
-           o.positions, o.lanes, o.from_pos, o.to_pos, n.unlisted::bigint[]
-      from done n join open_transactions o on o.destination = n.id where n.answered is not null
+    select n.id, n.attempt_seq, n.started_at, n.answered, n.duration_ms, 'answered', 200, cardinality(n.sent), n.edus,
+           n.sent, n.lanes, n.sent_from, n.sent_to, n.unlisted::bigint[]
+      from done n where n.answered is not null
   ), pruned as (
     delete from attempts a using done n
      where a.destination = n.id and n.answered is not null and n.attempt_seq % 16 = 0
@@ -102,24 +104,21 @@ const list = (positions: readonly number[]) => `{${positions.join(',')}}`
 
 /** Per destination: when it was written, ms since the epoch, or null: nothing of it was. */
 export async function advance(pool: Pool, them: readonly Advance[]): Promise<(number | null)[]> {
-  const { rows } = await inTransaction(pool, async (db) => {
-    await lockContentShared(db)
-    return db.query<{ id: number; now: number }>(ADVANCE, [
-      them.map(({ held }) => held.destination),
-      them.map(({ held }) => held.worker),
-      them.map(({ held }) => held.fence),
-      them.map(({ wakeSeq }) => wakeSeq),
-      them.map(({ answered }) => answered?.txnId ?? null),
-      them.map(({ answered }) => (answered === null ? null : Math.round(answered.durationMs))),
-      them.map(({ answered }) => (answered === null ? null : list(answered.unlisted))),
-      them.map(({ next }) => next?.txnId ?? null),
-      them.map(({ next }) => next?.originServerTs ?? null),
-      them.map(({ next }) => next?.bytes ?? null),
-      them.map(({ next }) => (next === null ? null : list(next.positions))),
-      them.map(({ next }) => next?.toPos ?? null),
-      them.map(({ next }) => next?.readAt ?? null),
-    ])
-  })
+  const { rows } = await pool.query<{ id: number; now: number }>(ADVANCE, [
+    them.map(({ held }) => held.destination),
+    them.map(({ held }) => held.worker),
+    them.map(({ held }) => held.fence),
+    them.map(({ wakeSeq }) => wakeSeq),
+    them.map(({ answered }) => answered?.txnId ?? null),
+    them.map(({ answered }) => (answered === null ? null : Math.round(answered.durationMs))),
+    them.map(({ answered }) => (answered === null ? null : list(answered.unlisted))),
+    them.map(({ next }) => next?.txnId ?? null),
+    them.map(({ next }) => next?.originServerTs ?? null),
+    them.map(({ next }) => next?.bytes ?? null),
+    them.map(({ next }) => (next === null ? null : list(next.positions))),
+    them.map(({ next }) => next?.toPos ?? null),
+    them.map(({ next }) => next?.readAt ?? null),
+  ])
   const written = new Map(rows.map(({ id, now }) => [id, now]))
   return them.map(({ held }) => written.get(held.destination) ?? null)
 }

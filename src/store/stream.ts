@@ -42,7 +42,7 @@ export async function lockContent(db: Db): Promise<void> {
   await db.query('select pg_advisory_xact_lock($1)', [CONTENT_LOCK])
 }
 
-/** Held by a freeze: what it checks after this stays true until its commit. */
+/** Held by a freeze (`content_taken_at()` in the database takes it too): what it checks after this stays true until its commit. */
 export async function lockContentShared(db: Db): Promise<void> {
   await db.query('select pg_advisory_xact_lock_shared($1)', [CONTENT_LOCK])
 }

@@ -212,8 +212,9 @@ describe('following a destination', () => {
   it('a wake for one that has a turn here is not lost with its end, which that turn hears of later', async () => {
     // As it is between the commit that let go and its answer.
     const running = new Set(['1.example'])
-    const turn = makeTurn({ pool, running, follow: null } as unknown as TurnNeeds)
-    const signal = new AbortController().signal
+    const clock = { sleep: () => Promise.resolve() }
+    const turn = makeTurn({ pool, running, follow: null, clock } as unknown as TurnNeeds)
+    const { signal } = new AbortController()
     expect(await turn('1.example', signal)).to.deep.equal({ again: false })
     expect(await row()).to.deep.include({ wake_seq: 8 })
     await releaseDestination(pool, HELD, { wakeSeq: null, lookAt: null, position: null })

@@ -1,9 +1,16 @@
-/** Mocha's root hooks: after everything, the servers that support code started are stopped. */
+/**
+ * Mocha's root hooks: after everything, the servers that support code started are stopped. A process that runs files beside
+ * another (`"parallel"`) is told of the end of each file only; it clears up when it exits (`leftovers.ts`).
+ */
 import { clearLeftovers } from './leftovers.ts'
+import { prepareRedis } from './redis.ts'
+
+/** Once a run, in the process that starts the others. */
+export const mochaGlobalSetup = prepareRedis
 
 export const mochaHooks: Mocha.RootHookObject = {
   async afterAll(this: Mocha.Context) {
     this.timeout(300_000)
-    await clearLeftovers()
+    if (process.env['MOCHA_WORKER_ID'] === undefined) await clearLeftovers()
   },
 }

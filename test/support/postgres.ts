@@ -12,7 +12,7 @@ import { openPool } from '../../src/store/db.ts'
 import { type Embedded, startEmbedded } from '../../src/store/embedded.ts'
 import { query, type StopMode } from '../../src/store/embedded-postmaster.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { leaveBehind } from './leftovers.ts'
+import { endNow, leaveBehind } from './leftovers.ts'
 
 export interface FreshDatabase {
   url: string
@@ -53,7 +53,7 @@ async function startShared(): Promise<Embedded> {
       remove()
     },
     kill: () => {
-      process.kill(server.pid, 'SIGQUIT')
+      endNow(server.pid, 'SIGQUIT')
       remove()
     },
   })
@@ -170,7 +170,7 @@ export async function ownServer({
   const forget = leaveBehind({
     clear: remove,
     kill: () => {
-      process.kill(server.pid, 'SIGQUIT')
+      endNow(server.pid, 'SIGQUIT')
       rmSync(dataDir, { recursive: true, force: true })
     },
   })

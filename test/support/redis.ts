@@ -79,6 +79,12 @@ async function redisServer(context: Mocha.Context): Promise<string> {
   return skip(context, 'no redis-server')
 }
 
+/** Looks for it before any test: files that run beside each other must not install it at the same time. */
+export async function prepareRedis(): Promise<void> {
+  looked ??= findOrInstall()
+  await looked
+}
+
 async function findOrInstall(): Promise<string | null> {
   const found = onPath('redis-server')
   if (found !== null || process.getuid?.() !== 0 || onPath('apt-get') === null) return found

@@ -15,6 +15,8 @@ export function skipReasons(): string[] {
 /** Skips the running test, or from a `before` hook the whole suite: `skip(this, 'no redis-server')`. */
 export function skip(context: Mocha.Context, reason: string): never {
   const reasons = (shared[KEY] ??= new Set())
+  // One of several processes tells by itself: the reporter is in another.
+  if (process.env['MOCHA_WORKER_ID'] !== undefined && !reasons.has(reason)) console.log(`skipped: ${reason}`)
   reasons.add(reason)
   return context.skip()
 }

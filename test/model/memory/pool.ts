@@ -134,8 +134,7 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
       return session
     }
     function close(session: Session, commit: boolean): void {
-      sessions.delete(session)
-      if (session.dead || session.ended) return
+      if (!sessions.delete(session) || session.dead || session.ended) return
       if (commit) session.sight.commit()
       else session.sight.rollback()
       spare.push(session.sight)
@@ -148,6 +147,8 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
         if (session.ended) throw Object.assign(new Error('terminating connection'), { code: '25P03' })
         try {
           const result = execute(session, text, values)
+          // What it read and its commit are one moment: nobody else's commit comes between.
+          if (!session.inTransaction) close(session, true)
           const rows = typeof result === 'number' ? [] : result
           return { rows, rowCount: typeof result === 'number' ? result : rows.length }
         } catch (error) {
@@ -163,9 +164,7 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
     async function query(text: string, values: readonly unknown[] = []) {
       const session = open(false)
       try {
-        const result = await run(session, text, values)
-        close(session, true)
-        return result
+        return await run(session, text, values)
       } catch (error) {
         close(session, false)
         throw error

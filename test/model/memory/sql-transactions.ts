@@ -91,6 +91,7 @@ export const listOf = (text: string | null | undefined): number[] =>
 
 function advance(call: Call, input: AdvanceInput): object[] {
   const { t, now } = call
+  call.lock('content', 'shared')
   const [ids, workers, fences, wakeSeqs, answered, , , nexts, times, bytes, positions, toPos, readAt] = input
   return ids.flatMap((id, i) => {
     const worker = workers[i] ?? ''
