@@ -21,7 +21,7 @@ import { countAttempt, type CountedAttempt } from './observe/count-attempt.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { advance, ADVANCED_TOGETHER } from './store/advance.ts'
-import { beginToFollow, releaseFollowers } from './store/follow.ts'
+import { areWished, beginToFollow, releaseFollowers } from './store/follow.ts'
 import { writeAttemptResults, type AttemptResult } from './store/attempt-results.ts'
 import type { Pool } from './store/db.ts'
 import { FROZEN_TOGETHER, freezeTransactions } from './store/open-transactions.ts'
@@ -121,6 +121,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     advance: makeBatcher({ run: (rows) => advance(pool, rows), maxWeight: ADVANCED_TOGETHER }),
     begin: makeBatcher({ run: (rows) => beginToFollow(pool, rows), maxWeight: SHARED }),
     release: makeBatcher({ run: (rows) => releaseFollowers(pool, rows), maxWeight: SHARED }),
+    wished: makeBatcher({ run: (rows) => areWished(pool, rows), maxWeight: SHARED }),
     wake,
     serveOn: (...given) => serve(turning, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),

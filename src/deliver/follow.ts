@@ -11,7 +11,7 @@ import type { Clock, Random } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
-import { stopFollowing, type Following, type Stretch } from '../store/follow.ts'
+import { stopFollowing, type Following, type Known, type Stretch } from '../store/follow.ts'
 import { giveWay, type Held } from '../store/leases.ts'
 import { readLog } from '../store/log-tail.ts'
 import { eitherSignal, type EitherSignal } from './either-signal.ts'
@@ -28,6 +28,8 @@ export interface FollowNeeds extends SteadyNeeds {
   log: Log
   begin: Batcher<Following, readonly Stretch[] | null>
   release: Batcher<Following, boolean>
+  /** Whether somebody wishes a look at its rows. */
+  wished: Batcher<Known, boolean>
   wake: Wake
   /** Looks at the rows and serves, under the same lease, until there is nothing to do; then it lets go. */
   serveOn: (held: Held, lease: Lease, signal: AbortSignal) => Promise<Turned>
@@ -53,8 +55,8 @@ export interface Follow {
   begin(turn: { held: Held; state: DestinationState; lease: Lease }): Promise<boolean>
   /** Whether `begin` is worth asking, for a destination that was in `state` and is owed nothing up to `position`. */
   mayBegin(state: DestinationState, position: number): boolean
-  /** Somebody wishes a look at this one's rows. */
-  lookAgain(name: string): void
+  /** It was woken: its rows are looked at if somebody wishes that. What is new in the log is seen anyway. */
+  woken(name: string): void
   /** There is something new in the log. */
   nudge(): void
   /** Follows the log until `stopping`; resolves when everything is let go. */
@@ -79,6 +81,8 @@ const OLDEST_MS = 5_000
 const NEAR = READ_AT_ONCE
 /** After so long with steady traffic the rows are looked at once, ms (and up to half as much more). */
 const TERM_MS = 60_000
+/** An answer waits so long for the next transaction, to be written with it, ms; in a crash before that it is repeated. */
+const SETTLE_MS = 100
 const PAUSE_AFTER_FAULT_MS = 500
 
 export function makeFollow(needs: FollowNeeds): Follow {
@@ -114,6 +118,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
   }
 
   const isTired = ({ sentAt }: Follower): boolean => clock.monotonic() - sentAt > needs.lingerMs
+  const mustSettle = ({ answered, sentAt }: Follower): boolean =>
+    answered !== null && clock.monotonic() - sentAt >= SETTLE_MS
 
   function start(follower: Follower): void {
     follower.mode = 'busy'
@@ -140,7 +146,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       else if (follower.waiting.length > 0) {
         await sendWaiting(needs, follower, () => followers.upto())
         follower.sentAt = clock.monotonic()
-      } else if (follower.answered !== null) await settle(needs, follower)
+      } else if (mustSettle(follower)) await settle(needs, follower)
       else if (isTired(follower)) break
       else {
         follower.mode = 'idle'
@@ -208,7 +214,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       }
       if (follower.mode !== 'idle') continue
       if (!follower.lease.stillHeld()) finish(follower)
-      else if (follower.look || isTired(follower) || !mayGoOn()) start(follower)
+      else if (follower.look || mustSettle(follower) || isTired(follower) || !mayGoOn()) start(follower)
     }
   }
 
@@ -267,11 +273,20 @@ export function makeFollow(needs: FollowNeeds): Follow {
       ring()
       return true
     },
-    lookAgain(name) {
+    woken(name) {
       const follower = byName.get(name)
-      if (follower === undefined) return
-      follower.look = true
-      if (follower.mode === 'idle') start(follower)
+      if (follower === undefined || follower.look) return
+      const { held, state } = follower
+      needs.wished
+        .add({ destination: held.destination, wakeSeq: state.wakeSeq })
+        // What could not be asked is looked at.
+        .catch(() => true)
+        .then((wished) => {
+          if (!wished || byName.get(name) !== follower) return
+          follower.look = true
+          if (follower.mode === 'idle') start(follower)
+        })
+        .catch((error: unknown) => log.error({ err: error, destination: name }, 'a wish was lost'))
     },
     nudge() {
       if (followers.size() === 0) return

@@ -18,7 +18,7 @@ export interface TurnNeeds extends StepNeeds {
   /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
   running: Set<string>
   /** Takes over destinations that may get more at once; null: nobody does. */
-  follow: Pick<Follow, 'has' | 'mayBegin' | 'begin' | 'lookAgain'> | null
+  follow: Pick<Follow, 'has' | 'mayBegin' | 'begin' | 'woken'> | null
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
   stopping: AbortSignal
 }
@@ -44,7 +44,7 @@ export function makeTurn(needs: TurnNeeds): Turn {
   const { running, follow } = needs
   return async (name, signal) => {
     if (follow?.has(name) === true) {
-      follow.lookAgain(name)
+      follow.woken(name)
       return DONE
     }
     if (running.has(name)) {

@@ -24,6 +24,27 @@ export interface Stretch {
   until: number
 }
 
+/** A destination as its holder knows it. */
+export interface Known {
+  destination: number
+  wakeSeq: number
+}
+
+const WISHED = `
+  select i.destination as id from unnest($1::int[], $2::bigint[]) as i (destination, wake_seq)
+    join destinations d on d.id = i.destination
+   where d.wake_seq <> i.wake_seq or d.look_at <= now_ms()`
+
+/** Per destination: whether somebody has wished a look at its rows since its holder looked, or a time for one has come. */
+export async function areWished(db: Db, them: readonly Known[]): Promise<boolean[]> {
+  const { rows } = await db.query<{ id: number }>(planFor(them.length, WISHED), [
+    them.map(({ destination }) => destination),
+    them.map(({ wakeSeq }) => wakeSeq),
+  ])
+  const wished = new Set(rows.map(({ id }) => id))
+  return them.map(({ destination }) => wished.has(destination))
+}
+
 const INPUT = `
   with input as (
     select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])

@@ -54,7 +54,7 @@ describe('a turn', () => {
     await pool.query('update stream set head = 1')
     const follow = {
       ...{ has: () => false, mayBegin: () => true, begin: () => Promise.resolve(true) },
-      lookAgain: () => undefined,
+      woken: () => undefined,
     }
     const running = new Set<string>()
     await makeTurn(needsWith({ running, follow }))(NAME, new AbortController().signal)

@@ -13,7 +13,7 @@ import { makeTurn, serve, takeAndServe, type TurnNeeds } from '../../src/deliver
 import type { Log } from '../../src/observe/log.ts'
 import { advance } from '../../src/store/advance.ts'
 import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
-import { beginToFollow, releaseFollowers } from '../../src/store/follow.ts'
+import { areWished, beginToFollow, releaseFollowers } from '../../src/store/follow.ts'
 import { registerWorker, renewWorker } from '../../src/store/leases.ts'
 import { freezeTransactions } from '../../src/store/open-transactions.ts'
 import type { Send } from '../../src/wire/send.ts'
@@ -119,6 +119,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     advance: makeBatcher({ maxWeight: 1, run: (rows) => advance(pool, rows) }),
     begin: makeBatcher({ maxWeight: 1, run: (rows) => beginToFollow(pool, rows) }),
     release: makeBatcher({ maxWeight: 1, run: (rows) => releaseFollowers(pool, rows) }),
+    wished: makeBatcher({ maxWeight: 1, run: (rows) => areWished(pool, rows) }),
     wake: needs.wake,
     serveOn: (...given) => serve(turning, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),

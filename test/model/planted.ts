@@ -156,7 +156,7 @@ export const BUGS: readonly Bug[] = [
     bug: 'a stale lease that still writes',
     how: 'no statement asks for the fence or whether the lease is over',
     plant: () => ({ rules: { holds: (_, d) => d !== undefined } }),
-    breaks: /I8|I2|I3|I4|I6|behind our position|stream order/,
+    breaks: /I8|I2|I3|I4|I6|behind our position|stream order|backoff/,
   },
   {
     bug: 'a burst that opens a gap for a healthy destination',

@@ -120,6 +120,16 @@ export const FOLLOW: Statement[] = [
           }
         }),
   ),
+  statement<[number[], number[]]>(
+    'who of the followed is wished for',
+    /^select i\.destination as id from unnest/,
+    ({ t, now }, ids, wakeSeqs) =>
+      ids.flatMap((id, i) => {
+        const d = t.destinations.get(id)
+        if (d === undefined) return []
+        return d.wake_seq !== wakeSeqs[i] || (d.look_at !== null && d.look_at <= now) ? [{ id }] : []
+      }),
+  ),
   statement<Following>(
     'let go of the followed',
     /^with input as .* update destinations d set lease_owner = null, follows = false, look_at = null/,

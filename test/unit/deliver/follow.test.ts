@@ -93,6 +93,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
       released.push(call)
       return true
     }),
+    wished: batcher(() => true),
     wake: (who) => {
       woken.push(...who.map(({ name }) => name))
       return Promise.resolve()
@@ -224,7 +225,7 @@ describe('following', () => {
     })
     void it.follow.run()
     await it.begin()
-    it.follow.lookAgain(NAME)
+    it.follow.woken(NAME)
     await passUntil(it, 'its turn to give way', () => turns.length === 0 && it.running.size === 0)
     await it.begin()
     refuse(new Error('the queue is away'))
