@@ -15,6 +15,7 @@ import { makeGate } from './gate.ts'
 import { makeFanout, type Wake } from './deliver/fanout.ts'
 import { makeLeaseKeeper } from './deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from './deliver/follow.ts'
+import { makeSharedBodies } from './deliver/shared-bodies.ts'
 import { makeTurn, serve, takeAndServe, type TurnNeeds } from './deliver/turn.ts'
 import type { SigningKey } from './matrix/signing.ts'
 import { countAttempt, type CountedAttempt } from './observe/count-attempt.ts'
@@ -118,6 +119,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   }
   const follow: Follow = makeFollow({
     ...shared,
+    bodyOf: makeSharedBodies({ origin: config.server_name, clock }),
     advance: makeBatcher({ run: (rows) => advance(pool, rows), maxWeight: ADVANCED_TOGETHER }),
     begin: makeBatcher({ run: (rows) => beginToFollow(pool, rows), maxWeight: SHARED }),
     release: makeBatcher({ run: (rows) => releaseFollowers(pool, rows), maxWeight: SHARED }),

@@ -6,10 +6,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Batcher } from '../batcher.ts'
-import type { Clock } from '../clock.ts'
 import type { Gate } from '../gate.ts'
 import { makeTxnId, type ServerName } from '../matrix/ids.ts'
-import { assembleTransaction, ENVELOPE_BYTES } from '../matrix/transaction.ts'
+import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { Advance, Answered } from '../store/advance.ts'
 import type { Pool } from '../store/db.ts'
@@ -21,17 +20,18 @@ import { countedOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
+import type { Body, Event } from './shared-bodies.ts'
 
 export interface SteadyNeeds extends RecordNeeds {
   pool: Pool
   send: Send
-  clock: Clock
   /** Requests in flight. */
   place: Gate
   /** Shares commits between destinations. */
   advance: Batcher<Advance, number | null>
   onAttempt: (attempt: CountedAttempt) => void
-  origin: string
+  /** The body of a transaction that holds these. */
+  bodyOf: (events: readonly Event[]) => Body
   maxPdus: number
   maxBodyBytes: number
 }
@@ -76,12 +76,9 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   const events = chosen.map(({ event }) => event)
   const last = events.at(-1)?.pos ?? 0
   const txnId = makeTxnId(randomBytes)
-  const originServerTs = needs.clock.now()
-  const pduTexts = events.map(({ pdu }) => pdu)
-  const body = assembleTransaction({ origin: needs.origin, originServerTs, pduTexts })
+  const { text: body, bytes, originServerTs } = needs.bodyOf(events)
   const positions = events.map(({ pos }) => pos)
   const toPos = all ? Math.max(last, upto) : last
-  const bytes = Buffer.byteLength(body)
   const startedAt = await needs.advance.add({
     held,
     wakeSeq: state.wakeSeq,

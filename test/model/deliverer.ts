@@ -9,6 +9,7 @@ import { makeDue } from '../../src/deliver/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow.ts'
 import type { Lease, LeaseKeeper } from '../../src/deliver/lease-keeper.ts'
+import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { makeTurn, serve, takeAndServe, type TurnNeeds } from '../../src/deliver/turn.ts'
 import type { Log } from '../../src/observe/log.ts'
 import { advance } from '../../src/store/advance.ts'
@@ -116,6 +117,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   }
   const follow = makeFollow({
     ...shared,
+    bodyOf: makeSharedBodies({ origin: OURS, clock }),
     advance: makeBatcher({ maxWeight: 1, run: (rows) => advance(pool, rows) }),
     begin: makeBatcher({ maxWeight: 1, run: (rows) => beginToFollow(pool, rows) }),
     release: makeBatcher({ maxWeight: 1, run: (rows) => releaseFollowers(pool, rows) }),

@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import type { Batcher } from '../../../src/batcher.ts'
 import type { Clock } from '../../../src/clock.ts'
 import { makeFollow, type FollowNeeds } from '../../../src/deliver/follow.ts'
+import { makeSharedBodies } from '../../../src/deliver/shared-bodies.ts'
 import type { Turned } from '../../../src/deliver/turn.ts'
 import { makeLog } from '../../../src/observe/log.ts'
 import type { Advance } from '../../../src/store/advance.ts'
@@ -76,7 +77,8 @@ function stage(over: Partial<FollowNeeds> = {}) {
     pool: { query } as unknown as Pool,
     ...{ clock, running, random: () => 0, log: makeLog({ level: 'silent', pretty: false }) },
     ...{ lingerMs: LINGER_MS, most: 100, stopping: stopping.signal, cutting: cutting.signal },
-    ...{ origin: 'home.example', maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
+    ...{ maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
+    bodyOf: makeSharedBodies({ origin: 'home.example', clock }),
     backoff: {} as FollowNeeds['backoff'],
     place: { within: (work) => work() },
     onAttempt: () => undefined,
