@@ -38,7 +38,10 @@ export interface Attempt {
   txnId: string
   body: string
   acknowledges: StoredAcknowledges
+  /** By the database's clock, when it wrote that this attempt begins. */
   startedAt: number
+  /** What that write took at most, ms: the request began so long after `startedAt`. */
+  writtenMs: number
   firstAttempt: boolean
   /** The attempt before it was another worker's. */
   afterTakeover: boolean
@@ -152,7 +155,7 @@ function toRow(needs: RecordNeeds, at: Recorded, result: SendResult, judged: Jud
   const { durationMs } = result
   const answered = judged.kind === 'answered'
   // Times in the database are whole milliseconds.
-  const finishedAt = startedAt + Math.round(durationMs)
+  const finishedAt = startedAt + Math.round(at.writtenMs + durationMs)
   const waiting = answered
     ? afterSuccess(state.waiting, startedAt)
     : afterFailure(

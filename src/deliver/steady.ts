@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Batcher } from '../batcher.ts'
+import type { Clock } from '../clock.ts'
 import type { Gate } from '../gate.ts'
 import { makeTxnId, type ServerName } from '../matrix/ids.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
@@ -25,6 +26,7 @@ import type { Body, Event } from './shared-bodies.ts'
 export interface SteadyNeeds extends RecordNeeds {
   pool: Pool
   send: Send
+  clock: Clock
   /** Requests in flight. */
   place: Gate
   /** Shares commits between destinations. */
@@ -79,6 +81,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   const { text: body, bytes, originServerTs } = needs.bodyOf(events)
   const positions = events.map(({ pos }) => pos)
   const toPos = all ? Math.max(last, upto) : last
+  const asked = needs.clock.monotonic()
   const startedAt = await needs.advance.add({
     held,
     wakeSeq: state.wakeSeq,
@@ -89,6 +92,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
     steady.look = true
     return
   }
+  const writtenMs = needs.clock.monotonic() - asked
   steady.answered = null
   steady.waiting = steady.waiting.slice(chosen.length)
   const result = await needs.send({
@@ -119,7 +123,16 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
       ...{ positions, lanes: 't'.repeat(positions.length), eventIds, fromPos: state.position, toPos },
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
     }
-    const at = { held, state, txnId, acknowledges, startedAt, firstAttempt: true, afterTakeover: false }
+    const at = {
+      held,
+      state,
+      txnId,
+      acknowledges,
+      startedAt,
+      writtenMs,
+      firstAttempt: true,
+      afterTakeover: false,
+    }
     const { kind } = await record(needs, { ...at, anySticky }, result, judged)
     if (kind !== 'written') return
   }

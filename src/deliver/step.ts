@@ -10,7 +10,6 @@ import type { DestinationState } from '../store/destination-state.ts'
 import { growGap, moveOn, openGap } from '../store/gaps.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
 import { countTimeline } from '../store/timeline.ts'
-import type { Clock } from '../clock.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
 import { growsTo, worthCounting, type CatchUpSettings } from './catch-up.ts'
@@ -19,7 +18,6 @@ import { readPending } from './reading.ts'
 import { repeatOpen, sendNew, type Holding, type Settled, type TransactNeeds } from './transact.ts'
 
 export interface StepNeeds extends TransactNeeds {
-  clock: Clock
   catchUp: CatchUpSettings
   maxPdus: number
   maxBodyBytes: number

@@ -6,6 +6,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Batcher } from '../batcher.ts'
+import type { Clock } from '../clock.ts'
 import type { Gate } from '../gate.ts'
 import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
@@ -19,6 +20,7 @@ import type { Lease } from './lease-keeper.ts'
 import type { Plan } from './plan.ts'
 
 export interface TransactNeeds extends AttemptNeeds {
+  clock: Clock
   /** Our server name, `origin` of transactions. */
   origin: string
   /** Shares commits between destinations. */
@@ -53,10 +55,21 @@ async function repeat(needs: TransactNeeds, holding: Holding, open: OpenTransact
     await dropTransaction(needs.pool, held, txnId)
     return false
   }
+  const asked = needs.clock.monotonic()
   const startedAt = await repeatTransaction(needs.pool, held, txnId)
   if (startedAt === null) return false
+  const writtenMs = needs.clock.monotonic() - asked
   const afterTakeover = worker !== held.worker
-  const again = { txnId, body, acknowledges, startedAt, afterTakeover, firstAttempt: false, anySticky: true }
+  const again = {
+    txnId,
+    body,
+    acknowledges,
+    startedAt,
+    writtenMs,
+    afterTakeover,
+    firstAttempt: false,
+    anySticky: true,
+  }
   const attempted = await deliver(needs, holding, again)
   count(needs, attempted, startedAt, Array.from(acknowledges.lanes, unknownPdu))
   return true
@@ -110,10 +123,21 @@ async function freezeAndSend(
   }
   const originServerTs = state.now
   const frozen: Frozen = { held, txnId, body, originServerTs, acknowledges, readAt: state.head, soonestLapse }
+  const asked = needs.clock.monotonic()
   const startedAt = await needs.freeze.add(frozen)
   if (startedAt === null) return null
+  const writtenMs = needs.clock.monotonic() - asked
   const anySticky = pdus.some(({ sticky }) => sticky) || state.owed.length > 0
-  const first = { txnId, body, acknowledges, startedAt, afterTakeover: false, firstAttempt: true, anySticky }
+  const first = {
+    txnId,
+    body,
+    acknowledges,
+    startedAt,
+    writtenMs,
+    afterTakeover: false,
+    firstAttempt: true,
+    anySticky,
+  }
   const attempted = await deliver(needs, holding, first)
   count(needs, attempted, startedAt, pdus)
   const settled = anySticky || state.gap !== null ? null : settledBy(attempted, state, moves.position)

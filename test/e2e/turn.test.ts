@@ -8,7 +8,7 @@ import { makeLog } from '../../src/observe/log.ts'
 import { writeAttemptResults } from '../../src/store/attempt-results.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/leases.ts'
-import { freezeTransactions } from '../../src/store/open-transactions.ts'
+import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const NAME = 'b.example'
@@ -20,6 +20,15 @@ describe('a turn', () => {
     await pool.query(`insert into destinations (id, name, position, created_at) values (1, $1, 0, 0)`, [NAME])
   })
   afterEach(() => pool.end())
+
+  /** One event. */
+  async function owe(): Promise<void> {
+    await pool.query('insert into memberships (room, destination, since) values (1, 1, 0)')
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts) values (1, 1, '$1', '@a:a', '{}', 0)`,
+    )
+    await pool.query('update stream set head = 1')
+  }
 
   function needsWith(more: Partial<TurnNeeds>): TurnNeeds {
     const lease = { id: randomUUID(), signal: new AbortController().signal, stillHeld: () => true }
@@ -47,11 +56,7 @@ describe('a turn', () => {
 
   // Otherwise its destination was given back as abandoned while it was still being served.
   it('that hands its destination over leaves it to whoever follows it to say when it is free, even if that one has left it already', async () => {
-    await pool.query('insert into memberships (room, destination, since) values (1, 1, 0)')
-    await pool.query(
-      `insert into events (pos, room, event_id, sender, pdu, received_ts) values (1, 1, '$1', '@a:a', '{}', 0)`,
-    )
-    await pool.query('update stream set head = 1')
+    await owe()
     const follow = {
       ...{ has: () => false, mayBegin: () => true, begin: () => Promise.resolve(true) },
       woken: () => undefined,
@@ -74,5 +79,28 @@ describe('a turn', () => {
     const turn = makeTurn(needsWith({ running: new Set([NAME]), clock }))
     expect(await turn(NAME, new AbortController().signal)).to.deep.equal({ again: true })
     expect(slept).to.deep.equal([50])
+  })
+
+  // A database that took six seconds to commit made the wait after the attempt six seconds shorter.
+  it('counts the wait after a failure from its end, also where its beginning took long to be written', async () => {
+    await owe()
+    let time = 0
+    const freeze = makeBatcher({
+      run: async (rows: Frozen[]) => {
+        const frozen = await freezeTransactions(pool, rows)
+        time += 6_000
+        return frozen
+      },
+      maxWeight: 1,
+    })
+    const failed = { status: null, errcode: null, retryAfterMs: null, message: 'no answer', handed: true }
+    const clock = { now: () => time, monotonic: () => time, sleep: () => Promise.resolve() }
+    const send = () =>
+      Promise.resolve({ kind: 'failed', stage: 'timeout', durationMs: 1_000, ...failed } as const)
+    await makeTurn(needsWith({ clock, freeze, send }))(NAME, new AbortController().signal)
+    const { rows } = await pool.query(
+      'select d.retry_at - o.started_at as wait from destinations d join open_transactions o on o.destination = d.id',
+    )
+    expect(rows).to.deep.equal([{ wait: 6_000 + 1_000 + 1_000 }])
   })
 })
