@@ -21,7 +21,11 @@ describe('what Synapse takes away of its content', () => {
     for (const one of running.splice(0)) await one.stop()
     await synapse.close()
   })
-  const follow = (options?: Parameters<Limpet['follow']>[0]) => running.push(limpet.follow(options))
+  /** From here on: a first start begins where Synapse is by then. */
+  const follow = async (options?: Parameters<Limpet['follow']>[0]) => {
+    running.push(limpet.follow(options))
+    await limpet.reaches(2)
+  }
   const says = (at: number, more: Partial<Written> = {}) => synapse.write({ at, sender: alice, ...more })
   const member = (at: number, user: string, membership: string, sender = user) =>
     synapse.write({ at, sender, member: { user, membership } })
@@ -43,8 +47,7 @@ describe('what Synapse takes away of its content', () => {
 
   describe('redactions', () => {
     beforeEach(async () => {
-      follow()
-      await limpet.reaches(2)
+      await follow()
     })
 
     it('of ours are passed on with the redacted form, after the redacting event', async () => {
@@ -134,7 +137,7 @@ describe('what Synapse takes away of its content', () => {
     }
 
     it('of a room are passed on when its row is gone, once', async () => {
-      follow()
+      await follow()
       await says(3)
       await told(3)
       await purge()
@@ -151,7 +154,7 @@ describe('what Synapse takes away of its content', () => {
     })
 
     it('wait a while, so that the leaves just before them still reach the servers that are up', async () => {
-      follow({ graceMs: 600_000 })
+      await follow({ graceMs: 600_000 })
       await says(3)
       await told(3)
       await purge()
@@ -160,7 +163,7 @@ describe('what Synapse takes away of its content', () => {
     })
 
     it('come before what is said in the room when it begins anew, with the servers of now', async () => {
-      follow({ graceMs: 600_000 })
+      await follow({ graceMs: 600_000 })
       await says(3)
       await told(3)
       await purge()
@@ -184,7 +187,7 @@ describe('what Synapse takes away of its content', () => {
     })
 
     it('are no purges where we left a room and came back', async () => {
-      follow()
+      await follow()
       await says(3)
       await told(3)
       await member(4, alice, 'leave')
