@@ -91,7 +91,10 @@ export function makeWaits() {
     }
     // A `Retry-After` came after whatever was wished while the request was under way.
     if (held?.kind !== 'retry after') {
-      for (const one of wished) if (one.until >= began || one.seq > lastLook) free(one.by)
+      // A reset from before the look that led to this attempt has had its effect, though no time passed between them.
+      for (const one of wished) {
+        if (one.seq > lastLook || (one.by !== 'reset' && one.until >= began)) free(one.by)
+      }
     }
     // A clock that went back makes every time before it another one: nothing is said of waits from then on.
     if (wentBack) held = null

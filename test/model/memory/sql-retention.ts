@@ -204,8 +204,7 @@ const forget: Statement[] = [
     const { t } = call
     const gone = t.memberships.all().filter((m) => {
       const position = t.destinations.get(m.destination)?.position ?? 0
-      if (m.until === null || m.until > floorOf(call) || m.until > position) return false
-      return (openGapOf(t, m.destination)?.from_pos ?? Infinity) >= m.until
+      return m.until !== null && m.until <= floorOf(call) && m.until <= position
     })
     for (const m of gone) t.memberships.delete(keyOf.membership(m))
     return gone.length
