@@ -63,6 +63,6 @@ export function startLimpet(args: readonly string[], settings: Record<string, st
 }
 
 /** What is meant for the tests (`LIMPET_KILLS`) is no setting of limpet, and would be refused. */
-function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+export function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('LIMPET_')))
 }

@@ -52,7 +52,7 @@ for (const queue of AT_LENGTH ? QUEUES : (['PostgreSQL'] as const)) {
       for (const [index, { serverName, received }] of stage.remotes.entries())
         await until(() => received.size >= before[index]! + events, {
           what: `${serverName} to get ${events} more`,
-          withinMs: 180_000,
+          withinMs: 600_000,
         })
     }
 
