@@ -4,7 +4,7 @@
  * Promise: when this resolves 'written', PostgreSQL says what happened. In every other case the open
  * transaction stands as it was frozen, and the same bytes go out again.
  */
-import type { Random } from '../clock.ts'
+import type { Clock, Random } from '../clock.ts'
 import type { Batcher } from '../batcher.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
@@ -32,16 +32,20 @@ export interface AttemptNeeds extends RecordNeeds {
   send: Send
 }
 
-export interface Attempt {
+/** When an attempt began. */
+export interface Begun {
+  /** By the database's clock, when it wrote that the attempt begins. */
+  startedAt: number
+  /** What that write took at most, ms: the request goes out so long after `startedAt`. */
+  writtenMs: number
+}
+
+export interface Attempt extends Begun {
   held: Held
   state: DestinationState
   txnId: string
   body: string
   acknowledges: StoredAcknowledges
-  /** By the database's clock, when it wrote that this attempt begins. */
-  startedAt: number
-  /** What that write took at most, ms: the request began so long after `startedAt`. */
-  writtenMs: number
   firstAttempt: boolean
   /** The attempt before it was another worker's. */
   afterTakeover: boolean
@@ -65,6 +69,16 @@ export type Attempted =
 export const QUICK_MS = 5_000
 /** Repeats to a destination that has never listed a PDU (contract 5.5). */
 const REPEATS_TO_THE_SILENT = 5
+
+/** Has the beginning of an attempt written, which gives the time, or null where it was forbidden. */
+export async function begin(
+  { clock }: { clock: Clock },
+  write: () => Promise<number | null>,
+): Promise<Begun | null> {
+  const asked = clock.monotonic()
+  const startedAt = await write()
+  return startedAt === null ? null : { startedAt, writtenMs: clock.monotonic() - asked }
+}
 
 export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempted> {
   const { state, acknowledges } = at

@@ -6,6 +6,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
+import type { LoggedEvent } from '../store/log-tail.ts'
 
 export interface Body {
   text: string
@@ -15,11 +16,8 @@ export interface Body {
   originServerTs: number
 }
 
-export interface Event {
-  pos: number
-  /** Canonical JSON. */
-  pdu: string
-}
+/** What of an event decides over the body that holds it. */
+export type BodyEvent = Pick<LoggedEvent, 'pos' | 'pdu'>
 
 /** An `origin_server_ts` may be so much older than its transaction, ms. */
 const MOST_AGE_MS = 50
@@ -31,7 +29,7 @@ export function makeSharedBodies({
 }: {
   origin: string
   clock: Clock
-}): (events: readonly Event[]) => Body {
+}): (events: readonly BodyEvent[]) => Body {
   const kept = new Map<string, { body: Body; pduTexts: readonly string[]; madeAt: number }>()
 
   return (events) => {

@@ -17,11 +17,11 @@ import type { DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
 import type { Send, SendResult } from '../wire/send.ts'
-import { countedOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
+import { begin, countedOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
-import type { Body, Event } from './shared-bodies.ts'
+import type { Body, BodyEvent } from './shared-bodies.ts'
 
 export interface SteadyNeeds extends RecordNeeds {
   pool: Pool
@@ -33,7 +33,7 @@ export interface SteadyNeeds extends RecordNeeds {
   advance: Batcher<Advance, number | null>
   onAttempt: (attempt: CountedAttempt) => void
   /** The body of a transaction that holds these. */
-  bodyOf: (events: readonly Event[]) => Body
+  bodyOf: (events: readonly BodyEvent[]) => Body
   maxPdus: number
   maxBodyBytes: number
 }
@@ -81,18 +81,16 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   const { text: body, bytes, originServerTs } = needs.bodyOf(events)
   const positions = events.map(({ pos }) => pos)
   const toPos = all ? Math.max(last, upto) : last
-  const asked = needs.clock.monotonic()
-  const startedAt = await needs.advance.add({
-    held,
-    wakeSeq: state.wakeSeq,
-    answered: steady.answered,
-    next: { txnId, originServerTs, bytes, positions, toPos, readAt: upto },
-  })
-  if (startedAt === null) {
+  const next = { txnId, originServerTs, bytes, positions, toPos, readAt: upto }
+  const { wakeSeq } = state
+  const begun = await begin(needs, () =>
+    needs.advance.add({ held, wakeSeq, answered: steady.answered, next }),
+  )
+  if (begun === null) {
     steady.look = true
     return
   }
-  const writtenMs = needs.clock.monotonic() - asked
+  const { startedAt } = begun
   steady.answered = null
   steady.waiting = steady.waiting.slice(chosen.length)
   const result = await needs.send({
@@ -123,16 +121,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
       ...{ positions, lanes: 't'.repeat(positions.length), eventIds, fromPos: state.position, toPos },
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
     }
-    const at = {
-      held,
-      state,
-      txnId,
-      acknowledges,
-      startedAt,
-      writtenMs,
-      firstAttempt: true,
-      afterTakeover: false,
-    }
+    const at = { held, state, txnId, acknowledges, ...begun, firstAttempt: true, afterTakeover: false }
     const { kind } = await record(needs, { ...at, anySticky }, result, judged)
     if (kind !== 'written') return
   }

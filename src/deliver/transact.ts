@@ -15,7 +15,15 @@ import type { Log } from '../observe/log.ts'
 import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
-import { attempt, countedOf, QUICK_MS, type Attempt, type Attempted, type AttemptNeeds } from './attempt.ts'
+import {
+  attempt,
+  begin,
+  countedOf,
+  QUICK_MS,
+  type Attempt,
+  type Attempted,
+  type AttemptNeeds,
+} from './attempt.ts'
 import type { Lease } from './lease-keeper.ts'
 import type { Plan } from './plan.ts'
 
@@ -55,23 +63,12 @@ async function repeat(needs: TransactNeeds, holding: Holding, open: OpenTransact
     await dropTransaction(needs.pool, held, txnId)
     return false
   }
-  const asked = needs.clock.monotonic()
-  const startedAt = await repeatTransaction(needs.pool, held, txnId)
-  if (startedAt === null) return false
-  const writtenMs = needs.clock.monotonic() - asked
+  const begun = await begin(needs, () => repeatTransaction(needs.pool, held, txnId))
+  if (begun === null) return false
   const afterTakeover = worker !== held.worker
-  const again = {
-    txnId,
-    body,
-    acknowledges,
-    startedAt,
-    writtenMs,
-    afterTakeover,
-    firstAttempt: false,
-    anySticky: true,
-  }
+  const again = { txnId, body, acknowledges, ...begun, afterTakeover, firstAttempt: false, anySticky: true }
   const attempted = await deliver(needs, holding, again)
-  count(needs, attempted, startedAt, Array.from(acknowledges.lanes, unknownPdu))
+  count(needs, attempted, begun.startedAt, Array.from(acknowledges.lanes, unknownPdu))
   return true
 }
 
@@ -123,23 +120,12 @@ async function freezeAndSend(
   }
   const originServerTs = state.now
   const frozen: Frozen = { held, txnId, body, originServerTs, acknowledges, readAt: state.head, soonestLapse }
-  const asked = needs.clock.monotonic()
-  const startedAt = await needs.freeze.add(frozen)
-  if (startedAt === null) return null
-  const writtenMs = needs.clock.monotonic() - asked
+  const begun = await begin(needs, () => needs.freeze.add(frozen))
+  if (begun === null) return null
   const anySticky = pdus.some(({ sticky }) => sticky) || state.owed.length > 0
-  const first = {
-    txnId,
-    body,
-    acknowledges,
-    startedAt,
-    writtenMs,
-    afterTakeover: false,
-    firstAttempt: true,
-    anySticky,
-  }
+  const first = { txnId, body, acknowledges, ...begun, afterTakeover: false, firstAttempt: true, anySticky }
   const attempted = await deliver(needs, holding, first)
-  count(needs, attempted, startedAt, pdus)
+  count(needs, attempted, begun.startedAt, pdus)
   const settled = anySticky || state.gap !== null ? null : settledBy(attempted, state, moves.position)
   return { settled }
 }

@@ -4,6 +4,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
 import { until } from '../support/poll.ts'
 
@@ -27,7 +28,7 @@ export interface LimpetProcess {
 export function startLimpet(args: readonly string[], settings: Record<string, string> = {}): LimpetProcess {
   const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...withoutSettings(process.env), LIMPET_LOG__LEVEL: 'info', ...settings },
+    env: { ...inherited(), LIMPET_LOG__LEVEL: 'info', ...settings },
   })
   let output = ''
   const collect = (chunk: Buffer) => {
@@ -60,9 +61,4 @@ export function startLimpet(args: readonly string[], settings: Record<string, st
     exited: () => exit,
     output: () => output,
   }
-}
-
-/** What is meant for the tests (`LIMPET_KILLS`) is no setting of limpet, and would be refused. */
-export function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('LIMPET_')))
 }

@@ -10,8 +10,8 @@ import { generateKey } from '../../src/matrix/signing.ts'
 import { freePort } from '../../src/store/embedded.ts'
 import { TOKENS } from '../e2e/world.ts'
 import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
+import { inherited } from '../support/inherited.ts'
 import { freshDatabase } from '../support/postgres.ts'
-import { withoutSettings } from './process.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const LONGEST_MS = 40_000
@@ -39,7 +39,7 @@ describe('a start without what it needs', function () {
       const child = execFile(
         process.execPath,
         args,
-        { timeout: LONGEST_MS, killSignal: 'SIGKILL', env: withoutSettings(process.env) },
+        { timeout: LONGEST_MS, killSignal: 'SIGKILL', env: inherited() },
         (_error, _out, errors) => resolve({ status: child.exitCode, errors }),
       )
     })

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { runCli } from '../../src/cli/program.ts'
 import { generateKey } from '../../src/matrix/signing.ts'
+import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -104,8 +105,4 @@ export function startLimpet(
       return err
     },
   }
-}
-
-function inherited(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LIMPET_')))
 }

@@ -6,6 +6,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { inherited } from '../../support/inherited.ts'
 import { leaveBehind } from '../../support/leftovers.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -13,8 +14,6 @@ import { readerUrl } from './reader.ts'
 import type { Synapse } from './synapse.ts'
 import { overSocket } from './unix-http.ts'
 
-// Settings of the tests (LIMPET_SYNAPSE_VENV, LIMPET_REQUIRE_INTEROP) are none of limpet's, which refuses what it does not know.
-const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LIMPET_')))
 const checkout = join(import.meta.dirname, '..', '..', '..')
 const START_DEADLINE_MS = 60_000
 
@@ -86,7 +85,11 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
   async function launch(): Promise<ReturnType<typeof spawn>> {
     const log = await open(logPath, 'a')
     const args = ['--import', 'tsx', join(checkout, 'src', 'main.ts'), 'run', '--config', configPath]
-    const started = spawn(process.execPath, args, { cwd: checkout, env, stdio: ['ignore', log.fd, log.fd] })
+    const started = spawn(process.execPath, args, {
+      cwd: checkout,
+      env: inherited(),
+      stdio: ['ignore', log.fd, log.fd],
+    })
     await log.close()
     child = started
     return started
