@@ -10,22 +10,23 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { leaveBehind } from '../support/leftovers.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+/** The checkout that this file is in. */
+export const HERE = fileURLToPath(new URL('../../', import.meta.url))
 
-/** Builds; the folder goes with the run. Returns where a source file went: `built('src/main.ts')`. */
-export async function build(): Promise<(source: string) => string> {
+/** Builds a checkout; the folder goes with the run. Returns where a source file went: `built('src/main.ts')`. */
+export async function build(root = HERE): Promise<(source: string) => string> {
   const folder = mkdtempSync(join(tmpdir(), 'limpet-bench-'))
   const remove = () => {
     rmSync(folder, { recursive: true, force: true })
     return Promise.resolve()
   }
   leaveBehind({ clear: remove, kill: () => void remove() })
-  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
   // Types are `npm run check`'s business.
-  const options = ['-p', join(ROOT, 'tsconfig.json'), '--outDir', folder, '--noCheck', '--sourceMap', 'false']
-  await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: ROOT })
-  cpSync(join(ROOT, 'migrations'), join(folder, 'migrations'), { recursive: true })
-  cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'))
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  const options = ['-p', join(root, 'tsconfig.json'), '--outDir', folder, '--noCheck', '--sourceMap', 'false']
+  await promisify(execFile)(process.execPath, [tsc, ...options], { cwd: root })
+  cpSync(join(root, 'migrations'), join(folder, 'migrations'), { recursive: true })
+  cpSync(join(root, 'package.json'), join(folder, 'package.json'))
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
   return (source) => join(folder, source.replace(/\.ts$/, '.js'))
 }

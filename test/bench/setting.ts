@@ -4,7 +4,7 @@ import { generateKey, readSigningKey, type SigningKey } from '../../src/matrix/s
 import { makeCertificateAuthority, type KeyPair } from '../../src/simulate/certs.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
-import { ownRedis } from '../support/redis.ts'
+import { ownRedis, type Redis } from '../support/redis.ts'
 import { build } from './build.ts'
 
 export interface Setting {
@@ -18,6 +18,17 @@ export interface Setting {
   redisUrl: string | null
   /** A new database, and a pool to look into it. `counting`: it keeps count of its statements. */
   database(name: string, options?: { counting: boolean }): Promise<{ url: string; pool: Pool }>
+  /** Sends away whoever is left. */
+  dropDatabase(name: string): Promise<void>
+  /** Of Redis; that in a database goes with it. */
+  emptyQueue(): Promise<void>
+}
+
+export interface SettingOptions {
+  /** PostgreSQL keeps count of what each statement costs (`statements.ts`) everywhere, which costs a little itself. */
+  statements: boolean
+  /** More lines for `postgresql.conf`. */
+  postgres?: Readonly<Record<string, string>>
 }
 
 const settingsFor = (counting: boolean) => ({
@@ -29,13 +40,12 @@ const settingsFor = (counting: boolean) => ({
 /** Addresses on which receivers may listen; Linux has all of 127.0.0.0/8. */
 export const HOSTS = Array.from({ length: 10 }, (_, i) => `127.0.0.${i + 1}`)
 
-/** `statements`: PostgreSQL keeps count of what each statement costs (`statements.ts`) everywhere, which costs a little itself. */
-export async function makeSetting({ statements }: { statements: boolean }): Promise<Setting> {
+export async function makeSetting({ statements, postgres: more = {} }: SettingOptions): Promise<Setting> {
   const { fileText } = generateKey(randomBytes)
   const authority = await makeCertificateAuthority(Date.now())
-  const [built, postgres, redisUrl, tls] = await Promise.all([
+  const [built, postgres, redis, tls] = await Promise.all([
     build(),
-    ownServer({ migrated: false, settings: settingsFor(statements) }),
+    ownServer({ migrated: false, settings: { ...settingsFor(statements), ...more } }),
     findRedis(),
     authority.issue({ ips: HOSTS }),
   ])
@@ -51,7 +61,7 @@ export async function makeSetting({ statements }: { statements: boolean }): Prom
     ca: authority.cert,
     tls,
     postgres,
-    redisUrl,
+    redisUrl: redis?.url ?? null,
     async database(name, { counting } = { counting: statements }) {
       await admin.query(`create database ${name}`)
       if (counting) await admin.query(`alter database ${name} set pg_stat_statements.track = 'top'`)
@@ -59,10 +69,16 @@ export async function makeSetting({ statements }: { statements: boolean }): Prom
       url.pathname = `/${name}`
       return { url: url.href, pool: openPool({ url: url.href, max: 2 }) }
     },
+    dropDatabase: async (name) => {
+      await admin.query(`drop database ${name} with (force)`)
+    },
+    emptyQueue: async () => {
+      await redis?.flush()
+    },
   }
 }
 
-async function findRedis(): Promise<string | null> {
+async function findRedis(): Promise<Redis | null> {
   // What the tests' support asks of a test.
   const nobody = {
     timeout: () => 0,
@@ -71,7 +87,7 @@ async function findRedis(): Promise<string | null> {
     },
   } as unknown as Mocha.Context
   try {
-    return (await ownRedis(nobody)).url
+    return await ownRedis(nobody)
   } catch {
     return null
   }

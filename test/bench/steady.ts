@@ -19,35 +19,69 @@ export interface Steady {
   latency: Latency
 }
 
-export interface SteadyOptions {
+export interface WarmOptions {
   queue: string
   database: string
-  windowMs: number
+  /** Whether PostgreSQL keeps count of this database's statements. Default: as the setting says. */
+  counting?: boolean
   profile?: string | undefined
+}
+
+export interface SteadyOptions extends WarmOptions {
+  windowMs: number
   /** Told which statements cost what: under saturation, then at the modest rate. */
   statements?: ((text: string) => void) | null
 }
 
-const WARM_UP_MS = 5_000
+export interface Warm {
+  scene: Scene
+  /** Whose processor time counts. */
+  pids: { limpet: number; postgres: number }
+}
 
-export async function measureSteady(setting: Setting, fleet: Fleet, options: SteadyOptions): Promise<Steady> {
-  const { url, pool } = await setting.database(options.database)
-  const daemon = await startDaemon(setting, {
-    databaseUrl: url,
-    queue: options.queue,
-    roles: 'ingest,deliver,housekeep',
-    federation: { max_pdus: PDUS_A_TRANSACTION },
-    profile: options.profile,
-  })
-  const scene: Scene = { key: setting.key, daemon, fleet, names: fleet.names, pool }
+/** From the beginning of traffic to that of the window. */
+export const WARM_UP_MS = 5_000
+
+/** Does `work` with a daemon on a new database, to which every destination is known and connected. */
+export async function withWarm<T>(
+  setting: Setting,
+  fleet: Fleet,
+  options: WarmOptions,
+  work: (warm: Warm) => Promise<T>,
+): Promise<T> {
+  const { counting } = options
+  const { url, pool } = await setting.database(
+    options.database,
+    counting === undefined ? undefined : { counting },
+  )
   try {
-    await openRooms(scene)
-    await meetAll(scene)
+    const daemon = await startDaemon(setting, {
+      databaseUrl: url,
+      queue: options.queue,
+      roles: 'ingest,deliver,housekeep',
+      federation: { max_pdus: PDUS_A_TRANSACTION },
+      profile: options.profile,
+    })
+    try {
+      const scene: Scene = { key: setting.key, daemon, fleet, names: fleet.names, pool }
+      await openRooms(scene)
+      await meetAll(scene)
+      return await work({ scene, pids: { limpet: daemon.pid, postgres: setting.postgres.pid() } })
+    } finally {
+      await daemon.stop()
+    }
+  } finally {
+    await pool.end()
+  }
+}
+
+export function measureSteady(setting: Setting, fleet: Fleet, options: SteadyOptions): Promise<Steady> {
+  return withWarm(setting, fleet, options, async ({ scene, pids }) => {
+    const { pool } = scene
     const traffic = saturate(scene)
     await systemClock.sleep(WARM_UP_MS)
     if (options.statements) await resetStatements(pool)
     const before = await turnsAndAttempts(pool)
-    const pids = { limpet: daemon.pid, postgres: setting.postgres.pid() }
     const window = await inWindow(fleet, options.windowMs, pids)
     const after = await turnsAndAttempts(pool)
     options.statements?.(await dearestStatements(pool))
@@ -58,10 +92,7 @@ export async function measureSteady(setting: Setting, fleet: Fleet, options: Ste
     options.statements?.(await dearestStatements(pool))
     const transactionsPerTurn = (after.attempts - before.attempts) / (after.turns - before.turns)
     return { window, transactionsPerTurn, latency }
-  } finally {
-    await daemon.stop()
-    await pool.end()
-  }
+  })
 }
 
 async function turnsAndAttempts(pool: Pool): Promise<{ turns: number; attempts: number }> {

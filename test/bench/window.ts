@@ -1,6 +1,6 @@
 /** What happens at the receivers within a stretch of time, and which process spends how much on it. */
 import { systemClock } from '../../src/clock.ts'
-import { cpuMs } from './cpu.ts'
+import { cpuMs } from '../support/cpu.ts'
 import type { Fleet } from './fleet.ts'
 
 /** About 5 KB a body. */
@@ -14,7 +14,22 @@ export interface Window {
 }
 
 export async function inWindow(fleet: Fleet, ms: number, pids: Record<string, number>): Promise<Window> {
-  const look = async () => ({ at: performance.now(), counts: await fleet.counts(), cpu: cpuOf(fleet, pids) })
+  return inCountedWindow(fleet, ms, pids, () => Promise.resolve({}))
+}
+
+/** Beside it, by how much each of `counters` rose for one transaction. */
+export async function inCountedWindow<Name extends string>(
+  fleet: Fleet,
+  ms: number,
+  pids: Record<string, number>,
+  counters: () => Promise<Record<Name, number>>,
+): Promise<Window & { counted: Record<Name, number> }> {
+  const look = async () => ({
+    at: performance.now(),
+    counts: await fleet.counts(),
+    cpu: cpuOf(fleet, pids),
+    counters: await counters(),
+  })
   const before = await look()
   await systemClock.sleep(ms)
   const after = await look()
@@ -23,10 +38,15 @@ export async function inWindow(fleet: Fleet, ms: number, pids: Record<string, nu
     const [from, to] = [before.cpu[name] ?? null, after.cpu[name] ?? null]
     return [name, from === null || to === null ? null : ((to - from) * 1000) / transactions] as const
   })
+  const names = Object.keys(after.counters) as Name[]
+  const counted = names.map(
+    (name) => [name, (after.counters[name] - before.counters[name]) / transactions] as const,
+  )
   return {
     transactionsPerSecond: (transactions * 1000) / (after.at - before.at),
     pdusPerTransaction: (after.counts.pdus - before.counts.pdus) / transactions,
     cpuUs: Object.fromEntries(cpuUs),
+    counted: Object.fromEntries(counted) as Record<Name, number>,
   }
 }
 
