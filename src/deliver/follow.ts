@@ -184,7 +184,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
     // Who must look is given nothing any more: only the rows know what it is owed.
     if (follower.look) return leave(follower)
     const position = waiting.length > 0 ? state.position : Math.max(state.position, followers.upto())
-    if (!(await needs.release.add({ held, wakeSeq: state.wakeSeq, position }))) return leave(follower)
+    const { wakeSeq, narrowedSeq } = state
+    if (!(await needs.release.add({ held, wakeSeq, narrowedSeq, position }))) return leave(follower)
     running.delete(state.name)
     byName.delete(state.name)
     // What came before the commit woke nobody: the read that begins after it tells (`run`).
@@ -249,8 +250,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
       followers.knowsSince(position) &&
       isOrdinary(state),
     async begin({ held, state, lease }) {
-      const { position } = state
-      const stretches = await needs.begin.add({ held, wakeSeq: state.wakeSeq, position })
+      const { position, wakeSeq, narrowedSeq } = state
+      const stretches = await needs.begin.add({ held, wakeSeq, narrowedSeq, position })
       if (stretches === null) return false
       const now = clock.monotonic()
       const follower: Follower = {

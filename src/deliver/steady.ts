@@ -82,9 +82,9 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   const positions = events.map(({ pos }) => pos)
   const toPos = all ? Math.max(last, upto) : last
   const next = { txnId, originServerTs, bytes, positions, toPos, readAt: upto }
-  const { wakeSeq } = state
+  const { wakeSeq, narrowedSeq } = state
   const begun = await begin(needs, () =>
-    needs.advance.add({ held, wakeSeq, answered: steady.answered, next }),
+    needs.advance.add({ held, wakeSeq, narrowedSeq, answered: steady.answered, next }),
   )
   if (begun === null) {
     steady.look = true
@@ -144,7 +144,8 @@ export async function settle(needs: SteadyNeeds, steady: Steady): Promise<void> 
   const { held, state, answered } = steady
   if (answered === null) return
   // Refused only where the lease is over: then the same bytes go out again, from whoever has it next.
-  if ((await needs.advance.add({ held, wakeSeq: state.wakeSeq, answered, next: null })) === null) {
+  const { wakeSeq, narrowedSeq } = state
+  if ((await needs.advance.add({ held, wakeSeq, narrowedSeq, answered, next: null })) === null) {
     steady.look = true
   }
   steady.answered = null

@@ -84,7 +84,7 @@ async function openGapIfDue(needs: StepNeeds, { held, state }: Holding, reading:
 }
 
 async function closeGap(needs: StepNeeds, { held, state }: Holding, id: number, to: number): Promise<void> {
-  const range = { from: state.position, to, gap: { id, cursor: to, closes: true } }
+  const range = { from: state.position, to, readAt: state.head, gap: { id, cursor: to, closes: true } }
   await inTransaction(needs.pool, (db) => moveOn(db, held, range))
 }
 

@@ -94,7 +94,7 @@ export interface Settled {
   lists: boolean
 }
 
-/** Freezes and sends what was planned; null: it was forbidden at the last moment, look again. */
+/** Freezes and sends what was planned; null: what it was planned from is so no more, look again. */
 export const sendNew: typeof freezeAndSend = (needs, ...given) =>
   needs.place.within(() => freezeAndSend(needs, ...given))
 
@@ -118,8 +118,17 @@ async function freezeAndSend(
     closesGap: moves.closesGap,
     sticky: moves.sticky,
   }
-  const originServerTs = state.now
-  const frozen: Frozen = { held, txnId, body, originServerTs, acknowledges, readAt: state.head, soonestLapse }
+  const { now: originServerTs, head: readAt, narrowedSeq } = state
+  const frozen: Frozen = {
+    held,
+    txnId,
+    body,
+    originServerTs,
+    acknowledges,
+    readAt,
+    narrowedSeq,
+    soonestLapse,
+  }
   const begun = await begin(needs, () => needs.freeze.add(frozen))
   if (begun === null) return null
   const anySticky = pdus.some(({ sticky }) => sticky) || state.owed.length > 0

@@ -110,6 +110,7 @@ export async function serve(
     }
     if (step.kind !== 'let go') continue
     const { lookAt, position } = step
-    if (await releaseDestination(pool, held, { wakeSeq: state.wakeSeq, lookAt, position })) return DONE
+    const { wakeSeq, head: readAt } = state
+    if (await releaseDestination(pool, held, { wakeSeq, lookAt, position, readAt })) return DONE
   }
 }

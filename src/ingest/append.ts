@@ -9,12 +9,15 @@ import type { Random } from '../clock.ts'
 import { makeBatcher } from '../batcher.ts'
 import { inTransaction, isUnavailable, type Pool } from '../store/db.ts'
 import { loadIngestState, type IngestState } from '../store/ingest-state.ts'
+import { findEvents } from '../store/content.ts'
+import { findHolders, makeVoid } from '../store/holders.ts'
 import { lockDestinations, type Concerned } from '../store/lock-destinations.ts'
 import { lockContent, lockStream, moveHead } from '../store/stream.ts'
+import { checkAhead, ItemRefused, type CheckedRedactions } from './check-redaction.ts'
 import type { Item } from './items.ts'
 import type { Counts } from './report.ts'
-import { ItemRefused, openTaking, takeItems } from './take-items.ts'
-import { touchedBy, type TouchedItems } from './touched-by.ts'
+import { openTaking, takeItems } from './take-items.ts'
+import { leavingBy, touchedBy, type TouchedItems } from './touched-by.ts'
 
 export interface IngestRequest {
   source: string
@@ -90,9 +93,15 @@ export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
 }
 
 async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(Outcome | Error)[]> {
+  const checked: CheckedRedactions = new Map()
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await inTransaction(needs.pool, (db) => takeAll(needs, db, requests))
+      await checkAhead(
+        needs.pool,
+        requests.flatMap(({ items }) => items),
+        checked,
+      )
+      return await inTransaction(needs.pool, (db) => takeAll(needs, db, requests, checked))
     } catch (error) {
       if (isUnavailable(error)) {
         const message = 'the database is away; whether the items were taken is unknown'
@@ -122,19 +131,38 @@ type Db = Parameters<Parameters<typeof inTransaction>[1]>[0]
 
 /**
  * Locks are taken in one order, which is that of deliveries: the stream, the content (as a freeze does before it
- * writes its destinations), the rows of destinations by id, and only then what else is theirs.
+ * writes its destinations) where some of it goes, the rows of destinations by id, and only then what else is theirs.
  */
-async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): Promise<Outcome[]> {
+async function takeAll(
+  needs: AppendNeeds,
+  db: Db,
+  requests: IngestRequest[],
+  checked: CheckedRedactions,
+): Promise<Outcome[]> {
   const { serverName, maxStickyMs, random } = needs
   const at = await lockStream(db)
-  const touched = touchedBy(
-    requests.flatMap(({ items }) => items),
-    { serverName, sources: requests.map(({ source }) => source) },
-  )
-  if (touched.redacted.length + touched.purged.length > 0) await lockContent(db)
+  const items = requests.flatMap((request) => request.items)
+  const touched = touchedBy(items, { serverName, sources: requests.map(({ source }) => source) })
   const state = await loadIngestState(db, at, touched)
-  const locked = await lockDestinations(db, concernedBy(touched, state))
-  const taking = openTaking(db, { state, serverName, maxStickyMs, random, locked })
+  const goes = whatGoes(requests, state)
+  // Nobody can append meanwhile: what is not held now is unknown, whatever is taken away of it.
+  const targets = await findEvents(db, goes.redacted)
+  const positions = [...targets.values()].map(({ pos }) => pos)
+  const holders = await lockWhatGoes(db, { positions, rooms: goes.purged })
+  const losing = [...holders, ...leaving(items, state)]
+  const locked = await lockDestinations(db, concernedBy(touched, state, { ...goes, losing }))
+  await makeVoid(db, holders)
+  const redacted = new Set(goes.redacted)
+  const taking = openTaking(db, {
+    state,
+    serverName,
+    maxStickyMs,
+    random,
+    locked,
+    redacted,
+    targets,
+    checked,
+  })
   const outcomes: Outcome[] = []
   for (const request of requests) {
     const stored = state.tokens.get(request.source) ?? null
@@ -158,19 +186,53 @@ async function takeAll(needs: AppendNeeds, db: Db, requests: IngestRequest[]): P
   return outcomes
 }
 
+/** What is taken away by those requests that are taken: the others change nothing. */
+function whatGoes(requests: readonly IngestRequest[], { tokens, rooms }: IngestState) {
+  const now = new Map(tokens)
+  const redacted = new Set<string>()
+  const purged = new Set<number>()
+  for (const { source, sourceToken, ifSourceToken, items } of requests) {
+    if (ifSourceToken !== undefined && ifSourceToken !== (now.get(source) ?? null)) continue
+    if (sourceToken !== undefined && sourceToken !== null) now.set(source, sourceToken)
+    for (const item of items) {
+      if (item.type === 'redact') redacted.add(item.eventId)
+      const room = item.type === 'purge' ? rooms.get(item.roomId) : undefined
+      if (room !== undefined && !room.isNew) purged.add(room.id)
+    }
+  }
+  return { redacted: [...redacted], purged: [...purged] }
+}
+
+/** Locks content where some goes that somebody may have read; returns whose open transactions hold it. */
+async function lockWhatGoes(db: Db, goes: { positions: number[]; rooms: number[] }): Promise<number[]> {
+  if (goes.positions.length + goes.rooms.length === 0) return []
+  await lockContent(db)
+  return findHolders(db, goes)
+}
+
+/** Destinations that are removed from a room in which they are. */
+const leaving = (items: readonly Item[], { members, destinations }: IngestState): number[] =>
+  leavingBy(items, members).flatMap((name) => {
+    const one = destinations.get(name)
+    return one === undefined || one.isNew ? [] : [one.id]
+  })
+
 /** What is not known yet has nothing that could be locked. */
-function concernedBy(touched: TouchedItems, { rooms, destinations }: IngestState): Concerned {
+function concernedBy(
+  { advised, wholeRooms, serverRooms }: TouchedItems,
+  { rooms, destinations }: IngestState,
+  { purged, losing }: Pick<Concerned, 'purged' | 'losing'>,
+): Concerned {
   const known = <T extends { id: number; isNew: boolean }>(all: ReadonlyMap<string, T>, names: string[]) =>
     names.flatMap((name) => {
       const one = all.get(name)
       return one === undefined || one.isNew ? [] : [one.id]
     })
-  const { advised, redacted, purged, wholeRooms, serverRooms } = touched
   return {
     advised: known(destinations, advised),
-    rooms: known(rooms, [...wholeRooms, ...serverRooms, ...purged]),
-    purged: known(rooms, purged),
-    redacted,
+    rooms: [...known(rooms, [...wholeRooms, ...serverRooms]), ...purged],
+    purged,
+    losing,
   }
 }
 

@@ -6,6 +6,9 @@
  * a wrong one, say). The id tells. From room version 3 on it is a hash over the redacted form, so a form that has the
  * id under a version's rules, and nothing beyond them, is the right one, under whichever version that is; in versions 1
  * and 2 the event carries its id. Only where no version fits is the stored event asked which one it is of.
+ *
+ * It costs some hashes and a walk through the event, and depends on nothing that changes: so it is asked before anything is
+ * locked, and under the locks only of what was not there yet then.
  */
 import { canonicalText } from '../matrix/canonical-json.ts'
 import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
@@ -13,7 +16,55 @@ import { JsonError, isJsonObject, type JsonObject } from '../matrix/json-value.t
 import { findMisshapen } from '../matrix/pdu-shape.ts'
 import { redact } from '../matrix/redaction.ts'
 import { knownRoomVersions, roomVersion as rulesOf, type RoomVersion } from '../matrix/room-versions.ts'
-import type { RedactItem } from './items.ts'
+import { findEvents, readStoredText, type StoredEvent } from '../store/content.ts'
+import type { Db } from '../store/db.ts'
+import type { Item, RedactItem } from './items.ts'
+
+/** An item that only the database could show to be wrong: nothing of its request is taken. */
+export class ItemRefused extends Error {
+  readonly code = 'ITEM_REFUSED'
+  readonly index: number
+  readonly path: string
+  constructor(index: number, path: string, message: string) {
+    super(message)
+    this.index = index
+    this.path = path
+  }
+}
+
+/** Items that were found right, each with the room and version of its event then. */
+export type CheckedRedactions = Map<RedactItem, string>
+
+type Of = Pick<StoredEvent, 'roomId' | 'roomVersion'>
+const keyOf = ({ roomId, roomVersion }: Of) => `${roomVersion} ${roomId}`
+
+/** Checks what is held already. What is wrong is not said yet: its request may be one that is not taken at all. */
+export async function checkAhead(db: Db, items: readonly Item[], checked: CheckedRedactions): Promise<void> {
+  const redacts = items.filter((item) => item.type === 'redact').filter((item) => !checked.has(item))
+  if (redacts.length === 0) return
+  const events = await findEvents(
+    db,
+    redacts.map(({ eventId }) => eventId),
+  )
+  for (const item of redacts) {
+    const event = events.get(item.eventId)
+    if (event === undefined) continue
+    const fault = await faultOfRedaction(item, { ...event, storedPdu: () => readStoredText(db, event.pos) })
+    if (fault === null) checked.set(item, keyOf(event))
+  }
+}
+
+/** @throws ItemRefused where it is not the redacted form of its event */
+export async function checkRedaction(
+  item: RedactItem,
+  index: number,
+  target: RedactTarget,
+  checked: CheckedRedactions,
+): Promise<void> {
+  if (checked.get(item) === keyOf(target)) return
+  const fault = await faultOfRedaction(item, target)
+  if (fault !== null) throw new ItemRefused(index, fault.path, fault.message)
+}
 
 export interface RedactTarget {
   readonly roomId: string

@@ -1,33 +1,43 @@
 /**
- * Takes a request's items in their order: events and servers are staged and written together, a `redact`
- * or `purge` first has everything before it written and then acts on the tables itself.
+ * Takes a request's items in their order: events, servers and redactions are staged and written together, a statement a
+ * table; a `purge` first has everything before it written and then acts on the tables itself.
  */
 import type { Random } from '../clock.ts'
 import { adviseUp } from '../store/advice.ts'
-import { findEvent, purgeRoom, readStoredText, redactEvent } from '../store/content.ts'
+import {
+  purgeRoom,
+  readStoredText,
+  redactEvents,
+  type Redaction,
+  type StoredEvent,
+} from '../store/content.ts'
 import type { Db } from '../store/db.ts'
 import { noEffects, writeEffects } from '../store/ingest-effects.ts'
 import { hasSticky, type IngestState } from '../store/ingest-state.ts'
-import { faultOfRedaction } from './check-redaction.ts'
+import { checkRedaction, type CheckedRedactions } from './check-redaction.ts'
 import type { Item, RedactItem } from './items.ts'
 import { accept, emptyReport, leaveOut, type Report } from './report.ts'
-import { stageEvent, stageServers, whyUnusable, type Stage } from './stage.ts'
-
-/** An item that only the database could show to be wrong: nothing of its request is taken. */
-export class ItemRefused extends Error {
-  readonly code = 'ITEM_REFUSED'
-  readonly index: number
-  readonly path: string
-  constructor(index: number, path: string, message: string) {
-    super(message)
-    this.index = index
-    this.path = path
-  }
-}
+import {
+  stageEvent,
+  stageServers,
+  whyUnusable,
+  type EventItem,
+  type ServersItem,
+  type Stage,
+} from './stage.ts'
 
 export interface Taking {
   db: Db
   stage: Stage
+  /** Ids of events that the batch redacts. */
+  redacted: ReadonlySet<string>
+  /** Those of them that are held. */
+  targets: Map<string, StoredEvent>
+  checked: CheckedRedactions
+  /** Not written yet. */
+  redactions: Redaction[]
+  /** Rooms in which something was redacted, and nobody has asked since what is still sticky there. */
+  lessSticky: Set<number>
   /** Destinations that `server_up` items named, and those that joined: failing ones are tried again soon. */
   up: Set<number>
   joined: Set<number>
@@ -44,11 +54,14 @@ export function openTaking(
     serverName: string
     maxStickyMs: number
     random: Random
+    redacted: ReadonlySet<string>
+    targets: Map<string, StoredEvent>
+    checked: CheckedRedactions
     /** Destinations whose rows are locked; others were not failing, so they need no advice. */
     locked: ReadonlySet<number>
   },
 ): Taking {
-  const { state, serverName, maxStickyMs, random, locked } = needs
+  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked } = needs
   const stage: Stage = { state, effects: noEffects(), serverName, maxStickyMs }
   const up = new Set<number>()
   const joined = new Set<number>()
@@ -61,6 +74,7 @@ export function openTaking(
   const taking: Taking = {
     db,
     stage,
+    ...{ redacted, targets, checked, redactions: [], lessSticky: new Set() },
     up,
     joined,
     flush: async () => {
@@ -68,6 +82,7 @@ export function openTaking(
       stage.effects = noEffects()
       for (const id of effects.joined) joined.add(id)
       await writeEffects(db, effects, state.now)
+      await redactEvents(db, taking.redactions.splice(0))
     },
     finish: async () => {
       await taking.flush()
@@ -83,10 +98,10 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
   for (const [index, item] of items.entries()) {
     switch (item.type) {
       case 'event':
-        stageEvent(taking.stage, item, index, report)
+        takeEvent(taking, item, index, report)
         break
       case 'servers':
-        stageServers(taking.stage, item, index, report)
+        await takeServers(taking, item, index, report)
         break
       case 'redact':
         await takeRedact(taking, item, index, report)
@@ -102,28 +117,53 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
   return report
 }
 
-async function takeRedact(
-  { db, stage, flush }: Taking,
-  item: RedactItem,
-  index: number,
-  report: Report,
-): Promise<void> {
-  await flush()
+async function takeRedact(taking: Taking, item: RedactItem, index: number, report: Report): Promise<void> {
+  const { db, stage, targets, redactions } = taking
   accept(report, 'redact')
   const pos = (stage.state.head += 1)
-  const target = await findEvent(db, item.eventId)
-  if (target === null) {
+  const target = targets.get(item.eventId)
+  if (target === undefined) {
     leaveOut(report, index, item.eventId, 'unknown')
     return
   }
-  const fault = await faultOfRedaction(item, { ...target, storedPdu: () => readStoredText(db, target.pos) })
-  if (fault !== null) throw new ItemRefused(index, fault.path, fault.message)
-  await redactEvent(db, { pos, target: target.pos, room: target.room, pdu: item.pdu })
-  if (!(await hasSticky(db, target.room, stage.state.now))) stage.state.stickyRooms.delete(target.roomId)
+  // It may be of this batch, and not be written yet.
+  const storedPdu = async () =>
+    stage.effects.events.find(({ pos }) => pos === target.pos)?.pdu ?? readStoredText(db, target.pos)
+  await checkRedaction(item, index, { ...target, storedPdu }, taking.checked)
+  redactions.push({ pos, target: target.pos, room: target.room, pdu: item.pdu })
+  taking.lessSticky.add(target.room)
+}
+
+/** An event that a later item of the batch redacts is not in the database yet. */
+function takeEvent(
+  { stage, targets, redacted }: Taking,
+  item: EventItem,
+  index: number,
+  report: Report,
+): void {
+  const { state } = stage
+  const isNew = redacted.has(item.eventId) && !state.positions.has(item.eventId)
+  stageEvent(stage, item, index, report)
+  const { roomId } = item
+  const [pos, room] = [state.positions.get(item.eventId), state.rooms.get(roomId)]
+  if (isNew && pos !== undefined && room !== undefined)
+    targets.set(item.eventId, { pos, room: room.id, roomId, roomVersion: room.version })
+}
+
+/** Whether a join owes anything depends on what is still sticky in its room. */
+async function takeServers(taking: Taking, item: ServersItem, index: number, report: Report): Promise<void> {
+  const { db, stage } = taking
+  const { state } = stage
+  const room = state.rooms.get(item.roomId)?.id
+  if (room !== undefined && taking.lessSticky.delete(room) && state.stickyRooms.has(item.roomId)) {
+    await taking.flush()
+    if (!(await hasSticky(db, room, state.now))) state.stickyRooms.delete(item.roomId)
+  }
+  stageServers(stage, item, index, report)
 }
 
 async function takePurge(
-  { db, stage, flush }: Taking,
+  { db, stage, targets, flush }: Taking,
   item: Extract<Item, { type: 'purge' }>,
   index: number,
   report: Report,
@@ -141,6 +181,7 @@ async function takePurge(
   room.known = false
   state.members.get(item.roomId)?.clear()
   state.stickyRooms.delete(item.roomId)
+  for (const [eventId, target] of targets) if (target.room === room.id) targets.delete(eventId)
 }
 
 function takeServerUp({ stage, up }: Taking, server: string, index: number, report: Report): void {

@@ -74,3 +74,27 @@ function addressedBy({ audience }: EventItem): readonly string[] {
 function joiningBy({ change }: ServersItem): readonly string[] {
   return 'set' in change ? change.set : change.add
 }
+
+/**
+ * The names of servers that these items remove from a room in which they are, also one that they join before that;
+ * `members`: who is in which room before them. Of a room that is forgotten only those that join it before.
+ */
+export function leavingBy(
+  items: readonly Item[],
+  members: ReadonlyMap<string, ReadonlySet<string>>,
+): string[] {
+  const names = new Set<string>()
+  const now = new Map<string, Set<string>>()
+  for (const item of items) {
+    if (item.type === 'purge') for (const name of now.get(item.roomId) ?? []) names.add(name)
+    if (item.type !== 'servers') continue
+    const { roomId, change } = item
+    const there = now.get(roomId) ?? new Set(members.get(roomId))
+    now.set(roomId, there)
+    const joining = new Set(joiningBy(item))
+    const gone = 'set' in change ? [...there].filter((name) => !joining.has(name)) : change.remove
+    for (const name of joining) there.add(name)
+    for (const name of gone) if (there.delete(name)) names.add(name)
+  }
+  return [...names]
+}

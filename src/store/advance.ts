@@ -9,12 +9,14 @@
  */
 import { KEPT_ATTEMPTS } from './attempt-results.ts'
 import type { Pool } from './db.ts'
-import { IN_ORDER, type Held } from './leases.ts'
+import { IN_ORDER, UNNARROWED, type Held } from './leases.ts'
 
 export interface Advance {
   held: Held
   /** As the holder knows it: after somebody else's wish it must look first. Not asked where nothing is frozen. */
   wakeSeq: number
+  /** Likewise: what was taken away from the destination since, it does not know. */
+  narrowedSeq: number
   /** The open transaction, answered whole: it ends. Null: none is open. */
   answered: Answered | null
   /** What is frozen in its place. */
@@ -43,9 +45,9 @@ const ADVANCE = `
   with input as (
     select i.*, now_ms() as now
       from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::int[], $7::text[],
-                  $8::text[], $9::bigint[], $10::int[], $11::text[], $12::bigint[], $13::bigint[])
+                  $8::text[], $9::bigint[], $10::int[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[])
         as i (destination, worker, fence, wake_seq, answered, duration_ms, unlisted,
-              next, origin_server_ts, bytes, positions, to_pos, read_at)
+              next, origin_server_ts, bytes, positions, to_pos, read_at, narrowed_seq)
   ), gone as materialized (
     select content_taken_at() as pos
   ), locked as (
@@ -64,7 +66,7 @@ const ADVANCE = `
        and w.lease_until > now_ms()
        and o.txn_id is not distinct from i.answered
        and (i.answered is null or d.position = o.from_pos)
-       and (i.next is null or (d.wake_seq = i.wake_seq and (select pos from gone) <= i.read_at))
+       and (i.next is null or (d.wake_seq = i.wake_seq and ${UNNARROWED} and (select pos from gone) <= i.read_at))
     returning d.id, d.position, d.attempt_seq, i.now, i.worker, i.answered, i.duration_ms, i.unlisted, i.next,
               i.origin_server_ts, i.bytes, i.positions, i.to_pos, o.started_at, o.edus, o.lanes, o.from_pos as sent_from,
               o.to_pos as sent_to, o.positions as sent
@@ -118,6 +120,7 @@ export async function advance(pool: Pool, them: readonly Advance[]): Promise<(nu
     them.map(({ next }) => (next === null ? null : list(next.positions))),
     them.map(({ next }) => next?.toPos ?? null),
     them.map(({ next }) => next?.readAt ?? null),
+    them.map(({ narrowedSeq }) => narrowedSeq),
   ])
   const written = new Map(rows.map(({ id, now }) => [id, now]))
   return them.map(({ held }) => written.get(held.destination) ?? null)

@@ -1,11 +1,11 @@
 /**
  * Takes content away: `redact` puts the redacted form in an event's place, `purge` forgets a room.
  *
- * Both hold the content lock to their commit, and mark every open transaction that carries what goes as
- * void (its row stays, its text is gone): no transaction frozen later holds the old text.
+ * Whoever calls this holds the content lock to its commit, and has marked every open transaction that carries what goes
+ * as void (`holders.ts`): no transaction frozen later holds the old text.
  */
 import type { Db } from './db.ts'
-import { lockContent } from './stream.ts'
+import { planFor } from './prepare.ts'
 
 /** What there is of a room ($1), in the log or kept of it; what is in both once. */
 const OF_ROOM = `
@@ -14,16 +14,6 @@ const OF_ROOM = `
    select k.pos, k.room, k.recipients from kept_events k
     where k.room = $1 and not exists (select 1 from events e where e.pos = k.pos))`
 
-// The row stays so that its attempt, if one is under way, ends by itself; the next one plans anew.
-const VOID_OF_EVENT = `
-  update open_transactions set void = true where $1 = any(positions) and not void`
-
-const VOID_OF_ROOM = `
-  update open_transactions o set void = true
-   where not void
-     and (exists (select 1 from unnest(o.positions) p join events e on e.pos = p where e.room = $1)
-          or exists (select 1 from unnest(o.positions) p join kept_events e on e.pos = p where e.room = $1))`
-
 export interface StoredEvent {
   pos: number
   room: number
@@ -31,16 +21,22 @@ export interface StoredEvent {
   roomVersion: string | null
 }
 
-/** Where a stored event stands and what its room is, or null when there is none. */
-export async function findEvent(db: Db, eventId: string): Promise<StoredEvent | null> {
-  const { rows } = await db.query<StoredEvent>(
-    `select e.pos, e.room, r.room_id as "roomId", r.room_version as "roomVersion" from event_ids i
-       join (select pos, room from events union all select pos, room from kept_events) e on e.pos = i.pos
-       join rooms r on r.id = e.room
-      where i.event_id = $1 limit 1`,
-    [eventId],
-  )
-  return rows[0] ?? null
+// Ids are known for longer than events.
+const FIND = `
+  select i.event_id as "eventId", e.pos, e.room, r.room_id as "roomId", r.room_version as "roomVersion"
+    from event_ids i
+    cross join lateral (select pos, room from events where pos = i.pos
+                        union all select pos, room from kept_events where pos = i.pos limit 1) e
+    join rooms r on r.id = e.room
+   where i.event_id = any($1)`
+
+/** Those of `eventIds` that are held: where each stands, and what its room is. */
+export async function findEvents(db: Db, eventIds: readonly string[]): Promise<Map<string, StoredEvent>> {
+  if (eventIds.length === 0) return new Map()
+  const { rows } = await db.query<StoredEvent & { eventId: string }>(planFor(eventIds.length, FIND), [
+    eventIds,
+  ])
+  return new Map(rows.map(({ eventId, ...event }) => [eventId, event]))
 }
 
 /** The text that is stored of the event at `pos`; null: none. */
@@ -52,20 +48,36 @@ export async function readStoredText(db: Db, pos: number): Promise<string | null
   return rows[0]?.pdu ?? null
 }
 
-/** Puts `pdu` in the place of the event at `target`, from stream position `pos` on. */
-export async function redactEvent(
-  db: Db,
-  { pos, target, room, pdu }: { pos: number; target: number; room: number; pdu: string },
-): Promise<void> {
-  await lockContent(db)
-  await db.query('update events set pdu = $2, sticky_until = null where pos = $1', [target, pdu])
-  await db.query('update kept_events set pdu = $2, sticky_until = null where pos = $1', [target, pdu])
-  await db.query('delete from sticky where pos = $1', [target])
-  await db.query(VOID_OF_EVENT, [target])
-  await db.query(`insert into changes (pos, kind, room, target) values ($1, 'redact', $2, $3)`, [
-    pos,
-    room,
-    target,
+export interface Redaction {
+  /** Its own position. */
+  pos: number
+  /** That of the event that it takes the text of. */
+  target: number
+  room: number
+  /** What takes its place. */
+  pdu: string
+}
+
+const REDACT = (table: 'events' | 'kept_events') => `
+  update ${table} e set pdu = t.pdu, sticky_until = null from unnest($1::bigint[], $2::text[]) t (pos, pdu) where e.pos = t.pos`
+
+const NOTE_REDACTIONS = `
+  insert into changes (pos, kind, room, target)
+  select pos, 'redact', room, target from unnest($1::bigint[], $2::int[], $3::bigint[]) t (pos, room, target)`
+
+/** Puts what they bring in the place of their events; of two for one event the later one counts. */
+export async function redactEvents(db: Db, redactions: readonly Redaction[]): Promise<void> {
+  if (redactions.length === 0) return
+  const texts = new Map(redactions.map(({ target, pdu }) => [target, pdu]))
+  const targets = [...texts.keys()]
+  const run = (sql: string, values: unknown[]) => db.query(planFor(redactions.length, sql), values)
+  await run(REDACT('events'), [targets, [...texts.values()]])
+  await run(REDACT('kept_events'), [targets, [...texts.values()]])
+  await run('delete from sticky where pos = any($1)', [targets])
+  await run(NOTE_REDACTIONS, [
+    redactions.map(({ pos }) => pos),
+    redactions.map(({ room }) => room),
+    redactions.map(({ target }) => target),
   ])
 }
 
@@ -118,10 +130,8 @@ const COUNT_GIVEN_UP = `
 
 /** Forgets the room; returns how many (event, destination) pairs were given up. */
 export async function purgeRoom(db: Db, { pos, room }: { pos: number; room: number }): Promise<number> {
-  await lockContent(db)
   const { rows } = await db.query<{ n: number }>(COUNT_GIVEN_UP, [room])
   const givenUp = rows[0]?.n ?? 0
-  await db.query(VOID_OF_ROOM, [room])
   await db.query('delete from sticky_owed where room = $1', [room])
   await db.query('delete from replays p using events e where e.pos = p.pos and e.room = $1', [room])
   await db.query('delete from sticky where room = $1', [room])

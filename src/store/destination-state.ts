@@ -1,14 +1,15 @@
 /**
  * Everything the holder of a destination decides from, in one read: its row, the open transaction, the gap,
- * the replays that are owed, the head of the stream and the database's time.
+ * the replays that are owed, the head of the stream and the database's time. The texts of an open transaction are a
+ * second read, which asks again whether it is open: what a redact or purge took in between is no loss.
  */
 import type { Db } from './db.ts'
 import type { Held } from './leases.ts'
-import { readTexts, type StoredPdu } from './timeline.ts'
+import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 
 export interface OpenTransaction {
   txnId: string
-  /** What its exact bytes are made of; null where a redact or purge took a text. */
+  /** What its exact bytes are made of; null where a redact or purge took a text, or it has ended. */
   made: { originServerTs: number; pduTexts: string[]; bytes: number } | null
   createdAt: number
   attempt: number
@@ -59,6 +60,8 @@ export interface DestinationState {
   head: number
   position: number
   wakeSeq: number
+  /** Raised by whatever takes something away from it: what was planned before that is frozen no more. */
+  narrowedSeq: number
   paused: boolean
   lists: boolean
   timeoutMs: number | null
@@ -71,7 +74,7 @@ export interface DestinationState {
 }
 
 const LOAD = `
-  select d.id, d.name, d.position, d.wake_seq, d.paused, d.lists, d.timeout_ms, d.failures, d.failing_since, d.retry_at,
+  select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.timeout_ms, d.failures, d.failing_since, d.retry_at,
          d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at,
          s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
@@ -101,6 +104,7 @@ interface Row {
   head: number
   position: number
   wake_seq: number
+  narrowed_seq: number
   paused: boolean
   lists: boolean
   timeout_ms: number | null
@@ -143,12 +147,24 @@ export async function loadDestination(db: Db, held: Held): Promise<DestinationSt
   const { rows } = await db.query<Row>(LOAD, [held.destination, held.worker, held.fence])
   const row = rows[0]
   if (row === undefined) return null
-  // A text that a redact takes between the two reads: the transaction is void then, and is not repeated.
-  const texts = row.txn_id === null || row.void ? [] : await readTexts(db, row.positions)
+  const texts = row.txn_id === null || row.void ? null : await readOpenTexts(db, held.destination, row.txn_id)
   return fromRow(row, texts)
 }
 
-function fromRow(row: Row, texts: readonly StoredPdu[]): DestinationState {
+// $1 destination, $2 transaction id. A row at least where it is still open and holds all that it held.
+const OPEN_TEXTS = `
+  select ${TEXT_COLUMNS} from open_transactions o left join lateral unnest(o.positions) p (pos) on true
+    left join lateral ${textAt('p.pos')} on true
+   where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`
+
+/** What an open transaction is made of; null: it is open no more, or void. */
+async function readOpenTexts(db: Db, destination: number, txnId: string): Promise<StoredPdu[] | null> {
+  const { rows } = await db.query<Partial<TextRow>>(OPEN_TEXTS, [destination, txnId])
+  const isText = (row: Partial<TextRow>): row is TextRow => row.pdu !== undefined && row.pdu !== null
+  return rows.length === 0 ? null : rows.filter(isText).map(fromText)
+}
+
+function fromRow(row: Row, texts: readonly StoredPdu[] | null): DestinationState {
   return {
     id: row.id,
     name: row.name,
@@ -157,6 +173,7 @@ function fromRow(row: Row, texts: readonly StoredPdu[]): DestinationState {
     head: row.head,
     position: row.position,
     wakeSeq: row.wake_seq,
+    narrowedSeq: row.narrowed_seq,
     paused: row.paused,
     lists: row.lists,
     timeoutMs: row.timeout_ms,
@@ -189,8 +206,9 @@ function fromRow(row: Row, texts: readonly StoredPdu[]): DestinationState {
   }
 }
 
-function openFrom(row: Row, txnId: string, texts: readonly StoredPdu[]): OpenTransaction {
-  const whole = !row.void && texts.length === row.positions.length
+function openFrom(row: Row, txnId: string, texts: readonly StoredPdu[] | null): OpenTransaction {
+  // Fewer texts than positions: the log is damaged.
+  const whole = texts?.length === row.positions.length
   const { origin_server_ts: originServerTs, bytes } = row
   return {
     txnId,
@@ -201,7 +219,7 @@ function openFrom(row: Row, txnId: string, texts: readonly StoredPdu[]): OpenTra
     acknowledges: {
       positions: row.positions,
       lanes: row.lanes,
-      eventIds: texts.map(({ eventId }) => eventId),
+      eventIds: (texts ?? []).map(({ eventId }) => eventId),
       fromPos: row.from_pos,
       toPos: row.to_pos,
       gap: row.open_gap,

@@ -6,13 +6,15 @@
  * rows. Whoever takes, gives way or lets go makes it false; before a holder looks at the rows again it does so too.
  */
 import type { Db } from './db.ts'
-import { IN_ORDER, UNHELD, type Held } from './leases.ts'
+import { IN_ORDER, UNHELD, UNNARROWED, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
 
 export interface Following {
   held: Held
   /** As it was when the holder last looked: somebody else's wish makes it look again. */
   wakeSeq: number
+  /** Likewise: what was taken away from it since, the holder does not know. */
+  narrowedSeq: number
   /** It is owed nothing up to here. */
   position: number
 }
@@ -47,15 +49,16 @@ export async function areWished(db: Db, them: readonly Known[]): Promise<boolean
 
 const INPUT = `
   with input as (
-    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])
-      as i (destination, worker, fence, wake_seq, position)
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+      as i (destination, worker, fence, wake_seq, position, narrowed_seq)
   ), locked as (
     select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), done as (`
 const HELD_AND_UNASKED = (condition = '') => `
       from input i, workers w, locked l
      where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
-       and w.id = i.worker and w.lease_until > now_ms() and d.wake_seq = i.wake_seq ${condition}
+       and w.id = i.worker and w.lease_until > now_ms() and d.wake_seq = i.wake_seq and ${UNNARROWED}
+       ${condition}
     returning d.id, i.position)`
 
 // A replay that went ahead of the timeline must not go again with it: then the rows decide.
@@ -84,6 +87,7 @@ const argumentsOf = (them: readonly Following[]) => [
   them.map(({ held }) => held.fence),
   them.map(({ wakeSeq }) => wakeSeq),
   them.map(({ position }) => position),
+  them.map(({ narrowedSeq }) => narrowedSeq),
 ]
 
 /** Begins to follow; per destination its memberships after `position`, or null where a look at the rows is due. */

@@ -13,8 +13,11 @@ import {
   MEMBER_AT,
   MEMBERSHIPS,
   NOT_SENT,
-  readTexts,
+  fromText,
+  TEXT_COLUMNS,
+  textAt,
   type StoredPdu,
+  type TextRow,
 } from './timeline.ts'
 
 const newestIn = (table: Table) => `
@@ -29,16 +32,22 @@ type Table = 'events' | 'kept_events'
 
 // $1 destination, $2 from (exclusive), $3 to (inclusive), $4 cursor, $5 limit (null: all). Something may be in both tables.
 // What is sent already is left out after the newest was found: a room whose newest went as a replay is done.
-const GAP_ROOMS = `
+const FOUND = `
   with newest as (
     select max(x.pos) as pos, m.room from memberships m
      cross join lateral (${newestIn('events')} union all ${newestIn('kept_events')}) x
      where ${MEMBERSHIPS}
      group by m.room
-  ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')})
-  select e.pos from (select pos from newest union select pos from addressed) e
-   where e.pos > $4 and ${NOT_SENT}
-   order by e.pos limit $5`
+  ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')}), owed as (
+    select e.pos from (select pos from newest union select pos from addressed) e
+     where e.pos > $4 and ${NOT_SENT}
+     order by e.pos limit $5
+  )`
+const GAP_POSITIONS = `${FOUND} select pos from owed order by pos`
+// With their texts in one statement: that nothing more was found says that nothing more is owed, only if nothing that was
+// found can go before its text is read.
+const GAP_ROOMS = `${FOUND}
+  select ${TEXT_COLUMNS} from owed cross join lateral ${textAt('owed.pos')} order by e.pos`
 
 export interface GapRange {
   from: number
@@ -46,13 +55,16 @@ export interface GapRange {
   cursor: number
 }
 
+/** What a gap still owes, at most `limit` of it: fewer, and that is all. */
 export async function readGapRooms(
   db: Db,
   destination: number,
   gap: GapRange,
   limit: number,
 ): Promise<StoredPdu[]> {
-  return readTexts(db, await gapPositions(db, destination, gap, limit))
+  const { from, to, cursor } = gap
+  const { rows } = await db.query<TextRow>(GAP_ROOMS, [destination, from, to, cursor, limit])
+  return rows.map(fromText)
 }
 
 /** The positions of what a gap still owes; `limit` null: of all of it. */
@@ -62,6 +74,6 @@ export async function gapPositions(
   { from, to, cursor }: GapRange,
   limit: number | null,
 ): Promise<number[]> {
-  const { rows } = await db.query<{ pos: number }>(GAP_ROOMS, [destination, from, to, cursor, limit])
+  const { rows } = await db.query<{ pos: number }>(GAP_POSITIONS, [destination, from, to, cursor, limit])
   return rows.map(({ pos }) => pos)
 }

@@ -3,6 +3,7 @@
  */
 import type { Db } from './db.ts'
 import { HELD, type Held } from './leases.ts'
+import { nothingForgottenSince } from './stream.ts'
 import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
 
 /** Ends a statement that opens a `gap`: the gap's sticky row has no upper end. */
@@ -12,10 +13,11 @@ export const oweSticky = (destination: string, from: string) => `
   on conflict (destination) where room is null do update
      set after_pos = excluded.after_pos, cursor = excluded.cursor, created_at = excluded.created_at`
 
-// $1 worker, $2 fence, $3 destination, $4 from, $5 to. Gap and its sticky row are one statement.
+// $1 worker, $2 fence, $3 destination, $4 from, $5 to. Gap and its sticky row are one statement. The end is the head of
+// the look that found so much missing.
 const OPEN = `
   with allowed as (
-    select d.id from destinations d where d.id = $3 and d.position = $4 and ${HELD} for update
+    select d.id from destinations d where d.id = $3 and d.position = $4 and ${nothingForgottenSince('$5')} and ${HELD} for update
   ), gap as (
     insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, $4, $5, $4, now_ms() from allowed
     on conflict do nothing returning id
@@ -83,19 +85,29 @@ export async function moveGap(
     await db.query('delete from sticky_owed where destination = $1 and room is null', [destination])
 }
 
-/** Moves position and cursors where there was nothing to send. False: the lease is lost or the position moved. */
+/**
+ * Moves position and cursors where there was nothing to send, as read when the head was at `readAt`. False: the lease is
+ * lost, the position moved, or a room was forgotten since, so that what was read may not have been all.
+ */
 export async function moveOn(
   db: Db,
   held: Held,
   {
     from,
     to,
+    readAt,
     gap,
-  }: { from: number; to: number; gap: { id: number; cursor: number | null; closes: boolean } | null },
+  }: {
+    from: number
+    to: number
+    readAt: number
+    gap: { id: number; cursor: number | null; closes: boolean } | null
+  },
 ): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update destinations d set position = $5 where d.id = $3 and d.position = $4 and ${HELD}`,
-    [held.worker, held.fence, held.destination, from, to],
+    `update destinations d set position = $5
+      where d.id = $3 and d.position = $4 and ${nothingForgottenSince('$6')} and ${HELD}`,
+    [held.worker, held.fence, held.destination, from, to, readAt],
   )
   if (rowCount !== 1) return false
   if (gap !== null) await moveGap(db, held.destination, { ...gap, batch: null })

@@ -6,6 +6,7 @@
  * holder names worker and fence, and asks that the worker's time is not over.
  */
 import type { Db } from './db.ts'
+import { nothingForgottenSince } from './stream.ts'
 
 export interface Held {
   worker: string
@@ -16,6 +17,9 @@ export interface Held {
 /** A condition on `d` (destinations): held by worker $1 under fence $2, in time. For use in other statements. */
 export const HELD = `d.lease_owner = $1 and d.fence = $2
   and exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())`
+
+/** A condition on `d` and what a holder read of it, `i`: nothing was taken away from it since. Not for a repeat of the same bytes. */
+export const UNNARROWED = 'd.narrowed_seq = i.narrowed_seq and not d.paused'
 
 /** What letting go sets, whoever does it: nobody follows what nobody holds. */
 export const UNHELD = 'lease_owner = null, follows = false'
@@ -144,16 +148,23 @@ export async function bumpWake(db: Db, name: string): Promise<boolean> {
 
 const RELEASE = `
   update destinations d set ${UNHELD}, look_at = $3, position = greatest(d.position, coalesce($4, d.position))
-   where d.id = $5 and ($6::bigint is null or d.wake_seq = $6) and ${HELD}`
+   where d.id = $5 and ($6::bigint is null or d.wake_seq = $6) and ($4::bigint is null or ${nothingForgottenSince('$7::bigint')})
+     and ${HELD}`
 
 /**
  * Lets go. False when somebody wished a look meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.
- * `lookAt`: when somebody must look again (ms since the epoch). `position`: the log held nothing for it up to there.
+ * `lookAt`: when somebody must look again (ms since the epoch). `position`: the log held nothing for it up to there, as
+ * read when the head was at `readAt`; also false where a room was forgotten since.
  */
 export async function releaseDestination(
   db: Db,
   held: Held,
-  { wakeSeq, lookAt, position }: { wakeSeq: number | null; lookAt: number | null; position: number | null },
+  {
+    wakeSeq,
+    lookAt,
+    position,
+    readAt = 0,
+  }: { wakeSeq: number | null; lookAt: number | null; position: number | null; readAt?: number },
 ): Promise<boolean> {
   const { rowCount } = await db.query(RELEASE, [
     held.worker,
@@ -162,6 +173,7 @@ export async function releaseDestination(
     position,
     held.destination,
     wakeSeq,
+    readAt,
   ])
   return rowCount === 1
 }

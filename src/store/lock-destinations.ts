@@ -3,9 +3,10 @@
  * theirs is written.
  *
  * A turn that writes down an answer takes the destination's row first and then its other rows, for one
- * destination or for many in the order of ids. Ingest writes some of those other rows too: join replays, advice,
- * the bytes of open transactions. So it does the same, once, for all it is going to touch: two who take locks in
- * different orders wait for each other, which costs everybody a second and one of the two its work.
+ * destination or for many in the order of ids. Ingest writes some of those other rows too: join replays, advice, whether
+ * open transactions are void, that something was taken away (a trigger on memberships does). So it does the same, once,
+ * for all it is going to touch: two who take locks in different orders wait for each other, which costs everybody a second
+ * and one of the two its work.
  */
 import type { Db } from './db.ts'
 import { IN_ORDER } from './leases.ts'
@@ -17,8 +18,8 @@ export interface Concerned {
   rooms: readonly number[]
   /** Rooms that are forgotten. */
   purged: readonly number[]
-  /** Events whose text goes. */
-  redacted: readonly string[]
+  /** Destinations that leave a room, or whose open transaction holds a text that goes. */
+  losing: readonly number[]
 }
 
 // No row of these kinds can come up afterwards: joins are ours alone, and freezes wait for the content lock.
@@ -30,22 +31,17 @@ const LOCK = `
      union
      select destination from sticky_owed where room = any($2)
      union
-     select o.destination from open_transactions o
-      where cardinality($4::text[]) > 0 and not o.void
-        and o.positions && array(select pos from event_ids where event_id = any($4))
+     select unnest($4::int[])
      union
-     select o.destination from open_transactions o
-      where cardinality($3::int[]) > 0 and not o.void
-        and (exists (select 1 from events e where e.pos = any(o.positions) and e.room = any($3))
-             or exists (select 1 from kept_events e where e.pos = any(o.positions) and e.room = any($3)))
+     select destination from memberships where room = any($3) and until is null
      union
      select p.destination from events e join replays p on p.pos = e.pos where e.room = any($3)
    ) ${IN_ORDER}`
 
 /** Locks them until the commit, and returns those that are locked. Content that goes: hold the content lock. */
 export async function lockDestinations(db: Db, concerned: Concerned): Promise<ReadonlySet<number>> {
-  const { advised, rooms, purged, redacted } = concerned
-  if (advised.length + rooms.length + purged.length + redacted.length === 0) return new Set()
-  const { rows } = await db.query<{ id: number }>(LOCK, [advised, rooms, purged, redacted])
+  const { advised, rooms, purged, losing } = concerned
+  if (advised.length + rooms.length + purged.length + losing.length === 0) return new Set()
+  const { rows } = await db.query<{ id: number }>(LOCK, [advised, rooms, purged, losing])
   return new Set(rows.map(({ id }) => id))
 }

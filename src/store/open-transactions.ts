@@ -8,7 +8,7 @@
  */
 import { inTransaction, type Db, type Pool } from './db.ts'
 import type { StoredAcknowledges } from './destination-state.ts'
-import { HELD, IN_ORDER, type Held } from './leases.ts'
+import { HELD, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
 import { lockContentShared, TAKES_CONTENT } from './stream.ts'
 import { planFor } from './prepare.ts'
 
@@ -21,17 +21,19 @@ export interface Frozen {
   acknowledges: StoredAcknowledges
   /** The stream's head when the texts were read: nothing may have been taken away after it. */
   readAt: number
+  /** As it was when it was planned: nothing may have been taken away from the destination since. */
+  narrowedSeq: number
   /** When the first of its replays lapses, ms since the epoch; null: it has none. */
   soonestLapse: number | null
 }
 
-// One row a destination; what the lease, a redact or a lapse forbids is left out, and its caller plans anew.
+// One row a destination; what the lease, a redact, a pause, a leave or a lapse forbids is left out, and its caller plans anew.
 // The update of `destinations` is also the lock that a taker waits for.
 const FREEZE = `
   with input as (
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
            t->>'txn_id' as txn_id, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
-           (t->>'soonest_lapse')::bigint as soonest_lapse,
+           (t->>'narrowed_seq')::bigint as narrowed_seq, (t->>'soonest_lapse')::bigint as soonest_lapse,
            (t->>'origin_server_ts')::bigint as origin_server_ts, (t->>'bytes')::int as bytes, now_ms() as now
       from jsonb_array_elements($1::jsonb) t
   ), locked as (
@@ -41,6 +43,7 @@ const FREEZE = `
       from input i, workers w, locked l
      where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
        and w.id = i.worker and w.lease_until > now_ms()
+       and ${UNNARROWED}
        and (i.soonest_lapse is null or i.soonest_lapse > i.now)
        and not exists (select 1 from changes c where c.${TAKES_CONTENT} and c.pos > i.read_at)
     returning d.id
@@ -67,6 +70,7 @@ export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]):
     txn_id: one.txnId,
     ack: withoutIds(one.acknowledges),
     read_at: one.readAt,
+    narrowed_seq: one.narrowedSeq,
     soonest_lapse: one.soonestLapse,
     origin_server_ts: one.originServerTs,
     bytes: Buffer.byteLength(one.body),
@@ -84,10 +88,11 @@ export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]):
 /** Event ids are in the log, at the positions. */
 const withoutIds = (acknowledges: StoredAcknowledges) => ({ ...acknowledges, eventIds: undefined })
 
-// $1 worker, $2 fence, $3 destination, $4 transaction id.
+// $1 worker, $2 fence, $3 destination, $4 transaction id. A repeat puts in nothing new, so only `pause`, which stops
+// sending, is asked for again here: what the destination has lost since is in it or not, it stays the same bytes (contract 5.2).
 const REPEAT = `
   with allowed as (
-    update destinations d set last_attempt = now_ms() where d.id = $3 and ${HELD} returning d.id, d.last_attempt
+    update destinations d set last_attempt = now_ms() where d.id = $3 and not d.paused and ${HELD} returning d.id, d.last_attempt
   )
   update open_transactions o set attempt = o.attempt + 1, started_at = a.last_attempt, worker = $1
     from allowed a where o.destination = a.id and o.txn_id = $4 and not o.void

@@ -37,6 +37,12 @@ export async function readHead(db: Db): Promise<number> {
 /** A condition on `changes`, as its index has it: a text was taken away. */
 export const TAKES_CONTENT = `kind in ('redact', 'purge', 'erase')`
 
+/** The same, only what makes events go that somebody may have been owed: a redaction leaves the event where it is. */
+const FORGETS = `kind in ('purge', 'erase')`
+/** A condition for what moves a position or opens a gap by what was read when the head was at `at`. */
+export const nothingForgottenSince = (at: string) =>
+  `not exists (select 1 from changes c where c.${FORGETS} and c.${TAKES_CONTENT} and c.pos > ${at})`
+
 /** Held by `redact` and `purge` until their commit, so that no transaction freezes the old text meanwhile. */
 export async function lockContent(db: Db): Promise<void> {
   await db.query('select pg_advisory_xact_lock($1)', [CONTENT_LOCK])

@@ -75,11 +75,21 @@ const COUNT_BY_ROOMS = `
       limit $4)
   ) found`
 
+const TEXT = 'pos, event_id, pdu, received_ts, sticky_until is not null as sticky'
 /** The texts of positions that `positions`, an array expression, gives. */
 const textsOf = (positions: string) => `
-  select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any(${positions}) order by pos`
-const TEXTS = textsOf('$1')
-const KEPT_TEXTS = TEXTS.replace('from events', 'from kept_events')
+  select ${TEXT} from events where pos = any(${positions}) order by pos`
+/**
+ * The text of the event at the position `pos`, as a row source `e`: in the log, or in what was kept of it. While a part of the log is on its way
+ * out it is in both. Part of the statement that finds the position, so that what was found has a text.
+ */
+export const textAt = (pos: string) => `(
+    select ${TEXT} from events where pos = ${pos}
+    union all
+    select ${TEXT} from kept_events where pos = ${pos} limit 1) e`
+export const TEXT_COLUMNS = 'e.pos, e.event_id, e.pdu, e.received_ts, e.sticky'
+const TEXTS = `
+  select ${TEXT_COLUMNS} from unnest($1::bigint[]) p (pos) cross join lateral ${textAt('p.pos')} order by e.pos`
 const FORWARDS_TEXTS = textsOf(`array(${FORWARDS})`)
 const BY_ROOMS_TEXTS = textsOf(`array(${BY_ROOMS})`)
 
@@ -125,15 +135,10 @@ export async function countTimeline(
   return rows[0]?.n ?? 0
 }
 
+/** The texts at `positions`; what was purged has none. */
 export async function readTexts(db: Db, positions: readonly number[]): Promise<StoredPdu[]> {
   if (positions.length === 0) return []
-  const { rows } = await db.query<TextRow>(TEXTS, [positions])
-  if (rows.length === positions.length) return rows.map(fromText)
-  // What is in neither was purged. Asked in this order, nothing that is on its way from one to the other is missed.
-  const found = new Set(rows.map(({ pos }) => pos))
-  const missing = positions.filter((pos) => !found.has(pos))
-  const kept = (await db.query<TextRow>(KEPT_TEXTS, [missing])).rows
-  return [...kept, ...rows].sort((a, b) => a.pos - b.pos).map(fromText)
+  return (await db.query<TextRow>(TEXTS, [positions])).rows.map(fromText)
 }
 
 /** Far behind, too, a window of the log is tried first: a busy destination finds enough in it, whatever its distance. */
@@ -151,7 +156,7 @@ async function search<R extends pg.QueryResultRow>(
   return (await db.query<R>(byRooms, [destination, after, upto, limit])).rows
 }
 
-interface TextRow {
+export interface TextRow {
   pos: number
   event_id: string
   pdu: string
@@ -159,6 +164,6 @@ interface TextRow {
   sticky: boolean
 }
 
-function fromText({ pos, event_id, pdu, received_ts, sticky }: TextRow): StoredPdu {
+export function fromText({ pos, event_id, pdu, received_ts, sticky }: TextRow): StoredPdu {
   return { pos, eventId: event_id, pdu, receivedTs: received_ts, sticky }
 }

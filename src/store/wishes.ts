@@ -3,7 +3,7 @@
  *
  * Operators write wishes; only the lease holder changes position, gap and open transaction. Each wish is
  * one statement that also writes who asked, and raises `wake_seq`, so that a holder that is just letting
- * go looks once more. The caller nudges the queue after it.
+ * go looks once more. A pause takes away: what was planned before it is not frozen after it. The caller nudges the queue after it.
  */
 import type { Db } from './db.ts'
 
@@ -21,7 +21,7 @@ const CHANGES: Record<Wish, string> = {
   wake: `asked_at = now_ms(), look_at = now_ms()`,
   reset: `failures = 0, failing_since = null, retry_at = null, retry_interval = null, hold_kind = null, hold_until = null,
           advice_at = null, advice_up = false, advice_after = null, advice_step = null, asked_at = now_ms(), look_at = now_ms()`,
-  pause: `paused = true`,
+  pause: `paused = true, narrowed_seq = narrowed_seq + 1`,
   resume: `paused = false, look_at = now_ms()`,
 }
 

@@ -40,6 +40,9 @@ async function makeWorld() {
           originServerTs: 0,
           acknowledges,
           readAt: readAt ?? (await world.head()),
+          narrowedSeq: Number(
+            await world.value('select narrowed_seq from destinations where name = $1', [name]),
+          ),
           soonestLapse: null,
         },
       ])

@@ -161,6 +161,7 @@ async function makeTurns(pool: Pool, dice: ReturnType<typeof makeDice>): Promise
         body: '{}',
         originServerTs: 0,
         readAt: state.head,
+        narrowedSeq: state.narrowedSeq,
         soonestLapse: null,
         acknowledges: {
           positions,

@@ -63,8 +63,8 @@ const entitlement = eachPdu((event, lane, { history, view, gap, position }) => {
     return null
   }
   if (!history.isSticky(event, view.frozenAt)) return 'a replay of what is sticky no more'
-  const member = history.inRoomAt(event.room, view.readAt) || history.inRoomNow(event.room)
-  return member ? null : 'a replay to a server that is not in the room'
+  // Asked when it is frozen: what was so when it was planned does not count (contract 5.5).
+  return history.inRoomNow(event.room) ? null : 'a replay to a server that is not in the room'
 })
 
 /** I8, and that what was acknowledged does not go again. */

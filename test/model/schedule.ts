@@ -308,6 +308,43 @@ const old: fc.Arbitrary<Command[]> = fc
     { do: 'turn', by, break: null },
   ])
 
+/** We fell behind in all rooms; while what is missing of them is looked up, two of them are forgotten. */
+const spread: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{ by, order: fc.shuffledSubarray([0, 1, 2], { minLength: ROOMS }) },
+    at: fc.constantFrom('read the rooms of the gap', 'read texts', 'begin', 'move the position on'),
+    more: fc.array(inner, { maxLength: 1 }),
+  })
+  .map(({ by, order, at, more }) => {
+    const [one = 0, other = 1, left = 2] = order
+    const forgotten = [one, other].map((room): Command => ({ do: 'purge', room, door: '1', break: null }))
+    return [
+      ...order.map((room): Command => ({ do: 'join', room, door: '1', break: null })),
+      { ...talk(one), count: 5 } as Command,
+      talk(other),
+      talk(left),
+      { do: 'time', ms: 6 * MINUTE },
+      { do: 'turn', by, break: { at, happens: [...forgotten, ...more], then: 'goes on' } },
+    ]
+  })
+
+/** What was so when a transaction was planned is so no more when it is frozen. */
+const narrowed: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{ by, room, at: fc.constantFrom('begin', 'freeze', 'advance', 'repeat', 'let go') },
+    first: fc.constantFrom<('turn' | 'tick')[]>('turn', 'tick'),
+    what: fc.constantFrom(...(['pause', 'pause', 'leave', 'leave', 'kick', 'rejoin', 'purge'] as const)),
+    sticky: fc.boolean(),
+  })
+  .map(({ by, room, at, first, what, sticky }) => {
+    const takenAway: Command =
+      what === 'pause' ? { do: 'operator', wish: what } : { do: what, room, door: '1', break: null }
+    const hold: Break = { at, happens: [takenAway], then: 'goes on' }
+    const told: Command = { do: 'append', room, count: 1, ...plain, stickyMs: sticky ? HOUR : null }
+    const again: Command[] = sticky ? [{ do: 'rejoin', room, door: '1', break: null }] : []
+    return [{ do: 'join', room, door: '1', break: null }, told, ...again, { do: first, by, break: hold }]
+  })
+
 const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
@@ -315,6 +352,8 @@ const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 1, arbitrary: old },
   { weight: 1, arbitrary: served },
   { weight: 1, arbitrary: failing },
+  { weight: 1, arbitrary: spread },
+  { weight: 1, arbitrary: narrowed },
 )
 
 /** Most schedules begin in a room or two: to happen on a join takes others their time. */

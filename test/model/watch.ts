@@ -44,6 +44,7 @@ export function makeWatch(history: History) {
   }
 
   function frozen(view: FrozenView, now: View): void {
+    if (now.paused) violated('paused', `${view.txnId} is put together after \`pause\` has answered`)
     const texts = view.positions.map((pos) => history.at(pos)?.pdu ?? '')
     const gap = now.gaps.find(({ open }) => open) ?? null
     // A process' own clock may be off; the database's may have been moved since it looked.

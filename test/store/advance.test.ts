@@ -19,8 +19,8 @@ describe('acknowledging and freezing in one', () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 4 })
     await registerWorker(pool, { id: WORKER, name: 'w', leaseMs: 3_600_000 })
     await pool.query(
-      `insert into destinations (id, name, position, created_at, lease_owner, fence, wake_seq)
-       select id, id || '.example', 0, 0, $1, 1, 7 from generate_series(1, ${MANY}) id`,
+      `insert into destinations (id, name, position, created_at, lease_owner, fence, wake_seq, narrowed_seq)
+       select id, id || '.example', 0, 0, $1, 1, 7, 4 from generate_series(1, ${MANY}) id`,
       [WORKER],
     )
     await pool.query(
@@ -39,7 +39,7 @@ describe('acknowledging and freezing in one', () => {
   })
   const step = (destination: number, more: Partial<Advance>): Advance => ({
     held: { worker: WORKER, destination, fence: 1 },
-    ...{ wakeSeq: 7, answered: null, next: null, ...more },
+    ...{ wakeSeq: 7, narrowedSeq: 4, answered: null, next: null, ...more },
   })
   const one = async (more: Partial<Advance>, destination = 1) =>
     (await advance(pool, [step(destination, more)]))[0]
@@ -115,6 +115,8 @@ describe('acknowledging and freezing in one', () => {
 
   const bad: [string, Partial<Advance>, string?][] = [
     ['after a wish of somebody else', { wakeSeq: 6 }],
+    ['after something was taken away from it', { narrowedSeq: 3 }],
+    ['while it is paused, by whatever release', {}, 'update destinations set paused = true where id = 1'],
     ['under an older fence', { held: { worker: WORKER, destination: 1, fence: 0 } }],
     ['for another worker', { held: { worker: WORKER.replace(/1$/, '2'), destination: 1, fence: 1 } }],
     ['when the lease is over', {}, 'update workers set lease_until = now_ms()'],

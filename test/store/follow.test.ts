@@ -26,8 +26,8 @@ describe('following a destination', () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 2 })
     for (const id of [WORKER, OTHER]) await registerWorker(pool, { id, name: id, leaseMs: 3_600_000 })
     await pool.query(
-      `insert into destinations (id, name, position, created_at, lease_owner, fence, wake_seq, look_at)
-       select id, id || '.example', 10, 0, $1, 1, 7, 5 from generate_series(1, 3) id`,
+      `insert into destinations (id, name, position, created_at, lease_owner, fence, wake_seq, narrowed_seq, look_at)
+       select id, id || '.example', 10, 0, $1, 1, 7, 4, 5 from generate_series(1, 3) id`,
       [WORKER],
     )
     await pool.query('update stream set head = 40')
@@ -35,7 +35,7 @@ describe('following a destination', () => {
   afterEach(() => pool.end())
 
   const following = (more: Partial<Following> = {}): Following => ({
-    ...{ held: HELD, wakeSeq: 7, position: 20, ...more },
+    ...{ held: HELD, wakeSeq: 7, narrowedSeq: 4, position: 20, ...more },
   })
   const begin = async (more: Partial<Following> = {}) => (await beginToFollow(pool, [following(more)]))[0]
   const release = async (more: Partial<Following> = {}) =>
@@ -89,6 +89,7 @@ describe('following a destination', () => {
 
   const bad: [string, Partial<Following>, string?][] = [
     ['after a wish of somebody else', { wakeSeq: 6 }],
+    ['after something was taken away from it', { narrowedSeq: 3 }],
     ['under an older fence', { held: { ...HELD, fence: 0 } }],
     ['for another worker', { held: { ...HELD, worker: OTHER } }],
     ['when the lease is over', {}, 'update workers set lease_until = now_ms()'],

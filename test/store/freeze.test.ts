@@ -30,6 +30,7 @@ describe('freezing transactions', () => {
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
     },
     readAt: 0,
+    narrowedSeq: 0,
     soonestLapse: null,
   })
 

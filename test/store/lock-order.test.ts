@@ -46,6 +46,7 @@ describe('statements about several destinations lock them in one order', () => {
     originServerTs: 0,
     acknowledges,
     readAt: 0,
+    narrowedSeq: 0,
     soonestLapse: null,
   })
   const result = (id: number): AttemptResult => ({
@@ -64,7 +65,7 @@ describe('statements about several destinations lock them in one order', () => {
     'counting backlogs': () => countBacklogs(pool),
     'advice that servers are up': () => adviseUp(pool, [2, 1], { random: () => 0, up: true }),
     'locking what items concern': () =>
-      lockDestinations(pool, { advised: [2, 1], rooms: [], purged: [], redacted: [] }),
+      lockDestinations(pool, { advised: [2, 1], rooms: [], purged: [], losing: [] }),
     'giving back a lease': () => retireWorker(pool, WORKER),
   }
 

@@ -47,7 +47,15 @@ describe('an unanswered transaction, when its part of the log goes', () => {
       sticky: [],
     }
     const frozen = {
-      ...{ held, txnId: 'txn', body, originServerTs: 7, readAt: await world.head(), soonestLapse: null },
+      ...{
+        held,
+        txnId: 'txn',
+        body,
+        originServerTs: 7,
+        readAt: await world.head(),
+        narrowedSeq: 0,
+        soonestLapse: null,
+      },
       acknowledges: { ...whole, toPos: Math.max(...acknowledges.positions), ...acknowledges },
     }
     expect(await freezeTransactions(world.pool, [frozen])).to.not.deep.equal([null])

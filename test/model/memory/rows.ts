@@ -8,6 +8,7 @@ export interface DestinationRow {
   fence: number
   follows: boolean
   wake_seq: number
+  narrowed_seq: number
   look_at: number | null
   missed: number
   paused: boolean

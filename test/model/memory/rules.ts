@@ -91,6 +91,22 @@ export function owedByJoin(rules: Rules, t: Tables, destination: number, s: { po
   return !rules.listedSince(replayOf(t, destination, s.pos), row.upto ?? 0)
 }
 
+/** As the triggers on memberships do. */
+export function narrow(t: Tables, destinations: readonly number[]): void {
+  for (const id of [...new Set(destinations)].sort((a, b) => a - b)) {
+    const d = t.destinations.get(id)
+    if (d !== undefined) t.destinations.change(id, { narrowed_seq: d.narrowed_seq + 1 })
+  }
+}
+
+/** Nothing was taken away from it since its holder looked. */
+export const unnarrowed = (d: DestinationRow, narrowedSeq: number | null | undefined): boolean =>
+  d.narrowed_seq === narrowedSeq && !d.paused
+
+/** A room was forgotten after that position. */
+export const forgottenAfter = (t: Tables, pos: number): boolean =>
+  t.changes.all().some((change) => ['purge', 'erase'].includes(change.kind) && change.pos > pos)
+
 export const headOf = (t: Tables): number => t.stream.get(1)?.head ?? 0
 
 /** In the order of their positions. */

@@ -1,53 +1,82 @@
 /** `store/content.ts`: what redacts and purges take away. */
 import { keyOf } from './rows.ts'
+import { narrow } from './rules.ts'
 import { statement, type Statement } from './statement.ts'
+import type { Tables } from './tables.ts'
+
+const holders = (t: Tables, goes: (pos: number) => boolean) =>
+  t.open_transactions
+    .all()
+    .filter((open) => !open.void && open.positions.some(goes))
+    .map(({ destination }) => ({ destination }))
 
 export const CONTENT: Statement[] = [
-  statement<[string]>('find an event', /^select e\.pos, e\.room, r\.room_id as "roomId"/, ({ t }, id) => {
-    const pos = t.event_ids.get(id)?.pos ?? -1
-    const event = t.events.get(pos) ?? t.kept_events.get(pos)
-    const room = t.rooms.get(event?.room ?? -1)
-    if (event === undefined || room === undefined) return []
-    return [{ pos, room: event.room, roomId: room.room_id, roomVersion: room.room_version }]
-  }),
   statement<[number]>('read a stored text', /^select pdu from events where pos = \$1/, ({ t }, pos) => {
     const event = t.events.get(pos) ?? t.kept_events.get(pos)
     return event === undefined ? [] : [{ pdu: event.pdu }]
   }),
-  statement<[number, string]>('redact the text', /^update events set pdu = \$2/, ({ t }, pos, pdu) => {
-    if (t.events.get(pos) === undefined) return 0
-    t.events.change(pos, { pdu, sticky_until: null })
-    return 1
-  }),
-  statement<[number, string]>(
-    'redact the kept text',
-    /^update kept_events set pdu = \$2/,
-    ({ t }, pos, pdu) => {
-      if (t.kept_events.get(pos) === undefined) return 0
-      t.kept_events.change(pos, { pdu, sticky_until: null })
-      return 1
-    },
+  statement<[string[]]>('find events', /^select i\.event_id as "eventId", e\.pos, e\.room/, ({ t }, ids) =>
+    [...new Set(ids)].flatMap((eventId) => {
+      const pos = t.event_ids.get(eventId)?.pos ?? -1
+      const event = t.events.get(pos) ?? t.kept_events.get(pos)
+      const room = t.rooms.get(event?.room ?? -1)
+      if (event === undefined || room === undefined) return []
+      return [{ eventId, pos, room: event.room, roomId: room.room_id, roomVersion: room.room_version }]
+    }),
   ),
-  statement<[number]>('redacted: sticky no more', /^delete from sticky where pos = \$1$/, ({ t }, pos) => {
-    if (t.sticky.get(pos) === undefined) return 0
-    t.sticky.delete(pos)
-    return 1
-  }),
-  statement<[number]>(
+  statement<[number[]]>(
+    'who holds what is redacted',
+    /^select distinct o\.destination from open_transactions o .* join unnest\(\$1::bigint\[\]\) t/,
+    ({ t }, positions) => holders(t, (pos) => positions.includes(pos)),
+  ),
+  statement<[number[]]>(
+    'who holds what is purged',
+    /^select distinct o\.destination from open_transactions o .* join \(select pos from events where room = any/,
+    ({ t }, rooms) =>
+      holders(t, (pos) => rooms.includes((t.events.get(pos) ?? t.kept_events.get(pos))?.room ?? -1)),
+  ),
+  statement<[number[]]>(
     'make void what holds it',
-    /^update open_transactions set void = true where/,
-    ({ t }, pos) => {
-      const holding = t.open_transactions.all().filter((open) => !open.void && open.positions.includes(pos))
-      for (const { destination } of holding) t.open_transactions.change(destination, { void: true })
-      return holding.length
+    /^update open_transactions set void = true where destination = any\(\$1\)/,
+    ({ t }, destinations) => {
+      const theirs = t.open_transactions
+        .all()
+        .filter((open) => !open.void && destinations.includes(open.destination))
+      for (const { destination } of theirs) t.open_transactions.change(destination, { void: true })
+      return theirs.length
     },
   ),
-  statement<[number, number, number]>(
-    'note a redaction',
+  ...(['events', 'kept_events'] as const).map((table) =>
+    statement<[number[], string[]]>(
+      table === 'events' ? 'redact the texts' : 'redact the kept texts',
+      new RegExp(`^update ${table} e set pdu = t\\.pdu`),
+      ({ t }, positions, pdus) => {
+        const there = positions.flatMap((pos, i) =>
+          t[table].get(pos) === undefined ? [] : [[pos, i] as const],
+        )
+        for (const [pos, i] of there) t[table].change(pos, { pdu: pdus[i] ?? '', sticky_until: null })
+        return there.length
+      },
+    ),
+  ),
+  statement<[number[]]>(
+    'redacted: sticky no more',
+    /^delete from sticky where pos = any\(\$1\)$/,
+    ({ t }, positions) => {
+      const there = positions.filter((pos) => t.sticky.get(pos) !== undefined)
+      for (const pos of there) t.sticky.delete(pos)
+      return there.length
+    },
+  ),
+  statement<[number[], number[], number[]]>(
+    'note redactions',
     /^insert into changes \(pos, kind, room, target\)/,
-    ({ t }, pos, room, target) => {
-      t.changes.put(pos, { pos, kind: 'redact', room, target, added: null, removed: null })
-      return 1
+    ({ t }, positions, rooms, targets) => {
+      for (const [i, pos] of positions.entries()) {
+        const [room, target] = [rooms[i] ?? null, targets[i] ?? null]
+        t.changes.put(pos, { pos, kind: 'redact', room, target, added: null, removed: null })
+      }
+      return positions.length
     },
   ),
   // Only counted: nobody decides by it.
@@ -57,16 +86,6 @@ export const CONTENT: Statement[] = [
     () => [{ n: 0 }],
   ),
   statement<[string, number]>('add to a counter', /^insert into counters/, () => 1),
-  statement<[number]>(
-    'make void what holds the room',
-    /^update open_transactions o set void = true/,
-    ({ t }, room) => {
-      const inRoom = (pos: number) => (t.events.get(pos) ?? t.kept_events.get(pos))?.room === room
-      const holding = t.open_transactions.all().filter((open) => !open.void && open.positions.some(inRoom))
-      for (const { destination } of holding) t.open_transactions.change(destination, { void: true })
-      return holding.length
-    },
-  ),
   statement<[number]>('purge join replays', /^delete from sticky_owed where room = \$1$/, ({ t }, room) => {
     const gone = t.sticky_owed.all().filter((row) => row.room === room)
     for (const row of gone) t.sticky_owed.delete(keyOf.owed(row.destination, row.room))
@@ -95,6 +114,11 @@ export const CONTENT: Statement[] = [
   statement<[number]>('purge memberships', /^delete from memberships where room = \$1$/, ({ t }, room) => {
     const gone = t.memberships.all().filter((row) => row.room === room)
     for (const row of gone) t.memberships.delete(keyOf.membership(row))
+    const ended = gone.filter(({ until }) => until === null)
+    narrow(
+      t,
+      ended.map(({ destination }) => destination),
+    )
     return gone.length
   }),
   statement<[number]>('forget the room', /^update rooms set head = 0, known = false/, ({ t }, room) => {

@@ -1,6 +1,6 @@
 /** `store/{stream,ingest-state,ingest-effects,lock-destinations,advice}.ts`: what ingest reads and writes. */
 import type { StagedChange, StagedRecipients } from '../../../src/store/ingest-effects.ts'
-import { greatest, headOf, inRoomNow, least } from './rules.ts'
+import { greatest, headOf, inRoomNow, least, narrow } from './rules.ts'
 import { keyOf, type DestinationRow } from './rows.ts'
 import { statement, type Statement } from './statement.ts'
 
@@ -11,6 +11,7 @@ export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> =
   fence: 0,
   follows: false,
   wake_seq: 0,
+  narrowed_seq: 0,
   look_at: null,
   missed: 0,
   paused: false,
@@ -102,11 +103,11 @@ const reads: Statement[] = [
     /^select exists \(select 1 from sticky where room = \$1 and expires_at > \$2\) as has$/,
     ({ t }, room, at) => [{ has: t.sticky.all().some((s) => s.room === room && s.expires_at > at) }],
   ),
-  statement<[number[], number[], number[], string[]]>(
+  statement<[number[], number[], number[], number[]]>(
     'lock the destinations concerned',
     /^select d\.id from destinations d where d\.id in \( select id from destinations where id = any\(\$1\)/,
-    ({ t }, advised, rooms, purged, redacted) => {
-      const them = new Set<number>()
+    ({ t }, advised, rooms, purged, losing) => {
+      const them = new Set<number>(losing)
       for (const id of advised) {
         const d = t.destinations.get(id)
         if (d !== undefined && (d.failures > 0 || d.hold_until !== null)) them.add(id)
@@ -114,11 +115,8 @@ const reads: Statement[] = [
       for (const row of t.sticky_owed.all()) {
         if (row.room !== null && rooms.includes(row.room)) them.add(row.destination)
       }
-      const targets = redacted.flatMap((id) => t.event_ids.get(id)?.pos ?? [])
-      const roomOf = (pos: number) => (t.events.get(pos) ?? t.kept_events.get(pos))?.room
-      const goes = (pos: number) => targets.includes(pos) || purged.includes(roomOf(pos) ?? -1)
-      for (const open of t.open_transactions.all()) {
-        if (!open.void && open.positions.some(goes)) them.add(open.destination)
+      for (const m of t.memberships.all()) {
+        if (m.until === null && purged.includes(m.room)) them.add(m.destination)
       }
       for (const { destination, pos } of t.replays.all()) {
         if (purged.includes(t.events.get(pos)?.room ?? -1)) them.add(destination)
@@ -221,14 +219,15 @@ const writes: Statement[] = [
     /^update memberships m set until = t\.until/,
     ({ t }, rooms, destinations, until) => {
       const which = t.memberships.all().filter((m) => m.until === null)
-      let ended = 0
+      const ended: number[] = []
       for (const m of which) {
         const i = rooms.findIndex((room, at) => room === m.room && destinations[at] === m.destination)
         if (i < 0) continue
         t.memberships.put(keyOf.membership(m), { ...m, until: until[i] ?? null })
-        ended += 1
+        ended.push(m.destination)
       }
-      return ended
+      narrow(t, ended)
+      return ended.length
     },
   ),
   statement<[number[], number[], number[], (number | null)[]]>(

@@ -1,5 +1,5 @@
 /** `store/{leases,follow}.ts`: who serves a destination, and who follows the log for it. */
-import { lives } from './rules.ts'
+import { forgottenAfter, lives, unnarrowed } from './rules.ts'
 import { statement, type Call, type Statement } from './statement.ts'
 
 export const LEASES: Statement[] = [
@@ -77,12 +77,13 @@ export const LEASES: Statement[] = [
       return [{ held: d.lease_owner !== null }]
     },
   ),
-  statement<[string, number, number | null, number | null, number, number | null]>(
+  statement<[string, number, number | null, number | null, number, number | null, number]>(
     'let go',
     /^update destinations d set lease_owner = null, follows = false, look_at = \$3, position = greatest/,
-    (call, worker, fence, look_at, position, id, wakeSeq) => {
+    (call, worker, fence, look_at, position, id, wakeSeq, readAt) => {
       const d = held(call, worker, fence, id)
       if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return 0
+      if (position !== null && forgottenAfter(call.t, readAt)) return 0
       call.t.destinations.change(id, {
         ...{
           lease_owner: null,
@@ -96,7 +97,7 @@ export const LEASES: Statement[] = [
   ),
 ]
 
-type Following = [number[], string[], number[], number[], number[]]
+type Following = [number[], string[], number[], number[], number[], number[]]
 
 export const FOLLOW: Statement[] = [
   statement<Following>(
@@ -152,10 +153,10 @@ export const FOLLOW: Statement[] = [
 ]
 
 /** Held, and nobody asked for a look since. */
-function unasked(call: Call, [ids, workers, fences, wakeSeqs, positions]: Following) {
+function unasked(call: Call, [ids, workers, fences, wakeSeqs, positions, narrowedSeqs]: Following) {
   return ids.flatMap((id, i) => {
     const d = held(call, workers[i] ?? '', fences[i] ?? 0, id)
-    if (d === null || d.wake_seq !== wakeSeqs[i]) return []
+    if (d === null || d.wake_seq !== wakeSeqs[i] || !unnarrowed(d, narrowedSeqs[i])) return []
     const from = positions[i] ?? 0
     return [{ id, from, position: Math.max(d.position, from) }]
   })

@@ -13,14 +13,14 @@ import {
   replayOf,
   textRow,
 } from './rules.ts'
-import { keyOf } from './rows.ts'
+import { keyOf, type EventRow } from './rows.ts'
 import { statement, type Call, type Statement } from './statement.ts'
 
 const isLive = ({ t }: Call, pos: number, at: number) => (t.sticky.get(pos)?.expires_at ?? 0) > at
 
 const load = statement<[number, string, number]>(
   'look at the destination',
-  /^select d\.id, d\.name, d\.position, d\.wake_seq/,
+  /^select d\.id, d\.name, d\.position, d\.wake_seq, d\.narrowed_seq/,
   (call, id, worker, fence) => {
     const { t, now, rules } = call
     const d = t.destinations.get(id)
@@ -36,6 +36,7 @@ const load = statement<[number, string, number]>(
     return [
       {
         ...{ id: d.id, name: d.name, position: d.position, wake_seq: d.wake_seq, paused: d.paused },
+        narrowed_seq: d.narrowed_seq,
         ...{ lists: d.lists, timeout_ms: d.timeout_ms, failures: d.failures, failing_since: d.failing_since },
         ...{ retry_at: d.retry_at, retry_interval: d.retry_interval, hold_kind: d.hold_kind },
         ...{ hold_until: d.hold_until, advice_at: d.advice_at, advice_up: d.advice_up },
@@ -77,26 +78,46 @@ function timeline({ t, rules }: Call, id: number, after: number, upto: number, l
     .slice(0, limit)
 }
 
+type GapRange = [number, number, number, number, number | null]
+
+/** In the log, or kept of it. */
+const textOf = (t: Call['t'], pos: number) => t.events.get(pos) ?? t.kept_events.get(pos)
+
+function gapRooms({ t, rules }: Call, ...[id, from, to, cursor, limit]: GapRange): EventRow[] {
+  const kept = t.kept_events
+    .all()
+    .filter(({ pos }) => pos > from && pos <= to && t.events.get(pos) === undefined)
+  const within = [...eventsBetween(t, from, to), ...kept]
+    .sort((a, b) => a.pos - b.pos)
+    .filter((event) => entitled(rules, t, event, id))
+  const newest = new Map(
+    within.filter((event) => rules.memberAt(t, event, id)).map((event) => [event.room, event.pos]),
+  )
+  return within
+    .filter(
+      (event) =>
+        newest.get(event.room) === event.pos || (addressed(t, event, id) && !rules.memberAt(t, event, id)),
+    )
+    .filter((event) => event.pos > cursor && notSent(t, id, event))
+    .slice(0, limit ?? undefined)
+}
+
 type Range = [number, number, number, number]
 
 const events: Statement[] = [
-  statement<[number[]]>(
+  statement<[number, string]>(
     'read texts',
-    /^select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any\(\$1\)/,
-    ({ t }, positions) =>
-      [...positions]
-        .sort((a, b) => a - b)
-        .flatMap((pos) => t.events.get(pos) ?? [])
-        .map(textRow),
-  ),
-  statement<[number[]]>(
-    'read kept texts',
-    /^select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from kept_events where pos = any/,
-    ({ t }, positions) =>
-      [...positions]
-        .sort((a, b) => a - b)
-        .flatMap((pos) => t.kept_events.get(pos) ?? [])
-        .map(textRow),
+    /^select e\.pos, e\.event_id, e\.pdu, e\.received_ts, e\.sticky from open_transactions o/,
+    ({ t }, id, txnId) => {
+      const open = t.open_transactions.get(id)
+      if (open?.txn_id !== txnId || open.void) return []
+      const none = { pos: null, event_id: null, pdu: null, received_ts: null, sticky: null }
+      if (open.positions.length === 0) return [none]
+      return open.positions.map((pos) => {
+        const event = textOf(t, pos)
+        return event === undefined ? none : textRow(event)
+      })
+    },
   ),
   statement<Range>(
     'read the timeline',
@@ -113,29 +134,15 @@ const events: Statement[] = [
     /^select least\(count\(\*\), \$4\)::int as n from \( \(select from memberships m/,
     (call, ...range) => [{ n: timeline(call, ...range).length }],
   ),
-  statement<[number, number, number, number, number | null]>(
+  statement<GapRange>(
     'read the rooms of the gap',
-    /^with newest as \( select max\(x\.pos\)/,
-    ({ t, rules }, id, from, to, cursor, limit) => {
-      const kept = t.kept_events
-        .all()
-        .filter(({ pos }) => pos > from && pos <= to && t.events.get(pos) === undefined)
-      const within = [...eventsBetween(t, from, to), ...kept]
-        .sort((a, b) => a.pos - b.pos)
-        .filter((event) => entitled(rules, t, event, id))
-      const newest = new Map(
-        within.filter((event) => rules.memberAt(t, event, id)).map((event) => [event.room, event.pos]),
-      )
-      return within
-        .filter(
-          (event) =>
-            newest.get(event.room) === event.pos ||
-            (addressed(t, event, id) && !rules.memberAt(t, event, id)),
-        )
-        .filter((event) => event.pos > cursor && notSent(t, id, event))
-        .slice(0, limit ?? undefined)
-        .map(({ pos }) => ({ pos }))
-    },
+    /^with newest as \( select max\(x\.pos\).* select e\.pos, e\.event_id, e\.pdu/,
+    (call, ...range) => gapRooms(call, ...range).map(textRow),
+  ),
+  statement<GapRange>(
+    'what does the gap need',
+    /^with newest as \( select max\(x\.pos\).* select pos from owed order by pos$/,
+    (call, ...range) => gapRooms(call, ...range).map(({ pos }) => ({ pos })),
   ),
   statement<[number, number]>(
     'follow the log',

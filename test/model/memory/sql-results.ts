@@ -1,6 +1,6 @@
 /** `store/{attempt-results,replays,gaps}.ts`: what an answer is written down as, and how a gap goes on. */
 import type { AttemptResult } from '../../../src/store/attempt-results.ts'
-import { headOf, openGapOf, owedTo, putGap, replayOf } from './rules.ts'
+import { forgottenAfter, headOf, openGapOf, owedTo, putGap, replayOf } from './rules.ts'
 import { keyOf } from './rows.ts'
 import { held } from './sql-leases.ts'
 import { noteAttempt } from './sql-transactions.ts'
@@ -74,7 +74,7 @@ const gaps: Statement[] = [
     (call, worker, fence, id, from, to) => {
       const { t } = call
       const d = held(call, worker, fence, id)
-      if (d?.position !== from) return 0
+      if (d?.position !== from || forgottenAfter(t, to)) return 0
       // As in PostgreSQL, an insert that meets a conflict has drawn its number.
       if (openGapOf(t, id) !== undefined) {
         call.next('gaps')
@@ -120,12 +120,12 @@ const gaps: Statement[] = [
       return 1
     },
   ),
-  statement<[string, number, number, number, number]>(
+  statement<[string, number, number, number, number, number]>(
     'move the position on',
     /^update destinations d set position = \$5 where d\.id = \$3/,
-    (call, worker, fence, id, from, to) => {
+    (call, worker, fence, id, from, to, readAt) => {
       const d = held(call, worker, fence, id)
-      if (d?.position !== from) return 0
+      if (d?.position !== from || forgottenAfter(call.t, readAt)) return 0
       call.t.destinations.change(id, { position: to })
       return 1
     },

@@ -1,6 +1,7 @@
 /** `store/{open-transactions,advance}.ts`: what is frozen, and what is acknowledged with it. */
 import type { StoredAcknowledges } from '../../../src/store/destination-state.ts'
 import { keyOf, type OpenRow } from './rows.ts'
+import { unnarrowed } from './rules.ts'
 import { held } from './sql-leases.ts'
 import { statement, type Call, type Statement } from './statement.ts'
 
@@ -11,6 +12,7 @@ interface FrozenInput {
   txn_id: string
   ack: Omit<StoredAcknowledges, 'eventIds'>
   read_at: number
+  narrowed_seq: number
   soonest_lapse: number | null
   origin_server_ts: number
   bytes: number
@@ -28,7 +30,8 @@ export const TRANSACTIONS: Statement[] = [
       const { t, now } = call
       return (JSON.parse(json) as FrozenInput[]).flatMap((one) => {
         const { destination, worker, fence, ack } = one
-        if (held(call, worker, fence, destination) === null) return []
+        const d = held(call, worker, fence, destination)
+        if (d === null || !unnarrowed(d, one.narrowed_seq)) return []
         if (one.soonest_lapse !== null && one.soonest_lapse <= now) return []
         if (takenAwayAfter(call, one.read_at) || t.open_transactions.get(destination) !== undefined) return []
         t.open_transactions.put(destination, {
@@ -45,7 +48,8 @@ export const TRANSACTIONS: Statement[] = [
     'repeat',
     /^with allowed as \( update destinations d set last_attempt = now_ms\(\) where d\.id = \$3/,
     (call, worker, fence, id, txnId) => {
-      if (held(call, worker, fence, id) === null) return []
+      const d = held(call, worker, fence, id)
+      if (d === null || d.paused) return []
       const open = call.t.open_transactions.get(id)
       if (open?.txn_id !== txnId || open.void) return []
       call.t.open_transactions.put(id, { ...open, attempt: open.attempt + 1, started_at: call.now, worker })
@@ -84,6 +88,7 @@ export type AdvanceInput = [
   positions: (string | null)[],
   toPos: (number | null)[],
   readAt: (number | null)[],
+  narrowedSeqs: number[],
 ]
 
 export const listOf = (text: string | null | undefined): number[] =>
@@ -92,7 +97,22 @@ export const listOf = (text: string | null | undefined): number[] =>
 function advance(call: Call, input: AdvanceInput): object[] {
   const { t, now } = call
   call.lock('content', 'shared')
-  const [ids, workers, fences, wakeSeqs, answered, , , nexts, times, bytes, positions, toPos, readAt] = input
+  const [
+    ids,
+    workers,
+    fences,
+    wakeSeqs,
+    answered,
+    ,
+    ,
+    nexts,
+    times,
+    bytes,
+    positions,
+    toPos,
+    readAt,
+    narrowedSeqs,
+  ] = input
   return ids.flatMap((id, i) => {
     const worker = workers[i] ?? ''
     const d = held(call, worker, fences[i] ?? 0, id)
@@ -101,6 +121,7 @@ function advance(call: Call, input: AdvanceInput): object[] {
     const next = nexts[i] ?? null
     if (d === null || (open?.txn_id ?? null) !== done) return []
     if (open !== undefined && done !== null && d.position !== open.from_pos) return []
+    if (next !== null && !unnarrowed(d, narrowedSeqs[i])) return []
     if (next !== null && (d.wake_seq !== wakeSeqs[i] || takenAwayAfter(call, readAt[i] ?? 0))) return []
     const position = open === undefined ? d.position : open.to_pos
     const attempt_seq = d.attempt_seq + (open === undefined ? 0 : 1)

@@ -113,7 +113,7 @@ const wishes: Statement[] = [
       const asked = wish === 'wake' || wish === 'reset' ? { asked_at: now } : {}
       t.destinations.change(d.id, {
         ...{ wake_seq: d.wake_seq + 1, ...asked, ...(wish === 'reset' ? WAITS_FORGOTTEN : {}) },
-        ...(wish === 'pause' ? { paused: true } : { look_at: now }),
+        ...(wish === 'pause' ? { paused: true, narrowed_seq: d.narrowed_seq + 1 } : { look_at: now }),
         ...(wish === 'resume' ? { paused: false } : {}),
       })
       return [{ quick: d.quick, paused, hold_until }]
