@@ -3,7 +3,7 @@
  * the replays that are owed, the head of the stream and the database's time.
  */
 import type { Db } from './db.ts'
-import type { Held } from './leases.ts'
+import { MAY_WRITE, type Held } from './leases.ts'
 import { readTexts, type StoredPdu } from './timeline.ts'
 
 export interface OpenTransaction {
@@ -75,7 +75,7 @@ const LOAD = `
          d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at,
          s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
-          and exists (select 1 from workers w where w.id = $2 and w.lease_until > now_ms())) as held,
+          and exists (select 1 from workers w where w.id = $2 and ${MAY_WRITE})) as held,
          o.txn_id, o.origin_server_ts, o.bytes, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes,
          o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
          g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.batch as gap_batch,

@@ -2,7 +2,7 @@
  * Gaps: opened, grown, moved along and closed, always by the holder and by compare-and-set.
  */
 import type { Db } from './db.ts'
-import { HELD, type Held } from './leases.ts'
+import { holding, type Held } from './leases.ts'
 import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
 
 /** Ends a statement that opens a `gap`: the gap's sticky row has no upper end. */
@@ -13,11 +13,8 @@ export const oweSticky = (destination: string, from: string) => `
      set after_pos = excluded.after_pos, cursor = excluded.cursor, created_at = excluded.created_at`
 
 // $1 worker, $2 fence, $3 destination, $4 from, $5 to. Gap and its sticky row are one statement.
-const OPEN = `
-  with allowed as (
-    select d.id from destinations d where d.id = $3 and d.position = $4 and ${HELD} for update
-  ), gap as (
-    insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, $4, $5, $4, now_ms() from allowed
+const OPEN = `${holding('d.position = $4')}, gap as (
+    insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, $4, $5, $4, now_ms() from held
     on conflict do nothing returning id
   )${oweSticky('$3', '$4')}`
 
@@ -60,8 +57,9 @@ export async function growGap(
   to: number,
 ): Promise<number> {
   await db.query(
-    `update gaps g set to_pos = $4 from destinations d
-      where g.id = $5 and g.closed_at is null and g.cursor = g.from_pos and d.id = $3 and g.destination = d.id and ${HELD}`,
+    `${holding()}
+     update gaps g set to_pos = $4 from held h
+      where g.id = $5 and g.closed_at is null and g.cursor = g.from_pos and g.destination = h.id`,
     [held.worker, held.fence, held.destination, to, gap.id],
   )
   return noteLapsedIn(db, held.destination, { from: gap.to, to })
@@ -94,7 +92,8 @@ export async function moveOn(
   }: { from: number; to: number; gap: { id: number; cursor: number | null; closes: boolean } | null },
 ): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update destinations d set position = $5 where d.id = $3 and d.position = $4 and ${HELD}`,
+    `${holding('d.position = $4')}
+     update destinations d set position = $5 from held h where d.id = h.id`,
     [held.worker, held.fence, held.destination, from, to],
   )
   if (rowCount !== 1) return false

@@ -41,8 +41,8 @@ export const CONTENT: Statement[] = [
   statement<[number, number, number]>(
     'note a redaction',
     /^insert into changes \(pos, kind, room, target\)/,
-    ({ t }, pos, room, target) => {
-      t.changes.put(pos, { pos, kind: 'redact', room, target, added: null, removed: null })
+    ({ t, now }, pos, room, target) => {
+      t.changes.put(pos, { pos, kind: 'redact', room, target, added: null, removed: null, at: now })
       return 1
     },
   ),
@@ -100,8 +100,8 @@ export const CONTENT: Statement[] = [
   statement<[number, number]>(
     'note a purge',
     /^insert into changes \(pos, kind, room\)/,
-    ({ t }, pos, room) => {
-      t.changes.put(pos, { pos, kind: 'purge', room, target: null, added: null, removed: null })
+    ({ t, now }, pos, room) => {
+      t.changes.put(pos, { pos, kind: 'purge', room, target: null, added: null, removed: null, at: now })
       return 1
     },
   ),
