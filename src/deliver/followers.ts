@@ -4,9 +4,17 @@
  *
  * Always: what is not certain here makes the holder look at the rows again (`look`), it is never guessed: a join (which
  * may owe sticky events), a text that was taken away while it waited, an entry of a kind that this release does
- * not know, more waiting than is kept.
+ * not know, more waiting than is kept. Where the log is not what was read of it before (the database failed over to an
+ * older state, and may have grown past our place since), everything that was read is forgotten and everybody looks.
  */
-import type { LoggedChange, LoggedEvent, LogEntry, LogRead } from '../store/log-tail.ts'
+import {
+  placeOf,
+  type LoggedChange,
+  type LoggedEvent,
+  type LogEntry,
+  type LogRead,
+  type Place,
+} from '../store/log-tail.ts'
 import type { Stretch } from '../store/follow.ts'
 
 export interface Waiting {
@@ -66,6 +74,8 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   let ringBytes = 0
   let from = 0
   let upto = 0
+  // The newest entry up to `upto`; null: there is none; undefined: not known.
+  let last: Place | null | undefined
 
   function give(followed: F, event: LoggedEvent, bytes: number, readAt: number): boolean {
     if (event.pos <= followed.after || followed.look) return false
@@ -161,6 +171,22 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     from = at
   }
 
+  /** Whether the log is another one up to where it was read. */
+  function isAnother({ after, place, upto: end }: LogRead): boolean {
+    if (end < after) return true
+    if (after !== upto || last === undefined) return false
+    return place?.pos !== last?.pos || place?.what !== last?.what
+  }
+
+  function forgetAll(at: number, touched: Set<F>): void {
+    for (const followed of byId.values()) {
+      mustLook(followed)
+      touched.add(followed)
+    }
+    empty(at)
+    upto = at
+  }
+
   function remove(followed: F): void {
     if (byId.get(followed.id) !== followed) return
     byId.delete(followed.id)
@@ -195,6 +221,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       if (byId.size === 0) {
         empty(followed.after)
         upto = followed.after
+        last = undefined
       }
       if (followed.after < from) return false
       byId.set(followed.id, followed)
@@ -211,6 +238,13 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       const touched = new Set<F>()
       // It began behind a place from which somebody was added meanwhile: it would leave a hole.
       if (read.after > upto) return touched
+      const end = read.entries.at(-1)
+      const place = end === undefined ? read.place : placeOf(end)
+      if (isAnother(read)) {
+        forgetAll(read.upto, touched)
+        last = place
+        return touched
+      }
       for (const entry of read.entries) {
         if (entry.pos <= upto) continue
         const bytes = entry.kind === 'event' ? Buffer.byteLength(entry.pdu) + 1 : 0
@@ -220,15 +254,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         ringBytes += bytes
         if (entry.kind === 'change') forget(entry)
       }
-      if (read.upto < read.after) {
-        // The database came back without its newest commits: what was read after its end never was.
-        for (const followed of byId.values()) {
-          mustLook(followed)
-          touched.add(followed)
-        }
-        empty(read.upto)
-        upto = read.upto
-      }
+      if (read.upto >= upto) last = place
       upto = Math.max(upto, read.upto)
       trim()
       return touched

@@ -3,13 +3,14 @@
  *
  * The lease is renewed three times in its length. A process that could not renew it takes it for lost
  * some time before the database does (a seventh of its length, by a clock that also runs while the process
- * is stopped), aborts what it has under way, and goes on under a new id.
+ * is stopped), aborts what it has under way, gives back what it had, and goes on under a new id. So it is after a
+ * failover of the database, too, and after its restart: a lease ends with the server that gave it.
  */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
-import { registerWorker, renewWorker, retireWorker } from '../store/leases.ts'
+import { giveUpWorker, registerWorker, renewWorker, retireWorker } from '../store/leases.ts'
 
 export interface Lease {
   /** This worker's id, as destinations name their owner. */
@@ -76,15 +77,20 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
 
   function lose(why: string): void {
     if (term === null) return
-    log.warn({ worker: term.lease.id, why }, 'lease lost: everything under way here is given up')
+    const { id } = term.lease
+    log.warn({ worker: id, why }, 'lease lost: everything under way here is given up')
     term.controller.abort(new Error('the lease is lost'))
     term = null
+    // Where the database does not hear of it, the lease ends by itself.
+    giveUpWorker(pool, id).catch((error: unknown) =>
+      log.debug({ err: error }, 'a lost lease was not given back'),
+    )
   }
 
   async function renew(held: Term): Promise<void> {
     const before = clock.monotonic()
     if (await renewWorker(pool, { id: held.lease.id, leaseMs })) held.deadline = before + leaseMs - margin
-    else lose('it was over before it was renewed')
+    else lose('it was over before it was renewed, or the database is another server now')
   }
 
   async function keep(): Promise<void> {

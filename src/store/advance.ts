@@ -9,7 +9,7 @@
  */
 import { KEPT_ATTEMPTS } from './attempt-results.ts'
 import type { Pool } from './db.ts'
-import { IN_ORDER, UNNARROWED, type Held } from './leases.ts'
+import { ALIVE, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
 
 export interface Advance {
   held: Held
@@ -43,31 +43,29 @@ export interface Next {
 // Old attempts are taken away at every sixteenth write: until then up to fifteen more of them stand.
 const ADVANCE = `
   with input as (
-    select i.*, now_ms() as now
-      from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::int[], $7::text[],
-                  $8::text[], $9::bigint[], $10::int[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[])
-        as i (destination, worker, fence, wake_seq, answered, duration_ms, unlisted,
-              next, origin_server_ts, bytes, positions, to_pos, read_at, narrowed_seq)
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::int[], $7::text[],
+                         $8::text[], $9::bigint[], $10::int[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[])
+      as i (destination, worker, fence, wake_seq, answered, duration_ms, unlisted,
+            next, origin_server_ts, bytes, positions, to_pos, read_at, narrowed_seq)
   ), gone as materialized (
     select content_taken_at() as pos
   ), locked as (
     -- First the content lock, then rows, as everybody has it: the question about \`gone\` is there for that.
     select d.id, i.* from destinations d join input i on i.destination = d.id
      where (select pos from gone) is not null ${IN_ORDER}
-  ), done as (
+  ), ${ALIVE}, done as (
     update destinations d
        set position = case when i.answered is null then d.position else o.to_pos end,
-           last_success = case when i.answered is null then d.last_success else i.now end,
+           last_success = case when i.answered is null then d.last_success else w.now end,
            attempt_seq = d.attempt_seq + case when i.answered is null then 0 else 1 end,
-           last_attempt = case when i.next is null then d.last_attempt else i.now end
-      from locked i join workers w on w.id = i.worker
+           last_attempt = case when i.next is null then d.last_attempt else w.now end
+      from locked i join alive w on w.worker = i.worker
       left join open_transactions o on o.destination = i.id
      where d.id = i.id and d.lease_owner is not distinct from i.worker and d.fence = i.fence
-       and w.lease_until > now_ms()
        and o.txn_id is not distinct from i.answered
        and (i.answered is null or d.position = o.from_pos)
        and (i.next is null or (d.wake_seq = i.wake_seq and ${UNNARROWED} and (select pos from gone) <= i.read_at))
-    returning d.id, d.position, d.attempt_seq, i.now, i.worker, i.answered, i.duration_ms, i.unlisted, i.next,
+    returning d.id, d.position, d.attempt_seq, w.now, i.worker, i.answered, i.duration_ms, i.unlisted, i.next,
               i.origin_server_ts, i.bytes, i.positions, i.to_pos, o.started_at, o.edus, o.lanes, o.from_pos as sent_from,
               o.to_pos as sent_to, o.positions as sent
   ), noted as (

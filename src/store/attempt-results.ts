@@ -5,7 +5,7 @@
  */
 import type { Db } from './db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination-state.ts'
-import { IN_ORDER, type Held } from './leases.ts'
+import { ALIVE, IN_ORDER, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
 
 /** Newest attempts kept for a destination. */
@@ -39,16 +39,16 @@ const WRITE = `
   with input as (
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
            t->>'txnId' as txn_id, (t->>'startedAt')::bigint as started_at, (t->>'answered')::boolean as answered,
-           (t->>'ends')::boolean as ends, t->'waiting' as w, t as t, now_ms() as now
+           (t->>'ends')::boolean as ends, t->'waiting' as w, t as t
       from jsonb_array_elements($1::jsonb) t
   ), locked as (
     -- Only a reset empties failures while we hold it: the attempt is of before it, what this answer asks aside.
-    select d.id, case when (t->>'failuresBefore')::int > 0 and d.failures = 0
+    select d.id, i.worker, case when (t->>'failuresBefore')::int > 0 and d.failures = 0
                       then jsonb_build_object('failures', 0) || case when t->>'outcome' in ('busy', 'gone')
                            then jsonb_build_object('holdKind', w->'holdKind', 'holdUntil', w->'holdUntil') else '{}' end
                       else w end as n
       from destinations d join input i on i.destination = d.id ${IN_ORDER}
-  ), written as (
+  ), ${ALIVE}, written as (
     update destinations d
        set position = case when i.answered then (t->>'toPos')::bigint else d.position end,
            failures = (n->>'failures')::int, failing_since = (n->>'failingSince')::bigint,
@@ -60,13 +60,13 @@ const WRITE = `
            advice_after = (n->>'adviceAfter')::bigint, advice_step = (n->>'adviceStep')::bigint,
            asked_at = case when d.asked_at > i.started_at then d.asked_at end,
            timeout_ms = (t->>'timeoutMs')::int, quick = (t->>'quick')::boolean, lists = (t->>'lists')::boolean,
-           last_success = case when i.answered then i.now else d.last_success end,
+           last_success = case when i.answered then o.now else d.last_success end,
            last_error = case when t->'error' = 'null'::jsonb then d.last_error
-                             else (t->'error') || jsonb_build_object('at', i.now) end,
+                             else (t->'error') || jsonb_build_object('at', o.now) end,
            attempt_seq = d.attempt_seq + 1
-      from input i, workers o, locked l
+      from input i, alive o, locked l
      where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
-       and o.id = i.worker and o.lease_until > now_ms()
+       and o.worker = i.worker
        and (not i.answered or d.position = (t->>'fromPos')::bigint)
     returning d.id, d.attempt_seq
   ), ended as (

@@ -4,7 +4,7 @@
  * second read, which asks again whether it is open: what a redact or purge took in between is no loss.
  */
 import type { Db } from './db.ts'
-import type { Held } from './leases.ts'
+import { MAY_WRITE, type Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 
 export interface OpenTransaction {
@@ -78,7 +78,7 @@ const LOAD = `
          d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at,
          s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
-          and exists (select 1 from workers w where w.id = $2 and w.lease_until > now_ms())) as held,
+          and exists (select 1 from workers w where w.id = $2 and ${MAY_WRITE})) as held,
          o.txn_id, o.origin_server_ts, o.bytes, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes,
          o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
          g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.batch as gap_batch,

@@ -6,7 +6,7 @@
  * rows. Whoever takes, gives way or lets go makes it false; before a holder looks at the rows again it does so too.
  */
 import type { Db } from './db.ts'
-import { IN_ORDER, UNHELD, UNNARROWED, type Held } from './leases.ts'
+import { ALIVE, IN_ORDER, UNHELD, UNNARROWED, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
 
 export interface Following {
@@ -52,13 +52,12 @@ const INPUT = `
     select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
       as i (destination, worker, fence, wake_seq, position, narrowed_seq)
   ), locked as (
-    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
-  ), done as (`
+    select d.id, i.worker from destinations d join input i on i.destination = d.id ${IN_ORDER}
+  ), ${ALIVE}, done as (`
 const HELD_AND_UNASKED = (condition = '') => `
-      from input i, workers w, locked l
+      from input i, alive w, locked l
      where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
-       and w.id = i.worker and w.lease_until > now_ms() and d.wake_seq = i.wake_seq and ${UNNARROWED}
-       ${condition}
+       and w.worker = i.worker and d.wake_seq = i.wake_seq and ${UNNARROWED} ${condition}
     returning d.id, i.position)`
 
 // A replay that went ahead of the timeline must not go again with it: then the rows decide.

@@ -2,7 +2,7 @@
  * Gaps: opened, grown, moved along and closed, always by the holder and by compare-and-set.
  */
 import type { Db } from './db.ts'
-import { HELD, type Held } from './leases.ts'
+import { holding, type Held } from './leases.ts'
 import { nothingForgottenSince } from './stream.ts'
 import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
 
@@ -15,11 +15,8 @@ export const oweSticky = (destination: string, from: string) => `
 
 // $1 worker, $2 fence, $3 destination, $4 from, $5 to. Gap and its sticky row are one statement. The end is the head of
 // the look that found so much missing.
-const OPEN = `
-  with allowed as (
-    select d.id from destinations d where d.id = $3 and d.position = $4 and ${nothingForgottenSince('$5')} and ${HELD} for update
-  ), gap as (
-    insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, $4, $5, $4, now_ms() from allowed
+const OPEN = `${holding(`d.position = $4 and ${nothingForgottenSince('$5')}`)}, gap as (
+    insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, $4, $5, $4, now_ms() from held
     on conflict do nothing returning id
   )${oweSticky('$3', '$4')}`
 
@@ -62,8 +59,9 @@ export async function growGap(
   to: number,
 ): Promise<number> {
   await db.query(
-    `update gaps g set to_pos = $4 from destinations d
-      where g.id = $5 and g.closed_at is null and g.cursor = g.from_pos and d.id = $3 and g.destination = d.id and ${HELD}`,
+    `${holding()}
+     update gaps g set to_pos = $4 from held h
+      where g.id = $5 and g.closed_at is null and g.cursor = g.from_pos and g.destination = h.id`,
     [held.worker, held.fence, held.destination, to, gap.id],
   )
   return noteLapsedIn(db, held.destination, { from: gap.to, to })
@@ -105,8 +103,8 @@ export async function moveOn(
   },
 ): Promise<boolean> {
   const { rowCount } = await db.query(
-    `update destinations d set position = $5
-      where d.id = $3 and d.position = $4 and ${nothingForgottenSince('$6')} and ${HELD}`,
+    `${holding(`d.position = $4 and ${nothingForgottenSince('$6')}`)}
+     update destinations d set position = $5 from held h where d.id = h.id`,
     [held.worker, held.fence, held.destination, from, to, readAt],
   )
   if (rowCount !== 1) return false

@@ -4,6 +4,10 @@
  * A worker is one process for as long as its lease was never late; after that it takes a new id. A
  * destination is taken when it has no owner or its owner's time is over, never before. Every write of a
  * holder names worker and fence, and asks that the worker's time is not over.
+ *
+ * Always: who has to wait for a lock asks that after the wait, by `living()` in the database, which reads anew. The
+ * statement's own view of `workers` is from before it waited: in it one that lives looks dead, and one that died alive.
+ * A lease ends with the server that gave it: after a failover nothing of what its worker remembers is written.
  */
 import type { Db } from './db.ts'
 import { nothingForgottenSince } from './stream.ts'
@@ -14,9 +18,28 @@ export interface Held {
   fence: number
 }
 
-/** A condition on `d` (destinations): held by worker $1 under fence $2, in time. For use in other statements. */
-export const HELD = `d.lease_owner = $1 and d.fence = $2
-  and exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms())`
+/**
+ * Begins a statement about one destination, $3: `held` has its id, and its row is locked, if worker $1 holds it under
+ * fence $2. `condition` is on `d`. The lease is judged after the row is locked.
+ */
+export const holding = (condition = 'true'): string => `
+  with locked as (
+    select d.id, d.lease_owner from destinations d
+     where d.id = $3 and d.lease_owner = $1 and d.fence = $2 and ${condition} for update
+  ), held as materialized (
+    select l.id from locked l, living(array[l.lease_owner]) w where w.writes
+  )`
+
+/** The same for many: workers that may write, of those in `locked`, and the time. Read when all rows are locked. */
+export const ALIVE = `
+  alive as materialized (
+    select w.worker, w.now from living((select array_agg(distinct worker) from locked)) w where w.writes
+  )`
+
+/** A condition on `w` (workers), for who waits for nothing: it may write under its lease. */
+export const MAY_WRITE = 'w.lease_until > now_ms() and w.server_started = pg_postmaster_start_time()'
+/** A condition on the owner of `d`, for who waits for nothing: its time is not over, whatever it may still write. */
+export const OWNER_LIVES = `exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms())`
 
 /** A condition on `d` and what a holder read of it, `i`: nothing was taken away from it since. Not for a repeat of the same bytes. */
 export const UNNARROWED = 'd.narrowed_seq = i.narrowed_seq and not d.paused'
@@ -47,7 +70,7 @@ export async function renewWorker(
   { id, leaseMs }: { id: string; leaseMs: number },
 ): Promise<boolean> {
   const { rowCount } = await db.query(
-    'update workers set lease_until = now_ms() + $2 where id = $1 and lease_until > now_ms()',
+    `update workers w set lease_until = now_ms() + $2 where id = $1 and ${MAY_WRITE}`,
     [id, leaseMs],
   )
   return rowCount === 1
@@ -62,18 +85,33 @@ export async function retireWorker(db: Db, id: string): Promise<void> {
   await db.query('delete from workers where id = $1', [id])
 }
 
+/** Gives back all of a worker that has lost its lease and has nothing under way any more: they are looked at at once. */
+export async function giveUpWorker(db: Db, id: string): Promise<void> {
+  await db.query(
+    `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
+     update destinations d set ${UNHELD}, look_at = now_ms() from locked l where d.id = l.id and d.lease_owner = $1`,
+    [id],
+  )
+  await db.query('delete from workers where id = $1', [id])
+}
+
 // One statement: were the look and the wish two, the holder could let go between them and the wake be lost.
 const TAKE = `
+  with locked as (
+    select id, lease_owner from destinations where name = $2 for update
+  ), judged as materialized (
+    select l.id, t.alive, t.alive and (l.lease_owner is null or l.lease_owner = $1 or not t.owned) as free
+      from locked l, lateral (select coalesce(bool_or(w.worker = $1 and w.writes), false) as alive,
+                                     coalesce(bool_or(w.worker = l.lease_owner), false) as owned
+                                from living(array[$1, l.lease_owner]) w) t
+  )
   update destinations d
      set lease_owner = case when f.free then $1::uuid else d.lease_owner end,
          fence = d.fence + case when f.free then 1 else 0 end,
          follows = d.follows and not f.free,
          missed = case when f.free then 0 else d.missed end,
          wake_seq = d.wake_seq + case when f.free then 0 else 1 end
-    from (select t.id, t.alive, t.alive and (t.lease_owner is null or t.lease_owner = $1
-                 or not exists (select 1 from workers w where w.id = t.lease_owner and w.lease_until > now_ms())) as free
-            from (select id, lease_owner, exists (select 1 from workers w where w.id = $1 and w.lease_until > now_ms()) as alive
-                    from destinations where name = $2 for update) t) f
+    from judged f
    where d.id = f.id
   returning d.id, d.fence, f.free, f.alive`
 
@@ -100,8 +138,8 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
   return { kind: row.alive ? 'busy' : 'over' }
 }
 
-const GIVE_WAY = `
-  update destinations d set ${UNHELD}, look_at = $4 where d.id = $3 and ${HELD} returning d.quick`
+const GIVE_WAY = `${holding()}
+  update destinations d set ${UNHELD}, look_at = $4 from held h where d.id = h.id returning d.quick`
 
 /** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
 export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
@@ -146,10 +184,11 @@ export async function bumpWake(db: Db, name: string): Promise<boolean> {
   return rows[0]?.held !== false
 }
 
-const RELEASE = `
-  update destinations d set ${UNHELD}, look_at = $3, position = greatest(d.position, coalesce($4, d.position))
-   where d.id = $5 and ($6::bigint is null or d.wake_seq = $6) and ($4::bigint is null or ${nothingForgottenSince('$7::bigint')})
-     and ${HELD}`
+const RELEASE = `${holding(
+  `($6::bigint is null or d.wake_seq = $6) and ($5::bigint is null or ${nothingForgottenSince('$7::bigint')})`,
+)}
+  update destinations d set ${UNHELD}, look_at = $4, position = greatest(d.position, coalesce($5, d.position))
+    from held h where d.id = h.id`
 
 /**
  * Lets go. False when somebody wished a look meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.
@@ -169,9 +208,9 @@ export async function releaseDestination(
   const { rowCount } = await db.query(RELEASE, [
     held.worker,
     held.fence,
+    held.destination,
     lookAt === null ? null : Math.ceil(lookAt),
     position,
-    held.destination,
     wakeSeq,
     readAt,
   ])

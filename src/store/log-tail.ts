@@ -2,7 +2,8 @@
  * What did the log get since? Events and changes in the order of their positions, from one snapshot, for who
  * follows it.
  *
- * Always: everything up to `upto` is in what was read so far, whatever positions are missing in between.
+ * Always: everything up to `upto` is in what was read so far, whatever positions are missing in between. And each read
+ * says what stands where it begins: after a failover to an older state it is not what was read there before.
  */
 import type { Db } from './db.ts'
 
@@ -29,12 +30,22 @@ export interface LoggedChange {
   target: number | null
   added: number[]
   removed: number[]
+  /** When it was taken, ms since the epoch; null: by an older release. */
+  at: number | null
 }
 
 export type LogEntry = LoggedEvent | LoggedChange
 
+/** An entry, by what no other one can have that stands at its position in another course of things. */
+export interface Place {
+  pos: number
+  what: string
+}
+
 export interface LogRead {
   after: number
+  /** The newest entry at or before `after` (positions have holes); null: the log has none. */
+  place: Place | null
   entries: LogEntry[]
   /** Less than `after` where the log has become shorter than that. */
   upto: number
@@ -42,16 +53,27 @@ export interface LogRead {
   more: boolean
 }
 
-// $1 after, $2 limit. Each half alone could fill it.
+const CHANGE = `c.pos, c.kind, c.room, null, null, null::bigint, null::boolean, null::boolean, null::int[], null::int[],
+            c.target, c.added, c.removed, c.at from changes c`
+const NO_CHANGE =
+  'null::bigint as target, null::int[] as added, null::int[] as removed, null::bigint as at from events e'
+
+// $1 after, $2 limit. What stands where it begins, then what comes after; each half alone could fill that.
 const READ = `
   select s.head, x.* from stream s left join lateral (
-    (select e.pos, 'event' as kind, e.room, e.event_id, e.pdu, e.received_ts, e.sticky_until is not null as sticky,
-            r.exact, r.list, r.less, null::bigint as target, null::int[] as added, null::int[] as removed
-       from events e left join recipients r on r.id = e.recipients where e.pos > $1 order by e.pos limit $2)
+    ((select e.pos, 'event' as kind, e.room, e.event_id, null::text as pdu, e.received_ts, null::boolean as sticky,
+             null::boolean as exact, null::int[] as list, null::int[] as less, ${NO_CHANGE}
+       where e.pos <= $1 order by e.pos desc limit 1)
+     union all
+     (select ${CHANGE} where c.pos <= $1 order by c.pos desc limit 1)
+     order by pos desc limit 1)
     union all
-    (select c.pos, c.kind, c.room, null, null, null, null, null, null, null, c.target, c.added, c.removed
-       from changes c where c.pos > $1 order by c.pos limit $2)
-    order by pos limit $2) x on true`
+    ((select e.pos, 'event', e.room, e.event_id, e.pdu, e.received_ts, e.sticky_until is not null, r.exact, r.list, r.less,
+             ${NO_CHANGE} left join recipients r on r.id = e.recipients where e.pos > $1 order by e.pos limit $2)
+     union all
+     (select ${CHANGE} where c.pos > $1 order by c.pos limit $2)
+     order by pos limit $2)
+    order by pos) x on true`
 
 interface Row {
   head: number
@@ -68,21 +90,33 @@ interface Row {
   target: number | null
   added: number[] | null
   removed: number[] | null
+  at: number | null
 }
 
 /** Reads at most `limit` entries after position `after`. */
 export async function readLog(db: Db, after: number, limit: number): Promise<LogRead> {
   const { rows } = await db.query<Row>(READ, [after, limit])
-  const entries = rows.flatMap((row) => (row.pos === null ? [] : [entryOf(row, row.pos)]))
+  const all = rows.flatMap((row) => (row.pos === null ? [] : [entryOf(row, row.pos)]))
+  const before = all.find(({ pos }) => pos <= after)
+  const entries = all.filter((entry) => entry !== before)
   const more = entries.length >= limit
   const head = rows[0]?.head ?? after
-  return { after, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
+  const place = before === undefined ? null : placeOf(before)
+  return { after, place, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
+}
+
+/** The same event may be taken again, at the same position: then at another time. */
+export function placeOf(entry: LogEntry): Place {
+  const { pos } = entry
+  if (entry.kind === 'event') return { pos, what: `${entry.eventId} ${entry.receivedTs}` }
+  const { what, room, target, added, removed, at } = entry
+  return { pos, what: [what, room, target, added.join(), removed.join(), at].join(' ') }
 }
 
 function entryOf(row: Row, pos: number): LogEntry {
-  const { kind, room, target, added, removed } = row
+  const { kind, room, target, added, removed, at } = row
   if (kind !== 'event')
-    return { kind: 'change', what: kind, pos, room, target, added: added ?? [], removed: removed ?? [] }
+    return { kind: 'change', what: kind, pos, room, target, added: added ?? [], removed: removed ?? [], at }
   const { event_id: eventId, pdu, received_ts: receivedTs, sticky, exact, list, less } = row
   const addressed = exact === null ? null : { exact, list: list ?? [], less: less ?? [] }
   return { kind: 'event', pos, room: room ?? 0, eventId, pdu, receivedTs, sticky, addressed }

@@ -8,7 +8,7 @@
  */
 import { inTransaction, type Db, type Pool } from './db.ts'
 import type { StoredAcknowledges } from './destination-state.ts'
-import { HELD, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
+import { ALIVE, holding, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
 import { lockContentShared, TAKES_CONTENT } from './stream.ts'
 import { planFor } from './prepare.ts'
 
@@ -34,23 +34,22 @@ const FREEZE = `
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
            t->>'txn_id' as txn_id, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
            (t->>'narrowed_seq')::bigint as narrowed_seq, (t->>'soonest_lapse')::bigint as soonest_lapse,
-           (t->>'origin_server_ts')::bigint as origin_server_ts, (t->>'bytes')::int as bytes, now_ms() as now
+           (t->>'origin_server_ts')::bigint as origin_server_ts, (t->>'bytes')::int as bytes
       from jsonb_array_elements($1::jsonb) t
   ), locked as (
-    select d.id from destinations d join input i on i.destination = d.id ${IN_ORDER}
-  ), allowed as (
-    update destinations d set last_attempt = i.now
-      from input i, workers w, locked l
+    select d.id, i.worker from destinations d join input i on i.destination = d.id ${IN_ORDER}
+  ), ${ALIVE}, allowed as (
+    update destinations d set last_attempt = w.now
+      from input i, alive w, locked l
      where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
-       and w.id = i.worker and w.lease_until > now_ms()
-       and ${UNNARROWED}
-       and (i.soonest_lapse is null or i.soonest_lapse > i.now)
+       and w.worker = i.worker and ${UNNARROWED}
+       and (i.soonest_lapse is null or i.soonest_lapse > w.now)
        and not exists (select 1 from changes c where c.${TAKES_CONTENT} and c.pos > i.read_at)
-    returning d.id
+    returning d.id, w.now
   )
   insert into open_transactions (destination, txn_id, origin_server_ts, bytes, created_at, started_at,
       worker, positions, lanes, from_pos, to_pos, gap, gap_cursor, closes_gap, sticky)
-  select i.destination, i.txn_id, i.origin_server_ts, i.bytes, i.now, i.now, i.worker,
+  select i.destination, i.txn_id, i.origin_server_ts, i.bytes, a.now, a.now, i.worker,
          array(select jsonb_array_elements_text(i.ack->'positions')::bigint), i.ack->>'lanes',
          (i.ack->>'fromPos')::bigint, (i.ack->>'toPos')::bigint,
          (i.ack->>'gap')::bigint, (i.ack->>'gapCursor')::bigint, (i.ack->>'closesGap')::boolean, i.ack->'sticky'
@@ -90,9 +89,8 @@ const withoutIds = (acknowledges: StoredAcknowledges) => ({ ...acknowledges, eve
 
 // $1 worker, $2 fence, $3 destination, $4 transaction id. A repeat puts in nothing new, so only `pause`, which stops
 // sending, is asked for again here: what the destination has lost since is in it or not, it stays the same bytes (contract 5.2).
-const REPEAT = `
-  with allowed as (
-    update destinations d set last_attempt = now_ms() where d.id = $3 and not d.paused and ${HELD} returning d.id, d.last_attempt
+const REPEAT = `${holding('not d.paused')}, allowed as (
+    update destinations d set last_attempt = now_ms() from held h where d.id = h.id returning d.id, d.last_attempt
   )
   update open_transactions o set attempt = o.attempt + 1, started_at = a.last_attempt, worker = $1
     from allowed a where o.destination = a.id and o.txn_id = $4 and not o.void
@@ -113,8 +111,8 @@ export async function repeatTransaction(db: Db, held: Held, txnId: string): Prom
 export async function dropTransaction(db: Db, held: Held, txnId: string): Promise<void> {
   await db.query(
     // The row is locked first: a taker waits, and finds either the transaction or its end.
-    `with locked as (select d.id from destinations d where d.id = $3 and ${HELD} for update)
-     delete from open_transactions o using locked l where o.destination = l.id and o.txn_id = $4`,
+    `${holding()}
+     delete from open_transactions o using held h where o.destination = h.id and o.txn_id = $4`,
     [held.worker, held.fence, held.destination, txnId],
   )
 }

@@ -54,10 +54,11 @@ const BEHIND = `
      and not exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null and g.to_pos >= $1)
    order by d.id`
 
+// Its holder is judged after the row is locked: it may have renewed its lease meanwhile.
 const LOCK = `
-  select d.position, d.lease_owner is not null as owned,
-         exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()) as held
-    from destinations d where d.id = $1 for update`
+  with locked as (select position, lease_owner from destinations where id = $1 for update)
+  select l.position, l.lease_owner is not null as owned, exists (select from living(array[l.lease_owner])) as held
+    from locked l`
 
 // Read after the lock: a freeze that was under way is seen.
 const LEFT = `

@@ -4,6 +4,7 @@
  * All three only name destinations; what each is owed is read by its turn.
  */
 import type { Db } from './db.ts'
+import { OWNER_LIVES } from './leases.ts'
 import { planFor } from './prepare.ts'
 
 export interface Sleeper {
@@ -17,11 +18,10 @@ const MAY_GO = `not d.paused
      and ((d.retry_at is null and d.hold_until is null) or d.look_at is null or d.look_at <= now_ms())`
 
 /** No living worker holds it. */
-const UNSERVED = `(d.lease_owner is null
-          or not exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))`
+const UNSERVED = `(d.lease_owner is null or not ${OWNER_LIVES})`
 
 /** A living worker has it in its hands, and sees what is new by itself (`follow.ts`). */
-const FOLLOWED = `(d.follows and exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms()))`
+const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
 
 // $1 after, $2 up to. Whoever is failing, held or paused is left alone: its own time brings it back.
 const FOR_NEW_ITEMS = `

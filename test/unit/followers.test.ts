@@ -1,7 +1,7 @@
 /** Which followed destination gets which new item: by hand, and against the plainest reckoning. */
 import { expect } from 'chai'
 import { makeFollowers, type Followed } from '../../src/deliver/followers.ts'
-import type { LoggedChange, LoggedEvent, LogEntry } from '../../src/store/log-tail.ts'
+import { placeOf, type LoggedChange, type LoggedEvent, type LogEntry } from '../../src/store/log-tail.ts'
 import { seeded, type Random } from '../chaos/random.ts'
 
 const FOREVER = Number.MAX_SAFE_INTEGER
@@ -15,11 +15,15 @@ const event = (pos: number, more: Partial<LoggedEvent> = {}): LoggedEvent => ({
 })
 const change = (pos: number, what: string, more: Partial<LoggedChange> = {}): LoggedChange => ({
   kind: 'change',
-  ...{ what, pos, room: ROOM, target: null, added: [], removed: [], ...more },
+  ...{ what, pos, room: ROOM, target: null, added: [], removed: [], at: 0, ...more },
 })
-const read = (after: number, entries: LogEntry[], upto = entries.at(-1)?.pos ?? after) => ({
-  ...{ after, entries, upto, more: false },
-})
+/** The log so far. */
+let log: LogEntry[] = []
+const read = (after: number, entries: LogEntry[], upto = entries.at(-1)?.pos ?? after) => {
+  log.push(...entries)
+  const before = log.findLast(({ pos }) => pos <= after)
+  return { after, place: before === undefined ? null : placeOf(before), entries, upto, more: false }
+}
 const followed = (id: number, more: Partial<Followed> = {}): Followed => ({
   ...{ id, after: 0, waiting: [], look: false },
   rooms: new Map([[ROOM, { room: ROOM, since: 0, until: FOREVER }]]),
@@ -29,6 +33,10 @@ const within = (since: number, until = FOREVER) => new Map([[ROOM, { room: ROOM,
 const waits = ({ waiting }: Followed) => waiting.map((one) => one.event.pos)
 
 describe('the followed destinations', () => {
+  beforeEach(() => {
+    log = []
+  })
+
   it('get what comes after their own place, in order, while they are in its room', () => {
     const followers = makeFollowers()
     const all = followed(1)
@@ -238,6 +246,7 @@ describe('the followed destinations', () => {
     followers.add(one)
     followers.take(read(0, [event(1), event(2), event(3)]), 0)
     // A database that came back without its newest commits.
+    log = log.slice(0, 2)
     const touched = followers.take(read(3, [], 2), 0)
     expect([...touched]).to.deep.equal([one])
     expect(one).to.deep.include({ look: true, waiting: [] })
@@ -247,6 +256,62 @@ describe('the followed destinations', () => {
     expect(waits(again), 'nothing of what never was').to.deep.equal([])
     followers.take(read(2, [event(3, { pdu: 'another' })]), 0)
     expect(again.waiting.map((it) => it.event.pdu)).to.deep.equal(['another'])
+  })
+
+  describe('look at the rows where the log has become another one and has grown past what was read of it', () => {
+    const before = [event(97), event(98)]
+    const others: [string, LogEntry[], LogEntry[], number?][] = [
+      ['by another event', [event(99)], [event(99, { eventId: '$another' })]],
+      [
+        'by the same event after another one',
+        [event(99), event(100)],
+        [event(99, { eventId: '$another' }), event(100, { receivedTs: 1 })],
+      ],
+      ['by a change', [event(99)], [change(99, 'servers', { added: [9] })]],
+      [
+        'by the same change after another event',
+        [event(99), change(100, 'servers')],
+        [event(99, { eventId: '$another' }), change(100, 'servers', { at: 1 })],
+      ],
+      ['at a place where nothing stood', [event(99)], [event(100)], 100],
+      ['at a place where nothing stands now', [event(99)], [], 100],
+    ]
+    for (const [how, lost, instead, upto] of others) {
+      it(how, () => {
+        const followers = makeFollowers()
+        const one = followed(1)
+        followers.add(one)
+        followers.take(read(0, before), 0)
+        followers.take(read(98, lost, upto), 0)
+        one.waiting = []
+        log = [...before, ...instead]
+        const touched = followers.take(read(followers.upto(), [event(101)]), 0)
+        expect([...touched]).to.deep.equal([one])
+        expect(one).to.deep.include({ look: true, waiting: [] })
+        const again = followed(2, { after: 100 })
+        expect(followers.add(again), 'nothing is known of before').to.equal(false)
+        // From now on it is this log.
+        const late = followed(3, { after: 101 })
+        expect(followers.add(late)).to.equal(true)
+        followers.take(read(101, [event(102)]), 0)
+        expect(late).to.deep.include({ look: false })
+        expect(waits(late)).to.deep.equal([102])
+      })
+    }
+
+    it('and not where it only grew, has holes, or an entry was redacted', () => {
+      const followers = makeFollowers()
+      const one = followed(1)
+      followers.add(one)
+      followers.take(read(0, [], 5), 0)
+      followers.take(read(5, [event(6)], 9), 0)
+      followers.take(read(9, [], 20), 0)
+      log[0] = event(6, { pdu: 'redacted' })
+      followers.take(read(20, [change(21, 'servers')], 30), 0)
+      followers.take(read(30, [event(31)]), 0)
+      expect(one.look).to.equal(false)
+      expect(waits(one)).to.deep.equal([6, 31])
+    })
   })
 
   it('get exactly what the plainest reckoning gives them, whatever happens in which order', () => {
@@ -323,12 +388,17 @@ function playAgainstTheModel(random: Random, seed: string): void {
     here.set(id, { one, mayMiss: false })
   }
 
+  function placeAt(after: number) {
+    const entry = log.findLast((one) => one.pos <= after)
+    return entry === undefined ? null : placeOf(entry)
+  }
+
   function look(): void {
     const after = random() < 0.2 ? Math.max(0, followers.upto() - upTo(9)) : followers.upto()
     const upto = Math.min(pos, after + upTo(20))
     followers.take(
       {
-        ...{ after, upto, more: false },
+        ...{ after, upto, more: false, place: placeAt(after) },
         entries: log.filter((entry) => entry.pos > after && entry.pos <= upto),
       },
       0,

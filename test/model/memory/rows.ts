@@ -56,6 +56,7 @@ export interface ChangeRow {
   target: number | null
   added: number[] | null
   removed: number[] | null
+  at: number | null
 }
 
 export interface MembershipRow {
@@ -129,7 +130,8 @@ export interface Schema {
   sources: { source: string; source_token: string | null }
   rooms: { id: number; room_id: string; room_version: string | null; head: number; known: boolean }
   destinations: DestinationRow
-  workers: { id: string; lease_until: number }
+  /** `of_before`: it was given before the last failover. */
+  workers: { id: string; lease_until: number; of_before: boolean }
   recipients: RecipientsRow
   events: EventRow
   kept_events: EventRow

@@ -18,7 +18,7 @@ export interface Rules {
 
 export const RULES: Rules = {
   holds: (t, d, worker, fence, now) =>
-    d?.lease_owner === worker && d.fence === fence && lives(t, worker, now),
+    d?.lease_owner === worker && d.fence === fence && mayWrite(t, worker, now),
   memberAt: (t, { room, pos }, destination) =>
     t.memberships
       .all()
@@ -54,6 +54,10 @@ export function putGap({ t, now, next }: Call, id: number, from: number, to: num
     ...{ destination: id, room: null, after_pos: from, upto: null, cursor: from, created_at: now },
   })
 }
+
+/** Under a lease of this server. */
+export const mayWrite = (t: Tables, worker: string, now: number): boolean =>
+  lives(t, worker, now) && t.workers.get(worker)?.of_before === false
 
 export const lives = (t: Tables, worker: string | null, now: number): boolean =>
   worker !== null && (t.workers.get(worker)?.lease_until ?? 0) > now

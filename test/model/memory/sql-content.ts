@@ -71,10 +71,10 @@ export const CONTENT: Statement[] = [
   statement<[number[], number[], number[]]>(
     'note redactions',
     /^insert into changes \(pos, kind, room, target\)/,
-    ({ t }, positions, rooms, targets) => {
+    ({ t, now }, positions, rooms, targets) => {
       for (const [i, pos] of positions.entries()) {
         const [room, target] = [rooms[i] ?? null, targets[i] ?? null]
-        t.changes.put(pos, { pos, kind: 'redact', room, target, added: null, removed: null })
+        t.changes.put(pos, { pos, kind: 'redact', room, target, added: null, removed: null, at: now })
       }
       return positions.length
     },
@@ -128,8 +128,8 @@ export const CONTENT: Statement[] = [
   statement<[number, number]>(
     'note a purge',
     /^insert into changes \(pos, kind, room\)/,
-    ({ t }, pos, room) => {
-      t.changes.put(pos, { pos, kind: 'purge', room, target: null, added: null, removed: null })
+    ({ t, now }, pos, room) => {
+      t.changes.put(pos, { pos, kind: 'purge', room, target: null, added: null, removed: null, at: now })
       return 1
     },
   ),

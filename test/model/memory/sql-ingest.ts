@@ -206,10 +206,10 @@ const writes: Statement[] = [
   statement<[string]>(
     'insert changes',
     /^insert into changes \(pos, kind, room, added, removed\)/,
-    ({ t }, json) => {
+    ({ t, now }, json) => {
       const changes = JSON.parse(json) as StagedChange[]
       for (const { pos, room, added, removed } of changes) {
-        t.changes.put(pos, { pos, kind: 'servers', room, target: null, added, removed })
+        t.changes.put(pos, { pos, kind: 'servers', room, target: null, added, removed, at: now })
       }
       return changes.length
     },

@@ -1,5 +1,5 @@
 /** `store/{leases,follow}.ts`: who serves a destination, and who follows the log for it. */
-import { forgottenAfter, lives, unnarrowed } from './rules.ts'
+import { forgottenAfter, lives, mayWrite, unnarrowed } from './rules.ts'
 import { statement, type Call, type Statement } from './statement.ts'
 
 export const LEASES: Statement[] = [
@@ -7,26 +7,27 @@ export const LEASES: Statement[] = [
     'register a worker',
     /^insert into workers/,
     ({ t, now }, id, _, ms) => {
-      t.workers.put(id, { id, lease_until: now + ms })
+      t.workers.put(id, { id, lease_until: now + ms, of_before: false })
       return 1
     },
   ),
   statement<[string, number]>(
     'renew a worker',
-    /^update workers set lease_until = now_ms\(\) \+ \$2/,
+    /^update workers w set lease_until = now_ms\(\) \+ \$2/,
     ({ t, now }, id, ms) => {
-      if (!lives(t, id, now)) return 0
+      if (!mayWrite(t, id, now)) return 0
       t.workers.change(id, { lease_until: now + ms })
       return 1
     },
   ),
   statement<[string, string]>(
     'take the destination',
-    /^update destinations d set lease_owner = case when f\.free/,
+    /^with locked as \( select id, lease_owner from destinations where name = \$2 for update/,
     ({ t, now }, worker, name) => {
       const d = t.destinations.all().find((one) => one.name === name)
       if (d === undefined) return []
-      const alive = lives(t, worker, now)
+      t.destinations.lock(d.id)
+      const alive = mayWrite(t, worker, now)
       const owner = d.lease_owner
       const free = alive && (owner === null || owner === worker || !lives(t, owner, now))
       t.destinations.change(
@@ -40,7 +41,7 @@ export const LEASES: Statement[] = [
   ),
   statement<[string, number, number, number]>(
     'give way',
-    /^update destinations d set lease_owner = null, follows = false, look_at = \$4 where d\.id = \$3/,
+    /^with locked as .* update destinations d set lease_owner = null, follows = false, look_at = \$4 from held/,
     (call, worker, fence, id, look_at) => {
       const d = held(call, worker, fence, id)
       if (d === null) return []
@@ -77,10 +78,10 @@ export const LEASES: Statement[] = [
       return [{ held: d.lease_owner !== null }]
     },
   ),
-  statement<[string, number, number | null, number | null, number, number | null, number]>(
+  statement<[string, number, number, number | null, number | null, number | null, number]>(
     'let go',
-    /^update destinations d set lease_owner = null, follows = false, look_at = \$3, position = greatest/,
-    (call, worker, fence, look_at, position, id, wakeSeq, readAt) => {
+    /^with locked as .* update destinations d set lease_owner = null, follows = false, look_at = \$4, position = greatest/,
+    (call, worker, fence, id, look_at, position, wakeSeq, readAt) => {
       const d = held(call, worker, fence, id)
       if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return 0
       if (position !== null && forgottenAfter(call.t, readAt)) return 0

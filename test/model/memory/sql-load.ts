@@ -148,33 +148,33 @@ const events: Statement[] = [
     'follow the log',
     /^select s\.head, x\.\* from stream s/,
     ({ t }, after, limit) => {
-      const nothing = { target: null, added: null, removed: null }
+      const nothing = { target: null, added: null, removed: null, at: null }
       const logged = [
-        ...t.events
-          .all()
-          .filter(({ pos }) => pos > after)
-          .map((event) => {
-            const them = recipientsOf(t, event)
-            return {
-              ...{ ...textRow(event), kind: 'event', room: event.room },
-              ...{
-                exact: them?.exact ?? null,
-                list: them?.list ?? null,
-                less: them?.less ?? null,
-                ...nothing,
-              },
-            }
-          }),
-        ...t.changes
-          .all()
-          .filter(({ pos }) => pos > after)
-          .map(({ pos, kind, room, target, added, removed }) => ({
-            ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null },
-            ...{ exact: null, list: null, less: null, target, added, removed },
-          })),
+        ...t.events.all().map((event) => {
+          const them = recipientsOf(t, event)
+          return {
+            ...{ ...textRow(event), kind: 'event', room: event.room },
+            ...{
+              exact: them?.exact ?? null,
+              list: them?.list ?? null,
+              less: them?.less ?? null,
+              ...nothing,
+            },
+          }
+        }),
+        ...t.changes.all().map(({ pos, kind, room, target, added, removed, at }) => ({
+          ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null },
+          ...{ exact: null, list: null, less: null, target, added, removed, at },
+        })),
       ]
       const head = headOf(t)
-      const found = logged.sort((a, b) => a.pos - b.pos).slice(0, limit)
+      logged.sort((a, b) => a.pos - b.pos)
+      const place = logged.findLast(({ pos }) => pos <= after)
+      const begin =
+        place === undefined
+          ? []
+          : [{ ...place, pdu: null, sticky: null, exact: null, list: null, less: null }]
+      const found = [...begin, ...logged.filter(({ pos }) => pos > after).slice(0, limit)]
       if (found.length > 0) return found.map((entry) => ({ head, ...entry }))
       const none = {
         pos: null,

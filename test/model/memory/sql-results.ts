@@ -70,7 +70,7 @@ const results: Statement[] = [
 const gaps: Statement[] = [
   statement<[string, number, number, number, number]>(
     'open a gap',
-    /^with allowed as \( select d\.id from destinations d where d\.id = \$3 and d\.position = \$4/,
+    /^with locked as .* insert into gaps .* from held/,
     (call, worker, fence, id, from, to) => {
       const { t } = call
       const d = held(call, worker, fence, id)
@@ -86,12 +86,11 @@ const gaps: Statement[] = [
   ),
   statement<[string, number, number, number, number]>(
     'let the gap grow',
-    /^update gaps g set to_pos = \$4/,
+    /^with locked as .* update gaps g set to_pos = \$4 from held/,
     (call, worker, fence, id, to, gap) => {
       const row = call.t.gaps.get(gap)
-      const d = call.t.destinations.get(id)
+      if (held(call, worker, fence, id) === null) return 0
       if (row === undefined || row.closed_at !== null || row.cursor !== row.from_pos) return 0
-      if (!call.rules.holds(call.t, d, worker, fence, call.now)) return 0
       call.t.gaps.change(gap, { to_pos: to })
       return 1
     },
@@ -122,7 +121,7 @@ const gaps: Statement[] = [
   ),
   statement<[string, number, number, number, number, number]>(
     'move the position on',
-    /^update destinations d set position = \$5 where d\.id = \$3/,
+    /^with locked as .* update destinations d set position = \$5 from held/,
     (call, worker, fence, id, from, to, readAt) => {
       const d = held(call, worker, fence, id)
       if (d?.position !== from || forgottenAfter(call.t, readAt)) return 0

@@ -47,7 +47,7 @@ const settle: Statement[] = [
   ),
   statement<[number]>(
     'lock who needs it',
-    /^select d\.position, d\.lease_owner is not null as owned/,
+    /^with locked as \(select position, lease_owner from destinations where id = \$1 for update\)/,
     ({ t, now }, id) => {
       t.destinations.lock(id)
       const d = t.destinations.get(id)

@@ -46,7 +46,7 @@ export const TRANSACTIONS: Statement[] = [
   ),
   statement<[string, number, number, string]>(
     'repeat',
-    /^with allowed as \( update destinations d set last_attempt = now_ms\(\) where d\.id = \$3/,
+    /^with locked as .* update destinations d set last_attempt = now_ms\(\) from held/,
     (call, worker, fence, id, txnId) => {
       const d = held(call, worker, fence, id)
       if (d === null || d.paused) return []
@@ -58,7 +58,7 @@ export const TRANSACTIONS: Statement[] = [
   ),
   statement<[string, number, number, string]>(
     'end it unanswered',
-    /^with locked as \(select d\.id from destinations d where d\.id = \$3 .* delete from open_transactions/,
+    /^with locked as .* delete from open_transactions o using held/,
     (call, worker, fence, id, txnId) => {
       if (held(call, worker, fence, id) === null) return 0
       if (call.t.open_transactions.get(id)?.txn_id !== txnId) return 0
@@ -68,7 +68,7 @@ export const TRANSACTIONS: Statement[] = [
   ),
   statement<AdvanceInput>(
     'advance',
-    /^with input as \( select i\.\*, now_ms\(\) as now from unnest/,
+    /^with input as \( select \* from unnest.* update destinations d set position = case when i\.answered/,
     (call, ...input) => advance(call, input),
   ),
 ]

@@ -67,7 +67,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     }
     const [after] = values as [number]
     const head = log.at(-1)?.pos ?? 0
-    const rows = log.filter(({ pos }) => pos > after).map((row) => ({ head, ...rowOf(row) }))
+    const rows = log.slice(Math.max(0, after - 1)).map((row) => ({ head, ...rowOf(row) }))
     reads += 1
     if (held !== null) await held
     return { rows: rows.length > 0 ? rows : [{ head, pos: null }] }
