@@ -33,6 +33,8 @@ export interface DaemonOptions {
   /** Where this process listens. */
   listen: readonly Listener[]
   log: Log
+  /** Log lines that standard output did not take, since the start. */
+  linesLost?: () => number
 }
 
 export interface Daemon {
@@ -55,7 +57,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const authorities = readAuthorities(config)
   const clock = systemClock
   const random = Math.random
-  const metrics = makeMetrics({ perDestination: config.metrics.per_destination })
+  const metrics = makeMetrics({
+    perDestination: config.metrics.per_destination,
+    ...(options.linesLost === undefined ? {} : { linesLost: options.linesLost }),
+  })
   const closers: (() => Promise<void>)[] = []
   let phase: Phase = 'starting'
   let complaint: string | null = null

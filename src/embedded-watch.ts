@@ -25,7 +25,7 @@ export async function watchEmbedded({
   log: Log
 }): Promise<WatchedEmbedded> {
   const stopping = new AbortController()
-  let server = await startEmbedded({ dataDir, log })
+  let server = await startEmbedded({ dataDir, log, owns: true })
   const { url, port } = server
 
   async function watch(): Promise<void> {
@@ -36,7 +36,7 @@ export async function watchEmbedded({
       log.error({ pid: server.pid }, 'embedded PostgreSQL has ended by itself; starting it again')
       try {
         // The same port: everybody's connections lead there.
-        server = await startEmbedded({ dataDir, log, port })
+        server = await startEmbedded({ dataDir, log, port, owns: true })
       } catch (error) {
         log.error({ err: error }, 'embedded PostgreSQL does not start; it is tried again')
       }

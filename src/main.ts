@@ -1,17 +1,29 @@
 #!/usr/bin/env node
-/** The executable: hands the command line to `cli/program.ts`. */
+/** The executable: hands the command line to `cli/program.ts`, and sees what it said out of the door. */
 import { setFlagsFromString } from 'node:v8'
-import { runCli } from './cli/program.ts'
+import { watchOutput } from './cli/output.ts'
 
 // With a large backlog most of what V8 holds is garbage that it has not looked for yet: it lets the heap grow to a multiple
 // of what is used. A process that runs beside a homeserver should rather collect a little more often (docs/benchmarks.md).
 setFlagsFromString('--heap-growing-percent=50')
 
-// `limpet status | head` ends the pipe early, which is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  throw error
-})
+const { argv, stdout, stderr, env } = process
+const args = argv.slice(2)
+const daemon = args.includes('run')
+// A daemon never ends by a SIGHUP, also not while it loads its program; what it does about one, `run` says.
+if (daemon) process.on('SIGHUP', () => undefined)
+const out = watchOutput(stdout)
+const err = watchOutput(stderr)
 
-const { stdout, stderr, env } = process
-process.exit(await runCli(process.argv.slice(2), { stdout, stderr, env, cwd: process.cwd() }))
+const { runCli } = await import('./cli/program.ts')
+let status = await runCli(args, { stdout, stderr, env, cwd: process.cwd() })
+// A command waits for its reader as any program does; a daemon that ends does not wait for a log that nobody reads.
+const patienceMs = daemon ? 1_000 : 2 ** 31 - 1
+await out.drained(patienceMs)
+const failure = out.failure()
+if (failure !== null && !daemon) {
+  stderr.write(`limpet: standard output: ${failure.message}\n`)
+  status = status === 0 ? 1 : status
+}
+await err.drained(1_000)
+process.exit(status)

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { loadConfig } from '../config.ts'
 import type { Config } from '../config.ts'
 import { makeLog } from '../observe/log.ts'
+import { makeLogOutput } from '../observe/log-output.ts'
 import { version } from '../version.ts'
 import { registerAdminCommands } from './admin-commands.ts'
 import { runCheckConfig } from './check-config.ts'
@@ -57,8 +58,9 @@ export function makeProgram(io: Io): Command {
       const roles = parseRoles(options.role)
       const listen = options.listen === undefined ? undefined : parseListen(options.listen)
       const config = configFor(command, io)
-      const log = makeLog(config.log)
-      await run({ config, roles, listen, log })
+      const output = makeLogOutput(process.stdout)
+      const log = makeLog({ ...config.log, stream: output })
+      await run({ config, roles, listen, log, linesLost: () => output.lost() })
     })
 
   program

@@ -2,7 +2,8 @@
  * `limpet run`: the daemon in the foreground, until a signal.
  *
  * SIGTERM or SIGINT: no new work, what is in flight ends, exit 0; a second one exits at once. Neither loses anything
- * that was acknowledged.
+ * that was acknowledged, and neither leaves the embedded PostgreSQL running. The last line of an orderly end is
+ * `stopped`. SIGHUP ends nothing.
  */
 import type { Config, Listener } from '../config.ts'
 import { startDaemon } from '../daemon.ts'
@@ -28,14 +29,15 @@ export interface RunOptions {
   /** Instead of the configuration's; undefined: as there. */
   readonly listen: readonly Listener[] | undefined
   readonly log: Log
+  readonly linesLost: () => number
 }
 
-export function run({ config, roles, listen, log }: RunOptions): Promise<void> {
+export function run({ config, roles, listen, log, linesLost }: RunOptions): Promise<void> {
   const { ip_denylist, ip_allowlist } = config.federation
   if (ip_denylist !== undefined || ip_allowlist.length > 0)
     log.warn('federation.ip_denylist and ip_allowlist are accepted; they come into force in a later release')
   return untilSignal(process, {
-    start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log }),
+    start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log, linesLost }),
     exitNow: (status) => process.exit(status),
     now: () => performance.now(),
     log,
@@ -67,18 +69,36 @@ export async function untilSignal(
     log.warn({ signal }, 'exiting at once')
     exitNow(signal === 'SIGINT' ? 130 : 143)
   }
+  const onHangup = () =>
+    log.warn('SIGHUP: this version reads nothing again while it runs; restart it for a new configuration')
   signals.on('SIGTERM', onSignal)
   signals.on('SIGINT', onSignal)
+  signals.on('SIGHUP', onHangup)
   try {
-    const daemon = await start()
+    const daemon = await starting(start)
+    if (daemon === null) return
     // One who stops while it starts waits for the start: what was opened has to be closed again.
     try {
       await Promise.race([stopAsked, daemon.done])
     } finally {
       await daemon.stop()
+      log.info('stopped')
     }
   } finally {
     signals.off('SIGTERM', onSignal)
     signals.off('SIGINT', onSignal)
+    signals.off('SIGHUP', onHangup)
+  }
+
+  /** Null where it was to stop before it ran: then it does not matter any more what kept it from running. */
+  async function starting(begin: () => Promise<Running>): Promise<Running | null> {
+    try {
+      return await begin()
+    } catch (error) {
+      if (first === null) throw error
+      log.info({ reason: error instanceof Error ? error.message : String(error) }, 'it had not started yet')
+      log.info('stopped')
+      return null
+    }
   }
 }

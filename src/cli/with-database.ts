@@ -33,6 +33,9 @@ export async function withDatabase<T>(
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
   const unlock = lockUnlessUsed(dataDir)
   if (unlock === null) return withPool(urlOfRunning(dataDir), work)
+  // By default a signal ends a process without a word to anybody; an exit takes the server along.
+  const exit = (_signal: NodeJS.Signals, number: number) => process.exit(128 + number)
+  for (const signal of ENDING) process.once(signal, exit)
   try {
     const server = await startEmbedded({ dataDir, log })
     try {
@@ -42,9 +45,12 @@ async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => 
       if (!server.adopted) await server.stop()
     }
   } finally {
+    for (const signal of ENDING) process.off(signal, exit)
     unlock()
   }
 }
+
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Null: a daemon runs on it. */
 function lockUnlessUsed(dataDir: string): (() => void) | null {

@@ -1,13 +1,13 @@
 /**
  * Turns what an attempt came to into metrics.
  */
-import type { Metrics } from './metrics.ts'
+import type { AttemptOutcome, Metrics } from './metrics.ts'
 
 /** What is counted of an attempt; the delivery's own types fit it. */
 export interface CountedAttempt {
   /** Per PDU: its lane (t, c or s), when it was taken in (ms; null: not known any more), and whether it was sticky. */
   pdus: readonly { lane: string; receivedTs: number | null; sticky: boolean }[]
-  outcome: string
+  outcome: AttemptOutcome
   answered: boolean
   durationMs: number
   /** When it was answered, ms since the epoch by the database's clock. */

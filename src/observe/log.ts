@@ -21,12 +21,13 @@ export function makeLog({
 }: {
   level: LogLevel
   pretty: boolean | 'auto'
-  stream?: { write(text: string): unknown; isTTY?: boolean }
+  stream?: { write(text: string): unknown; isTTY?: boolean; lost?(): number }
 }): Log {
   const readable = pretty === 'auto' ? stream.isTTY === true : pretty
   // No stream of its own in between: the last line before an exit is written too.
   const shown = readable ? prettyFactory({ colorize: stream.isTTY === true }) : (line: string) => line
-  return pino(
+  let told = 0
+  const log = pino(
     {
       level,
       base: null,
@@ -37,8 +38,20 @@ export function makeLog({
       serializers: { err: serializeError },
     },
     // Every line passes here, also an error's message that some library made with a connection URL in it.
-    { write: (line) => stream.write(shown(maskUrls(line))) },
+    { write },
   )
+  return log
+
+  function write(line: string): void {
+    const before = stream.lost?.() ?? 0
+    stream.write(shown(maskUrls(line)))
+    const lost = stream.lost?.() ?? 0
+    if (lost > before || lost === told) return
+    // This one went through again: whoever reads the log should know that something is missing before it.
+    const missing = lost - told
+    told = lost
+    log.warn({ lost: missing }, 'log lines before the last one were lost: standard output did not take them')
+  }
 }
 
 /** What an operator needs of an error. Not its other properties: a database error carries its whole client. */

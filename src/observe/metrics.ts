@@ -15,6 +15,12 @@ const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const
 const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown'] as const
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
 const GIVEN_UP_WHYS = ['purge', 'retention'] as const
+const OUTCOMES = ['answered', 'failed', 'busy', 'gone', 'never_left', 'aborted', 'lost'] as const
+const EDU_TYPES = [
+  ...(['m.typing', 'm.receipt', 'm.presence', 'm.direct_to_device'] as const),
+  ...(['m.device_list_update', 'm.signing_key_update'] as const),
+]
+export type AttemptOutcome = (typeof OUTCOMES)[number]
 export type IngestItemType = (typeof ITEM_TYPES)[number]
 export type IngestIgnoredWhy = (typeof IGNORED_WHYS)[number]
 
@@ -46,7 +52,8 @@ export function makeMetrics({
   perDestination = false,
   registry = new Registry(),
   runtime = true,
-}: { perDestination?: boolean; registry?: Registry; runtime?: boolean } = {}) {
+  linesLost = () => 0,
+}: { perDestination?: boolean; registry?: Registry; runtime?: boolean; linesLost?: () => number } = {}) {
   if (runtime) collectDefaultMetrics({ register: registry, prefix: 'limpet_' })
 
   const gauge = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
@@ -115,6 +122,16 @@ export function makeMetrics({
     }
   }
 
+  new Counter({
+    name: 'limpet_log_lines_lost_total',
+    help: 'Log lines that standard output did not take: disk full, or its reader gone.',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(linesLost())
+    },
+  })
+
   // Who has not swept has counted nothing: a 0 would say that all is well.
   clearTotals()
 
@@ -135,10 +152,13 @@ export function makeMetrics({
       'reason',
       SENT_REASONS,
     ),
-    edusSent: counter('edus_sent_total', 'EDUs in transactions that were answered.', ['type']),
-    transactions: counter('transactions_total', 'Attempts to send a transaction, by what came of them.', [
+    edusSent: counterOf('edus_sent_total', 'EDUs in transactions that were answered.', 'type', EDU_TYPES),
+    transactions: counterOf(
+      'transactions_total',
+      'Attempts to send a transaction, by what came of them.',
       'outcome',
-    ]),
+      OUTCOMES,
+    ),
     transactionsInFlight: gauge(
       'transactions_in_flight',
       'Requests to destinations under way in this process.',

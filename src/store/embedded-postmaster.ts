@@ -93,6 +93,34 @@ function isAway(error: unknown): boolean {
   return code.startsWith('57P') || /^E[A-Z]+$/.test(code) || /timeout|terminated|ended/i.test(error.message)
 }
 
+/** Servers that end with this process, and the directory each runs on. */
+const ours = new Map<number, string>()
+
+/**
+ * Has this process' end, whichever it is but a SIGKILL, end the server `pid` too: it is told to stop and stops by itself.
+ * `stopPostmaster` is the good way, since it waits; this is for an exit in the middle of something.
+ */
+export function endWithUs(pid: number, { data }: Cluster): void {
+  if (ours.size === 0) process.once('exit', endOurs)
+  ours.set(pid, data)
+}
+
+function endOurs(): void {
+  for (const [pid, data] of ours) {
+    // By now the number may be another program's.
+    if (commandLine(pid)?.includes(data) !== true && workingDirectory(pid) !== data) continue
+    try {
+      process.kill(pid, SIGNALS.fast)
+    } catch {
+      // It has just gone.
+    }
+  }
+}
+
+function forget(pid: number): void {
+  if (ours.delete(pid) && ours.size === 0) process.off('exit', endOurs)
+}
+
 /** Resolves true when the process is gone, false when it still lives after `withinMs`. */
 export async function isGone(pid: number, clock: Clock, withinMs: number): Promise<boolean> {
   const deadline = clock.monotonic() + withinMs
@@ -110,17 +138,23 @@ export async function isGone(pid: number, clock: Clock, withinMs: number): Promi
  */
 export async function stopPostmaster(pid: number, mode: StopMode, clock: Clock): Promise<void> {
   for (const step of mode === 'immediate' ? [mode] : [mode, 'immediate' as const]) {
-    if (!isAlive(pid)) return
-    try {
-      process.kill(pid, SIGNALS[step])
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return
-      throw error
+    if (!isAlive(pid) || !told(pid, SIGNALS[step]) || (await isGone(pid, clock, PATIENCE_MS))) {
+      forget(pid)
+      return
     }
-    if (await isGone(pid, clock, PATIENCE_MS)) return
   }
   throw new EmbeddedError(
     'EMBEDDED_FAILED',
     `the embedded PostgreSQL (process ${pid}) does not stop: end it yourself`,
   )
+}
+
+/** False where it is gone. */
+function told(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
+  }
 }

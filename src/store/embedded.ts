@@ -4,7 +4,8 @@
  * Promises: it listens on 127.0.0.1 only, behind a password; a server that an earlier limpet left
  * running on this `data_dir` (killed with SIGKILL) is adopted, and one that crashed recovers; the
  * server is in a session of its own, so that a Ctrl-C meant for limpet does not stop it before limpet
- * has written down what it has in hand. Nobody stops it but `stop`.
+ * has written down what it has in hand. Nobody stops it but `stop`, and the end of the process that started it, whichever
+ * it is but a SIGKILL.
  *
  * The caller holds the lock of `data_dir` (`data-dir-lock.ts`) or knows that nobody else starts here.
  */
@@ -20,6 +21,7 @@ import { rememberPort, rotateLog } from './embedded-cluster.ts'
 import type { Postmaster, StopMode } from './embedded-postmaster.ts'
 import {
   answers,
+  endWithUs,
   findPostmaster,
   isGone,
   isReady,
@@ -42,6 +44,8 @@ export interface EmbeddedOptions {
   settings?: Readonly<Record<string, string>>
   /** False for tests whose database may be lost with the machine: directory made without waiting for the disk. */
   durable?: boolean
+  /** A server that was running already is ours too, and ends with us. */
+  owns?: boolean
   clock?: Clock
 }
 
@@ -58,12 +62,13 @@ export interface Embedded {
 
 /** @throws EmbeddedError with a message of one line that says what to do */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const { dataDir, log, settings = {}, durable = true, clock = systemClock } = options
+  const { dataDir, log, settings = {}, durable = true, owns = false, clock = systemClock } = options
   const program = findProgram()
   const cluster = openRoom(dataDir)
   refuseOtherVersion(cluster, program)
   const orphan = await adopt(cluster, clock)
   if (orphan) {
+    if (owns) endWithUs(orphan.pid, cluster)
     log.info({ pid: orphan.pid, port: orphan.port }, 'embedded PostgreSQL was running already')
     return embedded(cluster, orphan, { adopted: true, clock })
   }
@@ -71,9 +76,14 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   await makeCluster(cluster, { runAs, settings, durable })
   rotateLog(cluster)
   const started = await startServer(cluster, { runAs, clock, port: options.port })
-  rememberPort(cluster, started.port)
-  log.info({ pid: started.pid, port: started.port, as: runAs.how }, 'embedded PostgreSQL started')
-  return embedded(cluster, started, { adopted: false, clock })
+  try {
+    rememberPort(cluster, started.port)
+    log.info({ pid: started.pid, port: started.port, as: runAs.how }, 'embedded PostgreSQL started')
+    return await embedded(cluster, started, { adopted: false, clock })
+  } catch (error) {
+    await stopPostmaster(started.pid, 'fast', clock).catch(() => undefined)
+    throw error
+  }
 }
 
 async function embedded(
@@ -140,6 +150,7 @@ async function tryServer(
   let failure: string | undefined
   child.on('error', (error) => (failure = error.message))
   const pid = child.pid
+  if (pid !== undefined) endWithUs(pid, cluster)
   const deadline = clock.monotonic() + PATIENCE_MS
   while (pid !== undefined && failure === undefined && isRunning(child)) {
     if (isReady(cluster, pid) && (await answers(cluster, port))) {

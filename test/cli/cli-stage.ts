@@ -68,14 +68,20 @@ export interface Process {
   readonly ended: Promise<number | NodeJS.Signals>
 }
 
+/** What to give `node` so that it is a real `limpet`, and the environment for it. */
+export function limpetCommand(args: readonly string[]): { args: string[]; env: NodeJS.ProcessEnv } {
+  return { args: ['--import', TSX, MAIN, ...args], env: inherited() }
+}
+
 /** Starts a real `limpet`. It goes with the test run. */
 export function startLimpet(
   args: readonly string[],
   { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
 ): Process {
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], {
+  const command = limpetCommand(args)
+  const child = spawn(process.execPath, command.args, {
     cwd,
-    env: { ...inherited(), ...env },
+    env: { ...command.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const forget = leaveBehind({

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { chmodSync, existsSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { untilSignal } from '../../src/cli/run.ts'
@@ -42,6 +42,44 @@ describe('limpet run, as a process', function () {
     expect((await fetch(`${base}/health/ready`)).status).to.equal(200)
     run.child.kill('SIGTERM')
     expect(await run.ended).to.equal(0)
+    expect(run.err).to.equal('')
+  })
+
+  it('ends in order at whichever moment of its start it is told to: `stopped`, exit 0, no PostgreSQL left', async () => {
+    const one = setUp()
+    const room = join(one.dir, 'limpet-data/postgres')
+    const moments: [string, (run: Process) => boolean][] = [
+      ['while the database is made', () => existsSync(join(room, 'data.partial'))],
+      ['while PostgreSQL starts', () => existsSync(join(room, 'data/postmaster.pid'))],
+      ['before the schema is there', (run) => run.out.includes('embedded PostgreSQL started')],
+      ['before it runs', (run) => run.out.includes('brought to this version')],
+    ]
+    for (const [moment, reached] of moments) {
+      rmSync(join(one.dir, 'limpet-data'), { recursive: true, force: true })
+      const run = start(one)
+      await until(() => reached(run), { what: `${moment}: ${run.err}` })
+      run.child.kill('SIGHUP')
+      run.child.kill('SIGTERM')
+      expect(await run.ended, moment).to.equal(0)
+      expect(run.err, moment).to.equal('')
+      expect(run.out.trimEnd().split('\n').at(-1), moment).to.include('"msg":"stopped"')
+      expect(run.out, moment)
+        .to.include('SIGHUP')
+        .and.not.to.match(/\bat \S+:\d+:\d+/)
+      expect(existsSync(join(room, 'data/postmaster.pid')), moment).to.equal(false)
+    }
+  })
+
+  it('told twice, exits at once and takes its PostgreSQL along', async () => {
+    const one = setUp()
+    const pidFile = join(one.dir, 'limpet-data/postgres/data/postmaster.pid')
+    const run = start(one)
+    await running(run)
+    run.child.kill('SIGTERM')
+    await until(() => run.out.includes('stopping'), { what: 'it to stop' })
+    run.child.kill('SIGTERM')
+    expect([0, 143]).to.include(await run.ended)
+    await until(() => !existsSync(pidFile), { what: 'PostgreSQL to be gone' })
     expect(run.err).to.equal('')
   })
 
@@ -178,6 +216,34 @@ describe('signals', () => {
     expect(stopped()).to.equal(1)
     finish()
     await ended
+  })
+
+  it('one that comes before it runs makes what kept it from running unimportant', async () => {
+    const signals = new EventEmitter()
+    const lines: string[] = []
+    const stream = { write: (line: string) => lines.push(line) }
+    const ended = untilSignal(signals, {
+      start: () => {
+        signals.emit('SIGTERM', 'SIGTERM')
+        return Promise.reject(new Error('the database is away'))
+      },
+      exitNow: () => undefined,
+      now: () => 0,
+      log: makeLog({ level: 'info', pretty: false, stream }),
+    })
+    await ended
+    expect(lines.at(-1)).to.include('"msg":"stopped"')
+    expect(lines.join('')).to.include('the database is away')
+  })
+
+  it('a hangup ends nothing, and one line says what it does not do', async () => {
+    const { signals, ended, finish, signal, stopped } = stage()
+    await signal('SIGHUP')
+    expect(stopped()).to.equal(0)
+    finish()
+    await signal('SIGTERM')
+    await ended
+    expect(signals.listenerCount('SIGHUP')).to.equal(0)
   })
 
   it('a daemon that can not go on is stopped, and its reason told', async () => {

@@ -1,0 +1,44 @@
+/**
+ * What becomes of standard output and standard error when the process ends, or their reader does.
+ *
+ * Promises: all that a command said arrives where somebody reads it; a reader who has gone (`limpet status | head -1`)
+ * is no error and ends nothing midway; what could not be written for another reason is an error, in one line.
+ */
+import type { Writable } from 'node:stream'
+
+type Stream = Pick<Writable, 'writableLength' | 'destroyed' | 'write' | 'on'>
+
+/** EIO: a terminal that was closed. */
+const READER_GONE = new Set(['EPIPE', 'EIO', 'ECONNRESET', 'ERR_STREAM_DESTROYED'])
+
+export interface Watched {
+  /** The first error other than a reader who has gone. */
+  failure(): NodeJS.ErrnoException | null
+  /** Resolves when all was given to the reader, or never will be, or after `withinMs`. */
+  drained(withinMs: number): Promise<void>
+}
+
+/** Without this an error of a stream that nobody listens to would end the process with a stack. */
+export function watchOutput(stream: Stream): Watched {
+  let failure: NodeJS.ErrnoException | null = null
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (!READER_GONE.has(error.code ?? '')) failure ??= error
+  })
+  return {
+    failure: () => failure,
+    drained: (withinMs) =>
+      new Promise((resolve) => {
+        if (stream.destroyed || stream.writableLength === 0) {
+          // An error of the last write is told in the next turn.
+          setImmediate(resolve)
+          return
+        }
+        const timer = setTimeout(resolve, withinMs)
+        // Called in turn, so everything before it is out by then, or has failed.
+        stream.write('', () => {
+          clearTimeout(timer)
+          setImmediate(resolve)
+        })
+      }),
+  }
+}
