@@ -15,8 +15,10 @@ import { selfTest } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
 import { boundServerName } from '../store/bound-server-name.ts'
+import { refuseUnfit } from '../store/fitness.ts'
 import { SchemaError, checkSchema } from '../store/migrate.ts'
 import { openBackend } from '../../queues/backend.ts'
+import { SCHEMA } from '../../queues/postgres-connection.ts'
 import { QueueError } from '../../queues/queue-error.ts'
 import { CommandError, lineOf } from './cli-error.ts'
 import type { Io } from './io.ts'
@@ -66,6 +68,8 @@ async function checkDatabase(config: Config, log: Log): Promise<string> {
   if (config.database.kind === 'embedded' && !existsSync(join(config.data_dir, 'postgres', 'data')))
     return 'ok, embedded, made at the first start'
   return withDatabase(config, log, async ({ pool, url }) => {
+    const queueSchema = config.queue.kind === 'postgres' ? SCHEMA : null
+    await refuseUnfit(pool, { queueSchema, migrating: config.auto_migrate })
     const ours = await checkOurs(config, pool)
     return config.queue.kind === 'postgres' ? `${ours}; ${await checkQueueSchema(config, url, log)}` : ours
   })

@@ -2,6 +2,8 @@
  * Lends the configured database to a command: it is reachable while the command works, and in the state in which it
  * was found afterwards. An embedded one that runs for a daemon is shared; one that doesn't run is started and stopped.
  */
+import { randomUUID } from 'node:crypto'
+import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import { maskUrl } from '../config-mask.ts'
 import type { Log } from '../observe/log.ts'
@@ -11,6 +13,7 @@ import type { Pool } from '../store/db.ts'
 import { startEmbedded } from '../store/embedded.ts'
 import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
 import { findPostmaster } from '../store/embedded-postmaster.ts'
+import { refusePooling } from '../store/pooling.ts'
 import { CommandError } from './cli-error.ts'
 
 export interface Lent {
@@ -19,15 +22,20 @@ export interface Lent {
   readonly url: string
 }
 
-/** Throws `CommandError` where the database can't be reached. */
+/** Throws `CommandError` where the database can't be reached, `UnfitDatabaseError` where a pooler is in the way. */
 export async function withDatabase<T>(
   config: Config,
   log: Log,
   work: (lent: Lent) => Promise<T>,
 ): Promise<T> {
-  return config.database.kind === 'url'
-    ? withPool(config.database.url, work)
-    : withEmbedded(config.data_dir, log, work)
+  if (config.database.kind !== 'url') return withEmbedded(config.data_dir, log, work)
+  const { url } = config.database
+  try {
+    await refusePooling({ url, clock: systemClock, nonce: randomUUID() })
+  } catch (error) {
+    throw explained(error, url)
+  }
+  return withPool(url, work)
 }
 
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {

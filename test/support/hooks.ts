@@ -3,10 +3,14 @@
  * another (`"parallel"`) is told of the end of each file only; it clears up when it exits (`leftovers.ts`).
  */
 import { clearLeftovers } from './leftovers.ts'
+import { preparePgBouncer } from './pgbouncer.ts'
 import { prepareRedis } from './redis.ts'
 
 /** Once a run, in the process that starts the others. */
-export const mochaGlobalSetup = prepareRedis
+export async function mochaGlobalSetup(): Promise<void> {
+  await prepareRedis()
+  await preparePgBouncer()
+}
 
 export const mochaHooks: Mocha.RootHookObject = {
   async afterAll(this: Mocha.Context) {
