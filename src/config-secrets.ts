@@ -1,12 +1,23 @@
 /**
  * Secrets that stand in files of their own: `…_path` settings, the signing key's file, generated tokens.
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { isTree } from './config-env.ts'
 import type { Tree } from './config-env.ts'
 import { ConfigError } from './config-error.ts'
+import { token } from './config-values.ts'
 
 export interface NamedToken {
   /** What actions are recorded under: the name in the configuration, or the kind where there is only one. */
@@ -86,12 +97,13 @@ export function readGeneratedTokens(dataDir: string): Partial<Record<TokenKind, 
     throw new ConfigError('tokens', `${file} ${whyUnreadable(error)}`, { cause: error })
   }
   const found: unknown = parseOrNull(text)
-  if (!isTree(found) || !Object.values(found).every((value) => typeof value === 'string'))
+  // Also a token that no request could bring: it would be an admin's who can't get in, or an empty one anybody's.
+  if (!isTree(found) || !Object.values(found).every((value) => token.safeParse(value).success))
     throw new ConfigError(
       'tokens',
       `${file} is damaged; remove it, and new tokens are made at the next start`,
     )
-  return found
+  return found as Partial<Record<TokenKind, string>>
 }
 
 /** Makes the tokens of `kinds` (mode 0600) and returns all that the file holds afterwards. */
@@ -128,6 +140,21 @@ export function generateTokens(
     rmSync(next, { force: true })
   }
   return readGeneratedTokens(dataDir)
+}
+
+/** Where tokens and the embedded database are made at the first start: whether they can be, and nothing is made. */
+export function refuseUnwritable(dataDir: string): void {
+  let folder = dataDir
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
+  try {
+    if (!statSync(folder).isDirectory()) throw new ConfigError('data_dir', `${folder} is not a folder`)
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    throw new ConfigError('data_dir', `can't write into ${folder} (${codeOf(error) || String(error)})`, {
+      cause: error,
+    })
+  }
 }
 
 function parseOrNull(text: string): unknown {

@@ -29,13 +29,21 @@ export async function withDatabase<T>(
   work: (lent: Lent) => Promise<T>,
 ): Promise<T> {
   if (config.database.kind !== 'url') return withEmbedded(config.data_dir, log, work)
-  const { url } = config.database
+  return withDatabaseAt(config.database.url, { named: 'the database', mayBeStandby: false }, work)
+}
+
+/** The same for the database at `url`; `named`: for people. */
+export async function withDatabaseAt<T>(
+  url: string,
+  { named, mayBeStandby }: { named: string; mayBeStandby: boolean },
+  work: (lent: Lent) => Promise<T>,
+): Promise<T> {
   try {
-    await refusePooling({ url, clock: systemClock, nonce: randomUUID() })
+    await refusePooling({ url, clock: systemClock, nonce: mayBeStandby ? null : randomUUID() })
   } catch (error) {
-    throw explained(error, url)
+    throw explained(error, url, named)
   }
-  return withPool(url, work)
+  return withPool(url, work, named)
 }
 
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
@@ -72,23 +80,27 @@ function urlOfRunning(dataDir: string): string {
   return clusterUrl(cluster, running.port, 'limpet')
 }
 
-async function withPool<T>(url: string, work: (lent: Lent) => Promise<T>): Promise<T> {
+async function withPool<T>(
+  url: string,
+  work: (lent: Lent) => Promise<T>,
+  named = 'the database',
+): Promise<T> {
   const pool = openPool({ url, max: 2, name: 'limpet-cli' })
   try {
     await pool.query('select 1')
     return await work({ pool, url })
   } catch (error) {
-    throw explained(error, url)
+    throw explained(error, url, named)
   } finally {
     await pool.end()
   }
 }
 
 // 28: wrong user or password; 3D: no such database.
-function explained(error: unknown, url: string): unknown {
+function explained(error: unknown, url: string, named: string): unknown {
   const code = (error as { code?: unknown }).code
   const refused = typeof code === 'string' && /^(28|3D)/.test(code)
   if (!refused && !isUnavailable(error)) return error
   const why = error instanceof AggregateError ? String(error.errors[0]) : (error as Error).message
-  return new CommandError(`the database at ${maskUrl(url)} can't be used: ${why}`, { cause: error })
+  return new CommandError(`${named} at ${maskUrl(url)} can't be used: ${why}`, { cause: error })
 }

@@ -18,8 +18,8 @@ const ANSWER_MS = 5_000
 export interface PoolingNeeds {
   url: string
   clock: Clock
-  /** Unlike any other process's at this moment. */
-  nonce: string
+  /** Unlike any other process's at this moment. Null: no notification is tried, where the database may be a standby. */
+  nonce: string | null
 }
 
 // The number alone may come again, from another server behind the same address.
@@ -38,14 +38,14 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
   try {
     await first.connect()
     const own = await whoServes(first)
-    const heard = hears(first, nonce)
+    const heard = nonce === null ? null : hears(first, nonce)
     try {
       await second.connect()
       await second.query('begin isolation level read committed')
       // The second one keeps what serves it until its commit.
       if ((await whoServes(second)) === own || (await whoServes(first)) !== own) throw pooled('transaction')
-      await first.query(`listen ${CHANNEL}`)
-      await second.query('select pg_notify($1, $2)', [CHANNEL, nonce])
+      if (heard !== null) await first.query(`listen ${CHANNEL}`)
+      if (heard !== null) await second.query('select pg_notify($1, $2)', [CHANNEL, nonce])
       await second.query('commit')
     } catch (error) {
       if (isOfStatementMode(error)) throw pooled('statement')
@@ -56,7 +56,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
       )
     }
     // From here on the first one asks nothing: a pooler has no reason to give it a server.
-    if (!(await within(clock, HEARD_MS, heard))) throw pooled('transaction')
+    if (heard !== null && !(await within(clock, HEARD_MS, heard))) throw pooled('transaction')
   } finally {
     await Promise.all([first, second].map((client) => client.end().catch(() => undefined)))
   }
