@@ -13,11 +13,11 @@ import {
 } from 'node:fs'
 import { statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { parse } from 'yaml'
 import { isTree } from './config-env.ts'
 import type { Tree } from './config-env.ts'
 import { ConfigError } from './config-error.ts'
 import { token } from './config-values.ts'
+import { parseSettings } from './config-yaml.ts'
 
 export interface NamedToken {
   /** What actions are recorded under: the name in the configuration, or the kind where there is only one. */
@@ -29,7 +29,7 @@ export type Tokens = Readonly<Record<TokenKind, readonly NamedToken[]>>
 
 export const TOKEN_KINDS: readonly TokenKind[] = ['ingest', 'read', 'admin']
 
-const SECRETS = [
+export const SECRETS: readonly string[] = [
   'database',
   'queue',
   'tokens.ingest',
@@ -53,7 +53,9 @@ export function readSecretFiles(tree: Tree, folder: string): void {
     const text = readTextFile(resolve(folder, file), `${secret}_path`).trim()
     if (text === '') throw new ConfigError(`${secret}_path`, `${file} is empty`)
     // A map NAME: token is YAML in the file as well; a single secret is the file's text as it stands.
-    node[key] = secret.startsWith('tokens.') && /:\s/.test(text) ? (parse(text) as unknown) : text
+    const isMap = secret.startsWith('tokens.') && /:\s/.test(text)
+    const wrong = (what: string) => new ConfigError(`${secret}_path`, `${file}: ${what}`)
+    node[key] = isMap ? parseSettings(text, wrong) : text
     Reflect.deleteProperty(node, `${key}_path`)
   }
 }
@@ -159,7 +161,7 @@ export function refuseUnwritable(dataDir: string): void {
 
 function parseOrNull(text: string): unknown {
   try {
-    return parse(text)
+    return parseSettings(text, (what) => new Error(what))
   } catch {
     return null
   }

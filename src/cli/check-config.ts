@@ -11,11 +11,12 @@ import { stringify } from 'yaml'
 import type { Config, SynapseSettings } from '../config.ts'
 import { ConfigError } from '../config.ts'
 import { loadSigningKey, readAuthorities } from '../config-files.ts'
-import { maskUrl, maskedConfig } from '../config-mask.ts'
+import { maskedConfig } from '../config-mask.ts'
 import { TOKEN_KINDS, refuseUnwritable } from '../config-secrets.ts'
 import { checkSynapse } from '../ingest/synapse/check.ts'
 import { selfTest } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
+import { maskUrls } from '../observe/secrets.ts'
 import type { Pool } from '../store/db.ts'
 import { boundServerName } from '../store/bound-server-name.ts'
 import { refuseUnfit } from '../store/fitness.ts'
@@ -149,7 +150,7 @@ async function checkSourceRedis(config: Config, { redis }: SynapseSettings): Pro
     await checkSubscribe(redis, config.server_name)
   } catch (error) {
     throw new CommandError(
-      `Synapse's Redis at ${maskUrl(redis)} can't be used: ${(error as Error).message}`,
+      `Synapse's Redis at ${maskUrls(redis)} can't be used: ${(error as Error).message}`,
       {
         cause: error,
       },

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from '../config.ts'
 import { KeyFileError } from '../matrix/signing.ts'
-import { maskUrls } from '../observe/log.ts'
+import { maskUrls } from '../observe/secrets.ts'
 import { EmbeddedError } from '../store/embedded-program.ts'
 import { SynapseRefused } from '../ingest/synapse/refused.ts'
 import { UnfitDatabaseError } from '../store/fitness.ts'

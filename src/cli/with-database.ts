@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
-import { maskUrl } from '../config-mask.ts'
 import type { Log } from '../observe/log.ts'
+import { maskUrls } from '../observe/secrets.ts'
 import { DataDirInUseError, lockDataDir } from '../store/data-dir-lock.ts'
 import { isUnavailable, openPool } from '../store/db.ts'
 import type { Pool } from '../store/db.ts'
@@ -102,5 +102,5 @@ function explained(error: unknown, url: string, named: string): unknown {
   const refused = typeof code === 'string' && /^(28|3D)/.test(code)
   if (!refused && !isUnavailable(error)) return error
   const why = error instanceof AggregateError ? String(error.errors[0]) : (error as Error).message
-  return new CommandError(`${named} at ${maskUrl(url)} can't be used: ${why}`, { cause: error })
+  return new CommandError(`${named} at ${maskUrls(url)} can't be used: ${why}`, { cause: error })
 }
