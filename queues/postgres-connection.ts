@@ -51,7 +51,7 @@ function setAfterConnect(connection: PostgresConnection): void {
   const begun = new WeakMap<ListenClient, Promise<void>>()
   connection.getListenClient = async () => {
     const client = await get()
-    const ready = begun.get(client) ?? begin(client as pg.ClientBase)
+    const ready = begun.get(client) ?? begin(client as unknown as pg.ClientBase)
     begun.set(client, ready)
     // Whoever asks next tries again.
     ready.catch(() => begun.delete(client))
@@ -86,16 +86,17 @@ export async function withClient<T>(
   connection: PostgresConnection,
   work: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
-  const client = (await connection.pool.connect()) as PoolClient & pg.PoolClient
+  const client = await connection.pool.connect()
   let broken: Error | undefined
   const onError = (error: Error) => {
     broken = error
   }
-  client.on('error', onError)
+  const events = client as unknown as NodeJS.EventEmitter
+  events.on('error', onError)
   try {
     return await work(client)
   } finally {
-    client.off('error', onError)
+    events.off('error', onError)
     client.release(broken !== undefined)
   }
 }

@@ -111,7 +111,8 @@ async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], wher
       `the Redis Cluster at ${where} has only database 0: leave /${numbered} out`,
     )
   }
-  const wanted = Number(client.options.db ?? 0)
+  // From a query string it is text.
+  const wanted = Number(String(client.options.db ?? 0))
   const said = await client.call('CLIENT', 'INFO').catch(() => null)
   const used = typeof said === 'string' ? /(?:^| )db=(\d+)/.exec(said)?.[1] : undefined
   if (used === undefined || Number(used) === wanted) return

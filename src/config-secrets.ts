@@ -105,7 +105,7 @@ export function readGeneratedTokens(dataDir: string): Partial<Record<TokenKind, 
       'tokens',
       `${file} is damaged; remove it, and new tokens are made at the next start`,
     )
-  return found as Partial<Record<TokenKind, string>>
+  return found
 }
 
 /** Makes the tokens of `kinds` (mode 0600) and returns all that the file holds afterwards. */

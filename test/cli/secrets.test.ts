@@ -18,9 +18,9 @@ describe('a wrong configuration is told without its secrets', () => {
     const said = []
     for (const args of [['check-config'], ['migrate'], ['status']]) {
       const { status, out, err } = await limpet(args, { cwd: one.dir, env })
-      expect(out + err, `${args[0] ?? ''}: ${text}`).not.to.match(/hidden|hid%64en/i)
+      expect(out + err, `${args.join(' ')}: ${text}`).not.to.match(/hidden|hid%64en/i)
       if (args[0] === 'check-config')
-        expect(status, `${args[0] ?? ''}: ${text} ${JSON.stringify(env)} ${out}`).to.be.above(0)
+        expect(status, `${args.join(' ')}: ${text} ${JSON.stringify(env)} ${out}`).to.be.above(0)
       said.push(err)
     }
     return said.join('')

@@ -162,6 +162,6 @@ describe('behind a PgBouncer', () => {
 function refusalOf(url: string): Promise<string | null> {
   return refusePooling({ url, clock: systemClock, nonce: randomUUID() }).then(
     () => null,
-    (error: Error) => error.message,
+    (error: unknown) => (error as Error).message,
   )
 }

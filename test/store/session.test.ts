@@ -134,10 +134,10 @@ describe('a session of ours', () => {
       // Whoever holds BullMQ's lock lets the migration wait in its transaction.
       await query(database.url, async (client) => {
         await client.query('begin')
-        await client.query(`select pg_advisory_xact_lock(${0x42554c4c}, hashtext('limpet_queue'))`)
+        await client.query(`select pg_advisory_xact_lock(1112886348, hashtext('limpet_queue'))`)
         const migrated = backend.migrate().then(
           () => null,
-          (error: Error) => error.message,
+          (error: unknown) => (error as Error).message,
         )
         const end = `select pg_terminate_backend(pid) from pg_stat_activity
                       where application_name = 'limpet-queue' and datname = current_database() and wait_event = 'advisory'`
@@ -166,7 +166,7 @@ describe('a session of ours', () => {
       const began = performance.now()
       const failed = await other.query('select 1').then(
         () => null,
-        (error: Error) => error.message,
+        (error: unknown) => (error as Error).message,
       )
       expect(failed).to.equal('Query read timeout')
       // Five seconds by the rule.

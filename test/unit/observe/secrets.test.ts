@@ -56,7 +56,7 @@ describe('secrets', () => {
         const secrets = makeSecrets()
         secrets.add(secret)
         const spelled = [secret, JSON.stringify(secret), JSON.stringify(JSON.stringify(secret))]
-        if (secret.isWellFormed())
+        if (!/\p{Surrogate}/u.test(secret))
           spelled.push(encodeURIComponent(secret), String(new URLSearchParams({ a: secret })))
         for (const text of spelled) {
           const said = secrets.hide(`<${text}>`)
@@ -64,7 +64,7 @@ describe('secrets', () => {
           expect(said.includes(secret) && !'<***>'.includes(secret)).to.equal(false)
         }
       }),
-      { numRuns: 100 },
+      { numRuns: 50 },
     )
   })
 
