@@ -8,11 +8,11 @@
 import { PostgresQueueBackend, Queue, runMigrations, Worker } from 'bullmq'
 import type { BackendFactory, PostgresConnectionOptions } from 'bullmq'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { maskUrls } from '../src/observe/log.ts'
 import type { Log } from '../src/observe/log.ts'
+import { maskUrls } from '../src/observe/secrets.ts'
 import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
-import { SCHEMA, shareConnection } from './postgres-connection.ts'
+import { SCHEMA, shareConnection, withClient } from './postgres-connection.ts'
 import { QueueError, reasonOf } from './queue-error.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
@@ -58,12 +58,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       await withDeadline(PATIENCE_MS, 'the queue (PostgreSQL)', connection.pool.query('select 1'))
     },
     async migrate() {
-      const client = await connection.pool.connect()
-      try {
-        await runMigrations(client, SCHEMA)
-      } finally {
-        client.release()
-      }
+      await withClient(connection, (client) => runMigrations(client, SCHEMA))
     },
     async checkSettings() {
       try {

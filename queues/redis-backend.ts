@@ -7,8 +7,9 @@
  */
 import { Queue, Worker } from 'bullmq'
 import { Cluster } from 'ioredis'
-import { maskUrls } from '../src/observe/log.ts'
+import type { Redis } from 'ioredis'
 import type { Log } from '../src/observe/log.ts'
+import { maskUrls } from '../src/observe/secrets.ts'
 import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
 import { QueueError, reasonOf } from './queue-error.ts'
@@ -59,7 +60,13 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
     },
     migrate: () => Promise.resolve(),
     async checkSettings() {
+      await refuseOtherDatabase(adding, urls, where)
       for (const node of adding instanceof Cluster ? adding.nodes('master') : [adding]) {
+        if (isReadOnly(await node.info('replication')))
+          throw new QueueError(
+            'unreachable',
+            `the Redis at ${where} is a replica, which is read-only: name the primary`,
+          )
         const policy = infoField(await node.info('memory'), 'maxmemory_policy')
         if (policy !== undefined && policy !== 'noeviction') {
           throw new QueueError(
@@ -87,6 +94,32 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
     throw unreachable(where, error)
   }
   return backend
+}
+
+const isReadOnly = (info: string): boolean =>
+  infoField(info, 'role') === 'slave' && infoField(info, 'slave_read_only') !== '0'
+
+/** Where a database number (`redis://host/3`) is not to be had, ioredis goes on in number 0, among somebody else's keys. */
+async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], where: string): Promise<void> {
+  if (client instanceof Cluster) {
+    const numbered = urls
+      .map((url) => Number(new URL(url).pathname.slice(1)) || 0)
+      .find((number) => number !== 0)
+    if (numbered === undefined) return
+    throw new QueueError(
+      'settings',
+      `the Redis Cluster at ${where} has only database 0: leave /${numbered} out`,
+    )
+  }
+  // From a query string it is text.
+  const wanted = Number(String(client.options.db ?? 0))
+  const said = await client.call('CLIENT', 'INFO').catch(() => null)
+  const used = typeof said === 'string' ? /(?:^| )db=(\d+)/.exec(said)?.[1] : undefined
+  if (used === undefined || Number(used) === wanted) return
+  throw new QueueError(
+    'settings',
+    `the Redis at ${where} has no database ${wanted} (see its setting databases): name one that it has`,
+  )
 }
 
 function unreachable(where: string, error: unknown): QueueError {

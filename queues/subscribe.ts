@@ -3,7 +3,10 @@
  */
 import { Redis } from 'ioredis'
 import type { Log } from '../src/observe/log.ts'
+import { withDeadline } from './deadline.ts'
 import { makeFaultLog } from './fault-log.ts'
+import { QueueError, reasonOf } from './queue-error.ts'
+import { OPEN_MS } from './redis-client.ts'
 
 export type Hear = (channel: string, onMessage: (message: string) => void, signal: AbortSignal) => void
 
@@ -23,5 +26,20 @@ export function makeSubscriber({ url, log }: { url: string; log: Log }): Hear {
     // ioredis subscribes again by itself after a reconnection.
     redis.subscribe(channel).catch((error: unknown) => say(error as Error))
     signal.addEventListener('abort', () => redis.disconnect(), { once: true })
+  }
+}
+
+/** Whether the channel can be heard: resolves soon, or rejects with the reason. */
+export async function checkSubscribe(url: string, channel: string): Promise<void> {
+  let reason: unknown
+  const redis = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 0, retryStrategy: () => null })
+  redis.on('error', (error) => (reason ??= error))
+  try {
+    await withDeadline(OPEN_MS, 'Redis', redis.connect())
+    await withDeadline(OPEN_MS, 'Redis', redis.subscribe(channel))
+  } catch (error) {
+    throw new QueueError('unreachable', reasonOf(reason ?? error), { cause: error })
+  } finally {
+    redis.disconnect()
   }
 }

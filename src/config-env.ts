@@ -5,10 +5,10 @@
  * A value is taken as it stands where the setting is text, else read as YAML: `512`, `true`, `[a, b]`,
  * `{host: 0.0.0.0, port: 8469}`.
  */
-import { parse } from 'yaml'
 import { z } from 'zod'
 import { ConfigError } from './config-error.ts'
 import { settingAt } from './config-schema.ts'
+import { parseSettings } from './config-yaml.ts'
 
 export type Tree = Record<string, unknown>
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -59,11 +59,7 @@ function set(tree: Tree, path: readonly string[], value: unknown, name: string):
 function valueAt(path: readonly string[], text: string, name: string): unknown {
   const setting = settingAt(path)
   if (setting !== null && z.safeParse(setting, text).success) return text
-  try {
-    return parse(text)
-  } catch {
-    throw new ConfigError(name, 'is no YAML value')
-  }
+  return parseSettings(text, (what) => new ConfigError(name, what))
 }
 
 export function isTree(value: unknown): value is Tree {

@@ -19,6 +19,12 @@ export function refuseEmptyAndLater(tree: Tree, path: readonly string[] = []): v
       throw new ConfigError(name, 'comes in a later release; leave it out')
     if (isTree(value)) refuseEmptyAndLater(value, at)
     if (value !== null) continue
+    // A token by itself in the place of a map is taken for a name: it is not shown.
+    if (path.length > 1 && path[0] === 'tokens')
+      throw new ConfigError(
+        path.join('.'),
+        'has a name without a token; must be a token or a map of NAME: token',
+      )
     if (!isSection(at)) throw new ConfigError(name, 'has no value; leave the key out for the default')
     tree[key] = undefined
   }

@@ -3,6 +3,7 @@
  */
 import type { Config } from './config.ts'
 import type { NamedToken } from './config-secrets.ts'
+import { maskUrls } from './observe/secrets.ts'
 
 const MASK = '***'
 
@@ -12,8 +13,8 @@ export function maskedConfig(config: Config): Record<string, unknown> {
     ...config,
     file: undefined,
     internal: undefined,
-    database: database.kind === 'url' ? maskUrl(database.url) : 'embedded',
-    queue: queue.kind === 'redis' ? queue.urls.map(maskUrl).join(',') : 'postgres',
+    database: database.kind === 'url' ? maskUrls(database.url) : 'embedded',
+    queue: queue.kind === 'redis' ? queue.urls.map(maskUrls).join(',') : 'postgres',
     listen: listen.map((one) => ('socket' in one ? { ...one, mode: `0${one.mode.toString(8)}` } : one)),
     tokens: {
       ingest: maskTokens(tokens.ingest),
@@ -27,21 +28,11 @@ export function maskedConfig(config: Config): Record<string, unknown> {
           ? 'off'
           : {
               ...sources.synapse,
-              database: maskUrl(sources.synapse.database),
-              redis: sources.synapse.redis === null ? null : maskUrl(sources.synapse.redis),
+              database: maskUrls(sources.synapse.database),
+              redis: sources.synapse.redis === null ? null : maskUrls(sources.synapse.redis),
             },
     },
   })
-}
-
-/** `url` with its password, wherever it stands in it, replaced. */
-export function maskUrl(url: string): string {
-  if (!URL.canParse(url)) return MASK
-  const shown = new URL(url)
-  if (shown.password !== '') shown.password = MASK
-  for (const name of [...shown.searchParams.keys()])
-    if (/password|secret|token/i.test(name)) shown.searchParams.set(name, MASK)
-  return shown.href
 }
 
 function maskTokens(tokens: readonly NamedToken[]): Record<string, string> | string {

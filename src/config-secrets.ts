@@ -1,12 +1,23 @@
 /**
  * Secrets that stand in files of their own: `…_path` settings, the signing key's file, generated tokens.
  */
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { parse } from 'yaml'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { isTree } from './config-env.ts'
 import type { Tree } from './config-env.ts'
 import { ConfigError } from './config-error.ts'
+import { token } from './config-values.ts'
+import { parseSettings } from './config-yaml.ts'
 
 export interface NamedToken {
   /** What actions are recorded under: the name in the configuration, or the kind where there is only one. */
@@ -18,7 +29,7 @@ export type Tokens = Readonly<Record<TokenKind, readonly NamedToken[]>>
 
 export const TOKEN_KINDS: readonly TokenKind[] = ['ingest', 'read', 'admin']
 
-const SECRETS = [
+export const SECRETS: readonly string[] = [
   'database',
   'queue',
   'tokens.ingest',
@@ -42,7 +53,9 @@ export function readSecretFiles(tree: Tree, folder: string): void {
     const text = readTextFile(resolve(folder, file), `${secret}_path`).trim()
     if (text === '') throw new ConfigError(`${secret}_path`, `${file} is empty`)
     // A map NAME: token is YAML in the file as well; a single secret is the file's text as it stands.
-    node[key] = secret.startsWith('tokens.') && /:\s/.test(text) ? (parse(text) as unknown) : text
+    const isMap = secret.startsWith('tokens.') && /:\s/.test(text)
+    const wrong = (what: string) => new ConfigError(`${secret}_path`, `${file}: ${what}`)
+    node[key] = isMap ? parseSettings(text, wrong) : text
     Reflect.deleteProperty(node, `${key}_path`)
   }
 }
@@ -86,7 +99,8 @@ export function readGeneratedTokens(dataDir: string): Partial<Record<TokenKind, 
     throw new ConfigError('tokens', `${file} ${whyUnreadable(error)}`, { cause: error })
   }
   const found: unknown = parseOrNull(text)
-  if (!isTree(found) || !Object.values(found).every((value) => typeof value === 'string'))
+  // Also a token that no request could bring: it would be an admin's who can't get in, or an empty one anybody's.
+  if (!isTree(found) || !Object.values(found).every((value) => token.safeParse(value).success))
     throw new ConfigError(
       'tokens',
       `${file} is damaged; remove it, and new tokens are made at the next start`,
@@ -130,9 +144,24 @@ export function generateTokens(
   return readGeneratedTokens(dataDir)
 }
 
+/** Where tokens and the embedded database are made at the first start: whether they can be, and nothing is made. */
+export function refuseUnwritable(dataDir: string): void {
+  let folder = dataDir
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
+  try {
+    if (!statSync(folder).isDirectory()) throw new ConfigError('data_dir', `${folder} is not a folder`)
+    accessSync(folder, constants.W_OK | constants.X_OK)
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    throw new ConfigError('data_dir', `can't write into ${folder} (${codeOf(error) || String(error)})`, {
+      cause: error,
+    })
+  }
+}
+
 function parseOrNull(text: string): unknown {
   try {
-    return parse(text)
+    return parseSettings(text, (what) => new Error(what))
   } catch {
     return null
   }

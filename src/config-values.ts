@@ -3,6 +3,7 @@
  */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { parseConnectionUrl } from './config-url.ts'
 import { parseServerName } from './matrix/ids.ts'
 import type { ServerName } from './matrix/ids.ts'
 
@@ -34,17 +35,38 @@ export const serverName = z.string().transform((text, context): ServerName => {
   return z.NEVER
 })
 
-const url = (protocols: readonly string[], what: string) =>
+const url = (protocols: readonly string[], what: string, path: RegExp) =>
   z
     .string()
-    .refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), `must be ${what}`)
-export const postgresUrl = url(['postgres:', 'postgresql:'], 'a postgres:// URL')
-export const redisUrl = url(['redis:', 'rediss:'], 'a redis:// or rediss:// URL')
+    .refine((text) => protocols.includes(parseConnectionUrl(text)?.protocol ?? ''), `must be ${what}`)
+    // Else the rest of a password is taken for a host or a database, and shown as such.
+    .refine(
+      (text) => isUnmistakable(text, path),
+      `must be ${what} in which / ? # @ of a user or a password are written %2F %3F %23 %40`,
+    )
+export const postgresUrl = url(['postgres:', 'postgresql:'], 'a postgres:// URL', /^[^@]*$/)
+export const redisUrl = url(['redis:', 'rediss:'], 'a redis:// or rediss:// URL', /^\/?\d*$/)
+
+function isUnmistakable(text: string, path: RegExp): boolean {
+  const parsed = parseConnectionUrl(text)
+  if (parsed === null) return true
+  return (
+    parsed.hash === '' &&
+    path.test(parsed.pathname) &&
+    [...parsed.searchParams.keys()].every((name) => /^[\w.-]+$/.test(name))
+  )
+}
 
 export const databaseSetting = z.string().transform((text, context) => {
   if (text === 'embedded') return { kind: 'embedded' as const }
   if (postgresUrl.safeParse(text).success) return { kind: 'url' as const, url: text }
-  context.addIssue({ code: 'custom', message: 'must be `embedded` or a postgres:// URL' })
+  const message = text.startsWith('postgres')
+    ? postgresUrl.safeParse(text).error?.issues[0]?.message
+    : undefined
+  context.addIssue({
+    code: 'custom',
+    message: (message ?? 'must be a postgres:// URL').replace('must be', 'must be `embedded` or'),
+  })
   return z.NEVER
 })
 

@@ -7,11 +7,11 @@
  */
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { parseDocument } from 'yaml'
 import { isTree, overrideFromEnvironment } from './config-env.ts'
 import type { Environment, Tree } from './config-env.ts'
 import { ConfigError } from './config-error.ts'
 import { explainIssues, refuseEmptyAndLater } from './config-issues.ts'
+import { noteSecrets } from './config-known-secrets.ts'
 import { settingsSchema } from './config-schema.ts'
 import type { Settings } from './config-schema.ts'
 import {
@@ -22,6 +22,8 @@ import {
   readTextFile,
 } from './config-secrets.ts'
 import type { NamedToken, TokenKind, Tokens } from './config-secrets.ts'
+import { parseSettings } from './config-yaml.ts'
+import { makeSecrets, type Secrets } from './observe/secrets.ts'
 
 export { ConfigError } from './config-error.ts'
 export { readKeyFile } from './config-secrets.ts'
@@ -50,6 +52,14 @@ export interface SynapseSettings {
   readonly instance_name: string
 }
 
+export interface LoadOptions {
+  file?: string | undefined
+  env?: Environment
+  cwd?: string
+  /** Is told every secret before anything can fail over it. */
+  secrets?: Secrets | undefined
+}
+
 /**
  * Reads the configuration. Changes nothing on disk: tokens that no one has generated yet are missing (see `withTokens`).
  * `file`: else `limpet.yaml` in `cwd`, where it exists.
@@ -58,21 +68,26 @@ export function loadConfig({
   file,
   env = process.env,
   cwd = process.cwd(),
-}: { file?: string | undefined; env?: Environment; cwd?: string } = {}): Config {
+  secrets = makeSecrets(),
+}: LoadOptions = {}): Config {
   const asked = resolve(cwd, file ?? 'limpet.yaml')
   const used = file !== undefined || existsSync(asked) ? asked : null
   const tree = used === null ? {} : readTree(used)
   const variables = overrideFromEnvironment(tree, env)
   const folder = used === null ? cwd : dirname(used)
+  noteSecrets(tree, env, secrets)
   refuseEmptyAndLater(tree)
   readSecretFiles(tree, folder)
+  noteSecrets(tree, env, secrets)
   const parsed = settingsSchema.safeParse(tree)
   if (!parsed.success && used === null && tree['server_name'] === undefined) {
     const hint = 'make one with `limpet init`, or name one with --config'
     throw new ConfigError('server_name', `is missing, and there is no limpet.yaml in ${cwd}: ${hint}`)
   }
   if (!parsed.success) throw explainIssues(parsed.error, tree, variables)
-  return settle(parsed.data, used, folder)
+  const config = settle(parsed.data, used, folder)
+  for (const kind of TOKEN_KINDS) for (const { token } of config.tokens[kind]) secrets.add(token)
+  return config
 }
 
 /** `config` with every kind of token: what is not configured is generated into `data_dir/tokens.yaml`. */
@@ -86,10 +101,7 @@ export function withTokens(config: Config, randomBytes: (size: number) => Uint8A
 }
 
 function readTree(file: string): Tree {
-  const document = parseDocument(readTextFile(file, null))
-  const [wrong] = [...document.errors, ...document.warnings]
-  if (wrong !== undefined) throw new ConfigError(null, `${file}: ${wrong.message.split(/:?\n/)[0] ?? ''}`)
-  const tree: unknown = document.toJS()
+  const tree = parseSettings(readTextFile(file, null), (what) => new ConfigError(null, `${file}: ${what}`))
   if (tree === null) return {}
   if (!isTree(tree)) throw new ConfigError(null, `${file}: must be a map of settings`)
   return tree

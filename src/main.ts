@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 /** The executable: hands the command line to `cli/program.ts`, and sees what it said out of the door. */
 import { setFlagsFromString } from 'node:v8'
+import { exitStatusOf, lineOf } from './cli/cli-error.ts'
 import { watchOutput } from './cli/output.ts'
+import { makeSecrets } from './observe/secrets.ts'
 
 // With a large backlog most of what V8 holds is garbage that it has not looked for yet: it lets the heap grow to a multiple
 // of what is used. A process that runs beside a homeserver should rather collect a little more often (docs/benchmarks.md).
@@ -15,8 +17,16 @@ if (daemon) process.on('SIGHUP', () => undefined)
 const out = watchOutput(stdout)
 const err = watchOutput(stderr)
 
+const secrets = makeSecrets()
+
+// What nobody expected ends the process as before, but in one line and without a secret that the error may carry.
+process.on('uncaughtException', (error) => {
+  stderr.write(`limpet: ${secrets.hide(lineOf(error))}\n`)
+  process.exit(exitStatusOf(error))
+})
+
 const { runCli } = await import('./cli/program.ts')
-let status = await runCli(args, { stdout, stderr, env, cwd: process.cwd() })
+let status = await runCli(args, { stdout, stderr, env, cwd: process.cwd(), secrets })
 // A command waits for its reader as any program does; a daemon that ends does not wait for a log that nobody reads.
 const patienceMs = daemon ? 1_000 : 2 ** 31 - 1
 await out.drained(patienceMs)

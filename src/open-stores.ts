@@ -5,13 +5,18 @@
  * Promise: when this returns, both answer, the schema is this version's and the database is bound to our
  * `server_name`. When it throws, nothing is left open.
  */
+import { randomUUID } from 'node:crypto'
 import { openBackend, type Backend } from '../queues/backend.ts'
+import { SCHEMA as QUEUE_SCHEMA } from '../queues/postgres-connection.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { placeOf } from './config-url.ts'
 import { watchEmbedded } from './embedded-watch.ts'
 import type { Log } from './observe/log.ts'
 import { lockDataDir } from './store/data-dir-lock.ts'
 import { isUnavailable, openPool, type Pool } from './store/db.ts'
+import { refuseUnfit, UnfitDatabaseError } from './store/fitness.ts'
+import { refusePooling } from './store/pooling.ts'
 import { watchForSilence } from './store/silence.ts'
 import { bindServerName, checkSchema, migrate, SchemaError } from './store/migrate.ts'
 
@@ -43,12 +48,17 @@ export async function openStores({ config, log, migrating }: OpenStoresNeeds): P
   }
   try {
     const databaseUrl = await openDatabase(config, log, closers)
+    // Before anything else is set or opened there: what a pooler shares would be left with others.
+    if (config.database.kind === 'url') {
+      const url = databaseUrl
+      await reach(url, () => refusePooling({ url, clock: systemClock, nonce: randomUUID() }))
+    }
     const onError = (error: Error) => log.warn({ err: error }, 'a database connection broke')
     const pool = openPool({ url: databaseUrl, max: POOL_SIZE, onError })
     closers.push(() => pool.end())
     const silence = watchForSilence(pool, { url: databaseUrl, clock: systemClock, log })
     closers.push(() => silence.stop())
-    await reach(pool, databaseUrl)
+    await reach(databaseUrl, () => refuseUnfit(pool, { queueSchema: queueSchemaOf(config), migrating }))
     if (migrating) {
       const applied = await migrate(pool)
       if (applied.length > 0) log.info({ applied }, 'the database was brought to this version')
@@ -83,12 +93,14 @@ async function openDatabase(
   return server.url
 }
 
-async function reach(pool: Pool, url: string): Promise<void> {
+const queueSchemaOf = ({ queue }: Config): string | null => (queue.kind === 'postgres' ? QUEUE_SCHEMA : null)
+
+/** What is asked first of a database: where it does not answer, the error says so in one line. */
+async function reach(url: string, ask: () => Promise<void>): Promise<void> {
   try {
-    await pool.query('select 1')
+    await ask()
   } catch (error) {
-    const { hostname, port, pathname } = new URL(url)
-    const where = `${hostname}:${port === '' ? '5432' : port}${pathname}`
+    if (error instanceof UnfitDatabaseError) throw error
     const why =
       error instanceof Error && error.message !== ''
         ? error.message
@@ -96,6 +108,6 @@ async function reach(pool: Pool, url: string): Promise<void> {
     const [what, hint] = isUnavailable(error)
       ? ["can't be reached", 'is it running, and is the address right?']
       : ['does not let us in', 'check user, password and database name']
-    throw new UnreachableError(`the database at ${where} ${what} (${why}): ${hint}`, { cause: error })
+    throw new UnreachableError(`the database at ${placeOf(url)} ${what} (${why}): ${hint}`, { cause: error })
   }
 }

@@ -6,9 +6,12 @@ import type { Clock } from './clock.ts'
 import type { Config, SynapseSettings } from './config.ts'
 import type { Append } from './ingest/append.ts'
 import { parseItem } from './ingest/parse-item.ts'
+import { SynapseRefused } from './ingest/synapse/refused.ts'
 import { makeSynapseSource } from './ingest/synapse/source.ts'
 import type { Log } from './observe/log.ts'
 import { openPool, type Pool } from './store/db.ts'
+import { UnfitDatabaseError } from './store/fitness.ts'
+import { refusePooling } from './store/pooling.ts'
 import { sourcePosition } from './store/read-back.ts'
 import { toldAmong, toldRooms } from './store/told-rooms.ts'
 
@@ -50,7 +53,14 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     log,
   })
   log.info('sources.synapse: EDUs, take-over and hand-back come in a later release')
-  const running = source.run(stopping.signal).catch(fail)
+  const running = refusePooling({ url: settings.database, clock, nonce: null })
+    .catch((error: unknown) => {
+      // One that is away is waited for.
+      if (error instanceof UnfitDatabaseError && !error.passing)
+        throw new SynapseRefused(error.message, { cause: error })
+    })
+    .then(() => source.run(stopping.signal))
+    .catch(fail)
   return {
     stop: async () => {
       stopping.abort()

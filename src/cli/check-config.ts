@@ -1,5 +1,6 @@
 /**
- * `limpet check-config`: the effective values, then a look at everything they name: key file, database, queue.
+ * `limpet check-config`: the effective values, then a look at everything that `run` needs: key file, tokens, database, queue, and
+ * the database and the Redis of a source.
  *
  * All of it is looked at; the command ends with the first thing that is wrong. It changes nothing: an embedded
  * database that does not exist yet is not made.
@@ -7,21 +8,27 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import type { Config } from '../config.ts'
+import type { Config, SynapseSettings } from '../config.ts'
 import { ConfigError } from '../config.ts'
 import { loadSigningKey, readAuthorities } from '../config-files.ts'
 import { maskedConfig } from '../config-mask.ts'
+import { TOKEN_KINDS, refuseUnwritable } from '../config-secrets.ts'
+import { checkSynapse } from '../ingest/synapse/check.ts'
 import { selfTest } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
+import { maskUrls } from '../observe/secrets.ts'
 import type { Pool } from '../store/db.ts'
 import { boundServerName } from '../store/bound-server-name.ts'
+import { refuseUnfit } from '../store/fitness.ts'
 import { SchemaError, checkSchema } from '../store/migrate.ts'
 import { openBackend } from '../../queues/backend.ts'
+import { SCHEMA } from '../../queues/postgres-connection.ts'
 import { QueueError } from '../../queues/queue-error.ts'
+import { checkSubscribe } from '../../queues/subscribe.ts'
 import { CommandError, lineOf } from './cli-error.ts'
 import type { Io } from './io.ts'
 import { withProgress } from './progress.ts'
-import { withDatabase } from './with-database.ts'
+import { withDatabase, withDatabaseAt } from './with-database.ts'
 
 export async function runCheckConfig({
   config,
@@ -47,8 +54,14 @@ export async function runCheckConfig({
   await check('signing key', () => checkKey(config))
   if (config.federation.custom_ca_paths.length > 0)
     await check('own authorities', () => `ok, ${readAuthorities(config).length}`)
+  await check('tokens', () => checkTokens(config))
   await check('database', () => checkDatabase(config, log))
   if (config.queue.kind === 'redis') await check('queue', () => checkRedis(config, log))
+  const { synapse } = config.sources
+  if (synapse !== null) {
+    await check("source's database", () => checkSourceDatabase(config, synapse))
+    if (synapse.redis !== null) await check("source's Redis", () => checkSourceRedis(config, synapse))
+  }
   if (first !== undefined) throw first as Error
 }
 
@@ -62,10 +75,21 @@ function checkKey(config: Config): string {
   return `ok, signs as ${key.keyId}, public key ${key.publicKey}`
 }
 
+function checkTokens(config: Config): string {
+  const missing = TOKEN_KINDS.filter((kind) => config.tokens[kind].length === 0)
+  if (missing.length === 0) return 'ok'
+  refuseUnwritable(config.data_dir)
+  return `ok, ${missing.join(', ')} made at the first start`
+}
+
 async function checkDatabase(config: Config, log: Log): Promise<string> {
-  if (config.database.kind === 'embedded' && !existsSync(join(config.data_dir, 'postgres', 'data')))
+  if (config.database.kind === 'embedded' && !existsSync(join(config.data_dir, 'postgres', 'data'))) {
+    refuseUnwritable(config.data_dir)
     return 'ok, embedded, made at the first start'
+  }
   return withDatabase(config, log, async ({ pool, url }) => {
+    const queueSchema = config.queue.kind === 'postgres' ? SCHEMA : null
+    await refuseUnfit(pool, { queueSchema, migrating: config.auto_migrate })
     const ours = await checkOurs(config, pool)
     return config.queue.kind === 'postgres' ? `${ours}; ${await checkQueueSchema(config, url, log)}` : ours
   })
@@ -109,4 +133,28 @@ async function checkRedis(config: Config, log: Log): Promise<string> {
   } finally {
     await backend.close()
   }
+}
+
+function checkSourceDatabase(config: Config, { database }: SynapseSettings): Promise<string> {
+  // A standby of Synapse's will do: nothing is written there.
+  return withDatabaseAt(database, { named: "Synapse's database", mayBeStandby: true }, async ({ pool }) => {
+    await checkSynapse(pool, config.server_name)
+    return 'ok'
+  })
+}
+
+async function checkSourceRedis(config: Config, { redis }: SynapseSettings): Promise<string> {
+  if (redis === null) return 'none'
+  try {
+    // Synapse's channel is its server name.
+    await checkSubscribe(redis, config.server_name)
+  } catch (error) {
+    throw new CommandError(
+      `Synapse's Redis at ${maskUrls(redis)} can't be used: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    )
+  }
+  return 'ok'
 }

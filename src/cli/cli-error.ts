@@ -4,9 +4,10 @@
  */
 import { ConfigError } from '../config.ts'
 import { KeyFileError } from '../matrix/signing.ts'
-import { maskUrls } from '../observe/log.ts'
+import { maskUrls } from '../observe/secrets.ts'
 import { EmbeddedError } from '../store/embedded-program.ts'
 import { SynapseRefused } from '../ingest/synapse/refused.ts'
+import { UnfitDatabaseError } from '../store/fitness.ts'
 import { SchemaError } from '../store/migrate.ts'
 import { QueueError } from '../../queues/queue-error.ts'
 
@@ -24,6 +25,8 @@ export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof UsageError || error instanceof ConfigError) return 2
   if (error instanceof KeyFileError || error instanceof SchemaError) return 2
   if (error instanceof SynapseRefused) return 2
+  // A standby may be the primary in a minute: whoever starts us again is right to.
+  if (error instanceof UnfitDatabaseError) return error.passing ? 1 : 2
   if (error instanceof EmbeddedError) return error.code === 'EMBEDDED_VERSION' ? 2 : 1
   if (error instanceof QueueError) return error.code === 'unreachable' ? 1 : 2
   return 1

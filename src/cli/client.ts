@@ -25,9 +25,11 @@ export interface ClientOptions {
 }
 
 /** The client that options and configuration lead to. Asks nothing yet. */
-export function openClient({ config: file, url, token }: ClientOptions, { env, cwd }: Io): Client {
+export function openClient({ config: file, url, token }: ClientOptions, { env, cwd, secrets }: Io): Client {
+  if (url !== undefined) secrets?.addUrl(url)
+  if (token !== undefined) secrets?.add(token)
   // With both given there need not be a configuration here at all.
-  const config = url === undefined || token === undefined ? loadConfig({ file, env, cwd }) : null
+  const config = url === undefined || token === undefined ? loadConfig({ file, env, cwd, secrets }) : null
   const target = url === undefined ? targetOf(config) : targetOfUrl(url)
   const bearer = token ?? config?.tokens.admin[0]?.token
   if (bearer === undefined) {

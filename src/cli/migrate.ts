@@ -1,8 +1,10 @@
 /** `limpet migrate`: brings the database, ours and the queue's, to this version. Idempotent. */
 import type { Config } from '../config.ts'
 import type { Log } from '../observe/log.ts'
+import { refuseUnfit } from '../store/fitness.ts'
 import { migrate } from '../store/migrate.ts'
 import { openBackend } from '../../queues/backend.ts'
+import { SCHEMA } from '../../queues/postgres-connection.ts'
 import type { Io } from './io.ts'
 import { withProgress } from './progress.ts'
 import { withDatabase } from './with-database.ts'
@@ -15,6 +17,8 @@ export async function runMigrate({ config, log, io }: { config: Config; log: Log
 
 async function migrateAll(config: Config, log: Log): Promise<string[]> {
   return withDatabase(config, log, async ({ pool, url }) => {
+    const queueSchema = config.queue.kind === 'postgres' ? SCHEMA : null
+    await refuseUnfit(pool, { queueSchema, migrating: true })
     const applied = await migrate(pool)
     // Redis has no schema.
     if (config.queue.kind !== 'postgres') return applied

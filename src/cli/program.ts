@@ -6,11 +6,13 @@ import { loadConfig } from '../config.ts'
 import type { Config } from '../config.ts'
 import { makeLog } from '../observe/log.ts'
 import { makeLogOutput } from '../observe/log-output.ts'
+import { makeSecrets } from '../observe/secrets.ts'
 import { version } from '../version.ts'
 import { registerAdminCommands } from './admin-commands.ts'
 import { runCheckConfig } from './check-config.ts'
 import { UsageError, exitStatusOf, lineOf } from './cli-error.ts'
 import { runInit } from './init.ts'
+import { withoutSecrets } from './io.ts'
 import type { Io } from './io.ts'
 import { registerLaterCommands } from './later.ts'
 import { runMigrate } from './migrate.ts'
@@ -19,7 +21,8 @@ import { parseListen, parseRoles } from './run-options.ts'
 import { registerSimulate } from './simulate-command.ts'
 
 /** Runs one command line (without the program's own name) and returns the exit status. */
-export async function runCli(args: readonly string[], io: Io): Promise<number> {
+export async function runCli(args: readonly string[], given: Io): Promise<number> {
+  const io = withoutSecrets(given, given.secrets ?? makeSecrets())
   try {
     await makeProgram(io).parseAsync(args, { from: 'user' })
     return 0
@@ -59,7 +62,7 @@ export function makeProgram(io: Io): Command {
       const listen = options.listen === undefined ? undefined : parseListen(options.listen)
       const config = configFor(command, io)
       const output = makeLogOutput(process.stdout)
-      const log = makeLog({ ...config.log, stream: output })
+      const log = makeLog({ ...config.log, secrets: io.secrets, stream: output })
       await run({ config, roles, listen, log, linesLost: () => output.lost() })
     })
 
@@ -99,8 +102,8 @@ export function makeProgram(io: Io): Command {
 // What these commands have to say is their output.
 const quiet = makeLog({ level: 'silent', pretty: false })
 
-function configFor(command: Command, { env, cwd }: Io): Config {
-  return loadConfig({ file: command.optsWithGlobals<{ config?: string }>().config, env, cwd })
+function configFor(command: Command, { env, cwd, secrets }: Io): Config {
+  return loadConfig({ file: command.optsWithGlobals<{ config?: string }>().config, env, cwd, secrets })
 }
 
 function allBelow(command: Command): Command[] {

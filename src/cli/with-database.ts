@@ -2,15 +2,18 @@
  * Lends the configured database to a command: it is reachable while the command works, and in the state in which it
  * was found afterwards. An embedded one that runs for a daemon is shared; one that doesn't run is started and stopped.
  */
+import { randomUUID } from 'node:crypto'
+import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
-import { maskUrl } from '../config-mask.ts'
 import type { Log } from '../observe/log.ts'
+import { maskUrls } from '../observe/secrets.ts'
 import { DataDirInUseError, lockDataDir } from '../store/data-dir-lock.ts'
 import { isUnavailable, openPool } from '../store/db.ts'
 import type { Pool } from '../store/db.ts'
 import { startEmbedded } from '../store/embedded.ts'
 import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
 import { findPostmaster } from '../store/embedded-postmaster.ts'
+import { refusePooling } from '../store/pooling.ts'
 import { CommandError } from './cli-error.ts'
 
 export interface Lent {
@@ -19,15 +22,28 @@ export interface Lent {
   readonly url: string
 }
 
-/** Throws `CommandError` where the database can't be reached. */
+/** Throws `CommandError` where the database can't be reached, `UnfitDatabaseError` where a pooler is in the way. */
 export async function withDatabase<T>(
   config: Config,
   log: Log,
   work: (lent: Lent) => Promise<T>,
 ): Promise<T> {
-  return config.database.kind === 'url'
-    ? withPool(config.database.url, work)
-    : withEmbedded(config.data_dir, log, work)
+  if (config.database.kind !== 'url') return withEmbedded(config.data_dir, log, work)
+  return withDatabaseAt(config.database.url, { named: 'the database', mayBeStandby: false }, work)
+}
+
+/** The same for the database at `url`; `named`: for people. */
+export async function withDatabaseAt<T>(
+  url: string,
+  { named, mayBeStandby }: { named: string; mayBeStandby: boolean },
+  work: (lent: Lent) => Promise<T>,
+): Promise<T> {
+  try {
+    await refusePooling({ url, clock: systemClock, nonce: mayBeStandby ? null : randomUUID() })
+  } catch (error) {
+    throw explained(error, url, named)
+  }
+  return withPool(url, work, named)
 }
 
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
@@ -70,23 +86,27 @@ function urlOfRunning(dataDir: string): string {
   return clusterUrl(cluster, running.port, 'limpet')
 }
 
-async function withPool<T>(url: string, work: (lent: Lent) => Promise<T>): Promise<T> {
+async function withPool<T>(
+  url: string,
+  work: (lent: Lent) => Promise<T>,
+  named = 'the database',
+): Promise<T> {
   const pool = openPool({ url, max: 2, name: 'limpet-cli' })
   try {
     await pool.query('select 1')
     return await work({ pool, url })
   } catch (error) {
-    throw explained(error, url)
+    throw explained(error, url, named)
   } finally {
     await pool.end()
   }
 }
 
 // 28: wrong user or password; 3D: no such database.
-function explained(error: unknown, url: string): unknown {
+function explained(error: unknown, url: string, named: string): unknown {
   const code = (error as { code?: unknown }).code
   const refused = typeof code === 'string' && /^(28|3D)/.test(code)
   if (!refused && !isUnavailable(error)) return error
   const why = error instanceof AggregateError ? String(error.errors[0]) : (error as Error).message
-  return new CommandError(`the database at ${maskUrl(url)} can't be used: ${why}`, { cause: error })
+  return new CommandError(`${named} at ${maskUrls(url)} can't be used: ${why}`, { cause: error })
 }

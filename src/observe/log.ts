@@ -1,11 +1,12 @@
 /**
  * The log: JSON lines on standard output, or readable lines where that is a terminal.
  *
- * Promises: no token, password or Authorization header is written, whoever logs it and under whichever of the usual names; credentials
- * inside URLs are masked wherever they stand in a message or an error.
+ * Promises: no token, password or Authorization header is written, whoever logs it and under whichever of the usual names; the
+ * configuration's secrets, and the passwords of URLs, are masked wherever they stand in a message or an error (`secrets.ts`).
  */
 import { pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
+import { makeSecrets, type Secrets } from './secrets.ts'
 
 export type Log = pino.Logger
 
@@ -18,9 +19,12 @@ export function makeLog({
   level,
   pretty,
   stream = process.stdout,
+  secrets = makeSecrets(),
 }: {
   level: LogLevel
   pretty: boolean | 'auto'
+  /** What must be in no line. */
+  secrets?: Secrets | undefined
   stream?: { write(text: string): unknown; isTTY?: boolean; lost?(): number }
 }): Log {
   const readable = pretty === 'auto' ? stream.isTTY === true : pretty
@@ -44,7 +48,7 @@ export function makeLog({
 
   function write(line: string): void {
     const before = stream.lost?.() ?? 0
-    stream.write(shown(maskUrls(line)))
+    stream.write(shown(secrets.hide(line)))
     const lost = stream.lost?.() ?? 0
     if (lost > before || lost === told) return
     // This one went through again: whoever reads the log should know that something is missing before it.
@@ -66,10 +70,4 @@ function serializeError(error: unknown): unknown {
     stack,
     ...(cause instanceof Error ? { cause: cause.message } : {}),
   }
-}
-
-/** `text` with the password of every URL in it replaced by `***`. */
-export function maskUrls(text: string): string {
-  if (!text.includes('://')) return text
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@?#"]*):[^\s@/"]+@/gi, '$1:***@')
 }

@@ -6,6 +6,7 @@
  */
 import pg from 'pg'
 import { makePrepare } from './prepare.ts'
+import { beginSession } from './session.ts'
 
 export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
 export type Pool = pg.Pool
@@ -42,8 +43,13 @@ const IDLE_IN_TRANSACTION_MS = 5_000
 /** A quiet connection asks its peer's machine after this whether it is still there. */
 const KEEP_ALIVE_MS = 10_000
 
+/** An option of `pg` that its types leave out. */
+interface OnConnect {
+  onConnect: (client: pg.PoolClient) => Promise<void>
+}
+
 export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOptions): Pool {
-  const pool = new pg.Pool({
+  const options: pg.PoolConfig & OnConnect = {
     connectionString: url,
     max,
     application_name: name,
@@ -52,20 +58,26 @@ export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOption
     idleTimeoutMillis: 60_000,
     // The longest any statement may take. That nobody answers at all is noticed sooner (`silence.ts`).
     query_timeout: 60_000,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
     // The system's own default is two hours.
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
-  })
+    // Whoever waits for the connection gets it after this.
+    onConnect: (client) =>
+      beginSession(client, { idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS }),
+  }
+  const pool = new pg.Pool(options)
   pool.on('connect', makePrepare())
   // Without a listener an idle connection that breaks would end the process.
   pool.on('error', (error) => onError?.(error))
   return pool
 }
 
+/** Named, since an operator may have set another default: a statement must see what was committed before it. */
+const BEGIN = 'begin isolation level read committed'
+
 /** Runs `work` in one READ COMMITTED transaction; rolls back and rethrows when it throws. */
 export function inTransaction<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
-  return within(pool, 'begin', work)
+  return within(pool, BEGIN, work)
 }
 
 /** Runs `work` on one snapshot: all its reads see the same moment of the stream. */
@@ -75,7 +87,7 @@ export function inSnapshot<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T
 
 /** As `inTransaction`, on a connection that the caller has: it keeps it, and sees to it when it breaks. */
 export async function inTransactionOn<T>(db: Db, work: () => Promise<T>): Promise<T> {
-  await db.query('begin')
+  await db.query(BEGIN)
   try {
     const result = await work()
     await db.query('commit')

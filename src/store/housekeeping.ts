@@ -43,7 +43,8 @@ async function withLock(
     if (rows[0]?.got !== true) return false
     await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(idleMs)])
     await work(client)
-    await client.query('reset idle_session_timeout')
+    // Not `reset`, which would bring back what an operator may have set for the role.
+    await client.query('set idle_session_timeout = 0')
     return true
   } catch (error) {
     // The lock is the session's: it must not come back into the pool with it.

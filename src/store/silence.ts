@@ -12,6 +12,7 @@ import pg from 'pg'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from './db.ts'
+import { beginSession } from './session.ts'
 
 export interface SilenceWatch {
   /** Asks no more. */
@@ -56,6 +57,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
       client.on('error', () => undefined)
       asking = client
       await client.connect()
+      await beginSession(client)
     }
     await asking.query('select 1')
   }

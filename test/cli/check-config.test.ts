@@ -1,12 +1,13 @@
-import { chmodSync, existsSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { freePort } from '../../src/store/embedded.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
 import { freshDatabase } from '../support/postgres.ts'
-import { sharedRedis } from '../support/redis.ts'
+import { ownRedis, sharedRedis } from '../support/redis.ts'
 import type { Redis } from '../support/redis.ts'
 import { loopbackAuthority } from '../e2e/world.ts'
+import { synapseTables, type SynapseTables } from '../ingest/synapse/tables.ts'
 import { install, limpet } from './cli-stage.ts'
 import type { Install } from './cli-stage.ts'
 
@@ -78,6 +79,59 @@ describe('check-config and migrate', () => {
     await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: .*holds a certificate that is damaged\n$/)
     writeFileSync(pem, (await loopbackAuthority()).ca.cert)
     expect((await run(one, 'check-config')).out).to.match(/^own authorities: ok, 1$/m)
+  })
+
+  it('asks of the database what `run` needs, exit 2', async () => {
+    const { url, sql } = await database(true)
+    const one = setUp({ database: url })
+    await sql(`alter database ${new URL(url).pathname.slice(1)} set default_transaction_read_only = on`)
+    await fails(one, 2, /^limpet: the database test_\d+ is read-only for limpet /)
+    await fails(one, 2, /^limpet: the database test_\d+ is read-only for limpet /, 'migrate')
+  })
+
+  it('wants tokens that can be made, or that are there and can be used, exit 2', async () => {
+    const { url } = await database(true)
+    const one = setUp({ database: url })
+    expect((await run(one, 'check-config')).out).to.match(
+      /^tokens: ok, ingest, read, admin made at the first start$/m,
+    )
+    expect(existsSync(join(one.dir, 'limpet-data'))).to.equal(false)
+    mkdirSync(join(one.dir, 'limpet-data'))
+    for (const bad of ['""', '"a b"', '"ä"']) {
+      writeFileSync(join(one.dir, 'limpet-data', 'tokens.yaml'), `ingest: abc\nread: def\nadmin: ${bad}\n`)
+      await fails(one, 2, /^limpet: tokens: .*tokens\.yaml is damaged/)
+    }
+    const other = setUp({ database: url, data_dir: 'limpet.yaml' })
+    await fails(other, 2, /^limpet: data_dir: .*limpet\.yaml is not a folder\n$/)
+    const given = setUp({ database: url, tokens: { ingest: 'a', read: 'b', admin: 'c' } })
+    expect((await run(given, 'check-config')).out).to.match(/^tokens: ok$/m)
+  })
+
+  it("looks at a Synapse's database as `run` will read it", async () => {
+    const { url } = await database(true)
+    const from = (source: string) => setUp({ database: url, sources: { synapse: { database: source } } })
+    const gone = `postgres://u:hidden@127.0.0.1:${await freePort()}/synapse`
+    const { err } = await fails(
+      from(gone),
+      1,
+      /^limpet: Synapse's database at .* can't be used: .*ECONNREFUSED/,
+    )
+    expect(err).not.to.include('hidden')
+    await fails(
+      from(url),
+      2,
+      /^limpet: sources\.synapse: the database is no Synapse's, or of an unknown schema: /,
+    )
+    const tables = await synapseTables()
+    try {
+      expect((await run(from(urlOf(tables)), 'check-config')).out).to.match(/^source's database: ok$/m)
+      await tables.pool.query('alter table redactions drop column recheck')
+      await fails(from(urlOf(tables)), 2, /^limpet: sources\.synapse: .*recheck/)
+      await tables.pool.query('update schema_version set version = 1')
+      await fails(from(urlOf(tables)), 2, /^limpet: sources\.synapse: Synapse's schema version is 1, /)
+    } finally {
+      await tables.close()
+    }
   })
 
   it('looks at everything even where the first thing is wrong', async () => {
@@ -169,6 +223,46 @@ describe('check-config and migrate', () => {
       }
     })
 
+    it('wants the database that the URL names, exit 2', async () => {
+      expect((await run(setUp({ database: url, queue: `${redis.url}/3` }), 'check-config')).out).to.match(
+        /^queue: ok$/m,
+      )
+      for (const queue of [`${redis.url}/99`, `${redis.url}?db=99`])
+        await fails(setUp({ database: url, queue }), 2, /^limpet: the Redis at .* has no database 99 .*\n$/)
+    })
+
+    it('refuses a replica, which may be the primary soon, exit 1', async function () {
+      const replica = await ownRedis(this)
+      try {
+        await replica.command('REPLICAOF', '127.0.0.1', String(redis.port))
+        await fails(
+          setUp({ database: url, queue: replica.url }),
+          1,
+          /is a replica, which is read-only: name the primary\n$/,
+        )
+      } finally {
+        await replica.remove()
+      }
+    })
+
+    it("looks at a Synapse's Redis", async () => {
+      const tables = await synapseTables()
+      try {
+        const from = (source: string) =>
+          setUp({ database: url, sources: { synapse: { database: urlOf(tables), redis: source } } })
+        expect((await run(from(redis.url), 'check-config')).out).to.match(/^source's Redis: ok$/m)
+        const gone = `redis://:hidden@127.0.0.1:${await freePort()}`
+        const { err } = await fails(
+          from(gone),
+          1,
+          /^limpet: Synapse's Redis at .* can't be used: .*ECONNREFUSED/,
+        )
+        expect(err).not.to.include('hidden')
+      } finally {
+        await tables.close()
+      }
+    })
+
     it('says that it is away, exit 1', async () => {
       const gone = `redis://:hidden@127.0.0.1:${await freePort()}`
       const { err } = await fails(
@@ -180,3 +274,6 @@ describe('check-config and migrate', () => {
     })
   })
 })
+
+const urlOf = ({ pool }: SynapseTables): string =>
+  (pool.options as { connectionString?: string }).connectionString ?? ''

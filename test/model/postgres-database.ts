@@ -10,6 +10,7 @@ import type { Connection, ModelDatabase } from './database.ts'
 import { memoryDatabase } from './database.ts'
 import { statementOf, type Logged } from './memory/pool.ts'
 import { TABLES } from './memory/rows.ts'
+import { isBegin } from './memory/statement.ts'
 import { violated } from './watch.ts'
 
 /** A pool on a database whose clock stands still unless the model moves it. */
@@ -123,7 +124,7 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnectio
       taken.add(release)
       return {
         async query(text: string, values: readonly unknown[] = []) {
-          if (['begin', 'commit', 'rollback'].includes(text)) {
+          if (isBegin(text) || ['commit', 'rollback'].includes(text)) {
             const result = await client.query(text)
             await other.query(text)
             return result

@@ -5,6 +5,7 @@
 import type { Pool } from '../../src/store/db.ts'
 import type { Connection } from './database.ts'
 import { statementOf } from './memory/pool.ts'
+import { isBegin } from './memory/statement.ts'
 
 /** A step by its name, or the n-th from now on. */
 export type At = string | number
@@ -85,7 +86,7 @@ export function makeProcess(
       async query(text: string, values?: readonly unknown[]) {
         if (text === 'rollback') within = false
         else if (!within || connection.stepsInTransactions) await gate(nameOf(text))
-        if (text === 'begin') within = true
+        if (isBegin(text)) within = true
         if (text === 'commit') within = false
         const result = await during(client.query(text, values as unknown[]))
         return isAlive() ? result : never()
@@ -130,4 +131,4 @@ export function makeProcess(
   }
 }
 
-const nameOf = (text: string) => (text === 'begin' || text === 'commit' ? text : statementOf(text).name)
+const nameOf = (text: string) => (isBegin(text) ? 'begin' : text === 'commit' ? text : statementOf(text).name)

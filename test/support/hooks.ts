@@ -4,12 +4,14 @@
  */
 import { expectNotes, noteFile } from './file-times.ts'
 import { clearLeftovers } from './leftovers.ts'
+import { preparePgBouncer } from './pgbouncer.ts'
 import { prepareRedis } from './redis.ts'
 
 /** Once a run, in the process that starts the others. */
 export async function mochaGlobalSetup(): Promise<void> {
   expectNotes()
   await prepareRedis()
+  await preparePgBouncer()
 }
 
 export const mochaHooks: Mocha.RootHookObject = {

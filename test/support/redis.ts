@@ -3,15 +3,15 @@
  * and apt-get), else the test is skipped and the count says why; with LIMPET_REQUIRE_REDIS=1 a missing
  * one is a failure.
  */
-import { execFile, spawn } from 'node:child_process'
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
-import { promisify } from 'node:util'
+import { join } from 'node:path'
 import { freePort } from '../../src/store/embedded.ts'
 import { leaveBehind } from './leftovers.ts'
 import { until } from './poll.ts'
+import { findOrInstall, INSTALL_MS } from './program.ts'
 import { skip } from './skip.ts'
 
 export interface Redis {
@@ -63,13 +63,12 @@ export async function redisCluster(context: Mocha.Context): Promise<Redis> {
   return redis
 }
 
-const INSTALL_MS = 300_000
 let looked: Promise<string | null> | undefined
 
 async function redisServer(context: Mocha.Context): Promise<string> {
   const timeout = context.timeout()
   context.timeout(INSTALL_MS)
-  looked ??= findOrInstall()
+  looked ??= findOrInstall('redis-server', 'redis-server')
   const program = await looked
   context.timeout(timeout)
   if (program !== null) return program
@@ -81,36 +80,8 @@ async function redisServer(context: Mocha.Context): Promise<string> {
 
 /** Looks for it before any test: files that run beside each other must not install it at the same time. */
 export async function prepareRedis(): Promise<void> {
-  looked ??= findOrInstall()
+  looked ??= findOrInstall('redis-server', 'redis-server')
   await looked
-}
-
-async function findOrInstall(): Promise<string | null> {
-  const found = onPath('redis-server')
-  if (found !== null || process.getuid?.() !== 0 || onPath('apt-get') === null) return found
-  const run = promisify(execFile)
-  const options = { timeout: INSTALL_MS / 3, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } }
-  // Another run may be installing just now.
-  const apt = ['-o', 'DPkg::Lock::Timeout=60', '-q', '-y']
-  // An out-of-date list may still do, and a list that can't be fetched is no reason to give up.
-  await run('apt-get', [...apt, 'update'], options).catch(() => undefined)
-  await run('apt-get', [...apt, '--no-install-recommends', 'install', 'redis-server'], options).catch(
-    () => undefined,
-  )
-  return onPath('redis-server')
-}
-
-function onPath(name: string): string | null {
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
-    const path = join(directory, name)
-    try {
-      accessSync(path, constants.X_OK)
-      return path
-    } catch {
-      // Not there: the next directory.
-    }
-  }
-  return null
 }
 
 /** Between the choice of a free port and its use somebody else may have taken it: then with another one. */

@@ -15,6 +15,7 @@ import { RETENTION } from './sql-retention.ts'
 import { RESULTS } from './sql-results.ts'
 import { TRANSACTIONS } from './sql-transactions.ts'
 import { WAKES } from './sql-wakes.ts'
+import { isBegin } from './statement.ts'
 import type { Result, Run, Statement } from './statement.ts'
 import { copyTables, emptyTables, makeSight, type Committed, type Sight } from './tables.ts'
 
@@ -175,7 +176,7 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
       let session: Session | null = null
       return {
         async query(text: string, values: readonly unknown[] = []) {
-          if (text === 'begin') session = open(true)
+          if (isBegin(text)) session = open(true)
           else if (text === 'commit' || text === 'rollback') {
             if (session?.ended === true)
               throw Object.assign(new Error('terminating connection'), { code: '25P03' })

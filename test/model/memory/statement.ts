@@ -26,6 +26,9 @@ export interface Statement {
   run: Run
 }
 
+/** What `inTransaction` begins with. */
+export const isBegin = (text: string): boolean => text === 'begin isolation level read committed'
+
 /** Values arrive as node-postgres sends them: arrays as arrays, JSON as text. */
 // The type of the values says what each of them is.
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters

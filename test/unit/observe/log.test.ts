@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { makeLog, maskUrls } from '../../../src/observe/log.ts'
+import { makeLog } from '../../../src/observe/log.ts'
+import { maskUrls } from '../../../src/observe/secrets.ts'
 import type { Log } from '../../../src/observe/log.ts'
 
 function written(pretty: boolean | 'auto', log: (log: Log) => void, isTTY = false): string {

@@ -1,0 +1,104 @@
+/**
+ * Finds out whether a pooler stands before the database that gives a session's server connection to others between its
+ * transactions (PgBouncer's `pool_mode` transaction or statement). Prepared statements, settings, advisory locks and LISTEN
+ * are the session's: with such a pooler they end up with somebody else.
+ *
+ * Promise: certain, not likely. Pooling is what shares a server connection with a session that is still open; no pooling is
+ * what brings a notification to a session that asks nothing.
+ */
+import pg from 'pg'
+import type { Clock } from '../clock.ts'
+import { placeOf } from '../config-url.ts'
+import { UnfitDatabaseError } from './fitness.ts'
+
+/** A notification takes milliseconds; nobody who waits for it in vain is in a session of its own. */
+const HEARD_MS = 10_000
+const ANSWER_MS = 5_000
+
+export interface PoolingNeeds {
+  url: string
+  clock: Clock
+  /** Unlike any other process's at this moment. Null: no notification is tried, where the database may be a standby. */
+  nonce: string | null
+}
+
+// The number alone may come again, from another server behind the same address.
+const WHO = `select concat_ws(' ', a.pid, a.backend_start, inet_server_addr()) as who
+               from pg_stat_activity a where a.pid = pg_backend_pid()`
+const CHANNEL = 'limpet_pooling'
+
+/** @throws UnfitDatabaseError where limpet can't run through what stands before the database. */
+export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promise<void> {
+  const where = `the database at ${placeOf(url)}`
+  const pooled = (mode: string) =>
+    new UnfitDatabaseError(
+      `${where} is behind a pooler in ${mode} mode, which can't work: give limpet the database itself, or in PgBouncer pool_mode = session for it`,
+    )
+  const [first, second] = [openClient(url), openClient(url)]
+  try {
+    await first.connect()
+    const own = await whoServes(first)
+    const heard = nonce === null ? null : hears(first, nonce)
+    try {
+      await second.connect()
+      await second.query('begin isolation level read committed')
+      // The second one keeps what serves it until its commit.
+      if ((await whoServes(second)) === own || (await whoServes(first)) !== own) throw pooled('transaction')
+      if (heard !== null) await first.query(`listen ${CHANNEL}`)
+      if (heard !== null) await second.query('select pg_notify($1, $2)', [CHANNEL, nonce])
+      await second.query('commit')
+    } catch (error) {
+      if (isOfStatementMode(error)) throw pooled('statement')
+      if (!isLate(error)) throw error
+      throw new UnfitDatabaseError(
+        `${where} gives no second connection while the first one is open: if a pooler stands before it, its pool_size must be at least 30 for each limpet process`,
+        { cause: error, passing: true },
+      )
+    }
+    // From here on the first one asks nothing: a pooler has no reason to give it a server.
+    if (heard !== null && !(await within(clock, HEARD_MS, heard))) throw pooled('transaction')
+  } finally {
+    await Promise.all([first, second].map((client) => client.end().catch(() => undefined)))
+  }
+}
+
+function openClient(url: string): pg.Client {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'limpet-check',
+    connectionTimeoutMillis: ANSWER_MS,
+    query_timeout: ANSWER_MS,
+  })
+  // One that breaks also rejects what waits on it; this keeps it from ending the process.
+  client.on('error', () => undefined)
+  return client
+}
+
+async function whoServes(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ who: string }>(WHO)
+  return rows[0]?.who ?? ''
+}
+
+function hears(client: pg.Client, nonce: string): Promise<void> {
+  return new Promise((resolve) => {
+    client.on('notification', ({ payload }) => {
+      if (payload === nonce) resolve()
+    })
+  })
+}
+
+async function within(clock: Clock, ms: number, event: Promise<void>): Promise<boolean> {
+  const over = new AbortController()
+  try {
+    return await Promise.race([event.then(() => true), clock.sleep(ms, over.signal).then(() => false)])
+  } finally {
+    over.abort()
+  }
+}
+
+// PgBouncer's own words, with the code of a broken protocol.
+const isOfStatementMode = (error: unknown): boolean =>
+  error instanceof Error && /statement pooling mode/i.test(error.message)
+
+const isLate = (error: unknown): boolean =>
+  error instanceof Error && /Query read timeout|timeout expired|query_wait_timeout/i.test(error.message)

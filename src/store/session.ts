@@ -1,0 +1,45 @@
+/**
+ * What every connection of ours is told before its first use.
+ *
+ * Promise: whatever an operator has set for the role or the database, a session of ours behaves as our SQL expects, through a
+ * pooler in session mode too: by statements after the connect, not by parameters of the start, which PgBouncer refuses. What
+ * an operator may want to decide stays as it is: `search_path`, `synchronous_commit`, `default_transaction_read_only`, `TimeZone`.
+ */
+import type pg from 'pg'
+
+/** As the names stand in `pg_settings`. */
+export type SessionSettings = Readonly<Record<string, string | number>>
+
+const SETTINGS: SessionSettings = {
+  // What pg sends and reads.
+  client_encoding: 'UTF8',
+  standard_conforming_strings: 'on',
+  array_nulls: 'on',
+  // Each statement outside a transaction sees what is committed, and none fails because another process was at work.
+  default_transaction_isolation: 'read committed',
+  // How long a statement may take is said at our end (`query_timeout`); a migration or a look of retention may take longer
+  // than what suits web requests. Idle connections are ours to end.
+  statement_timeout: 0,
+  lock_timeout: 0,
+  idle_session_timeout: 0,
+}
+
+/** Only from PostgreSQL 17 on. */
+const NO_TRANSACTION_TIMEOUT = `case when current_setting('transaction_timeout', true) is not null
+  then set_config('transaction_timeout', '0', false) end`
+
+/** A server that says nothing is given up after this, ms. */
+const PATIENCE_MS = 5_000
+
+/** Tells `client` our settings and `more`. */
+export async function beginSession(
+  client: Pick<pg.ClientBase, 'query'>,
+  more: SessionSettings = {},
+): Promise<void> {
+  const settings = Object.entries({ ...SETTINGS, ...more }).map(
+    ([name, value]) => `set_config('${name}', '${value}', false)`,
+  )
+  const text = `select ${[...settings, NO_TRANSACTION_TIMEOUT].join(', ')}`
+  const patient = { text, query_timeout: PATIENCE_MS }
+  await client.query(patient)
+}
