@@ -3,12 +3,10 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { builtMain } from '../support/built.ts'
 import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
 import { until } from '../support/poll.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export interface LimpetProcess {
   pid(): number
@@ -26,7 +24,7 @@ export interface LimpetProcess {
 
 /** `limpet ARGS` in this process' stead, with these settings over those of its file. */
 export function startLimpet(args: readonly string[], settings: Record<string, string> = {}): LimpetProcess {
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  const child: ChildProcess = spawn(process.execPath, [builtMain(), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...inherited(), LIMPET_LOG__LEVEL: 'info', ...settings },
   })

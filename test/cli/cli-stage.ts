@@ -5,16 +5,12 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { runCli } from '../../src/cli/program.ts'
 import { generateKey } from '../../src/matrix/signing.ts'
+import { builtMain } from '../support/built.ts'
 import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-// By its address, so that a command can run in any folder.
-const TSX = new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url).href
 
 export interface Said {
   status: number
@@ -73,7 +69,7 @@ export function startLimpet(
   args: readonly string[],
   { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
 ): Process {
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], {
+  const child = spawn(process.execPath, [builtMain(), ...args], {
     cwd,
     env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
