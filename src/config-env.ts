@@ -13,20 +13,34 @@ import { settingAt } from './config-schema.ts'
 export type Tree = Record<string, unknown>
 export type Environment = Readonly<Record<string, string | undefined>>
 
-// Not settings: the test suite's switches, and what Kubernetes sets in every pod beside a service called `limpet`.
-const NOT_OURS = /^LIMPET_(?:REQUIRE_|TEST_|SERVICE_(?:HOST$|PORT(?:_|$))|PORT$|PORT_\d+_(?:TCP|UDP))/
+// The test suite's switches are no settings.
+const SWITCH = /^LIMPET_(?:REQUIRE_|TEST_)/
+// What Kubernetes sets in every pod for each service of its namespace, here those whose names begin with `limpet`: five kinds
+// of variables. Of `NAME_PORT` the value must be an address too: LIMPET_LISTEN_PORT=8469 is a setting with a slip of the pen.
+const OF_A_SERVICE =
+  /^LIMPET_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_PROTO|_PORT|_ADDR)?)$/
+const PORT_OF_A_SERVICE = /^LIMPET_(?:\w+_)?PORT$/
+const SERVICE_ADDRESS = /^(?:tcp|udp|sctp):\/\//i
 
 /** Puts the environment's settings into `tree`. Returns which variable each path came from. */
 export function overrideFromEnvironment(tree: Tree, env: Environment): Map<string, string> {
   const from = new Map<string, string>()
   for (const [name, value] of Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (!name.startsWith('LIMPET_') || NOT_OURS.test(name) || value === undefined) continue
+    if (!name.startsWith('LIMPET_') || value === undefined) continue
     const path = name.slice('LIMPET_'.length).toLowerCase().split('__')
+    if (isForeign(name, value, path)) continue
     if (value === '') throw new ConfigError(name, 'is empty; leave it out for the default')
     set(tree, path, valueAt(path, value, name), name)
     from.set(path.join('.'), name)
   }
   return from
+}
+
+function isForeign(name: string, value: string, path: readonly string[]): boolean {
+  if (SWITCH.test(name)) return true
+  // What is written into a section of ours, or to one of our settings, is meant for us: LIMPET_LISTEN__PORT.
+  if (settingAt(path.slice(0, 1)) !== null) return false
+  return OF_A_SERVICE.test(name) || (PORT_OF_A_SERVICE.test(name) && SERVICE_ADDRESS.test(value))
 }
 
 function set(tree: Tree, path: readonly string[], value: unknown, name: string): void {

@@ -6,17 +6,19 @@ import { X509Certificate } from 'node:crypto'
 import type { Config } from './config.ts'
 import { ConfigError } from './config-error.ts'
 import { readKeyFile, readTextFile } from './config-secrets.ts'
+import { explainPem } from './matrix/pem-key.ts'
 import { KeyFileError, readSigningKey } from './matrix/signing.ts'
 import type { SigningKey } from './matrix/signing.ts'
 
-/** The key in `file`, which nobody but its owner may read. */
+/** The key in `file`, which nobody but its owner and its group may read. */
 export function loadSigningKey(file: string): SigningKey {
   const text = readKeyFile(file)
   try {
     return readSigningKey(text)
   } catch (error) {
     if (!(error instanceof KeyFileError)) throw error
-    throw new ConfigError('signing_key_path', `${file}: ${error.message}`, { cause: error })
+    const why = explainPem(text, file) ?? error.message
+    throw new ConfigError('signing_key_path', `${file}: ${why}`, { cause: error })
   }
 }
 

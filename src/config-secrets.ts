@@ -56,15 +56,18 @@ export function readTextFile(file: string, key: string | null): string {
   }
 }
 
-/** The text of the signing key's file, which nobody but its owner may read. */
+/**
+ * The text of the signing key's file, which nobody but its owner and its group may read. A group is how systemd
+ * (credentials) and Kubernetes (`fsGroup`) hand a key to a daemon.
+ */
 export function readKeyFile(file: string): string {
   const text = readTextFile(file, 'signing_key_path')
   const mode = statSync(file).mode & 0o777
-  if ((mode & 0o077) !== 0) {
+  if ((mode & 0o006) !== 0) {
     const now = mode.toString(8).padStart(4, '0')
     throw new ConfigError(
       'signing_key_path',
-      `${file} is open to others (mode ${now}); run: chmod 600 ${file}`,
+      `${file} is open to others (mode ${now}); run: chmod 600 ${file} (or 640, where its group must read it)`,
     )
   }
   return text

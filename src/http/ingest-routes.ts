@@ -98,8 +98,8 @@ function refuseParameters(query: Readonly<Record<string, unknown>>): void {
 }
 
 function bytesOf(request: FastifyRequest): Buffer {
-  const encoding = request.headers['content-encoding'] ?? 'identity'
-  if (encoding !== 'identity')
+  const encoding = request.headers['content-encoding'] ?? ''
+  if (!isIdentity(encoding))
     throw new MatrixError(
       415,
       'M_INVALID_PARAM',
@@ -107,6 +107,11 @@ function bytesOf(request: FastifyRequest): Buffer {
     )
   if (!Buffer.isBuffer(request.body)) throw new MatrixError(400, 'M_BAD_JSON', 'the body is missing')
   return request.body
+}
+
+/** RFC 9110, section 8.4.1: names of content codings are the same in any case; there may be several, or none. */
+function isIdentity(encoding: string): boolean {
+  return encoding.split(',').every((one) => ['', 'identity'].includes(one.trim().toLowerCase()))
 }
 
 function typeOf(request: FastifyRequest): string {

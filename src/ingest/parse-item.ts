@@ -10,6 +10,7 @@ import { domainOf, isEventId, isRoomId } from '../matrix/ids.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { JsonError, isJsonObject, isOddNumber, textOfOddNumber } from '../matrix/json-value.ts'
 import type { JsonObject, JsonValue } from '../matrix/json-value.ts'
+import { findMisshapen } from '../matrix/pdu-shape.ts'
 import { findRespelled } from '../matrix/respelling.ts'
 import { roomVersion } from '../matrix/room-versions.ts'
 import { isOurs, stickyDuration } from '../matrix/sticky.ts'
@@ -22,7 +23,7 @@ export interface ParseOptions {
   readonly stickyFieldNames: readonly string[]
 }
 
-/** Client-server API, "Size limits": the whole event, as canonical JSON. */
+/** Client-server API, "Size limits": the event as canonical JSON; `unsigned`, which every server makes for itself, aside. */
 const MAX_PDU_BYTES = 65_536
 const MAX_ID_BYTES = 255
 // A room version is at most 32 characters (spec: "Room Versions"); one that isn't known yet may be anything printable.
@@ -81,6 +82,7 @@ function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventI
   const flag = node['sticky'] ?? true
   if (typeof flag !== 'boolean') return fail('sticky', 'must be true or false')
   const pdu = pduOf(node, fail)
+  refuseMisshapen(pdu, version, fail)
   const sender = senderOf(pdu, fail)
   const originServerTs = sentAt(pdu, fail)
   if (!isInRoom(pdu, { roomId, version, eventId })) fail('pdu.room_id', `is not ${roomId}`)
@@ -119,6 +121,8 @@ function parseServers(node: JsonObject, fail: Fail): ServersItem {
 function parseRedact(node: JsonObject, fail: Fail): RedactItem {
   const eventId = eventIdOf(node, fail)
   const pdu = pduOf(node, fail)
+  // What its room version wants of it is asked where that is known.
+  refuseMisshapen(pdu, null, fail)
   const sender = senderOf(pdu, fail)
   // Which numbers the room's version allows was asked when the event came.
   return { type: 'redact', eventId, pdu: textOfPdu(pdu, 'keep', fail), parsed: pdu, sender }
@@ -141,6 +145,11 @@ function pduOf(node: JsonObject, fail: Fail): JsonObject {
   return pdu
 }
 
+function refuseMisshapen(pdu: JsonObject, version: string | null, fail: Fail): void {
+  const found = findMisshapen(pdu, version === null ? null : roomVersion(version))
+  if (found !== null) fail(`pdu.${found.path}`, found.why)
+}
+
 function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): string {
   // docs/decisions/0010: one such number and receivers refuse everything that is in a transaction with it.
   const respelled = oddNumbers === 'keep' ? findRespelled(pdu) : null
@@ -157,10 +166,19 @@ function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): 
     if (!(error instanceof JsonError)) throw error
     return fail(error.path === '' ? 'pdu' : `pdu.${error.path}`, whyOf(error), 'M_BAD_JSON')
   }
-  const bytes = Buffer.byteLength(text)
+  const bytes = countedBytes(text, pdu)
   if (bytes > MAX_PDU_BYTES)
     fail('pdu', `has ${bytes} bytes of canonical JSON, more than ${MAX_PDU_BYTES}`, 'M_TOO_LARGE')
   return text
+}
+
+/** The bytes of an event that count; it is nearly always short enough with its `unsigned`. */
+function countedBytes(text: string, pdu: JsonObject): number {
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= MAX_PDU_BYTES || pdu['unsigned'] === undefined) return bytes
+  const counted = { ...pdu }
+  delete counted['unsigned']
+  return Buffer.byteLength(canonicalText(counted, { oddNumbers: 'keep' }))
 }
 
 function senderOf(pdu: JsonObject, fail: Fail): string {

@@ -33,7 +33,7 @@ export function stageEvent(stage: Stage, item: EventItem, index: number, report:
   }
   const pos = (state.head += 1)
   const room = useRoom(stage, item.roomId)
-  if (room.version === null) {
+  if (room.version !== item.roomVersion) {
     room.version = item.roomVersion
     effects.roomVersions.set(room.id, item.roomVersion)
   }

@@ -3,16 +3,12 @@
  * or `purge` first has everything before it written and then acts on the tables itself.
  */
 import type { Random } from '../clock.ts'
-import { canonicalText } from '../matrix/canonical-json.ts'
-import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
-import { JsonError, isJsonObject, type JsonObject } from '../matrix/json-value.ts'
-import { redact } from '../matrix/redaction.ts'
-import { roomVersion as rulesOf, type RoomVersion } from '../matrix/room-versions.ts'
 import { adviseUp } from '../store/advice.ts'
-import { findEvent, purgeRoom, redactEvent, type StoredEvent } from '../store/content.ts'
+import { findEvent, purgeRoom, readStoredText, redactEvent } from '../store/content.ts'
 import type { Db } from '../store/db.ts'
 import { noEffects, writeEffects } from '../store/ingest-effects.ts'
 import { hasSticky, type IngestState } from '../store/ingest-state.ts'
+import { faultOfRedaction } from './check-redaction.ts'
 import type { Item, RedactItem } from './items.ts'
 import { accept, emptyReport, leaveOut, type Report } from './report.ts'
 import { stageEvent, stageServers, whyUnusable, type Stage } from './stage.ts'
@@ -120,61 +116,10 @@ async function takeRedact(
     leaveOut(report, index, item.eventId, 'unknown')
     return
   }
-  checkRedaction(item, index, target)
+  const fault = await faultOfRedaction(item, { ...target, storedPdu: () => readStoredText(db, target.pos) })
+  if (fault !== null) throw new ItemRefused(index, fault.path, fault.message)
   await redactEvent(db, { pos, target: target.pos, room: target.room, pdu: item.pdu })
   if (!(await hasSticky(db, target.room, stage.state.now))) stage.state.stickyRooms.delete(target.roomId)
-}
-
-/** The redacted form must be one, of this event, and hold only numbers that its room version allows. */
-function checkRedaction(item: RedactItem, index: number, { roomId, roomVersion }: StoredEvent): void {
-  if (roomVersion === null) return
-  const { eventId, parsed: pdu } = item
-  const check = checkEventId({ pdu, roomVersion, eventId })
-  if (check.kind === 'mismatch') {
-    const has = check.expected === null ? 'no event id' : `the event id ${check.expected}`
-    throw new ItemRefused(index, 'pdu', `the redacted form has ${has}, not ${eventId}`)
-  }
-  // Ids of room versions 1 and 2 say nothing about what they name.
-  if (check.kind === 'ok' && !belongsToRoom({ pdu, roomVersion, eventId, roomId })) {
-    throw new ItemRefused(index, 'pdu.room_id', `the redacted form is not of ${roomId}`)
-  }
-  const rules = rulesOf(roomVersion)
-  const left = rules === null ? [] : beyondRedaction(pdu, rules)
-  if (left.length > 0) {
-    // Taken, it would leave in place, and send on, what was to be taken away: nobody would see the producer's mistake.
-    const what = left.slice(0, 5).join(', ').slice(0, 200)
-    throw new ItemRefused(
-      index,
-      'pdu',
-      `this is not the redacted form: a redaction in room version ${roomVersion} takes away ${what}`,
-    )
-  }
-  try {
-    canonicalText(pdu, { oddNumbers: rules?.oddNumbers ?? 'keep' })
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error
-    throw new ItemRefused(index, `pdu.${error.path}`, `the redacted form has ${error.message}`)
-  }
-}
-
-/** What stands in `pdu` that a redaction would have taken or made otherwise; `unsigned` is nobody's content. */
-function beyondRedaction(pdu: JsonObject, rules: RoomVersion): string[] {
-  const form = redact(pdu, rules)
-  const differing = (given: JsonObject, kept: JsonObject) =>
-    Object.keys(given).filter((key) => !Object.hasOwn(kept, key) || !isSame(given[key], kept[key]))
-  const keys = differing(pdu, form).filter((key) => key !== 'unsigned')
-  const { content } = pdu
-  return keys.flatMap((key) =>
-    key === 'content' && isJsonObject(content) && isJsonObject(form['content'])
-      ? differing(content, form['content']).map((inner) => `content.${inner}`)
-      : [key],
-  )
-}
-
-function isSame(one: JsonObject[string] | undefined, other: JsonObject[string] | undefined): boolean {
-  const textOf = (value: JsonObject[string] | undefined) =>
-    canonicalText({ value: value ?? null }, { oddNumbers: 'keep' })
-  return one === other || textOf(one) === textOf(other)
 }
 
 async function takePurge(

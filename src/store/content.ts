@@ -43,6 +43,15 @@ export async function findEvent(db: Db, eventId: string): Promise<StoredEvent | 
   return rows[0] ?? null
 }
 
+/** The text that is stored of the event at `pos`; null: none. */
+export async function readStoredText(db: Db, pos: number): Promise<string | null> {
+  const { rows } = await db.query<{ pdu: string }>(
+    `select pdu from events where pos = $1 union all select pdu from kept_events where pos = $1 limit 1`,
+    [pos],
+  )
+  return rows[0]?.pdu ?? null
+}
+
 /** Puts `pdu` in the place of the event at `target`, from stream position `pos` on. */
 export async function redactEvent(
   db: Db,

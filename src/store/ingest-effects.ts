@@ -79,10 +79,10 @@ const INSERT_DESTINATIONS = `
   insert into destinations (id, name, position, created_at)
   select id, name, position, $4 from unnest($1::int[], $2::text[], $3::bigint[]) as t (id, name, position)`
 
-// Versions and flags only ever fill in; heads only grow.
+// A room is of the version that its newest event says; flags only ever fill in, heads only grow.
 const UPDATE_ROOMS = `
   update rooms r
-     set head = greatest(r.head, t.head), room_version = coalesce(r.room_version, t.version), known = r.known or t.known
+     set head = greatest(r.head, t.head), room_version = coalesce(t.version, r.room_version), known = r.known or t.known
     from unnest($1::int[], $2::bigint[], $3::text[], $4::boolean[]) as t (id, head, version, known)
    where r.id = t.id`
 

@@ -27,6 +27,8 @@ export type Ending = 'whole' | 'too large' | 'timeout' | 'aborted' | 'not held' 
 export interface Exchange {
   readonly ending: Ending
   readonly handed: boolean
+  /** At least one byte came back after the request was handed over. */
+  readonly answerBegan: boolean
   /** Where the answer's head arrived. */
   readonly status: number | null
   readonly retryAfter: string | undefined
@@ -45,6 +47,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
   const { signal, stillHeld } = request
   return new Promise((resolve) => {
     let handed = false
+    let readBefore = 0
     let settled = false
     let status: number | null = null
     let retryAfter: string | undefined
@@ -62,7 +65,9 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
       const body = chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks).toString()
-      resolve({ ending, handed, status, retryAfter, body, error })
+      // Counts plain text, so TLS's own records (session tickets, close_notify) are no answer.
+      const answerBegan = handed && connection.socket.bytesRead > readBefore
+      resolve({ ending, handed, answerBegan, status, retryAfter, body, error })
       // The request may still wait for its turn on the socket: `onRequestStart` finds it settled and stops it.
       if (ending !== 'whole') controller?.abort(error ?? new Error(ending))
     }
@@ -71,6 +76,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       onRequestStart(started) {
         controller = started
         if (!settled && !stillHeld()) end('not held')
+        readBefore = connection.socket.bytesRead
         if (settled) started.abort(new Error('not to be sent'))
         else handed = true
       },

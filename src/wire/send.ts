@@ -1,8 +1,9 @@
 /**
  * One attempt to hand one transaction to one destination: sign, PUT, read the answer.
  *
- * It never retries and never throws for anything the other side does: what happened is the value it
- * returns, and whoever called decides what it means.
+ * It never retries a failure and never throws for anything the other side does: what happened is the value it
+ * returns, and whoever called decides what it means. Only a request that met its idle connection's end goes again
+ * within the attempt, once, on a new connection (`send-again.ts`).
  */
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../clock.ts'
@@ -15,11 +16,13 @@ import type { Reading } from './answer.ts'
 import type { Connection, Connections } from './connections.ts'
 import { exchange } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
+import { maySendAgain } from './send-again.ts'
 import type { ResolveTarget } from './target.ts'
 
 /**
  * Everything one attempt needs. `timeoutMs` runs from the moment a connection is there to the last byte of the
- * answer; looking up the name and connecting have their own limits.
+ * answer; looking up the name and connecting have their own limits. A request that goes again has what the first
+ * one left, and its new connection must be there within that.
  */
 export interface SendRequest {
   readonly destination: ServerName
@@ -105,14 +108,34 @@ export function makeSend({
   async function attempt(request: SendRequest): Promise<Reading> {
     const mayStart = !request.signal.aborted && request.stillHeld()
     const idle = mayStart ? connections.take(request.destination) : null
-    if (idle !== null) {
-      const ended = await over(idle, request)
-      // An idle connection that its server had closed: nothing was written, so this attempt may use another.
-      if (ended.handed || ended.ending !== 'error') return readAnswer(ended, clock.now())
-    }
+    if (idle === null) return onNewConnection(request)
+    const until = clock.monotonic() + request.timeoutMs
+    const ended = await over(idle, request)
+    if (!maySendAgain(ended)) return readAnswer(ended, clock.now())
+    // Nothing was written, so what this connection took counts for nothing.
+    return ended.handed ? again(request, until) : onNewConnection(request)
+  }
+
+  async function onNewConnection(request: SendRequest): Promise<Reading> {
     const opened = await open(request)
     if (!('client' in opened)) return unsent(opened)
     return readAnswer(await over(opened, request), clock.now())
+  }
+
+  /** The second try of a request whose first may have been received, whatever becomes of this one. */
+  async function again(request: SendRequest, until: number): Promise<Reading> {
+    const { destination, txnId, signal } = request
+    log.debug({ destination, txnId }, 'the idle connection had just been closed: sent again on a new one')
+    const limited = limit(signal, until - clock.monotonic())
+    const opened = await open({ ...request, signal: limited.signal })
+    limited.forget()
+    if (!('client' in opened)) {
+      const late = limited.signal.aborted && !signal.aborted
+      return { ...unsent(late ? LATE : opened), handed: true }
+    }
+    const timeoutMs = Math.max(0, until - clock.monotonic())
+    const reading = readAnswer(await over(opened, { ...request, timeoutMs }), clock.now())
+    return reading.kind === 'failed' ? { ...reading, handed: true } : reading
   }
 
   /** A new connection that we still may use, or how far it got. */
@@ -145,7 +168,25 @@ export function makeSend({
 const NOT_OURS: Unsent = { stage: 'aborted', message: 'not ours to send any more' }
 const ABORTED: Unsent = { stage: 'aborted', message: 'aborted before anything was sent' }
 
-function unsent({ stage, message }: Unsent): Reading {
+const LATE: Unsent = { stage: 'timeout', message: 'no answer in time' }
+
+/** Aborts with `signal`, or after `ms`. */
+function limit(signal: AbortSignal, ms: number): { signal: AbortSignal; forget: () => void } {
+  const either = new AbortController()
+  const abort = () => either.abort()
+  const timer = setTimeout(abort, Math.max(0, ms))
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  return {
+    signal: either.signal,
+    forget() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', abort)
+    },
+  }
+}
+
+function unsent({ stage, message }: Unsent): Omit<SendFailed, 'durationMs'> {
   return { kind: 'failed', stage, status: null, errcode: null, retryAfterMs: null, message, handed: false }
 }
 

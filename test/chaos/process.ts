@@ -3,6 +3,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { builtMain } from '../support/built.ts'
 import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
@@ -22,10 +23,19 @@ export interface LimpetProcess {
   output(): string
 }
 
-/** `limpet ARGS` in this process' stead, with these settings over those of its file. */
-export function startLimpet(args: readonly string[], settings: Record<string, string> = {}): LimpetProcess {
-  const child: ChildProcess = spawn(process.execPath, [builtMain(), ...args], {
+/**
+ * `limpet ARGS` in this process' stead, with these settings over those of its file. `checkout`: of another release, which
+ * has been installed there.
+ */
+export function startLimpet(
+  args: readonly string[],
+  settings: Record<string, string> = {},
+  checkout?: string,
+): LimpetProcess {
+  const main = checkout === undefined ? [builtMain()] : ['--import', 'tsx', join(checkout, 'src', 'main.ts')]
+  const child: ChildProcess = spawn(process.execPath, [...main, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: checkout,
     env: { ...inherited(), LIMPET_LOG__LEVEL: 'info', ...settings },
   })
   let output = ''

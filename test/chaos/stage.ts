@@ -30,9 +30,9 @@ export interface Stage {
   traffic: Traffic
   /** Where ingest listens. */
   address: string
-  startIngest(env?: Record<string, string>): Promise<LimpetProcess>
-  /** `env`: settings of this process alone, e.g. `LIMPET_DATABASE`. */
-  startDeliver(env?: Record<string, string>): Promise<LimpetProcess>
+  startIngest(env?: Record<string, string>, checkout?: string): Promise<LimpetProcess>
+  /** `env`: settings of this process alone, e.g. `LIMPET_DATABASE`. `checkout`: the release that it is of. */
+  startDeliver(env?: Record<string, string>, checkout?: string): Promise<LimpetProcess>
   /** POSTs items once; the status. */
   post(items: readonly unknown[]): Promise<number>
   /** Resolves when every remote holds what it must; then checks that each holds nothing else and no rule was broken. */
@@ -74,8 +74,8 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
   const port = await freePort()
   const address = `http://127.0.0.1:${port}`
   const started: LimpetProcess[] = []
-  const start = async (env: Record<string, string> = {}, ...args: string[]) => {
-    const limpet = startLimpet(['run', '--config', world.file, ...args], env)
+  const start = async (env: Record<string, string> = {}, checkout: string | undefined, ...args: string[]) => {
+    const limpet = startLimpet(['run', '--config', world.file, ...args], env, checkout)
     started.push(limpet)
     await limpet.ready()
     return limpet
@@ -90,8 +90,9 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
     seed,
     traffic,
     address,
-    startIngest: (env) => start(env, '--role', 'ingest,housekeep', '--listen', `127.0.0.1:${port}`),
-    startDeliver: (env) => start(env, '--role', 'deliver', '--listen', 'none'),
+    startIngest: (env, checkout) =>
+      start(env, checkout, '--role', 'ingest,housekeep', '--listen', `127.0.0.1:${port}`),
+    startDeliver: (env, checkout) => start(env, checkout, '--role', 'deliver', '--listen', 'none'),
     post: async (items) => {
       const headers = { authorization: `Bearer ${TOKENS.ingest}`, 'content-type': 'application/json' }
       return (

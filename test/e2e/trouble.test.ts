@@ -40,6 +40,12 @@ describe('a destination in trouble', () => {
     await world.ingest([event.item])
     return event
   }
+  /** Of its attempts, the newest first. */
+  const outcomes = async () => {
+    const path = `/v1/destinations/${remote.serverName}/transactions`
+    const { body } = await world.request(path, { token: 'read-token' })
+    return (body as { transactions: { outcome: string }[] }).transactions.map(({ outcome }) => outcome)
+  }
   const now = async () =>
     (await world.pool.query<{ now: number }>('select now_ms()::float8 as now')).rows[0]!.now
 
@@ -89,6 +95,38 @@ describe('a destination in trouble', () => {
     expect(remote.violations).to.deep.equal([])
     expect(remote.transactions.map(({ pduIds }) => pduIds)).to.deep.equal([[first.eventId], [second.eventId]])
     expect(remote.transactions[0]!.requestsAt.length).to.be.greaterThan(1)
+  })
+
+  it('whose idle connection ends as the next request goes out gets it again at once: no failure, one attempt', async () => {
+    const first = await send()
+    await until(() => remote.received.has(first.eventId), { what: 'the first event' })
+    await world.quiet()
+    remote.behave(({ n }) => (n === 2 ? { kind: 'drop after processing' } : { kind: 'ok' }))
+    const second = await send()
+    await until(() => remote.requests === 3, { what: 'the same request on a new connection' })
+    await world.quiet()
+    expect(remote.transactions.map(({ pduIds }) => pduIds)).to.deep.equal([[first.eventId], [second.eventId]])
+    expect(remote.connections).to.equal(2)
+    expect(remote.violations).to.deep.equal([])
+    expect(await seen()).to.include({ state: 'idle', failing_since: null, last_error: null })
+    expect(await outcomes()).to.deep.equal(['answered', 'answered'])
+  })
+
+  it('that ends every connection under its request gets two of them, and then it is a failure like any other', async () => {
+    const first = await send()
+    await until(() => remote.received.has(first.eventId), { what: 'the first event' })
+    await world.quiet()
+    remote.behave({ kind: 'drop after processing' })
+    await send()
+    await until(async () => (await seen()).failing_since !== null, { what: 'the failure' })
+    await act('pause')
+    await world.released()
+    // Its first attempt made two requests, and each later one, on a new connection, one.
+    const failed = (await outcomes()).filter((outcome) => outcome === 'failed')
+    expect(failed).not.to.have.length(0)
+    expect(remote.transactions[1]?.requestsAt).to.have.length(failed.length + 1)
+    expect(remote.transactions).to.have.length(2)
+    expect(remote.violations).to.deep.equal([])
   })
 
   it('gets an unanswered transaction under a new id after 24 hours', async () => {

@@ -174,6 +174,19 @@ describe('requests to ingest', () => {
     expect(fake.requests).to.have.length(1)
   })
 
+  it('take a body whose encoding is identity, however it is written', async () => {
+    for (const type of ['application/json', 'application/x-ndjson'])
+      for (const encoding of ['identity', 'Identity', 'IDENTITY', ' identity ', 'identity, Identity', '']) {
+        const headers = { 'content-type': type, 'content-encoding': encoding }
+        const payload = type === 'application/json' ? '{"items":[]}' : ''
+        const { status } = await ask(app, { method: 'POST', url: '/v1/ingest', headers, payload })
+        expect(status, `${type} ${encoding}`).to.equal(200)
+      }
+    const gzipped = { 'content-type': 'application/json', 'content-encoding': 'identity, gzip' }
+    const { status } = await ask(app, { method: 'POST', url: '/v1/ingest', headers: gzipped, payload: '{}' })
+    expect(status).to.equal(415)
+  })
+
   it('answer 409 with the stored token where another one is', async () => {
     fake.answer = { kind: 'token_mismatch', sourceToken: 't7' }
     const { status, body } = await post(app, { items: [], if_source_token: 't1' })

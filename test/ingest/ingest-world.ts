@@ -33,6 +33,8 @@ export interface EventOptions {
   room?: string
   version?: string
   sender?: string
+  type?: string
+  content?: Record<string, unknown>
   stickyMs?: number
   originServerTs?: number
   /** Beside the event: `to`, `also_to`, `not_to`, `sticky`. */
@@ -46,10 +48,10 @@ export function event(options: EventOptions = {}) {
   const made = makePdu(
     {
       roomId: room,
-      type: 'm.room.message',
+      type: options.type ?? 'm.room.message',
       sender,
       originServerTs: options.originServerTs ?? Date.now(),
-      content: { body: `secret words ${count}` },
+      content: options.content ?? { body: `secret words ${count}` },
       ...(stickyMs === undefined ? {} : { more: { msc4354_sticky: { duration_ms: stickyMs } } }),
     },
     key,

@@ -177,6 +177,60 @@ describe('a redaction', () => {
     }
   })
 
+  describe('is judged by the room version that its event was taken with, whatever the room is of by now', () => {
+    const levels = (version: string) =>
+      event({ version, type: 'm.room.power_levels', content: { invite: 50, ban: 50, more: 1 } })
+    const unchecked = { ...event(), room_version: 'org.example.new', event_id: '$as-given' }
+
+    it('in the form of its own version', async () => {
+      for (const [own, later] of [
+        ['10', '11'],
+        ['11', '10'],
+        ['1', '11'],
+        ['11', '1'],
+        ['3', '4'],
+        ['10', 'org.example.new'],
+      ] as const) {
+        const told = levels(own)
+        await world.take([told, { ...unchecked, room_version: later, ...fresh(later) }])
+        expect(await world.value('select room_version from rooms'), `${own}, ${later}`).to.equal(later)
+        const other = { ...redact({ ...told, room_version: own === '11' ? '10' : '11' }) }
+        const kept = own === '11' ? 'is not the redacted form' : 'content.invite'
+        if (own === '11') {
+          // Less than the redacted form is another event.
+          expect(await world.append(request([other])), `${own}, ${later}`).to.include({ kind: 'invalid' })
+        } else {
+          const answer = await world.append(request([other]))
+          expect(answer, `${own}, ${later}`).to.include({ kind: 'invalid', index: 0, path: 'pdu' })
+          expect(answer).to.have.property('message').that.includes(kept)
+        }
+        await world.take([redact(told)])
+        const [row] = await world.rows<{ pdu: string }>('select pdu from events where event_id = $1', [
+          told.event_id,
+        ])
+        expect(JSON.parse(row?.pdu ?? '')).to.deep.equal(redact(told).pdu)
+      }
+    })
+
+    it('and not at all where that is not known', async () => {
+      await world.take([unchecked, event()])
+      expect(await world.value('select room_version from rooms')).to.equal('11')
+      await world.take([{ ...redact(event()), event_id: unchecked.event_id }])
+      const told = event()
+      await world.take([told, { ...unchecked, event_id: '$another' }])
+      const wrong = { ...redact(event()), event_id: told.event_id }
+      expect(await world.append(request([wrong]))).to.include({ kind: 'invalid', index: 0, path: 'pdu' })
+    })
+
+    /** Some other event of the room, by the rules of `version`. */
+    function fresh(version: string) {
+      if (version === 'org.example.new') return { event_id: `$given-${(given += 1)}` }
+      const { event_id, pdu } = event({ version })
+      return { event_id, pdu }
+    }
+    let given = 0
+  })
+
   it('of an event whose room was purged is of something unknown', async () => {
     const told = event()
     await world.take([told, purge()])

@@ -69,14 +69,53 @@ describe('settings from the environment', () => {
     )
   })
 
-  it('are not what Kubernetes sets beside a service called limpet, nor switches of the test suite', () => {
+  it('are not what Kubernetes sets beside services whose names begin with limpet, nor switches of the test suite', () => {
     load('', {
       LIMPET_SERVICE_HOST: '10.0.0.1',
       LIMPET_SERVICE_PORT: '8469',
       LIMPET_SERVICE_PORT_HTTP: '8469',
       LIMPET_PORT: 'tcp://10.0.0.1:8469',
+      LIMPET_PORT_8469_TCP: 'tcp://10.0.0.1:8469',
       LIMPET_PORT_8469_TCP_ADDR: '10.0.0.1',
+      LIMPET_POSTGRESQL_SERVICE_HOST: '10.0.0.2',
+      LIMPET_POSTGRESQL_SERVICE_PORT: '5432',
+      LIMPET_POSTGRESQL_SERVICE_PORT_TCP_POSTGRESQL: '5432',
+      LIMPET_POSTGRESQL_PORT: 'tcp://10.0.0.2:5432',
+      LIMPET_POSTGRESQL_PORT_5432_TCP: 'tcp://10.0.0.2:5432',
+      LIMPET_REDIS_MASTER_PORT: 'tcp://[fd00::3]:6379',
+      LIMPET_REDIS_MASTER_PORT_6379_TCP: 'tcp://[fd00::3]:6379',
+      LIMPET_REDIS_MASTER_PORT_6379_TCP_PROTO: 'tcp',
+      LIMPET_REDIS_MASTER_PORT_6379_TCP_PORT: '6379',
+      LIMPET_REDIS_MASTER_PORT_6379_TCP_ADDR: 'fd00::3',
+      LIMPET_DNS_PORT: 'udp://10.0.0.4:53',
+      LIMPET_DNS_PORT_53_UDP_ADDR: '10.0.0.4',
+      LIMPET_SIP_PORT_5060_SCTP_ADDR: '10.0.0.5',
+      LIMPET_2_SERVICE_HOST: '10.0.0.6',
+      // A service may even be called like a section (`limpet-listen`, `limpet-log`), or have two dashes in its name.
+      LIMPET_LISTEN_SERVICE_PORT: '8469',
+      LIMPET_LOG_SERVICE_HOST: '10.0.0.7',
+      LIMPET_A__B_SERVICE_HOST: '10.0.0.8',
       LIMPET_REQUIRE_REDIS: '1',
     })
+  })
+
+  it('are still settings where they look a little like what Kubernetes sets, and still refused where they are none', () => {
+    expect(load('', { LIMPET_LISTEN__PORT: '1234' }).listen).to.deep.include({
+      host: '127.0.0.1',
+      port: 1234,
+      serve: ['ingest', 'admin', 'metrics'],
+    })
+    expect(() => load('', { LIMPET_LISTEN__PORT: 'tcp://10.0.0.1:8469' })).to.throw('listen.port')
+    for (const [name, value] of Object.entries({
+      // One underscore is missing.
+      LIMPET_LISTEN_PORT: '8469',
+      LIMPET_PORT: '8469',
+      LIMPET_SERVICE_NAME: 'x',
+      LIMPET_POSTGRESQL_HOST: '10.0.0.2',
+      LIMPET_POSTGRESQL_PORT_TCP: 'x',
+      LIMPET_SERVICE_HOSTS: '10.0.0.1',
+      LIMPET_POSTGRESQL_SERVICE_PORTS: '1',
+    }))
+      expect(() => load('', { [name]: value }), name).to.throw(`(${name}): is no setting of limpet`)
   })
 })

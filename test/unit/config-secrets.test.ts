@@ -88,17 +88,18 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
   })
 
   describe('the key file', () => {
-    it('is read where only its owner may', () => {
-      expect(readKeyFile(put('key', 'ed25519 a b\n', 0o600))).to.equal('ed25519 a b\n')
-      expect(readKeyFile(put('key', 'x', 0o400))).to.equal('x')
+    it('is read where only its owner and its group may', () => {
+      // 0440: a systemd credential, or a Kubernetes secret under an fsGroup; its group is the daemon's own.
+      for (const mode of [0o600, 0o400, 0o440, 0o640, 0o660])
+        expect(readKeyFile(put('key', 'ed25519 a b\n', mode)), mode.toString(8)).to.equal('ed25519 a b\n')
     })
 
-    for (const mode of [0o644, 0o640, 0o604, 0o660]) {
+    for (const mode of [0o644, 0o604, 0o444, 0o404, 0o602]) {
       it(`is refused with mode 0${mode.toString(8)}, with the command that mends it`, () => {
         const path = put('key', 'x', mode)
         expect(() => readKeyFile(path)).to.throw(
           ConfigError,
-          `signing_key_path: ${path} is open to others (mode 0${mode.toString(8)}); run: chmod 600 ${path}`,
+          `signing_key_path: ${path} is open to others (mode 0${mode.toString(8)}); run: chmod 600 ${path} (or 640, where its group must read it)`,
         )
       })
     }

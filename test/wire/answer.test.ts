@@ -5,6 +5,7 @@ import type { Exchange } from '../../src/wire/exchange.ts'
 const whole: Exchange = {
   ending: 'whole',
   handed: true,
+  answerBegan: true,
   status: 200,
   retryAfter: undefined,
   body: '{"pdus":{}}',

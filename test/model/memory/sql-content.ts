@@ -10,6 +10,10 @@ export const CONTENT: Statement[] = [
     if (event === undefined || room === undefined) return []
     return [{ pos, room: event.room, roomId: room.room_id, roomVersion: room.room_version }]
   }),
+  statement<[number]>('read a stored text', /^select pdu from events where pos = \$1/, ({ t }, pos) => {
+    const event = t.events.get(pos) ?? t.kept_events.get(pos)
+    return event === undefined ? [] : [{ pdu: event.pdu }]
+  }),
   statement<[number, string]>('redact the text', /^update events set pdu = \$2/, ({ t }, pos, pdu) => {
     if (t.events.get(pos) === undefined) return 0
     t.events.change(pos, { pdu, sticky_until: null })

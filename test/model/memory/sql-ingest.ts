@@ -157,7 +157,7 @@ const writes: Statement[] = [
         const room = t.rooms.get(id)
         t.rooms.change(id, {
           head: Math.max(room?.head ?? 0, heads[i] ?? 0),
-          room_version: room?.room_version ?? versions[i] ?? null,
+          room_version: versions[i] ?? room?.room_version ?? null,
           known: room?.known === true || known[i] === true,
         })
       }

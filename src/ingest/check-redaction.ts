@@ -1,0 +1,116 @@
+/**
+ * Whether the form that a `redact` gives is the redacted form of the event that it names.
+ *
+ * Taken, a wrong one would leave in place, and send on, what was to be taken away. It is judged by the room version
+ * that its event was taken with, which is not kept: the room may be of another one by now (its first events were told with
+ * a wrong one, say). The id tells. From room version 3 on it is a hash over the redacted form, so a form that has the
+ * id under a version's rules, and nothing beyond them, is the right one, under whichever version that is; in versions 1
+ * and 2 the event carries its id. Only where no version fits is the stored event asked which one it is of.
+ */
+import { canonicalText } from '../matrix/canonical-json.ts'
+import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
+import { JsonError, isJsonObject, type JsonObject } from '../matrix/json-value.ts'
+import { findMisshapen } from '../matrix/pdu-shape.ts'
+import { redact } from '../matrix/redaction.ts'
+import { knownRoomVersions, roomVersion as rulesOf, type RoomVersion } from '../matrix/room-versions.ts'
+import type { RedactItem } from './items.ts'
+
+export interface RedactTarget {
+  readonly roomId: string
+  /** The room's version of now; null: none was ever told. */
+  readonly roomVersion: string | null
+  /** The event as it is stored; asked for only where the form fits no version. */
+  readonly storedPdu: () => Promise<string | null>
+}
+
+/** Why a form is not taken. */
+export interface RedactFault {
+  readonly path: string
+  readonly message: string
+}
+
+/** Null: the form may take the event's place. An event of a version that is not known has any form. */
+export async function faultOfRedaction(item: RedactItem, target: RedactTarget): Promise<RedactFault | null> {
+  const current = target.roomVersion === null ? null : rulesOf(target.roomVersion)
+  const others = knownRoomVersions.filter((rules) => rules !== current)
+  const candidates = [...(current === null ? [] : [current]), ...others.reverse()]
+  const likely = candidates.filter((rules) => rules === current || hasIdOf(item.eventId, rules))
+  const fitting = likely.find((rules) => faultUnder(rules, item, target.roomId) === null)
+  if (fitting !== undefined) return numberFault(item.parsed, fitting)
+  const stored = await target.storedPdu()
+  if (stored === null) return null
+  const own = likely.find((rules) => {
+    const check = checkEventId({ pdu: stored, roomVersion: rules.version, eventId: item.eventId })
+    return check.kind === 'ok'
+  })
+  return own === undefined ? null : faultUnder(own, item, target.roomId)
+}
+
+/** Ids of versions 1 and 2 name a server, hashes do not. */
+function hasIdOf(eventId: string, { eventId: kind }: RoomVersion): boolean {
+  return (kind === 'inside') === eventId.includes(':')
+}
+
+function faultUnder(
+  rules: RoomVersion,
+  { eventId, parsed: pdu }: RedactItem,
+  roomId: string,
+): RedactFault | null {
+  const roomVersion = rules.version
+  const check = checkEventId({ pdu, roomVersion, eventId })
+  if (check.kind === 'mismatch') {
+    const has = check.expected === null ? 'no event id' : `the event id ${check.expected}`
+    return { path: 'pdu', message: `the redacted form has ${has}, not ${eventId}` }
+  }
+  // Ids of room versions 1 and 2 say nothing about what they name.
+  if (!belongsToRoom({ pdu, roomVersion, eventId, roomId }))
+    return { path: 'pdu.room_id', message: `the redacted form is not of ${roomId}` }
+  const left = beyondRedaction(pdu, rules)
+  if (left.length > 0) {
+    const what = left.slice(0, 5).join(', ').slice(0, 200)
+    const message = `this is not the redacted form: a redaction in room version ${roomVersion} takes away ${what}`
+    return { path: 'pdu', message }
+  }
+  const misshapen = findMisshapen(pdu, rules)
+  if (misshapen !== null)
+    return { path: `pdu.${misshapen.path}`, message: `the redacted form: ${misshapen.path} ${misshapen.why}` }
+  return null
+}
+
+/** Numbers that canonical JSON does not have, in a room version from 6 on. */
+function numberFault(pdu: JsonObject, rules: RoomVersion): RedactFault | null {
+  const found = rules.oddNumbers === 'keep' ? null : oddNumberIn(pdu)
+  // Its event has the same ones in what its id covers: it was taken, so its version allows them, whatever the room's does.
+  if (found === null || oddNumberIn({ ...redact(pdu, rules), signatures: {} }) !== null) return null
+  return { path: `pdu.${found.path}`, message: `the redacted form has ${found.message}` }
+}
+
+function oddNumberIn(pdu: JsonObject): JsonError | null {
+  try {
+    canonicalText(pdu, { oddNumbers: 'refuse' })
+    return null
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    return error
+  }
+}
+
+/** What stands in `pdu` that a redaction would have taken or made otherwise; `unsigned` is nobody's content. */
+function beyondRedaction(pdu: JsonObject, rules: RoomVersion): string[] {
+  const form = redact(pdu, rules)
+  const differing = (given: JsonObject, kept: JsonObject) =>
+    Object.keys(given).filter((key) => !Object.hasOwn(kept, key) || !isSame(given[key], kept[key]))
+  const keys = differing(pdu, form).filter((key) => key !== 'unsigned')
+  const { content } = pdu
+  return keys.flatMap((key) =>
+    key === 'content' && isJsonObject(content) && isJsonObject(form['content'])
+      ? differing(content, form['content']).map((inner) => `content.${inner}`)
+      : [key],
+  )
+}
+
+function isSame(one: JsonObject[string] | undefined, other: JsonObject[string] | undefined): boolean {
+  const textOf = (value: JsonObject[string] | undefined) =>
+    canonicalText({ value: value ?? null }, { oddNumbers: 'keep' })
+  return one === other || textOf(one) === textOf(other)
+}
