@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { leaveBehind } from '../support/leftovers.ts'
-import { build, HERE } from './build.ts'
+import { HERE } from '../support/built.ts'
+import { buildCheckout } from './build.ts'
 
 export interface Checkout {
   /** For people: what was given, and the commit. */
@@ -27,7 +28,7 @@ export async function openCheckout(given: string): Promise<Checkout> {
   if (missing !== undefined) throw new Error(`${given} has no ${missing}: it can't be measured`)
   if (!existsSync(join(root, 'node_modules')))
     throw new Error(`${given} has no node_modules: run npm ci there`)
-  return { label, built: await build(root) }
+  return { label, built: buildCheckout(root) }
 }
 
 function folder(given: string): { root: string; label: string } {

@@ -3,7 +3,6 @@
  * the same window. Receivers, events, requests and windows are ours, whatever checkout is measured; its own are `limpet run`
  * and the raw loop, which is nothing but its client.
  */
-import { systemClock } from '../../src/clock.ts'
 import type { Pool } from '../../src/store/db.ts'
 import type { Figures } from './compare-verdict.ts'
 import type { Fleet } from './fleet.ts'
@@ -12,7 +11,7 @@ import type { Setting } from './setting.ts'
 import { countStatements, resetStatements } from './statements.ts'
 import { WARM_UP_MS, withWarm } from './steady.ts'
 import { saturate } from './traffic.ts'
-import { inCountedWindow, type Window } from './window.ts'
+import { flowing, inCountedWindow, type Window } from './window.ts'
 
 export interface RunOptions {
   /** Of the checkout. */
@@ -28,8 +27,7 @@ export async function measureCheckout(ours: Setting, fleet: Fleet, options: RunO
   await ours.emptyQueue()
   const warm = { queue: ours.redisUrl ?? 'postgres', database: options.database, counting: true }
   const steady = await withWarm(setting, fleet, warm, async ({ scene, pids }) => {
-    const traffic = saturate(scene)
-    await systemClock.sleep(WARM_UP_MS)
+    const traffic = await flowing(fleet, WARM_UP_MS, () => saturate(scene))
     await resetStatements(scene.pool)
     const window = await inCountedWindow(fleet, options.windowMs, pids, () => counters(scene.pool))
     await traffic.stop()
@@ -50,8 +48,9 @@ function figuresOf(raw: Window, steady: Window & { counted: Counters }): Figures
     ...steady.counted,
   }
   // Nothing arrived, or the processes ended: that is no figure to compare.
-  const strange = Object.entries(figures).find(([, figure]) => figure !== null && !Number.isFinite(figure))
-  if (strange !== undefined || figures.ofRaw === 0) throw new Error('no traffic reached the receivers')
+  const bad = (figure: number | null) => figure !== null && !Number.isFinite(figure)
+  if (Object.values(figures).some(bad) || figures.ofRaw === 0)
+    throw new Error(`there is no comparing with this run: ${JSON.stringify(figures)}`)
   return figures
 }
 

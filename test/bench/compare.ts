@@ -13,8 +13,10 @@ import { comparison, isWorse, judge, unquiet, type Pair } from './compare-verdic
 import { startFleet } from './fleet.ts'
 import { HOSTS, makeSetting } from './setting.ts'
 
-const USAGE = 'npm run bench:compare -- OLD NEW [--pairs 5] [--seconds 12] [--tolerance 3]'
-const WARM = 500
+const USAGE =
+  'npm run bench:compare -- OLD NEW [--pairs 5] [--seconds 12] [--tolerance 3] [--destinations 500]'
+/** Rooms of so many destinations hold them all equally often. */
+const A_ROOM = 50
 
 const started = performance.now()
 const say = (what: string) =>
@@ -26,6 +28,7 @@ interface Asked {
   pairs: number
   windowMs: number
   tolerance: number
+  destinations: number
 }
 
 function readArguments(): Asked {
@@ -35,6 +38,7 @@ function readArguments(): Asked {
       pairs: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '12' },
       tolerance: { type: 'string', default: '3' },
+      destinations: { type: 'string', default: '500' },
     },
   })
   const [pairs, seconds, percent] = [values.pairs, values.seconds, values.tolerance].map(Number)
@@ -43,7 +47,17 @@ function readArguments(): Asked {
   if (!(Number.isInteger(pairs) && pairs! >= 1)) throw new Error('--pairs: a whole number from 1')
   if (!(seconds! > 0 && seconds! <= 3_600)) throw new Error('--seconds: a number above 0, at most 3600')
   if (!(percent! >= 0 && percent! < 100)) throw new Error('--tolerance: percent, from 0 to below 100')
-  return { old: from, new: to, pairs: pairs!, windowMs: seconds! * 1000, tolerance: percent! / 100 }
+  const destinations = Number(values.destinations)
+  if (!(Number.isInteger(destinations / A_ROOM) && destinations >= A_ROOM && destinations <= 5_000))
+    throw new Error(`--destinations: a multiple of ${A_ROOM}, at most 5000`)
+  return {
+    old: from,
+    new: to,
+    pairs: pairs!,
+    windowMs: seconds! * 1000,
+    tolerance: percent! / 100,
+    destinations,
+  }
 }
 
 async function compare(asked: Asked): Promise<boolean> {
@@ -55,7 +69,7 @@ async function compare(asked: Asked): Promise<boolean> {
     statements: false,
     postgres: { checkpoint_timeout: '1d', max_wal_size: '16GB', autovacuum: 'off' },
   })
-  const fleet = await startFleet(setting, HOSTS.slice(0, 1), WARM)
+  const fleet = await startFleet(setting, HOSTS.slice(0, 1), asked.destinations)
   const measure = async (which: 'old' | 'new', pair: number) => {
     say(`pair ${pair + 1} of ${asked.pairs}: ${which}`)
     const { built } = which === 'old' ? old : young
@@ -78,7 +92,7 @@ async function compare(asked: Asked): Promise<boolean> {
   const cores = cpus()
   const queue = setting.redisUrl === null ? 'postgres (no redis-server)' : 'redis'
   const lines = [
-    `OLD ${old.label}, NEW ${young.label}: medians of ${asked.pairs} pairs, windows of ${asked.windowMs / 1000} s, queue on ${queue}`,
+    `OLD ${old.label}, NEW ${young.label}: medians of ${asked.pairs} pairs, windows of ${asked.windowMs / 1000} s, ${asked.destinations} destinations, queue on ${queue}`,
     `Node ${process.versions.node}, ${cores.length} cores (${cores[0]?.model ?? 'unknown'})`,
     '',
     comparison(rows, asked.tolerance),

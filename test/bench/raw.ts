@@ -1,12 +1,11 @@
 /** Measures the raw loop: what the client and the receivers do when nothing stands between. */
 import { assembleTransaction } from '../../src/matrix/transaction.ts'
-import { systemClock } from '../../src/clock.ts'
 import { startChild } from './child.ts'
 import { makeEvents, OURS } from './events.ts'
 import type { Fleet } from './fleet.ts'
 import type { RawLoopOptions } from './raw-loop.ts'
 import type { Setting } from './setting.ts'
-import { inWindow, PDUS_A_TRANSACTION, type Window } from './window.ts'
+import { flowing, inWindow, PDUS_A_TRANSACTION, type Window } from './window.ts'
 
 const WARM_UP_MS = 4_000
 
@@ -19,8 +18,7 @@ export async function measureRaw(setting: Setting, fleet: Fleet, windowMs: numbe
   })
   const { keyText, ca } = setting
   const options: RawLoopOptions = { destinations: fleet.names, origin: OURS, keyText, ca, bodies }
-  await child.ask('start', options)
-  await systemClock.sleep(WARM_UP_MS)
+  await flowing(fleet, WARM_UP_MS, () => child.ask('start', options))
   const window = await inWindow(fleet, windowMs, { sender: child.pid })
   const { failed } = await child.ask<{ failed: number }>('counts')
   await child.stop()

@@ -5,7 +5,7 @@ import { makeCertificateAuthority, type KeyPair } from '../../src/simulate/certs
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { ownRedis, type Redis } from '../support/redis.ts'
-import { build } from './build.ts'
+import { buildCheckout } from './build.ts'
 
 export interface Setting {
   built: (source: string) => string
@@ -43,8 +43,8 @@ export const HOSTS = Array.from({ length: 10 }, (_, i) => `127.0.0.${i + 1}`)
 export async function makeSetting({ statements, postgres: more = {} }: SettingOptions): Promise<Setting> {
   const { fileText } = generateKey(randomBytes)
   const authority = await makeCertificateAuthority(Date.now())
-  const [built, postgres, redis, tls] = await Promise.all([
-    build(),
+  const built = buildCheckout()
+  const [postgres, redis, tls] = await Promise.all([
     ownServer({ migrated: false, settings: { ...settingsFor(statements), ...more } }),
     findRedis(),
     authority.issue({ ips: HOSTS }),

@@ -2,7 +2,6 @@
  * Steady traffic to warm destinations, by a daemon with all roles: how many transactions at most, and how
  * soon one event is there when little happens.
  */
-import { systemClock } from '../../src/clock.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { startDaemon } from './daemon.ts'
 import type { Fleet } from './fleet.ts'
@@ -10,7 +9,7 @@ import { measureLatency, type Latency } from './latency.ts'
 import type { Setting } from './setting.ts'
 import { dearestStatements, resetStatements } from './statements.ts'
 import { meetAll, openRooms, quiet, saturate, type Scene } from './traffic.ts'
-import { inWindow, PDUS_A_TRANSACTION, type Window } from './window.ts'
+import { flowing, inWindow, PDUS_A_TRANSACTION, type Window } from './window.ts'
 
 export interface Steady {
   window: Window
@@ -78,8 +77,7 @@ export async function withWarm<T>(
 export function measureSteady(setting: Setting, fleet: Fleet, options: SteadyOptions): Promise<Steady> {
   return withWarm(setting, fleet, options, async ({ scene, pids }) => {
     const { pool } = scene
-    const traffic = saturate(scene)
-    await systemClock.sleep(WARM_UP_MS)
+    const traffic = await flowing(fleet, WARM_UP_MS, () => saturate(scene))
     if (options.statements) await resetStatements(pool)
     const before = await turnsAndAttempts(pool)
     const window = await inWindow(fleet, options.windowMs, pids)

@@ -1,6 +1,7 @@
 /** What happens at the receivers within a stretch of time, and which process spends how much on it. */
 import { systemClock } from '../../src/clock.ts'
 import { cpuMs } from '../support/cpu.ts'
+import { until } from '../support/poll.ts'
 import type { Fleet } from './fleet.ts'
 
 /** About 5 KB a body. */
@@ -11,6 +12,26 @@ export interface Window {
   pdusPerTransaction: number
   /** Processor time of each process for one transaction, µs; null where it can't be told. */
   cpuUs: Record<string, number | null>
+}
+
+/**
+ * Begins traffic, and resolves when it flows: as many transactions have come as there are receivers, whose handshakes may take long
+ * on a busy machine, and `warmUpMs` have gone by after that.
+ */
+export async function flowing<T>(
+  fleet: Fleet,
+  warmUpMs: number,
+  beginTraffic: () => T | Promise<T>,
+): Promise<T> {
+  const { transactions: before } = await fleet.counts()
+  const begun = await beginTraffic()
+  await until(async () => (await fleet.counts()).transactions - before >= fleet.names.length, {
+    what: 'traffic to reach the receivers',
+    withinMs: 120_000,
+    everyMs: 100,
+  })
+  await systemClock.sleep(warmUpMs)
+  return begun
 }
 
 export async function inWindow(fleet: Fleet, ms: number, pids: Record<string, number>): Promise<Window> {

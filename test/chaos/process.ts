@@ -4,12 +4,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { builtMain } from '../support/built.ts'
 import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
 import { until } from '../support/poll.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 export interface LimpetProcess {
   pid(): number
@@ -34,8 +32,8 @@ export function startLimpet(
   settings: Record<string, string> = {},
   checkout?: string,
 ): LimpetProcess {
-  const main = checkout === undefined ? MAIN : join(checkout, 'src', 'main.ts')
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+  const main = checkout === undefined ? [builtMain()] : ['--import', 'tsx', join(checkout, 'src', 'main.ts')]
+  const child: ChildProcess = spawn(process.execPath, [...main, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: checkout,
     env: { ...inherited(), LIMPET_LOG__LEVEL: 'info', ...settings },

@@ -5,15 +5,14 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { generateKey } from '../../src/matrix/signing.ts'
 import { freePort } from '../../src/store/embedded.ts'
 import { TOKENS } from '../e2e/world.ts'
+import { builtMain } from '../support/built.ts'
 import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
 import { inherited } from '../support/inherited.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const LONGEST_MS = 40_000
 
 interface Ended {
@@ -34,7 +33,7 @@ describe('a start without what it needs', function () {
     const config = join(dir, 'limpet.yaml')
     const settings = { server_name: 'home.example', signing_key_path: 'key', tokens: TOKENS, ...where }
     writeFileSync(config, JSON.stringify(settings))
-    const args = ['--import', 'tsx', MAIN, 'run', '--config', config, '--listen', 'none']
+    const args = [builtMain(), 'run', '--config', config, '--listen', 'none']
     return new Promise((resolve) => {
       const child = execFile(
         process.execPath,

@@ -5,16 +5,12 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { runCli } from '../../src/cli/program.ts'
 import { generateKey } from '../../src/matrix/signing.ts'
+import { builtMain } from '../support/built.ts'
 import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-// By its address, so that a command can run in any folder.
-const TSX = new URL('../../node_modules/tsx/dist/loader.mjs', import.meta.url).href
 
 export interface Said {
   status: number
@@ -70,7 +66,7 @@ export interface Process {
 
 /** What to give `node` so that it is a real `limpet`, and the environment for it. */
 export function limpetCommand(args: readonly string[]): { args: string[]; env: NodeJS.ProcessEnv } {
-  return { args: ['--import', TSX, MAIN, ...args], env: inherited() }
+  return { args: [builtMain(), ...args], env: inherited() }
 }
 
 /** Starts a real `limpet`. It goes with the test run. */

@@ -9,6 +9,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { cpuMs } from './cpu.ts'
+import { leaveBehind } from './leftovers.ts'
 
 export interface FileTime {
   file: string
@@ -41,7 +42,10 @@ const stopwatch = makeStopwatch()
 
 /** In the process that starts the others. */
 export function expectNotes(): void {
-  process.env[NOTES] = join(mkdtempSync(join(tmpdir(), 'limpet-times-')), 'notes')
+  const folder = mkdtempSync(join(tmpdir(), 'limpet-times-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  leaveBehind({ clear: () => Promise.resolve(), kill: remove })
+  process.env[NOTES] = join(folder, 'notes')
 }
 
 /** In one of several processes, when a file has ended. */
@@ -51,7 +55,7 @@ export function noteFile(file: string | undefined): void {
     appendFileSync(notes, `${JSON.stringify(stopwatch.ended(file))}\n`)
 }
 
-/** In the process that started the others, once: what they noted. */
+/** In the process that started the others: what they noted. */
 export function takeNotes(): FileTime[] {
   const notes = process.env[NOTES]
   if (notes === undefined) return []
@@ -60,8 +64,6 @@ export function takeNotes(): FileTime[] {
     return lines.map((line) => JSON.parse(line) as FileTime)
   } catch {
     return []
-  } finally {
-    rmSync(join(notes, '..'), { recursive: true, force: true })
   }
 }
 

@@ -12,6 +12,7 @@ import { openPool } from '../../src/store/db.ts'
 import { type Embedded, startEmbedded } from '../../src/store/embedded.ts'
 import { query, type StopMode } from '../../src/store/embedded-postmaster.ts'
 import { migrate } from '../../src/store/migrate.ts'
+import { placeCluster } from './cluster-template.ts'
 import { endNow, leaveBehind } from './leftovers.ts'
 
 export interface FreshDatabase {
@@ -157,9 +158,9 @@ export async function ownServer({
   under = tmpdir(),
 }: OwnServerOptions = {}): Promise<OwnServer> {
   const dataDir = mkdtempSync(join(under, 'limpet-own-'))
+  if (migrated) await placeCluster(dataDir, settings, migrateAt)
   const data = join(dataDir, 'postgres', 'data')
   let server = await startEmbedded({ dataDir, log: quiet, durable: false, settings })
-  if (migrated) await migrateAt(server.url)
   const { url, port } = server
   const remove = async () => {
     await server.stop('immediate')
