@@ -181,6 +181,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         settings: config.sources.synapse,
         pool,
         append,
+        metrics,
         clock,
         log,
         fail,

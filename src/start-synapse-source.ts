@@ -6,13 +6,17 @@ import type { Clock } from './clock.ts'
 import type { Config, SynapseSettings } from './config.ts'
 import type { Append } from './ingest/append.ts'
 import { parseItem } from './ingest/parse-item.ts'
+import { makeProgress } from './ingest/synapse/progress.ts'
 import { SynapseRefused } from './ingest/synapse/refused.ts'
-import { makeSynapseSource } from './ingest/synapse/source.ts'
+import { makeSynapseSource, SOURCE } from './ingest/synapse/source.ts'
 import type { Log } from './observe/log.ts'
+import type { Metrics } from './observe/metrics.ts'
 import { openPool, type Pool } from './store/db.ts'
 import { UnfitDatabaseError } from './store/fitness.ts'
+import { heldAmong } from './store/held-events.ts'
 import { refusePooling } from './store/pooling.ts'
 import { sourcePosition } from './store/read-back.ts'
+import { readSourceStates, saySourceState } from './store/source-states.ts'
 import { toldAmong, toldRooms } from './store/told-rooms.ts'
 
 export interface SourceNeeds {
@@ -21,6 +25,7 @@ export interface SourceNeeds {
   /** limpet's own database. */
   pool: Pool
   append: Append
+  metrics: Metrics
   clock: Clock
   log: Log
   /** Told when this Synapse must not be read at all. */
@@ -29,12 +34,15 @@ export interface SourceNeeds {
 
 /** Connections to Synapse's database. */
 const POOL_SIZE = 4
+/** How often this process says how the source is doing, ms. */
+const SAY_EVERY_MS = 5_000
 
 export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> } {
-  const { config, settings, pool, append, clock, log, fail } = needs
+  const { config, settings, pool, append, metrics, clock, log, fail } = needs
   const stopping = new AbortController()
   const onError = (error: Error) => log.warn({ err: error }, "a connection to Synapse's database broke")
   const synapse = openPool({ url: settings.database, max: POOL_SIZE, onError })
+  const progress = makeProgress(clock)
   const source = makeSynapseSource({
     pool: synapse,
     serverName: config.server_name,
@@ -43,16 +51,43 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     parseItem: (raw) =>
       parseItem(raw, 0, { serverName: config.server_name, stickyFieldNames: config.sticky.field_names }),
     subscribe: settings.redis === null ? undefined : makeSubscriber({ url: settings.redis, log }),
+    held: (eventIds) => heldAmong(pool, eventIds),
     purges: {
       told: {
         page: (after, limit) => toldRooms(pool, { after, limit }),
         among: (roomIds) => toldAmong(pool, roomIds),
       },
     },
+    progress,
     clock,
     log,
   })
   log.info('sources.synapse: EDUs, take-over and hand-back come in a later release')
+
+  /** Where limpet's own database is away, this process knows of itself only. */
+  async function say(stopped: boolean): Promise<void> {
+    const report = progress.report()
+    let behindMs = report.behindMs ?? 0
+    try {
+      await saySourceState(pool, {
+        source: SOURCE,
+        ...report,
+        ...(stopped ? { state: 'stopped' as const } : {}),
+      })
+      const found = (await readSourceStates(pool)).find(({ name }) => name === SOURCE)
+      behindMs = found?.behind_ms ?? behindMs
+    } catch (error) {
+      log.debug({ err: error }, 'the state of the source could not be written down')
+    }
+    metrics.sourceBehind.set({ source: SOURCE }, behindMs / 1000)
+  }
+  const saying = (async () => {
+    while (!stopping.signal.aborted) {
+      await say(false)
+      await clock.sleep(SAY_EVERY_MS, stopping.signal)
+    }
+    await say(true)
+  })()
   const running = refusePooling({ url: settings.database, clock, nonce: null })
     .catch((error: unknown) => {
       // One that is away is waited for.
@@ -60,11 +95,15 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
         throw new SynapseRefused(error.message, { cause: error })
     })
     .then(() => source.run(stopping.signal))
-    .catch(fail)
+    .catch(async (error: unknown) => {
+      await say(true)
+      fail(error)
+    })
   return {
     stop: async () => {
       stopping.abort()
       await running
+      await saying
       await synapse.end()
     },
   }

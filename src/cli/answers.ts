@@ -9,6 +9,15 @@ export interface StatusAnswer {
   sticky_pending: number
   sent_per_second: number
   as_of: number | null
+  /** Left out by a daemon older than this. */
+  sources?: {
+    name: string
+    state: string
+    position: number | null
+    behind: number | null
+    since: number
+    last_error: { message: string; at: number } | null
+  }[]
 }
 
 export interface DestinationAnswer {

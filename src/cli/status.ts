@@ -23,5 +23,17 @@ export function showStatus(status: StatusAnswer, now: number): string {
         ? 'not yet'
         : `${moment(status.as_of) ?? ''} (${age(now - status.as_of) ?? ''} ago)`,
     ],
+    ...(status.sources ?? []).map((source): [string, string] => [
+      `source ${source.name}`,
+      sourceLine(source, now),
+    ]),
   ])
+}
+
+type Source = NonNullable<StatusAnswer['sources']>[number]
+
+function sourceLine({ state, since, position, behind, last_error: error }: Source, now: number): string {
+  const where = position === null ? 'position not known yet' : `at ${position}, ${behind ?? '?'} behind`
+  const wrong = error === null ? '' : `; last error ${age(now - error.at) ?? ''} ago: ${error.message}`
+  return `${state} for ${age(now - since) ?? '0 s'}, ${where}${wrong}`
 }

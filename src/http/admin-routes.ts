@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { inSnapshot, nowMs, type Db } from '../store/db.ts'
+import { readSourceStates } from '../store/source-states.ts'
 import { countGapRooms, countPending, nextUnlisted } from '../store/views/count-pending.ts'
 import { DESTINATION_ORDERS, listDestinations, readStates } from '../store/views/destination-list.ts'
 import { findDestination, type DestinationRow } from '../store/views/destination-row.ts'
@@ -88,6 +89,9 @@ async function status(db: Db) {
     sticky_pending: totals.pending_sticky,
     sent_per_second: Math.round((totals.sent / RATE_WINDOW_MS) * 10_000) / 10,
     as_of: totals.counted_at,
+    sources: (await readSourceStates(db)).map(({ name, state, position, behind, since, last_error }) => {
+      return { name, state, position, behind, since, last_error }
+    }),
   }
 }
 

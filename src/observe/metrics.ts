@@ -176,6 +176,11 @@ export function makeMetrics({
     ),
     stickyLapsed: counter('sticky_lapsed_total', 'Replays that were dropped because the event lapsed first.'),
     queueJobs,
+    sourceBehind: gauge(
+      'source_behind_seconds',
+      'For how long something has waited in a source that was not taken, or it could not be looked at; 0: neither.',
+      ['source'],
+    ),
     givenUp: counterOf(
       'given_up_total',
       'Pairs of event and destination that were given up.',

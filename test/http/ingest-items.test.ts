@@ -207,13 +207,6 @@ describe('items at the door', () => {
       item.pdu['unsigned'] = { age: 5, anything: null }
       await taken(item)
     })
-
-    it('are refused in room version 12 where they name the create event among their auth events', async () => {
-      const room = '!create'
-      const made = eventItem({ roomId: room, authEvents: ['$create'] }, { version: '12' })
-      expect(await refused({ ...made, room_id: room })).to.include({ status: 400, path: 'pdu.auth_events.0' })
-      await taken({ ...eventItem({ roomId: room, authEvents: ['$create'] }), room_id: room })
-    })
   })
 
   const wrong: [what: string, item: unknown, path: string][] = [

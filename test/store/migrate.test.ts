@@ -52,7 +52,8 @@ describe('the schema', () => {
 
   it('of a newer limpet is left alone, with both versions said', async () => {
     await migrate(pool)
-    const known = (await ledger()).length
+    const [newest] = (await pool.query<{ v: number }>('select max(version) as v from limpet_migrations')).rows
+    const known = newest?.v ?? 0
     await pool.query(
       `insert into limpet_migrations (version, name, checksum) values (95, '0095_a.sql', 'x'), (97, '0097_b.sql', 'y')`,
     )

@@ -7,7 +7,7 @@
  */
 import { domainOf } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
-import { parseJson } from '../../matrix/strict-json.ts'
+import { objectIn } from './stored-json.ts'
 import type { EventRow } from './window.ts'
 
 /**
@@ -18,15 +18,16 @@ const NOT_STICKY = ['policy_server_spammy', 'spam_checker_spammy', 'soft_failed'
 
 /**
  * The item, or null for an event that does not go out.
- * @throws JsonError where the stored JSON is none
+ * @throws where what is stored cannot be read
  */
 export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
-  const metadata = objectIn(row.internal_metadata)
-  const pdu = objectIn(row.json)
+  const metadata = objectIn(row.internal_metadata, 'internal_metadata')
+  const pdu = objectIn(row.json, 'json')
   if (metadata['out_of_band_membership'] === true || metadata['proactively_send'] === false) return null
   const behalf = metadata['send_on_behalf_of']
   const sender = pdu['sender']
-  const ours = typeof sender === 'string' && domainOf(sender) === serverName
+  if (typeof sender !== 'string') throw new TypeError('the json has no sender')
+  const ours = domainOf(sender) === serverName
   if (!ours && typeof behalf !== 'string') return null
   const flagged = NOT_STICKY.some((key) => metadata[key] === true)
   // Before an event without parents the room has no state, and nobody in it.
@@ -51,9 +52,4 @@ function withoutAgeTs(pdu: JsonObject): JsonObject {
   const rest = { ...unsigned }
   delete rest['age_ts']
   return { ...pdu, unsigned: rest }
-}
-
-function objectIn(text: string): JsonObject {
-  const value = parseJson(text)
-  return isJsonObject(value) ? value : {}
 }

@@ -6,12 +6,12 @@
  * sent (MSC4293, `room_ban_redactions`). Synapse leaves the stored event as it is for days; limpet must not send it so long.
  */
 import { domainOf } from '../../matrix/ids.ts'
-import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
+import type { JsonObject } from '../../matrix/json-value.ts'
 import { redact } from '../../matrix/redaction.ts'
 import { roomVersion } from '../../matrix/room-versions.ts'
-import { parseJson } from '../../matrix/strict-json.ts'
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'
+import { objectIn } from './stored-json.ts'
 
 export interface Redaction {
   /** The `stream_ordering` from which on it holds: the redacting event's or, if that is newer, the redacted one's. */
@@ -19,13 +19,22 @@ export interface Redaction {
   /** The redacted event. */
   readonly event_id: string
   readonly room_version: string | null
-  readonly json: string
+}
+
+/** A redaction of which it cannot be said whether it counts. */
+export interface UnreadableRedaction {
+  readonly error: unknown
+  /** The redacting event. */
+  readonly event_id: string
+  /** The event that it would redact. */
+  readonly redacts: string
 }
 
 interface Row extends Redaction {
-  readonly sender: string
+  readonly redacting: string
+  readonly sender: string | null
   /** Of the redacting event. */
-  readonly redactor: string
+  readonly redactor: string | null
   readonly redacting_metadata: string | null
   /** Whether it may have to be of the redacted event's own server. */
   readonly recheck: boolean
@@ -64,46 +73,58 @@ const SELECT_REDACTIONS = planned(`
                                 and (b.redact_end_ordering is null or t.stream_ordering < b.redact_end_ordering)
      where t.stream_ordering > $1 and t.stream_ordering <= $2
   )
-  select greatest(r.stream_ordering, t.stream_ordering, $1 + 1) as at, t.event_id, v.room_version, j.json, t.sender,
-         r.sender as redactor, rj.internal_metadata as redacting_metadata, p.recheck
+  select greatest(r.stream_ordering, t.stream_ordering, $1 + 1) as at, t.event_id, v.room_version, t.sender,
+         r.event_id as redacting, r.sender as redactor, rj.internal_metadata as redacting_metadata, p.recheck
     from pairs p join events r on r.event_id = p.redacting ${TARGET}
    order by 1, t.event_id`)
+
+// Read by themselves, a piece at a time: a ban may name more of them than there is memory for.
+const SELECT_JSON = planned('select event_id, json from event_json where event_id = any($1)')
 
 /** The redactions that a window brings, or that were there before an event of the window. */
 export async function readRedactions(
   db: Db,
   { after, upTo, serverName }: { after: number; upTo: number; serverName: string },
+  leaveOut: (unreadable: UnreadableRedaction) => void = () => undefined,
 ): Promise<Redaction[]> {
   const { rows } = await db.query<Row>(SELECT_REDACTIONS, [after, upTo, serverName])
-  return (
-    rows
-      .filter(isAllowed)
+  return rows.flatMap((row) => {
+    const { event_id, room_version } = row
+    try {
       // What a later window redacts is redacted from the first moment on.
-      .map(({ at, event_id, room_version, json }) => ({
-        at: Math.min(at, upTo),
-        event_id,
-        room_version,
-        json,
-      }))
-  )
+      return isAllowed(row) ? [{ at: Math.min(row.at, upTo), event_id, room_version }] : []
+    } catch (error) {
+      leaveOut({ error, event_id: row.redacting, redacts: event_id })
+      return []
+    }
+  })
 }
 
+/** @throws where what is stored of the redacting event cannot be read, and it depends on that */
 function isAllowed({ recheck, redacting_metadata, redactor, sender }: Row): boolean {
   if (!recheck) return true
-  const metadata = redacting_metadata === null ? null : parseJson(redacting_metadata)
   // Rows from before Synapse noted it say that it is to be looked at again; the event itself knows.
-  if (!isJsonObject(metadata) || metadata['recheck_redaction'] !== true) return true
+  if (objectIn(redacting_metadata, 'internal_metadata')['recheck_redaction'] !== true) return true
+  if (redactor === null || sender === null) throw new TypeError('there is no sender')
   return domainOf(redactor) === domainOf(sender)
 }
 
+/** The stored events as JSON texts, by id. */
+export async function readStoredJson(
+  db: Db,
+  eventIds: readonly string[],
+): Promise<ReadonlyMap<string, string | null>> {
+  const { rows } = await db.query<{ event_id: string; json: string | null }>(SELECT_JSON, [eventIds])
+  return new Map(rows.map((row) => [row.event_id, row.json]))
+}
+
 /**
- * The `redact` item of a redaction; null in a room version whose rules are not known.
- * @throws JsonError where the stored JSON is none
+ * The `redact` item of a redaction of the event that is stored as `json`.
+ * @throws where that cannot be read, or nobody knows what its room version leaves of it
  */
-export function rawRedaction({ event_id, room_version, json }: Redaction): JsonObject | null {
-  const pdu = parseJson(json)
+export function rawRedaction({ event_id, room_version }: Redaction, json: string | null): JsonObject {
+  const pdu = objectIn(json, 'json')
   const version = roomVersion(room_version ?? '1')
-  return isJsonObject(pdu) && version !== null
-    ? { type: 'redact', event_id, pdu: redact(pdu, version) }
-    : null
+  if (version === null) throw new TypeError('its room version is not known')
+  return { type: 'redact', event_id, pdu: redact(pdu, version) }
 }

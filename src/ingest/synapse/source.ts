@@ -11,22 +11,29 @@ import { isRoomId } from '../../matrix/ids.ts'
 import type { Append } from '../append.ts'
 import type { Item } from '../items.ts'
 import { makeBell } from './bell.ts'
+import type { Progress } from './progress.ts'
 import { makePurges, type PurgeNeeds } from './purges.ts'
+import { makeRedactionItems, REDACTIONS_A_COMMIT, type RedactionItemsNeeds } from './redaction-items.ts'
+import type { Redaction, UnreadableRedaction } from './redactions.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
 import { checkServerName, checkStateGroups, readNewest, readSafeHead } from './safe-head.ts'
 import { eventsIn, tokenAt } from './token.ts'
-import { readWindow } from './window.ts'
+import { readWindow, type Window } from './window.ts'
 import { makeWindowItems, type WindowItemsNeeds } from './window-items.ts'
 
 /** Hears every message of a Redis channel until `signal` aborts, through any loss of connection. */
 export type Subscribe = (channel: string, onMessage: (message: string) => void, signal: AbortSignal) => void
 
-export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges'> {
+export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'redactions'> {
   readonly append: Append
   /** The stored token of a source; null where there is none. */
   readonly tokenOf: (source: string) => Promise<string | null>
   /** Synapse's Redis; left out, changes are seen at the next poll. */
   readonly subscribe?: Subscribe | undefined
+  /** Of many redactions, only those of events that limpet holds are passed on. */
+  readonly held?: RedactionItemsNeeds['held']
+  /** Told how it goes. */
+  readonly progress?: Pick<Progress, 'saw' | 'failed'> | undefined
   readonly clock: Clock
   readonly purges: Pick<PurgeNeeds, 'told' | 'everyMs' | 'graceMs'>
   /** How often to look, milliseconds. Default 1,000. */
@@ -45,7 +52,8 @@ interface Place {
   readonly events: number
 }
 
-const SOURCE = 'synapse'
+/** Its name among sources. */
+export const SOURCE = 'synapse'
 const WINDOW_EVENTS = 500
 /** Windows without items move the stored token only every so many stream orderings; until then they would be read again. */
 const UNSTORED_SPAN = 1_000
@@ -54,7 +62,9 @@ const LONGEST_WAIT_MS = 30_000
 export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const { pool, serverName, append, tokenOf, clock, log, pollMs = 1_000 } = needs
   const purges = makePurges({ ...needs.purges, pool, clock })
-  const windowItems = makeWindowItems({ pool, serverName, parseItem: needs.parseItem, log, purges })
+  const { parseItem, held } = needs
+  const redactions = makeRedactionItems({ pool, parseItem, held, log })
+  const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions })
   let place: Place | null = null
   let lastTaken = 0
   let wasAhead = false
@@ -66,21 +76,51 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     if (head === null) return false
     place ??= await findPlace(head, signal)
     if (place === null) return true
+    needs.progress?.saw(head, place.events)
     sayIfAhead(place.events, head)
     // Of a database that was restored to an older state it says nothing that a room is not there.
     if (place.events > head) return false
     if (place.events === head) return passPurges(place, signal)
-    const window = await readWindow(pool, { after: place.events, head, limit: WINDOW_EVENTS, serverName })
+    const { ahead, window } = await redactions.split(await readNext(place.events, head))
+    for (const piece of ahead) {
+      place = await takeAhead(piece, place, signal)
+      if (place === null) return true
+      if (signal.aborted) return false
+    }
     const { items, taken } = await windowItems.read(window, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
-    if (items.length > 0 || unstored >= UNSTORED_SPAN) {
+    if (items.length > 0 || ahead.length > 0 || unstored >= UNSTORED_SPAN) {
       place = await take(items, window.upTo, place.stored, signal)
       if (place === null) return true
     } else {
       place = { ...place, events: window.upTo }
     }
     taken()
+    needs.progress?.saw(head, place.events)
     return window.upTo < head
+  }
+
+  /** The next window; a short one where its own events are redacted already, so that not too much is in one commit. */
+  async function readNext(after: number, head: number): Promise<Window> {
+    const span = { after, head, limit: WINDOW_EVENTS, serverName, leaveOut }
+    const window = await readWindow(pool, span)
+    const own = new Set(window.events.map((row) => row.event_id))
+    const redacted = window.redactions.filter((one) => own.has(one.event_id))
+    return redacted.length <= REDACTIONS_A_COMMIT
+      ? window
+      : readWindow(pool, { ...span, limit: REDACTIONS_A_COMMIT })
+  }
+
+  function leaveOut({ error, ...redaction }: UnreadableRedaction): void {
+    log.error({ err: error, ...redaction }, 'Synapse: a redaction that cannot be read was left out')
+  }
+
+  /** Passes on a piece of a window's redactions; our place stays where it is. */
+  async function takeAhead(piece: Redaction[], here: Place, signal: AbortSignal): Promise<Place | null> {
+    const items = [...(await redactions.itemsOf(piece)).values()]
+    if (items.length === 0) return here
+    const taken = await take(items, eventsIn(here.stored) ?? 0, here.stored, signal)
+    return taken === null ? null : { ...taken, events: here.events }
   }
 
   /**
@@ -197,6 +237,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
         failures = 0
       } catch (error) {
         const cause = refusalOf(error)
+        needs.progress?.failed(cause)
         if (cause instanceof SynapseRefused) throw cause
         failures += 1
         if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be taken; trying again')

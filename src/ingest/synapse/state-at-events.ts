@@ -3,12 +3,15 @@
  * get there from the one after it, and whether a `leave` takes back an invite.
  *
  * `event_to_state_groups` names the group *after* an event. For anything but a membership its servers are those
- * before it too. A membership's own group has, as a rule, an edge to the one before it and holds nothing else; where it was
- * stored as a whole instead, the event it replaced (`unsigned.replaces_state`) says what it changed.
+ * before it too. A membership's own group has, as a rule, an edge to the one before it and holds nothing else. That is how
+ * the state is stored, and a state compressor may store it otherwise: as a whole, or as the difference to another group. So
+ * the group that the edge leads to is believed only if it holds for the user what the event says that it replaced
+ * (`unsigned.replaces_state`); if not, what it replaced says what it changed.
  */
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'
 import type { CountChange } from './room-view.ts'
+import { MAX_HOPS } from './state-groups.ts'
 
 export interface StateAtEvent {
   /** The group in which the room's servers are counted; null: Synapse holds none. */
@@ -58,6 +61,20 @@ const SELECT_STATES = planned(`
                                                         and s.state_key = e.state_key and s.event_id = e.event_id)
          and not exists (select from state_groups_state s where s.state_group = g.state_group
                                                             and s.event_id <> e.event_id)
+         and w.replaces is not distinct from (
+           with recursive chain (state_group, hops) as (
+             select d.prev_state_group, 0
+              union all
+             select p.prev_state_group, c.hops + 1
+               from chain c cross join lateral (
+                 select prev_state_group from state_group_edges where state_group = c.state_group offset 0) p
+              where c.hops < ${MAX_HOPS}
+           )
+           select s.event_id
+             from chain c cross join lateral (
+               select event_id from state_groups_state
+                where state_group = c.state_group and type = e.type and state_key = e.state_key offset 0) s
+            order by c.hops limit 1)
        limit 1) b on true`)
 
 /** The states at `events`, by event id. */

@@ -10,6 +10,9 @@ import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'
 import type { CountChange } from './room-view.ts'
 
+/** Far beyond what Synapse and its compressor make: only edges that lead in a circle come to this. */
+export const MAX_HOPS = 10_000
+
 const CHAIN = `
   chain (start, state_group, hops) as (
     select s, s, 0 from unnest($1::bigint[]) as s
@@ -17,6 +20,7 @@ const CHAIN = `
     select c.start, e.prev_state_group, c.hops + 1
       from chain c cross join lateral (
         select prev_state_group from state_group_edges where state_group = c.state_group offset 0) e
+     where c.hops < ${MAX_HOPS}
   )`
 
 const MEMBERS_OF = `

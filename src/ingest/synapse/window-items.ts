@@ -4,16 +4,16 @@
  * It remembers which rooms it has told, so that a room's whole list is read once. Telling one again is harmless
  * (an equal list changes nothing) and mends what went wrong before, so `forget` is always allowed.
  */
-import { isRoomId } from '../../matrix/ids.ts'
+import { isEventId, isRoomId } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
 import type { EventItem, Item, ServersItem } from '../items.ts'
-import { orderSteps, type Step } from './order.ts'
+import { orderSteps } from './order.ts'
 import type { Purges } from './purges.ts'
 import { rawEvent } from './raw-event.ts'
 import { addressed } from './recipients.ts'
-import { rawRedaction } from './redactions.ts'
+import type { RedactionItems } from './redaction-items.ts'
 import { readPartialRooms } from './room-servers.ts'
 import { bump, isIn, replaceAt, serversNow, type RoomView } from './room-view.ts'
 import { makeRoomViews } from './room-views.ts'
@@ -22,6 +22,7 @@ import { readDifference, readJoinedIn } from './state-groups.ts'
 import type { EventRow, MemberChange, Window } from './window.ts'
 
 export interface WindowItemsNeeds {
+  readonly redactions: Pick<RedactionItems, 'itemsOf'>
   readonly purges: Pick<Purges, 'reborn'>
   /** Synapse's database. */
   readonly pool: Pool
@@ -44,7 +45,8 @@ interface Sent {
   readonly replaces: string | null
 }
 
-export function makeWindowItems({ pool, serverName, parseItem, purges, log }: WindowItemsNeeds): WindowItems {
+export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
+  const { pool, serverName, parseItem, purges, redactions, log } = needs
   const views = makeRoomViews({ pool, serverName })
 
   async function read(window: Window, after: number) {
@@ -62,6 +64,7 @@ export function makeWindowItems({ pool, serverName, parseItem, purges, log }: Wi
         .filter(({ item }) => !('to' in item.audience))
         .map(({ row, replaces }) => ({ event_id: row.event_id, replaces })),
     )
+    const redacts = await redactions.itemsOf(window.redactions)
     const items: Item[] = purged.map((roomId) => ({ type: 'purge', roomId }))
     for (const [roomId, view] of rooms) {
       if (view.told || !isRoomId(roomId)) continue
@@ -71,8 +74,10 @@ export function makeWindowItems({ pool, serverName, parseItem, purges, log }: Wi
     for (const step of orderSteps(window)) {
       const roomId = step.kind === 'changes' ? step.roomId : step.kind === 'event' ? step.row.room_id : ''
       const view = rooms.get(roomId)
-      if (step.kind === 'redact') items.push(...redactItem(step))
-      else if (view === undefined) continue
+      if (step.kind === 'redact') {
+        const item = redacts.get(step.redaction.event_id)
+        if (item !== undefined) items.push(item)
+      } else if (view === undefined) continue
       else if (step.kind === 'changes') items.push(...change(step, view, partial.has(roomId)))
       else {
         const one = sent.get(step.row)
@@ -91,7 +96,7 @@ export function makeWindowItems({ pool, serverName, parseItem, purges, log }: Wi
       if (item.type !== 'event') return null
       const unsigned = isJsonObject(raw['pdu']) ? raw['pdu']['unsigned'] : undefined
       const replaces = isJsonObject(unsigned) ? unsigned['replaces_state'] : undefined
-      return { row, item, replaces: typeof replaces === 'string' ? replaces : null }
+      return { row, item, replaces: isId(replaces) ? replaces : null }
     } catch (error) {
       // One odd event must not stop the stream.
       log.error({ err: error, event_id: row.event_id }, 'Synapse: an event that cannot be sent was left out')
@@ -142,18 +147,10 @@ export function makeWindowItems({ pool, serverName, parseItem, purges, log }: Wi
     return [{ type: 'servers', roomId, change: { add, remove } }]
   }
 
-  function redactItem({ redaction }: Extract<Step, { kind: 'redact' }>): Item[] {
-    try {
-      const raw = rawRedaction(redaction)
-      return raw === null ? [] : [parseItem(raw)]
-    } catch (error) {
-      log.error(
-        { err: error, event_id: redaction.event_id },
-        'Synapse: a redaction that cannot be passed on was left out',
-      )
-      return []
-    }
-  }
-
   return { read, forget: (roomId) => views.forget(roomId) }
+}
+
+/** An id that is none (with a NUL, say) would fail the statement that asks about all of them. */
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && isEventId(value)
 }

@@ -6,7 +6,7 @@
  */
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'
-import { readRedactions, type Redaction } from './redactions.ts'
+import { readRedactions, type Redaction, type UnreadableRedaction } from './redactions.ts'
 
 /** An event by one of ours, or one that Synapse forwards for the server that sent it to us. */
 export interface EventRow {
@@ -94,7 +94,20 @@ export async function readChanges(db: Db, { after, upTo, serverName }: Span): Pr
 /** Reads the window after `after`: about `limit` events of the stream (ours and others'), but nothing beyond `head`. */
 export async function readWindow(
   db: Db,
-  { after, head, limit, serverName }: { after: number; head: number; limit: number; serverName: string },
+  {
+    after,
+    head,
+    limit,
+    serverName,
+    leaveOut,
+  }: {
+    after: number
+    head: number
+    limit: number
+    serverName: string
+    /** Told of each redaction that cannot be read. */
+    leaveOut?: (unreadable: UnreadableRedaction) => void
+  },
 ): Promise<Window> {
   const upTo = await readEnd(db, { after, head, limit })
   const events = await db.query<EventRow>(SELECT_EVENTS, [after, upTo, serverName])
@@ -103,7 +116,7 @@ export async function readWindow(
     upTo,
     events: events.rows,
     changes: await readChanges(db, span),
-    redactions: await readRedactions(db, span),
+    redactions: await readRedactions(db, span, leaveOut),
   }
 }
 

@@ -14,6 +14,8 @@ export interface Limpet {
   readonly lines: string[]
   readonly raw: Record<string, unknown>[]
   readonly logged: string[]
+  /** The ids of events that the log says were left out. */
+  readonly leftOut: string[]
   token(): string | null
   /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
   follow(options?: { subscribe?: Subscribe; pollMs?: number; graceMs?: number; clock?: Clock }): {
@@ -42,10 +44,13 @@ export function limpetFor(
   const lines: string[] = []
   const told = new Set<string>()
   const logged: string[] = []
-  const log = pino(
-    { level: 'debug' },
-    { write: (line: string) => void logged.push((JSON.parse(line) as { msg: string }).msg) },
-  )
+  const leftOut: string[] = []
+  const write = (line: string) => {
+    const { msg, event_id } = JSON.parse(line) as { msg: string; event_id?: string }
+    logged.push(msg)
+    if (msg.includes('left out')) leftOut.push(nameOf(event_id ?? 'no event'))
+  }
+  const log = pino({ level: 'debug' }, { write })
   const append: Append = async ({ sourceToken, ifSourceToken, items }) => {
     await Promise.resolve()
     const failing = limpet.failNext
@@ -72,6 +77,7 @@ export function limpetFor(
     lines,
     raw,
     logged,
+    leftOut,
     failNext: null,
     token: () => token,
     follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock } = {}) {

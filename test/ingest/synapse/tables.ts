@@ -80,6 +80,7 @@ export interface Written {
 
 export interface SynapseTables {
   readonly pool: Pool
+  readonly url: string
   /** The room that is written to by default: `ROOM`, but what its create event says in room version 12. */
   readonly room: string
   /** The id of the event at an ordering, and `$5` for that of the event at 5. */
@@ -263,6 +264,7 @@ export async function synapseTables({ version }: { version?: string } = {}): Pro
 
   return {
     pool,
+    url: database.url,
     get room() {
       return home
     },

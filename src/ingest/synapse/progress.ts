@@ -1,0 +1,74 @@
+/**
+ * How the source is doing in this process: whether our place moves while Synapse's stream does. Pure but for the clock.
+ *
+ * *Behind* counts from when the oldest thing that we have not taken was first seen, so steady traffic never adds up; where the
+ * stream cannot be looked at, from when it last could. *Stalled* is a source that was behind for a minute in which its place
+ * did not move, or could not be looked at for that long: one that catches up with much is behind, and runs.
+ */
+import type { Clock } from '../../clock.ts'
+
+export type SourceState = 'running' | 'stalled' | 'stopped'
+
+export interface SourceReport {
+  readonly state: SourceState
+  readonly head: number | null
+  readonly place: number | null
+  /** How long it has been behind, ms; null: it is not. */
+  readonly behindMs: number | null
+  /** What failed since the last report. */
+  readonly error: string | null
+}
+
+export interface Progress {
+  /** The stream was looked at: it ends at `head`, and we are at `place`. */
+  saw(head: number, place: number): void
+  failed(error: unknown): void
+  /** What is to be told others now. */
+  report(): SourceReport
+}
+
+const STALLED_MS = 60_000
+/** A look is due every second or so; one that is this late is missed. */
+const LATE_MS = 15_000
+const MOST_MARKS = 1_000
+const LONGEST_ERROR = 500
+
+export function makeProgress(clock: Pick<Clock, 'monotonic'>): Progress {
+  const begun = clock.monotonic()
+  let head: number | null = null
+  let place: number | null = null
+  let lookedAt = begun
+  let movedAt = begun
+  let error: string | null = null
+  // Ends of the stream beyond our place, oldest first, and when each was first seen.
+  let marks: { head: number; at: number }[] = []
+  let astray: number | null = null
+
+  return {
+    saw(end, here) {
+      const now = clock.monotonic()
+      if (here !== place) movedAt = now
+      ;[head, place, lookedAt] = [end, here, now]
+      marks = marks.filter((mark) => mark.head > here)
+      if (end > here && (marks.at(-1)?.head ?? here) < end && marks.length < MOST_MARKS)
+        marks.push({ head: end, at: now })
+      // Its stream ends before our place: nothing of it can be taken.
+      astray = here > end ? (astray ?? now) : null
+    },
+    failed(cause) {
+      error = (cause instanceof Error ? cause.message : String(cause)).slice(0, LONGEST_ERROR)
+    },
+    report() {
+      const now = clock.monotonic()
+      const waitsSince = astray ?? marks[0]?.at ?? null
+      const unseen = now - lookedAt > LATE_MS ? lookedAt : null
+      const since = waitsSince === null ? unseen : waitsSince
+      const still = now - Math.max(movedAt, waitsSince ?? now) >= STALLED_MS
+      const blind = now - lookedAt >= STALLED_MS
+      const told = error
+      error = null
+      const behindMs = since === null ? null : Math.round(now - since)
+      return { state: still || blind ? 'stalled' : 'running', head, place, behindMs, error: told }
+    },
+  }
+}

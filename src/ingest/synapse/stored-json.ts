@@ -1,0 +1,14 @@
+/**
+ * JSON that Synapse stored in a text column. It is read here, row by row, and never by a cast in SQL: one row that
+ * is none would fail the statement, and with it every row of its window, for good.
+ */
+import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
+import { parseJson } from '../../matrix/strict-json.ts'
+
+/** @throws JsonError or TypeError where `text` is no JSON object; `what` names it */
+export function objectIn(text: string | null, what: string): JsonObject {
+  if (text === null) throw new TypeError(`there is no ${what}`)
+  const value = parseJson(text)
+  if (!isJsonObject(value)) throw new TypeError(`the ${what} is no JSON object`)
+  return value
+}

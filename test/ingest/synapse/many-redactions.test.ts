@@ -1,0 +1,162 @@
+/** A ban that redacts all that its user sent (MSC4293): thousands of events, passed on in pieces. */
+import { expect } from 'chai'
+import { pino } from 'pino'
+import { systemClock } from '../../../src/clock.ts'
+import { makeAppend, type IngestRequest } from '../../../src/ingest/append.ts'
+import { parseItem } from '../../../src/ingest/parse-item.ts'
+import { makeSynapseSource } from '../../../src/ingest/synapse/source.ts'
+import { openPool, type Pool } from '../../../src/store/db.ts'
+import { heldAmong } from '../../../src/store/held-events.ts'
+import { sourcePosition } from '../../../src/store/read-back.ts'
+import { until } from '../../support/poll.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { synapseTables, type SynapseTables } from './tables.ts'
+
+const alice = '@alice:a.example'
+const bob = '@bob:b.example'
+
+describe('a ban that redacts many events of one of our users', () => {
+  let synapse: SynapseTables
+  let database: Awaited<ReturnType<typeof freshDatabase>>
+  let ours: Pool
+  let requests: IngestRequest[]
+  let failAt: number | null
+  const stops: (() => Promise<unknown>)[] = []
+
+  beforeEach(async () => {
+    synapse = await synapseTables()
+    await synapse.pool.query(`update rooms set room_version = '1'`)
+    database = await freshDatabase()
+    ours = openPool({ url: database.url })
+    requests = []
+    failAt = null
+    await synapse.write({ at: 1, sender: alice, member: { user: alice, membership: 'join' } })
+    await synapse.write({ at: 2, sender: bob, member: { user: bob, membership: 'join' } })
+    await synapse.finishedUpTo(2)
+  })
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop()
+    await ours.end()
+    await database.drop()
+    await synapse.close()
+  })
+
+  function follow() {
+    const real = makeAppend({
+      ...{ pool: ours, serverName: 'a.example', maxStickyMs: 3_600_000, random: () => 0.5 },
+      onTaken: () => undefined,
+    })
+    const stopping = new AbortController()
+    const ended = makeSynapseSource({
+      pool: synapse.pool,
+      serverName: 'a.example',
+      append: (request) => {
+        if (requests.length === failAt) {
+          failAt = null
+          return Promise.resolve({ kind: 'unavailable', message: 'away' })
+        }
+        requests.push(request)
+        return real(request)
+      },
+      tokenOf: async (name) => (await sourcePosition(ours, name)).sourceToken,
+      held: (eventIds) => heldAmong(ours, eventIds),
+      parseItem: (raw) =>
+        parseItem(raw, 0, { serverName: 'a.example', stickyFieldNames: ['msc4354_sticky'] }),
+      purges: { told: { page: () => Promise.resolve([]), among: () => Promise.resolve([]) } },
+      clock: systemClock,
+      log: pino({ level: 'silent' }),
+      pollMs: 20,
+    }).run(stopping.signal)
+    stops.push(() => {
+      stopping.abort()
+      return ended
+    })
+  }
+  const reaches = (at: number) =>
+    until(async () => (await sourcePosition(ours, 'synapse')).sourceToken === `events=${at}`, {
+      what: `the token events=${at}`,
+    })
+
+  /** Alice's messages from `from` to `to`. */
+  async function says(from: number, to: number) {
+    await synapse.pool.query(
+      `insert into events (stream_ordering, topological_ordering, processed, event_id, room_id, sender, type, outlier)
+       select n, 1, true, '$e' || n || ':a.example', $1, $2, 'm.room.message', false from generate_series($3::int, $4::int) n`,
+      [synapse.room, alice, from, to],
+    )
+    await synapse.pool.query(
+      `insert into event_json
+       select event_id, room_id, '{}', json_build_object('event_id', event_id, 'type', type, 'room_id', room_id, 'sender', sender,
+                'origin_server_ts', 1, 'depth', 5, 'prev_events', json_build_array(json_build_array('$x:y', json_build_object())),
+                'auth_events', json_build_array(), 'hashes', json_build_object('sha256', 'x'), 'signatures', json_build_object(),
+                'content', json_build_object('body', 'secret words'))::text, 1
+         from events where stream_ordering between $1 and $2`,
+      [from, to],
+    )
+  }
+  async function bans(at: number) {
+    await synapse.write({ at, sender: bob, member: { user: alice, membership: 'ban' } })
+    const row = [synapse.room, alice, synapse.idAt(at)]
+    await synapse.pool.query('insert into room_ban_redactions values ($1, $2, $3, null)', row)
+    await synapse.finishedUpTo(at)
+  }
+  const secrets = async () =>
+    (await ours.query<{ n: number }>(`select count(*) as n from events where pdu like '%secret%'`)).rows[0]?.n
+  const redactsIn = ({ items }: IngestRequest) => items.filter(({ type }) => type === 'redact').length
+
+  it('is passed on in pieces, and the place moves with the last', async () => {
+    follow()
+    await reaches(2)
+    await says(3, 352)
+    await synapse.finishedUpTo(352)
+    await reaches(352)
+    const before = requests.length
+    await bans(353)
+    await reaches(353)
+    const pieces = requests.slice(before)
+    expect(pieces.map(redactsIn)).to.deep.equal([100, 100, 100, 50, 0])
+    expect(pieces.map(({ sourceToken }) => sourceToken)).to.deep.equal([
+      ...Array<string>(4).fill('events=352'),
+      'events=353',
+    ])
+    expect(await secrets()).to.equal(0)
+  })
+
+  it('repeats harmlessly after a crash between two pieces', async () => {
+    follow()
+    await reaches(2)
+    await says(3, 302)
+    await synapse.finishedUpTo(302)
+    await reaches(302)
+    failAt = requests.length + 2
+    await bans(303)
+    await reaches(303)
+    expect(failAt, 'the third piece failed').to.equal(null)
+    expect(await secrets()).to.equal(0)
+  })
+
+  it('is passed on for those events only that limpet holds', async () => {
+    await says(3, 300)
+    await synapse.finishedUpTo(300)
+    follow()
+    await reaches(300)
+    await says(301, 302)
+    await synapse.finishedUpTo(302)
+    await reaches(302)
+    const before = requests.length
+    await bans(303)
+    await reaches(303)
+    expect(requests.slice(before).map(redactsIn)).to.deep.equal([2])
+    expect(await secrets()).to.equal(0)
+  })
+
+  it('that limpet reads together with what it redacts makes windows short', async () => {
+    follow()
+    await reaches(2)
+    await says(3, 252)
+    await bans(253)
+    await reaches(253)
+    for (const request of requests) expect(redactsIn(request)).to.be.at.most(101)
+    expect(await secrets()).to.equal(0)
+  })
+})
