@@ -1,3 +1,5 @@
+import { timerMs } from '../src/clock.ts'
+
 /** How long anybody waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */
 export const PATIENCE_MS = 2_000
 
@@ -8,7 +10,7 @@ export const PATIENCE_MS = 2_000
 export async function withDeadline<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: no answer within ${ms} ms`)), ms)
+    timer = setTimeout(() => reject(new Error(`${what}: no answer within ${ms} ms`)), timerMs(ms))
   })
   try {
     return await Promise.race([work, late])

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import {
   DAY,
   MINUTE,
+  age,
   databaseSetting,
   ipRange,
   listen,
@@ -103,7 +104,7 @@ export const settingsSchema = z.strictObject({
   }).describe('Sending.'),
   catch_up: section({
     threshold_pdus: whole(0).default(500).describe('A backlog up to this is sent whole.'),
-    min_age_ms: ms(0)
+    min_age_ms: age(0)
       .default(5 * MINUTE)
       .describe('A backlog younger than this is sent whole.'),
   }).describe('When a destination that fell behind gets the newest of each room first.'),
@@ -119,16 +120,16 @@ export const settingsSchema = z.strictObject({
   }).describe('Sticky events (MSC4354).'),
   sweep_interval_ms: ms(50).default(30_000).describe('How often whoever was missed is looked for.'),
   retention: section({
-    events_ms: ms(1)
+    events_ms: age(1)
       .default(7 * DAY)
       .describe('How long the log is kept; at least 2 x sticky.max_duration_ms.'),
-    event_ids_ms: ms(1)
+    event_ids_ms: age(1)
       .default(30 * DAY)
       .describe('How long duplicates are known.'),
-    attempts_ms: ms(1)
+    attempts_ms: age(1)
       .default(DAY)
       .describe('How long attempts (newest 100 a destination) and closed gaps are kept.'),
-    newest_event_ms: ms(1)
+    newest_event_ms: age(1)
       .default(90 * DAY)
       .describe("How long a room's newest event is kept for those who lag."),
   }).describe('How long what is kept.'),

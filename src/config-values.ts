@@ -3,13 +3,16 @@
  */
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { LONGEST_TIMER_MS } from './clock.ts'
 import { parseConnectionUrl } from './config-url.ts'
 import { parseServerName } from './matrix/ids.ts'
 import type { ServerName } from './matrix/ids.ts'
 
 export const whole = (min: number, max = Number.MAX_SAFE_INTEGER) => z.int().min(min).max(max)
-/** Milliseconds: a length of time, at most a century. */
-export const ms = (min: number, max = 3_155_760_000_000) => whole(min, max)
+/** Milliseconds that somebody waits: a timer can be no longer (`clock.ts`), 24 days. */
+export const ms = (min: number, max = LONGEST_TIMER_MS) => whole(min, max)
+/** Milliseconds that are only compared with: an age, at most a century. */
+export const age = (min: number) => whole(min, 3_155_760_000_000)
 /** A section: all of its keys have defaults, and it may be left out or be empty. */
 export const section = <T extends z.core.$ZodLooseShape>(shape: T) =>
   z.strictObject(shape).prefault(() => ({}) as never)

@@ -7,7 +7,7 @@ import type { Backend } from '../queues/backend.ts'
 import type { Queues } from '../queues/queues.ts'
 import { startWorkers } from '../queues/workers.ts'
 import { makeBatcher } from './batcher.ts'
-import type { Clock, Random } from './clock.ts'
+import { timerMs, type Clock, type Random } from './clock.ts'
 import type { Config } from './config.ts'
 import { makeReleaseAbandoned } from './deliver/abandoned.ts'
 import { makeDue } from './deliver/due.ts'
@@ -170,7 +170,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     nudge: () => follow.nudge(),
     stop: async () => {
       stopping.abort()
-      const cut = setTimeout(() => cutting.abort(), config.shutdown_grace_ms)
+      const cut = setTimeout(() => cutting.abort(), timerMs(config.shutdown_grace_ms))
       await Promise.all([workers.close(config.shutdown_grace_ms), watching, following])
       clearTimeout(cut)
       await keeper.stop()

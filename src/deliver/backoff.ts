@@ -110,16 +110,18 @@ export function afterSuccess(row: Waiting, startedAt: number): Waiting {
 
 /**
  * The row with waits that no rule can have made cut down: a clock that was wrong once must not hold a
- * destination for longer than a right one could.
+ * destination for longer than a right one could. Where the row says how long a wait was when it began, it is no longer
+ * than that: a clock that is set back by an hour makes no hour out of five seconds.
  */
 export function withoutImpossibleWaits(row: Waiting, now: number, settings: BackoffSettings): Waiting {
-  const longest = now + Math.ceil(settings.max_ms * (1 + settings.jitter))
+  const longest =
+    now + Math.ceil(Math.min(settings.max_ms, row.retryInterval ?? Infinity) * (1 + settings.jitter))
   const cut = (at: number | null, latest: number) => (at !== null && at > latest ? latest : at)
   return {
     ...row,
     retryAt: cut(row.retryAt, longest),
     holdUntil: cut(row.holdUntil, now + DAY_MS),
-    adviceAfter: cut(row.adviceAfter, now + HOUR_MS),
+    adviceAfter: cut(row.adviceAfter, now + Math.min(row.adviceStep ?? HOUR_MS, HOUR_MS)),
     adviceAt: cut(row.adviceAt, now + HOUR_MS),
   }
 }

@@ -10,6 +10,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Listener } from '../config.ts'
 import { makeApp } from './app.ts'
 import type { AppOptions, Phase } from './app.ts'
+import { timerMs } from '../clock.ts'
 
 export type { AppOptions, Phase } from './app.ts'
 export type { Readiness } from './health-routes.ts'
@@ -43,7 +44,7 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
     closing = true
     const cut = setTimeout(() => {
       for (const app of apps) app.server.closeAllConnections()
-    }, graceMs)
+    }, timerMs(graceMs))
     await Promise.all(apps.map((app) => app.close()))
     clearTimeout(cut)
   }

@@ -80,18 +80,25 @@ export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
 }
 
 // Not least(): with a null it gives the other value, and a destination without a hold would get one.
-/** Cuts waits that are longer than any rule makes (a clock that was wrong once). `longestMs`: the longest backoff. */
+const LONGEST = `case when retry_interval * 2 < $1 then retry_interval * 2 else $1 end`
+const STEP = `case when advice_step < $3 then advice_step else $3 end`
+const LOOK = `case when retry_at is not null and hold_until is null then ${LONGEST} else greatest($1, $2) end`
+
+/**
+ * Cuts waits that are longer than any rule makes, or than they were when they began (a clock that was wrong once, or was
+ * set back). `longestMs`: the longest backoff.
+ */
 export async function cutImpossibleWaits(db: Db, longestMs: number): Promise<void> {
   await db.query(
     `update destinations
-        set retry_at = case when retry_at > now + $1 then now + $1 else retry_at end,
+        set retry_at = case when retry_at > now + ${LONGEST} then now + ${LONGEST} else retry_at end,
             hold_until = case when hold_until > now + $2 then now + $2 else hold_until end,
             advice_at = case when advice_at > now + $3 then now + $3 else advice_at end,
-            advice_after = case when advice_after > now + $3 then now + $3 else advice_after end,
-            look_at = case when look_at > now + greatest($1, $2) then now + greatest($1, $2) else look_at end
+            advice_after = case when advice_after > now + ${STEP} then now + ${STEP} else advice_after end,
+            look_at = case when look_at > now + ${LOOK} then now + ${LOOK} else look_at end
        from (select now_ms() as now offset 0) n
-      where retry_at > now + $1 or hold_until > now + $2 or advice_at > now + $3
-         or advice_after > now + $3 or look_at > now + greatest($1, $2)`,
+      where retry_at > now + ${LONGEST} or hold_until > now + $2 or advice_at > now + $3
+         or advice_after > now + ${STEP} or look_at > now + ${LOOK}`,
     [longestMs, DAY_MS, HOUR_MS],
   )
   await db.query('update workers set lease_until = now_ms() where lease_until > now_ms() + $1', [HOUR_MS])

@@ -9,7 +9,7 @@ import { connect as connectTcp } from 'node:net'
 import type { Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls } from 'node:tls'
 import type { SecureContext, TLSSocket } from 'node:tls'
-import type { Clock } from '../clock.ts'
+import { timerMs, type Clock } from '../clock.ts'
 import { explainError } from './explain-error.ts'
 import type { HandshakeGate } from './handshake-gate.ts'
 import type { Target } from './target.ts'
@@ -81,7 +81,7 @@ async function opened(
   signal: AbortSignal,
 ): Promise<Error | null> {
   const error = await new Promise<Error | null>((resolve) => {
-    const timer = setTimeout(() => settle(timedOut(ready)), timeoutMs)
+    const timer = setTimeout(() => settle(timedOut(ready)), timerMs(timeoutMs))
     const abort = () => settle(new Error('aborted'))
     const closed = () => settle(Object.assign(new Error('closed'), { code: 'ECONNRESET' }))
     const isReady = () => settle(null)

@@ -7,6 +7,7 @@
  * a connection has one socket and no other.
  */
 import type { Dispatcher } from 'undici'
+import { timerMs } from '../clock.ts'
 import type { Connection } from './connections.ts'
 
 export interface ExchangeRequest {
@@ -55,7 +56,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
     const chunks: Buffer[] = []
     let bytes = 0
 
-    const timer = setTimeout(() => end('timeout'), request.timeoutMs)
+    const timer = setTimeout(() => end('timeout'), timerMs(request.timeoutMs))
     const abort = () => end('aborted')
     signal.addEventListener('abort', abort, { once: true })
 

@@ -6,6 +6,7 @@
  * a place is given up after `slotMs` whatever became of its handshake: servers that accept and stay silent
  * must not keep the places from those that would answer.
  */
+import { timerMs } from '../clock.ts'
 
 /** Gives up a place. May be called more than once. */
 export type Leave = () => void
@@ -23,7 +24,7 @@ export function makeHandshakeGate({ atOnce, slotMs }: { atOnce: number; slotMs: 
   function take(): Leave {
     inside++
     let left = false
-    const timer = setTimeout(leave, slotMs)
+    const timer = setTimeout(leave, timerMs(slotMs))
     function leave(): void {
       if (left) return
       left = true

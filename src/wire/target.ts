@@ -10,6 +10,7 @@ import { lookup as lookupInSystem } from 'node:dns/promises'
 import { splitServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { explainError } from './explain-error.ts'
+import { timerMs } from '../clock.ts'
 
 // Spec, step 1.2 and others: the port where the name carries none.
 const DEFAULT_PORT = 8448
@@ -82,7 +83,7 @@ export function makeResolveTarget({
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_resolve, reject) => {
       const error = Object.assign(new Error('the name was not looked up in time'), { code: 'EDNSTIMEOUT' })
-      timer = setTimeout(() => reject(error), lookupTimeoutMs)
+      timer = setTimeout(() => reject(error), timerMs(lookupTimeoutMs))
     })
     const found = await Promise.race([lookup(host), late]).finally(() => clearTimeout(timer))
     return found.map(({ address }) => address)

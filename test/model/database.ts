@@ -14,6 +14,8 @@ export interface Connection {
   crash(): void
   /** The server ends its transactions, as it does with those of a process that was stopped. */
   endSessions(): void
+  /** The server is gone. */
+  endAll(): void
 }
 
 export interface ModelDatabase {
@@ -29,6 +31,8 @@ export interface ModelDatabase {
   close(well: boolean): Promise<void>
   /** Returns what puts this state back; null: not to be had here. */
   backUp(): (() => void) | null
+  /** A standby that gets nothing any more from now on. Returns what makes it the server; null: not to be had here. */
+  standBy(): (() => void) | null
 }
 
 /** Only the one in memory. */
@@ -49,6 +53,7 @@ export function memoryDatabase(planted: Planted = {}): ModelDatabase {
       held: d.hold_until !== null && d.hold_until > memory.now(),
       lookAt: d.look_at,
       owner: d.lease_owner,
+      living: [...t.workers.values()].filter((w) => w.lease_until > memory.now()).map(({ id }) => id),
       openTxn: t.open_transactions.get(d.id)?.txn_id ?? null,
       gaps: gaps
         .sort((a, b) => a.id - b.id)
@@ -89,6 +94,14 @@ export function memoryDatabase(planted: Planted = {}): ModelDatabase {
         // Leases are short, copies are old.
         const { workers } = memory.committed()
         for (const [id, row] of workers) workers.set(id, { ...row, lease_until: 0 })
+      }
+    },
+    standBy: () => {
+      const putBack = memory.backUp()
+      return () => {
+        putBack()
+        const { workers } = memory.committed()
+        for (const [id, row] of workers) workers.set(id, { ...row, of_before: true })
       }
     },
   }

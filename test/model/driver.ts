@@ -50,6 +50,8 @@ export interface View {
   lookAt: number | null
   /** The worker that has it, alive or not. */
   owner: string | null
+  /** Workers whose leases are not over. */
+  living: string[]
   openTxn: string | null
   /** All that were ever opened. */
   gaps: { from: number; to: number; open: boolean }[]

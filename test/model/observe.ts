@@ -2,7 +2,7 @@
  * Reads what happened from the statements that were committed: what was frozen, acknowledged or ended, what ingest
  * took. So the watch is told by the database, not by the code that it judges.
  */
-import type { FrozenView } from './driver.ts'
+import { US, type FrozenView } from './driver.ts'
 import type { Logged } from './memory/pool.ts'
 import type { AdvanceInput } from './memory/sql-transactions.ts'
 import { listOf } from './memory/sql-transactions.ts'
@@ -14,6 +14,7 @@ export type Happened =
   | { what: 'ended unanswered'; txnId: string }
   /** Positions after `before`, up to `head`. */
   | { what: 'taken'; before: number; head: number; now: number }
+  | { what: 'taken over'; worker: string }
   /** Position, gaps or holder may be others. */
   | { what: 'moved' }
 
@@ -33,6 +34,12 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
   switch (name) {
     case 'look at the destination':
       return [{ what: 'looked at' }]
+    case 'take the destination': {
+      const [row] = rows as { free: boolean }[]
+      return row?.free === true && values[1] === US
+        ? [{ what: 'taken over', worker: values[0] as string }]
+        : []
+    }
     case 'freeze': {
       const [row] = rows as { started_at: number }[]
       const [one] = JSON.parse(values[0] as string) as FreezeInput[]

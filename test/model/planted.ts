@@ -3,8 +3,8 @@
  * condition of the database in memory, or by a setting. Nothing in `src` knows of them.
  */
 import type { Planted } from './memory/pool.ts'
-import { headOf, inRoomNow, openGapOf } from './memory/rules.ts'
-import { keyOf, type DestinationRow, type OpenRow } from './memory/rows.ts'
+import { headOf, inRoomNow, lives, openGapOf } from './memory/rules.ts'
+import { keyOf, type DestinationRow, type OpenRow, type Schema } from './memory/rows.ts'
 import { listOf, type AdvanceInput } from './memory/sql-transactions.ts'
 import type { ResultInput } from './memory/sql-results.ts'
 import type { Call, Run } from './memory/statement.ts'
@@ -60,6 +60,11 @@ function withNarrowed(
   return JSON.stringify(
     frozen.map((one) => ({ ...one, narrowed_seq: rowOf(one)?.narrowed_seq ?? one.narrowed_seq })),
   )
+}
+
+interface LogRow {
+  pos: number | null
+  head: number
 }
 
 export const BUGS: readonly Bug[] = [
@@ -337,5 +342,56 @@ export const BUGS: readonly Bug[] = [
       },
     }),
     breaks: /paused/,
+  },
+  {
+    bug: 'a taker that waited takes from a living holder',
+    how: 'a taker that had to wait for the row judges its owner by the leases as they were before it waited',
+    plant: () => {
+      const before = new Map<string, Map<string, Schema['workers']>>()
+      return {
+        statements: {
+          'take the destination': (right) => (call, values) => {
+            const taker = values.join(' ')
+            const then = before.get(taker) ?? new Map(call.t.workers.all().map((row) => [row.id, row]))
+            before.set(taker, then)
+            const get = (id: string | number) => then.get(String(id))
+            // Where it must wait this throws, and the statement runs once more.
+            const result = right({ ...call, t: { ...call.t, workers: { ...call.t.workers, get } } }, values)
+            before.delete(taker)
+            return result
+          },
+        },
+      }
+    },
+    breaks: /who holds it keeps it/,
+  },
+  {
+    bug: 'after a failover a followed destination misses what stands there now',
+    how: 'a lease outlives the server that gave it, and who reads the log on does not ask what stands where it begins',
+    plant: () => {
+      // Where a read ended, and what stood there: the next one is told the same, whatever stands there by then.
+      const ends = new Map<number, LogRow | null>()
+      return {
+        rules: {
+          holds: (t, d, worker, fence, now) =>
+            d?.lease_owner === worker && d.fence === fence && lives(t, worker, now),
+        },
+        statements: {
+          'follow the log': (right) => (call, values) => {
+            const [after, limit] = values as unknown as [number, number]
+            const rows = right(call, values) as LogRow[]
+            const entries = rows.filter(({ pos }) => pos !== null && pos > after)
+            const stands = rows.find(({ pos }) => pos !== null && pos <= after) ?? null
+            const place = ends.has(after) ? (ends.get(after) ?? null) : stands
+            const end = entries.at(-1) ?? place
+            ends.set(entries.length >= limit ? (end?.pos ?? after) : headOf(call.t), end)
+            if (place === null)
+              return entries.length > 0 ? entries : rows.map((row) => ({ ...row, pos: null }))
+            return [{ ...place, head: headOf(call.t) }, ...entries]
+          },
+        },
+      }
+    },
+    breaks: /passes only what was sent|I6/,
   },
 ]

@@ -168,6 +168,7 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnectio
       await pool.query('update workers set lease_until = now_ms() + $2 where id = $1', [worker, ms])
     },
     backUp: () => null,
+    standBy: () => null,
     dropConnections: () => {
       for (const release of taken) release(new Error('the schedule is over'))
     },

@@ -109,6 +109,17 @@ async function runIn(
           at,
         )
 
+  /** What its producer still has, as it would be given now. */
+  async function giveAgain(item: ModelItem): Promise<void> {
+    if (item.type === 'servers' && item.add.includes('us') === history.inRoomNow(item.room)) return
+    if (item.type === 'redact') {
+      const target = history.all().find(({ eventId }) => eventId === item.eventId)
+      if (target === undefined || target.purgedAt !== null) return
+    }
+    await take('1', [item], null)
+    await world.quiet()
+  }
+
   const servers = (room: number, add: Server[], remove: Server[]): ModelItem => ({
     ...{ type: 'servers', room, add, remove },
   })
@@ -193,6 +204,19 @@ async function runIn(
         // In the middle of something a copy would hold it half done.
         if (depth === 1) putBack = world.backUp()
         return
+      case 'fails over': {
+        const failOver = world.standBy()
+        if (failOver === null) return
+        for (const other of one.lost) await run(other)
+        world.say(`${'  '.repeat(depth)}  -- the database has failed over`)
+        const lost = failOver()
+        await world.quiet()
+        // It takes a moment.
+        await world.passes(1_000)
+        for (const other of one.then) await run(other)
+        for (const item of lost) await giveAgain(item)
+        return
+      }
       case 'restore':
         if (depth === 1) putBack?.()
         return

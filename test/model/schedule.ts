@@ -64,6 +64,8 @@ export type Command =
   | { do: 'queue is emptied' }
   | { do: 'back up' }
   | { do: 'restore' }
+  /** To a state without what `lost` brought; `then` comes before what was lost is given again. */
+  | { do: 'fails over'; lost: Command[]; then: Command[] }
 
 export const ROOMS = 3
 
@@ -345,6 +347,44 @@ const narrowed: fc.Arbitrary<Command[]> = fc
     return [{ do: 'join', room, door: '1', break: null }, told, ...again, { do: first, by, break: hold }]
   })
 
+/** Somebody waits for our row for longer than a lease, and who has us renews it meanwhile. */
+const waited: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, what: fc.constantFrom('redact' as const, 'purge' as const), then: inner })
+  .map(({ by, room, what, then }) => {
+    const happens: Command[] = [
+      { do: 'turn', by: by === 'A' ? 'B' : 'A', break: null },
+      { do: 'time', ms: 8 * SECOND },
+      { do: 'time', ms: 8 * SECOND },
+    ]
+    const held: Break = { at: 'commit', happens, then: 'goes on' }
+    const taking: Command =
+      what === 'redact'
+        ? { do: 'redact', back: 0, door: '2', break: held }
+        : { do: 'purge', room, door: '2', break: held }
+    return [
+      talk(room),
+      { do: 'turn', by, break: { at: 'the answer', happens: [taking, then], then: 'goes on' } },
+    ]
+  })
+
+/** Somebody follows us when the database fails over to an older state, which grows again. */
+const failingOver: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{ by, room, lost: fc.array(inner, { maxLength: 2 }), last: oneOf([...items(none), ...acts(none)]) },
+    then: fc.array(oneOf([[4, fc.constant(talk(0))], ...items(none), ...acts(none)]), { maxLength: 3 }),
+  })
+  .map(({ by, room, lost, last, then }) => [
+    talk(room),
+    { do: 'turn', by, break: null },
+    {
+      do: 'fails over',
+      lost: [talk(room), { do: 'tick', by, break: null }, ...lost],
+      then: [talk(room), ...then],
+    },
+    { do: 'tick', by, break: null },
+    last,
+  ])
+
 const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
@@ -354,6 +394,8 @@ const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 1, arbitrary: failing },
   { weight: 1, arbitrary: spread },
   { weight: 1, arbitrary: narrowed },
+  { weight: 1, arbitrary: waited },
+  { weight: 1, arbitrary: failingOver },
 )
 
 /** Most schedules begin in a room or two: to happen on a join takes others their time. */

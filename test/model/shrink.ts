@@ -64,21 +64,27 @@ function simplerThan(one: Command | undefined): Command[] {
     simpler.push({ ...one, do: one.do === 'rejoin' ? 'join' : 'leave' })
   if (one.do === 'redact' && one.back > 0) simpler.push({ ...one, back: 0 })
   if (one.do === 'time' && one.ms > 1_000) simpler.push({ ...one, ms: 1_000 })
+  if (one.do === 'fails over') {
+    for (const part of ['lost', 'then'] as const) {
+      for (const less of simplerLists(one[part])) simpler.push({ ...one, [part]: less })
+    }
+  }
   if (one.do === 'tick') simpler.push({ ...one, do: 'turn' })
   return simpler
 }
 
 function simplerBreaks(held: Break): Break[] {
   const { happens, then } = held
-  const simpler: Break[] = happens.map((_, index) => ({
-    ...held,
-    happens: happens.filter((__, at) => at !== index),
-  }))
-  for (const [index, inner] of happens.entries()) {
-    for (const plainer of simplerThan(inner)) {
-      simpler.push({ ...held, happens: happens.map((one, at) => (at === index ? plainer : one)) })
-    }
-  }
+  const simpler: Break[] = simplerLists(happens).map((less) => ({ ...held, happens: less }))
   if (then !== 'goes on') simpler.push({ ...held, then: 'goes on' })
   return simpler
+}
+
+/** With one of them less, or one of them simpler. */
+function simplerLists(all: readonly Command[]): Command[][] {
+  const without = all.map((_, index) => all.filter((__, at) => at !== index))
+  const plainer = all.flatMap((inner, index) =>
+    simplerThan(inner).map((one) => all.map((other, at) => (at === index ? one : other))),
+  )
+  return [...without, ...plainer]
 }

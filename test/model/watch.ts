@@ -156,6 +156,15 @@ export function makeWatch(history: History) {
     }
   }
 
+  /** Whoever has it keeps it until its lease is over, however long somebody waits for its row. */
+  function takenOver(worker: string, from: string | null, { living }: View): void {
+    if (from === null || from === worker || !living.includes(from)) return
+    violated(
+      'who holds it keeps it (5.1)',
+      `${worker.slice(-2)} takes it from ${from.slice(-2)}, which lives`,
+    )
+  }
+
   function checkOpening(gap: { from: number; to: number }): void {
     const { threshold_pdus, min_age_ms } = SETTINGS.catchUp
     // What was sent since is counted too.
@@ -214,6 +223,7 @@ export function makeWatch(history: History) {
     request,
     written,
     moved,
+    takenOver,
     settled,
     waiting,
     waits,
@@ -225,8 +235,13 @@ export function makeWatch(history: History) {
     /** Returns what puts it back as it is now. */
     save: () => {
       const saved = { unanswered: unanswered === null ? null : { ...unanswered }, newestTimeline }
+      const gaps = { retained: [...retained], gone: [...gone] }
       return () => {
         before = null
+        retained.clear()
+        for (const from of gaps.retained) retained.add(from)
+        gone.clear()
+        for (const [from, gap] of gaps.gone) gone.set(from, gap)
         unanswered = saved.unanswered === null ? null : { ...saved.unanswered }
         newestTimeline = saved.newestTimeline
         waits.forget()

@@ -67,6 +67,11 @@ export function wordsOf(one: Command): string {
       return 'the database is copied'
     case 'restore':
       return 'the database is put back to that copy, if there is one; all processes are started again'
+    case 'fails over': {
+      const lost = one.lost.length === 0 ? 'nothing' : one.lost.map(wordsOf).join('; ')
+      const then = one.then.length === 0 ? '' : ` then: ${one.then.map(wordsOf).join('; ')};`
+      return `the database fails over to a state without what now comes: ${lost};${then} what it lost is given again`
+    }
   }
 }
 

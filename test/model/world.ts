@@ -44,6 +44,10 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   let stepsTold: string[] = []
   let settling = false
   let leasesEndAt = 0
+  /** Who had it after the last commit. */
+  let owner: string | null = null
+  /** All that was ever taken, in its order. */
+  const taken: ModelItem[] = []
   const bases = new Map<Process, Basis>()
   const answers = new Map<string, Told>()
   /** Processes whose lease was over at some time, maybe without their knowledge; and those leases. */
@@ -56,6 +60,11 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
 
   function fail(error: unknown): void {
     failure ??= error instanceof Error ? error : new Error(String(error))
+  }
+
+  /** The server ended its session. */
+  function unlessEnded(error: unknown): void {
+    if ((error as { code?: unknown }).code !== '25P03') fail(error)
   }
 
   function flushSteps(): void {
@@ -98,8 +107,13 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     if (log.some((one) => one.name === 'cut impossible leases' && one.rowCount > 0)) {
       for (const it of Object.values(deliverers)) isOver(it)
     }
+    const from = owner
+    if (view !== null) owner = view.owner
     for (const one of happenedIn(log)) {
       switch (one.what) {
+        case 'taken over':
+          if (view !== null) watch.takenOver(one.worker, from, view)
+          break
         case 'looked at':
           if (view !== null) bases.set(process, watch.basis(view))
           break
@@ -132,6 +146,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
           for (const [index, item] of items.entries()) {
             if (item.type === 'servers' && item.add.includes('us')) watch.waits.freed('join', one.now)
             history.take(item, first + index, one.now)
+            taken.push(item)
           }
           saySoon(`        positions ${first}${items.length > 1 ? ` to ${one.head}` : ''}`)
           break
@@ -316,14 +331,9 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       const wake = () => {
         job = true
       }
-      sweep(housekeeper.process.pool, wake).then(
-        () => {
-          fanoutJob = true
-        },
-        (error: unknown) => {
-          if ((error as { code?: unknown }).code !== '25P03') fail(error)
-        },
-      )
+      sweep(housekeeper.process.pool, wake).then(() => {
+        fanoutJob = true
+      }, unlessEnded)
     },
     /** Up to what is not old enough, or still sticky. */
     retain: (): void => {
@@ -343,7 +353,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
         },
         (error: unknown) => {
           retaining = null
-          if ((error as { code?: unknown }).code !== '25P03') fail(error)
+          unlessEnded(error)
         },
       )
     },
@@ -351,7 +361,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     async wish(wish: Wish): Promise<void> {
       makeWish(operator.process.pool, { wish, name: US, who: 'model' }).then(({ kind }) => {
         if (kind === 'done' && (wish === 'wake' || wish === 'reset')) watch.waits.freed(wish, database.now())
-      }, fail)
+      }, unlessEnded)
       await quiet()
     },
     async serverUp(): Promise<void> {
@@ -364,7 +374,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
         const ids = rows.map(({ id }) => id)
         await adviseUp(pool, ids, { random: () => 0.5, up: true })
       }
-      advise(operator.process).catch(fail)
+      advise(operator.process).catch(unlessEnded)
       await quiet()
     },
     moveClock: async (byMs: number) => {
@@ -390,6 +400,23 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     async settle(): Promise<void> {
       settling = true
       if (leasesEndAt > database.now()) await passes(leasesEndAt - database.now())
+    },
+    /**
+     * A standby gets nothing any more. Returns what lets the database fail over to it, which nobody is told: what every
+     * process remembers stays. That gives the items that are gone: their producer gives them again.
+     */
+    standBy(): (() => ModelItem[]) | null {
+      const failOver = database.standBy()
+      if (failOver === null) return null
+      const parts = [failOver, history.save(), watch.save()]
+      const known = taken.length
+      return () => {
+        for (const { connection } of all()) connection.endAll()
+        for (const part of parts) part()
+        owner = null
+        for (const it of Object.values(deliverers)) isOver(it)
+        return taken.splice(known)
+      }
     },
     backUp(): (() => void) | null {
       const putBack = database.backUp()

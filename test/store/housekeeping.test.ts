@@ -37,6 +37,26 @@ describe('housekeeping', () => {
     expect(after).to.include({ hold_until: null, advice_at: null, advice_after: null })
   })
 
+  it('makes no wait of an hour out of one of seconds when the clock was set back by an hour', async () => {
+    const columns = {
+      failures: '1',
+      retry_interval: '5000',
+      retry_at: 'now_ms() + 5000',
+      look_at: 'now_ms() + 5000',
+    }
+    await insert('failing.example:1', { ...columns, advice_step: '60000', advice_after: 'now_ms() + 60000' })
+    await pool.query(`insert into settings (key, value) values ('clock_offset_ms', '${-HOUR}')`)
+    await cutImpossibleWaits(pool, 8 * HOUR)
+    const { rows } = await pool.query<Record<string, number>>(
+      `select retry_at - now_ms() as retry, look_at - now_ms() as look, advice_after - now_ms() as advice
+         from destinations where name = 'failing.example:1'`,
+    )
+    await pool.query(`delete from settings where key = 'clock_offset_ms'`)
+    expect(rows[0]?.['retry']).to.be.at.most(10_000)
+    expect(rows[0]?.['look']).to.be.at.most(10_000)
+    expect(rows[0]?.['advice']).to.be.at.most(60_000)
+  })
+
   it('is done by one process at a time', async () => {
     let inner: boolean | null = null
     const outer = await withSweepLock(pool, async () => {

@@ -27,6 +27,33 @@ describe('the configuration', () => {
   }
   const ours = (more: string) => `server_name: a.example\n${more}\n`
 
+  // A timer of 2^31 ms fires at once.
+  const timers = [
+    ...[
+      'sweep_interval_ms',
+      'shutdown_grace_ms',
+      'federation.connect_timeout_ms',
+      'federation.request_timeout_ms',
+    ],
+    ...['federation.backoff.first_ms', 'federation.backoff.max_ms', 'sticky.max_duration_ms'],
+    ...['internal.lease_ms', 'internal.linger_ms', 'internal.stalled_ms'],
+  ]
+  for (const key of timers) {
+    it(`takes no ${key} that is longer than a timer can be`, () => {
+      const nested = key.split('.').reduceRight((value, name) => `{${name}: ${value}}`, String(2 ** 31))
+      expect(complaint(`{server_name: a.example, ${nested.slice(1, -1)}}`)).to.include(key)
+    })
+  }
+
+  it('takes ages that no timer could have: what is only compared with', () => {
+    const long = 400 * 86_400_000
+    const keys = ['events_ms', 'event_ids_ms', 'attempts_ms', 'newest_event_ms']
+    const retention = Object.fromEntries(keys.map((key) => [key, long]))
+    const config = load(ours(`retention: ${JSON.stringify(retention)}\ncatch_up: {min_age_ms: ${long}}`))
+    expect(config.retention).to.deep.equal(retention)
+    expect(config.catch_up.min_age_ms).to.equal(long)
+  })
+
   it('needs nothing but a server name', () => {
     const config = load('server_name: a.example')
     expect(config.database).to.deep.equal({ kind: 'embedded' })

@@ -99,8 +99,10 @@ export function makeLocks(): Locks {
       holder.waitsFor = null
     },
     clear() {
+      const waiting = [...locks.values()].flatMap((lock) => lock.waiting)
       locks.clear()
       held.clear()
+      for (const go of waiting) go()
     },
   }
 }

@@ -76,6 +76,8 @@ export interface Connection {
   crash(): void
   /** Its transactions are rolled back by the server; it is told so at its next statement. */
   endSessions(): void
+  /** So are its statements that wait, which are outside of any transaction: the server is gone. */
+  endAll(): void
 }
 
 export interface MemoryDatabase {
@@ -194,9 +196,9 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
       }
     }
 
-    function endAll(how: 'dead' | 'ended'): void {
+    function endAll(how: 'dead' | 'ended', only: (session: Session) => boolean = () => true): void {
       for (const session of sessions) {
-        if (session.ended || (how === 'ended' && !session.inTransaction)) continue
+        if (session.ended || !only(session)) continue
         session.sight.rollback()
         session[how] = true
       }
@@ -212,6 +214,9 @@ export function makeMemoryDatabase(planted: Planted = {}): MemoryDatabase {
         planted.crash?.(committed)
       },
       endSessions: () => {
+        endAll('ended', ({ inTransaction }) => inTransaction)
+      },
+      endAll: () => {
         endAll('ended')
       },
     }

@@ -165,15 +165,17 @@ const house: Statement[] = [
   ),
   statement<[number, number, number]>(
     'cut impossible waits',
-    /^update destinations set retry_at = case when retry_at > now \+ \$1/,
+    /^update destinations set retry_at = case when retry_at > now \+ case when retry_interval/,
     ({ t, now }, longest, day, hour) => {
       let cut = 0
-      const most = Math.max(longest, day)
       const cutTo = (at: number | null, ms: number) => (at !== null && at > now + ms ? now + ms : at)
       for (const d of t.destinations.all()) {
+        const own = d.retry_interval === null ? longest : Math.min(longest, d.retry_interval * 2)
+        const step = d.advice_step === null ? hour : Math.min(hour, d.advice_step)
+        const most = d.retry_at !== null && d.hold_until === null ? own : Math.max(longest, day)
         const columns = {
-          ...{ retry_at: cutTo(d.retry_at, longest), hold_until: cutTo(d.hold_until, day) },
-          ...{ advice_at: cutTo(d.advice_at, hour), advice_after: cutTo(d.advice_after, hour) },
+          ...{ retry_at: cutTo(d.retry_at, own), hold_until: cutTo(d.hold_until, day) },
+          ...{ advice_at: cutTo(d.advice_at, hour), advice_after: cutTo(d.advice_after, step) },
           look_at: cutTo(d.look_at, most),
         }
         const same = (Object.keys(columns) as (keyof typeof columns)[]).every(

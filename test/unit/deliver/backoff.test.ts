@@ -243,6 +243,17 @@ describe('waits that no rule can have made, after a clock that was wrong (withou
     ],
     ['the longest itself stays', { retryAt: NOW + 1.2 * 8 * HOUR }, { retryAt: NOW + 1.2 * 8 * HOUR }],
     ['a hold of more than a day is cut to a day', { holdUntil: NOW + 2 * DAY }, { holdUntil: NOW + DAY }],
+    [
+      'a wait is never longer than it was when it began',
+      {
+        failures: 1,
+        retryAt: NOW + HOUR,
+        retryInterval: 5 * SECOND,
+        adviceAfter: NOW + HOUR,
+        adviceStep: MINUTE,
+      },
+      { retryAt: NOW + 6 * SECOND, adviceAfter: NOW + MINUTE },
+    ],
     ['a hold of a day stays', { holdUntil: NOW + DAY }, { holdUntil: NOW + DAY }],
     [
       'advice comes within an hour',
