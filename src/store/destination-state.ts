@@ -159,8 +159,9 @@ const OPEN_TEXTS = `
 
 /** What an open transaction is made of; null: it is open no more, or void. */
 async function readOpenTexts(db: Db, destination: number, txnId: string): Promise<StoredPdu[] | null> {
-  const { rows } = await db.query<Partial<TextRow>>(OPEN_TEXTS, [destination, txnId])
-  const isText = (row: Partial<TextRow>): row is TextRow => row.pdu !== undefined && row.pdu !== null
+  type Found = TextRow | { [K in keyof TextRow]: null }
+  const { rows } = await db.query<Found>(OPEN_TEXTS, [destination, txnId])
+  const isText = (row: Found): row is TextRow => row.pdu !== null
   return rows.length === 0 ? null : rows.filter(isText).map(fromText)
 }
 

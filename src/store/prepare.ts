@@ -16,7 +16,10 @@ const FEW = 8
  * A statement about `rows` rows. For many it is planned at every call, for the numbers of that call: a plan that was made
  * once, for few and for tables without statistics, took fifteen times as long with two hundred.
  */
-export const planFor = (rows: number, sql: string): string => (rows > FEW ? `${MANY}${sql}` : sql)
+export const planFor = (rows: number, sql: string): string => (isMany(rows) ? `${MANY}${sql}` : sql)
+
+/** More than what a statement is prepared for. */
+export const isMany = (rows: number): boolean => rows > FEW
 
 /** More texts than this are nobody's constants: the rest goes unnamed. */
 const MOST_NAMES = 500

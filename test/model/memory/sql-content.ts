@@ -26,7 +26,7 @@ export const CONTENT: Statement[] = [
   ),
   statement<[number[]]>(
     'who holds what is redacted',
-    /^select distinct o\.destination from open_transactions o .* join unnest\(\$1::bigint\[\]\) t/,
+    /^select o\.destination from open_transactions o where not o\.void and o\.positions\[1\] <= \$3/,
     ({ t }, positions) => holders(t, (pos) => positions.includes(pos)),
   ),
   statement<[number[]]>(

@@ -1,0 +1,94 @@
+/** One destination in the hands of a test: the real step on a real database, with others acting in the middle of it. */
+import { makeBatcher } from '../../src/batcher.ts'
+import { systemClock } from '../../src/clock.ts'
+import { takeStep, type Step, type StepNeeds } from '../../src/deliver/step.ts'
+import { makeGate } from '../../src/gate.ts'
+import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
+import type { Pool } from '../../src/store/db.ts'
+import { loadDestination } from '../../src/store/destination-state.ts'
+import { registerWorker, takeDestination } from '../../src/store/leases.ts'
+import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
+import type { Send, SendResult } from '../../src/wire/send.ts'
+
+const WORKER = '00000000-0000-4000-8000-000000000001'
+const silent = { info() {}, warn() {}, error() {}, debug() {} } as unknown as StepNeeds['log']
+
+export const ANSWERED: SendResult = { kind: 'answered', pdus: null, durationMs: 1 }
+/** It may have been received. */
+export const UNANSWERED: SendResult = {
+  ...{ kind: 'failed', stage: 'timeout', handed: true, durationMs: 1, status: null },
+  ...{ message: 'no answer', retryAfterMs: null, errcode: null },
+}
+
+export interface SentPdu {
+  room_id: string
+  type: string
+}
+
+export async function holdInTest(given: Pool, name: string, more: Partial<StepNeeds> = {}) {
+  await registerWorker(given, { id: WORKER, name: 'test', leaseMs: 3_600_000 })
+  const taken = await takeDestination(given, WORKER, name)
+  if (taken.kind !== 'taken') throw new Error(`${name} is ${taken.kind}`)
+  const { held } = taken
+  const sent: { txnId: string; pdus: SentPdu[] }[] = []
+  let meanwhile: { after: RegExp; happens: () => Promise<unknown> } | null = null
+  const pool = new Proxy(given, {
+    get(target, key) {
+      if (key !== 'query') return Reflect.get(target, key) as unknown
+      return async (text: string, values?: unknown[]) => {
+        const result = await target.query(text, values)
+        if (meanwhile?.after.test(text) === true) {
+          const { happens } = meanwhile
+          meanwhile = null
+          await happens()
+        }
+        return result
+      }
+    },
+  })
+  const send: Send = ({ txnId, body }) => {
+    sent.push({ txnId, pdus: (JSON.parse(body) as { pdus: SentPdu[] }).pdus })
+    return Promise.resolve(ANSWERED)
+  }
+  const needs: StepNeeds = {
+    ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent, send },
+    ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
+    backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
+    catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
+    results: makeBatcher({ run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows), maxWeight: 1 }),
+    freeze: makeBatcher({ run: (rows: Frozen[]) => freezeTransactions(pool, rows), maxWeight: 1 }),
+    onLapsed: () => undefined,
+    onAttempt: () => undefined,
+    ...more,
+  }
+  const lease = { id: WORKER, signal: new AbortController().signal, stillHeld: () => true }
+  async function step(): Promise<Step> {
+    const state = await loadDestination(pool, held)
+    if (state === null) throw new Error(`${name} is gone`)
+    return takeStep(needs, { held, state, lease, signal: lease.signal })
+  }
+  return {
+    held,
+    sent,
+    step,
+    /** Rooms of all that was sent, in order. */
+    rooms: () => sent.flatMap(({ pdus }) => pdus.map(({ room_id }) => room_id)),
+    /** Others act right after the next statement that fits. */
+    after(statement: RegExp, happens: () => Promise<unknown>): void {
+      meanwhile = { after: statement, happens }
+    },
+    /** Steps until it would let go. */
+    async toTheEnd(): Promise<void> {
+      for (let steps = 0; steps < 20; steps += 1) if ((await step()).kind === 'let go') return
+      throw new Error('it never lets go')
+    },
+  }
+}
+
+/** The only place, taken by somebody else until `free` is called. */
+export function takenPlace(): { place: ReturnType<typeof makeGate>; free: () => void } {
+  const place = makeGate(1)
+  let free: () => void = () => undefined
+  void place.within(() => new Promise<void>((resolve) => (free = resolve)))
+  return { place, free: () => free() }
+}
