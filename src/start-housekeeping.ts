@@ -26,6 +26,9 @@ export interface HousekeepingNeeds {
   mayWork: () => boolean
 }
 
+/** Who has not looked at the clock for so long was stopped, ms: a look that waits for readers takes seconds. */
+const STOPPED_MS = 600_000
+
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
   const { config, pool, queues, wake, metrics, clock, log } = needs
   const stopping = new AbortController()
@@ -52,6 +55,8 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
   const retain = makeRetention({
     pool,
     settings: config.retention,
+    clock,
+    stoppedMs: Math.max(STOPPED_MS, 4 * config.sweep_interval_ms),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
     onGivenUp: (count) => metrics.givenUp.inc({ why: 'retention' }, count),
     log,
