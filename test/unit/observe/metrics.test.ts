@@ -68,7 +68,9 @@ describe('metrics', () => {
 
   it('show no counts before the first sweep, and every label of a counter from the start', async () => {
     const text = await makeMetrics({ runtime: false }).registry.metrics()
-    expect(text).not.to.match(/^limpet_(stream_position|destinations|pending_pdus|oldest_pending|oldest_snapshot)/m)
+    expect(text).not.to.match(
+      /^limpet_(stream_position|destinations|pending_pdus|oldest_pending|oldest_snapshot)/m,
+    )
     expect(text).to.match(/^limpet_given_up_total\{why="purge"\} 0$/m)
     expect(text).to.match(/^limpet_pdus_sent_total\{reason="sticky_replay"\} 0$/m)
     expect(text).to.match(/^limpet_ingest_items_total\{type="event"\} 0$/m)
