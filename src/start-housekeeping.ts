@@ -13,6 +13,7 @@ import { stateOf } from './http/describe-destination.ts'
 import type { Pool } from './store/db.ts'
 import { makeRetention } from './store/retention.ts'
 import { readStates } from './store/views/destination-list.ts'
+import { makeOldestSnapshot } from './store/views/oldest-snapshot.ts'
 import { readTotals } from './store/views/totals.ts'
 
 export interface HousekeepingNeeds {
@@ -26,6 +27,9 @@ export interface HousekeepingNeeds {
   mayWork: () => boolean
 }
 
+/** Who has not looked at the clock for so long was stopped, ms: a look that waits for readers takes seconds. */
+const STOPPED_MS = 600_000
+
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
   const { config, pool, queues, wake, metrics, clock, log } = needs
   const stopping = new AbortController()
@@ -38,13 +42,15 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
     log,
   })
+  const oldestSnapshot = makeOldestSnapshot(clock)
   const once = async () => {
     if (!needs.mayWork()) return
     if (!(await sweep())) {
       metrics.clearTotals()
       return
     }
-    metrics.setTotals(await readGauges(pool, config.metrics.per_destination))
+    const oldestSnapshotMs = await oldestSnapshot(pool)
+    metrics.setTotals({ ...(await readGauges(pool, config.metrics.per_destination)), oldestSnapshotMs })
     for (const [queue, states] of Object.entries(await queues.counts())) {
       for (const [state, jobs] of Object.entries(states)) metrics.queueJobs.set({ queue, state }, jobs)
     }
@@ -52,6 +58,8 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
   const retain = makeRetention({
     pool,
     settings: config.retention,
+    clock,
+    stoppedMs: Math.max(STOPPED_MS, 4 * config.sweep_interval_ms),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
     onGivenUp: (count) => metrics.givenUp.inc({ why: 'retention' }, count),
     log,
@@ -76,7 +84,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
   }
 }
 
-async function readGauges(pool: Pool, perDestination: boolean): Promise<Totals> {
+async function readGauges(pool: Pool, perDestination: boolean): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
   const totals = await readTotals(pool, 0)
   const destinations: Partial<Record<DestinationState, number>> = {}
   for (const row of await readStates(pool)) {

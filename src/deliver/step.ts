@@ -65,7 +65,7 @@ export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step
 async function growFreshGap(needs: StepNeeds, { held, state }: Holding): Promise<void> {
   const to = state.gap === null ? null : growsTo(state.gap, state.head)
   if (state.gap === null || to === null) return
-  needs.onLapsed(await growGap(needs.pool, held, state.gap, to))
+  await growGap(needs.pool, held, state.gap, to)
   state.gap.to = to
 }
 

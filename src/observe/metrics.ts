@@ -32,6 +32,8 @@ export interface Totals {
   /** Null: nothing waits. */
   readonly oldestPendingMs: number | null
   readonly stickyPending: number
+  /** Age of the oldest snapshot that anybody holds on the database; 0: nobody. */
+  readonly oldestSnapshotMs: number
   /** Shown only where `perDestination` was asked for. */
   readonly perDestination?: Iterable<{
     destination: string
@@ -81,6 +83,10 @@ export function makeMetrics({
     pendingPdus: gauge('pending_pdus', 'PDUs owed to all destinations, as of the last sweep.'),
     oldestPending: gauge('oldest_pending_seconds', 'Age of the oldest PDU owed to any destination; 0: none.'),
     stickyPending: gauge('sticky_pending', 'Unexpired sticky events still owed, as of the last sweep.'),
+    oldestSnapshot: gauge(
+      'oldest_snapshot_seconds',
+      'Age of the oldest snapshot held on the database, as of the last sweep; 0: none.',
+    ),
   }
   const each = perDestination
     ? {
@@ -98,9 +104,9 @@ export function makeMetrics({
 
   /** Takes the sweep's counts away: another process counts now, and what is here grows stale. */
   const clearTotals = () => {
-    for (const one of [totals.position, totals.pendingPdus, totals.oldestPending, totals.stickyPending])
-      one.remove()
-    totals.destinations.reset()
+    const { destinations, ...plain } = totals
+    for (const one of Object.values(plain)) one.remove()
+    destinations.reset()
     queueJobs.reset()
     each?.pendingPdus.reset()
     each?.oldestPending.reset()
@@ -112,6 +118,7 @@ export function makeMetrics({
     totals.pendingPdus.set(now.pendingPdus)
     totals.oldestPending.set((now.oldestPendingMs ?? 0) / 1000)
     totals.stickyPending.set(now.stickyPending)
+    totals.oldestSnapshot.set(now.oldestSnapshotMs / 1000)
     if (each === null) return
     // Forget destinations that are owed nothing any more.
     each.pendingPdus.reset()

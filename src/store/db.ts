@@ -85,11 +85,12 @@ export function inSnapshot<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T
   return within(pool, 'begin isolation level repeatable read read only', work)
 }
 
-/** As `inTransaction`, on a connection that the caller has: it keeps it, and sees to it when it breaks. */
-export async function inTransactionOn<T>(db: Db, work: () => Promise<T>): Promise<T> {
+/** As `inTransaction`, on a connection that the caller has (it keeps it, and sees to it when it breaks), or one of its pool. */
+export async function inTransactionOn<T>(db: Db, work: (db: Db) => Promise<T>): Promise<T> {
+  if (db instanceof pg.Pool) return inTransaction(db, work)
   await db.query(BEGIN)
   try {
-    const result = await work()
+    const result = await work(db)
     await db.query('commit')
     return result
   } catch (error) {

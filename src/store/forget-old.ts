@@ -3,31 +3,34 @@
  * have ended, lists of recipients. In small commits, for nobody waits for it.
  */
 import type { Db } from './db.ts'
+import { oldUpTo } from './seen-time.ts'
 
 const AT_ONCE = 5_000
 /** Commits of one kind at one look; the next look goes on. */
 const MOST_COMMITS = 50
 
-// What is kept must be found by its id, too: a redaction has to reach it.
+// What is kept must be found by its id, too: a redaction has to reach it. The clock says where to look, what was seen decides.
 const EVENT_IDS = `
   delete from event_ids where event_id in (
     select i.event_id from event_ids i
-     where i.at < (select now_ms()) - $1 and i.pos <= (select log_floor from stream)
+     where i.at < (select now_ms()) - $1 and i.pos <= (select least(s.log_floor, ${oldUpTo('$1')}) from stream s)
        and not exists (select 1 from kept_events k where k.pos = i.pos)
      order by i.at limit ${AT_ONCE})`
 
-// The fanout still wakes those whom it has not come to.
+// Not for a fanout that has not come so far: where nobody delivers it never does, and the sweep finds whom it did not wake.
 const CHANGES = `
   delete from changes where pos in (
-    select c.pos from changes c
-     where c.pos <= (select least(s.log_floor, min(c.pos)) from stream s, cursors c where c.name = 'fanout' group by s.log_floor)
-     order by c.pos limit ${AT_ONCE})`
+    select c.pos from changes c where c.pos <= (select log_floor from stream) order by c.pos limit ${AT_ONCE})`
 
-// Who was in the room until then is asked again for as long as its destination has not come past that.
+// Who was in the room until then is asked again for as long as something is left to which that entitles a destination that
+// has not come past it.
 const MEMBERSHIPS = `
   delete from memberships m using (
     select m.room, m.destination, m.since from memberships m join destinations d on d.id = m.destination
-     where m.until <= (select log_floor from stream) and m.until <= d.position
+     where m.until <= (select log_floor from stream)
+       and (m.until <= d.position
+            or (not exists (select 1 from kept_events k where k.room = m.room and k.pos > m.since and k.pos <= m.until)
+                and not exists (select 1 from events e where e.room = m.room and e.pos > m.since and e.pos <= m.until)))
      limit ${AT_ONCE}) old
    where m.room = old.room and m.destination = old.destination and m.since = old.since and m.until is not null`
 

@@ -4,7 +4,7 @@
 import type { Db } from './db.ts'
 import { holding, type Held } from './leases.ts'
 import { nothingForgottenSince } from './stream.ts'
-import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
+import { ADDRESSED, BY_ROOM, MEMBER_AT } from './timeline.ts'
 
 /** Ends a statement that opens a `gap`: the gap's sticky row has no upper end. */
 export const oweSticky = (destination: string, from: string) => `
@@ -20,15 +20,14 @@ const OPEN = `${holding(`d.position = $4 and ${nothingForgottenSince('$5')}`)}, 
     on conflict do nothing returning id
   )${oweSticky('$3', '$4')}`
 
-// What was sticky in the gap and lapsed before it was opened: its replay is lost, and that is said once.
-const NOTE_LAPSED_IN = `
-  insert into replays (destination, pos, state, expires_at, at)
-  select $1, e.pos, 'lapsed', e.sticky_until, now_ms()
+// What was sticky in the gap and lapsed before it was opened: its replay is lost, and that is counted once. There is no row of
+// it: what lapses later the sweep counts, and explain tells both from the gap.
+const LAPSED_IN = `
+  select count(*)::int as lapsed
     from events e left join recipients r on r.id = e.recipients
    where e.sticky_until is not null and e.pos > $2 and e.pos <= $3 and e.sticky_until <= now_ms()
-     and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}
-   order by e.pos
-  on conflict (destination, pos) do nothing`
+     and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT}))
+     and not exists (select 1 from replays p where p.destination = $1 and p.pos = e.pos)`
 
 /** Opens a gap (from, to]. Returns how many sticky events in it have lapsed already; null: not opened. */
 export async function openGap(
@@ -38,33 +37,27 @@ export async function openGap(
 ): Promise<number | null> {
   const { rowCount } = await db.query(OPEN, [held.worker, held.fence, held.destination, range.from, range.to])
   if (rowCount !== 1) return null
-  return noteLapsedIn(db, held.destination, range)
+  return countLapsedIn(db, held.destination, range)
 }
 
-/** Notes what was sticky in `range` and has lapsed unsent for a destination; returns how many. */
-export async function noteLapsedIn(
+/** How much was sticky in `range`, as a gap is opened over it, and has lapsed unsent for a destination. */
+export async function countLapsedIn(
   db: Db,
   destination: number,
   range: { from: number; to: number },
 ): Promise<number> {
-  const { rowCount } = await db.query(NOTE_LAPSED_IN, [destination, range.from, range.to])
-  return rowCount ?? 0
+  const { rows } = await db.query<{ lapsed: number }>(LAPSED_IN, [destination, range.from, range.to])
+  return rows[0]?.lapsed ?? 0
 }
 
 /** Lets a gap of which nothing is acknowledged yet reach up to `to`. */
-export async function growGap(
-  db: Db,
-  held: Held,
-  gap: { id: number; from: number; to: number },
-  to: number,
-): Promise<number> {
+export async function growGap(db: Db, held: Held, gap: { id: number }, to: number): Promise<void> {
   await db.query(
     `${holding()}
      update gaps g set to_pos = $4 from held h
       where g.id = $5 and g.closed_at is null and g.cursor = g.from_pos and g.destination = h.id`,
     [held.worker, held.fence, held.destination, to, gap.id],
   )
-  return noteLapsedIn(db, held.destination, { from: gap.to, to })
 }
 
 /** Moves a gap's cursor and batch; closes it where `closes`. The caller's transaction holds the destination's row. */

@@ -4,6 +4,7 @@
  * Whatever grows with the number of destinations is done here in a few statements, not by a request.
  */
 import type { Db, Pool } from './db.ts'
+import { overSince } from './seen-time.ts'
 
 /** Keys of the advisory locks under which one process at a time sweeps, and drops what is old: "limp" + 3, + 4. */
 const SWEEP_LOCK = 0x6c696d73
@@ -66,16 +67,35 @@ const STICKY_GRACE_MS = 600_000
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 
-/** Removes what nobody needs any more: lapsed sticky rows, old attempts and closed gaps, dead workers. */
+const STICKY = `delete from sticky where expires_at < ${overSince('$1')}`
+
+// Until its destination has come past it, unless nothing of it is left that could come to it: some servers never come back.
+const REPLAYS = `
+  delete from replays p using destinations d
+   where d.id = p.destination and p.expires_at < ${overSince('$1')}
+     and (p.pos <= d.position
+          or (p.pos <= (select log_floor from stream)
+              and not exists (select 1 from kept_events k where k.pos = p.pos)
+              and not exists (select 1 from events e where e.pos = p.pos)))`
+
+// A join whose sticky events are over: its destination may never look again. A rejoin meanwhile has a later `upto`.
+const JOINS = `
+  delete from sticky_owed where (destination, room) in (
+    select o.destination, o.room from sticky_owed o
+     where o.room is not null and o.upto <= (select head from stream)
+       and not exists (select 1 from sticky s where s.room = o.room and s.pos > o.cursor and s.pos <= o.upto)
+     order by o.destination, o.room for update skip locked)`
+
+/**
+ * Removes what nobody needs any more: sticky rows and joins that are over, notes of them, old attempts and closed gaps, dead
+ * workers. What is gone for good must be old by every reading of the clock for as long (`seen-time.ts`); a worker begins anew.
+ */
 export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
-  await db.query('delete from sticky where expires_at < now_ms() - $1', [STICKY_GRACE_MS])
-  await db.query(
-    `delete from replays p using destinations d
-      where d.id = p.destination and p.expires_at < now_ms() - $1 and p.pos <= d.position`,
-    [attemptsMs],
-  )
-  await db.query('delete from attempts where at < now_ms() - $1', [attemptsMs])
-  await db.query('delete from gaps where closed_at < now_ms() - $1', [attemptsMs])
+  await db.query(STICKY, [STICKY_GRACE_MS])
+  await db.query(REPLAYS, [attemptsMs])
+  await db.query(JOINS)
+  await db.query(`delete from attempts where at < ${overSince('$1')}`, [attemptsMs])
+  await db.query(`delete from gaps where closed_at < ${overSince('$1')}`, [attemptsMs])
   await db.query('delete from workers where lease_until < now_ms() - $1', [HOUR_MS])
 }
 

@@ -3,11 +3,15 @@
  * transactions are made of (their bytes are kept by reference).
  *
  * Always: what is copied is what the log holds. Copying holds the content lock, so that a `redact` or `purge` either
- * finds the copy or is copied. What nobody needs any more goes, and what is too old is given up and counted.
+ * finds the copy or is copied. What nobody needs any more goes, and what is too old is given up and counted; neither
+ * while anything unanswered is made of it, which is asked under the lock that every freeze holds.
  */
+import { addToCounter } from './content.ts'
 import { inTransactionOn, type Db } from './db.ts'
 import { gapPositions } from './gap-rooms.ts'
-import { lockContentShared } from './stream.ts'
+import { oldUpTo } from './seen-time.ts'
+import { lockContent, lockContentShared } from './stream.ts'
+import { OPEN_POSITIONS, takeAway } from './take-away.ts'
 
 export interface Needed {
   /** Positions, each with how many destinations are owed it. */
@@ -47,33 +51,46 @@ async function openPositions(db: Db, upto: number): Promise<Set<number>> {
   return new Set(rows.map(({ pos }) => pos))
 }
 
-/** Takes what was received longer than `maxAgeMs` ago out of what is owed; returns how many pairs that gives up. */
+// What is unanswered goes on until it is answered or ends.
+const GIVE_UP = `
+  delete from kept_events k where k.pos = any($1) and k.pos not in (${OPEN_POSITIONS}) returning k.pos`
+
+/**
+ * Gives up what was kept and was received longer than `maxAgeMs` ago, and counts it; returns how many pairs of event and
+ * destination that were. What is unanswered stays, whenever it was frozen.
+ */
 export async function giveUpOld(db: Db, needed: Needed, maxAgeMs: number): Promise<number> {
   const { rows } = await db.query<{ pos: number }>(
-    `select e.pos from (select pos, received_ts from events where pos = any($1)
-                        union all select pos, received_ts from kept_events where pos = any($1)) e
-      where e.received_ts < (select now_ms()) - $2`,
+    `select k.pos from kept_events k where k.pos = any($1) and k.pos <= ${oldUpTo('$2')} order by k.pos`,
     [[...needed.owed.keys()], maxAgeMs],
   )
+  const old = rows.map(({ pos }) => pos).filter((pos) => !needed.open.has(pos))
   let pairs = 0
-  for (const { pos } of rows) {
-    // What is unanswered goes on until it is answered or ends.
-    if (needed.open.has(pos)) continue
-    pairs += needed.owed.get(pos) ?? 0
-    needed.owed.delete(pos)
+  for (let done = 0; done < old.length; done += GIVEN_UP_AT_ONCE) {
+    const some = old.slice(done, done + GIVEN_UP_AT_ONCE)
+    const gone = await takeAway(db, async (db) => {
+      const gone = (await db.query<{ pos: number }>(GIVE_UP, [some])).rows.map(({ pos }) => pos)
+      const result = gone.reduce((sum, pos) => sum + (needed.owed.get(pos) ?? 0), 0)
+      await addToCounter(db, 'given_up:retention', result)
+      return { took: gone.length > 0, result: { gone, pairs: result } }
+    })
+    pairs += gone.pairs
+    for (const pos of gone.gone) needed.owed.delete(pos)
   }
   return pairs
 }
 
 const COLUMNS = 'pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients'
-/** Events copied in one commit: whoever redacts something waits for no more. */
+/** Events copied or dropped in one commit: whoever redacts something, or freezes, waits for no more. */
 const AT_ONCE = 200
+/** Each commit has everybody plan anew, so there are few of them. */
+const GIVEN_UP_AT_ONCE = 1_000
 
 /** Copies what is needed of the log after `after`; idempotent. */
 export async function copyNeeded(db: Db, needed: Needed, after: number): Promise<void> {
   const positions = allOf(needed).filter((pos) => pos > after)
   for (let done = 0; done < positions.length; done += AT_ONCE) {
-    await inTransactionOn(db, async () => {
+    await inTransactionOn(db, async (db) => {
       await lockContentShared(db)
       await db.query(
         `insert into kept_events (${COLUMNS}) select ${COLUMNS} from events where pos = any($1) on conflict (pos) do nothing`,
@@ -83,13 +100,47 @@ export async function copyNeeded(db: Db, needed: Needed, after: number): Promise
   }
 }
 
-/** Forgets what nobody needs any more. */
+// $1: the last position that goes. Nearly everything was copied before; the rest is looked up one by one, never by
+// reading the log through.
+const COPY_OPEN = `
+  insert into kept_events (${COLUMNS})
+  select ${COLUMNS} from (
+    select distinct p.pos as at from (${OPEN_POSITIONS}) p (pos)
+     where p.pos <= $1 and not exists (select 1 from kept_events k where k.pos = p.pos)) open
+   cross join lateral (select * from events e where e.pos = open.at limit 1) e
+  on conflict (pos) do nothing`
+
+/**
+ * From now on everything up to `upto` is out of the log, but for what is kept of it. What was frozen since it was copied
+ * is copied here, and nothing that was read before is frozen after.
+ */
+export async function moveFloor(db: Db, upto: number): Promise<void> {
+  await takeAway(db, async (db) => {
+    await db.query(COPY_OPEN, [upto])
+    const { rowCount } = await db.query('update stream set log_floor = $1 where log_floor < $1', [upto])
+    return { took: (rowCount ?? 0) > 0, result: undefined }
+  })
+}
+
+const UNNEEDED = `
+  select k.pos from kept_events k where not exists (select 1 from unnest($1::bigint[]) n where n = k.pos) order by k.pos`
+const DROP = `delete from kept_events k where k.pos = any($1) and k.pos not in (${OPEN_POSITIONS})`
+
+/**
+ * Forgets what nobody needs any more. Nothing can come to be owed again that was not when `needed` was read; but what was
+ * owed then may be unanswered now, so that is asked again while nobody can freeze.
+ */
 export async function dropUnneeded(db: Db, needed: Needed): Promise<number> {
-  const { rowCount } = await db.query(
-    'delete from kept_events k where not exists (select 1 from unnest($1::bigint[]) n where n = k.pos)',
-    [allOf(needed)],
-  )
-  return rowCount ?? 0
+  const { rows } = await db.query<{ pos: number }>(UNNEEDED, [allOf(needed)])
+  const unneeded = rows.map(({ pos }) => pos)
+  let dropped = 0
+  for (let done = 0; done < unneeded.length; done += AT_ONCE) {
+    dropped += await inTransactionOn(db, async (db) => {
+      await lockContent(db)
+      return (await db.query(DROP, [unneeded.slice(done, done + AT_ONCE)])).rowCount ?? 0
+    })
+  }
+  return dropped
 }
 
 const allOf = ({ owed, open }: Needed) => [...new Set([...owed.keys(), ...open])].sort((a, b) => a - b)

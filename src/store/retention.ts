@@ -6,12 +6,12 @@
  * made again and each is found again from what is there, so a crash between any two costs a look. Ingest, turns and
  * readers wait for nothing here but the locks of single rows.
  */
+import { systemClock, type Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
-import { addToCounter } from './content.ts'
 import { inTransactionOn, type Db, type Pool } from './db.ts'
 import { forgetOld } from './forget-old.ts'
 import { withRetentionLock } from './housekeeping.ts'
-import { copyNeeded, dropUnneeded, giveUpOld, neededUpTo } from './kept-events.ts'
+import { copyNeeded, dropUnneeded, giveUpOld, moveFloor, neededUpTo } from './kept-events.ts'
 import {
   detachPartition,
   dropDetached,
@@ -19,13 +19,20 @@ import {
   makePartitionsAhead,
   type Partition,
 } from './log-partitions.ts'
-import { lockStream, moveHead } from './stream.ts'
+import { makeSeenTime, oldUpTo, type SeenTime } from './seen-time.ts'
 import { settleDestinations } from './settle-destinations.ts'
+import { lockStream, moveHead } from './stream.ts'
 
 export interface RetentionNeeds {
   pool: Pool
   /** Milliseconds, as in the configuration. */
   settings: { events_ms: number; event_ids_ms: number; newest_event_ms: number }
+  /** Time passes by this process's clock and the database's: what only one of them says ages nothing. */
+  clock?: Pick<Clock, 'monotonic'>
+  /** A process that looks again only after this was stopped, and saw nothing of that time, ms. */
+  stoppedMs?: number
+  /** In the place of one of its own. */
+  seen?: SeenTime
   /** How long one look waits for readers of a partition that goes, ms; the next look goes on. */
   waitMs?: number
   onLapsed?: (count: number) => void
@@ -56,14 +63,17 @@ const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 /** So long at most a process that stops waits for this. */
 const WAIT_MS = 5_000
-/** So long a sticky event may outlive its end by a clock that is fast elsewhere, ms. */
-const STICKY_GRACE_MS = 600_000
 
 /** One look; null when another process is at it. Throws where `signal` ends it early: the next look goes on. */
 export type Retain = (signal?: AbortSignal) => Promise<Retained | null>
 
 export function makeRetention(needs: RetentionNeeds): Retain {
+  const { settings, clock = systemClock } = needs
+  const longestMs = Math.max(eventIdsMs(settings), settings.newest_event_ms)
+  const seen = needs.seen ?? makeSeenTime({ ...needs, clock, eventsMs: settings.events_ms, longestMs })
   return async (signal) => {
+    // Also where another process keeps house: it may be gone at the next look, and this one saw the time in between.
+    await seen.look(needs.pool)
     const retained: Retained = { dropped: [], waitsFor: null }
     const ours = await withRetentionLock(needs.pool, (db) => look({ ...needs, signal }, db, retained))
     return ours ? retained : null
@@ -90,11 +100,13 @@ async function look(needs: Looking, db: Db, retained: Retained): Promise<void> {
   if (retained.dropped.length === 0 && !(await isTime(db))) return
   await step('forget')
   await sweepKept(needs, db)
-  await forgetOld(
-    db,
-    Math.max(settings.event_ids_ms, settings.events_ms + 2 * rollAfterMs(settings.events_ms)),
-  )
+  await forgetOld(db, eventIdsMs(settings))
+  await db.query(FORGOT)
 }
+
+/** Ids are known for longer than any event of the log. */
+const eventIdsMs = ({ event_ids_ms, events_ms }: RetentionNeeds['settings']) =>
+  Math.max(event_ids_ms, events_ms + 2 * rollAfterMs(events_ms))
 
 async function begin({ onStep, signal }: Looking, step: RetentionStep): Promise<void> {
   signal?.throwIfAborted()
@@ -106,7 +118,7 @@ const rollAfterMs = (eventsMs: number) => Math.min(DAY_MS, Math.floor(eventsMs /
 
 // The oldest event of the partition in use says since when it is.
 const FIRST = `
-  select e.received_ts <= now_ms() - $3 as old from events e where e.pos >= $1 and e.pos < $2 order by e.pos limit 1`
+  select e.pos <= ${oldUpTo('$3')} as old from events e where e.pos >= $1 and e.pos < $2 order by e.pos limit 1`
 
 /** Moves the stream's counter to the next partition when the one in use has been so for `afterMs`. */
 async function beginPartition(db: Db, afterMs: number): Promise<void> {
@@ -146,12 +158,20 @@ async function dropNext(needs: Looking, db: Db, dropped: string[]): Promise<Reta
   return null
 }
 
-// The newest event's age is the partition's. By their age its sticky events lapsed long ago; a clock that was set
-// back may say otherwise. $1, $2: its range, $3: how long the log is kept.
+// $1: how long the log is kept. A sticky event stays until the sweep has forgotten that it was one: ten minutes after its end.
+const OLD_UP_TO = `
+  select least(${oldUpTo('$1')}, s.head, (select min(k.pos) - 1 from sticky k)) as upto from stream s`
+
+/** The last position of the log that is old enough to go, and has nothing sticky before it. */
+export async function oldLogUpTo(db: Db, eventsMs: number): Promise<number> {
+  return (await db.query<{ upto: number }>(OLD_UP_TO, [eventsMs])).rows[0]?.upto ?? 0
+}
+
+// The newest event's age is the partition's. $1, $2: its range, $3: the last position that is old enough.
 const IS_OLD = `
   select s.head >= $2::bigint - 1
-     and coalesce((select e.received_ts < now_ms() - $3 from events e where e.pos >= $1 and e.pos < $2 order by e.pos desc limit 1), true)
-     and not exists (select 1 from sticky k where k.pos < $2 and k.expires_at > (select now_ms()) - ${STICKY_GRACE_MS}) as old
+     and not exists (select 1 from events e where e.pos >= $1 and e.pos < $2 and e.pos > $3)
+     and not exists (select 1 from sticky k where k.pos < $2) as old
     from stream s`
 
 /** Makes the oldest partition ready to go, if it is old enough; false: it stays for now. */
@@ -168,21 +188,15 @@ async function prepareNext(needs: Looking, db: Db, retained: Retained): Promise<
     return false
   }
   await begin(needs, 'copy')
-  const needed = await neededUpTo(db, upto, needs.signal)
-  await giveUp(needs, db, await giveUpOld(db, needed, needs.settings.newest_event_ms))
-  await copyNeeded(db, needed, oldest.from - 1)
+  await copyNeeded(db, await neededUpTo(db, upto, needs.signal), oldest.from - 1)
   await begin(needs, 'move the floor')
-  await db.query('update stream set log_floor = $1 where log_floor < $1', [upto])
+  await moveFloor(db, upto)
   return true
 }
 
 async function isOldEnough({ settings }: RetentionNeeds, db: Db, { from, to }: Partition): Promise<boolean> {
-  return (await db.query<{ old: boolean }>(IS_OLD, [from, to, settings.events_ms])).rows[0]?.old === true
-}
-
-async function giveUp({ onGivenUp }: RetentionNeeds, db: Db, pairs: number): Promise<void> {
-  await addToCounter(db, 'given_up:retention', pairs)
-  onGivenUp?.(pairs)
+  const upto = await oldLogUpTo(db, settings.events_ms)
+  return (await db.query<{ old: boolean }>(IS_OLD, [from, to, upto])).rows[0]?.old === true
 }
 
 /** What is kept and no longer needed, because a gap closed or has something newer of the room, goes too. */
@@ -193,13 +207,16 @@ async function sweepKept(needs: Looking, db: Db): Promise<void> {
   const [row] = rows
   if (row === undefined) return
   const needed = await neededUpTo(db, row.log_floor, needs.signal)
-  await giveUp(needs, db, await giveUpOld(db, needed, needs.settings.newest_event_ms))
+  const pairs = await giveUpOld(db, needed, needs.settings.newest_event_ms)
+  needs.onGivenUp?.(pairs)
   await dropUnneeded(db, needed)
 }
 
 // Once an hour is enough where no partition went.
 const IS_TIME = `
-  insert into cursors (name, pos) values ('forgot_at', now_ms())
-  on conflict (name) do update set pos = excluded.pos where cursors.pos <= excluded.pos - ${HOUR_MS} or cursors.pos > excluded.pos`
+  select not exists (select 1 from cursors c where c.name = 'forgot_at' and c.pos > n.now - ${HOUR_MS} and c.pos <= n.now) as due
+    from (select now_ms() as now offset 0) n`
+const FORGOT = `
+  insert into cursors (name, pos) values ('forgot_at', now_ms()) on conflict (name) do update set pos = excluded.pos`
 
-const isTime = async (db: Db) => ((await db.query(IS_TIME)).rowCount ?? 0) > 0
+const isTime = async (db: Db) => (await db.query<{ due: boolean }>(IS_TIME)).rows[0]?.due === true

@@ -7,7 +7,7 @@
  * its answer acknowledges is put right in the same commit.
  */
 import { inTransactionOn, type Db } from './db.ts'
-import { noteLapsedIn, oweSticky } from './gaps.ts'
+import { countLapsedIn, oweSticky } from './gaps.ts'
 import { UNHELD } from './leases.ts'
 import { IN_ORDER } from './leases.ts'
 import { timelinePositions } from './timeline.ts'
@@ -20,7 +20,7 @@ export interface Settled {
   moved: number
   /** Have a gap now, or one that reaches further. */
   gaps: number
-  /** Sticky events of those gaps that lapsed unsent. */
+  /** Sticky events that had lapsed unsent in the gaps that were opened. */
   lapsed: number
 }
 
@@ -106,13 +106,12 @@ async function settle(db: Db, id: number, upto: number, settled: Settled): Promi
     if (left.gap_to >= upto) return
     await extendGap(db, id, left.gap, upto)
     settled.gaps += 1
-    settled.lapsed += await noteLapsedIn(db, id, { from: left.gap_to, to: upto })
   } else if ((await timelinePositions(db, id, { after: position, upto }, 1)).length > 0) {
     // What an unanswered transaction of the timeline acknowledges lies within the gap: what it brings is not sent twice.
     const to = left.open && left.open_gap === null ? Math.max(upto, left.open_to) : upto
     await db.query(GAP, [id, position, to])
     settled.gaps += 1
-    settled.lapsed += await noteLapsedIn(db, id, { from: position, to })
+    settled.lapsed += await countLapsedIn(db, id, { from: position, to })
   } else {
     await db.query(MOVE, [id, upto])
     if (left.open) await db.query(MOVE_OPEN, [id, upto])

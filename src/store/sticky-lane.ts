@@ -75,19 +75,14 @@ async function read(
   }))
 }
 
-// What only its stickiness would have brought: noted once, so that it is counted once and explain can say it.
+// What only its stickiness would have brought: noted once, so that it is counted once and explain can say it. Only where
+// nothing else says it: these rows are as many as were sticky at a join, or were sent and not listed.
 // In order, as an answer writes its own: the sweep notes for all while turns note for theirs.
 const NOTE_LAPSED = `
   with due as (
     select o.destination, s.pos, s.expires_at
       from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
      where s.expires_at <= $1 and s.expires_at > o.created_at and ($2::int is null or o.destination = $2)
-    union
-    select o.destination, s.pos, s.expires_at
-      from sticky_owed o
-      join memberships m on m.destination = o.destination and m.until is null
-      join sticky s on s.room = m.room and s.pos > greatest(o.after_pos, o.cursor, m.since)
-     where o.room is null and s.expires_at <= $1 and s.expires_at > o.created_at and ($2::int is null or o.destination = $2)
     union
     select p.destination, p.pos, p.expires_at from replays p
      where p.state = 'unlisted' and p.expires_at <= $1 and ($2::int is null or p.destination = $2)
@@ -97,10 +92,26 @@ const NOTE_LAPSED = `
   on conflict (destination, pos) do update set state = 'lapsed', next_at = null, at = excluded.at
    where replays.state = 'unlisted'`
 
-/** Notes what lapsed while it was owed, for one destination or (null) all. Returns how many. */
+// What a gap owed besides: no row, for a gap may stay open for ever, of a thousand servers at once, and explain tells it from
+// the gap. It is counted once because only the sweep counts, and knows up to which time it has.
+const COUNT_LAPSED = `
+  with counted as (
+    insert into cursors (name, pos) values ('lapsed', $1) on conflict (name) do update set pos = excluded.pos
+  )
+  select count(*)::int as lapsed
+    from sticky_owed o
+    join memberships m on m.destination = o.destination and m.until is null
+    join sticky s on s.room = m.room and s.pos > greatest(o.after_pos, o.cursor, m.since)
+   where o.room is null and s.expires_at <= $1
+     and s.expires_at > greatest(o.created_at, (select pos from cursors where name = 'lapsed'))
+     and not exists (select 1 from replays p where p.destination = o.destination and p.pos = s.pos)`
+
+/** Notes what lapsed while it was owed, for one destination, or (null: the sweep) all and what gaps owed too. Returns how many. */
 export async function noteLapsed(db: Db, now: number, destination: number | null): Promise<number> {
   const { rowCount } = await db.query(NOTE_LAPSED, [now, destination])
-  return rowCount ?? 0
+  if (destination !== null) return rowCount ?? 0
+  const { rows } = await db.query<{ lapsed: number }>(COUNT_LAPSED, [now])
+  return (rowCount ?? 0) + (rows[0]?.lapsed ?? 0)
 }
 
 // A row is done when nothing it covers is sticky any more and unsent. `upto` guards against a rejoin meanwhile.

@@ -88,6 +88,13 @@ export const BEHIND_IN_A_ROOM = `
   select m.destination from memberships m join rooms r on r.id = m.room join destinations a on a.id = m.destination
    where r.head > a.position and r.head > m.since and (m.until is null or m.until > a.position)`
 
+/** Who has to be sent again what it did not list: nothing else of it may be owed. */
+const UNLISTED_AND_DUE = `
+  select p.destination from replays p
+    join sticky s on s.pos = p.pos and s.expires_at > now_ms()
+    join memberships m on m.room = s.room and m.destination = p.destination and m.until is null
+   where p.state = 'unlisted' and p.next_at <= now_ms()`
+
 // It may say too much (never too little): a turn that finds nothing moves the position on.
 const OWED = `
   select d.id from destinations d
@@ -96,7 +103,8 @@ const OWED = `
           or exists (select 1 from recipients r where r.head > d.position and d.id = any(r.list))
           or exists (select 1 from open_transactions o where o.destination = d.id)
           or exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null)
-          or exists (select 1 from sticky_owed o where o.destination = d.id))`
+          or exists (select 1 from sticky_owed o where o.destination = d.id)
+          or d.id in (${UNLISTED_AND_DUE}))`
 
 const MARK_MISSED = `
   update destinations d set missed = d.missed + 1

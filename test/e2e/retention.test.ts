@@ -124,7 +124,7 @@ describe('a destination that was away for longer than the log is kept', function
     await until(() => other.received.size === 1 + all.length - 1, {
       what: 'the other to have what is for it',
     })
-    await world.moveClock(26 * HOUR)
+    await world.timePasses(26 * HOUR)
     await logIsGone()
 
     expect(await view(remote.serverName), 'what is still owed').to.include({ pending_pdus: owed.length })
@@ -167,7 +167,7 @@ describe('a destination that was away for longer than the log is kept', function
     await world.released()
     const { owed } = await awhile()
     const [unanswered] = remote.transactions.slice(-1)
-    await world.moveClock(5 * HOUR)
+    await world.timePasses(5 * HOUR)
     await logIsGone()
     remote.behave({ kind: 'ok' })
     await act('wake')
@@ -183,12 +183,12 @@ describe('a destination that was away for longer than the log is kept', function
     const { owed } = await awhile()
     await failed()
     await world.released()
-    await world.moveClock(26 * HOUR)
+    await world.timePasses(26 * HOUR)
     await logIsGone()
     // A second day goes by.
     const second = [world.event(room(2)), world.event(room(3))]
     await world.ingest(items(second))
-    await world.moveClock(26 * HOUR)
+    await world.timePasses(26 * HOUR)
     await logIsGone()
     remote.behave({ kind: 'ok' })
     remote.forgive()
@@ -204,7 +204,7 @@ describe('a destination that was away for longer than the log is kept', function
     await remote.stop()
     const { owed } = await awhile()
     await failed()
-    await world.moveClock(26 * HOUR)
+    await world.timePasses(26 * HOUR)
     await logIsGone()
     const [kick, also, to, joined, still] = owed as [SentEvent, SentEvent, SentEvent, SentEvent, SentEvent]
     const pdu = { ...(still.item['pdu'] as Record<string, unknown>), content: {} }

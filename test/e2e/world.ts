@@ -21,6 +21,7 @@ import { startFakeHomeserver, type FakeHomeserver } from '../../src/simulate/fak
 import { openPool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { letTimePass } from '../support/time-passes.ts'
 
 export const OURS = 'home.example'
 export const TOKENS = { ingest: 'ingest-token', read: 'read-token', admin: 'admin-token' }
@@ -121,6 +122,8 @@ export async function makeWorld({ settings = {}, databaseUrl, log: level = 'sile
         [String(byMs)],
       )
     },
+    /** As if so much time had passed while the daemon ran, ms. */
+    timePasses: (ms: number) => letTimePass(pool, ms),
     request: (path: string, options: RequestInit & { token?: string } = {}) =>
       request(address, path, options),
     /** POSTs items and returns the answer's body; throws unless it is a 200. */

@@ -67,6 +67,9 @@ export const SETTINGS = {
   maxStickyMs: 3_600_000,
   lingerMs: 2_000,
   leaseMs: 15_000,
+  /** How long the log is kept, and what is kept of it. */
+  eventsMs: 3_600_000,
+  newestEventMs: 3 * 3_600_000,
 }
 /** What the PDUs of one transaction may take together, bytes. */
 export const MAX_PDU_BYTES = SETTINGS.maxBodyBytes - 1_024

@@ -21,6 +21,10 @@ export interface PastEvent {
   eventId: string
   pdu: string
   receivedAt: number
+  /** By a clock that nobody moves. */
+  takenAt: number
+  /** It was owed, and became too old even for that. */
+  givenUp: boolean
   stickyUntil: number | null
   /** It is for us, by its address or by our being in the room at its position. */
   entitled: boolean
@@ -50,7 +54,7 @@ export function makeHistory() {
     staysIn(room).find(({ from, until }) => from <= head && (until === null || until > head)) ?? null
   const stayNow = (room: number) => staysIn(room).find(({ until }) => until === null) ?? null
 
-  function take(item: ModelItem, pos: number, now: number): void {
+  function take(item: ModelItem, pos: number, now: number, takenAt: number): void {
     switch (item.type) {
       case 'event': {
         const inRoom = stayNow(item.room) !== null
@@ -62,6 +66,7 @@ export function makeHistory() {
           eventId: item.eventId,
           pdu: item.pdu,
           receivedAt: now,
+          ...{ takenAt, givenUp: false },
           stickyUntil: item.stickyMs === null ? null : now + Math.min(item.stickyMs, SETTINGS.maxStickyMs),
           entitled: addressed || byRoom,
           outside: addressed && !inRoom,
@@ -133,8 +138,8 @@ export function makeHistory() {
     /** Entitled events with after < pos <= upto of which no answer was written down. */
     waiting: (after: number, upto: number) =>
       [...events.values()].filter(
-        ({ pos, entitled, told, purgedAt }) =>
-          entitled && pos > after && pos <= upto && told.length === 0 && purgedAt === null,
+        ({ pos, entitled, told, purgedAt, givenUp }) =>
+          entitled && pos > after && pos <= upto && told.length === 0 && purgedAt === null && !givenUp,
       ),
   }
 }

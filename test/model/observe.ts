@@ -15,6 +15,9 @@ export type Happened =
   /** Positions after `before`, up to `head`. */
   | { what: 'taken'; before: number; head: number; now: number }
   | { what: 'taken over'; worker: string }
+  /** The log begins after `upto` now. */
+  | { what: 'shortened'; upto: number }
+  | { what: 'given up'; positions: number[] }
   /** Position, gaps or holder may be others. */
   | { what: 'moved' }
 
@@ -74,7 +77,13 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     }
     case 'end it unanswered':
       return rowCount === 1 ? [{ what: 'ended unanswered', txnId: values[3] as string }] : []
+    case 'move the floor':
+      return rowCount === 1 ? [{ what: 'shortened', upto: values[0] as number }] : []
+    case 'give up':
+      return [{ what: 'given up', positions: (rows as { pos: number }[]).map(({ pos }) => pos) }]
     case 'move the head': {
+      // Retention takes one for itself.
+      if (log.some((other) => other.name === 'note that texts went')) return []
       const [read] = (log.find((other) => other.name === 'read the head to append')?.rows ?? []) as {
         head: number
         now: number

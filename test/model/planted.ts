@@ -3,7 +3,7 @@
  * condition of the database in memory, or by a setting. Nothing in `src` knows of them.
  */
 import type { Planted } from './memory/pool.ts'
-import { headOf, inRoomNow, lives, openGapOf } from './memory/rules.ts'
+import { eventsBetween, headOf, inRoomNow, lives, openGapOf } from './memory/rules.ts'
 import { keyOf, type DestinationRow, type OpenRow, type Schema } from './memory/rows.ts'
 import { listOf, type AdvanceInput } from './memory/sql-transactions.ts'
 import type { ResultInput } from './memory/sql-results.ts'
@@ -393,5 +393,58 @@ export const BUGS: readonly Bug[] = [
       }
     },
     breaks: /passes only what was sent|I6/,
+  },
+  {
+    bug: 'an unanswered transaction loses its text to retention',
+    how: 'what is too old, or needed no longer, is dropped as it was read before, whatever was frozen since',
+    plant: () => {
+      const whateverIsOpen = on((call) => ({
+        call: {
+          ...call,
+          t: { ...call.t, open_transactions: { ...call.t.open_transactions, all: () => [] } },
+        },
+      }))
+      return { statements: { 'give up': whateverIsOpen, 'keep no longer': whateverIsOpen } }
+    },
+    breaks: /I3/,
+  },
+  {
+    bug: 'a clock ahead for one look takes the log',
+    how: 'the log is as old as the clock says that its newest event is',
+    plant: () => ({
+      statements: {
+        'how far is the log old': () => (call, values) => {
+          const [eventsMs] = values as unknown as [number]
+          const young = eventsBetween(call.t, 0, headOf(call.t)).find(
+            ({ received_ts }) => received_ts >= call.now - eventsMs,
+          )
+          const sticky = call.t.sticky.all().filter(({ expires_at }) => expires_at > call.now - 600_000)
+          return [
+            {
+              upto: Math.min(
+                ...[...sticky, ...(young ? [young] : [])].map(({ pos }) => pos - 1),
+                headOf(call.t),
+              ),
+            },
+          ]
+        },
+      },
+    }),
+    breaks: /the log is kept/,
+  },
+  {
+    bug: 'what came while the clock was behind goes when it is set right',
+    how: 'what is kept is given up by the time at which it was received',
+    plant: () => ({
+      statements: {
+        'what is too old to be kept': () => (call, values) => {
+          const [positions, age] = values as unknown as [number[], number]
+          return positions
+            .filter((pos) => (call.t.kept_events.get(pos)?.received_ts ?? Infinity) < call.now - age)
+            .map((pos) => ({ pos }))
+        },
+      },
+    }),
+    breaks: /what is owed is kept/,
   },
 ]

@@ -30,9 +30,12 @@ async function openModelDatabase(url: string): Promise<Pool> {
 
 const START = 1_700_000_000_000
 
+/** Tables that begin with a row. */
+const WITH_A_ROW: readonly string[] = ['stream', 'cursors', 'seen_time']
 const EMPTY = `
-  truncate ${TABLES.filter((table) => table !== 'stream' && table !== 'cursors').join(', ')} restart identity;
+  truncate ${TABLES.filter((table) => !WITH_A_ROW.includes(table)).join(', ')} restart identity;
   update stream set head = 0, log_floor = 0;
+  update seen_time set seen_ms = 0;
   update cursors set pos = 0 where name = 'fanout';
   delete from cursors where name <> 'fanout';
   update settings set value = '${START}' where key = 'clock_offset_ms'`

@@ -385,11 +385,57 @@ const failingOver: fc.Arbitrary<Command[]> = fc
     last,
   ])
 
+/** The clock is wrong for one look of retention, or while something comes. */
+const wrong: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{ by, room, one: oneOf(items(none)), hold: holds },
+    off: fc.constantFrom(5 * HOUR, -5 * HOUR, 26 * HOUR),
+    ms: fc.constantFrom(SECOND, 20 * MINUTE, 2 * HOUR),
+    coming: fc.boolean(),
+  })
+  .map(({ by, room, one, hold, off, ms, coming }) => {
+    const wrong: Command[] = coming ? [talk(room), one] : [{ do: 'retention', break: hold }]
+    const around: Command[] = [{ do: 'clock', byMs: off }, ...wrong, { do: 'clock', byMs: -off }]
+    return [
+      talk(room),
+      ...around,
+      { do: 'time', ms },
+      { do: 'retention', break: coming ? hold : null },
+      { do: 'turn', by, break: null },
+    ]
+  })
+
+/** What was kept becomes too old while a turn is at it. */
+const given: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{ by, room, remote, one: oneOf(items(none)) },
+    at: fc.oneof(
+      { weight: 1, arbitrary: fc.constantFrom('give up', 'keep no longer', 'begin', 'commit') },
+      { weight: 3, arbitrary: fc.integer({ min: 8, max: 30 }) },
+    ),
+  })
+  .map(({ by, room, remote, one, at }) => {
+    const turn: Command = { do: 'turn', by, break: null }
+    return [
+      talk(room),
+      one,
+      { do: 'time', ms: 2 * HOUR },
+      { do: 'retention', break: null },
+      { do: 'remote', remote },
+      { do: 'time', ms: 2 * HOUR },
+      { do: 'retention', break: { at, happens: [turn], then: 'goes on' } },
+      { do: 'time', ms: MINUTE },
+      turn,
+    ]
+  })
+
 const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
   { weight: 1, arbitrary: behind },
   { weight: 1, arbitrary: old },
+  { weight: 1, arbitrary: wrong },
+  { weight: 1, arbitrary: given },
   { weight: 1, arbitrary: served },
   { weight: 1, arbitrary: failing },
   { weight: 1, arbitrary: spread },

@@ -201,8 +201,28 @@ export function makeWatch(history: History) {
   /** Whether something waits that a try now would send. */
   const waiting = (view: View): boolean => history.waiting(view.position, view.head).length > 0
 
-  const isOwed = ({ entitled, told, purgedAt }: PastEvent) =>
-    entitled && told.length === 0 && purgedAt === null
+  const isOwed = ({ entitled, told, purgedAt, givenUp }: PastEvent) =>
+    entitled && told.length === 0 && purgedAt === null && !givenUp
+
+  /** Everything up to `upto` has left the log: at `time`, by a clock that nobody moves, it was old enough. */
+  function shortened(upto: number, time: number): void {
+    const young = history.all().find(({ pos, takenAt }) => pos <= upto && time - takenAt < SETTINGS.eventsMs)
+    if (young !== undefined)
+      violated('the log is kept (2)', `${young.pos} has left it after ${time - young.takenAt} ms`)
+    const sticky = history.all().find((event) => event.pos <= upto && history.isSticky(event, latest))
+    if (sticky !== undefined) violated('the log is kept (2)', `${sticky.pos} has left it, and is sticky`)
+  }
+
+  function gaveUp(positions: readonly number[], time: number): void {
+    for (const pos of positions) {
+      const event = history.at(pos)
+      if (event === undefined) continue
+      const age = time - event.takenAt
+      if (age < SETTINGS.newestEventMs)
+        violated('what is owed is kept (2)', `${pos} is given up after ${age} ms`)
+      event.givenUp = true
+    }
+  }
 
   /** What catch-up may leave out: not a room's newest of the gap, not what we could not fetch. */
   function skippable(event: PastEvent, { gaps }: View): boolean {
@@ -225,6 +245,8 @@ export function makeWatch(history: History) {
     moved,
     takenOver,
     settled,
+    shortened,
+    gaveUp,
     waiting,
     waits,
     /** What a process that looks now decides from. */

@@ -2,6 +2,8 @@
  * The world around one destination: processes of limpet, a queue, time, the remote, and the watch that sees all of it.
  */
 import { adviseUp } from '../../src/store/advice.ts'
+import type { Log } from '../../src/observe/log.ts'
+import { makeSeenTime } from '../../src/store/seen-time.ts'
 import { makeWish, type Wish } from '../../src/store/wishes.ts'
 import type { Send } from '../../src/wire/send.ts'
 import type { Connection, ModelDatabase } from './database.ts'
@@ -14,9 +16,12 @@ import { happenedIn } from './observe.ts'
 import { makeProcess, type Process } from './process.ts'
 import { makeProducer, type Producer } from './producer.ts'
 import { answerOf, cutOff, remoteInWords, WELL, type Remote, type Told } from './remote.ts'
-import { HOUR, MINUTE, type By, type Door } from './schedule.ts'
+import { DAY, MINUTE, type By, type Door } from './schedule.ts'
 import { makeWatch, Violation, violated } from './watch.ts'
 import type { Basis } from './waits.ts'
+
+/** A clock that jumps is warned of, and here most do. */
+const SILENT = { warn: () => undefined } as unknown as Log
 
 export interface WorldOptions {
   catchUp?: typeof SETTINGS.catchUp
@@ -145,12 +150,18 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
             items.push(...(requests.shift() ?? []))
           for (const [index, item] of items.entries()) {
             if (item.type === 'servers' && item.add.includes('us')) watch.waits.freed('join', one.now)
-            history.take(item, first + index, one.now)
+            history.take(item, first + index, one.now, monotonic)
             taken.push(item)
           }
           saySoon(`        positions ${first}${items.length > 1 ? ` to ${one.head}` : ''}`)
           break
         }
+        case 'shortened':
+          watch.shortened(one.upto, monotonic)
+          break
+        case 'given up':
+          watch.gaveUp(one.positions, monotonic)
+          break
         case 'moved':
           watch.moved(view, { byRetention: process === retainer.process })
       }
@@ -168,9 +179,17 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     if (worker !== null) over.add(worker)
   }
 
+  /** The process that keeps house looks at its clocks, unless it is held. */
+  async function look(): Promise<void> {
+    if (retainer.process.heldAt() === null) await seen.look(retainer.connection.pool)
+  }
+
   async function passes(ms: number): Promise<void> {
+    // It looks twice a minute: where more passes at once, right before it and right after it.
+    if (ms >= MINUTE) await look()
     monotonic += ms
     await database.moveClock(ms)
+    if (ms >= MINUTE) await look()
     watch.seen(database.now())
     // Whoever lives has renewed its lease meanwhile.
     for (const it of Object.values(deliverers)) {
@@ -238,6 +257,17 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   let retaining: Process | null = null
   const operator = start('the operator')
 
+  const lookAnew = () =>
+    makeSeenTime({
+      ...{
+        clock: { monotonic: () => monotonic },
+        eventsMs: SETTINGS.eventsMs,
+        longestMs: 30 * DAY,
+        log: SILENT,
+      },
+    })
+  let seen = lookAnew()
+
   const all = (): Actor[] => [
     ...Object.values(deliverers),
     ...Object.values(producers),
@@ -260,6 +290,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     if (which === 'retention') {
       retainer.process.kill()
       retainer = start('retention')
+      seen = lookAnew()
       return
     }
     if (which === 'sweep') {
@@ -335,27 +366,24 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
         fanoutJob = true
       }, unlessEnded)
     },
-    /** Up to what is not old enough, or still sticky. */
+    /** One look of it. */
     retain: (): void => {
-      const now = database.now()
-      const all = history.all().sort((a, b) => a.pos - b.pos)
-      const young = all.find(
-        ({ receivedAt, stickyUntil }) => receivedAt > now - HOUR || (stickyUntil ?? 0) > now - 10 * MINUTE,
-      )
-      const upto = young === undefined ? (all.at(-1)?.pos ?? 0) : young.pos - 1
       const { process } = retainer
-      if (upto === 0 || retaining === process) return
+      if (retaining === process) return
       retaining = process
-      retain(process.pool, upto).then(
-        (went) => {
-          retaining = null
-          if (went) saySoon(`        everything up to ${upto} has left the log`)
-        },
-        (error: unknown) => {
-          retaining = null
-          unlessEnded(error)
-        },
-      )
+      seen
+        .look(process.pool)
+        .then(() => retain(process.pool))
+        .then(
+          (upto) => {
+            retaining = null
+            if (upto !== null) saySoon(`        everything up to ${upto} has left the log`)
+          },
+          (error: unknown) => {
+            retaining = null
+            unlessEnded(error)
+          },
+        )
     },
     /** Like everybody's statements, an operator's may have to wait for a lock. */
     async wish(wish: Wish): Promise<void> {

@@ -95,7 +95,7 @@ const writes: [string, (pool: Pool) => Promise<boolean>, string?][] = [
   [
     'lets a gap grow',
     async (pool) => {
-      await growGap(pool, HELD, { id: 1, from: 0, to: 5 }, 7)
+      await growGap(pool, HELD, { id: 1 }, 7)
       return (await pool.query('select from gaps where to_pos = 7')).rowCount === 1
     },
     GAP,

@@ -106,7 +106,7 @@ async function follow(all: Step[]): Promise<void> {
           break
         }
         default:
-          await world.later(3 * HOUR)
+          await world.passes(3 * HOUR)
           expect((await world.retain())?.waitsFor).to.equal(null)
           await compare(world, { sent, through })
       }

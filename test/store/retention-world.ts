@@ -2,6 +2,7 @@
 import { makeLog } from '../../src/observe/log.ts'
 import { listPartitions } from '../../src/store/log-partitions.ts'
 import { makeRetention, type RetentionNeeds } from '../../src/store/retention.ts'
+import { makeSeenTime } from '../../src/store/seen-time.ts'
 import { HOUR, makeIngestWorld } from '../ingest/ingest-world.ts'
 
 export const DAY = 24 * HOUR
@@ -13,22 +14,35 @@ export type RetentionWorld = Awaited<ReturnType<typeof makeRetentionWorld>>
 export async function makeRetentionWorld() {
   const world = await makeIngestWorld()
   const { pool } = world
+  const log = makeLog({ level: 'silent', pretty: false })
+  let monotonic = 0
+  const clock = { monotonic: () => monotonic }
+  const seen = makeSeenTime({ clock, eventsMs: SETTINGS.events_ms, longestMs: 100 * DAY, log })
+  async function later(ms: number): Promise<void> {
+    await pool.query(
+      `insert into settings (key, value) values ('clock_offset_ms', $1)
+       on conflict (key) do update set value = (settings.value::bigint + $1::bigint)::text`,
+      [String(ms)],
+    )
+  }
   return {
     ...world,
-    /** Puts the database's clock forward. */
-    async later(ms: number): Promise<void> {
-      await pool.query(
-        `insert into settings (key, value) values ('clock_offset_ms', $1)
-         on conflict (key) do update set value = (settings.value::bigint + $1::bigint)::text`,
-        [String(ms)],
-      )
+    /** Puts the database's clock forward or back, and no other. */
+    later,
+    /** Time passes while a process runs: by both its clock and the database's. It looks as often as a mark takes. */
+    async passes(ms: number): Promise<void> {
+      await seen.look(pool)
+      for (const step of [61_000, ms]) {
+        await later(step)
+        monotonic += step
+        await seen.look(pool)
+      }
     },
     /** One look. */
     retain: (needs: Partial<RetentionNeeds> = {}) =>
       makeRetention({
         pool,
-        settings: SETTINGS,
-        log: makeLog({ level: 'silent', pretty: false }),
+        ...{ settings: SETTINGS, log, clock, seen },
         ...needs,
       })(),
     /** Event ids that the log holds, and those that were kept, in stream order. */

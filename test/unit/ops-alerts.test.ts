@@ -47,6 +47,7 @@ const OWED = { limpet_pending_pdus: flat(50) }
 const ANSWERED = 'limpet_transactions_total{outcome="answered"}'
 const FAILED = 'limpet_transactions_total{outcome="failed"}'
 const BACKING_OFF = 'limpet_destinations{state="backing_off"}'
+const BEHIND = 'limpet_source_behind_seconds{source="synapse"}'
 const IDLE = 'limpet_destinations{state="idle"}'
 const quick = (name: string, le: string, perMinute: number) => ({
   [`${name}_bucket{le="${le}"}`]: grows(perMinute),
@@ -187,6 +188,34 @@ const CASES: Case[] = [
     fires: TARGET,
   },
   { alert: 'LimpetLogLost', when: 'none is', series: {}, after: '60m', fires: null },
+  {
+    alert: 'LimpetSourceBehind',
+    when: 'a source has not moved for five minutes',
+    series: { [BEHIND]: `0+60x${MINUTES}` },
+    after: '7m',
+    fires: { source: 'synapse' },
+  },
+  {
+    alert: 'LimpetSourceBehind',
+    when: 'a source is a minute behind',
+    series: { [BEHIND]: flat(60) },
+    after: '60m',
+    fires: null,
+  },
+  {
+    alert: 'LimpetOldSnapshot',
+    when: 'a session holds one for forty minutes',
+    series: { limpet_oldest_snapshot_seconds: `0+60x${MINUTES}` },
+    after: '40m',
+    fires: {},
+  },
+  {
+    alert: 'LimpetOldSnapshot',
+    when: 'each is gone after minutes',
+    series: { limpet_oldest_snapshot_seconds: flat(600) },
+    after: '60m',
+    fires: null,
+  },
 ]
 
 describe('the alerts', () => {
@@ -197,14 +226,16 @@ describe('the alerts', () => {
   before(async function () {
     program = promtool(this)
     dir = mkdtempSync(join(tmpdir(), 'limpet-alerts-'))
-    // A process with all roles, after its first sweep of an empty database.
+    // A process with all roles and a source, after its first sweep of an empty database.
     const metrics = makeMetrics()
+    metrics.sourceBehind.set({ source: 'synapse' }, 0)
     metrics.setTotals({
       position: 0,
       destinations: {},
       pendingPdus: 0,
       oldestPendingMs: null,
       stickyPending: 0,
+      oldestSnapshotMs: 0,
     })
     const text = await metrics.registry.metrics()
     const samples = text.matchAll(/^(\w+(?:\{[^}]*\})?) (\S+)$/gm)

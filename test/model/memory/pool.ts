@@ -13,6 +13,7 @@ import { FOLLOW, LEASES } from './sql-leases.ts'
 import { LOAD } from './sql-load.ts'
 import { RETENTION } from './sql-retention.ts'
 import { RESULTS } from './sql-results.ts'
+import { SEEN } from './sql-seen.ts'
 import { TRANSACTIONS } from './sql-transactions.ts'
 import { WAKES } from './sql-wakes.ts'
 import { isBegin } from './statement.ts'
@@ -29,6 +30,7 @@ export const STATEMENTS: readonly Statement[] = [
   ...RESULTS,
   ...WAKES,
   ...RETENTION,
+  ...SEEN,
 ]
 
 /** Put in the place of what is right, to show that the model test sees it. */

@@ -127,6 +127,8 @@ export interface AttemptRow {
 export interface Schema {
   stream: { head: number; log_end: number; log_floor: number }
   cursors: { name: string; pos: number }
+  seen_time: { seen_ms: number }
+  seen_marks: { seen_ms: number; head: number; low: number }
   sources: { source: string; source_token: string | null }
   rooms: { id: number; room_id: string; room_version: string | null; head: number; known: boolean }
   destinations: DestinationRow
@@ -149,6 +151,8 @@ export interface Schema {
 export const TABLES: readonly (keyof Schema)[] = [
   'stream',
   'cursors',
+  'seen_time',
+  'seen_marks',
   'sources',
   'rooms',
   'destinations',

@@ -1,7 +1,17 @@
 /** `store/{settle-destinations,kept-events,forget-old}.ts`: what leaves the log, and what is spared. */
 import { isBehind, lives, openGapOf, putGap } from './rules.ts'
-import { keyOf, type DestinationRow, type EventRow } from './rows.ts'
+import { keyOf, type DestinationRow } from './rows.ts'
+import { oldUpTo } from './sql-seen.ts'
 import { statement, type Call, type Statement } from './statement.ts'
+
+/** The positions that unanswered transactions are made of. */
+const openPositions = ({ t }: Call): Set<number> =>
+  new Set(
+    t.open_transactions
+      .all()
+      .filter((one) => !one.void)
+      .flatMap(({ positions }) => positions),
+  )
 
 const floorOf = ({ t }: Call): number => t.stream.get(1)?.log_floor ?? 0
 
@@ -133,36 +143,69 @@ const kept: Statement[] = [
   statement<[number]>(
     'what unanswered transactions need',
     /^select distinct p as pos from open_transactions/,
-    ({ t }, upto) => {
-      const open = t.open_transactions.all().filter((one) => !one.void)
-      const positions = new Set(open.flatMap((one) => one.positions.filter((pos) => pos <= upto)))
-      return [...positions].map((pos) => ({ pos }))
-    },
+    (call, upto) => [...openPositions(call)].filter((pos) => pos <= upto).map((pos) => ({ pos })),
   ),
   statement<[number[], number]>(
     'what is too old to be kept',
-    /^select e\.pos from \(select pos, received_ts from events/,
-    ({ t, now }, positions, age) => {
-      const old = (row: EventRow | undefined) =>
-        row !== undefined && row.received_ts < now - age ? [{ pos: row.pos }] : []
-      return [
-        ...positions.flatMap((pos) => old(t.events.get(pos))),
-        ...positions.flatMap((pos) => old(t.kept_events.get(pos))),
-      ]
+    /^select k\.pos from kept_events k where k\.pos = any\(\$1\) and k\.pos <= coalesce/,
+    ({ t }, positions, age) =>
+      positions
+        .filter((pos) => t.kept_events.get(pos) !== undefined && pos <= oldUpTo(t, age))
+        .sort((a, b) => a - b)
+        .map((pos) => ({ pos })),
+  ),
+  statement<[number[]]>(
+    'give up',
+    /^delete from kept_events k where k\.pos = any\(\$1\) .* returning k\.pos$/,
+    (call, positions) => {
+      const open = openPositions(call)
+      const gone = positions.filter((pos) => call.t.kept_events.get(pos) !== undefined && !open.has(pos))
+      for (const pos of gone) call.t.kept_events.delete(pos)
+      return gone.map((pos) => ({ pos }))
     },
   ),
-  statement<[number[]]>('keep', /^insert into kept_events/, ({ t }, positions) => {
-    const rows = positions
-      .flatMap((pos) => t.events.get(pos) ?? [])
-      .filter(({ pos }) => t.kept_events.get(pos) === undefined)
-    for (const row of rows) t.kept_events.put(row.pos, row)
-    return rows.length
-  }),
-  statement<[number[]]>('keep no longer', /^delete from kept_events k where not exists/, ({ t }, needed) => {
-    const gone = t.kept_events.all().filter(({ pos }) => !needed.includes(pos))
-    for (const { pos } of gone) t.kept_events.delete(pos)
-    return gone.length
-  }),
+  statement<[number[]]>(
+    'keep',
+    /^insert into kept_events \(.*\) select .* from events where pos = any\(\$1\)/,
+    ({ t }, positions) => {
+      const rows = positions
+        .flatMap((pos) => t.events.get(pos) ?? [])
+        .filter(({ pos }) => t.kept_events.get(pos) === undefined)
+      for (const row of rows) t.kept_events.put(row.pos, row)
+      return rows.length
+    },
+  ),
+  statement<[number]>(
+    'keep what is unanswered now',
+    /^insert into kept_events \(.*\) select .* from \( select distinct p\.pos/,
+    (call, upto) => {
+      const rows = [...openPositions(call)]
+        .filter((pos) => pos <= upto && call.t.kept_events.get(pos) === undefined)
+        .flatMap((pos) => call.t.events.get(pos) ?? [])
+      for (const row of rows) call.t.kept_events.put(row.pos, row)
+      return rows.length
+    },
+  ),
+  statement<[number[]]>(
+    'what is kept and needed no longer',
+    /^select k\.pos from kept_events k where not exists/,
+    ({ t }, needed) =>
+      t.kept_events
+        .all()
+        .filter(({ pos }) => !needed.includes(pos))
+        .sort((a, b) => a.pos - b.pos)
+        .map(({ pos }) => ({ pos })),
+  ),
+  statement<[number[]]>(
+    'keep no longer',
+    /^delete from kept_events k where k\.pos = any\(\$1\) .* not o\.void\)$/,
+    (call, positions) => {
+      const open = openPositions(call)
+      const gone = positions.filter((pos) => call.t.kept_events.get(pos) !== undefined && !open.has(pos))
+      for (const pos of gone) call.t.kept_events.delete(pos)
+      return gone.length
+    },
+  ),
   statement('read the floor', /^select log_floor from stream$/, (call) => [{ log_floor: floorOf(call) }]),
   statement<[number]>(
     'move the floor',
@@ -188,15 +231,15 @@ const kept: Statement[] = [
 const forget: Statement[] = [
   statement<[number]>('forget event ids', /^delete from event_ids where event_id in/, (call, age) => {
     const { t, now } = call
+    const upto = Math.min(floorOf(call), oldUpTo(t, age))
     const gone = t.event_ids
       .all()
-      .filter(({ pos, at }) => at < now - age && pos <= floorOf(call) && t.kept_events.get(pos) === undefined)
+      .filter(({ pos, at }) => at < now - age && pos <= upto && t.kept_events.get(pos) === undefined)
     for (const { event_id } of gone) t.event_ids.delete(event_id)
     return gone.length
   }),
   statement<[]>('forget changes', /^delete from changes where pos in/, (call) => {
-    const upto = Math.min(floorOf(call), call.t.cursors.get('fanout')?.pos ?? 0)
-    const gone = call.t.changes.all().filter(({ pos }) => pos <= upto)
+    const gone = call.t.changes.all().filter(({ pos }) => pos <= floorOf(call))
     for (const { pos } of gone) call.t.changes.delete(pos)
     return gone.length
   }),
@@ -204,7 +247,10 @@ const forget: Statement[] = [
     const { t } = call
     const gone = t.memberships.all().filter((m) => {
       const position = t.destinations.get(m.destination)?.position ?? 0
-      return m.until !== null && m.until <= floorOf(call) && m.until <= position
+      const { room, since, until } = m
+      if (until === null || until > floorOf(call)) return false
+      const within = (e: { room: number; pos: number }) => e.room === room && e.pos > since && e.pos <= until
+      return until <= position || ![...t.kept_events.all(), ...t.events.all()].some(within)
     })
     for (const m of gone) t.memberships.delete(keyOf.membership(m))
     return gone.length

@@ -1,7 +1,8 @@
 /** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
-import { isBehind, lives, openGapOf, owedTo, recipientsOf } from './rules.ts'
+import { headOf, inRoomNow, isBehind, lives, openGapOf, owedTo, recipientsOf } from './rules.ts'
 import type { DestinationRow } from './rows.ts'
 import { keyOf } from './rows.ts'
+import { overSince } from './sql-seen.ts'
 import { statement, type Call, type Statement } from './statement.ts'
 
 const mayGo = ({ now }: Call, d: DestinationRow) =>
@@ -15,14 +16,23 @@ function inTurn(a: DestinationRow, b: DestinationRow): number {
   return asked(a) - asked(b) || a.failures - b.failures || (a.look_at ?? Infinity) - (b.look_at ?? Infinity)
 }
 
-function isOwed({ t }: Call, d: DestinationRow): boolean {
+function isOwed(call: Call, d: DestinationRow): boolean {
+  const { t } = call
   return (
     isBehind(t, d) ||
+    hasUnlistedDue(call, d) ||
     t.open_transactions.get(d.id) !== undefined ||
     openGapOf(t, d.id) !== undefined ||
     owedTo(t, d.id).length > 0
   )
 }
+
+const hasUnlistedDue = ({ t, now }: Call, { id }: DestinationRow) =>
+  t.replays.all().some((p) => {
+    const s = t.sticky.get(p.pos)
+    if (p.destination !== id || p.state !== 'unlisted' || (p.next_at ?? Infinity) > now) return false
+    return s !== undefined && s.expires_at > now && inRoomNow(t, id, s.room)
+  })
 
 const wakes: Statement[] = [
   statement<[number, number]>(
@@ -124,36 +134,42 @@ const wishes: Statement[] = [
 const house: Statement[] = [
   statement<[number]>(
     'remove lapsed sticky rows',
-    /^delete from sticky where expires_at < now_ms\(\) - \$1$/,
-    ({ t, now }, grace) => {
-      const old = t.sticky.all().filter(({ expires_at }) => expires_at < now - grace)
+    /^delete from sticky where expires_at </,
+    ({ t }, grace) => {
+      const old = t.sticky.all().filter(({ expires_at }) => expires_at < overSince(t, grace))
       for (const { pos } of old) t.sticky.delete(pos)
       return old.length
     },
   ),
-  statement<[number]>(
-    'remove old notes',
-    /^delete from replays p using destinations d/,
-    ({ t, now }, age) => {
-      const old = t.replays
-        .all()
-        .filter(
-          (p) => p.expires_at < now - age && p.pos <= (t.destinations.get(p.destination)?.position ?? -1),
-        )
-      for (const { destination, pos } of old) t.replays.delete(keyOf.replay(destination, pos))
-      return old.length
+  statement<[number]>('remove old notes', /^delete from replays p using destinations d/, ({ t }, age) => {
+    const floor = t.stream.get(1)?.log_floor ?? 0
+    const isGone = (pos: number) =>
+      pos <= floor && t.kept_events.get(pos) === undefined && t.events.get(pos) === undefined
+    const old = t.replays.all().filter(({ pos, destination, expires_at }) => {
+      const position = t.destinations.get(destination)?.position ?? -1
+      return expires_at < overSince(t, age) && (pos <= position || isGone(pos))
+    })
+    for (const { destination, pos } of old) t.replays.delete(keyOf.replay(destination, pos))
+    return old.length
+  }),
+  statement<[]>(
+    'remove joins that are over',
+    /^delete from sticky_owed where \(destination, room\) in/,
+    ({ t }) => {
+      const over = t.sticky_owed.all().filter(({ room, cursor, upto }) => {
+        if (room === null || (upto ?? 0) > headOf(t)) return false
+        return !t.sticky.all().some((s) => s.room === room && s.pos > cursor && s.pos <= (upto ?? 0))
+      })
+      for (const { destination, room } of over) t.sticky_owed.delete(keyOf.owed(destination, room))
+      return over.length
     },
   ),
-  statement<[number]>('remove old attempts', /^delete from attempts where at < now_ms\(\) - \$1$/, () => 0),
-  statement<[number]>(
-    'remove old gaps',
-    /^delete from gaps where closed_at < now_ms\(\) - \$1$/,
-    ({ t, now }, age) => {
-      const old = t.gaps.all().filter(({ closed_at }) => closed_at !== null && closed_at < now - age)
-      for (const { id } of old) t.gaps.delete(id)
-      return old.length
-    },
-  ),
+  statement<[number]>('remove old attempts', /^delete from attempts where at </, () => 0),
+  statement<[number]>('remove old gaps', /^delete from gaps where closed_at </, ({ t }, age) => {
+    const old = t.gaps.all().filter(({ closed_at }) => closed_at !== null && closed_at < overSince(t, age))
+    for (const { id } of old) t.gaps.delete(id)
+    return old.length
+  }),
   statement<[number]>(
     'remove dead workers',
     /^delete from workers where lease_until < now_ms\(\) - \$1$/,

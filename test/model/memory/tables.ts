@@ -39,6 +39,7 @@ export interface Sight extends Holder {
 export function emptyTables(): Committed {
   const committed = Object.fromEntries(TABLES.map((name) => [name, new Map()])) as unknown as Committed
   committed.stream.set(1, { head: 0, log_end: 6_000_000, log_floor: 0 })
+  committed.seen_time.set(1, { seen_ms: 0 })
   committed.cursors.set('fanout', { name: 'fanout', pos: 0 })
   return committed
 }

@@ -7,6 +7,7 @@ const totals = {
   pendingPdus: 7,
   oldestPendingMs: 1500,
   stickyPending: 2,
+  oldestSnapshotMs: 90_000,
   perDestination: [{ destination: 'b.example', pendingPdus: 7, oldestPendingMs: 1500 }],
 }
 
@@ -17,6 +18,7 @@ describe('metrics', () => {
     'pending_pdus',
     'oldest_pending_seconds',
     'sticky_pending',
+    'oldest_snapshot_seconds',
     'sticky_delivery_seconds',
     'sticky_lapsed_total',
     'delivery_seconds',
@@ -46,6 +48,7 @@ describe('metrics', () => {
     const text = await metrics.registry.metrics()
     expect(text).to.match(/^limpet_stream_position 42$/m)
     expect(text).to.match(/^limpet_oldest_pending_seconds 1\.5$/m)
+    expect(text).to.match(/^limpet_oldest_snapshot_seconds 90$/m)
     expect(text).to.match(/^limpet_destinations\{state="backing_off"\} 1$/m)
     expect(text).to.match(/^limpet_destinations\{state="paused"\} 0$/m)
   })
@@ -65,7 +68,9 @@ describe('metrics', () => {
 
   it('show no counts before the first sweep, and every label of a counter from the start', async () => {
     const text = await makeMetrics({ runtime: false }).registry.metrics()
-    expect(text).not.to.match(/^limpet_(stream_position|destinations|pending_pdus|oldest_pending)/m)
+    expect(text).not.to.match(
+      /^limpet_(stream_position|destinations|pending_pdus|oldest_pending|oldest_snapshot)/m,
+    )
     expect(text).to.match(/^limpet_given_up_total\{why="purge"\} 0$/m)
     expect(text).to.match(/^limpet_pdus_sent_total\{reason="sticky_replay"\} 0$/m)
     expect(text).to.match(/^limpet_ingest_items_total\{type="event"\} 0$/m)

@@ -1,0 +1,33 @@
+/**
+ * How does retention take texts away that somebody may be about to freeze?
+ *
+ * Under the lock that every freeze holds, taken exclusively before anything is asked: what is asked then stays true until
+ * the commit. And it is a change of the log like a redaction, at a position of its own: whoever read before it may not
+ * freeze what it read, and plans anew. So nothing that is unanswered ever loses a text to retention (contract 5.2).
+ */
+import { inTransactionOn, type Db } from './db.ts'
+import { lockContent, lockStream, moveHead } from './stream.ts'
+
+// `erase` is known to every release as something that takes content, and followers that don't know more of it look again.
+const NOTE = `insert into changes (pos, kind) values ($1, 'erase')`
+
+/** Runs `work`, which says whether it took anything, while nobody can freeze. */
+export async function takeAway<T>(
+  db: Db,
+  work: (db: Db) => Promise<{ took: boolean; result: T }>,
+): Promise<T> {
+  return inTransactionOn(db, async (db) => {
+    // Both locks in the order in which a redaction takes them.
+    const { head } = await lockStream(db)
+    await lockContent(db)
+    const { took, result } = await work(db)
+    if (took) {
+      await db.query(NOTE, [head + 1])
+      await moveHead(db, head + 1)
+    }
+    return result
+  })
+}
+
+/** SQL: the positions that unanswered transactions are made of. A void one is made of nothing. */
+export const OPEN_POSITIONS = 'select unnest(o.positions) from open_transactions o where not o.void'

@@ -1,0 +1,40 @@
+/**
+ * How old is the oldest snapshot that anybody holds on our database? What was written since cannot be cleaned up, so the rows
+ * that every commit writes grow longer chains, and each commit gets slower.
+ *
+ * Sessions, prepared transactions and replication slots are asked. That a session holds one is shown to every role, since
+ * when is not, without `pg_read_all_stats`; of a slot nothing says it. Then it counts from when it was first seen here: the
+ * age is never more than the true one.
+ */
+import type { Clock } from '../../clock.ts'
+import type { Db } from '../db.ts'
+
+/** The age of the oldest, ms; 0: nobody holds one. */
+export type OldestSnapshot = (db: Db) => Promise<number>
+
+// Whoever only cleans up holds nobody up: PostgreSQL leaves its own cleaners out, which no user runs. A standby that reports
+// what its readers need has no database; a slot for changes (`catalog_xmin`) keeps the catalogue only, and that is enough.
+const HOLDERS = `
+  select 'session ' || a.pid || ' ' || coalesce(a.backend_xmin, a.backend_xid)::text as holder,
+         (extract(epoch from clock_timestamp() - a.xact_start) * 1000)::float8 as age
+    from pg_stat_activity a
+   where a.pid <> pg_backend_pid() and a.usesysid is not null
+     and (a.datname = current_database() or a.datname is null)
+     and (a.backend_xmin is not null or a.backend_xid is not null)
+  union all
+  select 'prepared ' || p.gid, (extract(epoch from clock_timestamp() - p.prepared) * 1000)::float8
+    from pg_prepared_xacts p where p.database = current_database()
+  union all
+  select 'slot ' || s.slot_name || ' ' || coalesce(s.xmin, s.catalog_xmin)::text, null
+    from pg_replication_slots s
+   where (s.xmin is not null or s.catalog_xmin is not null) and (s.database = current_database() or s.database is null)`
+
+export function makeOldestSnapshot(clock: Pick<Clock, 'monotonic'>): OldestSnapshot {
+  let firstSeen = new Map<string, number>()
+  return async (db) => {
+    const { rows } = await db.query<{ holder: string; age: number | null }>(HOLDERS)
+    const now = clock.monotonic()
+    firstSeen = new Map(rows.map(({ holder }) => [holder, firstSeen.get(holder) ?? now]))
+    return Math.max(0, ...rows.map(({ holder, age }) => age ?? now - (firstSeen.get(holder) ?? now)))
+  }
+}

@@ -1,0 +1,69 @@
+/** `store/{seen-time,take-away}.ts`: how old things are, and that the log got shorter. */
+import { headOf } from './rules.ts'
+import { statement, type Call, type Statement } from './statement.ts'
+import type { Tables } from './tables.ts'
+
+const seenOf = (t: Tables): number => t.seen_time.get(1)?.seen_ms ?? 0
+const marksOf = (t: Tables) => t.seen_marks.all().sort((a, b) => b.seen_ms - a.seen_ms)
+/** The newest mark that is so old. */
+const markOf = (t: Tables, ms: number) => marksOf(t).find(({ seen_ms }) => seen_ms <= seenOf(t) - ms)
+
+/** The last position that was received longer ago than `ms`. */
+export const oldUpTo = (t: Tables, ms: number): number => markOf(t, ms)?.head ?? 0
+
+/** A time that had come by every reading in the last `ms`; before all times where there is none. */
+export function overSince(t: Tables, ms: number): number {
+  const mark = markOf(t, ms)
+  if (mark === undefined) return -Infinity
+  return Math.min(
+    ...marksOf(t)
+      .filter(({ seen_ms }) => seen_ms >= mark.seen_ms)
+      .map(({ low }) => low),
+  )
+}
+
+/** The last position that may go, as far as its age and what is sticky are concerned. */
+export function oldLogUpTo({ t }: Call, eventsMs: number): number {
+  const sticky = t.sticky.all().map(({ pos }) => pos - 1)
+  return Math.min(oldUpTo(t, eventsMs), headOf(t), ...sticky)
+}
+
+export const SEEN: Statement[] = [
+  statement('how much time was seen', /^select seen_ms as seen, now_ms\(\)/, ({ t, now }) => [
+    { seen: seenOf(t), now },
+  ]),
+  statement<[number, number, number]>(
+    'time was seen',
+    /^with moved as \( update seen_time set seen_ms = greatest/,
+    ({ t }, least, now, every) => {
+      const seen = Math.max(seenOf(t), least)
+      t.seen_time.change(1, { seen_ms: seen })
+      const [newest] = marksOf(t)
+      if (newest !== undefined && newest.low > now) t.seen_marks.change(newest.seen_ms, { low: now })
+      if (newest === undefined || newest.seen_ms <= seen - every) {
+        if (t.seen_marks.get(seen) === undefined)
+          t.seen_marks.put(seen, { seen_ms: seen, head: headOf(t), low: now })
+      }
+      return [{ seen }]
+    },
+  ),
+  statement<[number]>('forget marks', /^delete from seen_marks where seen_ms </, ({ t }, ms) => {
+    const mark = markOf(t, ms)
+    const gone = marksOf(t).filter(({ seen_ms }) => seen_ms < (mark?.seen_ms ?? 0))
+    for (const { seen_ms } of gone) t.seen_marks.delete(seen_ms)
+    return gone.length
+  }),
+  statement<[number]>(
+    'how far is the log old',
+    /^select least\(coalesce\(\(select m\.head/,
+    (call, eventsMs) => [{ upto: oldLogUpTo(call, eventsMs) }],
+  ),
+  statement<[number]>(
+    'note that texts went',
+    /^insert into changes \(pos, kind\) values \(\$1, 'erase'\)$/,
+    ({ t, now }, pos) => {
+      t.changes.put(pos, { pos, kind: 'erase', room: null, target: null, added: null, removed: null, at: now })
+      return 1
+    },
+  ),
+]
