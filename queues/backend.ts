@@ -40,6 +40,8 @@ export interface Backend {
   openWorker(name: string, processor: Processor, opts: { concurrency: number }): JobWorker
   /** Asks the server for a sign of life. Rejects within two seconds when there is none. */
   ping(): Promise<void>
+  /** Resolves when the server took a write, or would let one in. Rejects within two seconds when it does not. */
+  takesWrites(): Promise<void>
   /** Brings BullMQ's own tables to this version; idempotent, safe from several processes at once. Nothing to do on Redis. */
   migrate(): Promise<void>
   /** Refuses a server on which jobs would be lost: a `QueueError` of code `settings` or, before `migrate`, `schema`. */

@@ -11,7 +11,8 @@ export function makeFaultLog({ log, what }: { log: Log; what: string }): (error:
   const muted = new Map<string, number>()
 
   return function say(error) {
-    const kind = error.message.replace(/\d+/g, '0')
+    // Redis names a script by its hash: which one it refused is no kind of its own.
+    const kind = error.message.replace(/\b[0-9a-f]{40}\b|\d+/g, '0')
     const more = muted.get(kind)
     if (more !== undefined) {
       muted.set(kind, more + 1)

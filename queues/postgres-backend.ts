@@ -7,11 +7,14 @@
  */
 import { PostgresQueueBackend, Queue, runMigrations, Worker } from 'bullmq'
 import type { BackendFactory, PostgresConnectionOptions } from 'bullmq'
+import type pg from 'pg'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { askWhetherWritable } from '../src/store/takes-writes.ts'
 import type { Log } from '../src/observe/log.ts'
 import { maskUrls } from '../src/observe/secrets.ts'
 import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
+import { makeFaultLog } from './fault-log.ts'
 import { SCHEMA, shareConnection, withClient } from './postgres-connection.ts'
 import { QueueError, reasonOf } from './queue-error.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
@@ -23,11 +26,13 @@ const DEADLOCK = '40P01'
 type Factory = BackendFactory<PostgresQueueBackend, PostgresConnectionOptions>
 
 export async function openPostgresBackend(url: string, log: Log): Promise<Backend> {
-  const { connection, config } = shareConnection(url)
+  const shared = shareConnection(url)
+  const { connection, config } = shared
   let closing = false
+  const onBroken = makeFaultLog({ log, what: 'a connection of the queue broke' })
   connection.on('error', (error: Error) => {
     // One that is being ended may still hear that its server stops.
-    if (!closing) log.warn({ err: error }, 'a connection of the queue broke')
+    if (!closing) onBroken(error)
   })
 
   const queues = new Map<string, JobQueue>()
@@ -57,6 +62,13 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
     async ping() {
       await withDeadline(PATIENCE_MS, 'the queue (PostgreSQL)', connection.pool.query('select 1'))
     },
+    async takesWrites() {
+      await withDeadline(
+        PATIENCE_MS,
+        'the queue (PostgreSQL)',
+        askWhetherWritable(connection.pool as unknown as pg.Pool),
+      )
+    },
     async migrate() {
       await withClient(connection, (client) => runMigrations(client, SCHEMA))
     },
@@ -70,7 +82,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
     },
     async close() {
       closing = true
-      if (!(await settledWithin(PATIENCE_MS, connection.close()))) {
+      if (!(await settledWithin(PATIENCE_MS, shared.close()))) {
         log.warn('the connections of the queue did not end in time')
       }
     },

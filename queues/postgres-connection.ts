@@ -1,23 +1,35 @@
 /**
  * The one connection that all queues and workers of a process share, with three things put right that BullMQ does well
- * enough for a connection each.
+ * enough for a connection each, and one that it does not look at: a server that answers and takes no writes (a standby) is
+ * left again. Nothing is ever written to the connection that listens, so it is asked now and then.
  */
 import { assertSchemaCompatibility, PostgresConnection } from 'bullmq'
 import type { PostgresPoolConfig } from 'bullmq'
 import type pg from 'pg'
 import { beginSession } from '../src/store/session.ts'
+import { askWhetherWritable, demandWrites, drop } from '../src/store/takes-writes.ts'
 import { PATIENCE_MS } from './deadline.ts'
 
 export const SCHEMA = 'limpet_queue'
 const POOL_SIZE = 5
 /** Only BullMQ's migrations send a transaction in several statements, ms. */
 const IDLE_IN_TRANSACTION_MS = 60_000
+/** How often the connection that listens is asked whether its server still takes writes, ms. */
+const ASK_EVERY_MS = 5_000
 
 type PoolClient = Awaited<ReturnType<PostgresConnection['pool']['connect']>>
+/** BullMQ names of it what it uses; it is one of `pg`. */
 type ListenClient = Awaited<ReturnType<PostgresConnection['getListenClient']>>
 
+export interface SharedConnection {
+  connection: PostgresConnection
+  config: PostgresPoolConfig
+  /** Ends every connection. */
+  close(): Promise<void>
+}
+
 /** At most `POOL_SIZE` connections for queries, and one that listens once a worker waits. */
-export function shareConnection(url: string): { connection: PostgresConnection; config: PostgresPoolConfig } {
+export function shareConnection(url: string): SharedConnection {
   const config = {
     connectionString: url,
     schema: SCHEMA,
@@ -32,8 +44,13 @@ export function shareConnection(url: string): { connection: PostgresConnection; 
   const connection = new PostgresConnection(config)
   setAfterConnect(connection)
   rememberOnlySuccess(connection)
-  listenInTurn(connection)
-  return { connection, config }
+  const listener = listenInTurn(connection)
+  const asking = setInterval(() => void listener.ask(), ASK_EVERY_MS)
+  const close = () => {
+    clearInterval(asking)
+    return connection.close()
+  }
+  return { connection, config, close }
 }
 
 /**
@@ -45,7 +62,10 @@ function setAfterConnect(connection: PostgresConnection): void {
   const settings = { search_path: SCHEMA, idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS }
   const begin = (client: pg.ClientBase) => beginSession(client, settings)
   delete pool.options.options
-  pool.options.onConnect = begin
+  pool.options.onConnect = async (client) => {
+    await begin(client)
+    await demandWrites(client)
+  }
   delete listenClientConfig.options
   const get = connection.getListenClient.bind(connection)
   const begun = new WeakMap<ListenClient, Promise<void>>()
@@ -101,22 +121,60 @@ export async function withClient<T>(
   }
 }
 
-/** Several workers subscribe on the one connection at the same time; pg wants one query after the other. */
-function listenInTurn(connection: PostgresConnection): void {
+/**
+ * Several workers subscribe on the one connection at the same time; pg wants one query after the other. One whose server takes
+ * no writes is given to nobody: no NOTIFY comes from there.
+ */
+function listenInTurn(connection: PostgresConnection): { ask(): Promise<void> } {
   const get = connection.getListenClient.bind(connection)
-  const known = new WeakSet<ListenClient>()
+  const admitted = new WeakMap<ListenClient, Promise<void>>()
+  let current: ListenClient | null = null
+
+  async function admit(client: ListenClient): Promise<void> {
+    queryInTurn(client)
+    await leaveUnless(client, demandWrites)
+    current = client
+  }
+
   connection.getListenClient = async () => {
     const client = await get()
-    if (!known.has(client)) {
-      known.add(client)
-      const query = client.query.bind(client)
-      let last: Promise<unknown> = Promise.resolve()
-      client.query = <R>(text: string, params?: readonly unknown[]) => {
-        const result = last.then(() => query<R>(text, params))
-        last = result.catch(() => undefined)
-        return result
-      }
-    }
+    const known = admitted.get(client) ?? admit(client)
+    admitted.set(client, known)
+    await known
     return client
+  }
+
+  return {
+    ask: async () => {
+      const client = current
+      if (client === null) return
+      await leaveUnless(client, askWhetherWritable).catch(() => {
+        if (current === client) current = null
+      })
+    },
+  }
+}
+
+function queryInTurn(client: ListenClient): void {
+  const query = client.query.bind(client)
+  let last: Promise<unknown> = Promise.resolve()
+  client.query = <R>(text: string, params?: readonly unknown[]) => {
+    const result = last.then(() => query<R>(text, params))
+    last = result.catch(() => undefined)
+    return result
+  }
+}
+
+/** Drops the connection where `ask` rejects, silence included: BullMQ makes another one then. */
+async function leaveUnless(
+  client: ListenClient,
+  ask: (client: pg.ClientBase) => Promise<void>,
+): Promise<void> {
+  const ours = client as unknown as pg.ClientBase
+  try {
+    await ask(ours)
+  } catch (error) {
+    drop(ours)
+    throw error
   }
 }

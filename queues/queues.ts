@@ -27,7 +27,8 @@ export interface Queues {
   forget(destination: string): Promise<void>
   /** Jobs by queue and state (`waiting`, `active`). */
   counts(): Promise<Record<string, Record<string, number>>>
-  ping(): Promise<void>
+  /** Rejects within two seconds when the queue does not answer, or answers that it takes no writes. */
+  takesWrites(): Promise<void>
   /** Takes no more jobs; resolves when those under way are in, or have failed. The connections are the backend's. */
   close(): Promise<void>
 }
@@ -86,7 +87,7 @@ export function openQueues({ backend, log }: { backend: Backend; log: Log }): Qu
       })
       return Object.fromEntries(await Promise.all(entries))
     },
-    ping: () => backend.ping(),
+    takesWrites: () => backend.takesWrites(),
     async close() {
       closed = true
       await Promise.allSettled(underWay)

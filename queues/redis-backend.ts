@@ -3,7 +3,9 @@
  *
  * Two connections for commands and one for each worker that waits. The one that adds jobs fails at once while Redis is
  * away (an HTTP request stands behind it); the one of the workers waits for Redis to come back, as BullMQ wants it.
- * All keys share the hash tag `{limpet}`, so that a Cluster keeps them in one slot.
+ * All keys share the hash tag `{limpet}`, so that a Cluster keeps them in one slot. Both are asked now and then whether their server
+ * takes writes: a process without jobs would not notice that it is a replica by now. (Those of the workers that wait notice
+ * by themselves: waiting for a job is a write.)
  */
 import { Queue, Worker } from 'bullmq'
 import { Cluster } from 'ioredis'
@@ -13,14 +15,25 @@ import { maskUrls } from '../src/observe/secrets.ts'
 import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
 import { QueueError, reasonOf } from './queue-error.ts'
-import { chooseClient, FOR_ADDING, FOR_WORKERS, infoField, OPEN_MS, whenReady } from './redis-client.ts'
+import { chooseClient, FOR_ADDING, FOR_WORKERS, OPEN_MS, whenReady, type Client } from './redis-client.ts'
+import { infoField, proveWrite, refusesWrites, refuseReplica, ReplicaError } from './redis-role.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
 const PREFIX = '{limpet}'
+/** How often the connections are asked whether their server takes writes, ms. */
+const ASK_EVERY_MS = 5_000
+
 export async function openRedisBackend(urls: string[], log: Log): Promise<Backend> {
   const where = maskUrls(urls.join(','))
   const onError = (error: Error) => log.debug({ err: error }, 'a connection of the queue broke')
-  const makeClient = await chooseClient(urls).catch((error: unknown) => {
+  // Why the connection that adds is not there, if it was left because of that.
+  let readOnly: Error | null = null
+  const onReadOnly = (error: Error) => {
+    if (readOnly === null)
+      log.warn({ err: error }, 'the queue takes no writes; its connections are made again')
+    readOnly = error
+  }
+  const makeClient = await chooseClient(urls, onReadOnly).catch((error: unknown) => {
     throw unreachable(where, error)
   })
   const adding = makeClient(FOR_ADDING)
@@ -30,6 +43,28 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
 
   const queues = new Map<string, JobQueue>()
   const workers: { disconnect(): Promise<void> }[] = []
+
+  async function prove(client: Client): Promise<void> {
+    try {
+      await withDeadline(PATIENCE_MS, 'the queue (Redis)', proveWrite(client, PREFIX))
+      if (client !== adding || readOnly === null) return
+      readOnly = null
+      log.info('the queue takes writes again')
+    } catch (error) {
+      // What it says itself is seen to where it is heard (`redis-client.ts`).
+      if (error instanceof ReplicaError) {
+        onReadOnly(error)
+        client.disconnect(true)
+      }
+      throw error
+    }
+  }
+
+  const ask = async () => {
+    for (const client of [adding, working])
+      if (client.status === 'ready') await prove(client).catch(() => undefined)
+  }
+  const asking = setInterval(() => void ask(), ASK_EVERY_MS)
 
   const backend: Backend = {
     kind: 'redis',
@@ -54,9 +89,17 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       return worker
     },
     async ping() {
-      // What ioredis says of this is about one of its own options.
       if (adding.status !== 'ready') throw new Error('not connected')
       await withDeadline(PATIENCE_MS, 'the queue (Redis)', adding.ping())
+    },
+    async takesWrites() {
+      // What ioredis says of this is about one of its own options.
+      const asked =
+        adding.status === 'ready' ? prove(adding) : Promise.reject(readOnly ?? new Error('not connected'))
+      await asked.catch((error: unknown) => {
+        if (!refusesWrites(error)) throw error
+        throw new Error(`the queue takes no writes: ${error.message}`, { cause: error })
+      })
     },
     migrate: () => Promise.resolve(),
     async checkSettings() {
@@ -77,6 +120,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       }
     },
     async close() {
+      clearInterval(asking)
       const clients = [adding, working]
       const ended = Promise.all(clients.map((client) => client.quit().catch(() => undefined)))
       await settledWithin(PATIENCE_MS, ended)
@@ -89,7 +133,9 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   try {
     await withDeadline(OPEN_MS, 'the queue (Redis)', Promise.all([whenReady(adding), whenReady(working)]))
     await backend.ping()
+    await withDeadline(PATIENCE_MS, 'the queue (Redis)', refuseReplica(adding))
   } catch (error) {
+    clearInterval(asking)
     for (const client of [adding, working]) client.disconnect()
     throw unreachable(where, error)
   }

@@ -1,7 +1,11 @@
 /**
  * Connections to Redis: how patient they are, and whether it is one server or a Cluster.
+ *
+ * A server that answers that it takes no writes (a master that has become a replica) is left: the connection is made again, a
+ * second later, to where the address leads by then.
  */
 import { Cluster, Redis } from 'ioredis'
+import { infoField, isReadOnly } from './redis-role.ts'
 import { PATIENCE_MS, withDeadline } from './deadline.ts'
 
 /** How long opening may take before nobody is there, ms. */
@@ -16,7 +20,27 @@ interface Patience {
   socketTimeout: number
 }
 
-const retryStrategy = (times: number) => Math.min(50 * times, 1_000)
+const LONGEST_PAUSE_MS = 1_000
+
+/** How connections are made again. One a process: what one of them was told, the others are about to be. */
+function makeRenewal(onReadOnly: (error: Error) => void) {
+  let toldAt = -Infinity
+  return {
+    /** 1: the command fails, and the connection is made again. */
+    reconnectOnError: (error: Error) => {
+      if (!isReadOnly(error)) return false
+      toldAt = performance.now()
+      onReadOnly(error)
+      return 1 as const
+    },
+    // Whoever is told so right after each connection would come again at once for ever.
+    retryStrategy: (times: number) =>
+      performance.now() - toldAt < LONGEST_PAUSE_MS
+        ? LONGEST_PAUSE_MS
+        : Math.min(50 * times, LONGEST_PAUSE_MS),
+  }
+}
+type Renewal = ReturnType<typeof makeRenewal>
 
 /** Fails fast: nothing is kept for later while the connection is down, and no command waits longer than anybody would. */
 export const FOR_ADDING: Patience = {
@@ -36,9 +60,14 @@ export const FOR_WORKERS: Patience = {
 
 /**
  * Looks at the first address that answers, and gives what makes a connection: to that one Redis, or to the Cluster that
- * it belongs to. Rejects with the reason of the last one when none answers.
+ * it belongs to. Rejects with the reason of the last one when none answers. `onReadOnly` is told when one is left because its
+ * server takes no writes.
  */
-export async function chooseClient(urls: string[]): Promise<(patience: Patience) => Client> {
+export async function chooseClient(
+  urls: string[],
+  onReadOnly: (error: Error) => void,
+): Promise<(patience: Patience) => Client> {
+  const renewal = makeRenewal(onReadOnly)
   let reason: unknown = new Error('no address given')
   for (const url of urls) {
     const probe = new Redis(url, { ...FOR_ADDING, lazyConnect: true, retryStrategy: () => null })
@@ -49,8 +78,8 @@ export async function chooseClient(urls: string[]): Promise<(patience: Patience)
       await withDeadline(OPEN_MS, 'Redis', probe.connect())
       const isCluster = infoField(await probe.info('cluster'), 'cluster_enabled') === '1'
       return isCluster || urls.length > 1
-        ? (patience) => openCluster(urls, patience)
-        : (patience) => new Redis(url, { ...patience, connectTimeout: PATIENCE_MS, retryStrategy })
+        ? (patience) => openCluster(urls, patience, renewal)
+        : (patience) => new Redis(url, { ...patience, connectTimeout: PATIENCE_MS, ...renewal })
     } catch (error) {
       // What ioredis rejects with is only "Connection is closed."; the event before it had the reason.
       if (!(error instanceof Error && error.message === 'Connection is closed.')) reason = error
@@ -61,7 +90,11 @@ export async function chooseClient(urls: string[]): Promise<(patience: Patience)
   throw reason
 }
 
-function openCluster(urls: string[], { enableOfflineQueue, ...patience }: Patience): Cluster {
+function openCluster(
+  urls: string[],
+  { enableOfflineQueue, ...patience }: Patience,
+  { retryStrategy, reconnectOnError }: Renewal,
+): Cluster {
   const nodes = urls.map((url) => new URL(url))
   const secure = nodes.some(({ protocol }) => protocol === 'rediss:')
   const { username, password } = nodes[0] ?? { username: '', password: '' }
@@ -76,6 +109,7 @@ function openCluster(urls: string[], { enableOfflineQueue, ...patience }: Patien
       slotsRefreshTimeout: PATIENCE_MS,
       redisOptions: {
         ...patience,
+        reconnectOnError,
         connectTimeout: PATIENCE_MS,
         ...(username ? { username: decodeURIComponent(username) } : {}),
         ...(password ? { password: decodeURIComponent(password) } : {}),
@@ -93,12 +127,4 @@ export function whenReady(client: Client): Promise<void> {
   return new Promise((resolve) => {
     client.once('ready', () => resolve())
   })
-}
-
-/** One field of what Redis' INFO says. */
-export function infoField(info: string, name: string): string | undefined {
-  return info
-    .split(/\r?\n/)
-    .find((line) => line.startsWith(`${name}:`))
-    ?.slice(name.length + 1)
 }

@@ -7,6 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { openBackend, type Backend } from '../queues/backend.ts'
+import { makeFaultLog } from '../queues/fault-log.ts'
 import { SCHEMA as QUEUE_SCHEMA } from '../queues/postgres-connection.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -18,6 +19,7 @@ import { isUnavailable, openPool, type Pool } from './store/db.ts'
 import { refuseUnfit, UnfitDatabaseError } from './store/fitness.ts'
 import { refusePooling } from './store/pooling.ts'
 import { watchForSilence } from './store/silence.ts'
+import { isReadOnly } from './store/takes-writes.ts'
 import { bindServerName, checkSchema, migrate, SchemaError } from './store/migrate.ts'
 
 export class UnreachableError extends Error {
@@ -53,7 +55,7 @@ export async function openStores({ config, log, migrating }: OpenStoresNeeds): P
       const url = databaseUrl
       await reach(url, () => refusePooling({ url, clock: systemClock, nonce: randomUUID() }))
     }
-    const onError = (error: Error) => log.warn({ err: error }, 'a database connection broke')
+    const onError = makeFaultLog({ log, what: 'a database connection broke' })
     const pool = openPool({ url: databaseUrl, max: POOL_SIZE, onError })
     closers.push(() => pool.end())
     const silence = watchForSilence(pool, { url: databaseUrl, clock: systemClock, log })
@@ -105,6 +107,13 @@ async function reach(url: string, ask: () => Promise<void>): Promise<void> {
       error instanceof Error && error.message !== ''
         ? error.message
         : String((error as { code?: string }).code)
+    if (isReadOnly(error))
+      throw new UnreachableError(
+        `the database at ${placeOf(url)} takes no writes (${why}): name the primary`,
+        {
+          cause: error,
+        },
+      )
     const [what, hint] = isUnavailable(error)
       ? ["can't be reached", 'is it running, and is the address right?']
       : ['does not let us in', 'check user, password and database name']

@@ -1,6 +1,7 @@
 /**
  * Starts `sources.synapse` in this process: Synapse's database and Redis in, items out through `append`.
  */
+import { makeFaultLog } from '../queues/fault-log.ts'
 import { makeSubscriber } from '../queues/subscribe.ts'
 import type { Clock } from './clock.ts'
 import type { Config, SynapseSettings } from './config.ts'
@@ -40,8 +41,8 @@ const SAY_EVERY_MS = 5_000
 export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> } {
   const { config, settings, pool, append, metrics, clock, log, fail } = needs
   const stopping = new AbortController()
-  const onError = (error: Error) => log.warn({ err: error }, "a connection to Synapse's database broke")
-  const synapse = openPool({ url: settings.database, max: POOL_SIZE, onError })
+  const onError = makeFaultLog({ log, what: "a connection to Synapse's database broke" })
+  const synapse = openPool({ url: settings.database, max: POOL_SIZE, onError, onlyReads: true })
   const progress = makeProgress(clock)
   const source = makeSynapseSource({
     pool: synapse,

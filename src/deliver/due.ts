@@ -5,6 +5,7 @@
  * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
  */
 import type { Clock } from '../clock.ts'
+import { makeFaultNotes } from '../observe/fault-notes.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
 import { findDue, findForgotten } from '../store/wake-lists.ts'
@@ -82,21 +83,5 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
     }
     while (serving.size > 0) await needs.clock.sleep(20)
-  }
-}
-
-/** Logs the first of a row of failures and its end, not every one: it is tried twice a second. */
-function makeFaultNotes(log: Log) {
-  const failing = new Set<string>()
-  return {
-    async note(what: string, work: () => Promise<void>): Promise<void> {
-      try {
-        await work()
-        if (failing.delete(what)) log.info(`${what} works again`)
-      } catch (error) {
-        if (!failing.has(what)) log.warn({ err: error }, `${what} failed; it is tried again`)
-        failing.add(what)
-      }
-    },
   }
 }

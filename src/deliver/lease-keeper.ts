@@ -8,6 +8,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
+import { makeFaultNotes } from '../observe/fault-notes.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
 import { giveUpWorker, registerWorker, renewWorker, retireWorker } from '../store/leases.ts'
@@ -57,6 +58,8 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
   let term: Term | null = null
   let wake = new AbortController()
   let working: Promise<void> | null = null
+  const faults = makeFaultNotes(log)
+  const RENEWAL = 'renewing the lease'
 
   async function begin(): Promise<void> {
     const id = randomUUID()
@@ -105,8 +108,9 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
       try {
         if (term === null) await begin()
         else if (clock.monotonic() < term.deadline) await renewInTime(term)
+        faults.worked(RENEWAL)
       } catch (error) {
-        log.warn({ err: error }, 'the lease could not be renewed')
+        faults.failed(RENEWAL, error)
         await clock.sleep(leaseMs / 30, stopping.signal)
       }
       if (term !== null && clock.monotonic() >= term.deadline) lose('it was not renewed in time')

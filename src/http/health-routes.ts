@@ -7,7 +7,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import { makeTokenGuard } from './auth.ts'
 import { MatrixError } from './errors.ts'
 
-/** Whether database and queue answer and the schema fits; `why` says what does not, in one line. */
+/** Whether database and queue take a write and the schema fits; `why` says what does not, in one line. */
 export type Readiness = () => Promise<{ ready: boolean; why?: string | undefined }>
 
 export function registerHealthRoutes(app: FastifyInstance, { readiness }: { readiness: Readiness }): void {

@@ -7,6 +7,7 @@
 import pg from 'pg'
 import { makePrepare } from './prepare.ts'
 import { beginSession } from './session.ts'
+import { demandWrites, isReadOnly } from './takes-writes.ts'
 
 export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
 export type Pool = pg.Pool
@@ -32,6 +33,8 @@ export interface PoolOptions {
   name?: string
   /** Told of errors of idle connections (the pool replaces them by itself). */
   onError?: (error: Error) => void
+  /** Somebody else's database, which is only read: a standby will do. */
+  onlyReads?: boolean
 }
 
 /**
@@ -43,29 +46,36 @@ const IDLE_IN_TRANSACTION_MS = 5_000
 /** A quiet connection asks its peer's machine after this whether it is still there. */
 const KEEP_ALIVE_MS = 10_000
 
-/** An option of `pg` that its types leave out. */
-interface OnConnect {
+/**
+ * What is not used for so long is closed, ms. Connections to a server that was taken out of use without closing them are
+ * found out when they are used, or are gone by then.
+ */
+const IDLE_MS = 20_000
+
+/** The types of `pg` don't know it yet: runs before a new connection is given out, which is ended where it throws. */
+interface PoolConfig extends pg.PoolConfig {
   onConnect: (client: pg.PoolClient) => Promise<void>
 }
 
-export function openPool({ url, max = 10, name = 'limpet', onError }: PoolOptions): Pool {
-  const options: pg.PoolConfig & OnConnect = {
+export function openPool({ url, max = 10, name = 'limpet', onError, onlyReads = false }: PoolOptions): Pool {
+  const config: PoolConfig = {
     connectionString: url,
     max,
     application_name: name,
     types,
     connectionTimeoutMillis: 5_000,
-    idleTimeoutMillis: 60_000,
+    idleTimeoutMillis: IDLE_MS,
     // The longest any statement may take. That nobody answers at all is noticed sooner (`silence.ts`).
     query_timeout: 60_000,
     keepAlive: true,
     // The system's own default is two hours.
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
-    // Whoever waits for the connection gets it after this.
-    onConnect: (client) =>
-      beginSession(client, { idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS }),
+    onConnect: async (client) => {
+      await beginSession(client, { idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS })
+      if (!onlyReads) await demandWrites(client)
+    },
   }
-  const pool = new pg.Pool(options)
+  const pool = new pg.Pool(config)
   pool.on('connect', makePrepare())
   // Without a listener an idle connection that breaks would end the process.
   pool.on('error', (error) => onError?.(error))
@@ -122,6 +132,8 @@ async function within<T>(pool: Pool, begin: string, work: (db: pg.PoolClient) =>
         broken ??= rollbackError as Error
       }
     }
+    // Its connection is dropped just now (`takes-writes.ts`): the pool must not give it out meanwhile.
+    if (isReadOnly(error)) broken ??= error
     throw error
   } finally {
     client.off('error', onError)

@@ -2,6 +2,8 @@
  * Notices within fifteen seconds that the database says nothing any more although nobody closed a connection: its
  * machine lost power, a firewall forgot us, the server hangs. Then every connection of the pool that has not been
  * heard since is given up, so that whoever waits on one gets an error and the next one gets a new connection.
+ * And it says when the database begins to answer that it takes no writes, and when it takes some again: the
+ * connections of the pool are refused or dropped one by one by themselves (`takes-writes.ts`).
  *
  * A statement may take long; so the time a statement takes says nothing. Asked is on a connection of its own, and
  * as long as that one is answered, nobody is disturbed. The other way round, a database that answers on new
@@ -13,6 +15,7 @@ import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from './db.ts'
 import { beginSession } from './session.ts'
+import { askWhetherWritable, isReadOnly } from './takes-writes.ts'
 
 export interface SilenceWatch {
   /** Asks no more. */
@@ -22,7 +25,7 @@ export interface SilenceWatch {
 export interface SilenceNeeds {
   url: string
   clock: Clock
-  log: Pick<Log, 'warn'>
+  log: Pick<Log, 'warn' | 'info'>
   /** How often it asks, ms. */
   everyMs?: number
   /** How long an answer may take, ms. */
@@ -41,6 +44,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
   const sockets = new Set<Socket>()
   const heard = new WeakMap<Socket, number>()
   let asking: pg.Client | null = null
+  let readOnly = false
 
   const follow = (client: pg.PoolClient) => {
     const socket = socketOf(client)
@@ -59,7 +63,15 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
       await client.connect()
       await beginSession(client)
     }
-    await asking.query('select 1')
+    await askWhetherWritable(asking)
+  }
+
+  /** The first of a row of answers, not each of them. */
+  function note(error: Error | null): void {
+    if (readOnly === (error !== null)) return
+    readOnly = error !== null
+    if (error !== null) log.warn({ err: error }, 'the database takes no writes; its connections are dropped')
+    else log.info('the database takes writes again')
   }
 
   function giveUpTheUnheard(why: Error): number {
@@ -83,9 +95,15 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
     void clock.sleep(patienceMs / 2, asked.signal).then(() => asked.signal.aborted || remember())
     try {
       await ask()
+      note(null)
     } catch (error) {
+      // Where it takes no writes the next question goes where the address leads by then.
       if (asking !== null) socketOf(asking).destroy()
       asking = null
+      if (isReadOnly(error)) {
+        note(error)
+        return
+      }
       // Whatever it says (that it has no more connections, say), it speaks.
       if (error instanceof pg.DatabaseError || stopping.signal.aborted) return
       await clock.sleep(READ_FIRST_MS)

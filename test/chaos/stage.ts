@@ -101,6 +101,8 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
     },
     settled: (withinMs = SETTLED_MS) => settled(remotes, traffic.ledger, { withinMs, seed }),
     remove: async () => {
+      // Where a test broke off it would go on for ever, and mocha with it.
+      traffic.stop()
       keepLogs(started, seed)
       await world.stop()
       await redis?.remove()

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateKey } from '../../src/matrix/signing.ts'
 import { freePort } from '../../src/store/embedded.ts'
+import { query } from '../../src/store/embedded-postmaster.ts'
 import { TOKENS } from '../e2e/world.ts'
 import { builtMain } from '../support/built.ts'
 import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
@@ -49,6 +50,19 @@ describe('a start without what it needs', function () {
     const { status, errors } = await run({ database, queue: 'postgres' })
     expect(errors).to.match(/^limpet: the database at 127\.0\.0\.1:\d+\/limpet .*ECONNREFUSED.*\n$/)
     expect(errors).not.to.include('secret')
+    expect(status).to.equal(1)
+  })
+
+  it('ends with one line where the database takes no writes', async () => {
+    const database = await freshDatabase()
+    const name = new URL(database.url).pathname.slice(1)
+    await query(database.url, (client) =>
+      client.query(`alter database ${name} set default_transaction_read_only = on`),
+    )
+    const { status, errors } = await run({ database: database.url, queue: 'postgres' })
+    expect(errors).to.match(
+      /^limpet: the database at 127\.0\.0\.1:\d+\/\w+ takes no writes \(default_transaction_read_only is on\): name the primary\n$/,
+    )
     expect(status).to.equal(1)
   })
 

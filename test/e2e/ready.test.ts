@@ -1,10 +1,11 @@
 import { expect } from 'chai'
 import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
-import { freshDatabase } from '../support/postgres.ts'
+import { query } from '../../src/store/embedded-postmaster.ts'
+import { freshDatabase, sharedServer } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 import { ownRedis, type OwnRedis } from '../support/redis.ts'
 import { shortest } from '../support/shortest.ts'
-import { makeWorld, OURS } from './world.ts'
+import { makeWorld, OURS, type World } from './world.ts'
 
 describe('whether a daemon is ready', () => {
   let redis: OwnRedis
@@ -40,6 +41,69 @@ describe('whether a daemon is ready', () => {
     expect(taken).to.include({ accepted: 1 })
     await redis.start()
     await until(async () => (await ready()).status === 200, { what: 'to be ready again' })
+  })
+
+  const says = async (world: World, part: string) => {
+    const { body } = await until(
+      async () => {
+        const answer = await world.request('/health/ready')
+        return answer.status === 503 && JSON.stringify(answer.body).includes(part) && answer
+      },
+      { what: `not to be ready: ${part}` },
+    )
+    return (body as { error: string }).error
+  }
+  const isReady = (world: World) =>
+    until(async () => (await world.request('/health/ready')).status === 200, { what: 'to be ready' })
+
+  it('names the queue that answers and takes no writes, and uses it again once it does', async () => {
+    const world = await makeWorld({ settings: { queue: redis.url } })
+    closers.push(() => world.stop())
+    await world.start()
+    await isReady(world)
+    await redis.command('REPLICAOF', '127.0.0.1', '1')
+    expect(await says(world, 'READONLY')).to.match(/^the queue takes no writes: READONLY/)
+    await redis.command('REPLICAOF', 'NO', 'ONE')
+    await isReady(world)
+    // A replica that takes writes loses them at its next look at its master.
+    await redis.command('CONFIG', 'SET', 'replica-read-only', 'no')
+    await redis.command('REPLICAOF', '127.0.0.1', '1')
+    expect(await says(world, 'replica')).to.match(
+      /^the queue takes no writes: READONLY this server is a replica/,
+    )
+    await redis.command('REPLICAOF', 'NO', 'ONE')
+    await redis.command('CONFIG', 'SET', 'replica-read-only', 'yes')
+    await isReady(world)
+  })
+
+  it('names the queue that has no memory left', async () => {
+    const world = await makeWorld({ settings: { queue: redis.url } })
+    closers.push(() => world.stop())
+    await world.start(['ingest'])
+    await redis.command('CONFIG', 'SET', 'maxmemory', '1')
+    expect(await says(world, 'OOM')).to.match(/^the queue takes no writes: OOM command not allowed/)
+    await redis.command('CONFIG', 'SET', 'maxmemory', '0')
+    await isReady(world)
+  })
+
+  it('names the database that answers and takes no writes', async () => {
+    const world = await makeWorld()
+    closers.push(() => world.stop())
+    await world.start(['ingest'])
+    await isReady(world)
+    const name = new URL(world.databaseUrl).pathname.slice(1)
+    const { url } = await sharedServer()
+    const fence = (on: boolean) =>
+      query(url, async (client) => {
+        await client.query(`alter database ${name} set default_transaction_read_only = ${on ? 'on' : 'off'}`)
+        await client.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`)
+      })
+    await fence(true)
+    expect(await says(world, 'read_only')).to.equal(
+      'the database takes no writes: default_transaction_read_only is on',
+    )
+    await fence(false)
+    await isReady(world)
   })
 
   it('names the database that fell silent, within three seconds', async () => {

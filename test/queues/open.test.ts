@@ -141,7 +141,7 @@ describe('opening the queues', () => {
       proxy.goSilent()
       const calls = [
         () => queues.wake([{ destination: 'b.example', lane: 'delivery' }]),
-        () => queues.ping(),
+        () => queues.takesWrites(),
         () => queues.counts(),
       ]
       for (const call of calls) {

@@ -5,7 +5,7 @@
  * or restart a server take `ownServer()`, which is as durable as in production.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openPool } from '../../src/store/db.ts'
@@ -147,6 +147,10 @@ export interface OwnServer {
   kill(): void
   /** Copies the stopped server's data; `restore` (stopped as well) puts that copy in place. */
   backUp(): { restore(): void }
+  /** Copies the stopped server whole; `start` starts the copy, as a server of its own. */
+  clone(): { start(port: number): Promise<OwnServer> }
+  /** Of the stopped server: from its next start on it is a standby of the one on `port`, and takes no writes. */
+  follow(port: number): void
   /** Stops it and removes its directory. */
   remove(): Promise<void>
 }
@@ -159,8 +163,12 @@ export async function ownServer({
 }: OwnServerOptions = {}): Promise<OwnServer> {
   const dataDir = mkdtempSync(join(under, 'limpet-own-'))
   if (migrated) await placeCluster(dataDir, settings, migrateAt)
+  return owned(dataDir, await startEmbedded({ dataDir, log: quiet, durable: false, settings }))
+}
+
+function owned(dataDir: string, first: Embedded): OwnServer {
   const data = join(dataDir, 'postgres', 'data')
-  let server = await startEmbedded({ dataDir, log: quiet, durable: false, settings })
+  let server = first
   const { url, port } = server
   const remove = async () => {
     await server.stop('immediate')
@@ -199,6 +207,30 @@ export async function ownServer({
           execFileSync('cp', ['-a', copy, data])
         },
       }
+    },
+    clone: () => {
+      const copy = mkdtempSync(join(tmpdir(), 'limpet-own-'))
+      mkdirSync(join(copy, 'postgres'), { mode: 0o700 })
+      for (const name of ['data', 'password'])
+        execFileSync('cp', ['-a', join(dataDir, 'postgres', name), join(copy, 'postgres', name)])
+      const removeCopy = () => rmSync(copy, { recursive: true, force: true })
+      const forgetCopy = leaveBehind({
+        clear: async () => Promise.resolve().then(removeCopy),
+        kill: removeCopy,
+      })
+      return {
+        start: async (at) => {
+          const started = owned(copy, await startEmbedded({ dataDir: copy, log: quiet, port: at }))
+          forgetCopy()
+          return started
+        },
+      }
+    },
+    follow: (primaryPort) => {
+      const { username, password } = new URL(url)
+      const conninfo = `host=127.0.0.1 port=${primaryPort} user=${username} password=${password}`
+      appendFileSync(join(data, 'postgresql.auto.conf'), `primary_conninfo = '${conninfo}'\n`)
+      writeFileSync(join(data, 'standby.signal'), '')
     },
     remove,
   }

@@ -20,6 +20,8 @@ export interface Redis {
   port: number
   /** One command, its words as they are; gives the first line of the answer. For what a test does to Redis. */
   command(...words: string[]): Promise<string>
+  /** Who is connected, as CLIENT LIST says it, a line each; without replicas, masters and the one who asks. */
+  clients(): Promise<string[]>
   /** FLUSHALL: everything is gone. */
   flush(): Promise<void>
   /** Stops it and removes its directory. */
@@ -137,6 +139,10 @@ async function tryRedis(program: string, extra: readonly string[], port: number)
     url: `redis://127.0.0.1:${port}`,
     port,
     command,
+    clients: async () =>
+      (await ask(port, ['CLIENT', 'LIST'], bulkOf))
+        .split('\n')
+        .filter((line) => line.includes(' flags=') && !/ flags=[SM] | cmd=client/.test(line)),
     flush: async () => {
       await command('FLUSHALL')
     },
@@ -150,7 +156,11 @@ async function tryRedis(program: string, extra: readonly string[], port: number)
 }
 
 /** One command over a connection of its own (RESP: an array of strings); rejects on an error answer. */
-function ask(port: number, words: readonly string[]): Promise<string> {
+function ask(
+  port: number,
+  words: readonly string[],
+  read: (answer: string) => string | null = lineOf,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
     socket.setTimeout(5_000, () => socket.destroy(new Error('Redis does not answer')))
@@ -161,11 +171,25 @@ function ask(port: number, words: readonly string[]): Promise<string> {
     let answer = ''
     socket.on('data', (chunk: Buffer) => {
       answer += chunk.toString()
-      if (!answer.includes('\r\n')) return
-      const [line = ''] = answer.split('\r\n')
-      if (line.startsWith('-')) reject(new Error(`Redis: ${line.slice(1)}`))
-      else resolve(line)
+      const got = answer.startsWith('-') ? lineOf(answer) : read(answer)
+      if (got === null) return
+      if (got.startsWith('-')) reject(new Error(`Redis: ${got.slice(1)}`))
+      else resolve(got)
       socket.destroy()
     })
   })
+}
+
+/** The first line; null: not whole yet. */
+function lineOf(answer: string): string | null {
+  const end = answer.indexOf('\r\n')
+  return end < 0 ? null : answer.slice(0, end)
+}
+
+/** A whole string of several lines. */
+function bulkOf(answer: string): string | null {
+  const head = lineOf(answer)
+  if (head === null) return null
+  const text = answer.slice(head.length + 2)
+  return Buffer.byteLength(text) >= Number(head.slice(1)) + 2 ? text : null
 }
