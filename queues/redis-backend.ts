@@ -41,6 +41,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   // Without a listener ioredis prints every attempt to reconnect. BullMQ's own 'error' events say the same once more.
   for (const client of [adding, working]) client.on('error', onError)
 
+  const waiting = rememberCopies(working)
   const queues = new Map<string, JobQueue>()
   const workers: { disconnect(): Promise<void> }[] = []
 
@@ -55,6 +56,8 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       if (error instanceof ReplicaError) {
         onReadOnly(error)
         client.disconnect(true)
+        // Where a replica takes writes they would wait on it for good.
+        if (client === working) for (const one of waiting) if (one.status === 'ready') one.disconnect(true)
       }
       throw error
     }
@@ -166,6 +169,19 @@ async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], wher
     'settings',
     `the Redis at ${where} has no database ${wanted} (see its setting databases): name one that it has`,
   )
+}
+
+/** BullMQ makes the connections on which its workers wait as copies of `client`: all that it made, ended ones aside. */
+function rememberCopies(client: Client): ReadonlySet<Client> {
+  const copies = new Set<Client>()
+  const duplicate = client.duplicate.bind(client) as (...given: unknown[]) => Client
+  client.duplicate = ((...given: unknown[]) => {
+    const copy = duplicate(...given)
+    copies.add(copy)
+    copy.once('end', () => copies.delete(copy))
+    return copy
+  }) as typeof client.duplicate
+  return copies
 }
 
 function unreachable(where: string, error: unknown): QueueError {

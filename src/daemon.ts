@@ -72,7 +72,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   done.catch(() => undefined)
   const stop = async () => {
     phase = 'stopping'
-    for (const closer of closers.splice(0).reverse()) await closer()
+    // Whatever one of them meets, those after it are closed too: the database that is ours to stop is the last.
+    for (const closer of closers.splice(0).reverse())
+      await closer().catch((error: unknown) => log.warn({ err: error }, 'a part did not stop as it should'))
   }
   try {
     const stores = await openStores({ config, log, migrating: config.auto_migrate })
