@@ -46,7 +46,15 @@ export interface OpenStoresNeeds {
 export async function openStores({ config, log, migrating }: OpenStoresNeeds): Promise<Stores> {
   const closers: (() => Promise<void> | void)[] = []
   const close = async () => {
-    for (const closer of closers.splice(0).reverse()) await closer()
+    let failure: unknown
+    for (const closer of closers.splice(0).reverse()) {
+      try {
+        await closer()
+      } catch (error) {
+        failure ??= error
+      }
+    }
+    if (failure !== undefined) throw failure as Error
   }
   try {
     const databaseUrl = await openDatabase(config, log, closers)
