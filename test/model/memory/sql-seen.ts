@@ -62,7 +62,15 @@ export const SEEN: Statement[] = [
     'note that texts went',
     /^insert into changes \(pos, kind\) values \(\$1, 'erase'\)$/,
     ({ t, now }, pos) => {
-      t.changes.put(pos, { pos, kind: 'erase', room: null, target: null, added: null, removed: null, at: now })
+      t.changes.put(pos, {
+        pos,
+        kind: 'erase',
+        room: null,
+        target: null,
+        added: null,
+        removed: null,
+        at: now,
+      })
       return 1
     },
   ),
