@@ -108,11 +108,6 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
     async checkSettings() {
       await refuseOtherDatabase(adding, urls, where)
       for (const node of adding instanceof Cluster ? adding.nodes('master') : [adding]) {
-        if (isReadOnly(await node.info('replication')))
-          throw new QueueError(
-            'unreachable',
-            `the Redis at ${where} is a replica, which is read-only: name the primary`,
-          )
         const policy = infoField(await node.info('memory'), 'maxmemory_policy')
         if (policy !== undefined && policy !== 'noeviction') {
           throw new QueueError(
@@ -144,9 +139,6 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   }
   return backend
 }
-
-const isReadOnly = (info: string): boolean =>
-  infoField(info, 'role') === 'slave' && infoField(info, 'slave_read_only') !== '0'
 
 /** Where a database number (`redis://host/3`) is not to be had, ioredis goes on in number 0, among somebody else's keys. */
 async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], where: string): Promise<void> {

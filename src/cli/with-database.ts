@@ -14,6 +14,7 @@ import { startEmbedded } from '../store/embedded.ts'
 import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
 import { findPostmaster } from '../store/embedded-postmaster.ts'
 import { refusePooling } from '../store/pooling.ts'
+import { isReadOnly } from '../store/takes-writes.ts'
 import { CommandError } from './cli-error.ts'
 
 export interface Lent {
@@ -43,7 +44,7 @@ export async function withDatabaseAt<T>(
   } catch (error) {
     throw explained(error, url, named)
   }
-  return withPool(url, work, named)
+  return withPool(url, work, { named, onlyReads: mayBeStandby })
 }
 
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
@@ -89,9 +90,9 @@ function urlOfRunning(dataDir: string): string {
 async function withPool<T>(
   url: string,
   work: (lent: Lent) => Promise<T>,
-  named = 'the database',
+  { named, onlyReads } = { named: 'the database', onlyReads: false },
 ): Promise<T> {
-  const pool = openPool({ url, max: 2, name: 'limpet-cli' })
+  const pool = openPool({ url, max: 2, name: 'limpet-cli', onlyReads })
   try {
     await pool.query('select 1')
     return await work({ pool, url })
@@ -108,5 +109,6 @@ function explained(error: unknown, url: string, named: string): unknown {
   const refused = typeof code === 'string' && /^(28|3D)/.test(code)
   if (!refused && !isUnavailable(error)) return error
   const why = error instanceof AggregateError ? String(error.errors[0]) : (error as Error).message
-  return new CommandError(`${named} at ${maskUrls(url)} can't be used: ${why}`, { cause: error })
+  const what = isReadOnly(error) ? `takes no writes (${why}): name the primary` : `can't be used: ${why}`
+  return new CommandError(`${named} at ${maskUrls(url)} ${what}`, { cause: error })
 }

@@ -29,8 +29,6 @@ const OLDEST = 140000
 interface Found {
   version: number
   version_text: string
-  standby: boolean
-  read_only: string
   encoding: string
   role: string
   database: string
@@ -46,7 +44,6 @@ interface Found {
 
 const LOOK = `
   select current_setting('server_version_num')::int as version, current_setting('server_version') as version_text,
-         pg_is_in_recovery() as standby, current_setting('transaction_read_only') as read_only,
          current_setting('server_encoding') as encoding,
          current_user as role, current_database() as database, current_setting('search_path') as search_path,
          current_schema() as schema, has_schema_privilege(current_schema(), 'create') as may_create,
@@ -62,11 +59,6 @@ export async function refuseUnfit(db: Db, needs: FitnessNeeds): Promise<void> {
   const { rows } = await db.query<Found>(LOOK, [needs.queueSchema ?? ''])
   const [found] = rows
   if (found === undefined) return
-  // Which server an address leads to may change by itself; what somebody has to set does not.
-  if (found.standby)
-    throw new UnfitDatabaseError('the database is a standby, which is read-only: give limpet the primary', {
-      passing: true,
-    })
   const complaint = complain(found, needs)
   if (complaint !== null) throw new UnfitDatabaseError(complaint)
 }
@@ -75,8 +67,6 @@ function complain(found: Found, { queueSchema, migrating }: FitnessNeeds): strin
   const { role, database, schema, owner } = found
   if (found.version < OLDEST)
     return `the database is PostgreSQL ${found.version_text}: limpet needs 14 or newer`
-  if (found.read_only === 'on')
-    return `the database ${database} is read-only for ${role} (default_transaction_read_only is on): limpet must write`
   if (found.encoding !== 'UTF8')
     return `the database ${database} has the encoding ${found.encoding}: limpet needs one made with encoding UTF8 (create database … encoding 'UTF8' template template0)`
   if (schema === null)

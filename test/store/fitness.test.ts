@@ -51,11 +51,6 @@ describe('the database is refused', () => {
     expect(await complaint()).to.equal(null)
   })
 
-  it('where its defaults make it read-only', async () => {
-    await admin(`alter database ${name} set default_transaction_read_only = on`)
-    expect(await complaint()).to.match(/^the database test_\d+ is read-only for fitness_limpet/)
-  })
-
   it('where it is of another encoding', async () => {
     await database.drop()
     await query((await sharedServer()).url, (client) =>
@@ -97,14 +92,5 @@ describe('the database is refused', () => {
     expect(await complaint()).to.match(
       /^limpet's tables belong to limpet, and fitness_limpet can't change them/,
     )
-  })
-
-  it('where it is a standby, which may pass', async () => {
-    const standby = { query: () => Promise.resolve({ rows: [{ standby: true }] }) } as never
-    const error = await refuseUnfit(standby, NEEDS).then(
-      () => null,
-      (reason: unknown) => reason,
-    )
-    expect(error).to.be.instanceOf(UnfitDatabaseError).and.to.include({ passing: true })
   })
 })
