@@ -6,7 +6,13 @@
  */
 import type { Pool } from '../store/db.ts'
 import { readHead } from '../store/stream.ts'
-import { moveCursor, readCursor, wakeForNewItems, type Sleeper } from '../store/wake-lists.ts'
+import {
+  bringBackCursor,
+  moveCursor,
+  readCursor,
+  wakeForNewItems,
+  type Sleeper,
+} from '../store/wake-lists.ts'
 
 export type Wake = (who: readonly Sleeper[]) => Promise<void>
 
@@ -24,6 +30,8 @@ export function makeFanout({
     while (!signal.aborted) {
       const after = await readCursor(pool, 'fanout')
       const head = await readHead(pool)
+      // The database failed over to an older state.
+      if (head < after) await bringBackCursor(pool, 'fanout')
       if (head <= after) return
       const upto = Math.min(head, after + BATCH)
       await wake(await wakeForNewItems(pool, after, upto))

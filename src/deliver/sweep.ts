@@ -11,6 +11,7 @@ import type { Pool } from '../store/db.ts'
 import { countBacklogs } from '../store/count-backlogs.ts'
 import { cutImpossibleWaits, removeOld, withSweepLock } from '../store/housekeeping.ts'
 import { nowMs } from '../store/db.ts'
+import { followClockBack } from '../store/set-back.ts'
 import { noteLapsed } from '../store/sticky-lane.ts'
 import { markMissed } from '../store/wake-lists.ts'
 import type { BackoffSettings } from './backoff.ts'
@@ -41,6 +42,8 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
   let countedTo = 0
   return () =>
     withSweepLock(needs.pool, async (db) => {
+      // First: what was cut already would be put back as well.
+      if (await followClockBack(db)) needs.log.warn("the database's clock was set back: waits were, too")
       await cutImpossibleWaits(db, longestMs)
       needs.onLapsed(await noteLapsed(db, await nowMs(db), null))
       const missed = await markMissed(db)

@@ -52,9 +52,22 @@ export async function readCursor(db: Db, name: string): Promise<number> {
   return rows[0]?.pos ?? 0
 }
 
-/** Two that run at once may both move it: only forward. */
+/**
+ * Two that run at once may both move it: only forward. And not beyond the head, which is an older one after a failover: what
+ * comes up to there would be passed over.
+ */
 export async function moveCursor(db: Db, name: string, pos: number): Promise<void> {
-  await db.query('update cursors set pos = $2 where name = $1 and pos < $2', [name, pos])
+  await db.query(
+    'update cursors c set pos = $2 from stream s where c.name = $1 and c.pos < $2 and $2 <= s.head',
+    [name, pos],
+  )
+}
+
+/** Back to the head, where it is beyond it. */
+export async function bringBackCursor(db: Db, name: string): Promise<void> {
+  await db.query('update cursors c set pos = s.head from stream s where c.name = $1 and c.pos > s.head', [
+    name,
+  ])
 }
 
 /** First those an operator or an advice brought forward, then those that have failed least. */

@@ -5,6 +5,7 @@ import { cutImpossibleWaits, removeOld } from '../../src/store/housekeeping.ts'
 import { copyNeeded, dropUnneeded, giveUpOld, moveFloor, neededUpTo } from '../../src/store/kept-events.ts'
 import { oldLogUpTo } from '../../src/store/retention.ts'
 import { settleDestinations } from '../../src/store/settle-destinations.ts'
+import { followClockBack } from '../../src/store/set-back.ts'
 import { noteLapsed } from '../../src/store/sticky-lane.ts'
 import { markMissed } from '../../src/store/wake-lists.ts'
 import { SETTINGS, US } from './driver.ts'
@@ -14,6 +15,10 @@ const LONGEST_MS = Math.ceil(max_ms * (1 + jitter))
 const ATTEMPTS_MS = 30 * 86_400_000
 
 export async function sweep(pool: Pool, wake: () => void): Promise<void> {
+  const db = await pool.connect()
+  await followClockBack(db).finally(() => {
+    db.release()
+  })
   await cutImpossibleWaits(pool, LONGEST_MS)
   await noteLapsed(pool, await nowMs(pool), null)
   const missed = await markMissed(pool)

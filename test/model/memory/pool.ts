@@ -14,6 +14,7 @@ import { LOAD } from './sql-load.ts'
 import { RETENTION } from './sql-retention.ts'
 import { RESULTS } from './sql-results.ts'
 import { SEEN } from './sql-seen.ts'
+import { SET_BACK } from './sql-set-back.ts'
 import { TRANSACTIONS } from './sql-transactions.ts'
 import { WAKES } from './sql-wakes.ts'
 import { isBegin } from './statement.ts'
@@ -31,6 +32,7 @@ export const STATEMENTS: readonly Statement[] = [
   ...WAKES,
   ...RETENTION,
   ...SEEN,
+  ...SET_BACK,
 ]
 
 /** Put in the place of what is right, to show that the model test sees it. */

@@ -64,9 +64,14 @@ const wakes: Statement[] = [
     const row = t.cursors.get(name)
     return row === undefined ? [] : [{ pos: row.pos }]
   }),
-  statement<[string, number]>('move a cursor', /^update cursors set pos = \$2/, ({ t }, name, pos) => {
-    if ((t.cursors.get(name)?.pos ?? pos) >= pos) return 0
+  statement<[string, number]>('move a cursor', /^update cursors c set pos = \$2/, ({ t }, name, pos) => {
+    if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0
     t.cursors.change(name, { pos })
+    return 1
+  }),
+  statement<[string]>('bring a cursor back', /^update cursors c set pos = s\.head/, ({ t }, name) => {
+    if ((t.cursors.get(name)?.pos ?? 0) <= headOf(t)) return 0
+    t.cursors.change(name, { pos: headOf(t) })
     return 1
   }),
   statement<[number]>('who is due', /^select d\.name, d\.quick, d\.look_at as since/, (call, limit) =>
