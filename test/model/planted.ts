@@ -347,17 +347,18 @@ export const BUGS: readonly Bug[] = [
     bug: 'a taker that waited takes from a living holder',
     how: 'a taker that had to wait for the row judges its owner by the leases as they were before it waited',
     plant: () => {
-      const before = new Map<string, Map<string, Schema['workers']>>()
+      // By transaction.
+      const before = new WeakMap<Tables, Map<string, Schema['workers']>>()
       return {
         statements: {
           'take the destination': (right) => (call, values) => {
-            const taker = values.join(' ')
-            const then = before.get(taker) ?? new Map(call.t.workers.all().map((row) => [row.id, row]))
-            before.set(taker, then)
+            const { t } = call
+            const then = before.get(t) ?? new Map(t.workers.all().map((row) => [row.id, row]))
+            before.set(t, then)
             const get = (id: string | number) => then.get(String(id))
             // Where it must wait this throws, and the statement runs once more.
-            const result = right({ ...call, t: { ...call.t, workers: { ...call.t.workers, get } } }, values)
-            before.delete(taker)
+            const result = right({ ...call, t: { ...t, workers: { ...t.workers, get } } }, values)
+            before.delete(t)
             return result
           },
         },

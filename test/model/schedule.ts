@@ -347,13 +347,17 @@ const narrowed: fc.Arbitrary<Command[]> = fc
     return [{ do: 'join', room, door: '1', break: null }, told, ...again, { do: first, by, break: hold }]
   })
 
-/** Somebody waits for our row for longer than a lease, and who has us renews it meanwhile. */
+/**
+ * Somebody waits for our row until the lease of who has us, as it stood when the wait began, would be over: it was
+ * renewed meanwhile. Who waits has a newer one, so that its own is not over by then.
+ */
 const waited: fc.Arbitrary<Command[]> = fc
   .record({ by, room, what: fc.constantFrom('redact' as const, 'purge' as const), then: inner })
   .map(({ by, room, what, then }) => {
+    const other: By = by === 'A' ? 'B' : 'A'
     const happens: Command[] = [
-      { do: 'turn', by: by === 'A' ? 'B' : 'A', break: null },
-      { do: 'time', ms: 8 * SECOND },
+      { do: 'clock', byMs: 8 * SECOND },
+      { do: 'turn', by: other, break: null },
       { do: 'time', ms: 8 * SECOND },
     ]
     const held: Break = { at: 'commit', happens, then: 'goes on' }
@@ -362,6 +366,9 @@ const waited: fc.Arbitrary<Command[]> = fc
         ? { do: 'redact', back: 0, door: '2', break: held }
         : { do: 'purge', room, door: '2', break: held }
     return [
+      // It begins anew, and so has no lease yet.
+      { do: 'dies', by: other },
+      { do: 'join', room, door: '1', break: null },
       talk(room),
       { do: 'turn', by, break: { at: 'the answer', happens: [taking, then], then: 'goes on' } },
     ]
