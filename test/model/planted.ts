@@ -51,6 +51,16 @@ const withoutChanges = on((call) => ({
   call: { ...call, t: { ...call.t, changes: { ...call.t.changes, all: () => [] } } },
 }))
 
+/** A lease outlives the server that gave it. */
+const outlived = on((call) => {
+  const { workers } = call.t
+  const get = (id: string | number) => {
+    const row = workers.get(id)
+    return row === undefined ? undefined : { ...row, of_before: false }
+  }
+  return { call: { ...call, t: { ...call.t, workers: { ...workers, get } } } }
+})
+
 /** What is frozen, as if it had been planned from these rows. */
 function withNarrowed(
   json: unknown,
@@ -378,6 +388,8 @@ export const BUGS: readonly Bug[] = [
             d?.lease_owner === worker && d.fence === fence && lives(t, worker, now),
         },
         statements: {
+          'renew a worker': outlived,
+          'take the destination': outlived,
           'follow the log': (right) => (call, values) => {
             const [after, limit] = values as unknown as [number, number]
             const rows = right(call, values) as LogRow[]
