@@ -412,18 +412,30 @@ const wrong: fc.Arbitrary<Command[]> = fc
     ]
   })
 
-/** What was kept becomes too old while a turn is at it. */
+/** What was kept becomes too old while a turn is at it, mostly one that gets no answer. */
 const given: fc.Arbitrary<Command[]> = fc
   .record({
-    ...{ by, room, remote, one: oneOf(items(none)) },
+    ...{ by, room, one: oneOf(items(none)) },
+    remote: fc.oneof(
+      { weight: 1, arbitrary: remote },
+      { weight: 3, arbitrary: fc.constantFrom({ does: 'times out' }, { does: 'drops the answer' }) },
+    ),
     at: fc.oneof(
       { weight: 1, arbitrary: fc.constantFrom('give up', 'keep no longer', 'begin', 'commit') },
-      { weight: 3, arbitrary: fc.integer({ min: 8, max: 30 }) },
+      {
+        weight: 3,
+        arbitrary: fc.constantFrom('what is too old to be kept', 'what is kept and needed no longer'),
+      },
+      { weight: 2, arbitrary: fc.integer({ min: 8, max: 30 }) },
     ),
   })
   .map(({ by, room, remote, one, at }) => {
     const turn: Command = { do: 'turn', by, break: null }
     return [
+      // Nobody serves us.
+      { do: 'dies', by: 'A' },
+      { do: 'dies', by: 'B' },
+      { do: 'join', room, door: '1', break: null },
       talk(room),
       one,
       { do: 'time', ms: 2 * HOUR },
@@ -436,6 +448,31 @@ const given: fc.Arbitrary<Command[]> = fc
     ]
   })
 
+/** Two take items at the same time, and somebody reads the log before the first of them has committed. */
+const overlapping: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, other: room, at: fc.constantFrom('commit', 'move the head'), more: inner })
+  .map(({ by, room, other, at, more }) => {
+    const turn: Command = { do: 'turn', by, break: null }
+    const happens: Command[] = [{ ...talk(other), door: '2' } as Command, turn, more]
+    return [
+      { do: 'join', room, door: '1', break: null },
+      { do: 'join', room: other, door: '1', break: null },
+      { ...talk(room), break: { at, happens, then: 'goes on' } } as Command,
+      turn,
+    ]
+  })
+
+/** Something sticky is answered, and the answer does not list it. */
+const unlisted: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, lists: fc.constantFrom('nothing' as const, 'odd ids' as const), more: inner })
+  .map(({ by, room, lists, more }) => [
+    { do: 'join', room, door: '1', break: null },
+    { do: 'remote', remote: { does: 'answers', lists, takesMs: 40 } },
+    { ...talk(room), stickyMs: 5 * HOUR } as Command,
+    { do: 'turn', by, break: null },
+    more,
+  ])
+
 const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
@@ -443,6 +480,8 @@ const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 1, arbitrary: old },
   { weight: 1, arbitrary: wrong },
   { weight: 1, arbitrary: given },
+  { weight: 1, arbitrary: overlapping },
+  { weight: 1, arbitrary: unlisted },
   { weight: 1, arbitrary: served },
   { weight: 1, arbitrary: failing },
   { weight: 1, arbitrary: spread },
