@@ -347,13 +347,17 @@ const narrowed: fc.Arbitrary<Command[]> = fc
     return [{ do: 'join', room, door: '1', break: null }, told, ...again, { do: first, by, break: hold }]
   })
 
-/** Somebody waits for our row for longer than a lease, and who has us renews it meanwhile. */
+/**
+ * Somebody waits for our row until the lease of who has us, as it stood when the wait began, would be over: it was
+ * renewed meanwhile. Who waits has a newer one, so that its own is not over by then.
+ */
 const waited: fc.Arbitrary<Command[]> = fc
   .record({ by, room, what: fc.constantFrom('redact' as const, 'purge' as const), then: inner })
   .map(({ by, room, what, then }) => {
+    const other: By = by === 'A' ? 'B' : 'A'
     const happens: Command[] = [
-      { do: 'turn', by: by === 'A' ? 'B' : 'A', break: null },
-      { do: 'time', ms: 8 * SECOND },
+      { do: 'clock', byMs: 8 * SECOND },
+      { do: 'turn', by: other, break: null },
       { do: 'time', ms: 8 * SECOND },
     ]
     const held: Break = { at: 'commit', happens, then: 'goes on' }
@@ -362,6 +366,9 @@ const waited: fc.Arbitrary<Command[]> = fc
         ? { do: 'redact', back: 0, door: '2', break: held }
         : { do: 'purge', room, door: '2', break: held }
     return [
+      // It begins anew, and so has no lease yet.
+      { do: 'dies', by: other },
+      { do: 'join', room, door: '1', break: null },
       talk(room),
       { do: 'turn', by, break: { at: 'the answer', happens: [taking, then], then: 'goes on' } },
     ]
@@ -405,18 +412,30 @@ const wrong: fc.Arbitrary<Command[]> = fc
     ]
   })
 
-/** What was kept becomes too old while a turn is at it. */
+/** What was kept becomes too old while a turn is at it, mostly one that gets no answer. */
 const given: fc.Arbitrary<Command[]> = fc
   .record({
-    ...{ by, room, remote, one: oneOf(items(none)) },
+    ...{ by, room, one: oneOf(items(none)) },
+    remote: fc.oneof(
+      { weight: 1, arbitrary: remote },
+      { weight: 3, arbitrary: fc.constantFrom({ does: 'times out' }, { does: 'drops the answer' }) },
+    ),
     at: fc.oneof(
       { weight: 1, arbitrary: fc.constantFrom('give up', 'keep no longer', 'begin', 'commit') },
-      { weight: 3, arbitrary: fc.integer({ min: 8, max: 30 }) },
+      {
+        weight: 3,
+        arbitrary: fc.constantFrom('what is too old to be kept', 'what is kept and needed no longer'),
+      },
+      { weight: 2, arbitrary: fc.integer({ min: 8, max: 30 }) },
     ),
   })
   .map(({ by, room, remote, one, at }) => {
     const turn: Command = { do: 'turn', by, break: null }
     return [
+      // Nobody serves us.
+      { do: 'dies', by: 'A' },
+      { do: 'dies', by: 'B' },
+      { do: 'join', room, door: '1', break: null },
       talk(room),
       one,
       { do: 'time', ms: 2 * HOUR },
@@ -429,6 +448,31 @@ const given: fc.Arbitrary<Command[]> = fc
     ]
   })
 
+/** Two take items at the same time, and somebody reads the log before the first of them has committed. */
+const overlapping: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, other: room, at: fc.constantFrom('commit', 'move the head'), more: inner })
+  .map(({ by, room, other, at, more }) => {
+    const turn: Command = { do: 'turn', by, break: null }
+    const happens: Command[] = [{ ...talk(other), door: '2' } as Command, turn, more]
+    return [
+      { do: 'join', room, door: '1', break: null },
+      { do: 'join', room: other, door: '1', break: null },
+      { ...talk(room), break: { at, happens, then: 'goes on' } } as Command,
+      turn,
+    ]
+  })
+
+/** Something sticky is answered, and the answer does not list it. */
+const unlisted: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, lists: fc.constantFrom('nothing' as const, 'odd ids' as const), more: inner })
+  .map(({ by, room, lists, more }) => [
+    { do: 'join', room, door: '1', break: null },
+    { do: 'remote', remote: { does: 'answers', lists, takesMs: 40 } },
+    { ...talk(room), stickyMs: 5 * HOUR } as Command,
+    { do: 'turn', by, break: null },
+    more,
+  ])
+
 const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
@@ -436,6 +480,8 @@ const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 1, arbitrary: old },
   { weight: 1, arbitrary: wrong },
   { weight: 1, arbitrary: given },
+  { weight: 1, arbitrary: overlapping },
+  { weight: 1, arbitrary: unlisted },
   { weight: 1, arbitrary: served },
   { weight: 1, arbitrary: failing },
   { weight: 1, arbitrary: spread },

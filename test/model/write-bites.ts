@@ -16,16 +16,16 @@ sticky replay); A and B are two processes that deliver. How the test works: [mod
 This page is written by \`npx tsx test/model/write-bites.ts\`; transaction ids differ from run to run.
 `
 
-async function sectionOf({ bug, how, plant, options }: Bug): Promise<string> {
+async function sectionOf({ bug, how, plant, options, seed = BITES_SEED }: Bug): Promise<string> {
   const fresh = () => Promise.resolve(memoryDatabase(plant()))
-  const failed = await findFailure(fresh, { runs: WITHIN, seed: BITES_SEED, options })
+  const failed = await findFailure(fresh, { runs: WITHIN, seed, options })
   console.log(`${bug}: ${failed === null ? 'not found' : `schedule ${failed.runs}`}`)
   if (failed === null)
     return `## ${capital(bug)}\n\n${capital(how)}.\n\nNot caught within ${WITHIN} schedules.\n`
   const story = await tellStory(fresh, failed.schedule, options)
   return [
     `## ${capital(bug)}\n`,
-    `Planted: ${how}. Caught by schedule ${failed.runs} of seed ${BITES_SEED}; shrunk:\n`,
+    `Planted: ${how}. Caught by schedule ${failed.runs} of seed ${seed}; shrunk:\n`,
     `\`\`\`text\n${inWords(failed.schedule)}\n\nviolated: ${failed.why}\n\`\`\`\n`,
     `<details><summary>What happens</summary>\n`,
     `\`\`\`text\n${story.replaceAll(/\n {4,}at .*/g, '')}\n\`\`\`\n`,
