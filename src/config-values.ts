@@ -45,7 +45,7 @@ const url = (protocols: readonly string[], what: string, path: RegExp) =>
     // Else the rest of a password is taken for a host or a database, and shown as such.
     .refine(
       (text) => isUnmistakable(text, path),
-      `must be ${what} in which / ? # @ of a user or a password are written %2F %3F %23 %40`,
+      `must be ${what} in which / ? # @ & ; of a user or a password are written %2F %3F %23 %40 %26 %3B`,
     )
 export const postgresUrl = url(['postgres:', 'postgresql:'], 'a postgres:// URL', /^[^@]*$/)
 export const redisUrl = url(['redis:', 'rediss:'], 'a redis:// or rediss:// URL', /^\/?\d*$/)
@@ -56,7 +56,13 @@ function isUnmistakable(text: string, path: RegExp): boolean {
   return (
     parsed.hash === '' &&
     path.test(parsed.pathname) &&
-    [...parsed.searchParams.keys()].every((name) => /^[\w.-]+$/.test(name))
+    !parsed.pathname.includes(';') &&
+    // Each part is a name and a value, as they stand: an & or ? of a password would end it, or begin another.
+    (parsed.search === '' ||
+      parsed.search
+        .slice(1)
+        .split('&')
+        .every((part) => /^[\w.-]+=[^?]*$/.test(part)))
   )
 }
 

@@ -1,9 +1,6 @@
 #!/usr/bin/env node
 /** The executable: hands the command line to `cli/program.ts`, and sees what it said out of the door. */
 import { setFlagsFromString } from 'node:v8'
-import { exitStatusOf, lineOf } from './cli/cli-error.ts'
-import { watchOutput } from './cli/output.ts'
-import { makeSecrets } from './observe/secrets.ts'
 
 // With a large backlog most of what V8 holds is garbage that it has not looked for yet: it lets the heap grow to a multiple
 // of what is used. A process that runs beside a homeserver should rather collect a little more often (docs/benchmarks.md).
@@ -14,6 +11,11 @@ const args = argv.slice(2)
 const daemon = args.includes('run')
 // A daemon never ends by a SIGHUP, also not while it loads its program; what it does about one, `run` says.
 if (daemon) process.on('SIGHUP', () => undefined)
+
+// Loaded after that: it takes most of a second.
+const { watchOutput } = await import('./cli/output.ts')
+const { exitStatusOf, lineOf } = await import('./cli/cli-error.ts')
+const { makeSecrets } = await import('./observe/secrets.ts')
 const out = watchOutput(stdout)
 const err = watchOutput(stderr)
 

@@ -122,9 +122,11 @@ async function reach(url: string, ask: () => Promise<void>): Promise<void> {
           cause: error,
         },
       )
-    const [what, hint] = isUnavailable(error)
-      ? ["can't be reached", 'is it running, and is the address right?']
-      : ['does not let us in', 'check user, password and database name']
-    throw new UnreachableError(`the database at ${placeOf(url)} ${what} (${why}): ${hint}`, { cause: error })
+    const what = isUnavailable(error)
+      ? `can't be reached (${why}): is it running, and is the address right?`
+      : /^(28|3D)/.test(String((error as { code?: unknown }).code))
+        ? `does not let us in (${why}): check user, password and database name`
+        : `can't be used: ${why}`
+    throw new UnreachableError(`the database at ${placeOf(url)} ${what}`, { cause: error })
   }
 }

@@ -13,6 +13,7 @@ import type { Pool } from '../store/db.ts'
 import { startEmbedded } from '../store/embedded.ts'
 import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
 import { findPostmaster } from '../store/embedded-postmaster.ts'
+import { UnfitDatabaseError } from '../store/fitness.ts'
 import { refusePooling } from '../store/pooling.ts'
 import { isReadOnly } from '../store/takes-writes.ts'
 import { CommandError } from './cli-error.ts'
@@ -42,7 +43,8 @@ export async function withDatabaseAt<T>(
   try {
     await refusePooling({ url, clock: systemClock, nonce: mayBeStandby ? null : randomUUID() })
   } catch (error) {
-    throw explained(error, url, named)
+    if (error instanceof UnfitDatabaseError) throw error
+    throw explained(error, url, named, true)
   }
   return withPool(url, work, { named, onlyReads: mayBeStandby })
 }
@@ -104,10 +106,10 @@ async function withPool<T>(
 }
 
 // 28: wrong user or password; 3D: no such database.
-function explained(error: unknown, url: string, named: string): unknown {
+function explained(error: unknown, url: string, named: string, connecting = false): unknown {
   const code = (error as { code?: unknown }).code
   const refused = typeof code === 'string' && /^(28|3D)/.test(code)
-  if (!refused && !isUnavailable(error)) return error
+  if (!connecting && !refused && !isUnavailable(error)) return error
   const why = error instanceof AggregateError ? String(error.errors[0]) : (error as Error).message
   const what = isReadOnly(error) ? `takes no writes (${why}): name the primary` : `can't be used: ${why}`
   return new CommandError(`${named} at ${maskUrls(url)} ${what}`, { cause: error })

@@ -170,6 +170,9 @@ function splitBody(body: string, scheme: string): Body {
   const region = WEB.test(scheme) ? (/^[^/?#]*/.exec(main)?.[0] ?? '') : main
   const at = region.lastIndexOf('@')
   const colon = region.indexOf(':')
+  // Redis has passwords without a user, and some write them in the user's place.
+  if (/^rediss?$/i.test(scheme) && at >= 0 && (colon < 0 || colon > at))
+    return { user: '', password: main.slice(0, at), rest: main.slice(at + 1), query }
   if (at < 0 || colon < 0 || colon > at) return { user: '', password: null, rest: main, query }
   return { user: main.slice(0, colon), password: main.slice(colon + 1, at), rest: main.slice(at + 1), query }
 }

@@ -151,6 +151,12 @@ export async function nowMs(db: Db): Promise<number> {
   return rows[0]?.now ?? 0
 }
 
+/** What the system says where nobody answers at an address. */
+const AWAY = new Set([
+  ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT'],
+  ...['ENOTFOUND', 'EAI_AGAIN'],
+])
+
 /** Whether an error means that the database is away or going down (and not that a statement is wrong). */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
@@ -159,15 +165,11 @@ export function isUnavailable(error: unknown): boolean {
     // Class 08: connection; 57P01–57P05: shutting down, crashed, starting; 53: out of resources; 25006: read only;
     // 25P03: we were stopped for so long that our transaction was ended.
     if (/^(08|57P|53)/.test(code) || code === '25006' || code === '25P03') return true
-    if (
-      ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENOENT'].includes(
-        code,
-      )
-    ) {
+    if (AWAY.has(code)) {
       return true
     }
   }
-  return /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable|Cannot use a pool after calling end/.test(
+  return /Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable|Cannot use a pool after calling end/.test(
     error.message,
   )
 }

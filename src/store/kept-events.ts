@@ -51,9 +51,12 @@ async function openPositions(db: Db, upto: number): Promise<Set<number>> {
   return new Set(rows.map(({ pos }) => pos))
 }
 
+// A condition on `k`. As a join: a list that grew beyond what is hashed would be searched for each row, under the lock.
+const NOT_OPEN = `not exists (select from (${OPEN_POSITIONS}) p (pos) where p.pos = k.pos)`
+
 // What is unanswered goes on until it is answered or ends.
 const GIVE_UP = `
-  delete from kept_events k where k.pos = any($1) and k.pos not in (${OPEN_POSITIONS}) returning k.pos`
+  delete from kept_events k where k.pos = any($1) and ${NOT_OPEN} returning k.pos`
 
 /**
  * Gives up what was kept and was received longer than `maxAgeMs` ago, and counts it; returns how many pairs of event and
@@ -124,7 +127,7 @@ export async function moveFloor(db: Db, upto: number): Promise<void> {
 
 const UNNEEDED = `
   select k.pos from kept_events k where not exists (select 1 from unnest($1::bigint[]) n where n = k.pos) order by k.pos`
-const DROP = `delete from kept_events k where k.pos = any($1) and k.pos not in (${OPEN_POSITIONS})`
+const DROP = `delete from kept_events k where k.pos = any($1) and ${NOT_OPEN}`
 
 /**
  * Forgets what nobody needs any more. Nothing can come to be owed again that was not when `needed` was read; but what was

@@ -10,6 +10,7 @@ import pg from 'pg'
 import type { Clock } from '../clock.ts'
 import { placeOf } from '../config-url.ts'
 import { UnfitDatabaseError } from './fitness.ts'
+import { drop } from './takes-writes.ts'
 
 /** A notification takes milliseconds; nobody who waits for it in vain is in a session of its own. */
 const HEARD_MS = 10_000
@@ -58,7 +59,8 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
     // From here on the first one asks nothing: a pooler has no reason to give it a server.
     if (heard !== null && !(await within(clock, HEARD_MS, heard))) throw pooled('transaction')
   } finally {
-    await Promise.all([first, second].map((client) => client.end().catch(() => undefined)))
+    // No goodbye: a server that has gone silent would not answer it, and nobody would ever get on.
+    for (const client of [first, second]) drop(client)
   }
 }
 

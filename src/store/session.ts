@@ -36,6 +36,8 @@ export async function beginSession(
   client: Pick<pg.ClientBase, 'query'>,
   more: SessionSettings = {},
 ): Promise<void> {
+  // A pooler may have lent the same session before, to limpet or to somebody else, and cleared nothing up after it.
+  await client.query({ text: 'discard all', query_timeout: PATIENCE_MS } as pg.QueryConfig)
   const settings = Object.entries({ ...SETTINGS, ...more }).map(
     ([name, value]) => `set_config('${name}', '${value}', false)`,
   )

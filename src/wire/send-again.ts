@@ -18,7 +18,9 @@ const CLOSED = new Set([
 ])
 
 /** Pure. For an exchange over a connection that had been idle; a new one's first request never goes again. */
-export function maySendAgain({ ending, handed, answerBegan, error }: Exchange): boolean {
+export function maySendAgain({ ending, handed, answerBegan, status, error }: Exchange): boolean {
+  // Some servers say goodbye to an idle connection with this (RFC 9110, 15.5.9: it may be repeated on a new one).
+  if (ending === 'whole' && status === 408) return true
   if (ending !== 'error' || answerBegan) return false
   // Nothing was written at all: the server's goodbye was already here.
   if (!handed) return true

@@ -78,6 +78,24 @@ describe('behind a PgBouncer', () => {
     await again.end()
   })
 
+  it('in session mode finds nothing of the one that had it before, where PgBouncer clears nothing up', async function () {
+    const url = await bounce(this, {
+      mode: 'session',
+      settings: { server_reset_query: '', default_pool_size: 1 },
+    })
+    const before = openPool({ url, max: 1 })
+    await before.query('set search_path = nowhere')
+    await before.query('prepare left_behind as select 1')
+    await before.end()
+    const pool = openPool({ url, max: 1 })
+    const { rows } = await pool.query<{ path: string; prepared: number }>(
+      `select current_setting('search_path') as path, (select count(*)::int from pg_prepared_statements) as prepared`,
+    )
+    await pool.end()
+    expect(rows[0]?.path).not.to.equal('nowhere')
+    expect(rows[0]?.prepared).to.be.at.most(1)
+  })
+
   for (const mode of ['transaction', 'statement'] as const) {
     const line = new RegExp(
       `^limpet: the database at 127\\.0\\.0\\.1:\\d+/\\w+ is behind a pooler in (${mode}|transaction) mode.*pool_mode = session for it\n$`,

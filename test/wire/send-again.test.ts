@@ -95,6 +95,18 @@ describe('a request that went into a connection that was just closing', () => {
     })
   }
 
+  it('goes again, once, where the server said goodbye with a 408', async () => {
+    const goodbye = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
+    const remote = await startRemote(({ n, socket }) => {
+      if (n === 2) socket.end(goodbye)
+      else socket.write(answer())
+    })
+    const { send } = setting().sender()
+    await send(remote.serverName)
+    expect(await send(remote.serverName)).to.include({ kind: 'answered' })
+    expect(remote.requests.map(({ connection }) => connection)).to.deep.equal([1, 1, 2])
+  })
+
   it('does not go again where no answer came in time', async () => {
     const remote = await startRemote(({ n, socket }) => n === 1 && socket.write(answer()))
     const { send } = setting().sender()

@@ -198,7 +198,7 @@ const kept: Statement[] = [
   ),
   statement<[number[]]>(
     'keep no longer',
-    /^delete from kept_events k where k\.pos = any\(\$1\) .* not o\.void\)$/,
+    /^delete from kept_events k where k\.pos = any\(\$1\) .* where p\.pos = k\.pos\)$/,
     (call, positions) => {
       const open = openPositions(call)
       const gone = positions.filter((pos) => call.t.kept_events.get(pos) !== undefined && !open.has(pos))

@@ -3,6 +3,12 @@ import fc from 'fast-check'
 import { makeLog } from '../../../src/observe/log.ts'
 import { makeSecrets, maskUrls } from '../../../src/observe/secrets.ts'
 
+describe('a password in the place of a Redis user', () => {
+  it('is hidden', () => {
+    expect(maskUrls('redis://S3cretW0rd@host:6379/1 refused')).to.equal('redis://:***@host:6379/1 refused')
+  })
+})
+
 describe('secrets', () => {
   it('are in no URL that is shown, wherever they stand in it and however they are spelled', () => {
     for (const url of [
