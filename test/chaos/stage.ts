@@ -6,7 +6,7 @@ import { expect } from 'chai'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { ownRedis, type OwnRedis } from '../support/redis.ts'
 import { makeWorld, TOKENS, type World } from '../e2e/world.ts'
@@ -71,7 +71,7 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
   const makeRemote = options.makeRemote ?? (() => world.remote())
   const remotes = await Promise.all(Array.from({ length: count }, (_, index) => makeRemote(world, index)))
   misbehave(remotes, random)
-  const port = await freePort()
+  const port = await quietPort()
   const address = `http://127.0.0.1:${port}`
   const started: LimpetProcess[] = []
   const start = async (env: Record<string, string> = {}, checkout: string | undefined, ...args: string[]) => {

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generateKey } from '../../src/matrix/signing.ts'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
 import { TOKENS } from '../e2e/world.ts'
 import { builtMain } from '../support/built.ts'
@@ -46,7 +46,7 @@ describe('a start without what it needs', function () {
   }
 
   it('ends with one line where nobody listens at the address of the database', async () => {
-    const database = `postgres://limpet:secret@127.0.0.1:${await freePort()}/limpet`
+    const database = `postgres://limpet:secret@127.0.0.1:${await quietPort()}/limpet`
     const { status, errors } = await run({ database, queue: 'postgres' })
     expect(errors).to.match(/^limpet: the database at 127\.0\.0\.1:\d+\/limpet .*ECONNREFUSED.*\n$/)
     expect(errors).not.to.include('secret')
@@ -78,7 +78,7 @@ describe('a start without what it needs', function () {
 
   it('ends with one line where nobody listens at the address of the queue', async () => {
     const database = await freshDatabase()
-    const queue = `redis://:secret@127.0.0.1:${await freePort()}`
+    const queue = `redis://:secret@127.0.0.1:${await quietPort()}`
     const { status, errors } = await run({ database: database.url, queue })
     await database.drop()
     expect(errors).to.match(/^limpet: the queue at redis:\/\/.*ECONNREFUSED.*\n$/)

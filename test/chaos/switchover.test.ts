@@ -4,7 +4,7 @@
  * old one for good, unless limpet drops them.
  */
 import { expect } from 'chai'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
 import { until } from '../support/poll.ts'
 import { type OwnServer } from '../support/postgres.ts'
@@ -64,7 +64,7 @@ describe('a primary that moves during traffic', function () {
     await old.stop()
     const stoppedAt = performance.now()
     const copy = old.clone()
-    const port = await freePort()
+    const port = await quietPort()
     old.follow(port)
     await old.start()
     const backAt = performance.now()

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { ownRedis, sharedRedis } from '../support/redis.ts'
@@ -112,7 +112,7 @@ describe('check-config and migrate', () => {
   it("looks at a Synapse's database as `run` will read it", async () => {
     const { url } = await database(true)
     const from = (source: string) => setUp({ database: url, sources: { synapse: { database: source } } })
-    const gone = `postgres://u:hidden@127.0.0.1:${await freePort()}/synapse`
+    const gone = `postgres://u:hidden@127.0.0.1:${await quietPort()}/synapse`
     const { err } = await fails(
       from(gone),
       1,
@@ -137,7 +137,7 @@ describe('check-config and migrate', () => {
   })
 
   it('looks at everything even where the first thing is wrong', async () => {
-    const one = setUp({ database: `postgres://u:hidden@127.0.0.1:${await freePort()}/d` })
+    const one = setUp({ database: `postgres://u:hidden@127.0.0.1:${await quietPort()}/d` })
     rmSync(one.key)
     const { out } = await fails(one, 2, /signing_key_path/)
     expect(out).to.match(/^signing key: wrong$/m)
@@ -146,7 +146,7 @@ describe('check-config and migrate', () => {
   })
 
   it('says that the database is away or does not let us in, exit 1', async () => {
-    const away = setUp({ database: `postgres://u@127.0.0.1:${await freePort()}/d` })
+    const away = setUp({ database: `postgres://u@127.0.0.1:${await quietPort()}/d` })
     await fails(
       away,
       1,
@@ -253,7 +253,7 @@ describe('check-config and migrate', () => {
         const from = (source: string) =>
           setUp({ database: url, sources: { synapse: { database: urlOf(tables), redis: source } } })
         expect((await run(from(redis.url), 'check-config')).out).to.match(/^source's Redis: ok$/m)
-        const gone = `redis://:hidden@127.0.0.1:${await freePort()}`
+        const gone = `redis://:hidden@127.0.0.1:${await quietPort()}`
         const { err } = await fails(
           from(gone),
           1,
@@ -266,7 +266,7 @@ describe('check-config and migrate', () => {
     })
 
     it('says that it is away, exit 1', async () => {
-      const gone = `redis://:hidden@127.0.0.1:${await freePort()}`
+      const gone = `redis://:hidden@127.0.0.1:${await quietPort()}`
       const { err } = await fails(
         setUp({ database: url, queue: gone }),
         1,

@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { smallDisk } from '../support/small-disk.ts'
@@ -23,7 +23,7 @@ describe('standard output, as a real process has it', function () {
   })
 
   async function setUp(): Promise<{ one: Install; base: string }> {
-    const port = await freePort()
+    const port = await quietPort()
     const one = install({ database: (await freshDatabase()).url, listen: { port } })
     closers.push(() => one.remove())
     return { one, base: `http://127.0.0.1:${port}` }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { untilSignal } from '../../src/cli/run.ts'
 import { makeLog } from '../../src/observe/log.ts'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
@@ -120,8 +120,8 @@ describe('limpet run, as a process', function () {
     chmodSync(key.key, 0o644)
     const wrong = setUp({ database: url })
     writeFileSync(wrong.file, 'server_name: a.example\nfrobnicate: 1\n')
-    const away = setUp({ database: `postgres://u:hidden@127.0.0.1:${await freePort()}/d` })
-    const noQueue = setUp({ database: url, queue: `redis://:hidden@127.0.0.1:${await freePort()}` })
+    const away = setUp({ database: `postgres://u:hidden@127.0.0.1:${await quietPort()}/d` })
+    const noQueue = setUp({ database: url, queue: `redis://:hidden@127.0.0.1:${await quietPort()}` })
     const noCa = setUp({ database: url, federation: { custom_ca_paths: ['none.pem'] } })
     const awayRun = start(away)
     const noQueueRun = start(noQueue)

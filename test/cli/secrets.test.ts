@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { stringify } from 'yaml'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { install, limpet, startLimpet, type Install } from './cli-stage.ts'
 
@@ -111,7 +111,7 @@ describe('a wrong configuration is told without its secrets', () => {
 
   it('where what it leads to does not answer, or does not let us in', async () => {
     const { url } = await freshDatabase()
-    const port = await freePort()
+    const port = await quietPort()
     const { port: open } = new URL(url)
     for (const database of [
       `postgres://u:hidden@127.0.0.1:${port}/d`,
@@ -143,7 +143,7 @@ describe('a wrong configuration is told without its secrets', () => {
 
   it('by a running daemon, with everything it logs', async () => {
     const { url } = await freshDatabase()
-    const port = await freePort()
+    const port = await quietPort()
     writeFileSync(
       one.file,
       ours({

@@ -49,6 +49,8 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   let stepsTold: string[] = []
   let settling = false
   let leasesEndAt = 0
+  /** The latest that the database's clock has said. */
+  let latest = 0
   /** Who had it after the last commit. */
   let owner: string | null = null
   /** All that was ever taken, in its order. */
@@ -191,6 +193,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     await database.moveClock(ms)
     if (ms >= MINUTE) await look()
     watch.seen(database.now())
+    latest = Math.max(latest, database.now())
     // Whoever lives has renewed its lease meanwhile.
     for (const it of Object.values(deliverers)) {
       if (it.process.heldAt() !== null && ms > SETTINGS.leaseMs) isOver(it)
@@ -406,6 +409,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       await quiet()
     },
     moveClock: async (byMs: number) => {
+      latest = Math.max(latest, database.now())
       await database.moveClock(byMs)
       watch.seen(database.now())
       // Nobody has renewed its lease meanwhile.
@@ -443,6 +447,8 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
         for (const part of parts) part()
         owner = null
         for (const it of Object.values(deliverers)) isOver(it)
+        // Nobody gives them back here, and no sweep need have seen the clock before it was set back.
+        leasesEndAt = Math.max(leasesEndAt, latest + SETTINGS.leaseMs)
         return taken.splice(known)
       }
     },

@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import { type Backend, openBackend, type QueueConfig } from '../../queues/backend.ts'
 import { QueueError } from '../../queues/queue-error.ts'
 import { openQueues, type Queues } from '../../queues/queues.ts'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from '../support/port.ts'
 import { type HalfOpenProxy, startHalfOpenProxy } from '../support/half-open-proxy.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'
@@ -37,7 +37,7 @@ describe('opening the queues', () => {
   }
 
   it('is refused in one line where nobody listens, without the password', async () => {
-    const port = await freePort()
+    const port = await quietPort()
     const kinds: QueueConfig[] = [
       { kind: 'postgres', url: `postgres://limpet:s3cret@127.0.0.1:${port}/limpet` },
       { kind: 'redis', urls: [`redis://:s3cret@127.0.0.1:${port}`] },
@@ -116,7 +116,7 @@ describe('opening the queues', () => {
   it('takes the addresses of a Redis Cluster, although the first is dead', async function () {
     const redis = await redisCluster(this)
     try {
-      const dead = `redis://127.0.0.1:${await freePort()}`
+      const dead = `redis://127.0.0.1:${await quietPort()}`
       const backend = await openOne({ kind: 'redis', urls: [dead, redis.url] })
       await backend.checkSettings()
       const queues = openQueues({ backend, log })

@@ -7,7 +7,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from './port.ts'
 import { leaveBehind } from './leftovers.ts'
 import { until } from './poll.ts'
 import { findOrInstall, INSTALL_MS } from './program.ts'
@@ -58,7 +58,7 @@ const NOBODY = { uid: 65534, gid: 65534 }
 /** Between the choice of a free port and its use somebody else may have taken it: then with another one. */
 async function start(program: string, server: URL, options: PgBouncerOptions, tries = 5): Promise<PgBouncer> {
   try {
-    return await tryStart(program, server, options, await freePort())
+    return await tryStart(program, server, options, await quietPort())
   } catch (error) {
     if (tries <= 1) throw error
     return start(program, server, options, tries - 1)

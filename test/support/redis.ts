@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from '../../src/store/embedded.ts'
+import { quietPort } from './port.ts'
 import { leaveBehind } from './leftovers.ts'
 import { until } from './poll.ts'
 import { findOrInstall, INSTALL_MS } from './program.ts'
@@ -54,7 +54,7 @@ export async function ownRedis(context: Mocha.Context, args: readonly string[] =
 export async function redisCluster(context: Mocha.Context): Promise<Redis> {
   const program = await redisServer(context)
   // The cluster's own traffic has a port of its own, by default 10000 above, which may be beyond the last one.
-  const busPort = await freePort()
+  const busPort = await quietPort()
   const args = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)]
   const redis = await startRedis(program, [...args, '--cluster-announce-ip', '127.0.0.1'])
   await redis.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
@@ -89,7 +89,7 @@ export async function prepareRedis(): Promise<void> {
 /** Between the choice of a free port and its use somebody else may have taken it: then with another one. */
 async function startRedis(program: string, extra: readonly string[], tries = 5): Promise<OwnRedis> {
   try {
-    return await tryRedis(program, extra, await freePort())
+    return await tryRedis(program, extra, await quietPort())
   } catch (error) {
     if (tries <= 1) throw error
     return startRedis(program, extra, tries - 1)
