@@ -21,8 +21,13 @@ export interface CatchUpRule {
 export interface Backlog {
   /** Ids of events that a catch-up may leave out. Some of them may have come all the same. */
   readonly skippable: ReadonlySet<string>
-  /** Sticky events that came while the server was behind: as replays. */
+  /** Sticky events that came while the server was behind: as replays, as far as can be told from here. */
   readonly replayed: ReadonlySet<string>
+  /**
+   * Those of them that may have come as ordinary traffic: in stream order, with nothing left out before them. Whether
+   * limpet found the server behind then, a few milliseconds decide that nobody saw from here.
+   */
+  readonly doubtful: ReadonlySet<string>
   readonly faults: readonly string[]
 }
 
@@ -46,9 +51,11 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
   const arrived = new Set<string>()
   const skippable = new Set<string>()
   const replayed = new Set<string>()
+  const doubtful = new Set<string>()
   const faults: string[] = []
   let next = 0
   let lastBehind = -1
+  let lastCatchingUp = -1
   /** The transaction from which on it was surely behind, and the newest sticky replay since. */
   let spell: { began: number; newest: number } | null = null
   let onlySticky = false
@@ -71,6 +78,8 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
 
     const here = transaction.pduIds.flatMap((id) => waiting.get(id) ?? [])
     const live = ({ claim }: Waiting) => isLive(claim, put, stays)
+    // Only a catch-up leaves out what is older; what follows it of replays alone belongs to it.
+    if (leavesOut(here, known) || (goesOn && lastCatchingUp === index - 1)) lastCatchingUp = index
     onlySticky = here.every(live)
     if (spell !== null) {
       const { began } = spell
@@ -93,7 +102,10 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
     for (const one of here) {
       waiting.delete(one.claim.event.eventId)
       if (lastBehind < one.seen) continue
-      if (live(one)) replayed.add(one.claim.event.eventId)
+      if (live(one)) {
+        replayed.add(one.claim.event.eventId)
+        if (lastCatchingUp !== index) doubtful.add(one.claim.event.eventId)
+      }
       for (const older of olderOf(one, waiting)) {
         if (older.claim.alone || live(older)) continue
         skippable.add(older.claim.event.eventId)
@@ -102,7 +114,14 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
       }
     }
   }
-  return { skippable, replayed, faults }
+  return { skippable, replayed, doubtful, faults }
+}
+
+/** Whether something that waits and is known to limpet is left out before the newest that is `carried`. */
+function leavesOut(carried: readonly Waiting[], known: readonly Waiting[]): boolean {
+  const newest = Math.max(0, ...carried.map(({ claim }) => claim.n))
+  const here = new Set(carried)
+  return known.some((one) => one.claim.n < newest && !here.has(one))
 }
 
 /** What waits of the same room and is older. */

@@ -38,6 +38,10 @@ export interface ServerVerdict {
   readonly notEntitled: readonly string[]
   /** Events that came as sticky replays: after a join, after a gap, or because no answer listed them. */
   readonly replayed: number
+  /** Those of them that came because the server was behind. */
+  readonly caughtUp: number
+  /** Those of these that may have come as ordinary traffic: what the server saw does not tell. */
+  readonly doubtful: number
   readonly transactions: number
   /** Transactions that were sent more than once, the same bytes under the same id. */
   readonly repeated: number
@@ -60,6 +64,7 @@ export interface Verdict {
       | 'missing'
       | 'notEntitled'
       | 'replayed'
+      | 'doubtful'
       | 'transactions'
       | 'repeated'
       | 'faults',
@@ -81,6 +86,7 @@ export function judge(told: Iterable<Told>, heard: readonly Heard[], rules: Rule
     missing: sum(({ missing }) => missing.length),
     notEntitled: sum(({ notEntitled }) => notEntitled.length),
     replayed: sum(({ replayed }) => replayed),
+    doubtful: sum(({ doubtful }) => doubtful),
     transactions: sum(({ transactions }) => transactions),
     repeated: sum(({ repeated }) => repeated),
     faults: sum(({ faults }) => faults.length),
@@ -141,6 +147,8 @@ export function judgeServer(claims: Claims, heard: Heard, rules: Rules): ServerV
     missing,
     notEntitled: allowed.notEntitled,
     replayed: allowed.joinReplays.size + backlog.replayed.size + allowed.repeats,
+    caughtUp: backlog.replayed.size,
+    doubtful: backlog.doubtful.size,
     transactions: transactions.length,
     repeated: transactions.filter(({ requestsAt }) => requestsAt.length > 1).length,
     joinSizes: quiet.flatMap(({ sizes }) => sizes),
