@@ -12,6 +12,8 @@ import { PATIENCE_MS } from './deadline.ts'
 
 export const SCHEMA = 'limpet_queue'
 const POOL_SIZE = 5
+/** With the one that listens. */
+export const CONNECTIONS = POOL_SIZE + 1
 /** Only BullMQ's migrations send a transaction in several statements, ms. */
 const IDLE_IN_TRANSACTION_MS = 60_000
 /** How often the connection that listens is asked whether its server still takes writes, ms. */

@@ -8,23 +8,19 @@
 import { randomUUID } from 'node:crypto'
 import { openBackend, type Backend } from '../queues/backend.ts'
 import { makeFaultLog } from '../queues/fault-log.ts'
-import { SCHEMA as QUEUE_SCHEMA } from '../queues/postgres-connection.ts'
+import { CONNECTIONS as QUEUE_CONNECTIONS, SCHEMA as QUEUE_SCHEMA } from '../queues/postgres-connection.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
-import { placeOf } from './config-url.ts'
 import { watchEmbedded } from './embedded-watch.ts'
 import type { Log } from './observe/log.ts'
 import { lockDataDir } from './store/data-dir-lock.ts'
-import { isUnavailable, openPool, type Pool } from './store/db.ts'
+import { openPool, type Pool } from './store/db.ts'
 import { refuseUnfit, UnfitDatabaseError } from './store/fitness.ts'
+import { narrowRoom, type Connections } from './store/pool-room.ts'
 import { refusePooling } from './store/pooling.ts'
 import { watchForSilence } from './store/silence.ts'
-import { isReadOnly } from './store/takes-writes.ts'
 import { bindServerName, checkSchema, migrate, SchemaError } from './store/migrate.ts'
-
-export class UnreachableError extends Error {
-  readonly code = 'UNREACHABLE'
-}
+import { unusable } from './store/unusable.ts'
 
 export interface Stores {
   pool: Pool
@@ -35,6 +31,17 @@ export interface Stores {
 
 /** Connections of one process to the database, the queue's own aside. */
 const POOL_SIZE = 20
+/** One more asks whether the database is still there (`silence.ts`). */
+const WATCH_SIZE = 1
+
+/** The sweep and retention each hold one while they ask on another. */
+const FEWEST = 4
+
+/** What one process opens to its own database. */
+export function connectionsOf({ queue }: Config): Connections {
+  const forQueue = queue.kind === 'postgres' ? QUEUE_CONNECTIONS : 0
+  return { most: POOL_SIZE + WATCH_SIZE + forQueue, fewest: FEWEST + forQueue }
+}
 
 export interface OpenStoresNeeds {
   config: Config
@@ -62,6 +69,7 @@ export async function openStores({ config, log, migrating }: OpenStoresNeeds): P
     if (config.database.kind === 'url') {
       const url = databaseUrl
       await reach(url, () => refusePooling({ url, clock: systemClock, nonce: randomUUID() }))
+      await reach(url, () => refuseNarrow(url, config, log))
     }
     const onError = makeFaultLog({ log, what: 'a database connection broke' })
     const pool = openPool({ url: databaseUrl, max: POOL_SIZE, onError })
@@ -90,6 +98,13 @@ export async function openStores({ config, log, migrating }: OpenStoresNeeds): P
   }
 }
 
+/** @throws UnfitDatabaseError where a pooler gives so few connections that nothing would come of it */
+async function refuseNarrow(url: string, config: Config, log: Log): Promise<void> {
+  const narrow = await narrowRoom(url, connectionsOf(config))
+  if (narrow?.tooFew === true) throw new UnfitDatabaseError(narrow.complaint, { passing: true })
+  if (narrow !== null) log.warn({ given: narrow.given }, narrow.complaint)
+}
+
 /** The embedded server is ours to start and to stop; one that runs elsewhere is not. */
 async function openDatabase(
   config: Config,
@@ -110,23 +125,6 @@ async function reach(url: string, ask: () => Promise<void>): Promise<void> {
   try {
     await ask()
   } catch (error) {
-    if (error instanceof UnfitDatabaseError) throw error
-    const why =
-      error instanceof Error && error.message !== ''
-        ? error.message
-        : String((error as { code?: string }).code)
-    if (isReadOnly(error))
-      throw new UnreachableError(
-        `the database at ${placeOf(url)} takes no writes (${why}): name the primary`,
-        {
-          cause: error,
-        },
-      )
-    const what = isUnavailable(error)
-      ? `can't be reached (${why}): is it running, and is the address right?`
-      : /^(28|3D)/.test(String((error as { code?: unknown }).code))
-        ? `does not let us in (${why}): check user, password and database name`
-        : `can't be used: ${why}`
-    throw new UnreachableError(`the database at ${placeOf(url)} ${what}`, { cause: error })
+    throw unusable(error, { url, connecting: true })
   }
 }

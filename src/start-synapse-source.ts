@@ -15,6 +15,7 @@ import type { Metrics } from './observe/metrics.ts'
 import { openPool, type Pool } from './store/db.ts'
 import { UnfitDatabaseError } from './store/fitness.ts'
 import { heldAmong } from './store/held-events.ts'
+import { narrowRoom, type Connections } from './store/pool-room.ts'
 import { refusePooling } from './store/pooling.ts'
 import { sourcePosition } from './store/read-back.ts'
 import { readSourceStates, saySourceState } from './store/source-states.ts'
@@ -33,8 +34,8 @@ export interface SourceNeeds {
   fail: (error: unknown) => void
 }
 
-/** Connections to Synapse's database. */
-const POOL_SIZE = 4
+/** What is opened to Synapse's database. It reads on one at a time, mostly. */
+export const CONNECTIONS: Connections = { most: 4, fewest: 1 }
 /** How often this process says how the source is doing, ms. */
 const SAY_EVERY_MS = 5_000
 
@@ -42,7 +43,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   const { config, settings, pool, append, metrics, clock, log, fail } = needs
   const stopping = new AbortController()
   const onError = makeFaultLog({ log, what: "a connection to Synapse's database broke" })
-  const synapse = openPool({ url: settings.database, max: POOL_SIZE, onError, onlyReads: true })
+  const synapse = openPool({ url: settings.database, max: CONNECTIONS.most, onError, onlyReads: true })
   const progress = makeProgress(clock)
   const source = makeSynapseSource({
     pool: synapse,
@@ -62,6 +63,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     progress,
     clock,
     log,
+    mayRead: () => mayRead(settings.database, { clock, log }),
   })
   log.info('sources.synapse: EDUs, take-over and hand-back come in a later release')
 
@@ -89,17 +91,10 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     }
     await say(true)
   })()
-  const running = refusePooling({ url: settings.database, clock, nonce: null })
-    .catch((error: unknown) => {
-      // One that is away is waited for.
-      if (error instanceof UnfitDatabaseError && !error.passing)
-        throw new SynapseRefused(error.message, { cause: error })
-    })
-    .then(() => source.run(stopping.signal))
-    .catch(async (error: unknown) => {
-      await say(true)
-      fail(error)
-    })
+  const running = source.run(stopping.signal).catch(async (error: unknown) => {
+    await say(true)
+    fail(error)
+  })
   return {
     stop: async () => {
       stopping.abort()
@@ -108,4 +103,21 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
       await synapse.end()
     },
   }
+}
+
+/**
+ * Whether what stands before Synapse's database lets its sessions be ours.
+ * @throws SynapseRefused where it does not; else what keeps it from being told now, which may pass
+ */
+async function mayRead(url: string, { clock, log }: Pick<SourceNeeds, 'clock' | 'log'>): Promise<void> {
+  try {
+    // No notification: it may be a standby.
+    await refusePooling({ url, clock, nonce: null })
+  } catch (error) {
+    if (error instanceof UnfitDatabaseError && !error.passing)
+      throw new SynapseRefused(error.message, { cause: error })
+    throw error
+  }
+  const narrow = await narrowRoom(url, CONNECTIONS, "Synapse's database")
+  if (narrow !== null) log.warn({ given: narrow.given }, `sources.synapse: ${narrow.complaint}`)
 }

@@ -17,10 +17,13 @@ import { checkSynapse } from '../ingest/synapse/check.ts'
 import { selfTest } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
 import { maskUrls } from '../observe/secrets.ts'
+import { connectionsOf } from '../open-stores.ts'
+import { CONNECTIONS as SOURCE_CONNECTIONS } from '../start-synapse-source.ts'
 import type { Pool } from '../store/db.ts'
 import { boundServerName } from '../store/bound-server-name.ts'
-import { refuseUnfit } from '../store/fitness.ts'
+import { refuseUnfit, UnfitDatabaseError } from '../store/fitness.ts'
 import { SchemaError, checkSchema } from '../store/migrate.ts'
+import { narrowRoom, type Connections } from '../store/pool-room.ts'
 import { openBackend } from '../../queues/backend.ts'
 import { SCHEMA } from '../../queues/postgres-connection.ts'
 import { QueueError } from '../../queues/queue-error.ts'
@@ -87,12 +90,26 @@ async function checkDatabase(config: Config, log: Log): Promise<string> {
     refuseUnwritable(config.data_dir)
     return 'ok, embedded, made at the first start'
   }
-  return withDatabase(config, log, async ({ pool, url }) => {
+  const found = await withDatabase(config, log, async ({ pool, url }) => {
     const queueSchema = config.queue.kind === 'postgres' ? SCHEMA : null
     await refuseUnfit(pool, { queueSchema, migrating: config.auto_migrate })
     const ours = await checkOurs(config, pool)
     return config.queue.kind === 'postgres' ? `${ours}; ${await checkQueueSchema(config, url, log)}` : ours
   })
+  // Asked when nothing else of ours is open there.
+  return config.database.kind === 'url' ? withRoom(found, config.database.url, connectionsOf(config)) : found
+}
+
+/** @throws UnfitDatabaseError where a pooler gives too few connections to get on at all */
+async function withRoom(
+  found: string,
+  url: string,
+  connections: Connections,
+  named?: string,
+): Promise<string> {
+  const narrow = await narrowRoom(url, connections, named)
+  if (narrow?.tooFew === true) throw new UnfitDatabaseError(narrow.complaint, { passing: true })
+  return narrow === null ? found : `${found}; but ${narrow.complaint}`
 }
 
 async function checkOurs(config: Config, pool: Pool): Promise<string> {
@@ -135,12 +152,13 @@ async function checkRedis(config: Config, log: Log): Promise<string> {
   }
 }
 
-function checkSourceDatabase(config: Config, { database }: SynapseSettings): Promise<string> {
+async function checkSourceDatabase(config: Config, { database }: SynapseSettings): Promise<string> {
+  const named = "Synapse's database"
   // A standby of Synapse's will do: nothing is written there.
-  return withDatabaseAt(database, { named: "Synapse's database", mayBeStandby: true }, async ({ pool }) => {
-    await checkSynapse(pool, config.server_name)
-    return 'ok'
-  })
+  await withDatabaseAt(database, { named, mayBeStandby: true }, ({ pool }) =>
+    checkSynapse(pool, config.server_name),
+  )
+  return withRoom('ok', database, SOURCE_CONNECTIONS, named)
 }
 
 async function checkSourceRedis(config: Config, { redis }: SynapseSettings): Promise<string> {

@@ -6,16 +6,14 @@ import { randomUUID } from 'node:crypto'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Log } from '../observe/log.ts'
-import { maskUrls } from '../observe/secrets.ts'
 import { DataDirInUseError, lockDataDir } from '../store/data-dir-lock.ts'
-import { isUnavailable, openPool } from '../store/db.ts'
+import { openPool } from '../store/db.ts'
 import type { Pool } from '../store/db.ts'
 import { startEmbedded } from '../store/embedded.ts'
 import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
 import { findPostmaster } from '../store/embedded-postmaster.ts'
-import { UnfitDatabaseError } from '../store/fitness.ts'
 import { refusePooling } from '../store/pooling.ts'
-import { isReadOnly } from '../store/takes-writes.ts'
+import { unusable } from '../store/unusable.ts'
 import { CommandError } from './cli-error.ts'
 
 export interface Lent {
@@ -24,7 +22,7 @@ export interface Lent {
   readonly url: string
 }
 
-/** Throws `CommandError` where the database can't be reached, `UnfitDatabaseError` where a pooler is in the way. */
+/** Throws `UnusableDatabaseError` where the database can't be reached, `UnfitDatabaseError` where a pooler is in the way. */
 export async function withDatabase<T>(
   config: Config,
   log: Log,
@@ -43,8 +41,7 @@ export async function withDatabaseAt<T>(
   try {
     await refusePooling({ url, clock: systemClock, nonce: mayBeStandby ? null : randomUUID() })
   } catch (error) {
-    if (error instanceof UnfitDatabaseError) throw error
-    throw explained(error, url, named, true)
+    throw unusable(error, { url, named, connecting: true })
   }
   return withPool(url, work, { named, onlyReads: mayBeStandby })
 }
@@ -99,18 +96,8 @@ async function withPool<T>(
     await pool.query('select 1')
     return await work({ pool, url })
   } catch (error) {
-    throw explained(error, url, named)
+    throw unusable(error, { url, named })
   } finally {
     await pool.end()
   }
-}
-
-// 28: wrong user or password; 3D: no such database.
-function explained(error: unknown, url: string, named: string, connecting = false): unknown {
-  const code = (error as { code?: unknown }).code
-  const refused = typeof code === 'string' && /^(28|3D)/.test(code)
-  if (!connecting && !refused && !isUnavailable(error)) return error
-  const why = error instanceof AggregateError ? String(error.errors[0]) : (error as Error).message
-  const what = isReadOnly(error) ? `takes no writes (${why}): name the primary` : `can't be used: ${why}`
-  return new CommandError(`${named} at ${maskUrls(url)} ${what}`, { cause: error })
 }

@@ -6,15 +6,15 @@
  * Promise: certain, not likely. Pooling is what shares a server connection with a session that is still open; no pooling is
  * what brings a notification to a session that asks nothing.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import { placeOf } from '../config-url.ts'
+import { isLate, openClient } from './check-client.ts'
 import { UnfitDatabaseError } from './fitness.ts'
 import { drop } from './takes-writes.ts'
 
 /** A notification takes milliseconds; nobody who waits for it in vain is in a session of its own. */
 const HEARD_MS = 10_000
-const ANSWER_MS = 5_000
 
 export interface PoolingNeeds {
   url: string
@@ -64,18 +64,6 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
   }
 }
 
-function openClient(url: string): pg.Client {
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: 'limpet-check',
-    connectionTimeoutMillis: ANSWER_MS,
-    query_timeout: ANSWER_MS,
-  })
-  // One that breaks also rejects what waits on it; this keeps it from ending the process.
-  client.on('error', () => undefined)
-  return client
-}
-
 async function whoServes(client: pg.Client): Promise<string> {
   const { rows } = await client.query<{ who: string }>(WHO)
   return rows[0]?.who ?? ''
@@ -101,6 +89,3 @@ async function within(clock: Clock, ms: number, event: Promise<void>): Promise<b
 // PgBouncer's own words, with the code of a broken protocol.
 const isOfStatementMode = (error: unknown): boolean =>
   error instanceof Error && /statement pooling mode/i.test(error.message)
-
-const isLate = (error: unknown): boolean =>
-  error instanceof Error && /Query read timeout|timeout expired|query_wait_timeout/i.test(error.message)

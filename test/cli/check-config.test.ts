@@ -116,7 +116,7 @@ describe('check-config and migrate', () => {
     const { err } = await fails(
       from(gone),
       1,
-      /^limpet: Synapse's database at .* can't be used: .*ECONNREFUSED/,
+      /^limpet: Synapse's database at .* can't be reached \(.*ECONNREFUSED/,
     )
     expect(err).not.to.include('hidden')
     await fails(
@@ -141,7 +141,7 @@ describe('check-config and migrate', () => {
     rmSync(one.key)
     const { out } = await fails(one, 2, /signing_key_path/)
     expect(out).to.match(/^signing key: wrong$/m)
-    expect(out).to.match(/^database: wrong\n {2}the database at .* can't be used: .*ECONNREFUSED/m)
+    expect(out).to.match(/^database: wrong\n {2}the database at .* can't be reached \(.*ECONNREFUSED/m)
     expect(out).not.to.include('hidden')
   })
 
@@ -150,12 +150,13 @@ describe('check-config and migrate', () => {
     await fails(
       away,
       1,
-      /^limpet: the database at postgres:\/\/u@127\.0\.0\.1:\d+\/d can't be used: .*ECONNREFUSED/,
+      /^limpet: the database at 127\.0\.0\.1:\d+\/d can't be reached \(.*ECONNREFUSED.*\): is it running/,
     )
     const { url } = await database(false)
     const wrong = new URL(url)
     wrong.password = 'wrong'
-    await fails(setUp({ database: wrong.href }), 1, /password authentication failed/)
+    const refused = /does not let us in \(password authentication failed .*check user, password and database/
+    await fails(setUp({ database: wrong.href }), 1, refused)
     wrong.href = url
     wrong.pathname = '/none'
     await fails(setUp({ database: wrong.href }), 1, /database "none" does not exist/)

@@ -4,6 +4,7 @@ import { expect } from 'chai'
 import { systemClock } from '../../src/clock.ts'
 import { openPool } from '../../src/store/db.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
+import { narrowRoom } from '../../src/store/pool-room.ts'
 import { refusePooling } from '../../src/store/pooling.ts'
 import { startPgBouncer, type PgBouncer, type PgBouncerOptions } from '../support/pgbouncer.ts'
 import { until } from '../support/poll.ts'
@@ -37,7 +38,10 @@ describe('behind a PgBouncer', () => {
   it('in session mode, with its default settings, takes and delivers', async function () {
     const url = await bounce(this, { mode: 'session' })
     const one = setUp(url)
-    expect(await limpet(['check-config'], { cwd: one.dir })).to.include({ status: 0, err: '' })
+    // Its own default gives fewer connections than limpet opens when all of them are busy, which takes a moment to see.
+    const { status, out } = await limpet(['check-config'], { cwd: one.dir })
+    expect(status).to.equal(0)
+    expect(out).to.match(/^database: ok, .*gives only 20 connections at once/m)
     const world = await makeWorld({ databaseUrl: url })
     try {
       await world.start()
@@ -173,6 +177,55 @@ describe('behind a PgBouncer', () => {
     expect(await refusalOf(url)).to.match(
       /^the database at .* gives no second connection .* pool_size must be/,
     )
+  })
+
+  describe('whose pool is smaller than what limpet opens', () => {
+    const line = (given: number) =>
+      new RegExp(
+        `the pooler before the database at 127\\.0\\.0\\.1:\\d+/\\w+ gives only ${given} connections at once, and a limpet process opens up to 27: .*default_pool_size to at least 27`,
+      )
+    const narrow = async (context: Mocha.Context, default_pool_size: number) =>
+      setUp(await bounce(context, { mode: 'session', settings: { default_pool_size } }))
+
+    for (const given of [4, 9])
+      it(`much smaller (${given}): run and check-config say so and end, exit 1`, async function () {
+        const one = await narrow(this, given)
+        for (const command of ['check-config', 'run']) {
+          const said = startLimpet([command], { cwd: one.dir })
+          expect(await said.ended, command).to.equal(1)
+          expect(said.err.trimEnd().split('\n').at(-1), command).to.match(line(given))
+        }
+      })
+
+    it('somewhat smaller: both say so, and limpet runs', async function () {
+      const one = await narrow(this, 12)
+      const said = await limpet(['check-config'], { cwd: one.dir })
+      expect(said.status, said.err).to.equal(0)
+      expect(said.out).to.match(line(12))
+      const daemon = startLimpet(['run'], { cwd: one.dir })
+      await until(() => daemon.out.includes('limpet runs'), { what: 'it to run' })
+      const warned = daemon.out.split('\n').filter((text) => line(12).test(text))
+      expect(warned).to.have.length(1)
+      expect(JSON.parse(warned[0] ?? '')).to.include({ level: 40, given: 12 })
+      daemon.child.kill('SIGTERM')
+      expect(await daemon.ended).to.equal(0)
+    })
+
+    it('as large, or without a pooler: nobody says anything', async function () {
+      const wide = await narrow(this, 27)
+      for (const one of [wide, setUp(database.url)]) {
+        const { out, status } = await limpet(['check-config'], { cwd: one.dir })
+        expect(status).to.equal(0)
+        expect(out).not.to.include('gives only')
+      }
+    })
+
+    it('because it takes so many clients only, or lets nobody wait for long: the same', async function () {
+      for (const settings of [{ max_client_conn: 6 }, { default_pool_size: 6, query_wait_timeout: 1 }]) {
+        const url = await bounce(this, { mode: 'session', settings })
+        expect(await narrowRoom(url, { most: 20, fewest: 10 })).to.include({ given: 6, tooFew: true })
+      }
+    })
   })
 })
 

@@ -36,6 +36,11 @@ export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'r
   readonly progress?: Pick<Progress, 'saw' | 'failed'> | undefined
   readonly clock: Clock
   readonly purges: Pick<PurgeNeeds, 'told' | 'everyMs' | 'graceMs'>
+  /**
+   * Asked before its database is read first, again and again until it answers, as one that is away at the start does later.
+   * Throws SynapseRefused where it must not be read; whatever else it throws is tried again.
+   */
+  readonly mayRead?: (() => Promise<void>) | undefined
   /** How often to look, milliseconds. Default 1,000. */
   readonly pollMs?: number
 }
@@ -228,6 +233,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     while (!signal.aborted) {
       try {
         if (!checked) {
+          await needs.mayRead?.()
           await checkServerName(pool, serverName)
           await checkStateGroups(pool)
         }

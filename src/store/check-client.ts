@@ -1,0 +1,20 @@
+/** One connection for a question about the database, beside any pool: it is given up after a moment, and ends nobody. */
+import pg from 'pg'
+
+const ANSWER_MS = 5_000
+
+export function openClient(url: string): pg.Client {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'limpet-check',
+    connectionTimeoutMillis: ANSWER_MS,
+    query_timeout: ANSWER_MS,
+  })
+  // One that breaks also rejects what waits on it; this keeps it from ending the process.
+  client.on('error', () => undefined)
+  return client
+}
+
+/** Whether it was kept waiting for too long, by our own measure or by a pooler's. */
+export const isLate = (error: unknown): boolean =>
+  error instanceof Error && /Query read timeout|timeout expired|query_wait_timeout/i.test(error.message)

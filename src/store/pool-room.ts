@@ -1,0 +1,83 @@
+/**
+ * How many connections does a pooler before the database give one process at once? One in session mode keeps who gets
+ * none waiting, without a word: whoever waits for it only sees time pass.
+ *
+ * Nothing is asked of a database without a pooler: a server that has no connection left says so itself.
+ */
+import type pg from 'pg'
+import { placeOf } from '../config-url.ts'
+import { isLate, openClient } from './check-client.ts'
+import { drop } from './takes-writes.ts'
+
+/** How many connections somebody opens to a database. */
+export interface Connections {
+  /** At once, when all are busy. */
+  most: number
+  /** With fewer its work never gets on: they wait for each other. */
+  fewest: number
+}
+
+export interface Narrow {
+  /** What the pooler gives at once. */
+  given: number
+  /** In one line: what is too little, and what to do. */
+  complaint: string
+  tooFew: boolean
+}
+
+/** Null: it is enough, or there is no pooler. `named`: for people. */
+export async function narrowRoom(
+  url: string,
+  { most, fewest }: Connections,
+  named = 'the database',
+): Promise<Narrow | null> {
+  const given = await countGiven(url, most)
+  if (given === null || given >= most) return null
+  const complaint =
+    `the pooler before ${named} at ${placeOf(url)} gives only ${given} connections at once, and a limpet process opens up to ${most}: ` +
+    `what finds none free waits and fails with "timeout exceeded when trying to connect"; set PgBouncer's default_pool_size to at least ${most} ` +
+    `for each limpet process, and its max_db_connections, max_user_connections and PostgreSQL's max_connections to no less`
+  return { given, complaint, tooFew: given < fewest }
+}
+
+/** At most `wanted`. Null: no pooler stands before the database. */
+async function countGiven(url: string, wanted: number): Promise<number | null> {
+  const clients: pg.Client[] = []
+  const open = () => {
+    const client = openClient(url)
+    clients.push(client)
+    return client
+  }
+  try {
+    const first = open()
+    if (!(await isPooled(first))) return null
+    const others = await Promise.all(Array.from({ length: wanted - 1 }, () => isGiven(open())))
+    return 1 + others.filter((given) => given).length
+  } finally {
+    for (const client of clients) drop(client)
+  }
+}
+
+/** A pooler speaks for itself when a session begins: the process that it names is not the one that serves. */
+async function isPooled(client: pg.Client): Promise<boolean> {
+  await client.connect()
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  return (client as unknown as { processID: number | null }).processID !== rows[0]?.pid
+}
+
+async function isGiven(client: pg.Client): Promise<boolean> {
+  try {
+    await client.connect()
+    await client.query('select 1')
+    return true
+  } catch (error) {
+    // It refuses more clients than it may have, or lets them wait for too long, by its own settings.
+    if (isLate(error) || isFull(error)) return false
+    throw error
+  }
+}
+
+const isFull = (error: unknown): boolean =>
+  (error as { code?: unknown }).code === '53300' ||
+  (error instanceof Error &&
+    /no more connections allowed|too many (?:clients|connections)/i.test(error.message))
