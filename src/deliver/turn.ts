@@ -7,7 +7,7 @@
  */
 import { loadDestination } from '../store/destination-state.ts'
 import { bumpWake, giveWay, releaseDestination, takeDestination, type Held } from '../store/leases.ts'
-import { eitherSignal } from './either-signal.ts'
+import { eitherSignal } from '../either-signal.ts'
 import type { Follow } from './follow.ts'
 import type { Lease, LeaseKeeper } from './lease-keeper.ts'
 import { takeStep, type StepNeeds } from './step.ts'

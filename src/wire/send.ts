@@ -7,6 +7,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../clock.ts'
+import { within } from '../either-signal.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { SigningKey } from '../matrix/signing.ts'
 import { authorizationFor } from '../matrix/x-matrix.ts'
@@ -126,7 +127,7 @@ export function makeSend({
   async function again(request: SendRequest, until: number): Promise<Reading> {
     const { destination, txnId, signal } = request
     log.debug({ destination, txnId }, 'the idle connection had just been closed: sent again on a new one')
-    const limited = limit(signal, until - clock.monotonic())
+    const limited = within(signal, until - clock.monotonic())
     const opened = await open({ ...request, signal: limited.signal })
     limited.forget()
     if (!('client' in opened)) {
@@ -169,22 +170,6 @@ const NOT_OURS: Unsent = { stage: 'aborted', message: 'not ours to send any more
 const ABORTED: Unsent = { stage: 'aborted', message: 'aborted before anything was sent' }
 
 const LATE: Unsent = { stage: 'timeout', message: 'no answer in time' }
-
-/** Aborts with `signal`, or after `ms`. */
-function limit(signal: AbortSignal, ms: number): { signal: AbortSignal; forget: () => void } {
-  const either = new AbortController()
-  const abort = () => either.abort()
-  const timer = setTimeout(abort, Math.max(0, ms))
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  return {
-    signal: either.signal,
-    forget() {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
-    },
-  }
-}
 
 function unsent({ stage, message }: Unsent): Omit<SendFailed, 'durationMs'> {
   return { kind: 'failed', stage, status: null, errcode: null, retryAfterMs: null, message, handed: false }

@@ -1,5 +1,5 @@
 /**
- * One signal of two, for as long as a turn takes.
+ * One signal of two, or of one and a time, for as long as a turn or a request takes.
  *
  * Not `AbortSignal.any`: as long as its sources live, they remember every signal that was ever made of them (65
  * bytes each, Node 20), and the lease and the process outlive millions of turns.
@@ -28,6 +28,20 @@ export function eitherSignal(first: AbortSignal, second: AbortSignal): EitherSig
     signal: either.signal,
     forget: () => {
       for (const source of sources) source.removeEventListener('abort', abort)
+    },
+  }
+}
+
+/** Aborts with `signal`, or after `ms`. */
+export function within(signal: AbortSignal, ms: number): EitherSignal {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), Math.max(0, ms))
+  const either = eitherSignal(signal, late.signal)
+  return {
+    signal: either.signal,
+    forget: () => {
+      clearTimeout(timer)
+      either.forget()
     },
   }
 }
