@@ -100,7 +100,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
   return backend
 }
 
-/** Whoever was chosen to end a deadlock tries again: the other one has gone on. */
+/** The victim of a deadlock tries again: the other one has gone on. */
 function retrying(backend: PostgresQueueBackend): PostgresQueueBackend {
   const again =
     <A extends unknown[], R>(run: (...args: A) => Promise<R>) =>

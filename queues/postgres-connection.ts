@@ -75,7 +75,7 @@ function setAfterConnect(connection: PostgresConnection): void {
     const client = await get()
     const ready = begun.get(client) ?? begin(client as unknown as pg.ClientBase)
     begun.set(client, ready)
-    // Whoever asks next tries again.
+    // The next caller tries again.
     ready.catch(() => begun.delete(client))
     await ready
     return client

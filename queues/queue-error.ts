@@ -9,7 +9,7 @@ export class QueueError extends Error {
   }
 }
 
-/** What went wrong, in the words of whoever noticed first (ioredis and Node wrap it). */
+/** What went wrong, in the words of the part that noticed first (ioredis and Node wrap it). */
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0])
   if (!(error instanceof Error)) return String(error)

@@ -2,7 +2,7 @@
  * How the rest of the daemon puts work into the queues: wake destinations, nudge the fanout.
  *
  * Everything here is advice. A call that fails (within about two seconds, never later) costs time and nothing else,
- * because the sweep finds whoever is owed something and has no job; callers may ignore the rejection.
+ * because the sweep finds every destination that is owed something and has no job; callers may ignore the rejection.
  */
 import type { Log } from '../src/observe/log.ts'
 import type { Backend, JobQueue } from './backend.ts'

@@ -33,7 +33,7 @@ function makeRenewal(onReadOnly: (error: Error) => void) {
       onReadOnly(error)
       return 1 as const
     },
-    // Whoever is told so right after each connection would come again at once for ever.
+    // A client that is told so right after each connection would come again at once for ever.
     retryStrategy: (times: number) =>
       performance.now() - toldAt < LONGEST_PAUSE_MS
         ? LONGEST_PAUSE_MS

@@ -1,7 +1,7 @@
 /**
  * What is wrong with the configuration, in one line that starts with the key's path.
  *
- * Whoever catches it prints the message and exits with status 2.
+ * The code that catches it prints the message and exits with status 2.
  */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'

@@ -118,7 +118,9 @@ export const settingsSchema = z.strictObject({
       .default(['msc4354_sticky', 'sticky'])
       .describe('Where a PDU says that it is sticky.'),
   }).describe('Sticky events (MSC4354).'),
-  sweep_interval_ms: ms(50).default(30_000).describe('How often whoever was missed is looked for.'),
+  sweep_interval_ms: ms(50)
+    .default(30_000)
+    .describe('How often destinations that were missed are looked for.'),
   retention: section({
     events_ms: age(1)
       .default(7 * DAY)

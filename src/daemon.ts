@@ -68,7 +68,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const done = new Promise<void>((_resolve, reject) => {
     fail = reject
   })
-  // Whoever does not listen must not be ended by it.
+  // A caller that does not listen must not be ended by it.
   done.catch(() => undefined)
   const stop = async () => {
     phase = 'stopping'

@@ -9,7 +9,7 @@ export function makeGate(places: number): Gate {
   return {
     async within(work) {
       if (free > 0) free -= 1
-      // Whoever leaves hands its place over, so nobody can slip in between.
+      // A caller that leaves hands its place over, so no other can slip in between.
       else await new Promise<void>((enter) => waiting.push(enter))
       try {
         return await work()

@@ -3,7 +3,7 @@
  *
  * That a server answers says little: a standby does, one whose disk is full, one that waits for a replica that is gone. So
  * something is written. A monitor waits some seconds. A peer that is gone without a word would be noticed by the pool a
- * minute later; until then one question is under way, and whoever asks meanwhile waits for the next.
+ * minute later; until then one question is under way, and callers that ask meanwhile wait for the next.
  */
 import { PATIENCE_MS, withDeadline } from '../queues/deadline.ts'
 import { makeOnceMore } from '../queues/once-more.ts'

@@ -25,7 +25,7 @@ export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof UsageError || error instanceof ConfigError) return 2
   if (error instanceof KeyFileError || error instanceof SchemaError) return 2
   if (error instanceof SynapseRefused) return 2
-  // A standby may be the primary in a minute: whoever starts us again is right to.
+  // A standby may be the primary in a minute: starting us again is right.
   if (error instanceof UnfitDatabaseError) return error.passing ? 1 : 2
   if (error instanceof EmbeddedError) return error.code === 'EMBEDDED_VERSION' ? 2 : 1
   if (error instanceof QueueError) return error.code === 'unreachable' ? 1 : 2

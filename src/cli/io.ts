@@ -6,7 +6,7 @@ export interface Io {
   readonly stderr: Output
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
-  /** What neither output may show; whoever reads the configuration adds to it. */
+  /** What neither output may show; the code that reads the configuration adds to it. */
   readonly secrets?: Secrets | undefined
 }
 

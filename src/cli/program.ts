@@ -45,7 +45,7 @@ export function makeProgram(io: Io): Command {
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
-      // The one line is written by whoever catches the error.
+      // The caller that catches the error writes the one line.
       writeErr: () => undefined,
     })
 
@@ -110,7 +110,7 @@ function allBelow(command: Command): Command[] {
   return [command, ...command.commands.flatMap(allBelow)]
 }
 
-/** What holds for every command, whoever registered it. */
+/** What holds for every command, wherever it was registered. */
 function prepare(command: Command): void {
   command.helpOption('--help', 'show this help')
   if (command.options.some(({ long }) => long === '--config')) return

@@ -44,7 +44,7 @@ export interface Followers<F extends Followed> {
   /** Whether what the log brought since `after` is known, or can be. */
   knowsSince(after: number): boolean
   /**
-   * In the place of whoever has the same id. False where what the log brought since `after` is known no more: it can't
+   * Replaces an entry with the same id. False if the log since `after` is no longer known: it can't
    * be followed from there.
    */
   add(followed: F): boolean

@@ -143,7 +143,7 @@ function isOrdinary(
 export async function settle(needs: SteadyNeeds, steady: Steady): Promise<void> {
   const { held, state, answered } = steady
   if (answered === null) return
-  // Refused only where the lease is over: then the same bytes go out again, from whoever has it next.
+  // Refused only where the lease is over: then the same bytes go out again, from its next holder.
   const { wakeSeq, narrowedSeq } = state
   if ((await needs.advance.add({ held, wakeSeq, narrowedSeq, answered, next: null })) === null) {
     steady.look = true

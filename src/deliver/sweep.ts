@@ -1,5 +1,5 @@
 /**
- * Finds whoever was missed, and keeps house. It does not live in the queue: a queue that lost its data
+ * Finds the destinations that were missed, and keeps house. It does not live in the queue: a queue that lost its data
  * would have lost the sweep with it.
  *
  * One process at a time does it, under an advisory lock. A destination that is owed something, is due and

@@ -26,7 +26,7 @@ export interface TurnNeeds extends StepNeeds {
 export interface Turned {
   /** It gave up its turn although more is left. */
   again: boolean
-  /** It is followed from now on: whoever follows it has it in `running`. */
+  /** It is followed from now on: its follower has it in `running`. */
   followed?: boolean
   /** Then: whether it belongs into the lane of those that answer quickly; it may have become slow meanwhile. */
   quick?: boolean
@@ -49,7 +49,7 @@ export function makeTurn(needs: TurnNeeds): Turn {
     }
     if (running.has(name)) {
       if (await bumpWake(needs.pool, name)) return DONE
-      // Whoever has it may just have let go, and hear of it a moment later: then nobody looks. Or its lease was over and
+      // Its holder may just have let go, and hear of it a moment later: then nobody looks. Or its lease was over and
       // it still waits for an answer, which may take long.
       await needs.clock.sleep(A_MOMENT_MS, signal)
       return { again: true }

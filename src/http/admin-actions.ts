@@ -1,4 +1,4 @@
-/** Admin API: what an operator does to one destination. Wishes only; whoever holds the lease carries them out. */
+/** Admin API: what an operator does to one destination. Wishes only; the process that holds the lease carries them out. */
 import type { FastifyInstance } from 'fastify'
 import type { Pool } from '../store/db.ts'
 import { makeWish, type Wish } from '../store/wishes.ts'

@@ -1,5 +1,5 @@
 /**
- * Every refusal is a Matrix error: `{"errcode", "error"}` with the HTTP status, whoever refuses: a route, the
+ * Every refusal is a Matrix error: `{"errcode", "error"}` with the HTTP status, whichever part refuses: a route, the
  * framework, the database that is away.
  *
  * What an unexpected error says goes to the log and not to the client.

@@ -1,5 +1,5 @@
 /**
- * For whoever watches over the process: does it live, is it ready, what does it count. Served by every role; health needs
+ * For monitoring of the process: does it live, is it ready, what does it count. Served by every role; health needs
  * no token, metrics need one only where `metrics.token` is set.
  */
 import type { FastifyInstance } from 'fastify'

@@ -31,7 +31,7 @@ export class BodyError extends Error {
   }
 }
 
-/** What is wrong with some JSON, without where: the path is said by whoever shows the error. */
+/** What is wrong with some JSON, without where: the code that shows the error adds the path. */
 export function whyOf(error: JsonError): string {
   return error.message.replace(` at ${error.path}`, '')
 }

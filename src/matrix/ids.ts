@@ -1,7 +1,7 @@
 /**
  * The names of Matrix as strings that have been looked at.
  *
- * A branded type says that one of the parsers here saw the text; whoever holds a `ServerName` need not ask
+ * A branded type says that one of the parsers here saw the text; code that holds a `ServerName` need not ask
  * again whether it can stand in a URL, a header or a table. Spec: appendices, "Identifier Grammar".
  * Server names are compared case-sensitively (appendices, "Server Name"); nothing here changes case.
  */

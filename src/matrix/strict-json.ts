@@ -3,7 +3,7 @@
  *
  * `JSON.parse` takes the last of two equal keys, lets lone surrogates through and rounds big numbers; then
  * two servers hash different events. Here the first two are errors and such numbers keep their text, so that
- * whoever knows the room version decides about them.
+ * the code that knows the room version decides about them.
  *
  * Always: ends in a value or a `JsonError`, whatever the text; no string of the result keeps the memory of
  * the whole text alive (an id that outlives its request would otherwise pin 16 MiB).

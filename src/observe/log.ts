@@ -1,7 +1,7 @@
 /**
  * The log: JSON lines on standard output, or readable lines where that is a terminal.
  *
- * Promises: no token, password or Authorization header is written, whoever logs it and under whichever of the usual names; the
+ * Promises: no token, password or Authorization header is written, from any caller and under whichever of the usual names; the
  * configuration's secrets, and the passwords of URLs, are masked wherever they stand in a message or an error (`secrets.ts`).
  */
 import { pino } from 'pino'
@@ -51,7 +51,7 @@ export function makeLog({
     stream.write(shown(secrets.hide(line)))
     const lost = stream.lost?.() ?? 0
     if (lost > before || lost === told) return
-    // This one went through again: whoever reads the log should know that something is missing before it.
+    // This one went through again: a reader of the log should know that something is missing before it.
     const missing = lost - told
     told = lost
     log.warn({ lost: missing }, 'log lines before the last one were lost: standard output did not take them')

@@ -25,7 +25,7 @@ export interface FakeHomeserverOptions extends Omit<ReceiverOptions, 'expected'>
   /** The sender's public key (32 bytes, or base64) for a key id such as `ed25519:a_1`; null: unknown. */
   readonly verifyKey: (keyId: string) => Uint8Array | string | null
   readonly clock: Clock
-  /** What it is called; default `HOSTNAME:PORT`. Another name is for whoever stands behind a proxy. */
+  /** What it is called; default `HOSTNAME:PORT`. Another name is for a server behind a proxy. */
   readonly name?: string
   /** The host in that default; its own default is the address. */
   readonly hostName?: string

@@ -114,19 +114,19 @@ function scriptOf(cast: Cast) {
     say(ROOM.brief, 'sticky for a moment', BRIEF_MS),
     say(ROOM.expelling, 'this ends the membership of the server that is away'),
     { kind: 'leave', room: ROOM.expelling, server: cast.away },
-    say(ROOM.expelling, 'not for whoever was expelled'),
+    say(ROOM.expelling, 'not for the server that was expelled'),
     { ...say(ROOM.foreign, 'addressed to a server outside the room'), to: [cast.away] },
     say(ROOM.quiet, 'the quietest room has a last word'),
     say(ROOM.brief, 'and on it goes'),
     say(ROOM.kicking, 'this ends the membership of the server that is kicked'),
     { kind: 'leave', room: ROOM.kicking, server: cast.kicked },
-    say(ROOM.kicking, 'not for whoever was kicked', LONG_MS),
+    say(ROOM.kicking, 'not for the server that was kicked', LONG_MS),
   ]
   return {
     first,
     missed,
     lapsing: times(2, say(ROOM.gathering, 'sticky, but not until the join', BRIEF_MS)),
-    gathered: times(GATHERED, say(ROOM.gathering, 'sticky, for whoever joins', LONG_MS)),
+    gathered: times(GATHERED, say(ROOM.gathering, 'sticky, for the server that joins', LONG_MS)),
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Takes content away: `redact` puts the redacted form in an event's place, `purge` forgets a room.
  *
- * Whoever calls this holds the content lock to its commit, and has marked every open transaction that carries what goes
+ * The caller holds the content lock to its commit, and has marked every open transaction that carries what goes
  * as void (`holders.ts`): no transaction frozen later holds the old text.
  */
 import type { Db } from './db.ts'

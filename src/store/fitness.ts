@@ -1,5 +1,5 @@
 /**
- * Whether a database that answers is one that limpet can work in: asked by whoever opens it for a daemon or changes it, and by
+ * Whether a database that answers is one that limpet can work in: asked when it is opened for a daemon or changed, and by
  * `limpet check-config`. What is missing is said in one line, before anything is written.
  */
 import type { Db } from './db.ts'

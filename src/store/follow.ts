@@ -3,7 +3,7 @@
  * by themselves, so that nobody needs to wake them.
  *
  * Always: `follows` is true only while a holder looks at every item after the head at which it last looked at the
- * rows. Whoever takes, gives way or lets go makes it false; before a holder looks at the rows again it does so too.
+ * rows. Taking, giving way and letting go make it false; before a holder looks at the rows again it does so too.
  */
 import type { Db } from './db.ts'
 import { ALIVE, IN_ORDER, UNHELD, UNNARROWED, type Held } from './leases.ts'

@@ -84,7 +84,7 @@ export async function giveUpOld(db: Db, needed: Needed, maxAgeMs: number): Promi
 }
 
 const COLUMNS = 'pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients'
-/** Events copied or dropped in one commit: whoever redacts something, or freezes, waits for no more. */
+/** Events copied or dropped in one commit: a redaction or a freeze waits for no more. */
 const AT_ONCE = 200
 /** Each commit has everybody plan anew, so there are few of them. */
 const GIVEN_UP_AT_ONCE = 1_000

@@ -44,11 +44,11 @@ export const OWNER_LIVES = `exists (select 1 from workers w where w.id = d.lease
 /** A condition on `d` and what a holder read of it, `i`: nothing was taken away from it since. Not for a repeat of the same bytes. */
 export const UNNARROWED = 'd.narrowed_seq = i.narrowed_seq and not d.paused'
 
-/** What letting go sets, whoever does it: nobody follows what nobody holds. */
+/** What every way of letting go sets: nobody follows what nobody holds. */
 export const UNHELD = 'lease_owner = null, follows = false'
 
 /**
- * Ends a select of several `d` (destinations) before they are changed: whoever locks more than one does it in
+ * Ends a select of several `d` (destinations) before they are changed: a statement that locks more than one does it in
  * the order of their ids, so that two never wait for each other.
  */
 export const IN_ORDER = 'order by d.id for update of d'
@@ -175,7 +175,7 @@ export async function releaseAbandoned(db: Db, held: Held, afterMs: number): Pro
   return rowCount === 1
 }
 
-/** Tells whoever holds it to look again before it lets go. False: nobody holds it. */
+/** Tells its holder to look again before it lets go. False: nobody holds it. */
 export async function bumpWake(db: Db, name: string): Promise<boolean> {
   const { rows } = await db.query<{ held: boolean }>(
     'update destinations set wake_seq = wake_seq + 1 where name = $1 returning lease_owner is not null as held',

@@ -1,6 +1,6 @@
 /**
- * How many connections does a pooler before the database give one process at once? One in session mode keeps who gets
- * none waiting, without a word: whoever waits for it only sees time pass.
+ * How many connections does a pooler before the database give one process at once? One in session mode keeps a client that gets
+ * none waiting, without a word: the one that waits only sees time pass.
  *
  * Nothing is asked of a database without a pooler: a server that has no connection left says so itself.
  */

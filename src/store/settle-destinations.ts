@@ -1,5 +1,5 @@
 /**
- * Brings every destination past the part of the log that is about to go: whoever is owed nothing up to there is
+ * Brings every destination past the part of the log that is about to go: a destination that is owed nothing up to there is
  * moved on, for the others what is left is a gap, which catch-up works off from what `kept-events.ts` keeps.
  *
  * Always: only a destination that nobody serves is touched, under the lock of its row, for which a taker waits; who
@@ -25,7 +25,7 @@ export interface Settled {
 }
 
 // $1: the last position that goes. Most destinations of a large server: nothing came in their rooms, nothing was
-// addressed to them, nothing of theirs is open. Nothing new can come up to there, so whoever is quiet stays so.
+// addressed to them, nothing of theirs is open. Nothing new can come up to there, so a quiet destination stays quiet.
 const QUIET = `
   select d.id, d.fence from destinations d
    where d.position < $1 and d.lease_owner is null
@@ -36,7 +36,7 @@ const QUIET = `
      and not exists (select 1 from open_transactions o where o.destination = d.id)
    order by d.id`
 
-// Whoever was taken since has another fence, and may have frozen something.
+// A destination that was taken since has another fence, and something may be frozen for it.
 const MOVE_QUIET = `
   with locked as (
     select d.id from destinations d join unnest($2::int[], $3::bigint[]) i (id, fence) on i.id = d.id

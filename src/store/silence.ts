@@ -1,7 +1,7 @@
 /**
  * Notices within fifteen seconds that the database says nothing any more although nobody closed a connection: its
  * machine lost power, a firewall forgot us, the server hangs. Then every connection of the pool that has not been
- * heard since is given up, so that whoever waits on one gets an error and the next one gets a new connection.
+ * heard since is given up, so that a caller that waits on one gets an error and the next caller gets a new connection.
  * And it says when the database begins to answer that it takes no writes, and when it takes some again: the
  * connections of the pool are refused or dropped one by one by themselves (`takes-writes.ts`).
  *
@@ -91,7 +91,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
   async function look(): Promise<void> {
     const asked = new AbortController()
     remember()
-    // Whoever was just heard when the silence began has as long a time.
+    // A connection that was just heard when the silence began has as long a time.
     void clock.sleep(patienceMs / 2, asked.signal).then(() => asked.signal.aborted || remember())
     try {
       await ask()

@@ -37,7 +37,7 @@ const KEEPS = `(${IS_FRESH} and s.state = 'running'
 const unlessKept = (column: string, value = `excluded.${column}`) =>
   `${column} = case when ${KEEPS} then s.${column} else ${value} end`
 
-// An error of one process is shown whoever has the word.
+// An error of one process is shown, whichever process reported last.
 const UPSERT = `
   insert into source_states as s (source, state, since, head, place, behind_since, reported_at, last_error, error_at)
   select $1, $2, t.now, $3::bigint, $4::bigint, t.now - $5::bigint, t.now, $6::text, case when $6::text is not null then t.now end

@@ -1,7 +1,7 @@
 /**
  * The stream's one counter: who may append, and where the stream ends.
  *
- * Always: positions commit in their order. Whoever appends holds one transaction-scoped advisory lock
+ * Always: positions commit in their order. Each append holds one transaction-scoped advisory lock
  * from before it reads anything until its commit, so a snapshot that sees head H sees all up to H.
  */
 import type { Db } from './db.ts'
@@ -9,7 +9,7 @@ import { extendLog, LEAST_ROOM } from './log-partitions.ts'
 
 /** Key of the advisory lock: "limp" + 1. */
 const APPEND_LOCK = 0x6c696d71
-/** Key of the lock between a freeze (shared) and whoever takes content away (exclusive). */
+/** Key of the lock between a freeze (shared) and what takes content away (exclusive). */
 const CONTENT_LOCK = 0x6c696d72
 
 /** Waits for the right to append; call it first in the transaction. Returns the head and the database's time. */

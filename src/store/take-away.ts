@@ -2,7 +2,7 @@
  * How does retention take texts away that somebody may be about to freeze?
  *
  * Under the lock that every freeze holds, taken exclusively before anything is asked: what is asked then stays true until
- * the commit. And it is a change of the log like a redaction, at a position of its own: whoever read before it may not
+ * the commit. And it is a change of the log like a redaction, at a position of its own: what was read before it may not
  * freeze what it read, and plans anew. So nothing that is unanswered ever loses a text to retention (contract 5.2).
  */
 import { inTransactionOn, type Db } from './db.ts'

@@ -1,9 +1,9 @@
 /**
  * A connection is worth having only if its server takes writes. After a switchover the old primary may be back as a
- * standby at the address that we know: it answers, and whoever stays connected to it can do nothing, for good.
+ * standby at the address that we know: it answers, and a process that stays connected to it can do nothing, for good.
  *
  * So each connection asks before its first use, and is refused by us where the answer is no; and one whose server says
- * later that it takes no writes any more (SQLSTATE 25006) is dropped as soon as it is in no transaction, whoever has it.
+ * later that it takes no writes any more (SQLSTATE 25006) is dropped as soon as it is in no transaction, in the pool or lent.
  * The next one goes where the address leads by then. (`pg` takes no list of hosts and no `target_session_attrs`.)
  */
 import type { Socket } from 'node:net'
@@ -53,7 +53,7 @@ export async function proveWrite(db: Pick<pg.Pool, 'query'>): Promise<void> {
   await db.query(PROOF)
 }
 
-/** Ends the connection without a word: whoever has it is told as if the server had. */
+/** Ends the connection without a word: its user is told as if the server had. */
 export function drop(client: pg.ClientBase): void {
   partsOf(client).stream.destroy()
 }
@@ -79,7 +79,7 @@ function dropOnceReadOnly(client: pg.ClientBase): void {
     if (!refused || status !== 'I') return
     // Unheard, its end would end the process: a borrower may listen to nothing.
     client.on('error', () => undefined)
-    // Whoever asked hears the server's own words first.
+    // The caller hears the server's own words first.
     queueMicrotask(() => drop(client))
   })
 }

@@ -37,7 +37,7 @@ const FORWARDS = `
    order by e.pos limit $4`
 
 /**
- * What destination $1 is entitled to by its membership `m`, after $2 up to $3. Whoever wants the first or the last few of
+ * What destination $1 is entitled to by its membership `m`, after $2 up to $3. A caller that wants the first or the last few of
  * it walks the room's index and stops: no join may stand in the way of its order, and the lower end is compared with the room
  * beside it, else PostgreSQL expects so few rows between the two ends that it reads and sorts them all.
  */

@@ -23,7 +23,7 @@ const UNSERVED = `(d.lease_owner is null or not ${OWNER_LIVES})`
 /** A living worker has it in its hands, and sees what is new by itself (`follow.ts`). */
 const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
 
-// $1 after, $2 up to. Whoever is failing, held or paused is left alone: its own time brings it back.
+// $1 after, $2 up to. A destination that is failing, held or paused is left alone: its own time brings it back.
 const FOR_NEW_ITEMS = `
   with touched as (select room, max(pos) as pos from events where pos > $1 and pos <= $2 and recipients is null group by room),
   addressed as (select distinct recipients from events where pos > $1 and pos <= $2 and recipients is not null),
@@ -73,7 +73,7 @@ export async function bringBackCursor(db: Db, name: string): Promise<void> {
 /** First those an operator or an advice brought forward, then those that have failed least. */
 const IN_TURN = 'order by (d.asked_at is null and d.advice_at is null), d.failures, d.look_at'
 
-// And whoever was followed by a process that is gone: nobody was woken for what came since.
+// And those that a process followed which is gone: they were not woken for what came since.
 const DUE = `
   select d.name, d.quick, d.look_at as since from destinations d
    where d.id in (select id from destinations where look_at <= now_ms()

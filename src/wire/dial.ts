@@ -92,7 +92,7 @@ async function opened(
       resolve(outcome)
     }
     signal.addEventListener('abort', abort, { once: true })
-    // This listener stays: an error later on is told to whoever uses the socket, and must never be unheard.
+    // This listener stays: an error later on is told to the socket's user, and must never be unheard.
     socket.on('error', settle)
     socket.once(ready, isReady).once('close', closed)
     if (signal.aborted) abort()

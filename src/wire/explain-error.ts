@@ -1,5 +1,5 @@
 /**
- * An error of the network in one short line that an operator can read, with its code for whoever searches.
+ * An error of the network in one short line that an operator can read, with its code to search for.
  */
 
 const WORDS: Readonly<Record<string, string>> = {

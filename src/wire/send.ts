@@ -2,7 +2,7 @@
  * One attempt to hand one transaction to one destination: sign, PUT, read the answer.
  *
  * It never retries a failure and never throws for anything the other side does: what happened is the value it
- * returns, and whoever called decides what it means. Only a request that met its idle connection's end goes again
+ * returns, and the caller decides what it means. Only a request that met its idle connection's end goes again
  * within the attempt, once, on a new connection (`send-again.ts`).
  */
 import { setMaxListeners } from 'node:events'

@@ -3,7 +3,7 @@
  * serves it now.
  *
  * Read only. Names are the schema's; what they mean together (its state, why nothing goes out) is decided
- * by whoever reads this.
+ * by the reader of this.
  */
 import type { Db } from '../db.ts'
 

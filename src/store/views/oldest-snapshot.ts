@@ -12,7 +12,7 @@ import type { Db } from '../db.ts'
 /** The age of the oldest, ms; 0: nobody holds one. */
 export type OldestSnapshot = (db: Db) => Promise<number>
 
-// Whoever only cleans up holds nobody up: PostgreSQL leaves its own cleaners out, which no user runs. A standby that reports
+// A session that only cleans up holds nobody up: PostgreSQL leaves its own cleaners out, which no user runs. A standby that reports
 // what its readers need has no database; a slot for changes (`catalog_xmin`) keeps the catalogue only, and that is enough.
 const HOLDERS = `
   select 'session ' || a.pid || ' ' || coalesce(a.backend_xmin, a.backend_xid)::text as holder,
