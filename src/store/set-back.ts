@@ -53,7 +53,7 @@ export async function followClockBack(db: Db): Promise<boolean> {
   return inTransactionOn(db, async (db) => {
     const [by] = (await db.query<{ ms: number }>(BY, [LEAST_MS])).rows
     if (by === undefined) return false
-    // Whoever locks a destination and other rows of it locks the destination first.
+    // What locks a destination and other rows of it locks the destination first.
     await db.query(DESTINATIONS, [by.ms])
     await db.query(REPLAYS, [by.ms])
     await db.query(LEASES, [by.ms, LEASE_MS])

@@ -18,7 +18,7 @@ export interface Setting {
   redisUrl: string | null
   /** A new database, and a pool to look into it. `counting`: it keeps count of its statements. */
   database(name: string, options?: { counting: boolean }): Promise<{ url: string; pool: Pool }>
-  /** Sends away whoever is left. */
+  /** Sends away those that are left. */
   dropDatabase(name: string): Promise<void>
   /** Of Redis; that in a database goes with it. */
   emptyQueue(): Promise<void>

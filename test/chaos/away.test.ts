@@ -21,7 +21,7 @@ describe('a Redis that is away during traffic', function () {
     await redis?.kill()
     const since = performance.now()
     const before = { taken: traffic.taken, requests: requests() }
-    // More than can have been under way: whoever is served now was found without a queue.
+    // More than can have been under way: what is served now was found without a queue.
     await until(() => traffic.taken > before.taken + 20 && requests() > before.requests + 100, {
       what: 'ingest and delivery to go on without Redis',
     })

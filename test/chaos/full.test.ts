@@ -43,7 +43,7 @@ for (const queue of AT_LENGTH ? QUEUES : (['PostgreSQL'] as const)) {
       expect(written, 'what PostgreSQL says to a write').to.equal('53100')
       await until(() => refused(stage) >= REFUSALS, { what: 'refused batches', withinMs: 180_000 })
       disk.free()
-      // Where even the WAL had no space, the server has ended itself; whoever runs it starts it again.
+      // Where even the WAL had no space, the server has ended itself; its operator starts it again.
       const ended = !isAlive(server.pid())
       if (ended) await server.start()
       const before = traffic.taken

@@ -58,7 +58,7 @@ describe("limpet's count of replays beside what the servers saw", () => {
     ])
   })
 
-  it('may differ in each of several transactions, whoever plays which part', async () => {
+  it('may differ in each of several transactions, in every part', async () => {
     const halves: Sent[] = [
       { ids: ['a'], at: at(5500) },
       { ids: ['b', 's', 'c', 'd', 't'], at: at(8500) },

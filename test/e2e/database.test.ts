@@ -15,7 +15,7 @@ describe('a database that goes away for a moment', () => {
   })
   afterEach(() => world.stop())
 
-  /** Nobody gets in, and whoever is in is thrown out; or everybody may come back. */
+  /** Nobody gets in, and sessions that are in are ended; or everybody may come back. */
   const admit = async (yes: boolean) => {
     const name = new URL(world.databaseUrl).pathname.slice(1)
     await query((await sharedServer()).url, async (client) => {

@@ -55,7 +55,7 @@ describe('a turn', () => {
   }
 
   // Otherwise its destination was given back as abandoned while it was still being served.
-  it('that hands its destination over leaves it to whoever follows it to say when it is free, even if that one has left it already', async () => {
+  it('that hands its destination over leaves it to its follower to say when it is free, even if that one has left it already', async () => {
     await owe()
     const follow = {
       ...{ has: () => false, mayBegin: () => true, begin: () => Promise.resolve(true) },

@@ -27,7 +27,7 @@ export const OURS = 'home.example'
 export const TOKENS = { ingest: 'ingest-token', read: 'read-token', admin: 'admin-token' }
 
 /**
- * Settings for whoever counts requests, or wants nothing brought back by a lease that ran out: a busy machine stalls
+ * Settings for tests that count requests, or want nothing brought back by a lease that ran out: a busy machine stalls
  * for longer than the short lease that is usual here, and what is under way then is given up and sent again.
  */
 export const PATIENT = { internal: { lease_ms: 30_000 }, shutdown_grace_ms: 30_000 }

@@ -28,7 +28,15 @@ export async function findFailure(
     seed = SEED,
     options,
     shrink = true,
-  }: { runs: number; seed?: number; options?: WorldOptions | undefined; shrink?: boolean },
+    drawn = schedules,
+  }: {
+    runs: number
+    seed?: number
+    options?: WorldOptions | undefined
+    shrink?: boolean
+    /** Schedules to draw from. */
+    drawn?: fc.Arbitrary<Command[]>
+  },
 ): Promise<Failed | null> {
   const whyNot = async (schedule: readonly Command[], again = 10): Promise<string | null> => {
     try {
@@ -39,7 +47,7 @@ export async function findFailure(
       return again > 0 && SPOILT.test(why) ? whyNot(schedule, again - 1) : why
     }
   }
-  const property = fc.asyncProperty(schedules, async (schedule) => {
+  const property = fc.asyncProperty(drawn, async (schedule) => {
     const why = await whyNot(schedule)
     if (why !== null) throw new Error(why)
   })
@@ -106,10 +114,13 @@ export async function explain(
 }
 
 /** Throws a readable error for the first schedule, shrunk, that breaks a promise. */
-export async function check(fresh: Fresh, { runs }: { runs: number }): Promise<void> {
+export async function check(
+  fresh: Fresh,
+  { runs, drawn = schedules }: { runs: number; drawn?: fc.Arbitrary<Command[]> },
+): Promise<void> {
   // One seed in the suite: a run that fails is a change's doing. `npm run test:model` draws.
   const seed = process.env['LIMPET_SEED'] === undefined ? 1688843616 : SEED
   console.log(`      seed ${seed}`)
-  const failed = await findFailure(fresh, { runs, seed })
+  const failed = await findFailure(fresh, { runs, seed, drawn })
   if (failed !== null) throw new Error(await explain(fresh, failed, seed))
 }

@@ -9,7 +9,7 @@ export interface Connection {
   pool: Pool
   /** Answers come without waiting for anything but locks. */
   sync: boolean
-  /** A process may be held inside a transaction: whoever waits for it then is known to wait. */
+  /** A process may be held inside a transaction: a process that waits for it then is known to wait. */
   stepsInTransactions: boolean
   crash(): void
   /** The server ends its transactions, as it does with those of a process that was stopped. */

@@ -42,7 +42,7 @@ export interface Deliverer {
   turn: () => void
   /** The fanout's job. */
   fanout(): void
-  /** Whoever sleeps and whose time has come goes on. */
+  /** Every sleeper whose time has come goes on. */
   tick(): void
   /** Its worker, where it has a lease. */
   worker(): string | null

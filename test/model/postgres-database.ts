@@ -2,7 +2,7 @@
  * The real PostgreSQL under the model's schedules, and the one in memory beside it: every statement is run on both,
  * and both must give the same. So what is shown on the one in memory holds for the real one.
  *
- * Processes are held between transactions only: in one, whoever waits for its locks would wait unseen.
+ * Processes are held between transactions only: in one, a process that waits for its locks would wait unseen.
  */
 import { inspect, isDeepStrictEqual } from 'node:util'
 import { openPool, type Pool } from '../../src/store/db.ts'

@@ -156,7 +156,7 @@ export function makeWatch(history: History) {
     }
   }
 
-  /** Whoever has it keeps it until its lease is over, however long somebody waits for its row. */
+  /** Its holder keeps it until its lease is over, however long another waits for its row. */
   function takenOver(worker: string, from: string | null, { living }: View): void {
     if (from === null || from === worker || !living.includes(from)) return
     violated(

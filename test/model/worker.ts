@@ -4,6 +4,7 @@ import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
+import { schedules, schedulesForTwins } from './schedule.ts'
 
 export interface Chunk {
   kind: 'memory' | 'postgres'
@@ -29,7 +30,9 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 
 async function run({ kind, seed, runs }: Chunk): Promise<Done> {
   const began = performance.now()
-  const failed = await findFailure(fresh[kind], { runs, seed })
+  const failed = await findFailure(fresh[kind], {
+    ...{ runs, seed, drawn: kind === 'postgres' ? schedulesForTwins : schedules },
+  })
   const failure = failed === null ? null : await explain(fresh[kind], failed, seed)
   return { runs: failed?.runs ?? runs, ms: performance.now() - began, failure }
 }
@@ -44,6 +47,6 @@ process.on('message', (chunk: Chunk | 'end') => {
   if (chunk === 'end') void end()
   else void run(chunk).then((done) => process.connected && process.send?.(done))
 })
-// Whoever started it is gone: nobody waits for what it does.
+// The process that started it is gone: nobody waits for what it does.
 process.on('disconnect', () => void clearLeftovers().finally(() => process.exit()))
 process.send?.('ready')

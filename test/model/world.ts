@@ -194,7 +194,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     if (ms >= MINUTE) await look()
     watch.seen(database.now())
     latest = Math.max(latest, database.now())
-    // Whoever lives has renewed its lease meanwhile.
+    // A process that lives has renewed its lease meanwhile.
     for (const it of Object.values(deliverers)) {
       if (it.process.heldAt() !== null && ms > SETTINGS.leaseMs) isOver(it)
       const worker = it.worker()
@@ -428,7 +428,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       job = false
       fanoutJob = false
     },
-    /** From now on only what comes of it is told, not every step; and whoever was killed has no lease any more. */
+    /** From now on only what comes of it is told, not every step; and a process that was killed has no lease any more. */
     async settle(): Promise<void> {
       settling = true
       if (leasesEndAt > database.now()) await passes(leasesEndAt - database.now())

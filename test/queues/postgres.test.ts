@@ -45,7 +45,7 @@ describe('queues on PostgreSQL, as guests of the database', () => {
     const client = await pool.connect()
     try {
       // The wake holds the advisory lock of its deduplication id and waits for the table; we hold the table and want
-      // that lock. Whoever has waited for deadlock_timeout is the victim, and that is not us.
+      // that lock. The one that has waited for deadlock_timeout is the victim, and that is not us.
       await client.query(`set deadlock_timeout = '30s'`)
       await client.query('begin')
       await client.query('set local idle_in_transaction_session_timeout = 0')

@@ -18,7 +18,7 @@ describe('looking for due destinations', () => {
     await pool.end()
   })
 
-  // A thousand dead ones waited in the queue, first come, first served: whoever was said to be up came after them all,
+  // A thousand dead ones waited in the queue, first come, first served: a server that was said to be up came after them all,
   // ten seconds for as many of them as there are places.
   it('lets no more of them wait in the queue than there are places, so that the order among the rest stays open', async () => {
     await pool.query(

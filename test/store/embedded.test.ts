@@ -240,7 +240,7 @@ describe('the embedded PostgreSQL', function () {
       expect(ownerOf(`/proc/${pid}`)).not.to.equal(0)
     })
 
-    it('as root goes on as whoever owns the data', async () => {
+    it('as root goes on as the owner of the data', async () => {
       const first = await start()
       await first.stop()
       chmodSync(dataDir, 0o711)

@@ -29,7 +29,7 @@ const B = '00000000-0000-4000-8000-00000000000b'
 const HELD = { worker: A, destination: 1, fence: 1 }
 const LEASE_MS = 15_000
 
-// As a machine's clock, and unlike a row, it is what it is whoever looks: a statement that waits sees it move.
+// As a machine's clock, and unlike a row, it is the same for every reader: a statement that waits sees it move.
 const CLOCK = `
   create sequence clock minvalue 0 start 1000000000000;
   create or replace function now_ms() returns bigint language sql stable as 'select last_value from clock'`

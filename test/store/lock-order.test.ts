@@ -13,7 +13,7 @@ import { until } from '../support/poll.ts'
 const WORKER = '00000000-0000-4000-8000-000000000001'
 
 // A sweep that counted while transactions were frozen came to a deadlock: a second's halt for everybody in the
-// batch. Whoever locks several destinations does so in the order of their ids.
+// batch. What locks several destinations does so in the order of their ids.
 describe('statements about several destinations lock them in one order', () => {
   let pool: Pool
   beforeEach(async () => {

@@ -54,7 +54,7 @@ describe('retention', () => {
     expect(await world.destination('b.example')).to.include({ position: 0, from: 0, to: 1_999_999 })
     expect(await gapOf('b.example')).to.deep.equal(ids([second, alone]))
     // The stream goes on behind it.
-    // One position is the log's own: whoever read before it got shorter reads again.
+    // One position is the log's own: what was read before it got shorter is read again.
     expect(await world.take([event()])).to.include({ position: 2_000_001 })
     expect(await world.retain()).to.deep.equal({ dropped: [], waitsFor: null })
   })
@@ -205,7 +205,7 @@ describe('retention', () => {
       expect(await world.retain()).to.deep.equal({ dropped: ['events_0_2000000'], waitsFor: null })
     })
 
-    it('is finished by whoever looks next when its process dies while it waits', async () => {
+    it('is finished by the next process that looks when its own dies while it waits', async () => {
       await someLog()
       await world.passes(3 * HOUR)
       const reader = await holdTransaction(world.pool)
@@ -291,7 +291,7 @@ describe('retention', () => {
       expect(await world.take([second, alone]), 'what is kept is known').to.include({ duplicates: 2 })
     })
 
-    it('but keeps a membership that has ended for whoever has not come to its end', async () => {
+    it('but keeps a membership that has ended for a destination that has not come to its end', async () => {
       const { second, alone } = await someLog()
       const after = event()
       await world.take([servers({ remove: ['b.example'] }), after])

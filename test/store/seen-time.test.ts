@@ -66,7 +66,7 @@ describe('the age of what is stored', () => {
     expect(await one.look(), 'a fifth is too much').to.be.within(...about(0.95 * HOUR))
   })
 
-  it('counts no time twice, whoever looks, and none while nobody ran', async () => {
+  it('counts no time twice, whichever process looks, and none while nobody ran', async () => {
     const [one, other] = [looker(), looker()]
     for (let turn = 0; turn < 4; turn += 1) {
       await one.look()

@@ -21,7 +21,7 @@ const OTHERS = {
   transaction_timeout: '100ms',
 }
 
-/** Sets defaults for whoever connects to `database` from now on; what this server does not know yet is left out. */
+/** Sets defaults for each session that connects to `database` from now on; what this server does not know yet is left out. */
 async function setDefaults(
   database: FreshDatabase,
   settings: Readonly<Record<string, string>>,
@@ -131,7 +131,7 @@ describe('a session of ours', () => {
       { log: pino({ level: 'silent' }) },
     )
     try {
-      // Whoever holds BullMQ's lock lets the migration wait in its transaction.
+      // The holder of BullMQ's lock lets the migration wait in its transaction.
       await query(database.url, async (client) => {
         await client.query('begin')
         await client.query(`select pg_advisory_xact_lock(1112886348, hashtext('limpet_queue'))`)
@@ -149,7 +149,7 @@ describe('a session of ours', () => {
     }
   })
 
-  it('that is never answered while it begins fails whoever waits for it, soon', async () => {
+  it('that is never answered while it begins fails the caller that waits for it, soon', async () => {
     const proxy = await startHalfOpenProxy()
     const url = new URL(database.url)
     proxy.forwardTo(Number(url.port))

@@ -46,7 +46,7 @@ describe('a database that falls silent', () => {
     return error
   }
 
-  it('gives an error to whoever waits, and new connections to the next when it speaks again', async () => {
+  it('gives an error to the callers that wait, and new connections to the next when it speaks again', async () => {
     start(PATIENCE_MS)
     const idle = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
     idle.forEach((client) => client.release())

@@ -30,7 +30,7 @@ describe('a process that is stopped in the middle of its work', () => {
     await database.drop()
   })
 
-  it('in a transaction, holds up neither ingest nor whoever takes its destinations for more than some seconds', async () => {
+  it('in a transaction, holds up neither ingest nor those that take its destinations for more than some seconds', async () => {
     const worker = '0b6ec3a5-6d05-4c0f-8f3b-3c8a3b0a0c01'
     await other.query(
       `insert into destinations (name, position, created_at) values ('a.example', 0, now_ms())`,

@@ -103,7 +103,7 @@ describe('the stream', () => {
   const by = (writer: Writer) => () =>
     inTransaction(pool, (db) => writer(db, 1 + Math.floor(Math.random() * 3)))
 
-  it('is committed in the order of its positions, whoever writes and however slow it is', async () => {
+  it('is committed in the order of its positions, however slow the writer is', async () => {
     const worlds = await Promise.all([1, 2, 3].map(() => makeIngestWorld({ url })))
     const appends = worlds.flatMap((world) =>
       [1, 2].map(() => async () => {

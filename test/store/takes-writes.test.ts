@@ -19,7 +19,7 @@ describe('a database that takes no writes', () => {
     await database.drop()
   })
 
-  /** For whoever connects from now on. */
+  /** For each session that connects from now on. */
   const fence = async (on: boolean) => {
     const name = new URL(database.url).pathname.slice(1)
     const { url } = await sharedServer()
@@ -40,7 +40,7 @@ describe('a database that takes no writes', () => {
     return query(database.url, async (client) => (await client.query<{ pid: number }>(sql)).rows)
   }
 
-  it('is refused at once by a new connection, also to whoever only wants to read, and is not kept', async () => {
+  it('is refused at once by a new connection, also to one that only wants to read, and is not kept', async () => {
     await fence(true)
     const error = await refused(pool.query('select 1'))
     expect(error.message).to.equal('default_transaction_read_only is on')
@@ -62,7 +62,7 @@ describe('a database that takes no writes', () => {
     await proveWrite(pool)
   })
 
-  it('is left by whoever has a connection for long and hears the refusal only', async () => {
+  it('is left by one that has a connection for long and hears the refusal only', async () => {
     const client = await pool.connect()
     await client.query('set session characteristics as transaction read only')
     await client.query(WRITE).catch(() => undefined)

@@ -1,4 +1,4 @@
-/** Why a database can't be used: the same words for whoever asked, and nothing of a password. */
+/** Why a database can't be used: the same words for every caller, and nothing of a password. */
 import { expect } from 'chai'
 import { UnfitDatabaseError } from '../../src/store/fitness.ts'
 import { ReadOnlyError } from '../../src/store/takes-writes.ts'

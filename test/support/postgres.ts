@@ -1,5 +1,5 @@
 /**
- * Real PostgreSQL for tests: one server for the whole run, a database of its own for whoever asks.
+ * Real PostgreSQL for tests: one server for the whole run, a database of its own for each caller.
  *
  * The shared server forgets what it was told when the machine stops (`fsync = off`); tests that kill
  * or restart a server take `ownServer()`, which is as durable as in production.

@@ -90,7 +90,7 @@ export interface SynapseTables {
   write(event: Written, db?: pg.Pool | pg.PoolClient): Promise<void>
   /** What an event writer notes after its commits. */
   finishedUpTo(at: number, writer?: string): Promise<void>
-  /** Waits until whoever reads here has looked a few times more. */
+  /** Waits until the reader here has looked a few times more. */
   lookedAt(times?: number): Promise<void>
   /** The same database as a user who may read these tables and nothing else. */
   reader(tables: readonly string[]): Promise<Pool>

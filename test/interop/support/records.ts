@@ -21,7 +21,7 @@ export async function fateOf(limpet: Limpet, eventId: string, server: Synapse): 
   return told?.destinations.find(({ destination }) => destination === server.serverName) ?? null
 }
 
-/** Whether limpet has the event, whoever it is for. */
+/** Whether limpet has the event, for any destination. */
 export async function eventIn(limpet: Limpet, eventId: string): Promise<ToldEvent | null> {
   return limpet.get<ToldEvent>(`/v1/events/${encodeURIComponent(eventId)}`).catch((error: unknown) => {
     if (error instanceof Error && error.message.includes('M_NOT_FOUND')) return null

@@ -218,7 +218,7 @@ describe('following', () => {
     it.cutting.abort()
   })
 
-  it('keeps whoever is followed again while a wake for its turn before comes to nothing', async () => {
+  it('keeps a destination that is followed again while a wake for its turn before comes to nothing', async () => {
     let refuse: (error: Error) => void = () => undefined
     const turns: Turned[] = [{ again: true, quick: true }]
     const it = stage({

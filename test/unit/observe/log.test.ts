@@ -27,7 +27,7 @@ describe('the log', () => {
     }
   })
 
-  it('holds no secret, whoever logs it', () => {
+  it('holds no secret, from any caller', () => {
     const text = written(false, (log) => {
       log.info({ token: 'hidden1', a: { password: 'hidden2', b: { authorization: 'hidden3' } } }, 'x')
       log.info({ headers: { authorization: 'Bearer hidden4' } }, 'can not reach redis://:hidden5@h:1')
