@@ -69,8 +69,7 @@ export type Retain = (signal?: AbortSignal) => Promise<Retained | null>
 
 export function makeRetention(needs: RetentionNeeds): Retain {
   const { settings, clock = systemClock } = needs
-  const longestMs = Math.max(eventIdsMs(settings), settings.newest_event_ms)
-  const seen = needs.seen ?? makeSeenTime({ ...needs, clock, eventsMs: settings.events_ms, longestMs })
+  const seen = needs.seen ?? makeSeenTime({ ...needs, clock, ...agesOf(settings) })
   return async (signal) => {
     // Also where another process keeps house: it may be gone at the next look, and this one saw the time in between.
     await seen.look(needs.pool)
@@ -79,6 +78,12 @@ export function makeRetention(needs: RetentionNeeds): Retain {
     return ours ? retained : null
   }
 }
+
+/** How long the log is kept, and what is kept longest. */
+export const agesOf = (settings: RetentionNeeds['settings']) => ({
+  eventsMs: settings.events_ms,
+  longestMs: Math.max(eventIdsMs(settings), settings.newest_event_ms),
+})
 
 interface Looking extends RetentionNeeds {
   signal: AbortSignal | undefined
