@@ -79,6 +79,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
     pool,
     settings: config.retention,
     seen,
+    rest: (ms, signal) => clock.sleep(ms, signal),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
     onGivenUp: (count) => metrics.givenUp.inc({ why: 'retention' }, count),
     log,

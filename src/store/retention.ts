@@ -35,6 +35,8 @@ export interface RetentionNeeds {
   seen?: SeenTime
   /** How long one look waits for readers of a partition that goes, ms; the next look goes on. */
   waitMs?: number
+  /** Waits where everybody has to plan anew again and again, unless `signal` aborts; not at all where it is left out. */
+  rest?: (ms: number, signal?: AbortSignal) => Promise<void>
   onLapsed?: (count: number) => void
   onGivenUp?: (count: number) => void
   /** Told of each step before it is made. */
@@ -63,6 +65,8 @@ const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 /** So long at most a process that stops waits for this. */
 const WAIT_MS = 5_000
+/** Between two commits that have everybody plan anew: who plans again meanwhile comes to its freeze. */
+const REST_MS = 2_000
 
 /** One look; null when another process is at it. Throws where `signal` ends it early: the next look goes on. */
 export type Retain = (signal?: AbortSignal) => Promise<Retained | null>
@@ -212,7 +216,10 @@ async function sweepKept(needs: Looking, db: Db): Promise<void> {
   const [row] = rows
   if (row === undefined) return
   const needed = await neededUpTo(db, row.log_floor, needs.signal)
-  const pairs = await giveUpOld(db, needed, needs.settings.newest_event_ms)
+  const pairs = await giveUpOld(db, needed, needs.settings.newest_event_ms, async () => {
+    await needs.rest?.(REST_MS, needs.signal)
+    needs.signal?.throwIfAborted()
+  })
   needs.onGivenUp?.(pairs)
   await dropUnneeded(db, needed)
 }
