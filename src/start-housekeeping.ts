@@ -1,6 +1,7 @@
 /**
  * Starts what keeps house in this process: the sweep, the gauges that are made from its counts, and beside it what
- * takes the old out of the log, which may wait for readers and must not hold up a sweep.
+ * takes the old out of the log, which may wait for readers and must not hold up a sweep. What time passes is noted on a timer
+ * of its own: a process that is restarted before it sweeps twice has seen time all the same.
  */
 import type { Queues } from '../queues/queues.ts'
 import type { Clock } from './clock.ts'
@@ -11,7 +12,8 @@ import type { Log } from './observe/log.ts'
 import type { DestinationState, Metrics, Totals } from './observe/metrics.ts'
 import { stateOf } from './http/describe-destination.ts'
 import type { Pool } from './store/db.ts'
-import { makeRetention } from './store/retention.ts'
+import { agesOf, makeRetention } from './store/retention.ts'
+import { makeSeenTime } from './store/seen-time.ts'
 import { readStates } from './store/views/destination-list.ts'
 import { makeOldestSnapshot } from './store/views/oldest-snapshot.ts'
 import { readTotals } from './store/views/totals.ts'
@@ -27,8 +29,12 @@ export interface HousekeepingNeeds {
   mayWork: () => boolean
 }
 
-/** Who has not looked at the clock for so long was stopped, ms: a look that waits for readers takes seconds. */
+/** What passed between two looks at the clock counts only when the second is noted, ms. */
+const LOOK_MS = 30_000
+/** Who has not looked at the clock for so long was stopped, ms. */
 const STOPPED_MS = 600_000
+/** What a process that stops waits at most to note the time since its last look, ms. */
+const LAST_LOOK_MS = 1_000
 
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
   const { config, pool, queues, wake, metrics, clock, log } = needs
@@ -55,11 +61,25 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       for (const [state, jobs] of Object.entries(states)) metrics.queueJobs.set({ queue, state }, jobs)
     }
   }
+  const seen = makeSeenTime({ clock, ...agesOf(config.retention), stoppedMs: STOPPED_MS, log })
+  // Null: none has ended since this began.
+  let answered: boolean | null = null
+  const look = async () => {
+    if (!needs.mayWork()) return
+    answered = null
+    try {
+      await seen.look(pool)
+      answered = true
+    } catch (error) {
+      answered = false
+      log.debug({ err: error }, 'what time has passed could not be noted; it is tried again')
+    }
+  }
   const retain = makeRetention({
     pool,
     settings: config.retention,
-    clock,
-    stoppedMs: Math.max(STOPPED_MS, 4 * config.sweep_interval_ms),
+    seen,
+    rest: (ms, signal) => clock.sleep(ms, signal),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
     onGivenUp: (count) => metrics.givenUp.inc({ why: 'retention' }, count),
     log,
@@ -76,10 +96,12 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
   const every = { everyMs: config.sweep_interval_ms, clock, log }
   const sweeping = keepSweeping(once, every, stopping.signal)
   const retaining = keepSweeping(retainOnce, every, stopping.signal)
+  const looking = keepSweeping(look, { ...every, everyMs: LOOK_MS }, stopping.signal)
   return {
     stop: async () => {
       stopping.abort()
-      await Promise.all([sweeping, retaining])
+      await Promise.all([sweeping, retaining, looking])
+      if (answered === true) await Promise.race([look(), clock.sleep(LAST_LOOK_MS)])
     },
   }
 }

@@ -12,6 +12,7 @@ import { countBacklogs } from '../store/count-backlogs.ts'
 import { cutImpossibleWaits, removeOld, withSweepLock } from '../store/housekeeping.ts'
 import { nowMs } from '../store/db.ts'
 import { followClockBack } from '../store/set-back.ts'
+import { endSticky } from '../store/sticky-end.ts'
 import { noteLapsed } from '../store/sticky-lane.ts'
 import { markMissed } from '../store/wake-lists.ts'
 import type { BackoffSettings } from './backoff.ts'
@@ -45,6 +46,12 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
       // First: what was cut already would be put back as well.
       if (await followClockBack(db)) needs.log.warn("the database's clock was set back: waits were, too")
       await cutImpossibleWaits(db, longestMs)
+      const ended = await endSticky(db)
+      if (ended > 0)
+        needs.log.warn(
+          { events: ended },
+          'events were sticky for too long: the clock was wrong when they came',
+        )
       needs.onLapsed(await noteLapsed(db, await nowMs(db), null))
       const missed = await markMissed(db)
       await queue('wakes', needs.wake(missed))

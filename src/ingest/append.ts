@@ -16,7 +16,7 @@ import { lockContent, lockStream, moveHead } from '../store/stream.ts'
 import { checkAhead, ItemRefused, type CheckedRedactions } from './check-redaction.ts'
 import type { Item } from './items.ts'
 import type { Counts } from './report.ts'
-import { openTaking, takeItems } from './take-items.ts'
+import { forgetFirst, openTaking, takeItems } from './take-items.ts'
 import { leavingBy, touchedBy, type TouchedItems } from './touched-by.ts'
 
 export interface IngestRequest {
@@ -152,6 +152,7 @@ async function takeAll(
   const losing = [...holders, ...leaving(items, state)]
   const locked = await lockDestinations(db, concernedBy(touched, state, { ...goes, losing }))
   await makeVoid(db, holders)
+  const gone = await forgetFirst(db, goes.items, { state, targets })
   const redacted = new Set(goes.redacted)
   const taking = openTaking(db, {
     state,
@@ -162,6 +163,7 @@ async function takeAll(
     redacted,
     targets,
     checked,
+    gone,
   })
   const outcomes: Outcome[] = []
   for (const request of requests) {
@@ -191,16 +193,18 @@ function whatGoes(requests: readonly IngestRequest[], { tokens, rooms }: IngestS
   const now = new Map(tokens)
   const redacted = new Set<string>()
   const purged = new Set<number>()
+  const taken: Item[] = []
   for (const { source, sourceToken, ifSourceToken, items } of requests) {
     if (ifSourceToken !== undefined && ifSourceToken !== (now.get(source) ?? null)) continue
     if (sourceToken !== undefined && sourceToken !== null) now.set(source, sourceToken)
+    taken.push(...items)
     for (const item of items) {
       if (item.type === 'redact') redacted.add(item.eventId)
       const room = item.type === 'purge' ? rooms.get(item.roomId) : undefined
       if (room !== undefined && !room.isNew) purged.add(room.id)
     }
   }
-  return { redacted: [...redacted], purged: [...purged] }
+  return { items: taken, redacted: [...redacted], purged: [...purged] }
 }
 
 /** Locks content where some goes that somebody may have read; returns whose open transactions hold it. */

@@ -1,11 +1,13 @@
 /**
- * Takes a request's items in their order: events, servers and redactions are staged and written together, a statement a
- * table; a `purge` first has everything before it written and then acts on the tables itself.
+ * Takes a request's items in their order: everything is staged and written together, a statement a table, purges last. What comes
+ * in a room after its purge has all before it written first; unless the purge is the first that the batch has of its room: what was there
+ * before the batch is forgotten at its beginning then, of all such rooms at once.
  */
 import type { Random } from '../clock.ts'
 import { adviseUp } from '../store/advice.ts'
 import {
-  purgeRoom,
+  notePurges,
+  purgeRooms,
   readStoredText,
   redactEvents,
   type Redaction,
@@ -15,8 +17,8 @@ import type { Db } from '../store/db.ts'
 import { noEffects, writeEffects } from '../store/ingest-effects.ts'
 import { hasSticky, type IngestState } from '../store/ingest-state.ts'
 import { checkRedaction, type CheckedRedactions } from './check-redaction.ts'
-import type { Item, RedactItem } from './items.ts'
-import { accept, emptyReport, leaveOut, type Report } from './report.ts'
+import type { Item, PurgeItem, RedactItem } from './items.ts'
+import { accept, emptyReport, leaveOut, type Counts, type Report } from './report.ts'
 import {
   stageEvent,
   stageServers,
@@ -25,6 +27,13 @@ import {
   type ServersItem,
   type Stage,
 } from './stage.ts'
+
+interface Purge {
+  pos: number
+  room: number
+  /** Of its request. */
+  counts: Counts
+}
 
 export interface Taking {
   db: Db
@@ -36,6 +45,11 @@ export interface Taking {
   checked: CheckedRedactions
   /** Not written yet. */
   redactions: Redaction[]
+  purges: Purge[]
+  /** Rooms that are to be forgotten with what has been staged of them: nothing more may be staged before. */
+  going: Set<number>
+  /** Rooms that were forgotten at the beginning, each with how many pairs that gave up, until their purge comes. */
+  gone: Map<number, number>
   /** Rooms in which something was redacted, and nobody has asked since what is still sticky there. */
   lessSticky: Set<number>
   /** Destinations that `server_up` items named, and those that joined: failing ones are tried again soon. */
@@ -57,11 +71,13 @@ export function openTaking(
     redacted: ReadonlySet<string>
     targets: Map<string, StoredEvent>
     checked: CheckedRedactions
+    /** What `forgetFirst` returned. */
+    gone: Map<number, number>
     /** Destinations whose rows are locked; others were not failing, so they need no advice. */
     locked: ReadonlySet<number>
   },
 ): Taking {
-  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked } = needs
+  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked, gone } = needs
   const stage: Stage = { state, effects: noEffects(), serverName, maxStickyMs }
   const up = new Set<number>()
   const joined = new Set<number>()
@@ -74,7 +90,16 @@ export function openTaking(
   const taking: Taking = {
     db,
     stage,
-    ...{ redacted, targets, checked, redactions: [], lessSticky: new Set() },
+    ...{
+      redacted,
+      targets,
+      checked,
+      redactions: [],
+      lessSticky: new Set(),
+      purges: [],
+      going: new Set(),
+      gone,
+    },
     up,
     joined,
     flush: async () => {
@@ -83,6 +108,7 @@ export function openTaking(
       for (const id of effects.joined) joined.add(id)
       await writeEffects(db, effects, state.now)
       await redactEvents(db, taking.redactions.splice(0))
+      await writePurges(taking)
     },
     finish: async () => {
       await taking.flush()
@@ -98,7 +124,7 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
   for (const [index, item] of items.entries()) {
     switch (item.type) {
       case 'event':
-        takeEvent(taking, item, index, report)
+        await takeEvent(taking, item, index, report)
         break
       case 'servers':
         await takeServers(taking, item, index, report)
@@ -107,7 +133,7 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
         await takeRedact(taking, item, index, report)
         break
       case 'purge':
-        await takePurge(taking, item, index, report)
+        takePurge(taking, item, index, report)
         break
       case 'server_up':
         takeServerUp(taking, item.server, index, report)
@@ -135,13 +161,10 @@ async function takeRedact(taking: Taking, item: RedactItem, index: number, repor
 }
 
 /** An event that a later item of the batch redacts is not in the database yet. */
-function takeEvent(
-  { stage, targets, redacted }: Taking,
-  item: EventItem,
-  index: number,
-  report: Report,
-): void {
+async function takeEvent(taking: Taking, item: EventItem, index: number, report: Report): Promise<void> {
+  const { stage, targets, redacted } = taking
   const { state } = stage
+  await writeWhatGoes(taking, item.roomId)
   const isNew = redacted.has(item.eventId) && !state.positions.has(item.eventId)
   stageEvent(stage, item, index, report)
   const { roomId } = item
@@ -154,6 +177,7 @@ function takeEvent(
 async function takeServers(taking: Taking, item: ServersItem, index: number, report: Report): Promise<void> {
   const { db, stage } = taking
   const { state } = stage
+  await writeWhatGoes(taking, item.roomId)
   const room = state.rooms.get(item.roomId)?.id
   if (room !== undefined && taking.lessSticky.delete(room) && state.stickyRooms.has(item.roomId)) {
     await taking.flush()
@@ -162,13 +186,18 @@ async function takeServers(taking: Taking, item: ServersItem, index: number, rep
   stageServers(stage, item, index, report)
 }
 
-async function takePurge(
-  { db, stage, targets, flush }: Taking,
-  item: Extract<Item, { type: 'purge' }>,
+/** What comes after a purge is not forgotten by it. */
+async function writeWhatGoes({ stage, going, flush }: Taking, roomId: string): Promise<void> {
+  const room = stage.state.rooms.get(roomId)?.id
+  if (room !== undefined && going.has(room)) await flush()
+}
+
+function takePurge(
+  { stage, targets, purges, going, gone, lessSticky }: Taking,
+  item: PurgeItem,
   index: number,
   report: Report,
-): Promise<void> {
-  await flush()
+): void {
   accept(report, 'purge')
   const { state } = stage
   const pos = (state.head += 1)
@@ -177,11 +206,50 @@ async function takePurge(
     leaveOut(report, index, item.roomId, 'unknown')
     return
   }
-  report.counts.purged += await purgeRoom(db, { pos, room: room.id })
+  const { counts } = report
+  purges.push({ pos, room: room.id, counts })
+  const givenUp = gone.get(room.id)
+  if (givenUp === undefined) going.add(room.id)
+  else counts.purged += givenUp
+  gone.delete(room.id)
   room.known = false
   state.members.get(item.roomId)?.clear()
   state.stickyRooms.delete(item.roomId)
+  lessSticky.delete(room.id)
   for (const [eventId, target] of targets) if (target.room === room.id) targets.delete(eventId)
+}
+
+async function writePurges({ db, purges, going }: Taking): Promise<void> {
+  const some = purges.splice(0)
+  const givenUp = await purgeRooms(db, [...going])
+  going.clear()
+  for (const { room, counts } of some) {
+    counts.purged += givenUp.get(room) ?? 0
+    givenUp.delete(room)
+  }
+  await notePurges(db, some)
+}
+
+/**
+ * Forgets what there was before the batch in rooms of which a purge is the first that it has: nothing else of the batch is about
+ * that. `items`: of requests that are taken. Returns how many pairs of event and destination each gives up.
+ */
+export function forgetFirst(
+  db: Db,
+  items: readonly Item[],
+  { state, targets }: { state: IngestState; targets: ReadonlyMap<string, StoredEvent> },
+): Promise<Map<number, number>> {
+  const touched = new Set<string>()
+  const first = new Set<number>()
+  for (const item of items) {
+    if (item.type === 'server_up') continue
+    const roomId = item.type === 'redact' ? targets.get(item.eventId)?.roomId : item.roomId
+    if (roomId === undefined) continue
+    const room = state.rooms.get(roomId)
+    if (item.type === 'purge' && room !== undefined && !room.isNew && !touched.has(roomId)) first.add(room.id)
+    touched.add(roomId)
+  }
+  return purgeRooms(db, [...first])
 }
 
 function takeServerUp({ stage, up }: Taking, server: string, index: number, report: Report): void {

@@ -7,12 +7,12 @@
 import type { Db } from './db.ts'
 import { planFor } from './prepare.ts'
 
-/** What there is of a room ($1), in the log or kept of it; what is in both once. */
-const OF_ROOM = `
-  (select pos, room, recipients from events where room = $1
+/** What there is of rooms ($1), in the log or kept of it; what is in both once. */
+const OF_ROOMS = `
+  (select pos, room, recipients from events where room = any($1)
    union all
    select k.pos, k.room, k.recipients from kept_events k
-    where k.room = $1 and not exists (select 1 from events e where e.pos = k.pos))`
+    where k.room = any($1) and not exists (select 1 from events e where e.pos = k.pos))`
 
 export interface StoredEvent {
   pos: number
@@ -87,61 +87,85 @@ export async function redactEvents(db: Db, redactions: readonly Redaction[]): Pr
 // reckoned: the events up to a membership's upper end less those up to its lower one.
 const COUNT_GIVEN_UP = `
   with waiting as (
-    select m.destination, greatest(d.position, m.since) as after, coalesce(m.until, ${Number.MAX_SAFE_INTEGER}) as upto
+    select m.room, m.destination, greatest(d.position, m.since) as after,
+           coalesce(m.until, ${Number.MAX_SAFE_INTEGER}) as upto
       from memberships m join destinations d on d.id = m.destination
-     where m.room = $1 and (m.until is null or m.until > greatest(d.position, m.since))
+     where m.room = any($1) and (m.until is null or m.until > greatest(d.position, m.since))
   ), marks as (
-    select pos, 0 as sign from ${OF_ROOM} e where recipients is null
-    union all select after, -1 from waiting
-    union all select upto, 1 from waiting
+    select room, pos, 0 as sign from ${OF_ROOMS} e where recipients is null
+    union all select room, after, -1 from waiting
+    union all select room, upto, 1 from waiting
   ), plain as (
-    select coalesce(sum(sign * events), 0) as n
-      from (select sign, count(*) filter (where sign = 0) over (order by pos) as events from marks) x
+    select room, sum(sign * events) as n
+      from (select room, sign, count(*) filter (where sign = 0) over (partition by room order by pos) as events from marks) x
+     group by room
   ), had as (
-    select count(*) as n
+    select e.room, count(*) as n
       from replays p join events e on e.pos = p.pos and e.recipients is null
-      join waiting w on w.destination = p.destination and p.pos > w.after and p.pos <= w.upto
-     where e.room = $1 and p.state = 'sent'
+      join waiting w on w.room = e.room and w.destination = p.destination and p.pos > w.after and p.pos <= w.upto
+     where e.room = any($1) and p.state = 'sent'
+     group by e.room
   ), others as (
-    select count(*) as n from (
-      select w.destination, e.pos
-        from ${OF_ROOM} e join recipients r on r.id = e.recipients join waiting w on e.pos > w.after and e.pos <= w.upto
-       where e.room = $1 and not r.exact and not w.destination = any(r.less)
+    select room, count(*) as n from (
+      select e.room, w.destination, e.pos
+        from ${OF_ROOMS} e join recipients r on r.id = e.recipients
+        join waiting w on w.room = e.room and e.pos > w.after and e.pos <= w.upto
+       where not r.exact and not w.destination = any(r.less)
          and not exists (select 1 from replays p where p.destination = w.destination and p.pos = e.pos and p.state = 'sent')
       union
-      select d.id, e.pos
-        from ${OF_ROOM} e join recipients r on r.id = e.recipients
+      select e.room, d.id, e.pos
+        from ${OF_ROOMS} e join recipients r on r.id = e.recipients
         cross join lateral unnest(r.list) as l (id)
         join destinations d on d.id = l.id and e.pos > d.position
-       where e.room = $1
-         and not exists (select 1 from replays p where p.destination = d.id and p.pos = e.pos and p.state = 'sent')
+       where not exists (select 1 from replays p where p.destination = d.id and p.pos = e.pos and p.state = 'sent')
       union
-      select o.destination, s.pos
+      select o.room, o.destination, s.pos
         from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
         join events e on e.pos = s.pos
-       where o.room = $1 and s.expires_at > now_ms()
-         and not (e.recipients is null and exists (select 1 from waiting w where w.destination = o.destination
+       where o.room = any($1) and s.expires_at > (select now_ms())
+         and not (e.recipients is null and exists (select 1 from waiting w where w.room = o.room and w.destination = o.destination
                                                     and s.pos > w.after and s.pos <= w.upto))
          and not exists (select 1 from replays p where p.destination = o.destination and p.pos = s.pos
                           and p.state = 'sent' and p.listed_at >= o.upto)
-    ) pairs
+    ) pairs group by room
   )
-  select (plain.n - had.n + others.n)::bigint as n from plain, had, others`
+  select r.room, (coalesce(p.n, 0) - coalesce(h.n, 0) + coalesce(o.n, 0))::bigint as n
+    from unnest($1::int[]) r (room)
+    left join plain p on p.room = r.room left join had h on h.room = r.room left join others o on o.room = r.room`
 
-/** Forgets the room; returns how many (event, destination) pairs were given up. */
-export async function purgeRoom(db: Db, { pos, room }: { pos: number; room: number }): Promise<number> {
-  const { rows } = await db.query<{ n: number }>(COUNT_GIVEN_UP, [room])
-  const givenUp = rows[0]?.n ?? 0
-  await db.query('delete from sticky_owed where room = $1', [room])
-  await db.query('delete from replays p using events e where e.pos = p.pos and e.room = $1', [room])
-  await db.query('delete from sticky where room = $1', [room])
-  await db.query('delete from events where room = $1', [room])
-  await db.query('delete from kept_events where room = $1', [room])
-  await db.query('delete from memberships where room = $1', [room])
-  await db.query('update rooms set head = 0, known = false where id = $1', [room])
-  await db.query(`insert into changes (pos, kind, room) values ($1, 'purge', $2)`, [pos, room])
-  await addToCounter(db, 'given_up:purge', givenUp)
-  return givenUp
+// What only these rooms have.
+const PURGE = [
+  'delete from sticky_owed where room = any($1)',
+  'delete from replays p using events e where e.pos = p.pos and e.room = any($1)',
+  'delete from sticky where room = any($1)',
+  'delete from events where room = any($1)',
+  'delete from kept_events where room = any($1)',
+  'delete from memberships where room = any($1)',
+  'update rooms set head = 0, known = false where id = any($1)',
+]
+
+/** Forgets the rooms, each once; returns of each how many (event, destination) pairs were given up. */
+export async function purgeRooms(db: Db, rooms: readonly number[]): Promise<Map<number, number>> {
+  if (rooms.length === 0) return new Map()
+  const run = <Row extends object>(sql: string) => db.query<Row>(planFor(rooms.length, sql), [rooms])
+  const { rows } = await run<{ room: number; n: number }>(COUNT_GIVEN_UP)
+  for (const sql of PURGE) await run(sql)
+  await addToCounter(
+    db,
+    'given_up:purge',
+    rows.reduce((sum, { n }) => sum + n, 0),
+  )
+  return new Map(rows.map(({ room, n }) => [room, n]))
+}
+
+const NOTE_PURGES = `
+  insert into changes (pos, kind, room) select pos, 'purge', room from unnest($1::bigint[], $2::int[]) t (pos, room)`
+
+/** Each at its own position; in the commit that forgets the rooms. */
+export async function notePurges(db: Db, purges: readonly { pos: number; room: number }[]): Promise<void> {
+  if (purges.length === 0) return
+  const values = [purges.map(({ pos }) => pos), purges.map(({ room }) => room)]
+  await db.query(planFor(purges.length, NOTE_PURGES), values)
 }
 
 export async function addToCounter(db: Db, name: string, by: number): Promise<void> {

@@ -9,13 +9,17 @@ const AT_ONCE = 5_000
 /** Commits of one kind at one look; the next look goes on. */
 const MOST_COMMITS = 50
 
-// What is kept must be found by its id, too: a redaction has to reach it. The clock says where to look, what was seen decides.
+// What is kept must be found by its id, too: a redaction has to reach it.
+const oldIds = (where: string) => `
+    (select i.event_id from event_ids i
+      where ${where} and i.pos <= (select least(s.log_floor, ${oldUpTo('$1')}) from stream s)
+        and not exists (select 1 from kept_events k where k.pos = i.pos)
+      order by i.at limit ${AT_ONCE})`
+
+// The clock says where to look, what was seen decides. Who came while the clock was ahead is looked at apart.
 const EVENT_IDS = `
   delete from event_ids where event_id in (
-    select i.event_id from event_ids i
-     where i.at < (select now_ms()) - $1 and i.pos <= (select least(s.log_floor, ${oldUpTo('$1')}) from stream s)
-       and not exists (select 1 from kept_events k where k.pos = i.pos)
-     order by i.at limit ${AT_ONCE})`
+    ${oldIds('i.at < (select now_ms()) - $1')} union all ${oldIds('i.at > (select now_ms())')})`
 
 // Not for a fanout that has not come so far: where nobody delivers it never does, and the sweep finds whom it did not wake.
 const CHANGES = `

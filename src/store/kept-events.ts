@@ -51,8 +51,13 @@ async function openPositions(db: Db, upto: number): Promise<Set<number>> {
   return new Set(rows.map(({ pos }) => pos))
 }
 
-// A condition on `k`. As a join: a list that grew beyond what is hashed would be searched for each row, under the lock.
-const NOT_OPEN = `not exists (select from (${OPEN_POSITIONS}) p (pos) where p.pos = k.pos)`
+// A condition on `k`, whose positions are from $2 to $3. As a join: a list that grew beyond what is hashed would be searched for
+// each row, under the lock. Positions of a transaction are in their order, so most transactions are left out by their ends.
+const NOT_OPEN = `not exists (
+  select from (${OPEN_POSITIONS} and o.positions[1] <= $3 and o.positions[cardinality(o.positions)] >= $2) p (pos) where p.pos = k.pos)`
+
+/** The parameters of statements with that condition; `positions` in their order. */
+const ofRange = (positions: readonly number[]) => [positions, positions[0], positions.at(-1)]
 
 // What is unanswered goes on until it is answered or ends.
 const GIVE_UP = `
@@ -60,9 +65,15 @@ const GIVE_UP = `
 
 /**
  * Gives up what was kept and was received longer than `maxAgeMs` ago, and counts it; returns how many pairs of event and
- * destination that were. What is unanswered stays, whenever it was frozen.
+ * destination that were. What is unanswered stays, whenever it was frozen. `rest`: waited for between two commits, each of
+ * which has everybody plan anew; where it throws, the rest is given up another time.
  */
-export async function giveUpOld(db: Db, needed: Needed, maxAgeMs: number): Promise<number> {
+export async function giveUpOld(
+  db: Db,
+  needed: Needed,
+  maxAgeMs: number,
+  rest: () => Promise<void> = () => Promise.resolve(),
+): Promise<number> {
   const { rows } = await db.query<{ pos: number }>(
     `select k.pos from kept_events k where k.pos = any($1) and k.pos <= ${oldUpTo('$2')} order by k.pos`,
     [[...needed.owed.keys()], maxAgeMs],
@@ -70,9 +81,10 @@ export async function giveUpOld(db: Db, needed: Needed, maxAgeMs: number): Promi
   const old = rows.map(({ pos }) => pos).filter((pos) => !needed.open.has(pos))
   let pairs = 0
   for (let done = 0; done < old.length; done += GIVEN_UP_AT_ONCE) {
+    if (done > 0) await rest()
     const some = old.slice(done, done + GIVEN_UP_AT_ONCE)
     const gone = await takeAway(db, async (db) => {
-      const gone = (await db.query<{ pos: number }>(GIVE_UP, [some])).rows.map(({ pos }) => pos)
+      const gone = (await db.query<{ pos: number }>(GIVE_UP, ofRange(some))).rows.map(({ pos }) => pos)
       const result = gone.reduce((sum, pos) => sum + (needed.owed.get(pos) ?? 0), 0)
       await addToCounter(db, 'given_up:retention', result)
       return { took: gone.length > 0, result: { gone, pairs: result } }
@@ -140,7 +152,7 @@ export async function dropUnneeded(db: Db, needed: Needed): Promise<number> {
   for (let done = 0; done < unneeded.length; done += AT_ONCE) {
     dropped += await inTransactionOn(db, async (db) => {
       await lockContent(db)
-      return (await db.query(DROP, [unneeded.slice(done, done + AT_ONCE)])).rowCount ?? 0
+      return (await db.query(DROP, ofRange(unneeded.slice(done, done + AT_ONCE)))).rowCount ?? 0
     })
   }
   return dropped

@@ -35,6 +35,8 @@ export interface RetentionNeeds {
   seen?: SeenTime
   /** How long one look waits for readers of a partition that goes, ms; the next look goes on. */
   waitMs?: number
+  /** Waits where everybody has to plan anew again and again, unless `signal` aborts; not at all where it is left out. */
+  rest?: (ms: number, signal?: AbortSignal) => Promise<void>
   onLapsed?: (count: number) => void
   onGivenUp?: (count: number) => void
   /** Told of each step before it is made. */
@@ -63,14 +65,15 @@ const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 /** So long at most a process that stops waits for this. */
 const WAIT_MS = 5_000
+/** Between two commits that have everybody plan anew: who plans again meanwhile comes to its freeze. */
+const REST_MS = 2_000
 
 /** One look; null when another process is at it. Throws where `signal` ends it early: the next look goes on. */
 export type Retain = (signal?: AbortSignal) => Promise<Retained | null>
 
 export function makeRetention(needs: RetentionNeeds): Retain {
   const { settings, clock = systemClock } = needs
-  const longestMs = Math.max(eventIdsMs(settings), settings.newest_event_ms)
-  const seen = needs.seen ?? makeSeenTime({ ...needs, clock, eventsMs: settings.events_ms, longestMs })
+  const seen = needs.seen ?? makeSeenTime({ ...needs, clock, ...agesOf(settings) })
   return async (signal) => {
     // Also where another process keeps house: it may be gone at the next look, and this one saw the time in between.
     await seen.look(needs.pool)
@@ -79,6 +82,12 @@ export function makeRetention(needs: RetentionNeeds): Retain {
     return ours ? retained : null
   }
 }
+
+/** How long the log is kept, and what is kept longest. */
+export const agesOf = (settings: RetentionNeeds['settings']) => ({
+  eventsMs: settings.events_ms,
+  longestMs: Math.max(eventIdsMs(settings), settings.newest_event_ms),
+})
 
 interface Looking extends RetentionNeeds {
   signal: AbortSignal | undefined
@@ -207,7 +216,10 @@ async function sweepKept(needs: Looking, db: Db): Promise<void> {
   const [row] = rows
   if (row === undefined) return
   const needed = await neededUpTo(db, row.log_floor, needs.signal)
-  const pairs = await giveUpOld(db, needed, needs.settings.newest_event_ms)
+  const pairs = await giveUpOld(db, needed, needs.settings.newest_event_ms, async () => {
+    await needs.rest?.(REST_MS, needs.signal)
+    needs.signal?.throwIfAborted()
+  })
   needs.onGivenUp?.(pairs)
   await dropUnneeded(db, needed)
 }

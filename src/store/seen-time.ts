@@ -26,7 +26,7 @@ export interface SeenTimeNeeds {
 }
 
 export interface SeenTime {
-  /** Notes what time has passed since this process's last look. Returns all that was ever seen, ms. */
+  /** Notes what time has passed since this process's last look. Returns all that was ever seen, ms. May be called at any time. */
   look(db: Db): Promise<number>
 }
 
@@ -81,18 +81,25 @@ export function makeSeenTime(needs: SeenTimeNeeds): SeenTime {
     return Math.max(0, Math.floor(Math.min(database, process)))
   }
 
+  async function look(db: Db): Promise<number> {
+    const [read] = (await db.query<{ seen: number; now: number }>(READ)).rows
+    if (read === undefined) throw new Error('seen_time has no row: the database is damaged')
+    const monotonic = clock.monotonic()
+    // A database that was put back to an older state has seen less than we knew: begin anew.
+    const seen = last !== null && read.seen >= last.seen ? last.seen + passed(read.now, monotonic) : read.seen
+    const [noted] = (await db.query<{ seen: number }>(NOTE, [seen, read.now, markEvery])).rows
+    last = { seen: noted?.seen ?? seen, now: read.now, monotonic }
+    await db.query(FORGET_MARKS, [longestMs])
+    return last.seen
+  }
+
+  // One after the other: what an older look knows must not take the place of what a newer one does, or time counts twice.
+  let before: Promise<unknown> = Promise.resolve()
   return {
-    async look(db) {
-      const [read] = (await db.query<{ seen: number; now: number }>(READ)).rows
-      if (read === undefined) throw new Error('seen_time has no row: the database is damaged')
-      const monotonic = clock.monotonic()
-      // A database that was put back to an older state has seen less than we knew: begin anew.
-      const seen =
-        last !== null && read.seen >= last.seen ? last.seen + passed(read.now, monotonic) : read.seen
-      const [noted] = (await db.query<{ seen: number }>(NOTE, [seen, read.now, markEvery])).rows
-      last = { seen: noted?.seen ?? seen, now: read.now, monotonic }
-      await db.query(FORGET_MARKS, [longestMs])
-      return last.seen
+    look(db) {
+      const looking = before.then(() => look(db))
+      before = looking.catch(() => undefined)
+      return looking
     },
   }
 }

@@ -100,6 +100,8 @@ export function makeHistory() {
     }
   }
 
+  /** By a clock that nobody moves. */
+  let time = 0
   const isSticky = (event: PastEvent, now: number) =>
     event.stickyUntil !== null &&
     now < event.stickyUntil &&
@@ -111,6 +113,12 @@ export function makeHistory() {
     all: () => [...events.values()],
     at: (pos: number) => events.get(pos),
     isSticky,
+    /** Not so where a clock that was wrong made it sticky for longer than anything may be: it may have been ended. */
+    isCertainlySticky: (event: PastEvent, now: number) =>
+      isSticky(event, now) && time - event.takenAt < SETTINGS.maxStickyMs,
+    passedTo: (now: number) => {
+      time = now
+    },
     inRoomAt: (room: number, head: number) => stayAt(room, head) !== null,
     inRoomNow: (room: number) => stayNow(room) !== null,
     /** The join that replays this event to us, if we are in the room (as of `head`) and joined after it. */

@@ -6,6 +6,7 @@ import { copyNeeded, dropUnneeded, giveUpOld, moveFloor, neededUpTo } from '../.
 import { oldLogUpTo } from '../../src/store/retention.ts'
 import { settleDestinations } from '../../src/store/settle-destinations.ts'
 import { followClockBack } from '../../src/store/set-back.ts'
+import { endSticky } from '../../src/store/sticky-end.ts'
 import { noteLapsed } from '../../src/store/sticky-lane.ts'
 import { markMissed } from '../../src/store/wake-lists.ts'
 import { SETTINGS, US } from './driver.ts'
@@ -16,10 +17,13 @@ const ATTEMPTS_MS = 30 * 86_400_000
 
 export async function sweep(pool: Pool, wake: () => void): Promise<void> {
   const db = await pool.connect()
-  await followClockBack(db).finally(() => {
+  try {
+    await followClockBack(db)
+    await cutImpossibleWaits(db, LONGEST_MS)
+    await endSticky(db)
+  } finally {
     db.release()
-  })
-  await cutImpossibleWaits(pool, LONGEST_MS)
+  }
   await noteLapsed(pool, await nowMs(pool), null)
   const missed = await markMissed(pool)
   if (missed.some(({ name }) => name === US)) wake()

@@ -88,7 +88,7 @@ const once = eachPdu((event, lane, { history, view }) => {
 export function certainlyOwed({ history, view, readTime, gap, latest }: Situation): PastEvent[] {
   const now = Math.max(readTime, view.frozenAt, latest)
   return history.all().filter((event) => {
-    if (event.pos > view.readAt || !history.isSticky(event, now)) return false
+    if (event.pos > view.readAt || !history.isCertainlySticky(event, now)) return false
     if (!history.inRoomAt(event.room, view.readAt) || !history.inRoomNow(event.room)) return false
     const join = history.joinAfter(event, view.readAt)
     // One that had lapsed when we joined, by a clock that went back since, is not owed.

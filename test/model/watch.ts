@@ -185,7 +185,7 @@ export function makeWatch(history: History) {
     if (view.lookAt !== null && view.lookAt <= view.now) violated('settled', 'it is due, and nothing is done')
     for (const event of history.all()) {
       if (isOwed(event) && !skippable(event, view)) violated('everything owed arrives (I6)', `${event.pos}`)
-      if (!history.isSticky(event, latest) || !history.inRoomNow(event.room)) continue
+      if (!history.isCertainlySticky(event, latest) || !history.inRoomNow(event.room)) continue
       const join = history.joinAfter(event, view.head)
       if (join === null && !event.entitled) continue
       if (join !== null && (event.stickyUntil ?? 0) <= join.at) continue
@@ -209,7 +209,9 @@ export function makeWatch(history: History) {
     const young = history.all().find(({ pos, takenAt }) => pos <= upto && time - takenAt < SETTINGS.eventsMs)
     if (young !== undefined)
       violated('the log is kept (2)', `${young.pos} has left it after ${time - young.takenAt} ms`)
-    const sticky = history.all().find((event) => event.pos <= upto && history.isSticky(event, latest))
+    const sticky = history
+      .all()
+      .find((event) => event.pos <= upto && history.isCertainlySticky(event, latest))
     if (sticky !== undefined) violated('the log is kept (2)', `${sticky.pos} has left it, and is sticky`)
   }
 

@@ -190,6 +190,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     // It looks twice a minute: where more passes at once, right before it and right after it.
     if (ms >= MINUTE) await look()
     monotonic += ms
+    history.passedTo(monotonic)
     await database.moveClock(ms)
     if (ms >= MINUTE) await look()
     watch.seen(database.now())

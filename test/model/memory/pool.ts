@@ -15,6 +15,7 @@ import { RETENTION } from './sql-retention.ts'
 import { RESULTS } from './sql-results.ts'
 import { SEEN } from './sql-seen.ts'
 import { SET_BACK } from './sql-set-back.ts'
+import { STICKY_END } from './sql-sticky-end.ts'
 import { TRANSACTIONS } from './sql-transactions.ts'
 import { WAKES } from './sql-wakes.ts'
 import { isBegin } from './statement.ts'
@@ -33,6 +34,7 @@ export const STATEMENTS: readonly Statement[] = [
   ...RETENTION,
   ...SEEN,
   ...SET_BACK,
+  ...STICKY_END,
 ]
 
 /** Put in the place of what is right, to show that the model test sees it. */

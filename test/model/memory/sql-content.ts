@@ -80,57 +80,76 @@ export const CONTENT: Statement[] = [
     },
   ),
   // Only counted: nobody decides by it.
-  statement<[number]>(
+  statement<[number[]]>(
     'count what a purge gives up',
-    /^with waiting as \( select m\.destination, greatest/,
-    () => [{ n: 0 }],
+    /^with waiting as \( select m\.room, m\.destination, greatest/,
+    (_call, rooms) => rooms.map((room) => ({ room, n: 0 })),
   ),
   statement<[string, number]>('add to a counter', /^insert into counters/, () => 1),
-  statement<[number]>('purge join replays', /^delete from sticky_owed where room = \$1$/, ({ t }, room) => {
-    const gone = t.sticky_owed.all().filter((row) => row.room === room)
-    for (const row of gone) t.sticky_owed.delete(keyOf.owed(row.destination, row.room))
-    return gone.length
-  }),
-  statement<[number]>('purge notes', /^delete from replays p using events/, ({ t }, room) => {
-    const gone = t.replays.all().filter(({ pos }) => t.events.get(pos)?.room === room)
+  statement<[number[]]>(
+    'purge join replays',
+    /^delete from sticky_owed where room = any\(\$1\)$/,
+    ({ t }, rooms) => {
+      const gone = t.sticky_owed.all().filter((row) => rooms.includes(row.room ?? -1))
+      for (const row of gone) t.sticky_owed.delete(keyOf.owed(row.destination, row.room))
+      return gone.length
+    },
+  ),
+  statement<[number[]]>('purge notes', /^delete from replays p using events/, ({ t }, rooms) => {
+    const gone = t.replays.all().filter(({ pos }) => rooms.includes(t.events.get(pos)?.room ?? -1))
     for (const { destination, pos } of gone) t.replays.delete(keyOf.replay(destination, pos))
     return gone.length
   }),
-  statement<[number]>('purge sticky rows', /^delete from sticky where room = \$1$/, ({ t }, room) => {
-    const gone = t.sticky.all().filter((row) => row.room === room)
-    for (const { pos } of gone) t.sticky.delete(pos)
-    return gone.length
-  }),
-  statement<[number]>('purge events', /^delete from events where room = \$1$/, ({ t }, room) => {
-    const gone = t.events.all().filter((row) => row.room === room)
+  statement<[number[]]>(
+    'purge sticky rows',
+    /^delete from sticky where room = any\(\$1\)$/,
+    ({ t }, rooms) => {
+      const gone = t.sticky.all().filter((row) => rooms.includes(row.room))
+      for (const { pos } of gone) t.sticky.delete(pos)
+      return gone.length
+    },
+  ),
+  statement<[number[]]>('purge events', /^delete from events where room = any\(\$1\)$/, ({ t }, rooms) => {
+    const gone = t.events.all().filter((row) => rooms.includes(row.room))
     for (const { pos } of gone) t.events.delete(pos)
     return gone.length
   }),
-  statement<[number]>('purge kept events', /^delete from kept_events where room = \$1$/, ({ t }, room) => {
-    const gone = t.kept_events.all().filter((row) => row.room === room)
-    for (const { pos } of gone) t.kept_events.delete(pos)
-    return gone.length
+  statement<[number[]]>(
+    'purge kept events',
+    /^delete from kept_events where room = any\(\$1\)$/,
+    ({ t }, rooms) => {
+      const gone = t.kept_events.all().filter((row) => rooms.includes(row.room))
+      for (const { pos } of gone) t.kept_events.delete(pos)
+      return gone.length
+    },
+  ),
+  statement<[number[]]>(
+    'purge memberships',
+    /^delete from memberships where room = any\(\$1\)$/,
+    ({ t }, rooms) => {
+      const gone = t.memberships.all().filter((row) => rooms.includes(row.room))
+      for (const row of gone) t.memberships.delete(keyOf.membership(row))
+      const ended = gone.filter(({ until }) => until === null)
+      narrow(
+        t,
+        ended.map(({ destination }) => destination),
+      )
+      return gone.length
+    },
+  ),
+  statement<[number[]]>('forget the rooms', /^update rooms set head = 0, known = false/, ({ t }, rooms) => {
+    for (const room of rooms) t.rooms.change(room, { head: 0, known: false })
+    return rooms.length
   }),
-  statement<[number]>('purge memberships', /^delete from memberships where room = \$1$/, ({ t }, room) => {
-    const gone = t.memberships.all().filter((row) => row.room === room)
-    for (const row of gone) t.memberships.delete(keyOf.membership(row))
-    const ended = gone.filter(({ until }) => until === null)
-    narrow(
-      t,
-      ended.map(({ destination }) => destination),
-    )
-    return gone.length
-  }),
-  statement<[number]>('forget the room', /^update rooms set head = 0, known = false/, ({ t }, room) => {
-    t.rooms.change(room, { head: 0, known: false })
-    return 1
-  }),
-  statement<[number, number]>(
-    'note a purge',
-    /^insert into changes \(pos, kind, room\)/,
-    ({ t, now }, pos, room) => {
-      t.changes.put(pos, { pos, kind: 'purge', room, target: null, added: null, removed: null, at: now })
-      return 1
+  statement<[number[], number[]]>(
+    'note purges',
+    /^insert into changes \(pos, kind, room\) select/,
+    ({ t, now }, positions, rooms) => {
+      for (const [i, pos] of positions.entries()) {
+        const room = rooms[i] ?? null
+        t.changes.put(pos, { pos, kind: 'purge', room, target: null, added: null, removed: null, at: now })
+      }
+      return positions.length
     },
   ),
 ]

@@ -234,7 +234,9 @@ const forget: Statement[] = [
     const upto = Math.min(floorOf(call), oldUpTo(t, age))
     const gone = t.event_ids
       .all()
-      .filter(({ pos, at }) => at < now - age && pos <= upto && t.kept_events.get(pos) === undefined)
+      .filter(
+        ({ pos, at }) => (at < now - age || at > now) && pos <= upto && t.kept_events.get(pos) === undefined,
+      )
     for (const { event_id } of gone) t.event_ids.delete(event_id)
     return gone.length
   }),
