@@ -1,7 +1,9 @@
 /**
- * limpet as users have it: JavaScript, the same that `tsc` makes, file by file and without looking at types (`npm run check`
- * does that). The loader that lets the tests run TypeScript costs a process more than a second of computing
- * before it does anything, and wraps every function that is made.
+ * limpet as users have it: JavaScript, without looking at types (`npm run check` does that). The loader that lets the tests
+ * run TypeScript costs a process more than a second of computing before it does anything, and wraps every function that is made.
+ *
+ * `builtMain` joins our files and those of the packages into a few: to find, read and compile a thousand files is most of what
+ * a start computes, and the tests start limpet hundreds of times. `build` leaves each file for itself, as `npm run build` does.
  */
 import {
   cpSync,
@@ -17,6 +19,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
 import ts from 'typescript'
 import { leaveBehind } from './leftovers.ts'
 
@@ -26,8 +29,35 @@ let main: string | undefined
 
 /** The file to run: `node MAIN run --config …`. Built once in each process that asks. */
 export function builtMain(): string {
-  main ??= build(HERE, ['src', 'queues'])('src/main.ts')
+  main ??= bundle(HERE)
   return main
+}
+
+/** What CommonJS packages expect to be there. */
+const REQUIRE = `import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);`
+
+/** `src/main.ts` and all that it imports, where `src` is: what is loaded only when needed stays so. */
+function bundle(root: string): string {
+  const target = makeTarget(root)
+  buildSync({
+    absWorkingDir: root,
+    entryPoints: ['src/main.ts'],
+    outbase: '.',
+    outdir: target,
+    // What is found by a file's own place (`../../migrations`) is sought from a folder of `src`.
+    chunkNames: 'src/joined/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    // Less to read. Names stay, so that a stack can be read.
+    minifyWhitespace: true,
+    legalComments: 'none',
+    banner: { js: REQUIRE },
+    logLevel: 'warning',
+  })
+  return join(target, 'src/main.js')
 }
 
 /**
@@ -35,9 +65,7 @@ export function builtMain(): string {
  * @returns where a source file went: `built('src/main.ts')`
  */
 export function build(root: string, folders: readonly string[]): (source: string) => string {
-  const target = mkdtempSync(join(tmpdir(), 'limpet-built-'))
-  const remove = () => rmSync(target, { recursive: true, force: true })
-  leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
+  const target = makeTarget(root)
   const built = (source: string) => join(target, source.replace(/\.ts$/, '.js'))
   const compilerOptions = optionsOf(root)
   for (const fileName of folders.flatMap((folder) => sources(root, folder))) {
@@ -45,10 +73,18 @@ export function build(root: string, folders: readonly string[]): (source: string
     mkdirSync(dirname(built(fileName)), { recursive: true })
     writeFileSync(built(fileName), ts.transpileModule(text, { compilerOptions, fileName }).outputText)
   }
+  return built
+}
+
+/** A folder that goes with the run, with all that the program looks for beside its own files. */
+function makeTarget(root: string): string {
+  const target = mkdtempSync(join(tmpdir(), 'limpet-built-'))
+  const remove = () => rmSync(target, { recursive: true, force: true })
+  leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
   cpSync(join(root, 'migrations'), join(target, 'migrations'), { recursive: true })
   cpSync(join(root, 'package.json'), join(target, 'package.json'))
   symlinkSync(join(root, 'node_modules'), join(target, 'node_modules'))
-  return built
+  return target
 }
 
 function optionsOf(root: string): ts.CompilerOptions {
