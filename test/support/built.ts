@@ -3,24 +3,13 @@
  * run TypeScript costs a process more than a second of computing before it does anything, and wraps every function that is made.
  *
  * `builtMain` joins our files and those of the packages into a few: to find, read and compile a thousand files is most of what
- * a start computes, and the tests start limpet hundreds of times. `build` leaves each file for itself, as `npm run build` does.
+ * a start computes, and the tests start limpet more than a hundred times. Each file for itself, as `npm run build` has it: `../bench/build.ts`.
  */
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
-import ts from 'typescript'
 import { leaveBehind } from './leftovers.ts'
 
 /** The checkout that this file is in. */
@@ -60,24 +49,8 @@ function bundle(root: string): string {
   return join(target, 'src/main.js')
 }
 
-/**
- * Builds folders of a checkout, into a folder that goes with the run.
- * @returns where a source file went: `built('src/main.ts')`
- */
-export function build(root: string, folders: readonly string[]): (source: string) => string {
-  const target = makeTarget(root)
-  const built = (source: string) => join(target, source.replace(/\.ts$/, '.js'))
-  const compilerOptions = optionsOf(root)
-  for (const fileName of folders.flatMap((folder) => sources(root, folder))) {
-    const text = readFileSync(join(root, fileName), 'utf8')
-    mkdirSync(dirname(built(fileName)), { recursive: true })
-    writeFileSync(built(fileName), ts.transpileModule(text, { compilerOptions, fileName }).outputText)
-  }
-  return built
-}
-
 /** A folder that goes with the run, with all that the program looks for beside its own files. */
-function makeTarget(root: string): string {
+export function makeTarget(root: string): string {
   const target = mkdtempSync(join(tmpdir(), 'limpet-built-'))
   const remove = () => rmSync(target, { recursive: true, force: true })
   leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
@@ -85,19 +58,4 @@ function makeTarget(root: string): string {
   cpSync(join(root, 'package.json'), join(target, 'package.json'))
   symlinkSync(join(root, 'node_modules'), join(target, 'node_modules'))
   return target
-}
-
-function optionsOf(root: string): ts.CompilerOptions {
-  const read = ts.readConfigFile(join(root, 'tsconfig.json'), (file) => readFileSync(file, 'utf8'))
-  const config = read.config as object
-  const { options } = ts.parseJsonConfigFileContent({ ...config, files: [], include: [] }, ts.sys, root)
-  // A single file can't tell of which kind its package is.
-  return { ...options, sourceMap: false, module: ts.ModuleKind.ESNext }
-}
-
-function sources(root: string, folder: string): string[] {
-  if (!existsSync(join(root, folder))) return []
-  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(folder, name))
 }
