@@ -3,6 +3,8 @@
  *
  * Promise: when `startDaemon` returns, the daemon serves what its roles say. `stop` takes no new work, lets
  * requests in flight end (at most `shutdown_grace_ms`) and loses nothing; neither does a SIGKILL.
+ *
+ * A process loads what its roles need, and all of it before it runs: later there may be files of another release.
  */
 import { randomBytes } from 'node:crypto'
 import { openQueues } from '../queues/queues.ts'
@@ -19,9 +21,7 @@ import type { Log } from './observe/log.ts'
 import { makeMetrics } from './observe/metrics.ts'
 import { openStores } from './open-stores.ts'
 import { makeReadiness } from './readiness.ts'
-import { startDelivery, type Delivery } from './start-delivery.ts'
-import { startHousekeeping } from './start-housekeeping.ts'
-import { startSynapseSource } from './start-synapse-source.ts'
+import type { Delivery } from './start-delivery.ts'
 import { checkSchema } from './store/migrate.ts'
 import { version } from './version.ts'
 
@@ -146,6 +146,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     closers.push(() => http.close({ graceMs: config.shutdown_grace_ms }))
 
     if (roles.includes('housekeep')) {
+      const { startHousekeeping } = await import('./start-housekeeping.ts')
       const housekeeping = startHousekeeping({
         config,
         pool,
@@ -160,6 +161,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }
     if (roles.includes('deliver')) {
       const mayWork = () => complaint === null
+      const { startDelivery } = await import('./start-delivery.ts')
       const delivery = await startDelivery({
         config,
         pool,
@@ -178,6 +180,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       delivering = delivery
     }
     if (ingesting && config.sources.synapse !== null) {
+      const { startSynapseSource } = await import('./start-synapse-source.ts')
       const source = startSynapseSource({
         config,
         settings: config.sources.synapse,

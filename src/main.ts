@@ -12,7 +12,7 @@ const daemon = args.includes('run')
 // A daemon never ends by a SIGHUP, also not while it loads its program; what it does about one, `run` says.
 if (daemon) process.on('SIGHUP', () => undefined)
 
-// Loaded after that: it takes most of a second.
+// Loaded after that: a daemon takes most of a second for it.
 const { watchOutput } = await import('./cli/output.ts')
 const { exitStatusOf, lineOf } = await import('./cli/cli-error.ts')
 const { makeSecrets } = await import('./observe/secrets.ts')

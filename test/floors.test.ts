@@ -64,8 +64,8 @@ function sources(folder: string): string[] {
 
 function importsOf(path: string): string[] {
   const text = readFileSync(join(ROOT, path), 'utf8')
-  return [...text.matchAll(/^(?:(?:import|export|\}).* from|import) '([^']+)'/gm)].map(
-    (match) => match[1] ?? '',
+  return [...text.matchAll(/^(?:(?:import|export|\}).* from|import) '([^']+)'|\bimport\('([^']+)'\)/gm)].map(
+    (match) => match[1] ?? match[2] ?? '',
   )
 }
 

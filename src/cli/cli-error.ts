@@ -2,13 +2,13 @@
  * What a command ends with when it can't do what it was asked: one line on standard error and an exit status,
  * 1 for what failed, 2 for usage, configuration and schema (contract, section 1).
  */
-import { ConfigError } from '../config.ts'
-import { KeyFileError } from '../matrix/signing.ts'
+import { ConfigError } from '../config-error.ts'
+import { KeyFileError } from '../matrix/key-file-error.ts'
 import { maskUrls } from '../observe/secrets.ts'
 import { EmbeddedError } from '../store/embedded-program.ts'
 import { SynapseRefused } from '../ingest/synapse/refused.ts'
 import { UnfitDatabaseError } from '../store/fitness.ts'
-import { SchemaError } from '../store/migrate.ts'
+import { SchemaError } from '../store/schema-error.ts'
 import { QueueError } from '../../queues/queue-error.ts'
 
 /** The command line asks for something that there isn't: exit 2. */

@@ -1,22 +1,20 @@
 /**
  * The command line: which commands there are, what each is given, and how a failure is told.
+ *
+ * What a command works with is loaded when it is the one to run: the whole daemon is a second of computing, which `limpet
+ * status` has no use for.
  */
 import { Command, CommanderError } from 'commander'
 import { loadConfig } from '../config.ts'
 import type { Config } from '../config.ts'
-import { makeLog } from '../observe/log.ts'
-import { makeLogOutput } from '../observe/log-output.ts'
+import type { Log } from '../observe/log.ts'
 import { makeSecrets } from '../observe/secrets.ts'
 import { version } from '../version.ts'
 import { registerAdminCommands } from './admin-commands.ts'
-import { runCheckConfig } from './check-config.ts'
 import { UsageError, exitStatusOf, lineOf } from './cli-error.ts'
-import { runInit } from './init.ts'
 import { withoutSecrets } from './io.ts'
 import type { Io } from './io.ts'
 import { registerLaterCommands } from './later.ts'
-import { runMigrate } from './migrate.ts'
-import { run } from './run.ts'
 import { parseListen, parseRoles } from './run-options.ts'
 import { registerSimulate } from './simulate-command.ts'
 
@@ -61,6 +59,11 @@ export function makeProgram(io: Io): Command {
       const roles = parseRoles(options.role)
       const listen = options.listen === undefined ? undefined : parseListen(options.listen)
       const config = configFor(command, io)
+      const [{ run }, { makeLog }, { makeLogOutput }] = await Promise.all([
+        import('./run.ts'),
+        import('../observe/log.ts'),
+        import('../observe/log-output.ts'),
+      ])
       const output = makeLogOutput(process.stdout)
       const log = makeLog({ ...config.log, secrets: io.secrets, stream: output })
       await run({ config, roles, listen, log, linesLost: () => output.lost() })
@@ -72,7 +75,8 @@ export function makeProgram(io: Io): Command {
     .argument('[dir]', 'where', '.')
     .requiredOption('--server-name <name>', "the homeserver's name, as in user ids")
     .option('--signing-key <file>', "the homeserver's key file (default: a new key is made)")
-    .action((dir: string, { serverName, signingKey }: { serverName: string; signingKey?: string }) => {
+    .action(async (dir: string, { serverName, signingKey }: { serverName: string; signingKey?: string }) => {
+      const { runInit } = await import('./init.ts')
       runInit({ dir, serverName, signingKey, io })
     })
 
@@ -82,14 +86,18 @@ export function makeProgram(io: Io): Command {
     .option('--online', 'comes in a later release')
     .action(async ({ online }: { online?: boolean }, command: Command) => {
       if (online === true) throw new UsageError('limpet check-config --online comes in a later release')
-      await runCheckConfig({ config: configFor(command, io), log: quiet, io })
+      const config = configFor(command, io)
+      const { runCheckConfig } = await import('./check-config.ts')
+      await runCheckConfig({ config, log: await quiet(), io })
     })
 
   program
     .command('migrate')
     .description("bring the database, ours and the queue's, to this version")
     .action(async (_options: object, command: Command) => {
-      await runMigrate({ config: configFor(command, io), log: quiet, io })
+      const config = configFor(command, io)
+      const { runMigrate } = await import('./migrate.ts')
+      await runMigrate({ config, log: await quiet(), io })
     })
 
   registerAdminCommands(program, io)
@@ -100,7 +108,10 @@ export function makeProgram(io: Io): Command {
 }
 
 // What these commands have to say is their output.
-const quiet = makeLog({ level: 'silent', pretty: false })
+async function quiet(): Promise<Log> {
+  const { makeLog } = await import('../observe/log.ts')
+  return makeLog({ level: 'silent', pretty: false })
+}
 
 function configFor(command: Command, { env, cwd, secrets }: Io): Config {
   return loadConfig({ file: command.optsWithGlobals<{ config?: string }>().config, env, cwd, secrets })

@@ -8,7 +8,6 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Listener } from '../config.ts'
-import { makeApp } from './app.ts'
 import type { AppOptions, Phase } from './app.ts'
 import { timerMs } from '../clock.ts'
 
@@ -50,6 +49,8 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
   }
   try {
     for (const listener of options.listeners) {
+      // Who listens nowhere needs no HTTP server: it is a tenth of all that a process loads.
+      const { makeApp } = await import('./app.ts')
       const app = makeApp({ ...options, phase }, listener.serve)
       apps.push(app)
       addresses.push(await listen(app, listener))

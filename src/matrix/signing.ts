@@ -8,6 +8,9 @@
  */
 import { createPrivateKey, sign } from 'node:crypto'
 import nacl from 'tweetnacl'
+import { KeyFileError } from './key-file-error.ts'
+
+export { KeyFileError }
 
 export interface SigningKey {
   /** `ed25519:VERSION`, as in a `signatures` object and in X-Matrix. */
@@ -16,11 +19,6 @@ export interface SigningKey {
   readonly publicKey: string
   /** The signature of exactly these bytes (a string: its UTF-8), unpadded base64. */
   sign(bytes: Uint8Array | string): string
-}
-
-/** The text is no key file that we can sign with; the message says which line and why. */
-export class KeyFileError extends Error {
-  override readonly name = 'KeyFileError'
 }
 
 const SEED_BYTES = 32

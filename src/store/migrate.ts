@@ -8,15 +8,14 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { inTransaction, type Db, type Pool } from './db.ts'
+import { SchemaError } from './schema-error.ts'
+
+export { SchemaError }
 
 // Found from src/store and from dist/src/store alike: the build copies the folder.
 const FOLDER = fileURLToPath(new URL('../../migrations/', import.meta.url))
 /** Key of the advisory lock held while migrating: "limpet" in ASCII, first four letters. */
 const MIGRATE_LOCK = 0x6c696d70
-
-export class SchemaError extends Error {
-  readonly code = 'SCHEMA'
-}
 
 interface Migration {
   version: number

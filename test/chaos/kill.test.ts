@@ -5,22 +5,16 @@
  */
 import { expect } from 'chai'
 import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
-import { KILLS } from './length.ts'
+import { KILLS, STOPS } from './length.ts'
 import type { LimpetProcess } from './process.ts'
 import type { Random } from './random.ts'
 import { until } from '../support/poll.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-/** Dealt like cards, so that six kills are one of each and two more of those that deliver. */
-const VICTIMS = [
-  'one that delivers',
-  'the other one',
-  'one that delivers',
-  'the other one',
-  'the one that takes',
-  'all at once',
-] as const
-type Victim = (typeof VICTIMS)[number]
+/** Dealt like cards, so that the first four kills are one of each; after those, of six, four are of those that deliver. */
+const EACH = ['one that delivers', 'the other one', 'the one that takes', 'all at once'] as const
+const VICTIMS = [...EACH, 'one that delivers', 'the other one'] as const
+type Victim = (typeof EACH)[number]
 /** What a kill and the start after it may take on a slow and busy machine, ms. */
 const A_KILL_MS = 30_000
 /** Nobody gives up requests in flight because the machine is busy: then SIGTERM would rightly end with 1. */
@@ -54,7 +48,7 @@ for (const queue of QUEUES) {
         'the one that takes': killIngest,
         'all at once': () => Promise.all([killIngest(), killDeliver(0), killDeliver(1)]),
       }
-      let victims: Victim[] = []
+      let victims = shuffled(EACH, random)
       for (let kill = 0; kill < KILLS; kill += 1) {
         await pause(300 + 900 * random())
         if (victims.length === 0) victims = shuffled(VICTIMS, random)
@@ -126,7 +120,7 @@ for (const queue of QUEUES) {
       const ingest = await stage.startIngest()
       let deliver: LimpetProcess = await stage.startDeliver()
       const running = traffic.run()
-      for (let stop = 0; stop < 3; stop += 1) {
+      for (let stop = 0; stop < STOPS; stop += 1) {
         await pause(1_000)
         expect(await deliver.terminate()).to.equal(0)
         deliver = await stage.startDeliver()
@@ -136,7 +130,7 @@ for (const queue of QUEUES) {
       await stage.settled()
       const { transactions, repeats } = figures(remotes)
       expect(repeats).to.equal(0)
-      say(`3 stops, ${transactions} transactions, 0 repeats`)
+      say(`${STOPS} stops, ${transactions} transactions, 0 repeats`)
       expect(await ingest.terminate()).to.equal(0)
       expect(await deliver.terminate()).to.equal(0)
     })

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { until } from '../support/poll.ts'
+import { EMPTIED, STOPS } from './length.ts'
 import { EMPTY_QUEUE, figures, outlasted, QUEUES, say, setStage, type Stage } from './stage.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -19,12 +20,12 @@ for (const queue of QUEUES) {
       await until(() => stage.world.pool.query(EMPTY_QUEUE), { what: 'the tables to be emptied' })
     }
 
-    it('the queue is emptied 20 times: everything arrives all the same, found by the sweep', async () => {
+    it(`the queue is emptied ${EMPTIED} times: everything arrives all the same, found by the sweep`, async () => {
       const { remotes, traffic, random } = stage
       remotes.forEach((remote) => remote.behave({ kind: 'ok' }))
       const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
       const running = traffic.run()
-      for (let time = 0; time < 10; time += 1) {
+      for (let time = 0; time < EMPTIED / 2; time += 1) {
         await pause(100 + 400 * random())
         await emptyQueue()
       }
@@ -33,7 +34,7 @@ for (const queue of QUEUES) {
       await stage.settled()
       // The worst moment: the wakes are in the queue, and nothing comes after them.
       let longest = 0
-      for (let time = 0; time < 10; time += 1) {
+      for (let time = 0; time < EMPTIED / 2; time += 1) {
         const event = stage.world.event('!room0:home.example', {
           item: { to: remotes.map((remote) => remote.serverName) },
         })
@@ -45,17 +46,17 @@ for (const queue of QUEUES) {
         longest = Math.max(longest, performance.now() - emptied)
       }
       say(
-        `20 times emptied, ${figures(remotes).transactions} transactions; longest wait ${Math.round(longest)} ms`,
+        `${EMPTIED} times emptied, ${figures(remotes).transactions} transactions; longest wait ${Math.round(longest)} ms`,
       )
       await Promise.all(processes.map((limpet) => limpet.terminate()))
     })
 
-    it('PostgreSQL restarts (immediate) 3 times: what was acknowledged arrives, the rest is answered with an error', async () => {
+    it(`PostgreSQL restarts (immediate) ${STOPS} times: what was acknowledged arrives, the rest is answered with an error`, async () => {
       const { traffic, server, random, address } = stage
       const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
       const pids = processes.map((limpet) => limpet.pid())
       const running = traffic.run()
-      for (let time = 0; time < 3; time += 1) {
+      for (let time = 0; time < STOPS; time += 1) {
         await pause(500 + 1_000 * random())
         await server.stop('immediate')
         const answer = await fetch(`${address}/v1/ingest/position`, {
@@ -67,7 +68,9 @@ for (const queue of QUEUES) {
       }
       await pause(1_000)
       const refused = await outlasted(stage, { running, processes, pids })
-      say(`3 restarts, refusals: ${refused}, ${figures(stage.remotes).repeats} repeats, seed ${stage.seed}`)
+      say(
+        `${STOPS} restarts, refusals: ${refused}, ${figures(stage.remotes).repeats} repeats, seed ${stage.seed}`,
+      )
       await Promise.all(processes.map((limpet) => limpet.terminate()))
     })
   })

@@ -10,6 +10,7 @@ import { quietPort } from '../support/port.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { ownRedis, type OwnRedis } from '../support/redis.ts'
 import { makeWorld, TOKENS, type World } from '../e2e/world.ts'
+import { REMOTES } from './length.ts'
 import { startLimpet, type LimpetProcess } from './process.ts'
 import { seeded, type Random } from './random.ts'
 import { makeTraffic, type Traffic } from './traffic.ts'
@@ -60,7 +61,7 @@ export const EMPTY_QUEUE = `truncate ${TABLES.map((table) => `limpet_queue.${tab
 const SETTLED_MS = 180_000
 
 export async function setStage(context: Mocha.Context, options: StageOptions): Promise<Stage> {
-  const { queue, remotes: count = 8, pauseMs = 60 } = options
+  const { queue, remotes: count = REMOTES, pauseMs = 60 } = options
   const seed = Number(process.env['LIMPET_SEED'] ?? Math.floor(Math.random() * 1e9))
   const random = seeded(seed)
   const redis = queue === 'Redis' ? await ownRedis(context) : null

@@ -1,23 +1,15 @@
 /**
- * limpet as users have it: JavaScript, the same that `tsc` makes, file by file and without looking at types (`npm run check`
- * does that). The loader that lets the tests run TypeScript costs a process more than a second of computing
- * before it does anything, and wraps every function that is made.
+ * limpet as users have it: JavaScript, without looking at types (`npm run check` does that). The loader that lets the tests
+ * run TypeScript costs a process more than a second of computing before it does anything, and wraps every function that is made.
+ *
+ * `builtMain` joins our files and those of the packages into a few: to find, read and compile a thousand files is most of what
+ * a start computes, and the tests start limpet more than a hundred times. Each file for itself, as `npm run build` has it: `../bench/build.ts`.
  */
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import ts from 'typescript'
+import { buildSync } from 'esbuild'
 import { leaveBehind } from './leftovers.ts'
 
 /** The checkout that this file is in. */
@@ -26,42 +18,44 @@ let main: string | undefined
 
 /** The file to run: `node MAIN run --config …`. Built once in each process that asks. */
 export function builtMain(): string {
-  main ??= build(HERE, ['src', 'queues'])('src/main.ts')
+  main ??= bundle(HERE)
   return main
 }
 
-/**
- * Builds folders of a checkout, into a folder that goes with the run.
- * @returns where a source file went: `built('src/main.ts')`
- */
-export function build(root: string, folders: readonly string[]): (source: string) => string {
+/** What CommonJS packages expect to be there. */
+const REQUIRE = `import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);`
+
+/** `src/main.ts` and all that it imports, where `src` is: what is loaded only when needed stays so. */
+function bundle(root: string): string {
+  const target = makeTarget(root)
+  buildSync({
+    absWorkingDir: root,
+    entryPoints: ['src/main.ts'],
+    outbase: '.',
+    outdir: target,
+    // What is found by a file's own place (`../../migrations`) is sought from a folder of `src`.
+    chunkNames: 'src/joined/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    // Less to read. Names stay, so that a stack can be read.
+    minifyWhitespace: true,
+    legalComments: 'none',
+    banner: { js: REQUIRE },
+    logLevel: 'warning',
+  })
+  return join(target, 'src/main.js')
+}
+
+/** A folder that goes with the run, with all that the program looks for beside its own files. */
+export function makeTarget(root: string): string {
   const target = mkdtempSync(join(tmpdir(), 'limpet-built-'))
   const remove = () => rmSync(target, { recursive: true, force: true })
   leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
-  const built = (source: string) => join(target, source.replace(/\.ts$/, '.js'))
-  const compilerOptions = optionsOf(root)
-  for (const fileName of folders.flatMap((folder) => sources(root, folder))) {
-    const text = readFileSync(join(root, fileName), 'utf8')
-    mkdirSync(dirname(built(fileName)), { recursive: true })
-    writeFileSync(built(fileName), ts.transpileModule(text, { compilerOptions, fileName }).outputText)
-  }
   cpSync(join(root, 'migrations'), join(target, 'migrations'), { recursive: true })
   cpSync(join(root, 'package.json'), join(target, 'package.json'))
   symlinkSync(join(root, 'node_modules'), join(target, 'node_modules'))
-  return built
-}
-
-function optionsOf(root: string): ts.CompilerOptions {
-  const read = ts.readConfigFile(join(root, 'tsconfig.json'), (file) => readFileSync(file, 'utf8'))
-  const config = read.config as object
-  const { options } = ts.parseJsonConfigFileContent({ ...config, files: [], include: [] }, ts.sys, root)
-  // A single file can't tell of which kind its package is.
-  return { ...options, sourceMap: false, module: ts.ModuleKind.ESNext }
-}
-
-function sources(root: string, folder: string): string[] {
-  if (!existsSync(join(root, folder))) return []
-  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(folder, name))
+  return target
 }
