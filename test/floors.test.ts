@@ -42,7 +42,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'src/config': ['zod', 'yaml'],
   'src/observe/': ['pino', 'pino-pretty', 'prom-client'],
   'src/store/': ['pg'],
-  'src/wire/': ['undici', 'got', 'lru-cache'],
+  'src/wire/': ['undici', 'got'],
   'src/simulate/': ['selfsigned'],
   'queues/': ['bullmq', 'ioredis', 'pg'],
   'src/http/': ['fastify'],

@@ -4,8 +4,9 @@
  * Promises: no token, password or Authorization header is written, from any caller and under whichever of the usual names; the
  * configuration's secrets, and the passwords of URLs, are masked wherever they stand in a message or an error (`secrets.ts`).
  */
+import { createRequire } from 'node:module'
 import { pino } from 'pino'
-import { prettyFactory } from 'pino-pretty'
+import type * as Pretty from 'pino-pretty'
 import { makeSecrets, type Secrets } from './secrets.ts'
 
 export type Log = pino.Logger
@@ -29,7 +30,7 @@ export function makeLog({
 }): Log {
   const readable = pretty === 'auto' ? stream.isTTY === true : pretty
   // No stream of its own in between: the last line before an exit is written too.
-  const shown = readable ? prettyFactory({ colorize: stream.isTTY === true }) : (line: string) => line
+  const shown = readable ? makeReadable(stream.isTTY === true) : (line: string) => line
   let told = 0
   const log = pino(
     {
@@ -56,6 +57,12 @@ export function makeLog({
     told = lost
     log.warn({ lost: missing }, 'log lines before the last one were lost: standard output did not take them')
   }
+}
+
+/** Loads pino-pretty only when it is wanted: a daemon whose log goes to a file or the journal never loads it. */
+function makeReadable(colorize: boolean): (line: string) => string {
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof Pretty
+  return prettyFactory({ colorize })
 }
 
 /** What an operator needs of an error. Not its other properties: a database error carries its whole client. */

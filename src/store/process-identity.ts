@@ -3,33 +3,66 @@
  *
  * A process id alone can't tell: after a crash, and certainly after a restart of a container or the
  * machine, the same small number belongs to somebody else.
+ *
+ * /proc may show less than everything: only our own user's processes (`hidepid`, systemd's ProtectProc=), and nothing that
+ * is not a process (systemd's ProcSubset=pid), which hides the id of the boot.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, readlinkSync } from 'node:fs'
 
+/** How processes are looked at. */
+export interface System {
+  readonly proc: string
+  /** Throws as `process.kill` does. */
+  readonly kill: (pid: number, signal: 0) => unknown
+}
+
+const SYSTEM: System = { proc: '/proc', kill: (pid, signal) => process.kill(pid, signal) }
+
 /** True while `pid` is any living process, also one that we may not signal. */
-export function isAlive(pid: number): boolean {
+export function isAlive(pid: number, system = SYSTEM): boolean {
+  return liveness(pid, system) !== 'gone'
+}
+
+/** `foreign` is another user's, which we may not signal. */
+export function liveness(pid: number, system = SYSTEM): 'alive' | 'foreign' | 'gone' {
   try {
-    process.kill(pid, 0)
+    system.kill(pid, 0)
     // A zombie answers to signals, but runs no more.
-    return !/^State:\s+Z/m.test(procFile(pid, 'status') ?? '')
+    return /^State:\s+Z/m.test(procFile(pid, 'status', system.proc) ?? '') ? 'gone' : 'alive'
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return (error as NodeJS.ErrnoException).code === 'EPERM' ? 'foreign' : 'gone'
   }
 }
 
-/**
- * A text that is the same for as long as this very process lives and never comes again with the same
- * `pid`; null when there is no such process.
- */
-export function processIdentity(pid: number): string | null {
-  if (!isAlive(pid)) return null
-  const stat = procFile(pid, 'stat')
-  if (stat === null) return ps(pid, 'lstart=')
+/** What tells a process from all others that ever have its number: compare with `mayBeSame`. */
+export interface ProcessIdentity {
+  /** The boot it belongs to; null where that can't be read. */
+  readonly boot: string | null
+  /** When it started in that boot. */
+  readonly started: string
+}
+
+/** Null when there is no such process, or it is hidden from us; `isAlive` knows which. */
+export function processIdentity(pid: number, system = SYSTEM): ProcessIdentity | null {
+  if (!isAlive(pid, system)) return null
+  const stat = procFile(pid, 'stat', system.proc)
+  if (stat === null) {
+    const started = ps(pid, 'lstart=', system.proc)
+    return started === null ? null : { boot: '', started }
+  }
   // proc(5): the name (field 2) may hold blanks and brackets, so count from its end; field 22 is the
   // start time in ticks since the boot, which has an id of its own.
-  const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${started ?? ''}`
+  const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  return { boot: readOrNull(`${system.proc}/sys/kernel/random/boot_id`)?.trim() ?? null, started }
+}
+
+/**
+ * False only if they are certainly two processes. Where one of them does not know its boot the start alone decides: that can
+ * take a stranger that started in another boot in the same hundredth of a second for the process, never the other way round.
+ */
+export function mayBeSame(a: ProcessIdentity, b: ProcessIdentity): boolean {
+  return a.started === b.started && (a.boot === b.boot || a.boot === null || b.boot === null)
 }
 
 /** The command line of `pid`, its words separated by blanks; null when there is no such process. */
@@ -47,8 +80,11 @@ export function workingDirectory(pid: number): string | null {
   }
 }
 
-function procFile(pid: number, name: string): string | null {
-  const path = `/proc/${pid}/${name}`
+function procFile(pid: number, name: string, proc = SYSTEM.proc): string | null {
+  return readOrNull(`${proc}/${pid}/${name}`)
+}
+
+function readOrNull(path: string): string | null {
   try {
     return existsSync(path) ? readFileSync(path, 'utf8') : null
   } catch {
@@ -56,8 +92,9 @@ function procFile(pid: number, name: string): string | null {
   }
 }
 
-/** For systems without /proc. */
-function ps(pid: number, format: string): string | null {
+/** For systems without /proc; where there is one, `ps` sees no more than we do. */
+function ps(pid: number, format: string, proc = SYSTEM.proc): string | null {
+  if (existsSync(`${proc}/self`)) return null
   try {
     return execFileSync('ps', ['-o', format, '-p', String(pid)], { encoding: 'utf8' }).trim() || null
   } catch {

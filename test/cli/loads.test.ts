@@ -1,10 +1,12 @@
 /**
  * What a process loads, file by file as `npm run build` leaves them: a command loads nothing of the daemon, a daemon nothing
- * of the roles that it doesn't have. (Other tests start limpet from files that were joined: `../support/built.ts`.)
+ * of the roles that it doesn't have, nothing of `simulate`, and not what makes a log readable. (Other tests start limpet from
+ * files that were joined: `../support/built.ts`.)
  */
 import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { expect } from 'chai'
 import { build } from '../bench/build.ts'
 import { HERE } from '../support/built.ts'
@@ -13,12 +15,30 @@ import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { install, type Install } from './cli-stage.ts'
 
-/** Says at the end which packages were loaded. All of these are CommonJS. */
-const TELL = `process.on('exit', () => {
-  const names = Object.keys(require.cache).map((path) => /.*node_modules.([^/\\\\]+)/.exec(path)?.[1])
-  require('node:fs').writeSync(2, 'loaded: ' + [...new Set(names)].join(' '))
-})`
+/** A module that writes into `file` what its process loads, one a line: what is imported, and what is required from there. */
+const recorder = (file: string) => `
+import { appendFileSync } from 'node:fs'
+import { createRequire, register } from 'node:module'
+const hooks = \`
+  import { appendFileSync } from 'node:fs'
+  export function load(url, context, next) {
+    appendFileSync(${JSON.stringify(file)}, url + '\\\\n')
+    return next(url, context)
+  }\`
+register('data:text/javascript,' + encodeURIComponent(hooks))
+const { cache } = createRequire(import.meta.url)
+process.on('exit', () => appendFileSync(${JSON.stringify(file)}, Object.keys(cache).join('\\n')))
+`
 const DAEMON = ['bullmq', 'fastify', 'ioredis', 'pg', 'pino', 'prom-client', 'undici']
+/** For no daemon. */
+const ELSEWHERE = [
+  '/src/cli/simulate.js',
+  '/src/simulate/fleet.js',
+  'selfsigned',
+  'pino-pretty',
+  'tsx',
+  'got',
+]
 
 describe('limpet loads', function () {
   this.timeout(120_000)
@@ -27,13 +47,15 @@ describe('limpet loads', function () {
   before(async () => {
     main = build(HERE, ['src', 'queues'])('src/main.ts')
     one = install({ database: (await freshDatabase()).url })
-    writeFileSync(join(one.dir, 'tell.cjs'), TELL)
   })
   after(() => one.remove())
 
-  /** Which of the daemon's packages `limpet ARGS` loads; one that runs is stopped then. */
+  /** The files that `limpet ARGS` loads; one that runs is stopped then. */
   async function loadedBy(...args: string[]): Promise<string[]> {
-    const child = spawn(process.execPath, ['-r', join(one.dir, 'tell.cjs'), main, ...args], {
+    const [file, module] = [join(one.dir, 'loaded'), join(one.dir, 'recorder.mjs')]
+    writeFileSync(file, '')
+    writeFileSync(module, recorder(file))
+    const child = spawn(process.execPath, ['--import', pathToFileURL(module).href, main, ...args], {
       cwd: one.dir,
       env: inherited(),
     })
@@ -46,19 +68,29 @@ describe('limpet loads', function () {
       child.kill('SIGTERM')
     }
     expect(await ended, said).to.equal(0)
-    const loaded = /loaded: (.*)/.exec(said)?.[1]?.split(' ') ?? []
-    expect(loaded, said).to.include('commander')
-    return DAEMON.filter((name) => loaded.includes(name))
+    const loaded = readFileSync(file, 'utf8').split('\n')
+    // The record is one.
+    expect(among(loaded, 'commander'), said).to.equal(true)
+    return loaded
   }
+  const among = (loaded: readonly string[], part: string) =>
+    loaded.some((path) => path.includes(part.includes('/') ? part : `/node_modules/${part}/`))
+  const ofDaemon = (loaded: readonly string[]) => DAEMON.filter((name) => among(loaded, name))
 
   it('nothing of the daemon for a command that needs none of it', async () => {
-    expect(await loadedBy('--version')).to.deep.equal([])
-    expect(await loadedBy('status', '--help')).to.deep.equal([])
+    expect(ofDaemon(await loadedBy('--version'))).to.deep.equal([])
+    expect(ofDaemon(await loadedBy('status', '--help'))).to.deep.equal([])
   })
 
   it('no HTTP server for a process that listens nowhere, and no HTTP client for one that sends nothing', async () => {
     const without = (...names: string[]) => DAEMON.filter((name) => !names.includes(name))
-    expect(await loadedBy('run', '--role', 'deliver', '--listen', 'none')).to.deep.equal(without('fastify'))
-    expect(await loadedBy('run', '--role', 'ingest,housekeep')).to.deep.equal(without('undici'))
+    const deliver = await loadedBy('run', '--role', 'deliver', '--listen', 'none')
+    expect(ofDaemon(deliver)).to.deep.equal(without('fastify'))
+    const others = await loadedBy('run', '--role', 'ingest,housekeep')
+    expect(ofDaemon(others)).to.deep.equal(without('undici'))
+    for (const loaded of [deliver, others]) {
+      expect(among(loaded, '/src/daemon.js')).to.equal(true)
+      expect(ELSEWHERE.filter((part) => among(loaded, part))).to.deep.equal([])
+    }
   })
 })

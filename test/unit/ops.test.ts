@@ -32,11 +32,14 @@ describe('what operators are given', () => {
 
   it('is what the pages that lead to it link to: nothing is missing', () => {
     const pages = ['README.md', 'CONTRIBUTING.md', 'docs/architecture.md', 'ops/README.md', 'ops/runbook.md']
+    pages.push('docs/security.md', 'docs/packages.md', 'ops/systemd/README.md')
     for (const page of pages) {
       const at = new URL(`../../${page}`, import.meta.url)
       for (const [, link = ''] of readFileSync(at, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g))
         expect(existsSync(new URL(link, at)), `${page}: ${link}`).to.equal(true)
     }
+    // Where somebody who found a hole looks first.
+    expect(readFileSync(new URL('../../README.md', import.meta.url), 'utf8')).to.include('(docs/security.md)')
   })
 
   it('names commands that there are', () => {
