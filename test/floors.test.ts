@@ -18,6 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'src/clock.ts',
     'src/batcher.ts',
     'src/gate.ts',
+    'src/descriptors.ts',
     'src/version.ts',
   ],
   ['src/store/', 'src/wire/', 'src/simulate/'],

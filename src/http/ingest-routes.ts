@@ -24,6 +24,8 @@ export interface IngestService {
 }
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024
+/** A thousand names, and some space around them. */
+const MAX_ADVICE_BYTES = 1024 * 1024
 const JSON_TYPE = 'application/json'
 const LINES_TYPE = 'application/x-ndjson'
 
@@ -47,7 +49,8 @@ export function registerIngestRoutes(
       return answerOf(await append(body.request), body.shownIndex)
     })
 
-    scope.post('/v1/ingest/server_up', { onRequest: mayIngest }, async (request, reply) => {
+    const few = { onRequest: mayIngest, bodyLimit: MAX_ADVICE_BYTES }
+    scope.post('/v1/ingest/server_up', few, async (request, reply) => {
       const asked = await refusing(() => parseServersUp(bytesOf(request)))
       answerOf(await append(asked), (place) => place)
       return reply.code(202).send({})
