@@ -10,9 +10,9 @@ import { makeSecrets } from '../observe/secrets.ts'
 import { version } from '../version.ts'
 import { registerAdminCommands } from './admin-commands.ts'
 import { runCheckConfig } from './check-config.ts'
-import { UsageError, exitStatusOf, lineOf } from './cli-error.ts'
+import { UsageError, exitStatusOf, lineOf, oneLine } from './cli-error.ts'
 import { runInit } from './init.ts'
-import { withoutSecrets } from './io.ts'
+import { guarded } from './io.ts'
 import type { Io } from './io.ts'
 import { registerLaterCommands } from './later.ts'
 import { runMigrate } from './migrate.ts'
@@ -22,7 +22,7 @@ import { registerSimulate } from './simulate-command.ts'
 
 /** Runs one command line (without the program's own name) and returns the exit status. */
 export async function runCli(args: readonly string[], given: Io): Promise<number> {
-  const io = withoutSecrets(given, given.secrets ?? makeSecrets())
+  const io = guarded(given, given.secrets ?? makeSecrets())
   try {
     await makeProgram(io).parseAsync(args, { from: 'user' })
     return 0
@@ -123,5 +123,5 @@ function prepare(command: Command): void {
 function usageLine(error: CommanderError): string {
   // Nothing was typed at all.
   if (error.code === 'commander.help') return 'which command? limpet --help lists them'
-  return error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')
+  return oneLine(error.message.replace(/^error: /, ''))
 }
