@@ -35,6 +35,8 @@ export interface AppOptions {
   readonly unfit?: () => string | null
   /** Who keeps the connections of all listeners down to their number; default: nobody. */
   readonly visitors?: Visitors | null
+  /** Told of every route. */
+  readonly onRoute?: (route: { readonly method: string | string[]; readonly url: string }) => void
   /** Null: this process does not have the role `ingest`. */
   readonly ingest: IngestService | null
   /** Adds the admin API to an instance whose requests are authenticated; null: without the role `ingest`. */
@@ -63,6 +65,7 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
   })
   guardBodies(app, { visitors, isKnown })
   refuseOddText(app)
+  if (options.onRoute !== undefined) app.addHook('onRoute', options.onRoute)
   useMatrixErrors(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, parsed) => {
