@@ -24,7 +24,7 @@ describe('a real process with 256 descriptors', function () {
     const sockets: Socket[] = []
     try {
       let log = ''
-      child.stdout?.on('data', (data: Buffer) => (log += data.toString()))
+      child.stdout.on('data', (data: Buffer) => (log += data.toString()))
       await until(() => log.includes('limpet runs'), { what: 'limpet to run' })
       const [, port] = /http:\/\/127\.0\.0\.1:(\d+)/.exec(log) ?? []
       expect(log).to.include('the limit of open files is low')
@@ -45,13 +45,15 @@ describe('a real process with 256 descriptors', function () {
         const ask = (method: string, path: string, body?: string) =>
           new Promise<number>((resolve, reject) => {
             const where = socketPath === undefined ? { host, port: at } : { socketPath }
-            request({ ...where, method, path, headers, agent: false, timeout: 20_000 }, (answer) => {
-              answer.resume()
-              resolve(answer.statusCode ?? 0)
-            })
-              .on('timeout', function () {
-                this.destroy(new Error('no answer'))
-              })
+            const asked = request(
+              { ...where, method, path, headers, agent: false, timeout: 20_000 },
+              (answer) => {
+                answer.resume()
+                resolve(answer.statusCode ?? 0)
+              },
+            )
+            asked
+              .on('timeout', () => asked.destroy(new Error('no answer')))
               .on('error', reject)
               .end(body)
           })
