@@ -114,8 +114,13 @@ async function readJson(
   const pace = makePace()
   const reader = makeJsonReader(body, BODY_LIMITS, handOut)
   for (;;) {
-    if ((await readOn(reader, pace)) === 'done') return reader.taken()
-    await pace.spend(take(reader.taken()))
+    const before = reader.spent()
+    const found = asRefusal(() => reader.read(pace.left()), undefined)
+    const taking = found === 'element' ? take(reader.taken()) : 0
+    // Not awaited where there is nothing to wait for: there are up to a thousand.
+    const rest = pace.spend(reader.spent() - before + taking)
+    if (rest !== undefined) await rest
+    if (found === 'done') return reader.taken()
   }
 }
 
@@ -138,7 +143,7 @@ interface Pace {
   /** Of this turn. */
   left(): number
   /** Ends the turn where it is used up. */
-  spend(cost: number): Promise<void> | void
+  spend(cost: number): Promise<void> | undefined
 }
 
 function makePace(): Pace {
@@ -147,7 +152,7 @@ function makePace(): Pace {
     left: () => left,
     spend(cost) {
       left -= cost
-      if (left > 0) return
+      if (left > 0) return undefined
       left = SLICE
       return nextTurn()
     },
