@@ -13,7 +13,8 @@ import { withTokens, type Config, type Listener } from './config.ts'
 import { loadSigningKey, readAuthorities } from './config-files.ts'
 import type { Wake } from './deliver/fanout.ts'
 import { registerAdminRoutes } from './http/admin-routes.ts'
-import { openHttpServer, type Phase } from './http/server.ts'
+import { MOST_CONNECTIONS, openHttpServer, type Phase } from './http/server.ts'
+import { descriptorLimit, shareDescriptors } from './descriptors.ts'
 import { makeAppend } from './ingest/append.ts'
 import { selfTest } from './matrix/signing.ts'
 import { countItems } from './observe/count-items.ts'
@@ -45,13 +46,34 @@ export interface Daemon {
   stop(): Promise<void>
 }
 
+/** The configuration as this process' limit of descriptors lets it be kept, and how many connections may come to us. */
+function withinDescriptors({ config, roles, log }: DaemonOptions): { config: Config; door: number } {
+  const { federation } = config
+  const { max_concurrency, max_idle_connections, recovering_concurrency } = federation
+  const wished = { door: MOST_CONNECTIONS, concurrency: max_concurrency, idle: max_idle_connections }
+  const limit = descriptorLimit()
+  const { door, concurrency, idle } = shareDescriptors(limit, wished, { sends: roles.includes('deliver') })
+  if (roles.includes('deliver') && (concurrency < max_concurrency || idle < max_idle_connections))
+    log.warn(
+      { limit, max_concurrency: concurrency, max_idle_connections: idle, connections: door },
+      'the limit of open files is low: fewer requests and idle connections than configured; raise it (ulimit -n, LimitNOFILE)',
+    )
+  const fitting = {
+    max_concurrency: concurrency,
+    max_idle_connections: idle,
+    recovering_concurrency: Math.min(recovering_concurrency, concurrency),
+  }
+  return { config: { ...config, federation: { ...federation, ...fitting } }, door }
+}
+
 /** How often a running process looks whether the schema is still its own, ms. */
 const LOOK_EVERY_MS = 5_000
 
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { roles, log } = options
   // Only who serves the API needs tokens; another process must not generate any.
-  const config = roles.includes('ingest') ? withTokens(options.config, randomBytes) : options.config
+  const { config: settled, door } = withinDescriptors(options)
+  const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled
   const key = loadSigningKey(config.signing_key_path)
   if (!selfTest(key)) throw new Error(`the signing key ${config.signing_key_path} does not sign as it should`)
   const authorities = readAuthorities(config)
@@ -120,6 +142,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     })
     const http = await openHttpServer({
       listeners: options.listen,
+      mostConnections: door,
       tokens: config.tokens,
       metricsToken: config.metrics.token,
       metrics,

@@ -15,6 +15,7 @@ if (daemon) process.on('SIGHUP', () => undefined)
 // Loaded after that: a daemon takes most of a second for it.
 const { watchOutput } = await import('./cli/output.ts')
 const { exitStatusOf, lineOf } = await import('./cli/cli-error.ts')
+const { printable } = await import('./observe/printable.ts')
 const { makeSecrets } = await import('./observe/secrets.ts')
 const out = watchOutput(stdout)
 const err = watchOutput(stderr)
@@ -23,7 +24,7 @@ const secrets = makeSecrets()
 
 // What nobody expected ends the process as before, but in one line and without a secret that the error may carry.
 process.on('uncaughtException', (error) => {
-  stderr.write(`limpet: ${secrets.hide(lineOf(error))}\n`)
+  stderr.write(`limpet: ${printable(secrets.hide(lineOf(error)))}\n`)
   process.exit(exitStatusOf(error))
 })
 

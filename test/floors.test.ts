@@ -19,6 +19,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'src/batcher.ts',
     'src/gate.ts',
     'src/either-signal.ts',
+    'src/descriptors.ts',
     'src/version.ts',
   ],
   ['src/store/', 'src/wire/', 'src/simulate/'],

@@ -18,7 +18,7 @@ import { openClient, type Client, type ClientOptions } from './client.ts'
 import { showDestination, SHOWN } from './destination.ts'
 import { showDestinations } from './destinations.ts'
 import { showExplain } from './explain.ts'
-import type { Io } from './io.ts'
+import { jsonText, type Io } from './io.ts'
 import { withProgress } from './progress.ts'
 import { showStatus } from './status.ts'
 import { showSticky } from './sticky.ts'
@@ -43,7 +43,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
   ) => {
     const options = optionsOf(command)
     const answer = await withProgress(io.stderr, 'asking limpet', ask(openClient(options, io)))
-    io.stdout.write(`${options['json'] === true ? JSON.stringify(answer, null, 2) : show(answer)}\n`)
+    io.stdout.write(`${options['json'] === true ? jsonText(answer) : show(answer)}\n`)
   }
 
   withJson(add('status', 'show totals: position, destinations by state, backlog, throughput')).action(

@@ -37,10 +37,12 @@ export function lineOf(error: unknown): string {
   if (!(error instanceof Error)) return maskUrls(oneLine(String(error)))
   const message = maskUrls(oneLine(error.message || error.name))
   const unexpected = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError'].includes(error.name)
-  const at = unexpected ? /\n\s+at (.*)/.exec(error.stack ?? '')?.[1] : undefined
+  const at = unexpected ? /\n {2,8}at (.*)/.exec(error.stack ?? '')?.[1] : undefined
   return at === undefined ? message : `${error.name}: ${message} (at ${at})`
 }
 
-function oneLine(text: string): string {
-  return text.trim().replace(/\s*\n\s*/g, ' ')
+/** Lines, and the space around their ends, as one line. In a time that grows with the length and no faster. */
+export function oneLine(text: string): string {
+  const lines = text.split('\n').map((line) => line.trim())
+  return lines.filter((line) => line !== '').join(' ')
 }

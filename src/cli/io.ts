@@ -1,4 +1,5 @@
 /** What a command has to do with the world outside: where it writes, which environment and folder it starts from. */
+import { printable, printableJson } from '../observe/printable.ts'
 import type { Secrets } from '../observe/secrets.ts'
 
 export interface Io {
@@ -12,14 +13,26 @@ export interface Io {
 
 export interface Output {
   write(text: string): unknown
+  /** Writes our own control sequences; where it is missing, `write` takes them. */
+  draw?(text: string): unknown
   readonly isTTY?: boolean
 }
 
-/** `io` of which the outputs show none of its secrets. */
-export function withoutSecrets(io: Io, secrets: Secrets): Io {
+/** `io` of which the outputs show none of its secrets, and no control characters but those that are drawn. */
+export function guarded(io: Io, secrets: Secrets): Io {
   const hiding = (output: Output): Output => ({
-    write: (text) => output.write(secrets.hide(text)),
+    write: (text) => output.write(printable(secrets.hide(text))),
+    draw: (text) => output.write(text),
     ...(output.isTTY === undefined ? {} : { isTTY: output.isTTY }),
   })
   return { ...io, stdout: hiding(io.stdout), stderr: hiding(io.stderr), secrets }
 }
+
+/** Moves the cursor of a terminal, or takes back what was drawn. */
+export function draw(output: Output, text: string): void {
+  if (output.draw === undefined) output.write(text)
+  else output.draw(text)
+}
+
+/** A value as JSON for people and programs. */
+export const jsonText = (value: unknown): string => printableJson(JSON.stringify(value, null, 2))

@@ -11,8 +11,8 @@ import type { Log } from '../observe/log.ts'
 import { makeSecrets } from '../observe/secrets.ts'
 import { version } from '../version.ts'
 import { registerAdminCommands } from './admin-commands.ts'
-import { UsageError, exitStatusOf, lineOf } from './cli-error.ts'
-import { withoutSecrets } from './io.ts'
+import { UsageError, exitStatusOf, lineOf, oneLine } from './cli-error.ts'
+import { guarded } from './io.ts'
 import type { Io } from './io.ts'
 import { registerLaterCommands } from './later.ts'
 import { parseListen, parseRoles } from './run-options.ts'
@@ -20,7 +20,7 @@ import { registerSimulate } from './simulate-command.ts'
 
 /** Runs one command line (without the program's own name) and returns the exit status. */
 export async function runCli(args: readonly string[], given: Io): Promise<number> {
-  const io = withoutSecrets(given, given.secrets ?? makeSecrets())
+  const io = guarded(given, given.secrets ?? makeSecrets())
   try {
     await makeProgram(io).parseAsync(args, { from: 'user' })
     return 0
@@ -134,5 +134,5 @@ function prepare(command: Command): void {
 function usageLine(error: CommanderError): string {
   // Nothing was typed at all.
   if (error.code === 'commander.help') return 'which command? limpet --help lists them'
-  return error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ')
+  return oneLine(error.message.replace(/^error: /, ''))
 }

@@ -4,7 +4,7 @@
  * On a terminal the line counts the seconds and goes away at the end; elsewhere there is a line at first and one every
  * ten seconds.
  */
-import type { Output } from './io.ts'
+import { draw, type Output } from './io.ts'
 
 const FIRST_MS = 2000
 const LATER_MS = 10_000
@@ -15,7 +15,8 @@ export async function withProgress<T>(stderr: Output, what: string, work: Promis
   let lines = 0
   const tell = () => {
     lines += 1
-    stderr.write(terminal ? `\r${what} … ${seconds} s` : `${what} … ${seconds} s\n`)
+    if (terminal) draw(stderr, `\r${what} … ${seconds} s`)
+    else stderr.write(`${what} … ${seconds} s\n`)
     const next = terminal ? 1000 : LATER_MS
     seconds += next / 1000
     timer = setTimeout(tell, next)
@@ -25,6 +26,6 @@ export async function withProgress<T>(stderr: Output, what: string, work: Promis
     return await work
   } finally {
     clearTimeout(timer)
-    if (lines > 0 && terminal) stderr.write('\r\u001b[K')
+    if (lines > 0 && terminal) draw(stderr, '\r\u001b[K')
   }
 }

@@ -4,7 +4,7 @@
  * Both go to standard error: what a run ends with is its output.
  */
 import type { DestinationsAnswer } from './answers.ts'
-import type { Output } from './io.ts'
+import { draw as drawOn, type Output } from './io.ts'
 import { picture, progressLine } from './simulate-picture.ts'
 import type { Shown } from './simulate-picture.ts'
 import { WIDTH } from './table.ts'
@@ -46,7 +46,7 @@ export function makeLive(output: Screen, now: () => number): Live {
     draw()
   }
   function erase(): void {
-    if (drawn > 0) output.write(`\u001b[${drawn}A\u001b[J`)
+    if (drawn > 0) drawOn(output, `\u001b[${drawn}A\u001b[J`)
     drawn = 0
   }
   function draw(): void {

@@ -17,7 +17,7 @@ import { runStory } from '../simulate/story.ts'
 import { makeTraffic } from '../simulate/traffic.ts'
 import { judge } from '../simulate/verdict.ts'
 import { CommandError } from './cli-error.ts'
-import type { Io } from './io.ts'
+import { jsonText, type Io } from './io.ts'
 import { compare } from './simulate-compare.ts'
 import { startDemo } from './simulate-daemon.ts'
 import type { Demo } from './simulate-daemon.ts'
@@ -37,7 +37,7 @@ export async function runSimulate(
   const plan = planStory(sizes)
   const live = makeLive(io.stderr, () => systemClock.monotonic())
   const report = await tellAll(plan, { live, keep, signal })
-  if (json) io.stdout.write(`${JSON.stringify(jsonOf(report), null, 2)}\n`)
+  if (json) io.stdout.write(`${jsonText(jsonOf(report))}\n`)
   else io.stdout.write(`${showReport(report)}\n`)
   const bad = complaintOf(report)
   if (bad !== null) throw new CommandError(bad)

@@ -9,14 +9,18 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { Served, Tokens } from '../config.ts'
 import type { Log } from '../observe/log.ts'
 import { JsonError } from '../matrix/json-value.ts'
+import { BODY_LIMITS } from '../matrix/read-limits.ts'
 import { parseJson } from '../matrix/strict-json.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import { makeGuard } from './auth.ts'
+import { isKnown, makeGuard } from './auth.ts'
+import { answerBroken, guardBodies, makeDoorServer } from './door.ts'
 import { MatrixError, answerWithError, useMatrixErrors } from './errors.ts'
 import { registerHealthRoutes, registerMetricsRoute } from './health-routes.ts'
 import type { Readiness } from './health-routes.ts'
 import { registerIngestRoutes } from './ingest-routes.ts'
 import type { IngestService } from './ingest-routes.ts'
+import { refuseOddText } from './odd-text.ts'
+import type { Visitors } from './visitors.ts'
 
 export type Phase = 'starting' | 'running' | 'stopping'
 
@@ -29,37 +33,39 @@ export interface AppOptions {
   readonly phase: () => Phase
   /** What keeps this process from taking more work although it runs, in words; null: nothing. Default null. */
   readonly unfit?: () => string | null
+  /** Who keeps the connections of all listeners down to their number; default: nobody. */
+  readonly visitors?: Visitors | null
+  /** Told of every route. */
+  readonly onRoute?: (route: { readonly method: string | string[]; readonly url: string }) => void
   /** Null: this process does not have the role `ingest`. */
   readonly ingest: IngestService | null
   /** Adds the admin API to an instance whose requests are authenticated; null: without the role `ingest`. */
   readonly admin: ((app: FastifyInstance) => void) | null
 }
 
-// A slow sender of a body holds a connection no longer than this.
-const REQUEST_TIMEOUT_MS = 120_000
 // Room and event ids have up to 255 bytes, server names 230.
 const MAX_PARAM_LENGTH = 255
+/** Of what operators do: they have nothing to say yet. */
+const MAX_BODY_BYTES = 16 * 1024
 
 export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyInstance {
-  const { tokens, metricsToken, metrics, log, readiness, phase, ingest, admin } = options
+  const { tokens, metricsToken, metrics, log, readiness, phase, ingest, admin, visitors = null } = options
   const logger: FastifyBaseLogger = log
   const app: FastifyInstance = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    serverFactory: (handler) => makeDoorServer(handler, visitors),
+    bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     forceCloseConnections: 'idle',
     // The framework's own 503 is no Matrix error; `phase` does it.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => void answerWithError(error, request, reply),
-    clientErrorHandler(error, socket) {
-      // Not HTTP, or not in time: there is no request to answer.
-      if (error.code === 'ECONNRESET' || !socket.writable) return
-      const body = '{"errcode":"M_UNRECOGNIZED","error":"this is no HTTP request"}'
-      const head = `HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`
-      socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`)
-    },
+    clientErrorHandler: (error, socket) => answerBroken(error, socket),
   })
+  guardBodies(app, { visitors, isKnown })
+  refuseOddText(app)
+  if (options.onRoute !== undefined) app.addHook('onRoute', options.onRoute)
   useMatrixErrors(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, parsed) => {
@@ -112,7 +118,7 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
 /** No body is no error: actions have nothing to say. */
 function readJson(body: Uint8Array, parsed: (error: Error | null, value?: unknown) => void): void {
   try {
-    parsed(null, body.length === 0 ? undefined : parseJson(body))
+    parsed(null, body.length === 0 ? undefined : parseJson(body, BODY_LIMITS))
   } catch (error) {
     const why = error instanceof JsonError ? error.message : 'this is no JSON'
     parsed(new MatrixError(400, 'M_BAD_JSON', why))

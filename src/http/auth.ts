@@ -17,6 +17,14 @@ export interface Caller {
 
 const callers = new WeakMap<FastifyRequest, Caller>()
 
+/** Who came with the token for metrics: it says nothing else about them. */
+const watchers = new WeakSet<FastifyRequest>()
+
+/** Whether a request came with a token that may do what it asks for. */
+export function isKnown(request: FastifyRequest): boolean {
+  return callers.has(request) || watchers.has(request)
+}
+
 /** The name of the token that an authenticated request came with. */
 export function callerName(request: FastifyRequest): string {
   return callers.get(request)?.name ?? 'nobody'
@@ -53,7 +61,10 @@ export function makeTokenGuard(token: string | null): (request: FastifyRequest) 
   if (token === null) return () => Promise.resolve()
   const wanted = digestOf(token)
   return (request) => {
-    if (timingSafeEqual(wanted, digestOf(bearerOf(request)))) return Promise.resolve()
+    if (timingSafeEqual(wanted, digestOf(bearerOf(request)))) {
+      watchers.add(request)
+      return Promise.resolve()
+    }
     throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'this token is not known')
   }
 }

@@ -64,7 +64,7 @@ export function answerWithError(error: unknown, request: FastifyRequest, reply: 
   if (told.status === 500)
     request.log.error({ err: error, path: request.routeOptions.url }, 'a request failed')
   // The framework would close the connection, with the rest of the body unread: that resets it, and a client that is
-  // still writing never sees the answer. Left open, Node reads what comes and throws it away.
+  // still writing never sees the answer. What becomes of the rest, `door.ts` says.
   if (told.status === 413) void reply.removeHeader('connection')
   const retryAfterMs = told.more['retry_after_ms']
   if (typeof retryAfterMs === 'number') void reply.header('retry-after', Math.ceil(retryAfterMs / 1000))
@@ -79,15 +79,20 @@ export function useMatrixErrors(app: FastifyInstance): void {
     for (const one of [method].flat()) paths.push({ pattern, method: one })
   })
   app.setErrorHandler(answerWithError)
-  app.setNotFoundHandler((request, reply) => {
+  const refuse = (request: FastifyRequest, reply: FastifyReply): MatrixError => {
     const [path = ''] = request.url.split('?')
     const methods = paths.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
-    if (methods.length === 0) throw new MatrixError(404, 'M_UNRECOGNIZED', 'there is nothing at this path')
+    if (methods.length === 0) return new MatrixError(404, 'M_UNRECOGNIZED', 'there is nothing at this path')
     void reply.header('allow', methods.join(', '))
-    throw new MatrixError(
-      405,
-      'M_UNRECOGNIZED',
-      `${request.method} is not possible here; ${methods.join(', ')} is`,
-    )
+    const message = `${request.method} is not possible here; ${methods.join(', ')} is`
+    return new MatrixError(405, 'M_UNRECOGNIZED', message)
+  }
+  // As a hook: what stands at the place of a handler runs only after the body was read and parsed.
+  app.addHook('onRequest', (request, reply, next) => {
+    if (request.is404) next(refuse(request, reply))
+    else next()
+  })
+  app.setNotFoundHandler((request, reply) => {
+    throw refuse(request, reply)
   })
 }

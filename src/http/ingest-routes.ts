@@ -24,6 +24,8 @@ export interface IngestService {
 }
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024
+/** A thousand names, and some space around them. */
+const MAX_ADVICE_BYTES = 1024 * 1024
 const JSON_TYPE = 'application/json'
 const LINES_TYPE = 'application/x-ndjson'
 
@@ -47,8 +49,9 @@ export function registerIngestRoutes(
       return answerOf(await append(body.request), body.shownIndex)
     })
 
-    scope.post('/v1/ingest/server_up', { onRequest: mayIngest }, async (request, reply) => {
-      const asked = refusing(() => parseServersUp(bytesOf(request)))
+    const few = { onRequest: mayIngest, bodyLimit: MAX_ADVICE_BYTES }
+    scope.post('/v1/ingest/server_up', few, async (request, reply) => {
+      const asked = await refusing(() => parseServersUp(bytesOf(request)))
       answerOf(await append(asked), (place) => place)
       return reply.code(202).send({})
     })
@@ -56,7 +59,7 @@ export function registerIngestRoutes(
   })
 
   app.get('/v1/ingest/position', { onRequest: maySee }, async ({ query }) => {
-    const source = refusing(() => parseSource(textOf(query, 'source') ?? undefined))
+    const source = await refusing(() => parseSource(textOf(query, 'source') ?? undefined))
     const { position, sourceToken } = await sourcePosition(db, source)
     return { position, source_token: sourceToken }
   })
@@ -80,14 +83,12 @@ export function registerIngestRoutes(
 
 async function readBody(request: FastifyRequest, service: IngestService): Promise<ParsedBody> {
   const body = bytesOf(request)
-  try {
-    if (typeOf(request) !== LINES_TYPE) refuseParameters(request.query as Record<string, unknown>)
-    if (typeOf(request) === LINES_TYPE)
-      return await parseLines(body, request.query as Record<string, unknown>, service)
-    return await parseJsonBody(body, service)
-  } catch (error) {
-    throw refusal(error)
-  }
+  const query = request.query as Record<string, unknown>
+  return refusing(() => {
+    if (typeOf(request) === LINES_TYPE) return parseLines(body, query, service)
+    refuseParameters(query)
+    return parseJsonBody(body, service)
+  })
 }
 
 /** A condition that is passed over is worse than one that is refused: the request would be taken twice. */
@@ -151,9 +152,9 @@ function answerOf(result: AppendResult, shownIndex: ParsedBody['shownIndex']): o
   }
 }
 
-function refusing<T>(parse: () => T): T {
+async function refusing<T>(parse: () => T | Promise<T>): Promise<T> {
   try {
-    return parse()
+    return await parse()
   } catch (error) {
     throw refusal(error)
   }

@@ -10,14 +10,20 @@ import type { FastifyInstance } from 'fastify'
 import type { Listener } from '../config.ts'
 import type { AppOptions, Phase } from './app.ts'
 import { timerMs } from '../clock.ts'
+import { makeVisitors } from './visitors.ts'
+
+/** Of one process, where there are descriptors for so many. */
+export const MOST_CONNECTIONS = 1000
 
 export type { AppOptions, Phase } from './app.ts'
 export type { Readiness } from './health-routes.ts'
 export type { IngestService } from './ingest-routes.ts'
 export { callerName } from './auth.ts'
 
-export interface HttpOptions extends Omit<AppOptions, 'phase'> {
+export interface HttpOptions extends Omit<AppOptions, 'phase' | 'visitors'> {
   readonly listeners: readonly Listener[]
+  /** Connections of all listeners together, at most. */
+  readonly mostConnections?: number
   /** Default: `running` until `close`. */
   readonly phase?: () => Phase
 }
@@ -37,6 +43,10 @@ export class ListenError extends Error {
 export async function openHttpServer(options: HttpOptions): Promise<HttpServer> {
   let closing = false
   const phase = () => (closing ? 'stopping' : (options.phase?.() ?? 'running'))
+  const visitors = makeVisitors({
+    most: options.mostConnections ?? MOST_CONNECTIONS,
+    now: () => performance.now(),
+  })
   const apps: FastifyInstance[] = []
   const addresses: string[] = []
   const close = async ({ graceMs = 10_000 }: { graceMs?: number } = {}) => {
@@ -51,7 +61,7 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
     for (const listener of options.listeners) {
       // Who listens nowhere needs no HTTP server: it is a tenth of all that a process loads.
       const { makeApp } = await import('./app.ts')
-      const app = makeApp({ ...options, phase }, listener.serve)
+      const app = makeApp({ ...options, phase, visitors }, listener.serve)
       apps.push(app)
       addresses.push(await listen(app, listener))
     }

@@ -2,14 +2,18 @@
  * The body of a request to take items, JSON or NDJSON, as an `IngestRequest`.
  *
  * A big request is the hottest work that ingest does. It is done in slices, so that sends and lease renewals of
- * the same process go on meanwhile; reading the JSON of one body (at most 16 MiB) is the longest piece in one go.
+ * the same process go on meanwhile: no piece is longer than one item, and no item is larger than `BODY_LIMITS` says.
+ * An item is read, checked and made text before the next one is read.
  */
 import { isUtf8 } from 'node:buffer'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { makeJsonReader } from '../matrix/json-reader.ts'
 import { JsonError, isJsonObject } from '../matrix/json-value.ts'
 import type { JsonObject, JsonValue } from '../matrix/json-value.ts'
-import { parseJson } from '../matrix/strict-json.ts'
+import { BODY_LIMITS } from '../matrix/read-limits.ts'
+import type { JsonReader } from '../matrix/read-limits.ts'
 import type { IngestRequest } from './append.ts'
+import { linesOf } from './body-lines.ts'
 import { BodyError, ItemError, whyOf } from './item-error.ts'
 import type { Item } from './items.ts'
 import { parseItem } from './parse-item.ts'
@@ -17,9 +21,8 @@ import type { ParseOptions } from './parse-item.ts'
 
 export const MAX_ITEMS = 1000
 const MAX_TOKEN = 1024
-/** After so many items, or so many characters of PDUs, others have a turn. */
-const SLICE_ITEMS = 50
-const SLICE_CHARACTERS = 256 * 1024
+/** What others wait for at most, as reading counts it: about 50 events, or 3 ms. */
+const SLICE = 64 * 1024
 
 export interface ParsedBody {
   readonly request: IngestRequest
@@ -29,18 +32,20 @@ export interface ParsedBody {
 
 /** Reads `{"items": […], "source", "source_token", "if_source_token"}`. Throws `BodyError` or `ItemError`. */
 export async function parseJsonBody(body: Uint8Array, options: ParseOptions): Promise<ParsedBody> {
-  const whole = readJson(body)
+  const items: Item[] = []
+  const whole = await readJson(body, (node) => {
+    refuseTooMany(items.length + 1)
+    const item = parseItem(node, items.length, options)
+    items.push(item)
+    return costOf(item)
+  })
   if (!isJsonObject(whole)) throw new BodyError('', 'the body must be an object', 'M_BAD_JSON')
   for (const key of Object.keys(whole))
     if (!['items', 'source', 'source_token', 'if_source_token'].includes(key))
       throw new BodyError(key.slice(0, 100), 'is no field of this request')
-  const nodes = whole['items']
-  if (!Array.isArray(nodes))
-    throw new BodyError('items', nodes === undefined ? 'is missing' : 'must be a list')
-  refuseTooMany(nodes.length)
-  const from = producerOf(whole)
-  const items = await inSlices(nodes, (node, index) => parseItem(node, index, options))
-  return { request: { ...from, items }, shownIndex: (place) => place }
+  const list = whole['items']
+  if (!Array.isArray(list)) throw new BodyError('items', list === undefined ? 'is missing' : 'must be a list')
+  return { request: { ...producerOf(whole), items }, shownIndex: (place) => place }
 }
 
 /** Reads an item a line; `query` holds what stands beside `items` in JSON. Throws `BodyError` or `ItemError`. */
@@ -49,54 +54,118 @@ export async function parseLines(
   query: Readonly<Record<string, unknown>>,
   options: ParseOptions,
 ): Promise<ParsedBody> {
-  if (!isUtf8(body)) throw new BodyError('', 'the body is not UTF-8', 'M_BAD_JSON')
-  const lines: { text: string; index: number }[] = []
-  for (const [index, text] of Buffer.from(body.buffer, body.byteOffset, body.byteLength)
-    .toString()
-    .split('\n')
-    .entries())
-    if (/\S/.test(text)) lines.push({ text, index })
-  refuseTooMany(lines.length)
+  refuseOtherText(body)
   const from = producerOf(queryAsBody(query))
-  const items = await inSlices(lines, ({ text, index }) => parseItem(readLine(text, index), index, options))
-  return { request: { ...from, items }, shownIndex: (place) => lines[place]?.index ?? place }
+  const items: Item[] = []
+  const indexes: number[] = []
+  const pace = makePace()
+  for (const line of linesOf(body)) {
+    if (line.bytes === null) {
+      await pace.spend(line.skipped)
+      continue
+    }
+    refuseTooMany(items.length + 1)
+    const { index } = line
+    const reader = makeJsonReader(line.bytes, LINE_LIMITS)
+    const node = await readWhole(reader, pace, index)
+    const item = parseItem(node, index, options)
+    items.push(item)
+    indexes.push(index)
+    await pace.spend(costOf(item))
+  }
+  return { request: { ...from, items }, shownIndex: (place) => indexes[place] ?? place }
 }
 
+const LINE_LIMITS = { ...BODY_LIMITS, values: BODY_LIMITS.elementValues }
+
 /** Reads `{"servers": [server]}` as that many `server_up` items. Throws `BodyError`. */
-export function parseServersUp(body: Uint8Array): IngestRequest {
-  const whole = readJson(body)
+export async function parseServersUp(body: Uint8Array): Promise<IngestRequest> {
+  const items: Item[] = []
+  const whole = await readJson(
+    body,
+    (server) => {
+      refuseTooMany(items.length + 1)
+      if (typeof server !== 'string') throw new BodyError(`servers.${items.length}`, 'must be text')
+      items.push({ type: 'server_up', server })
+      return 0
+    },
+    'servers',
+  )
   if (!isJsonObject(whole)) throw new BodyError('', 'the body must be an object', 'M_BAD_JSON')
   for (const key of Object.keys(whole))
     if (key !== 'servers') throw new BodyError(key.slice(0, 100), 'is no field of this request')
   const servers = whole['servers']
   if (!Array.isArray(servers))
     throw new BodyError('servers', servers === undefined ? 'is missing' : 'must be a list')
-  refuseTooMany(servers.length)
-  const items = servers.map((server, at): Item => {
-    if (typeof server !== 'string') throw new BodyError(`servers.${at}`, 'must be text')
-    return { type: 'server_up', server }
-  })
   return { source: 'default', sourceToken: undefined, ifSourceToken: undefined, items }
 }
 
-async function inSlices<T>(parts: readonly T[], parse: (part: T, index: number) => Item): Promise<Item[]> {
-  const items: Item[] = []
-  let characters = 0
-  for (const [index, part] of parts.entries()) {
-    if ((index > 0 && index % SLICE_ITEMS === 0) || characters > SLICE_CHARACTERS) {
-      await nextTurn()
-      characters = 0
-    }
-    const item = parse(part, index)
-    if ('pdu' in item) characters += item.pdu.length
-    items.push(item)
+/** Reads the document, with `take` for each element of its list `handOut`, which says what that has cost beyond reading it. */
+async function readJson(
+  body: Uint8Array,
+  take: (node: JsonValue) => number,
+  handOut: 'items' | 'servers' = 'items',
+): Promise<JsonValue> {
+  refuseOtherText(body)
+  const pace = makePace()
+  const reader = makeJsonReader(body, BODY_LIMITS, handOut)
+  for (;;) {
+    const before = reader.spent()
+    const found = asRefusal(() => reader.read(pace.left()), undefined)
+    const taking = found === 'element' ? take(reader.taken()) : 0
+    // Not awaited where there is nothing to wait for: there are up to a thousand.
+    const rest = pace.spend(reader.spent() - before + taking)
+    if (rest !== undefined) await rest
+    if (found === 'done') return reader.taken()
   }
-  return items
+}
+
+async function readWhole(reader: JsonReader, pace: Pace, index: number): Promise<JsonValue> {
+  await readOn(reader, pace, index)
+  return reader.taken()
+}
+
+/** Up to the next element, or the end; others have their turns meanwhile. `index`: of the line that is read. */
+async function readOn(reader: JsonReader, pace: Pace, index?: number): Promise<'element' | 'done'> {
+  for (;;) {
+    const before = reader.spent()
+    const found = asRefusal(() => reader.read(pace.left()), index)
+    await pace.spend(reader.spent() - before)
+    if (found !== 'paused') return found
+  }
+}
+
+interface Pace {
+  /** Of this turn. */
+  left(): number
+  /** Ends the turn where it is used up. */
+  spend(cost: number): Promise<void> | undefined
+}
+
+function makePace(): Pace {
+  let left = SLICE
+  return {
+    left: () => left,
+    spend(cost) {
+      left -= cost
+      if (left > 0) return undefined
+      left = SLICE
+      return nextTurn()
+    },
+  }
+}
+
+/** Checks, text and hash take about as long as reading it. */
+function costOf(item: Item): number {
+  return 'pdu' in item ? item.pdu.length : 0
+}
+
+function refuseOtherText(body: Uint8Array): void {
+  if (!isUtf8(body)) throw new BodyError('', 'the body is not UTF-8', 'M_BAD_JSON')
 }
 
 function refuseTooMany(count: number): void {
-  if (count > MAX_ITEMS)
-    throw new BodyError('items', `${count} items, more than ${MAX_ITEMS} in one request`, 'M_TOO_LARGE')
+  if (count > MAX_ITEMS) throw new BodyError('items', `more than ${MAX_ITEMS} in one request`, 'M_TOO_LARGE')
 }
 
 /** A parameter without a value (`if_source_token=`) is null: nothing stored yet. */
@@ -136,22 +205,16 @@ function tokenOf(body: JsonObject, key: string): string | null | undefined {
   return value
 }
 
-function readJson(body: Uint8Array): JsonValue {
+/** What is wrong with the JSON as an error of the item that it is in, or of the whole body. */
+function asRefusal<T>(read: () => T, line: number | undefined): T {
   try {
-    return parseJson(body)
+    return read()
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
+    const errcode = error.fault === 'too large' ? 'M_TOO_LARGE' : 'M_BAD_JSON'
+    if (line !== undefined) throw new ItemError(line, error.path, whyOf(error), errcode)
     const [, index, path] = /^items\.(\d+)(?:\.(.*))?$/s.exec(error.path) ?? []
-    if (index === undefined) throw new BodyError('', error.message, 'M_BAD_JSON')
-    throw new ItemError(Number(index), path ?? '', whyOf(error), 'M_BAD_JSON')
-  }
-}
-
-function readLine(text: string, index: number): JsonValue {
-  try {
-    return parseJson(text)
-  } catch (error) {
-    if (!(error instanceof JsonError)) throw error
-    throw new ItemError(index, error.path, whyOf(error), 'M_BAD_JSON')
+    if (index === undefined) throw new BodyError('', error.message, errcode)
+    throw new ItemError(Number(index), path ?? '', whyOf(error), errcode)
   }
 }

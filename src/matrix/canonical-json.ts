@@ -7,7 +7,8 @@
  */
 import { isOddNumber, JsonError, textOfOddNumber } from './json-value.ts'
 import type { JsonValue } from './json-value.ts'
-import { MAX_DEPTH, parseJson } from './strict-json.ts'
+import { MAX_DEPTH } from './read-limits.ts'
+import { parseJson } from './strict-json.ts'
 
 export interface CanonicalOptions {
   /** `keep`: numbers without a canonical form stay as they were written (room versions 1 to 5). Default `refuse`. */

@@ -17,7 +17,8 @@ export interface JsonObject {
   [key: string]: JsonValue
 }
 
-export type JsonFault = 'syntax' | 'duplicate key' | 'lone surrogate' | 'too deep' | 'odd number'
+export type JsonFault =
+  'syntax' | 'duplicate key' | 'lone surrogate' | 'too deep' | 'too large' | 'odd number'
 
 const LONGEST_PATH = 255
 

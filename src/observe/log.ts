@@ -2,11 +2,13 @@
  * The log: JSON lines on standard output, or readable lines where that is a terminal.
  *
  * Promises: no token, password or Authorization header is written, from any caller and under whichever of the usual names; the
- * configuration's secrets, and the passwords of URLs, are masked wherever they stand in a message or an error (`secrets.ts`).
+ * configuration's secrets, and the passwords of URLs, are masked wherever they stand in a message or an error (`secrets.ts`);
+ * no text from elsewhere brings control characters to a terminal (`printable.ts`).
  */
 import { createRequire } from 'node:module'
 import { pino } from 'pino'
 import type * as Pretty from 'pino-pretty'
+import { printableJson, withPrintableStrings } from './printable.ts'
 import { makeSecrets, type Secrets } from './secrets.ts'
 
 export type Log = pino.Logger
@@ -30,7 +32,8 @@ export function makeLog({
 }): Log {
   const readable = pretty === 'auto' ? stream.isTTY === true : pretty
   // No stream of its own in between: the last line before an exit is written too.
-  const shown = readable ? makeReadable(stream.isTTY === true) : (line: string) => line
+  const made = readable ? makeReadable(stream.isTTY === true) : null
+  const shown = (line: string) => (made === null ? printableJson(line) : made(withPrintableStrings(line)))
   let told = 0
   const log = pino(
     {

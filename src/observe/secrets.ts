@@ -107,18 +107,20 @@ export function maskUrls(text: string): string {
   if (!text.includes('://')) return text
   let masked = ''
   let done = 0
-  for (const { from, to } of urlsIn(text)) {
-    masked += text.slice(done, from) + maskBody(text.slice(from, to), schemeBefore(text, from))
+  for (const { from, to, scheme } of urlsIn(text)) {
+    masked += text.slice(done, from) + maskBody(text.slice(from, to), scheme)
     done = to
   }
   return masked + text.slice(done)
 }
 
 /** Where the URLs in `text` stand, from behind their `://`. No part of the text is looked at twice. */
-function* urlsIn(text: string): Generator<{ from: number; to: number }> {
+function* urlsIn(text: string): Generator<{ from: number; to: number; scheme: string }> {
   const end = /[\s"<>`]/g
   let stop = -1
-  for (let at = text.indexOf('://'); at >= 0;) {
+  let at = text.indexOf('://')
+  let scheme = schemeBefore(text, at + 3)
+  while (at >= 0) {
     const from = at + 3
     const next = text.indexOf('://', from)
     if (stop < from) {
@@ -126,9 +128,11 @@ function* urlsIn(text: string): Generator<{ from: number; to: number }> {
       stop = end.exec(text)?.index ?? text.length
     }
     // Several stand in one setting, with a comma between.
-    const limit = next < 0 ? text.length : next - schemeBefore(text, next + 3).length
-    yield { from, to: Math.max(from, Math.min(stop, limit)) }
+    const nextScheme = next < 0 ? '' : schemeBefore(text, next + 3)
+    const limit = next < 0 ? text.length : next - nextScheme.length
+    yield { from, to: Math.max(from, Math.min(stop, limit)), scheme }
     at = next
+    scheme = nextScheme
   }
 }
 
@@ -140,9 +144,12 @@ function schemeBefore(text: string, from: number): string {
 const SECRET_NAME = /pass(?!file)|pwd|secret|token/i
 /** Where the query string begins: a `?` in a password is not followed by a name and `=`. */
 const QUERY = /\?(?=[A-Za-z_][\w.-]*=)/
+/** A password ends with @, a query begins with a question mark. */
+const MAY_HOLD_SECRET = /[@?]/
 const WEB = /^(?:https?|wss?|tcp|udp)$/i
 
 function maskBody(body: string, scheme: string): string {
+  if (!MAY_HOLD_SECRET.test(body)) return body
   const { user, password, rest, query } = splitBody(body, scheme)
   const before = password === null ? '' : password === '' ? `${user}:@` : `${user}:${MASK}@`
   const shown = query.split('&').map((pair) => {

@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { canonicalize } from '../../../src/matrix/canonical-json.ts'
 import { isJsonObject, isOddNumber, JsonError, textOfOddNumber } from '../../../src/matrix/json-value.ts'
 import type { JsonObject } from '../../../src/matrix/json-value.ts'
-import { MAX_DEPTH, parseJson } from '../../../src/matrix/strict-json.ts'
+import { MAX_DEPTH } from '../../../src/matrix/read-limits.ts'
+import { parseJson } from '../../../src/matrix/strict-json.ts'
 
 function failureOf(input: string | Uint8Array): JsonError {
   try {

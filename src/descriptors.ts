@@ -1,0 +1,54 @@
+/**
+ * Who of this process may have how many file descriptors.
+ *
+ * Promise: connections to us and connections to other servers have shares of their own, and together with what else a
+ * process opens they stay below its limit: neither can take from the other what it needs to go on.
+ */
+import { readFileSync } from 'node:fs'
+
+/** Pools to the database, the queue's and a source's, the log, what Node opens for itself, and some to spare. */
+const OUR_OWN = 96
+/** Of the rest, where the process also sends: one part in four is for those who come to us. */
+const DOOR_PART = 4
+const LEAST = 8
+
+export interface Shares {
+  /** Connections to our listeners. */
+  readonly door: number
+  /** Requests to other servers under way. */
+  readonly concurrency: number
+  /** Connections to other servers that are kept idle. */
+  readonly idle: number
+}
+
+/** What may be had of what is wished; `limit` null: nobody knows, and there is no need to share. */
+export function shareDescriptors(
+  limit: number | null,
+  wished: Shares,
+  { sends }: { sends: boolean },
+): Shares {
+  if (limit === null) return wished
+  const all = Math.max(limit - OUR_OWN, 4 * LEAST)
+  const door = Math.min(wished.door, sends ? Math.max(LEAST, Math.floor(all / DOOR_PART)) : all)
+  const out = all - door
+  // A connection is worth more in use than idle.
+  const concurrency = Math.min(wished.concurrency, Math.max(LEAST, Math.floor((out * 3) / 4)))
+  return { door, concurrency, idle: Math.min(wished.idle, Math.max(0, out - concurrency)) }
+}
+
+/** The limit of this process; null where it has none or nobody can tell. Node has raised it as far as it may by now. */
+export function descriptorLimit(): number | null {
+  const text = limitText()
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : null
+}
+
+function limitText(): string | undefined {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8')
+    return /^Max open files +(\S+)/m.exec(limits)?.[1]
+  } catch {
+    // Not Linux.
+    const report = process.report.getReport() as { userLimits?: { open_files?: { soft?: unknown } } }
+    return String(report.userLimits?.open_files?.soft)
+  }
+}

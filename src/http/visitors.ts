@@ -1,0 +1,117 @@
+/**
+ * Who may keep a connection of ours, of all our listeners together.
+ *
+ * Promises: there are never more than `most` connections for longer than a moment, so that this process keeps
+ * descriptors for all else; and whoever is silent, or has shown no token, never keeps out somebody new (a health check,
+ * a producer): it is the one who goes.
+ *
+ * A connection is in one of four states. Who gives way first: the longest silent stranger; then the stranger whose answer
+ * has taken longest; then the acquaintance (the latest request had a token that we know) who has been silent longest. An
+ * acquaintance with a request under way gives way to nobody: then it is the new one who goes.
+ */
+import type { Socket } from 'node:net'
+
+type State = 'silent' | 'asking' | 'known' | 'served'
+const GIVE_WAY: readonly State[] = ['silent', 'asking', 'known']
+
+/** How long a stranger may be silent, and take for one answer. Acquaintances have the server's own time-outs. */
+export const SILENT_MS = 10_000
+const ASKING_MS = 60_000
+
+export interface Visitors {
+  /** A new connection. */
+  came(socket: Socket): void
+  /** A request came; the function that is returned is called when its answer is out, or never will be. */
+  asked(socket: Socket): () => void
+  /** Its latest request has a token that we know. */
+  recognise(socket: Socket): void
+  /** Ends who has been silent for too long. Called every second or so. */
+  sweep(): void
+  counts(): Readonly<Record<State, number>>
+}
+
+interface Visitor {
+  state: State
+  /** Requests under way. */
+  open: number
+  isKnown: boolean
+}
+
+export function makeVisitors({ most, now }: { most: number; now: () => number }): Visitors {
+  const visitors = new Map<Socket, Visitor>()
+  // Each with the moment since when; a Map keeps the order of insertion, so its first one is the longest in that state.
+  const inState: Record<State, Map<Socket, number>> = {
+    silent: new Map(),
+    asking: new Map(),
+    known: new Map(),
+    served: new Map(),
+  }
+
+  function move(socket: Socket, visitor: Visitor): void {
+    inState[visitor.state].delete(socket)
+    visitor.state =
+      visitor.open === 0 ? (visitor.isKnown ? 'known' : 'silent') : visitor.isKnown ? 'served' : 'asking'
+    inState[visitor.state].set(socket, now())
+  }
+
+  function gone(socket: Socket): void {
+    const visitor = visitors.get(socket)
+    if (visitor !== undefined) inState[visitor.state].delete(socket)
+    visitors.delete(socket)
+  }
+
+  function end(socket: Socket): void {
+    gone(socket)
+    socket.destroy()
+  }
+
+  return {
+    came(socket) {
+      if (visitors.size >= most) {
+        const [goes] = GIVE_WAY.flatMap((state) => [...inState[state].keys()].slice(0, 1))
+        if (goes === undefined) {
+          socket.destroy()
+          return
+        }
+        end(goes)
+      }
+      const visitor: Visitor = { state: 'silent', open: 0, isKnown: false }
+      visitors.set(socket, visitor)
+      move(socket, visitor)
+      socket.once('close', () => gone(socket))
+    },
+    asked(socket) {
+      const visitor = visitors.get(socket)
+      if (visitor === undefined) return () => undefined
+      visitor.open += 1
+      visitor.isKnown = false
+      move(socket, visitor)
+      return () => {
+        visitor.open -= 1
+        if (visitors.get(socket) === visitor) move(socket, visitor)
+      }
+    },
+    recognise(socket) {
+      const visitor = visitors.get(socket)
+      if (visitor === undefined) return
+      visitor.isKnown = true
+      move(socket, visitor)
+    },
+    sweep() {
+      for (const [state, ms] of [
+        ['silent', SILENT_MS],
+        ['asking', ASKING_MS],
+      ] as const)
+        for (const [socket, since] of inState[state]) {
+          if (now() - since < ms) break
+          end(socket)
+        }
+    },
+    counts: () => ({
+      silent: inState.silent.size,
+      asking: inState.asking.size,
+      known: inState.known.size,
+      served: inState.served.size,
+    }),
+  }
+}
