@@ -86,6 +86,7 @@ export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempt
     destination: state.name as ServerName,
     txnId: at.txnId,
     body: at.body,
+    eventIds: acknowledges.eventIds,
     timeoutMs: state.timeoutMs ?? needs.requestTimeoutMs,
     stillHeld: at.stillHeld,
     signal: at.signal,

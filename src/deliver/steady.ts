@@ -93,10 +93,12 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   const { startedAt } = begun
   steady.answered = null
   steady.waiting = steady.waiting.slice(chosen.length)
+  const eventIds = events.map(({ eventId }) => eventId)
   const result = await needs.send({
     destination: state.name as ServerName,
     txnId,
     body,
+    eventIds,
     timeoutMs: needs.requestTimeoutMs,
     stillHeld: () => lease.stillHeld(),
     signal: steady.signal,
@@ -107,7 +109,6 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
     if (!result.handed) await dropTransaction(needs.pool, held, txnId)
     return
   }
-  const eventIds = events.map(({ eventId }) => eventId)
   const judged = judge(result, { positions, eventIds, firstAttempt: true })
   const anySticky = events.some(({ sticky }) => sticky)
   if (judged.kind === 'answered' && isOrdinary(steady, result, judged) && !anySticky) {
