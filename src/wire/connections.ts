@@ -66,10 +66,10 @@ const HANDSHAKE_SLOT_MS = 500
 const KEEP_IDLE_MS = 600_000
 // With 512 requests in flight nobody gives way whose answer has less than 64 KiB.
 const MOST_OF_ALL_ANSWERS = 32 * 1024 * 1024
-// Read at most: 128 KiB that are made to cost time take some 20 ms (measured).
-const BYTES_A_TURN = 128 * 1024
-// The parser's limit; its default is the same, and may be raised by a setting of Node's for its own.
-const MOST_OF_HEADERS = 16 * 1024
+// Answers to a hundred transactions of one PDU. A long one by itself is more: it has its turn alone.
+const BYTES_A_TURN = 64 * 1024
+// Names and values. As many bytes can be as many headers, each of them some microseconds; proxies put 1–2 KB on an answer.
+const MOST_OF_HEADERS = 8 * 1024
 
 /** Throws where one of `customCas` is no PEM certificate. */
 export function makeConnections(config: ConnectionsConfig, clock: Clock): Connections {

@@ -19,8 +19,14 @@ export interface Meter {
 export const TOO_MUCH = 'LIMPET_TOO_MUCH'
 export const UNASKED = 'LIMPET_UNASKED'
 
-/** Bytes that are given to the parser at once. */
-const PIECE = 16_384
+/** Bytes that are given to the parser at once; an ordinary answer has fewer. */
+const PIECE = 4_096
+/**
+ * A line is as much work as so many bytes: each header, each chunk becomes objects. 4 KiB can hold a thousand of them, which
+ * take some milliseconds.
+ */
+const LINE = 64
+const LINE_FEED = 0x0a
 
 export function meter(socket: TLSSocket, turns: Turns): Meter {
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null
@@ -44,7 +50,9 @@ export function meter(socket: TLSSocket, turns: Turns): Meter {
     const given = turns.take(Math.min(socket.readableLength, PIECE, left))
     if (given > 0) {
       left -= given
-      return read(given)
+      const piece = read(given)
+      if (piece !== null) turns.charge(LINE * linesOf(piece))
+      return piece
     }
     if (!waits) turns.next(goOn)
     waits = true
@@ -62,4 +70,10 @@ export function meter(socket: TLSSocket, turns: Turns): Meter {
       asked = bytes > 0
     },
   }
+}
+
+function linesOf(piece: Buffer): number {
+  let lines = 0
+  for (const byte of piece) if (byte === LINE_FEED) lines += 1
+  return lines
 }

@@ -154,7 +154,7 @@ export function makeSend({
         return
       }
       turns.next(() => {
-        turns.take(Infinity)
+        turns.charge(ended.body.length)
         now()
       })
     })

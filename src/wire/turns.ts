@@ -9,6 +9,8 @@
 export interface Turns {
   /** How many of `bytes` may be worked on now; 0: none, wait for `next`. */
   take(bytes: number): number
+  /** It turned out to be as much work as so many bytes more. */
+  charge(bytes: number): void
   /** Calls `back` in a later turn. */
   next(back: () => void): void
 }
@@ -43,10 +45,13 @@ export function makeTurns(bytesATurn: number): Turns {
   return {
     take(bytes) {
       if (bytes <= 0) return 0
-      const given = Math.min(bytes, left)
+      const given = Math.max(0, Math.min(bytes, left))
       left -= given
       if (given > 0) arm()
       return given
+    },
+    charge(bytes) {
+      left -= bytes
     },
     next(back) {
       waiting.push(back)

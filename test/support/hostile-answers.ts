@@ -37,8 +37,11 @@ const KEYS_THAT_FIT = keys(256 * K)
 const NESTED = '['.repeat(100_000) + ']'.repeat(100_000)
 const NASTY = '\\u0000\\u001b]0;x\\u0007\\u001b[2J\\u202e\\ud800\\r\\n\\u2028'
 
+export const ordinary: Answers = (ids) =>
+  whole(JSON.stringify({ pdus: Object.fromEntries(ids.map((id) => [id, {}])) }))
+
 export const answers: Record<string, Answers> = {
-  ordinary: (ids) => whole(JSON.stringify({ pdus: Object.fromEntries(ids.map((id) => [id, {}])) })),
+  ordinary,
   '4 MiB of keys': () => whole(MANY_KEYS),
   '256 KiB of keys': () => whole(KEYS_THAT_FIT),
   'a nested error': errorFor(NESTED),

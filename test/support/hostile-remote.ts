@@ -1,8 +1,10 @@
 /**
- * Servers that answer with what no server should (`hostile-answers.ts`), on a thread of their own: what they cost is not
+ * Servers that answer with what no server should (`hostile-answers.ts`), in a process of their own: what they cost is not
  * mistaken for what it costs to read them.
  */
-import { Worker } from 'node:worker_threads'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import type { KeyPair } from '../../src/simulate/certs.ts'
 
 export interface HostileRemotes {
@@ -20,19 +22,19 @@ export async function startHostileRemotes(
   { key, cert }: KeyPair,
   count: Readonly<Record<string, number>>,
 ): Promise<HostileRemotes> {
-  const worker = new Worker(new URL('./hostile-worker.ts', import.meta.url), {
-    workerData: { tls: { key, cert }, count },
-    execArgv: ['--import', 'tsx'],
-  })
-  const heard = <T>() =>
-    new Promise<T>((resolve, reject) => {
-      worker.once('message', resolve)
-      worker.once('error', reject)
-    })
+  const file = fileURLToPath(new URL('./hostile-worker.ts', import.meta.url))
+  const worker = fork(file, { execArgv: ['--import', 'tsx'] })
+  const ended = once(worker, 'exit')
+  const heard = async <T>() => {
+    const [message] = (await Promise.race([once(worker, 'message'), ended])) as [unknown]
+    if (typeof message !== 'object') throw new Error('the hostile servers ended')
+    return message as T
+  }
+  worker.send({ tls: { key, cert }, count })
   const { started } = await heard<{ started: Record<string, { n: number; port: number }[]> }>()
   const ask = async (message: object) => {
     const heardOf = heard<{ written: number[] }>()
-    worker.postMessage(message)
+    worker.send(message)
     return heardOf
   }
   const nameOf = (port: number) => `127.0.0.1:${port}`
@@ -49,7 +51,8 @@ export async function startHostileRemotes(
       return new Map(all.map(({ n, port }) => [nameOf(port), written[n] ?? 0]))
     },
     async close() {
-      await worker.terminate()
+      worker.kill('SIGKILL')
+      await ended
     },
   }
 }

@@ -1,26 +1,33 @@
 /**
- * The other side of `hostile-remote.ts`: TLS servers on a thread of their own that answer each request with what no server should.
+ * The other side of `hostile-remote.ts`: TLS servers in a process of their own that answer
+ * their first request as they should, so that a connection is there, and each further one with what no server should.
  */
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:tls'
-import { parentPort, workerData } from 'node:worker_threads'
-import { answers, type Answers } from './hostile-answers.ts'
+import { answers, ordinary, type Answers } from './hostile-answers.ts'
 
-const { tls, count } = workerData as { tls: { key: string; cert: string }; count: Record<string, number> }
-const port = parentPort
-if (port === null) throw new Error('this file is a worker')
+interface Order {
+  tls: { key: string; cert: string }
+  /** How many servers of each answer. */
+  count: Record<string, number>
+}
+
+const tell = (message: object) => process.send?.(message)
 
 /** By the server's number, bytes that it could write. */
 const written: number[] = []
 /** Ids of the events that are sent: answers may name them. */
 let eventIds: string[] = []
 
-async function start(answer: Answers): Promise<{ n: number; port: number }> {
+async function start(answer: Answers, tls: Order['tls']): Promise<{ n: number; port: number }> {
   const n = written.push(0) - 1
+  let asked = 0
   const server = createServer(tls, (socket) => {
     let read = ''
     let busy = false
+    const closed = new AbortController()
+    socket.once('close', () => closed.abort())
     socket.on('error', () => undefined)
     socket.on('data', (chunk: Buffer) => {
       read += chunk.toString('latin1')
@@ -29,7 +36,8 @@ async function start(answer: Answers): Promise<{ n: number; port: number }> {
       if (busy || head < 0 || read.length < head + 4 + length) return
       read = read.slice(head + 4 + length)
       busy = true
-      void send(socket, answer, n).finally(() => (busy = false))
+      const which = asked++ === 0 ? ordinary : answer
+      void send(socket, which, n, closed.signal).finally(() => (busy = false))
     })
   })
   server.listen(0, '127.0.0.1')
@@ -38,28 +46,34 @@ async function start(answer: Answers): Promise<{ n: number; port: number }> {
 }
 
 /** Ends with the answer, or when the other side has had enough. */
-async function send(socket: Socket, answer: Answers, n: number): Promise<void> {
-  const closed = new AbortController()
-  socket.once('close', () => closed.abort())
+async function send(socket: Socket, answer: Answers, n: number, signal: AbortSignal): Promise<void> {
   for await (const piece of answer(eventIds)) {
     if (socket.destroyed) return
     const bytes = Buffer.from(piece as string)
-    if (!socket.write(bytes)) await once(socket, 'drain', { signal: closed.signal }).catch(() => undefined)
+    if (!socket.write(bytes)) await once(socket, 'drain', { signal }).catch(() => undefined)
     if (socket.destroyed) return
     written[n] = (written[n] ?? 0) + bytes.length
   }
 }
 
-port.on('message', (message: { eventIds?: string[] }) => {
-  if (message.eventIds !== undefined) eventIds = message.eventIds
-  port.postMessage({ written })
-})
-
-const started: Record<string, { n: number; port: number }[]> = {}
-for (const [name, times] of Object.entries(count)) {
-  const answer = answers[name]
-  if (answer === undefined) throw new Error(`no such answer: ${name}`)
-  started[name] = []
-  for (let i = 0; i < times; i++) started[name].push(await start(answer))
+async function startAll({ tls, count }: Order): Promise<void> {
+  const started: Record<string, { n: number; port: number }[]> = {}
+  for (const [name, times] of Object.entries(count)) {
+    const answer = answers[name]
+    if (answer === undefined) throw new Error(`no such answer: ${name}`)
+    const them: { n: number; port: number }[] = []
+    for (let i = 0; i < times; i++) them.push(await start(answer, tls))
+    started[name] = them
+  }
+  tell({ started })
 }
-port.postMessage({ started })
+
+process.on('message', (message: Order | { eventIds: string[] } | object) => {
+  if ('tls' in message) {
+    void startAll(message)
+    return
+  }
+  if ('eventIds' in message) eventIds = message.eventIds
+  tell({ written })
+})
+process.on('disconnect', () => process.exit())
