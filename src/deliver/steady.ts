@@ -17,7 +17,7 @@ import type { DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
 import type { Send, SendResult } from '../wire/send.ts'
-import { begin, countedOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
+import { begin, countedOf, QUICK_MS, record, sendOrFail, type RecordNeeds } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
@@ -94,7 +94,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   steady.answered = null
   steady.waiting = steady.waiting.slice(chosen.length)
   const eventIds = events.map(({ eventId }) => eventId)
-  const result = await needs.send({
+  const result = await sendOrFail(needs, {
     destination: state.name as ServerName,
     txnId,
     body,

@@ -173,3 +173,14 @@ export function isUnavailable(error: unknown): boolean {
     error.message,
   )
 }
+
+/**
+ * Whether PostgreSQL refused what it was given, and would refuse it again: a value that no column takes (class 22), a
+ * constraint (23), a statement that is wrong (42), something too large (54). Or it was never asked: what is ours threw.
+ */
+export function isRefusedForGood(error: unknown): boolean {
+  if (isUnavailable(error)) return false
+  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined
+  if (typeof code === 'string') return /^(22|23|42|54)...$/.test(code)
+  return error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError
+}
