@@ -63,7 +63,7 @@ export function makeProgram(io: Io): Command {
       const config = configFor(command, io)
       const output = makeLogOutput(process.stdout)
       const log = makeLog({ ...config.log, secrets: io.secrets, stream: output })
-      await run({ config, roles, listen, log, linesLost: () => output.lost() })
+      await run({ config, roles, listen, log, linesLost: () => output.lost(), env: io.env })
     })
 
   program

@@ -8,6 +8,7 @@ import pg from 'pg'
 import { makePrepare } from './prepare.ts'
 import { beginSession } from './session.ts'
 import { demandWrites, isReadOnly } from './takes-writes.ts'
+import { VerifiedClient } from './verified-client.ts'
 
 export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
 export type Pool = pg.Pool
@@ -59,6 +60,7 @@ interface PoolConfig extends pg.PoolConfig {
 
 export function openPool({ url, max = 10, name = 'limpet', onError, onlyReads = false }: PoolOptions): Pool {
   const config: PoolConfig = {
+    Client: VerifiedClient,
     connectionString: url,
     max,
     application_name: name,

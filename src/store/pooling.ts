@@ -11,6 +11,7 @@ import type { Clock } from '../clock.ts'
 import { placeOf } from '../config-url.ts'
 import { UnfitDatabaseError } from './fitness.ts'
 import { drop } from './takes-writes.ts'
+import { VerifiedClient } from './verified-client.ts'
 
 /** A notification takes milliseconds; nobody who waits for it in vain is in a session of its own. */
 const HEARD_MS = 10_000
@@ -65,7 +66,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
 }
 
 function openClient(url: string): pg.Client {
-  const client = new pg.Client({
+  const client = new VerifiedClient({
     connectionString: url,
     application_name: 'limpet-check',
     connectionTimeoutMillis: ANSWER_MS,
