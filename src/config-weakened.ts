@@ -10,7 +10,10 @@ import type { Environment } from './config-env.ts'
 export const NO_CERTIFICATES = 'NODE_TLS_REJECT_UNAUTHORIZED'
 
 const FLAGS: readonly (readonly [RegExp, string])[] = [
-  [/^--tls-keylog\b/, 'the keys of every TLS connection are written to a file: who reads it reads all traffic'],
+  [
+    /^--tls-keylog\b/,
+    'the keys of every TLS connection are written to a file: who reads it reads all traffic',
+  ],
   [/^--tls-min-v1\.[01]$/, 'PostgreSQL and Redis may speak an old version of TLS'],
   [/^--tls-cipher-list\b/, "PostgreSQL and Redis may use other ciphers than Node's"],
   [/^--inspect\b/, 'a debugger listens: who reaches its port controls this process and reads its keys'],
@@ -26,7 +29,9 @@ export function weakenedBy(env: Environment, args: readonly string[]): string[] 
       `${NO_CERTIFICATES}=0 is not obeyed: certificates are checked. Remove it; an authority of your own goes into federation.custom_ca_paths, that of PostgreSQL into sslrootcert of its URL`,
     )
   if (env['PGSSLMODE'] === 'no-verify')
-    lines.push('PGSSLMODE=no-verify: the certificate of PostgreSQL is not checked where its URL has no sslmode')
+    lines.push(
+      'PGSSLMODE=no-verify: the certificate of PostgreSQL is not checked where its URL has no sslmode',
+    )
   if ((env['NODE_EXTRA_CA_CERTS'] ?? '') !== '')
     lines.push(
       'NODE_EXTRA_CA_CERTS: its authorities are believed for PostgreSQL and Redis, not for federation (that is federation.custom_ca_paths)',

@@ -6,7 +6,7 @@
  * Promise: certain, not likely. Pooling is what shares a server connection with a session that is still open; no pooling is
  * what brings a notification to a session that asks nothing.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import { placeOf } from '../config-url.ts'
 import { UnfitDatabaseError } from './fitness.ts'

@@ -76,11 +76,7 @@ function failure(
   return { kind: 'failed', stage, status, errcode: null, retryAfterMs: null, message, handed }
 }
 
-function pduResults(
-  body: Buffer,
-  at: number | undefined,
-  eventIds: readonly string[],
-): PduResults | null {
+function pduResults(body: Buffer, at: number | undefined, eventIds: readonly string[]): PduResults | null {
   const members = at === undefined ? null : membersAt(body, at, namesOf(eventIds))
   if (members === null) return null
   return new Map([...members].map(([eventId, value]) => [eventId, { error: errorAt(body, value) }]))

@@ -35,13 +35,7 @@ const KEEP_ALIVE_PROBE_MS = 60_000
 // However long TCP took, TLS gets this much.
 const LEAST_TLS_MS = 1000
 
-export function makeDial({
-  secureContext,
-  connectTimeoutMs,
-  gate,
-  watchOverhead,
-  clock,
-}: DialNeeds): Dial {
+export function makeDial({ secureContext, connectTimeoutMs, gate, watchOverhead, clock }: DialNeeds): Dial {
   return async function dial(target, signal) {
     const started = clock.monotonic()
     let last: unknown = null

@@ -116,7 +116,8 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       },
       onResponseData(_controller, chunk) {
         if (settled) return
-        if (kept.bytes() + chunk.length > (status === 200 ? MOST_OF_A_200 : MOST_OF_AN_ERROR)) end('too large')
+        if (kept.bytes() + chunk.length > (status === 200 ? MOST_OF_A_200 : MOST_OF_AN_ERROR))
+          end('too large')
         else kept.add(chunk)
       },
       onResponseEnd: () => end('whole'),

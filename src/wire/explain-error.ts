@@ -59,7 +59,10 @@ export function codeOf(error: unknown, causes = 10): string | null {
  */
 export function oneLine(text: string, most: number): string {
   // What is cut off could be megabytes; what stands before it is more than enough, also where much of it is left out.
-  const printable = text.slice(0, LONGEST_LOOK + most).replace(/[\p{C}\p{Z}]+/gu, ' ').trim()
+  const printable = text
+    .slice(0, LONGEST_LOOK + most)
+    .replace(/[\p{C}\p{Z}]+/gu, ' ')
+    .trim()
   return printable.length <= most
     ? printable
     : `${printable.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, '')}…`

@@ -59,11 +59,7 @@ function unquote(text: JsonText, at: number, end: number): string {
   return text.toString('utf8', at + 1, end - 1)
 }
 
-function scanObject(
-  text: JsonText,
-  start: number,
-  names: Names,
-): { members: Members; end: number } | null {
+function scanObject(text: JsonText, start: number, names: Names): { members: Members; end: number } | null {
   if (text[start] !== OPEN_OBJECT) return null
   const members = new Map<string, number>()
   let at = skipSpace(text, start + 1)

@@ -99,7 +99,9 @@ export function makeSend({
   return async function send(request) {
     const started = clock.monotonic()
     const progress: Progress = { handed: false }
-    const reading = await attempt(request, progress).catch((error: unknown) => unforeseen(error, request, progress))
+    const reading = await attempt(request, progress).catch((error: unknown) =>
+      unforeseen(error, request, progress),
+    )
     const result = { ...reading, durationMs: Math.round(clock.monotonic() - started) }
     if (result.kind === 'failed') {
       const { destination, txnId } = request
@@ -145,7 +147,7 @@ export function makeSend({
         try {
           resolve(readAnswer(ended, clock.now(), eventIds))
         } catch (error) {
-          reject(error as Error)
+          reject(error)
         }
         ended.release()
       }

@@ -51,7 +51,10 @@ export function makeTrust(customCas: readonly string[]): SecureContext {
     return certificates
   })
   // Most of the system's are among the bundled ones; a set saves parsing those twice.
-  return createSecureContext({ ...HANDSHAKE, ca: [...new Set([...rootCertificates, ...systemBundle(), ...ours])] })
+  return createSecureContext({
+    ...HANDSHAKE,
+    ca: [...new Set([...rootCertificates, ...systemBundle(), ...ours])],
+  })
 }
 
 function systemBundle(): readonly string[] {

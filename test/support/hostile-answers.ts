@@ -1,7 +1,9 @@
 /** What a hostile server answers, by name: pieces that are written one after the other until the reader hangs up. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export type Answers = (eventIds: readonly string[]) => Iterable<string | Buffer> | AsyncIterable<string | Buffer>
+export type Answers = (
+  eventIds: readonly string[],
+) => Iterable<string | Buffer> | AsyncIterable<string | Buffer>
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n'
 const CHUNKED = `${OK}Transfer-Encoding: chunked\r\n\r\n`
@@ -30,8 +32,10 @@ function keys(bytes: number): string {
 }
 
 const K = 1024
-const errorFor = (error: string): Answers =>
-  (ids) => whole(`{"pdus":{${ids.map((id) => `${JSON.stringify(id)}:{"error":${error}}`).join(',')}}}`)
+const errorFor =
+  (error: string): Answers =>
+  (ids) =>
+    whole(`{"pdus":{${ids.map((id) => `${JSON.stringify(id)}:{"error":${error}}`).join(',')}}}`)
 const MANY_KEYS = keys(4 * K * K)
 const KEYS_THAT_FIT = keys(256 * K)
 const NESTED = '['.repeat(100_000) + ']'.repeat(100_000)
@@ -69,8 +73,8 @@ export const answers: Record<string, Answers> = {
   'a body in a million pieces': () => endless(`${OK}Content-Length: 900000000\r\n\r\n`, '{"a":'),
   'more than its length': () => endless(`${OK}Content-Length: 11\r\n\r\n{"pdus":{}}`, 'x'),
   'a second answer': () => endless('', whole('{"pdus":{}}').join('')),
-  'zeros': () => endless('', '\u0000'),
-  // eslint-disable-next-line @typescript-eslint/require-await
+  zeros: () => endless('', '\u0000'),
+
   'slow bytes': async function* () {
     yield `${OK}Content-Length: 1000\r\n\r\n`
     for (;;) {

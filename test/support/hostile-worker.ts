@@ -51,7 +51,7 @@ async function send(socket: Socket, answer: Answers, n: number, signal: AbortSig
     if (socket.destroyed) return
     const bytes = Buffer.from(piece as string)
     if (!socket.write(bytes)) await once(socket, 'drain', { signal }).catch(() => undefined)
-    if (socket.destroyed) return
+    if (signal.aborted) return
     written[n] = (written[n] ?? 0) + bytes.length
   }
 }

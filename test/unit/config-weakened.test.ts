@@ -3,7 +3,12 @@ import { weakenedBy } from '../../src/config-weakened.ts'
 
 describe('what in the environment weakens what limpet promises', () => {
   const weak: [string, Record<string, string>, string[], RegExp][] = [
-    ['certificates', { NODE_TLS_REJECT_UNAUTHORIZED: '0' }, [], /^NODE_TLS_REJECT_UNAUTHORIZED=0 is not obeyed/],
+    [
+      'certificates',
+      { NODE_TLS_REJECT_UNAUTHORIZED: '0' },
+      [],
+      /^NODE_TLS_REJECT_UNAUTHORIZED=0 is not obeyed/,
+    ],
     ['PostgreSQL', { PGSSLMODE: 'no-verify' }, [], /^PGSSLMODE=no-verify: /],
     ['authorities', { NODE_EXTRA_CA_CERTS: '/x.pem' }, [], /federation\.custom_ca_paths/],
     ['keys of TLS', { NODE_OPTIONS: '--no-warnings --tls-keylog=/tmp/k' }, [], /^--tls-keylog: the keys/],
@@ -21,7 +26,11 @@ describe('what in the environment weakens what limpet promises', () => {
   }
 
   it('nothing, where nothing does', () => {
-    const env = { NODE_TLS_REJECT_UNAUTHORIZED: '1', NODE_OPTIONS: '--max-old-space-size=100', PGSSLMODE: 'require' }
+    const env = {
+      NODE_TLS_REJECT_UNAUTHORIZED: '1',
+      NODE_OPTIONS: '--max-old-space-size=100',
+      PGSSLMODE: 'require',
+    }
     expect(weakenedBy(env, ['--import', 'tsx'])).to.deep.equal([])
     expect(weakenedBy({}, [])).to.deep.equal([])
   })

@@ -54,7 +54,9 @@ describe('connections', () => {
     ['a single byte', 'H'],
   ] as const) {
     it(`gives up an idle one on which ${what} comes that nobody asked for`, async () => {
-      const remote = await startRawRemote(await setting().authority.issue(), ({ socket }) => socket.write(answer()))
+      const remote = await startRawRemote(await setting().authority.issue(), ({ socket }) =>
+        socket.write(answer()),
+      )
       setting().closing(() => remote.close())
       const { send, connections } = setting().sender()
       await send(remote.serverName)

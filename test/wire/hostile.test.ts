@@ -10,7 +10,14 @@ const TIMEOUT_MS = 4_000
 const LAG_MS = 200
 
 /** Of these there are 64 each. */
-const MANY = ['4 MiB of keys', '256 KiB of keys', 'chunks of one byte', 'headers', 'trailers', 'informational answers']
+const MANY = [
+  '4 MiB of keys',
+  '256 KiB of keys',
+  'chunks of one byte',
+  'headers',
+  'trailers',
+  'informational answers',
+]
 
 const protocol = { kind: 'failed', stage: 'protocol', handed: true }
 const TOO_LARGE = { ...protocol, message: 'the answer is larger than 256 KiB' }
@@ -59,7 +66,7 @@ describe('whatever a server answers is an outcome, and costs no more than an ans
   })
 
   for (const [what, outcome] of Object.entries(outcomes)) {
-    it(`${what}`, async () => {
+    it(what, async () => {
       const [name = ''] = (await hostile()).names[what] ?? []
       const { send, connections } = setting().sender()
       await send(name)
@@ -70,9 +77,11 @@ describe('whatever a server answers is an outcome, and costs no more than an ans
       if (what === 'a nested error')
         expect(result).to.have.deep.property('pdus', listed('an error that is not a text'))
       if (what === 'an error of escapes')
-        expect(result).to.have.deep.property('pdus').that.satisfies((pdus: Map<string, { error: string }>) =>
-          /^[\]0;x[2J ]+…$/.test(pdus.get('$a')?.error ?? ''),
-        )
+        expect(result)
+          .to.have.deep.property('pdus')
+          .that.satisfies((pdus: Map<string, { error: string }>) =>
+            /^[\]0;x[2J ]+…$/.test(pdus.get('$a')?.error ?? ''),
+          )
       expect(stalls.longestMs(), 'lag').to.be.below(LAG_MS)
       expect((await remotes?.written())?.get(name), 'bytes').to.be.below(KEPT_BY_THE_SYSTEM)
       expect(connections.counts(), 'nothing is left under way').to.include({ inUse: 0, opening: 0 })
@@ -89,10 +98,12 @@ describe('whatever a server answers is an outcome, and costs no more than an ans
     await Promise.all(names.map((name) => send(name)))
     const before = process.memoryUsage().rss
     const stalls = watchForStalls()
-    let ended = false
-    const all = Promise.all(names.map((name) => send(name, { eventIds: ['$a'] }))).finally(() => (ended = true))
+    const ended = new AbortController()
+    const all = Promise.all(names.map((name) => send(name, { eventIds: ['$a'] }))).finally(() =>
+      ended.abort(),
+    )
     let served = 0
-    while (!ended) {
+    while (!ended.signal.aborted) {
       expect(await send(ordinary, { eventIds: ['$a'] })).to.include({ kind: 'answered' })
       served += 1
     }
@@ -110,7 +121,10 @@ describe('whatever a server answers is an outcome, and costs no more than an ans
   async function hostile(): Promise<HostileRemotes> {
     if (remotes !== null) return remotes
     const count = Object.keys(answers).map((name) => [name, MANY.includes(name) ? 64 : 1])
-    remotes = await startHostileRemotes(await setting().authority.issue(), Object.fromEntries(count) as Record<string, number>)
+    remotes = await startHostileRemotes(
+      await setting().authority.issue(),
+      Object.fromEntries(count) as Record<string, number>,
+    )
     await remotes.know(['$a'])
     return remotes
   }

@@ -144,7 +144,9 @@ describe('sending a transaction', () => {
     const body = (bytes: number) => `{"pdus":{},"x":"${'x'.repeat(bytes - 18)}"}`
     const answers = async (bytes: number) => {
       const behaviour: Behaviour = { kind: 'status', status: 200, headers: json, body: body(bytes) }
-      return setting().sender().send((await setting().homeserver({ behaviour })).serverName)
+      return setting()
+        .sender()
+        .send((await setting().homeserver({ behaviour })).serverName)
     }
     expect(body(256 << 10)).to.have.length(256 << 10)
     expect((await answers(256 << 10)).kind).to.equal('answered')
