@@ -147,7 +147,7 @@ export function makeSend({
         try {
           resolve(readAnswer(ended, clock.now(), eventIds))
         } catch (error) {
-          reject(error)
+          reject(error instanceof Error ? error : new Error('what was thrown is no error'))
         }
         ended.release()
       }
