@@ -113,7 +113,7 @@ function openCluster(
         connectTimeout: PATIENCE_MS,
         ...(username ? { username: decodeURIComponent(username) } : {}),
         ...(password ? { password: decodeURIComponent(password) } : {}),
-        ...(secure ? { tls: {} } : {}),
+        ...(secure ? { tls: { rejectUnauthorized: true } } : {}),
       },
       // Certificates carry names. Looked up by ioredis, they would be compared with an address.
       ...(secure ? { dnsLookup: (address, found) => found(null, address) } : {}),

@@ -6,7 +6,10 @@ import { setFlagsFromString } from 'node:v8'
 // of what is used. A process that runs beside a homeserver should rather collect a little more often (docs/benchmarks.md).
 setFlagsFromString('--heap-growing-percent=50')
 
-const { argv, stdout, stderr, env } = process
+const { argv, stdout, stderr } = process
+const env = { ...process.env }
+// It would turn off the check of certificates, silently, for everything that does not say what it demands.
+delete process.env['NODE_TLS_REJECT_UNAUTHORIZED']
 const args = argv.slice(2)
 const daemon = args.includes('run')
 // A daemon never ends by a SIGHUP, also not while it loads its program; what it does about one, `run` says.

@@ -23,7 +23,7 @@ import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { advance, ADVANCED_TOGETHER } from './store/advance.ts'
 import { areWished, beginToFollow, releaseFollowers } from './store/follow.ts'
-import { writeAttemptResults, type AttemptResult } from './store/attempt-results.ts'
+import { writeResultsApart, type AttemptResult } from './store/attempt-results.ts'
 import type { Pool } from './store/db.ts'
 import { FROZEN_TOGETHER, freezeTransactions } from './store/open-transactions.ts'
 import { version } from './version.ts'
@@ -108,7 +108,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     backoff: federation.backoff,
     requestTimeoutMs: federation.request_timeout_ms,
     results: makeBatcher({
-      run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows),
+      run: (rows: AttemptResult[]) => writeResultsApart(pool, rows),
       maxWeight: SHARED,
     }),
     origin: config.server_name,

@@ -12,6 +12,7 @@ import type { Config, SynapseSettings } from '../config.ts'
 import { ConfigError } from '../config.ts'
 import { loadSigningKey, readAuthorities } from '../config-files.ts'
 import { maskedConfig } from '../config-mask.ts'
+import { weakenedBy } from '../config-weakened.ts'
 import { TOKEN_KINDS, refuseUnwritable } from '../config-secrets.ts'
 import { checkSynapse } from '../ingest/synapse/check.ts'
 import { selfTest } from '../matrix/signing.ts'
@@ -43,6 +44,7 @@ export async function runCheckConfig({
   io: Io
 }): Promise<void> {
   io.stdout.write(`# ${config.file ?? 'no configuration file'}\n${stringify(maskedConfig(config))}\n`)
+  for (const line of weakenedBy(io.env, process.execArgv)) io.stdout.write(`environment: ${line}\n`)
   let first: unknown
   const check = async (name: string, look: () => string | Promise<string>) => {
     try {

@@ -66,7 +66,7 @@ export function makeProgram(io: Io): Command {
       ])
       const output = makeLogOutput(process.stdout)
       const log = makeLog({ ...config.log, secrets: io.secrets, stream: output })
-      await run({ config, roles, listen, log, linesLost: () => output.lost() })
+      await run({ config, roles, listen, log, linesLost: () => output.lost(), env: io.env })
     })
 
   program

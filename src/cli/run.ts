@@ -6,9 +6,11 @@
  * `stopped`. SIGHUP ends nothing.
  */
 import type { Config, Listener } from '../config.ts'
+import { weakenedBy } from '../config-weakened.ts'
 import { startDaemon } from '../daemon.ts'
 import type { Role } from '../daemon.ts'
 import type { Log } from '../observe/log.ts'
+import type { Io } from './io.ts'
 
 export interface Running {
   /** Ends when it has stopped. */
@@ -30,9 +32,12 @@ export interface RunOptions {
   readonly listen: readonly Listener[] | undefined
   readonly log: Log
   readonly linesLost: () => number
+  /** The environment that the process was started with. */
+  readonly env: Io['env']
 }
 
-export function run({ config, roles, listen, log, linesLost }: RunOptions): Promise<void> {
+export function run({ config, roles, listen, log, linesLost, env }: RunOptions): Promise<void> {
+  for (const line of weakenedBy(env, process.execArgv)) log.warn(line)
   const { ip_denylist, ip_allowlist } = config.federation
   if (ip_denylist !== undefined || ip_allowlist.length > 0)
     log.warn('federation.ip_denylist and ip_allowlist are accepted; they come into force in a later release')

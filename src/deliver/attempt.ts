@@ -2,19 +2,21 @@
  * One attempt and what it came to: send the frozen bytes, judge the answer, write it down.
  *
  * Promise: when this resolves 'written', PostgreSQL says what happened. In every other case the open
- * transaction stands as it was frozen, and the same bytes go out again.
+ * transaction stands as it was frozen, and the same bytes go out again. Nothing that an answer holds, and no defect of
+ * ours in what is made of it, ends without backoff: what can't be written down is written down as a failure (`internal`).
  */
 import type { Clock, Random } from '../clock.ts'
 import type { Batcher } from '../batcher.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { writeAttemptResults, type AttemptResult } from '../store/attempt-results.ts'
-import { inTransaction, type Pool } from '../store/db.ts'
+import type { Log } from '../observe/log.ts'
+import { inTransaction, isRefusedForGood, type Pool } from '../store/db.ts'
 import type { DestinationState, StoredAcknowledges } from '../store/destination-state.ts'
 import { moveGap } from '../store/gaps.ts'
 import type { Held } from '../store/leases.ts'
 import { moveStickyCursors, noteListing } from '../store/replays.ts'
-import type { Send, SendResult } from '../wire/send.ts'
+import type { Send, SendFailed, SendRequest, SendResult } from '../wire/send.ts'
 import { afterFailure, afterSuccess, type BackoffSettings } from './backoff.ts'
 import { nextBatch } from './catch-up.ts'
 import { judge, nextTimeout, type Judged } from './outcome.ts'
@@ -26,6 +28,7 @@ export interface RecordNeeds {
   requestTimeoutMs: number
   /** Shares commits between destinations. */
   results: Batcher<AttemptResult, boolean>
+  log: Pick<Log, 'error'>
 }
 
 export interface AttemptNeeds extends RecordNeeds {
@@ -82,10 +85,11 @@ export async function begin(
 
 export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempted> {
   const { state, acknowledges } = at
-  const result = await needs.send({
+  const result = await sendOrFail(needs, {
     destination: state.name as ServerName,
     txnId: at.txnId,
     body: at.body,
+    eventIds: acknowledges.eventIds,
     timeoutMs: state.timeoutMs ?? needs.requestTimeoutMs,
     stillHeld: at.stillHeld,
     signal: at.signal,
@@ -96,8 +100,43 @@ export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempt
   return record(needs, at, result, judged)
 }
 
-/** Writes down what it came to. */
+/** `send` never throws; if it does, that is a failure too. */
+export async function sendOrFail(
+  { send, log }: Pick<AttemptNeeds, 'send' | 'log'>,
+  request: SendRequest,
+): Promise<SendResult> {
+  try {
+    return await send(request)
+  } catch (error) {
+    log.error({ err: error, destination: request.destination, txnId: request.txnId }, 'sending threw')
+    return internal('sending it broke off, the log says more', 0)
+  }
+}
+
+const internal = (message: string, durationMs: number): SendFailed => ({
+  ...{ kind: 'failed', stage: 'internal', status: null, errcode: null, retryAfterMs: null },
+  ...{ message, durationMs, handed: true },
+})
+
+/** Writes down what it came to; where that can't be written, that it can't. */
 export async function record(
+  needs: RecordNeeds,
+  at: Recorded,
+  result: SendResult,
+  judged: Judged,
+): Promise<Attempted> {
+  try {
+    return await write(needs, at, result, judged)
+  } catch (error) {
+    if (!isRefusedForGood(error)) throw error
+    const { state, txnId, acknowledges, firstAttempt } = at
+    needs.log.error({ err: error, destination: state.name, txnId }, 'what an attempt came to was refused')
+    const failed = internal('what it came to could not be written down, the log says more', result.durationMs)
+    return write(needs, at, failed, judge(failed, { ...acknowledges, firstAttempt }))
+  }
+}
+
+async function write(
   needs: RecordNeeds,
   at: Recorded,
   result: SendResult,

@@ -17,7 +17,7 @@ import type { DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
 import type { Send, SendResult } from '../wire/send.ts'
-import { begin, countedOf, QUICK_MS, record, type RecordNeeds } from './attempt.ts'
+import { begin, countedOf, QUICK_MS, record, sendOrFail, type RecordNeeds } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
@@ -93,10 +93,12 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   const { startedAt } = begun
   steady.answered = null
   steady.waiting = steady.waiting.slice(chosen.length)
-  const result = await needs.send({
+  const eventIds = events.map(({ eventId }) => eventId)
+  const result = await sendOrFail(needs, {
     destination: state.name as ServerName,
     txnId,
     body,
+    eventIds,
     timeoutMs: needs.requestTimeoutMs,
     stillHeld: () => lease.stillHeld(),
     signal: steady.signal,
@@ -107,7 +109,6 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
     if (!result.handed) await dropTransaction(needs.pool, held, txnId)
     return
   }
-  const eventIds = events.map(({ eventId }) => eventId)
   const judged = judge(result, { positions, eventIds, firstAttempt: true })
   const anySticky = events.some(({ sticky }) => sticky)
   if (judged.kind === 'answered' && isOrdinary(steady, result, judged) && !anySticky) {

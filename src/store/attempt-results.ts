@@ -3,7 +3,7 @@
  * for `limpet destination` and `explain`. One statement for many destinations, each by compare-and-set
  * under its own fence: a worker whose lease is over writes nothing.
  */
-import type { Db } from './db.ts'
+import { isRefusedForGood, type Db } from './db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination-state.ts'
 import { ALIVE, IN_ORDER, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
@@ -105,4 +105,28 @@ export async function writeAttemptResults(db: Db, results: readonly AttemptResul
   ])
   const written = new Set(rows.map(({ destination }) => destination))
   return results.map(({ held }) => written.has(held.destination))
+}
+
+/**
+ * The same, each by itself where PostgreSQL refuses them together: one that can't be written takes no other with it. Its
+ * place has the error.
+ */
+export async function writeResultsApart(
+  db: Db,
+  results: readonly AttemptResult[],
+): Promise<(boolean | Error)[]> {
+  try {
+    return await writeAttemptResults(db, results)
+  } catch (error) {
+    if (results.length < 2 || !isRefusedForGood(error)) throw error
+  }
+  const written: (boolean | Error)[] = []
+  for (const result of results) {
+    try {
+      written.push(...(await writeAttemptResults(db, [result])))
+    } catch (error) {
+      written.push(error as Error)
+    }
+  }
+  return written
 }

@@ -8,6 +8,7 @@ import pg from 'pg'
 import { makePrepare } from './prepare.ts'
 import { beginSession } from './session.ts'
 import { demandWrites, isReadOnly } from './takes-writes.ts'
+import { VerifiedClient } from './verified-client.ts'
 
 export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
 export type Pool = pg.Pool
@@ -59,6 +60,7 @@ interface PoolConfig extends pg.PoolConfig {
 
 export function openPool({ url, max = 10, name = 'limpet', onError, onlyReads = false }: PoolOptions): Pool {
   const config: PoolConfig = {
+    Client: VerifiedClient,
     connectionString: url,
     max,
     application_name: name,
@@ -172,4 +174,15 @@ export function isUnavailable(error: unknown): boolean {
   return /Connection terminated|timeout expired|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|not queryable|Cannot use a pool after calling end/.test(
     error.message,
   )
+}
+
+/**
+ * Whether PostgreSQL refused what it was given, and would refuse it again: a value that no column takes (class 22), a
+ * constraint (23), a statement that is wrong (42), something too large (54). Or it was never asked: what is ours threw.
+ */
+export function isRefusedForGood(error: unknown): boolean {
+  if (isUnavailable(error)) return false
+  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined
+  if (typeof code === 'string') return /^(22|23|42|54)...$/.test(code)
+  return error instanceof TypeError || error instanceof RangeError || error instanceof SyntaxError
 }

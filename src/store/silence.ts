@@ -16,6 +16,7 @@ import type { Log } from '../observe/log.ts'
 import type { Pool } from './db.ts'
 import { beginSession } from './session.ts'
 import { askWhetherWritable, isReadOnly } from './takes-writes.ts'
+import { VerifiedClient } from './verified-client.ts'
 
 export interface SilenceWatch {
   /** Asks no more. */
@@ -56,7 +57,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
   async function ask(): Promise<void> {
     if (asking === null) {
       const times = { connectionTimeoutMillis: patienceMs, query_timeout: patienceMs }
-      const client = new pg.Client({ connectionString: url, application_name: 'limpet-watch', ...times })
+      const client = new VerifiedClient({ connectionString: url, application_name: 'limpet-watch', ...times })
       // What breaks it is told by the next question.
       client.on('error', () => undefined)
       asking = client

@@ -1,84 +1,91 @@
 /**
- * What an answer to `/send` means. Pure.
+ * What an answer to `/send` means. Pure, and total: whatever its bytes are, it means something.
  *
  * *Answered* is status 200 and a JSON object, read whole. Everything else is a failure, redirects too (the spec
- * has none here), with what the answer says about itself: status, `errcode`, how long to stay away.
+ * has none here), with what the answer says about itself: status, `errcode`, how long to stay away. Only the events that
+ * were sent are looked up in it; nothing is made of what else it holds (`scan-json.ts`), and whatever words are taken from
+ * it are short and fit to print, to log and to store (`oneLine`).
  */
 import type { Exchange } from './exchange.ts'
 import { explainError, oneLine } from './explain-error.ts'
 import { retryAfter } from './retry-after.ts'
+import { isNullAt, membersAt, membersOf, namesOf, plainAt } from './scan-json.ts'
 import type { SendAnswered, SendFailed, SendStage } from './send.ts'
 
 type PduResults = NonNullable<SendAnswered['pdus']>
 export type Reading = Omit<SendAnswered, 'durationMs'> | Omit<SendFailed, 'durationMs'>
+export type Answer = Omit<Exchange, 'release'>
 
 const LONGEST_ERROR = 500
+/** Where the spec has a string, and something else stands. */
+const NOT_A_TEXT = 'an error that is not a text'
 
-/** `now`, in milliseconds since the epoch, is for a `Retry-After` that is a date. */
-export function readAnswer(exchange: Exchange, now: number): Reading {
-  const { ending, status } = exchange
-  if (ending === 'not held') return failure(exchange, 'aborted', 'not ours to send any more')
-  if (ending === 'aborted') return failure(exchange, 'aborted', 'aborted while sending')
+const PDUS = namesOf(['pdus'])
+const ERROR = namesOf(['error'])
+const OF_A_REFUSAL = namesOf(['errcode', 'error', 'retry_after_ms'])
+
+/** `now`, in milliseconds since the epoch, is for a `Retry-After` that is a date; `eventIds` are what was sent. */
+export function readAnswer(answer: Answer, now: number, eventIds: readonly string[]): Reading {
+  const { ending, status } = answer
+  if (ending === 'not held') return failure(answer, 'aborted', 'not ours to send any more')
+  if (ending === 'aborted') return failure(answer, 'aborted', 'aborted while sending')
   // An error status says enough by itself, even where its body broke off.
-  if (status !== null && status !== 200) return refusal(exchange, status, now)
-  if (ending === 'timeout') return failure(exchange, 'timeout', 'no answer in time')
-  if (ending === 'too large') return failure(exchange, 'protocol', 'the answer is larger than 4 MiB')
-  if (ending === 'error') return broken(exchange)
-  const answer = parseObject(exchange.body)
-  if (answer === null) return failure(exchange, 'protocol', 'answered 200 without a JSON object')
-  return { kind: 'answered', pdus: pduResults(answer['pdus']) }
+  if (status !== null && status !== 200) return refusal(answer, status, now)
+  if (ending === 'timeout') return failure(answer, 'timeout', 'no answer in time')
+  if (ending === 'too large') return failure(answer, 'protocol', 'the answer is larger than 256 KiB')
+  if (ending === 'given up')
+    return failure(answer, 'protocol', 'the answer is large, and all answers together took too much memory')
+  if (ending === 'error') return broken(answer)
+  const members = membersOf(answer.body, PDUS)
+  if (members === null) return failure(answer, 'protocol', 'answered 200 without a JSON object')
+  return { kind: 'answered', pdus: pduResults(answer.body, members.get('pdus'), eventIds) }
 }
 
-function refusal(exchange: Exchange, status: number, now: number): Reading {
-  const body = parseObject(exchange.body)
-  const errcode = typeof body?.['errcode'] === 'string' ? oneLine(body['errcode'], 100) : null
-  const said = typeof body?.['error'] === 'string' ? oneLine(body['error'], 150) : ''
+function refusal(answer: Answer, status: number, now: number): Reading {
+  const { body } = answer
+  const members = membersOf(body, OF_A_REFUSAL)
+  const plain = (name: string) => {
+    const at = members?.get(name)
+    return at === undefined ? null : plainAt(body, at)
+  }
+  const [code, error] = [plain('errcode'), plain('error')]
+  const errcode = typeof code === 'string' ? oneLine(code, 100) : null
+  const said = typeof error === 'string' ? oneLine(error, 150) : ''
   const asksToWait = status === 429 || status === 503
-  const advice = { header: exchange.retryAfter, retryAfterMs: body?.['retry_after_ms'], now }
+  const advice = { header: answer.retryAfter, retryAfterMs: plain('retry_after_ms'), now }
   const message = `answered ${status}${errcode === null ? '' : ` ${errcode}`}${said === '' ? '' : `: ${said}`}`
   return {
-    ...failure(exchange, 'http', message),
+    ...failure(answer, 'http', message),
     errcode,
     retryAfterMs: asksToWait ? retryAfter(advice) : null,
   }
 }
 
-function broken(exchange: Exchange): Reading {
-  if (exchange.status !== null) {
-    return failure(exchange, 'protocol', `the answer broke off: ${explainError(exchange.error)}`)
+function broken(answer: Answer): Reading {
+  if (answer.status !== null) {
+    return failure(answer, 'protocol', `the answer broke off: ${explainError(answer.error)}`)
   }
-  return failure(exchange, exchange.handed ? 'protocol' : 'connect', explainError(exchange.error))
+  return failure(answer, answer.handed ? 'protocol' : 'connect', explainError(answer.error))
 }
 
 function failure(
-  { status, handed }: Exchange,
+  { status, handed }: Answer,
   stage: SendStage,
   message: string,
 ): Omit<SendFailed, 'durationMs'> {
   return { kind: 'failed', stage, status, errcode: null, retryAfterMs: null, message, handed }
 }
 
-function pduResults(pdus: unknown): PduResults | null {
-  if (!isObject(pdus)) return null
-  return new Map(Object.entries(pdus).map(([eventId, result]) => [eventId, { error: errorIn(result) }]))
+function pduResults(body: Buffer, at: number | undefined, eventIds: readonly string[]): PduResults | null {
+  const members = at === undefined ? null : membersAt(body, at, namesOf(eventIds))
+  if (members === null) return null
+  return new Map([...members].map(([eventId, value]) => [eventId, { error: errorAt(body, value) }]))
 }
 
 /** The spec has a string in `error`; whatever else stands there is an error as well. */
-function errorIn(result: unknown): string | null {
-  const error = isObject(result) ? result['error'] : undefined
-  if (error === undefined || error === null) return null
-  return oneLine(typeof error === 'string' ? error : JSON.stringify(error), LONGEST_ERROR)
-}
-
-function parseObject(text: string): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : null
-  } catch {
-    return null
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function errorAt(body: Buffer, value: number): string | null {
+  const at = membersAt(body, value, ERROR)?.get('error')
+  if (at === undefined || isNullAt(body, at)) return null
+  const text = plainAt(body, at)
+  return typeof text === 'string' ? oneLine(text, LONGEST_ERROR) : NOT_A_TEXT
 }

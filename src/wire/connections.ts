@@ -9,11 +9,19 @@ import type { TLSSocket } from 'node:tls'
 import { Client } from 'undici'
 import type { Clock } from '../clock.ts'
 import type { ServerName } from '../matrix/ids.ts'
+import { makeAnswerBudget } from './answer-budget.ts'
+import type { AnswerBudget } from './answer-budget.ts'
 import { makeDial } from './dial.ts'
 import type { Dialled } from './dial.ts'
 import { makeHandshakeGate } from './handshake-gate.ts'
+import { meter } from './meter.ts'
+import type { Meter } from './meter.ts'
 import type { Target } from './target.ts'
+import { makeWatchOverhead } from './tls-overhead.ts'
+import type { Watched } from './tls-overhead.ts'
 import { makeTrust } from './trust.ts'
+import { makeTurns } from './turns.ts'
+import type { Turns } from './turns.ts'
 
 export interface ConnectionsConfig {
   readonly maxIdleConnections: number
@@ -27,6 +35,13 @@ export interface Connection {
   readonly hostHeader: string
   readonly client: Client
   readonly socket: TLSSocket
+  /** How much may come on it. */
+  readonly meter: Meter
+  /** How much TLS may bring beside. */
+  readonly overhead: Watched
+  /** Shared by the answers on all connections. */
+  readonly budget: AnswerBudget
+  readonly turns: Turns
 }
 
 export type Opened =
@@ -49,12 +64,22 @@ const HANDSHAKES_AT_ONCE = 32
 const HANDSHAKE_SLOT_MS = 500
 // Longer than most servers keep a connection; what the server's `Keep-Alive` header says is honoured.
 const KEEP_IDLE_MS = 600_000
+// With 512 requests in flight nobody gives way whose answer has less than 64 KiB.
+const MOST_OF_ALL_ANSWERS = 32 * 1024 * 1024
+// Answers to a hundred transactions of one PDU. A long one by itself is more: it has its turn alone.
+const BYTES_A_TURN = 64 * 1024
+// Names and values. As many bytes can be as many headers, each of them some microseconds; proxies put 1–2 KB on an answer.
+const MOST_OF_HEADERS = 8 * 1024
 
 /** Throws where one of `customCas` is no PEM certificate. */
 export function makeConnections(config: ConnectionsConfig, clock: Clock): Connections {
   const secureContext = makeTrust(config.customCas)
   const gate = makeHandshakeGate({ atOnce: HANDSHAKES_AT_ONCE, slotMs: HANDSHAKE_SLOT_MS })
-  const dial = makeDial({ secureContext, connectTimeoutMs: config.connectTimeoutMs, gate, clock })
+  const watchOverhead = makeWatchOverhead()
+  const { connectTimeoutMs } = config
+  const dial = makeDial({ secureContext, connectTimeoutMs, gate, watchOverhead, clock })
+  const budget = makeAnswerBudget(MOST_OF_ALL_ANSWERS)
+  const turns = makeTurns(BYTES_A_TURN)
   // A Map keeps the order of insertion, so its first key is the one unused longest.
   const idle = new Map<ServerName, Connection>()
   const all = new Set<Connection>()
@@ -74,9 +99,10 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     opening++
     const dialled = await dial(target, signal).finally(() => opening--)
     if (dialled.kind === 'failed') return dialled
-    const { socket } = dialled
+    const { socket, overhead } = dialled
     const { hostHeader } = target
-    const connection = { destination, hostHeader, client: clientOver(socket), socket }
+    const metered = { socket, meter: meter(socket, turns), overhead, budget, turns }
+    const connection = { destination, hostHeader, client: clientOver(socket), ...metered }
     all.add(connection)
     socket.once('close', () => drop(connection))
     if (closed) drop(connection)
@@ -127,6 +153,7 @@ function clientOver(socket: TLSSocket): Client {
   let given = false
   return new Client('https://limpet.invalid', {
     pipelining: 1,
+    maxHeaderSize: MOST_OF_HEADERS,
     keepAliveTimeout: KEEP_IDLE_MS,
     keepAliveMaxTimeout: KEEP_IDLE_MS,
     // A request is timed as a whole, by who sends it.

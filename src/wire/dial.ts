@@ -13,9 +13,10 @@ import { timerMs, type Clock } from '../clock.ts'
 import { explainError } from './explain-error.ts'
 import type { HandshakeGate } from './handshake-gate.ts'
 import type { Target } from './target.ts'
+import type { Watched, WatchOverhead } from './tls-overhead.ts'
 
 export type Dialled =
-  | { readonly kind: 'open'; readonly socket: TLSSocket }
+  | { readonly kind: 'open'; readonly socket: TLSSocket; readonly overhead: Watched }
   | { readonly kind: 'failed'; readonly stage: 'connect' | 'tls' | 'aborted'; readonly message: string }
 
 export type Dial = (target: Target, signal: AbortSignal) => Promise<Dialled>
@@ -25,6 +26,7 @@ export interface DialNeeds {
   /** For TCP and TLS together, the wait for a place at the gate aside: that one is our own doing. */
   readonly connectTimeoutMs: number
   readonly gate: HandshakeGate
+  readonly watchOverhead: WatchOverhead
   readonly clock: Clock
 }
 
@@ -33,7 +35,7 @@ const KEEP_ALIVE_PROBE_MS = 60_000
 // However long TCP took, TLS gets this much.
 const LEAST_TLS_MS = 1000
 
-export function makeDial({ secureContext, connectTimeoutMs, gate, clock }: DialNeeds): Dial {
+export function makeDial({ secureContext, connectTimeoutMs, gate, watchOverhead, clock }: DialNeeds): Dial {
   return async function dial(target, signal) {
     const started = clock.monotonic()
     let last: unknown = null
@@ -61,15 +63,19 @@ export function makeDial({ secureContext, connectTimeoutMs, gate, clock }: DialN
       socket: tcp,
       secureContext,
       ALPNProtocols: ['http/1.1'],
+      // Said here, no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) turns it off.
+      rejectUnauthorized: true,
       checkServerIdentity: (_host, certificate) => checkServerIdentity(target.tlsName, certificate),
       ...(target.sni === null ? {} : { servername: target.sni }),
     })
+    const overhead = watchOverhead(tcp, socket)
+    socket.once('close', () => overhead.stop())
     const error = await opened(socket, 'secureConnect', timeoutMs, signal)
     leave()
     if (signal.aborted) return ended(socket, { stage: 'aborted', message: 'aborted while connecting' })
     if (error !== null) return ended(socket, { stage: 'tls', message: explainError(error) })
     socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
-    return { kind: 'open', socket }
+    return { kind: 'open', socket, overhead }
   }
 }
 

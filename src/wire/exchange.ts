@@ -4,11 +4,15 @@
  * The one promise that matters: `handed` is false only where not one byte of the request was given to the
  * socket. The line is undici's `onRequestStart`, which it calls in the same turn in which it writes; there we
  * ask a last time whether we may, and from there on the request counts as received. It never happens twice:
- * a connection has one socket and no other.
+ * a connection has one socket and no other. And the answer is bounded, whatever it is made of: in the bytes that come
+ * (`meter.ts`), in those that are kept (`kept-body.ts`), in time.
  */
 import type { Dispatcher } from 'undici'
 import { timerMs } from '../clock.ts'
 import type { Connection } from './connections.ts'
+import { codeOf } from './explain-error.ts'
+import { keepBody } from './kept-body.ts'
+import { TOO_MUCH } from './meter.ts'
 
 export interface ExchangeRequest {
   /** Path and query. */
@@ -22,8 +26,11 @@ export interface ExchangeRequest {
   readonly signal: AbortSignal
 }
 
-/** How the exchange ended: `whole` means that the answer was read to its end. */
-export type Ending = 'whole' | 'too large' | 'timeout' | 'aborted' | 'not held' | 'error'
+/**
+ * How the exchange ended: `whole` means that the answer was read to its end, `too large` that more came than an answer
+ * may have, `given up` that all answers together took more memory than they may.
+ */
+export type Ending = 'whole' | 'too large' | 'given up' | 'timeout' | 'aborted' | 'not held' | 'error'
 
 export interface Exchange {
   readonly ending: Ending
@@ -34,27 +41,37 @@ export interface Exchange {
   readonly status: number | null
   readonly retryAfter: string | undefined
   /** As much of the answer's body as was read. */
-  readonly body: string
+  readonly body: Buffer
   /** For the ending `error`. */
   readonly error: Error | null
+  /** To be called when the body was read: until then it counts. */
+  readonly release: () => void
 }
 
-const MOST_OF_A_200 = 4 * 1024 * 1024
+/** Contract 5.2. */
+export const MOST_OF_A_200 = 256 * 1024
 // Enough for a Matrix error; of a proxy's error page nobody needs the end.
 const MOST_OF_AN_ERROR = 64 * 1024
+/** Everything that may come for one request: the longest body and 64 KiB for heads, and what its chunks are packed in. */
+const MOST_OF_ALL = MOST_OF_A_200 + 64 * 1024
+/** RFC 9110, 15.2: any number; a server with more than a few means no answer. */
+const MOST_INFORMATIONAL = 10
+/** Of a `Retry-After` that is a date or a number. */
+const LONGEST_WAIT = 100
 
 /** Resolves always; what the other side does is a value. The connection is fit for another use after `whole` only. */
 export function exchange(connection: Connection, request: ExchangeRequest): Promise<Exchange> {
   const { signal, stillHeld } = request
+  const { socket, meter, overhead } = connection
   return new Promise((resolve) => {
     let handed = false
     let readBefore = 0
     let settled = false
+    let informational = 0
     let status: number | null = null
     let retryAfter: string | undefined
     let controller: Dispatcher.DispatchController | null = null
-    const chunks: Buffer[] = []
-    let bytes = 0
+    const kept = keepBody(connection.budget, () => end('given up'))
 
     const timer = setTimeout(() => end('timeout'), timerMs(request.timeoutMs))
     const abort = () => end('aborted')
@@ -65,10 +82,12 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       settled = true
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
-      const body = chunks.length === 1 ? String(chunks[0]) : Buffer.concat(chunks).toString()
+      meter.allow(0)
+      overhead.again()
       // Counts plain text, so TLS's own records (session tickets, close_notify) are no answer.
-      const answerBegan = handed && connection.socket.bytesRead > readBefore
-      resolve({ ending, handed, answerBegan, status, retryAfter, body, error })
+      const answerBegan = handed && socket.bytesRead > readBefore
+      const release = () => kept.forget()
+      resolve({ ending, handed, answerBegan, status, retryAfter, body: kept.all(), error, release })
       // The request may still wait for its turn on the socket: `onRequestStart` finds it settled and stops it.
       if (ending !== 'whole') controller?.abort(error ?? new Error(ending))
     }
@@ -77,31 +96,44 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       onRequestStart(started) {
         controller = started
         if (!settled && !stillHeld()) end('not held')
-        readBefore = connection.socket.bytesRead
+        readBefore = socket.bytesRead
         if (settled) started.abort(new Error('not to be sent'))
-        else handed = true
+        else {
+          handed = true
+          meter.allow(MOST_OF_ALL)
+          overhead.again()
+        }
       },
       onResponseStart(_controller, code, headers) {
-        if (code < 200) return // Informational (RFC 9110, 15.2): the answer proper follows.
+        if (code < 200) {
+          // Informational (RFC 9110, 15.2): the answer proper follows.
+          if (++informational > MOST_INFORMATIONAL) end('too large')
+          return
+        }
         status = code
         const wait = headers['retry-after']
-        retryAfter = Array.isArray(wait) ? wait[0] : wait
+        retryAfter = (Array.isArray(wait) ? wait[0] : wait)?.slice(0, LONGEST_WAIT)
       },
       onResponseData(_controller, chunk) {
-        bytes += chunk.length
-        if (bytes > (status === 200 ? MOST_OF_A_200 : MOST_OF_AN_ERROR)) end('too large')
-        else chunks.push(chunk)
+        if (settled) return
+        if (kept.bytes() + chunk.length > (status === 200 ? MOST_OF_A_200 : MOST_OF_AN_ERROR))
+          end('too large')
+        else kept.add(chunk)
       },
       onResponseEnd: () => end('whole'),
-      onResponseError: (_controller, error) => end('error', error),
+      onResponseError: (_controller, error) => end(codeOf(error) === TOO_MUCH ? 'too large' : 'error', error),
     }
     if (signal.aborted) {
       abort() // Between connecting and now; a listener would never hear of it.
       return
     }
-    connection.client.dispatch(
-      { method: 'PUT', path: request.uri, headers: request.headers, body: request.body },
-      handler,
-    )
+    try {
+      connection.client.dispatch(
+        { method: 'PUT', path: request.uri, headers: request.headers, body: request.body },
+        handler,
+      )
+    } catch (error) {
+      end('error', error instanceof Error ? error : new Error('the request could not be made'))
+    }
   })
 }

@@ -14,6 +14,8 @@ const WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the host is unreachable',
   ENETUNREACH: 'the network is unreachable',
   EMFILE: 'this process has too many files open',
+  LIMPET_UNASKED: 'the server sent something before it was asked',
+  LIMPET_TLS_OVERHEAD: 'TLS brought much and said nothing',
   ERR_TLS_CERT_ALTNAME_INVALID: 'certificate is for another name',
   CERT_HAS_EXPIRED: 'certificate has expired',
   CERT_NOT_YET_VALID: 'certificate is not valid yet',
@@ -31,26 +33,36 @@ const WORDS: Readonly<Record<string, string>> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the answer was cut off',
 }
 
+/** Signs that are looked at, beside those that may be kept. */
+const LONGEST_LOOK = 4096
+
 /** For example `certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)`. */
 export function explainError(error: unknown): string {
   const code = codeOf(error)
-  const words = code === null ? undefined : (WORDS[code] ?? groupOf(code))
+  const words = code === null ? undefined : Object.hasOwn(WORDS, code) ? WORDS[code] : groupOf(code)
   const text = words ?? (error instanceof Error ? oneLine(error.message, 150) : 'unknown error')
-  return code === null ? text : `${text} (${code})`
+  return code === null ? text : `${text} (${oneLine(code, 60)})`
 }
 
 /** The `code` of an error, or that of what caused it. */
-export function codeOf(error: unknown): string | null {
-  if (!(error instanceof Error)) return null
+export function codeOf(error: unknown, causes = 10): string | null {
+  if (!(error instanceof Error) || causes === 0) return null
   if ('code' in error && typeof error.code === 'string') return error.code
   // undici loses the parser's code (7.30); its name is as good to search for.
   if (error.name === 'HTTPParserError') return error.name
-  return codeOf(error.cause)
+  return codeOf(error.cause, causes - 1)
 }
 
-/** `text` on one line without control characters, at most `most` characters: what others sent us, made fit to print. */
+/**
+ * `text` on one line, at most `most` characters, without what steers terminals, logs or the direction of writing, without
+ * NUL and half characters, which PostgreSQL refuses: what others sent us, made fit to print and to store.
+ */
 export function oneLine(text: string, most: number): string {
-  const printable = text.replace(/[\p{C}\p{Z}]+/gu, ' ').trim()
+  // What is cut off could be megabytes; what stands before it is more than enough, also where much of it is left out.
+  const printable = text
+    .slice(0, LONGEST_LOOK + most)
+    .replace(/[\p{C}\p{Z}]+/gu, ' ')
+    .trim()
   return printable.length <= most
     ? printable
     : `${printable.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, '')}…`

@@ -46,7 +46,15 @@ answerParent({
       for (;;) {
         const body = bodies[(answered + failed) % bodies.length] ?? ''
         const txnId = makeTxnId(randomBytes)
-        const { kind } = await send({ destination, txnId, body, timeoutMs: 60_000, stillHeld, signal })
+        const { kind } = await send({
+          destination,
+          txnId,
+          body,
+          eventIds: [],
+          timeoutMs: 60_000,
+          stillHeld,
+          signal,
+        })
         if (kind === 'answered') answered += 1
         else failed += 1
       }

@@ -1,17 +1,21 @@
 import { expect } from 'chai'
 import { readAnswer } from '../../src/wire/answer.ts'
-import type { Exchange } from '../../src/wire/exchange.ts'
+import type { Answer } from '../../src/wire/answer.ts'
 
-const whole: Exchange = {
+const whole: Answer = {
   ending: 'whole',
   handed: true,
   answerBegan: true,
   status: 200,
   retryAfter: undefined,
-  body: '{"pdus":{}}',
+  body: Buffer.from('{"pdus":{}}'),
   error: null,
 }
-const read = (over: Partial<Exchange>) => readAnswer({ ...whole, ...over }, Date.UTC(2026, 0, 1))
+const SENT = ['$a', '$b', '$c', '$d']
+const read = ({ body, ...over }: Partial<Omit<Answer, 'body'>> & { body?: string }, sent = SENT) => {
+  const bytes = body === undefined ? whole.body : Buffer.from(body)
+  return readAnswer({ ...whole, ...over, body: bytes }, Date.UTC(2026, 0, 1), sent)
+}
 
 describe('what an answer means', () => {
   it('an error for a PDU is kept on one line, of reasonable length', () => {
@@ -26,7 +30,53 @@ describe('what an answer means', () => {
   it('an error that is no string is an error all the same', () => {
     const result = read({ body: '{"pdus":{"$a":{"error":{"errcode":"M_X"}}}}' })
     const pdus = result.kind === 'answered' ? result.pdus : null
-    expect(pdus?.get('$a')).to.deep.equal({ error: '{"errcode":"M_X"}' })
+    expect(pdus?.get('$a')).to.deep.equal({ error: 'an error that is not a text' })
+  })
+
+  const odd: [string, string][] = [
+    ['200,000 nested arrays', '['.repeat(100_000) + ']'.repeat(100_000)],
+    ['60,000 nested objects', '{"a":'.repeat(30_000) + '1' + '}'.repeat(30_000)],
+    ['a number', '1e999'],
+    ['false', 'false'],
+    ['an object with toJSON and toString', '{"toJSON":1,"toString":2,"__proto__":{"error":null}}'],
+  ]
+  for (const [what, error] of odd) {
+    it(`an error that is ${what} is an error of a few words`, () => {
+      const result = read({ body: `{"pdus":{"$a":{"error":${error}}}}` })
+      const pdus = result.kind === 'answered' ? result.pdus : null
+      expect(pdus?.get('$a')).to.deep.equal({ error: 'an error that is not a text' })
+    })
+  }
+
+  it('what it says of others is not read', () => {
+    const result = read({ body: '{"pdus":{"$a":{},"$other":{"error":"x"},"__proto__":{},"constructor":{}}}' })
+    const pdus = result.kind === 'answered' ? result.pdus : null
+    expect([...(pdus?.keys() ?? [])]).to.deep.equal(['$a'])
+    expect(read({ body: '{"__proto__":{"pdus":{"$a":{"error":"x"}}}}' })).to.deep.equal({
+      kind: 'answered',
+      pdus: null,
+    })
+    expect(read({ body: '{"pdus":{"$a":{"__proto__":{"error":"x"}}}}' })).to.have.deep.property(
+      'pdus',
+      new Map([['$a', { error: null }]]),
+    )
+  })
+
+  it('no text of it steers a terminal, a log or the direction of writing, or is refused by PostgreSQL', () => {
+    const nasty = 'a\\u0000b\\u001b[31mc\\u202ed\\ud800e\\u2028f\\u0085g\\r\\nh\\u200bi'
+    const clean = 'a b [31mc d e f g h i'
+    const listed = read({ body: `{"pdus":{"$a":{"error":"${nasty}"}}}` })
+    expect(listed.kind === 'answered' && listed.pdus?.get('$a')?.error).to.equal(clean)
+    const refused = read({ status: 403, body: `{"errcode":"${nasty}","error":"${nasty}"}` })
+    expect(refused).to.include({ errcode: clean, message: `answered 403 ${clean}: ${clean}` })
+  })
+
+  it('nesting as deep as an answer is long is JSON like any other', () => {
+    const deep = '['.repeat(130_000) + ']'.repeat(130_000)
+    expect(read({ body: `{"x":${deep},"pdus":{"$a":{}}}` })).to.include({ kind: 'answered' })
+    expect(read({ body: '['.repeat(262_144) })).to.include({ kind: 'failed', stage: 'protocol' })
+    expect(read({ body: '{"x":'.repeat(50_000) })).to.include({ kind: 'failed', stage: 'protocol' })
+    expect(read({ status: 500, body: '['.repeat(65_536) })).to.include({ message: 'answered 500' })
   })
 
   for (const pdus of ['null', '[]', '"no"', '7']) {
@@ -36,7 +86,7 @@ describe('what an answer means', () => {
   }
 
   it('an event id named __proto__ is an event id', () => {
-    const result = read({ body: '{"pdus":{"__proto__":{"error":"x"}}}' })
+    const result = read({ body: '{"pdus":{"__proto__":{"error":"x"}}}' }, ['__proto__'])
     expect(result.kind === 'answered' && result.pdus?.get('__proto__')).to.deep.equal({ error: 'x' })
   })
 
@@ -66,7 +116,7 @@ describe('what an answer means', () => {
 
   it('whether it was handed over is passed on, never guessed', () => {
     for (const handed of [true, false]) {
-      for (const ending of ['timeout', 'aborted', 'not held', 'error', 'too large'] as const) {
+      for (const ending of ['timeout', 'aborted', 'not held', 'error', 'too large', 'given up'] as const) {
         expect(read({ ending, handed, status: null })).to.include({ kind: 'failed', handed })
       }
     }

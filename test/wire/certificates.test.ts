@@ -1,11 +1,12 @@
 import { expect } from 'chai'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { makeCertificateAuthority } from '../../src/simulate/certs.ts'
 import type { LeafOptions } from '../../src/simulate/certs.ts'
 import { makeTrust } from '../../src/wire/trust.ts'
+import { withoutCertificates } from '../support/without-certificates.ts'
 import { useSetting } from './setting.ts'
 
 describe('certificates', () => {
@@ -49,6 +50,40 @@ describe('certificates', () => {
       handed: false,
       message: 'certificate is from an unknown authority (UNABLE_TO_VERIFY_LEAF_SIGNATURE)',
     })
+  })
+
+  it('are checked, whatever the environment says', async () => {
+    const impostor = await makeCertificateAuthority(Date.now())
+    const servers = [
+      await setting().homeserver({ tls: await impostor.issue() }),
+      await setting().homeserver({ tls: await setting().authority.issue({ ips: ['127.0.0.2'] }) }),
+    ]
+    await withoutCertificates(async () => {
+      for (const server of servers) {
+        expect(await setting().sender().send(server.serverName)).to.include({ stage: 'tls', handed: false })
+        expect(server.requests).to.equal(0)
+      }
+    })
+  })
+
+  // A group of 8,192 bits or more takes most of a second of our only thread, and the server would choose it.
+  it('come in a handshake whose time is not the other side’s to choose: no finite fields', async () => {
+    const tls = await setting().authority.issue()
+    const old = { maxVersion: 'TLSv1.2', ciphers: 'DHE-RSA-AES128-GCM-SHA256', dhparam: 'auto' } as const
+    for (const options of [old, { minVersion: 'TLSv1.3', ecdhCurve: 'ffdhe2048' } as const]) {
+      const sockets: Socket[] = []
+      const server = createTlsServer({ ...tls, ...options }, (socket) => sockets.push(socket))
+      server.on('tlsClientError', () => undefined)
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      setting().closing(() => {
+        for (const socket of sockets) socket.destroy()
+        server.close()
+      })
+      const { port } = server.address() as AddressInfo
+      const result = await setting().sender().send(`127.0.0.1:${port}`, { timeoutMs: 2_000 })
+      expect(result).to.include({ kind: 'failed', stage: 'tls', handed: false })
+    }
   })
 
   it('takes one by name for a name, also where the address is not in it', async () => {

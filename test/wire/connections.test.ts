@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { until } from '../support/poll.ts'
+import { answer, startRawRemote } from './raw-remote.ts'
 import { name, useSetting } from './setting.ts'
 
 describe('connections', () => {
@@ -46,6 +47,26 @@ describe('connections', () => {
     expect(connections.take(name(server.serverName))).to.equal(null)
     await server.restart()
   })
+
+  for (const [what, bytes] of [
+    ['an answer', 'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"pdus":{}}'],
+    ['an empty line', '\r\n'],
+    ['a single byte', 'H'],
+  ] as const) {
+    it(`gives up an idle one on which ${what} comes that nobody asked for`, async () => {
+      const remote = await startRawRemote(await setting().authority.issue(), ({ socket }) =>
+        socket.write(answer()),
+      )
+      setting().closing(() => remote.close())
+      const { send, connections } = setting().sender()
+      await send(remote.serverName)
+      expect(connections.counts().idle).to.equal(1)
+      remote.requests[0]?.socket.write(bytes)
+      await until(() => connections.counts().idle === 0, { what: 'the connection to be given up' })
+      expect(await send(remote.serverName)).to.include({ kind: 'answered' })
+      expect(remote.connections).to.equal(2)
+    })
+  }
 
   it('ends requests under way when it is closed, and says that they were handed over', async () => {
     const { send, connections } = setting().sender()

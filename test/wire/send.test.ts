@@ -125,8 +125,8 @@ describe('sending a transaction', () => {
     ],
     ['half an answer', { kind: 'half an answer' }, 'protocol', 200],
     [
-      'more than 4 MiB',
-      { kind: 'status', status: 200, headers: json, body: `{"x":"${'x'.repeat(4 << 20)}"}` },
+      'more than 256 KiB',
+      { kind: 'status', status: 200, headers: json, body: `{"x":"${'x'.repeat(256 << 10)}"}` },
       'protocol',
       200,
     ],
@@ -140,10 +140,20 @@ describe('sending a transaction', () => {
     })
   }
 
-  it('takes an answer of almost 4 MiB', async () => {
-    const body = `{"pdus":{},"x":"${'x'.repeat((4 << 20) - 100)}"}`
-    const behaviour: Behaviour = { kind: 'status', status: 200, headers: json, body }
-    const server = await setting().homeserver({ behaviour })
-    expect((await setting().sender().send(server.serverName)).kind).to.equal('answered')
+  it('takes an answer of 256 KiB, and none that has a byte more', async () => {
+    const body = (bytes: number) => `{"pdus":{},"x":"${'x'.repeat(bytes - 18)}"}`
+    const answers = async (bytes: number) => {
+      const behaviour: Behaviour = { kind: 'status', status: 200, headers: json, body: body(bytes) }
+      return setting()
+        .sender()
+        .send((await setting().homeserver({ behaviour })).serverName)
+    }
+    expect(body(256 << 10)).to.have.length(256 << 10)
+    expect((await answers(256 << 10)).kind).to.equal('answered')
+    expect(await answers((256 << 10) + 1)).to.include({
+      stage: 'protocol',
+      status: 200,
+      message: 'the answer is larger than 256 KiB',
+    })
   })
 })

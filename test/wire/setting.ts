@@ -79,7 +79,7 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
       )
       closing(() => connections.close())
       const resolveTarget = makeResolveTarget({ lookup, ...(vet === undefined ? {} : { vet }) })
-      const log = { debug: () => undefined }
+      const log = { debug: () => undefined, error: () => undefined }
       const needs = { connections, resolveTarget, key, origin, clock: systemClock, log }
       const send = makeSend({ ...needs, userAgent: 'limpet/0.0.0' })
       return {
@@ -89,6 +89,7 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
             destination: name(destination),
             txnId: randomBytes(8).toString('hex'),
             body: aBody('$a'),
+            eventIds: ['$a', '$b'],
             timeoutMs: 60_000,
             stillHeld: () => true,
             signal: new AbortController().signal,

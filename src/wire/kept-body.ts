@@ -1,0 +1,55 @@
+/**
+ * The body of one answer while it is read: one piece of memory that grows, whatever pieces it comes in.
+ *
+ * A piece that is kept as it came keeps all that came with it (16 KiB for one byte, where a server sends it so). So only
+ * the first one is: most answers have no other.
+ */
+import type { AnswerBudget } from './answer-budget.ts'
+
+export interface KeptBody {
+  bytes(): number
+  add(chunk: Buffer): void
+  /** What is there; it is complete, and counts until `forget`. */
+  all(): Buffer
+  forget(): void
+}
+
+const LEAST = 8192
+
+/** `giveUp` is called where others need the memory more: nothing is kept from then on. */
+export function keepBody(budget: AnswerBudget, giveUp: () => void): KeptBody {
+  let buffer: Buffer = Buffer.alloc(0)
+  let bytes = 0
+  /** The first piece is not ours to write to. */
+  let ours = false
+  const share = budget.share(giveUp)
+  return {
+    bytes: () => bytes,
+    add(chunk) {
+      const needed = bytes + chunk.length
+      if (bytes === 0) {
+        if (!share.hold(chunk.buffer.byteLength)) return
+        buffer = chunk
+      } else {
+        if (!ours || buffer.length < needed) {
+          const size = Math.max(LEAST, 2 ** Math.ceil(Math.log2(needed)))
+          if (!share.hold(size)) return
+          const larger = Buffer.allocUnsafeSlow(size)
+          larger.set(buffer.subarray(0, bytes))
+          buffer = larger
+          ours = true
+        }
+        buffer.set(chunk, bytes)
+      }
+      bytes = needed
+    },
+    all() {
+      share.keep()
+      return buffer.subarray(0, bytes)
+    },
+    forget() {
+      share.end()
+      buffer = Buffer.alloc(0)
+    },
+  }
+}

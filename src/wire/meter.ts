@@ -1,0 +1,79 @@
+/**
+ * Counts what a connection brings, and ends it at more than was allowed.
+ *
+ * HTTP has many places for bytes that are no part of an answer: informational answers, extensions of chunks, trailers,
+ * spaces, empty lines. The parser knows few of them and bounds fewer; here they are all bytes. Always: nothing is
+ * allowed on a connection that is not asked for anything, so what comes there unasked ends it.
+ *
+ * undici takes what it parses with `socket.read()`, and from nowhere else. That is replaced by one that counts, and that
+ * gives out no more than is this turn's (`turns.ts`).
+ */
+import type { TLSSocket } from 'node:tls'
+import type { Turns } from './turns.ts'
+
+export interface Meter {
+  /** From now on so many bytes may come. */
+  allow(bytes: number): void
+}
+
+export const TOO_MUCH = 'LIMPET_TOO_MUCH'
+export const UNASKED = 'LIMPET_UNASKED'
+
+/** Bytes that are given to the parser at once; an ordinary answer has fewer. */
+const PIECE = 4_096
+/**
+ * A line is as much work as so many bytes: each header, each chunk becomes objects. 4 KiB can hold a thousand of them, which
+ * take some milliseconds.
+ */
+const LINE = 64
+const LINE_FEED = 0x0a
+
+export function meter(socket: TLSSocket, turns: Turns): Meter {
+  const read = socket.read.bind(socket) as (size?: number) => Buffer | null
+  let left = 0
+  let asked = false
+  let waits = false
+
+  function goOn(): void {
+    waits = false
+    if (!socket.destroyed) socket.emit('readable')
+  }
+
+  function next(): Buffer | null {
+    if (left <= 0) {
+      const [code, message] = asked
+        ? [TOO_MUCH, 'more came than any answer has']
+        : [UNASKED, 'something came that nobody asked for']
+      socket.destroy(Object.assign(new Error(message), { code }))
+      return null
+    }
+    const given = turns.take(Math.min(socket.readableLength, PIECE, left))
+    if (given > 0) {
+      left -= given
+      const piece = read(given)
+      if (piece !== null) turns.charge(LINE * linesOf(piece))
+      return piece
+    }
+    if (!waits) turns.next(goOn)
+    waits = true
+    return null
+  }
+
+  socket.read = (size?: number) => {
+    // With nothing there it says that there is nothing, and asks for more; so does the stream itself with a size of 0.
+    return size === 0 || socket.readableLength === 0 ? read(size) : next()
+  }
+
+  return {
+    allow(bytes) {
+      left = bytes
+      asked = bytes > 0
+    },
+  }
+}
+
+function linesOf(piece: Buffer): number {
+  let lines = 0
+  for (const byte of piece) if (byte === LINE_FEED) lines += 1
+  return lines
+}
