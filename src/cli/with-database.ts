@@ -11,8 +11,8 @@ import { DataDirInUseError, lockDataDir } from '../store/data-dir-lock.ts'
 import { isUnavailable, openPool } from '../store/db.ts'
 import type { Pool } from '../store/db.ts'
 import { startEmbedded } from '../store/embedded.ts'
-import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
-import { findPostmaster } from '../store/embedded-postmaster.ts'
+import { urlOfRunning } from '../store/embedded-adopt.ts'
+import { openRoom } from '../store/embedded-cluster.ts'
 import { UnfitDatabaseError } from '../store/fitness.ts'
 import { refusePooling } from '../store/pooling.ts'
 import { isReadOnly } from '../store/takes-writes.ts'
@@ -51,7 +51,7 @@ export async function withDatabaseAt<T>(
 
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
   const unlock = lockUnlessUsed(dataDir)
-  if (unlock === null) return withPool(urlOfRunning(dataDir), work)
+  if (unlock === null) return withPool(urlOfDaemon(dataDir), work)
   // By default a signal ends a process without a word to anybody; an exit takes the server along.
   const exit = (_signal: NodeJS.Signals, number: number) => process.exit(128 + number)
   for (const signal of ENDING) process.once(signal, exit)
@@ -81,12 +81,11 @@ function lockUnlessUsed(dataDir: string): (() => void) | null {
   }
 }
 
-function urlOfRunning(dataDir: string): string {
-  const cluster = openRoom(dataDir)
-  const running = findPostmaster(cluster)
-  if (running === null)
+function urlOfDaemon(dataDir: string): string {
+  const url = urlOfRunning(openRoom(dataDir))
+  if (url === null)
     throw new CommandError(`the limpet that uses ${dataDir} has not started its database yet; try again`)
-  return clusterUrl(cluster, running.port, 'limpet')
+  return url
 }
 
 async function withPool<T>(

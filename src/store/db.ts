@@ -6,6 +6,7 @@
  */
 import pg from 'pg'
 import { makePrepare } from './prepare.ts'
+import { clientFor } from './scram-client.ts'
 import { beginSession } from './session.ts'
 import { demandWrites, isReadOnly } from './takes-writes.ts'
 
@@ -60,6 +61,7 @@ interface PoolConfig extends pg.PoolConfig {
 export function openPool({ url, max = 10, name = 'limpet', onError, onlyReads = false }: PoolOptions): Pool {
   const config: PoolConfig = {
     connectionString: url,
+    Client: clientFor(url),
     max,
     application_name: name,
     types,

@@ -6,10 +6,11 @@
  * Promise: certain, not likely. Pooling is what shares a server connection with a session that is still open; no pooling is
  * what brings a notification to a session that asks nothing.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import { placeOf } from '../config-url.ts'
 import { UnfitDatabaseError } from './fitness.ts'
+import { clientFor } from './scram-client.ts'
 import { drop } from './takes-writes.ts'
 
 /** A notification takes milliseconds; nobody who waits for it in vain is in a session of its own. */
@@ -65,7 +66,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
 }
 
 function openClient(url: string): pg.Client {
-  const client = new pg.Client({
+  const client = new (clientFor(url))({
     connectionString: url,
     application_name: 'limpet-check',
     connectionTimeoutMillis: ANSWER_MS,
