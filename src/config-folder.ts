@@ -22,17 +22,27 @@ const me = (): number | null => process.geteuid?.() ?? null
  */
 export function closeDataDir(dir: string): string | null {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const { uid, mode } = statSync(dir)
-  if (me() === null) return null
-  if (uid !== me() && me() !== 0) return refuseStrange(dir, uid, mode)
-  if ((mode & 0o007) === 0) return null
-  chmodSync(dir, 0o700)
-  return `data_dir ${dir} was open to others (mode ${octal(mode)}); it is 0700 now`
+  if (!isOpenDataDir(dir)) return null
+  const before = octal(statSync(dir).mode)
+  try {
+    chmodSync(dir, 0o700)
+  } catch (error) {
+    // Mounted read-only, say: what lies in it has modes of its own.
+    return `data_dir ${dir} is open to others (mode ${before}) and can't be closed: ${(error as Error).message}`
+  }
+  return `data_dir ${dir} was open to others (mode ${before}); it is 0700 now`
 }
 
-/** A mounted volume belongs to root, and its group is how we may write into it. */
-function refuseStrange(dir: string, uid: number, mode: number): null {
-  if (uid === 0 && (mode & 0o002) === 0) return null
+/**
+ * Whether `dir` is ours and others can get in.
+ * @throws ConfigError where it is not ours and not safe
+ */
+export function isOpenDataDir(dir: string): boolean {
+  const { uid, mode } = statSync(dir)
+  if (me() === null) return false
+  if (uid === me() || me() === 0) return (mode & 0o007) !== 0
+  // A mounted volume belongs to root, and its group is how we may write into it.
+  if (uid === 0 && (mode & 0o002) === 0) return false
   const whose = uid === 0 ? 'anybody may write into it' : `it belongs to the user id ${uid}`
   throw new ConfigError(
     'data_dir',

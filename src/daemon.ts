@@ -5,10 +5,13 @@
  * requests in flight end (at most `shutdown_grace_ms`) and loses nothing; neither does a SIGKILL.
  */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { openQueues } from '../queues/queues.ts'
 import { systemClock } from './clock.ts'
 import { withTokens, type Config, type Listener } from './config.ts'
-import { loadSigningKey, readAuthorities } from './config-files.ts'
+import { complainOfOpenFile } from './config-exposed.ts'
+import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from './config-files.ts'
+import { closeDataDir } from './config-folder.ts'
 import type { Wake } from './deliver/fanout.ts'
 import { registerAdminRoutes } from './http/admin-routes.ts'
 import { openHttpServer, type Phase } from './http/server.ts'
@@ -50,6 +53,12 @@ const LOOK_EVERY_MS = 5_000
 
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { roles, log } = options
+  // First: what is written there later should be nobody else's.
+  const closed = existsSync(options.config.data_dir) ? closeDataDir(options.config.data_dir) : null
+  if (closed !== null) log.warn(closed)
+  const exposed = complainOfOpenFile(options.config.file)
+  if (exposed !== null) log.warn(exposed)
+  refuseOpenTlsKeys(options.config)
   // Only who serves the API needs tokens; another process must not generate any.
   const config = roles.includes('ingest') ? withTokens(options.config, randomBytes) : options.config
   const key = loadSigningKey(config.signing_key_path)
