@@ -5,7 +5,7 @@
  * requests in flight end (at most `shutdown_grace_ms`) and loses nothing; neither does a SIGKILL.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { openQueues } from '../queues/queues.ts'
 import { systemClock } from './clock.ts'
 import { withTokens, type Config, type Listener } from './config.ts'
@@ -54,7 +54,9 @@ const LOOK_EVERY_MS = 5_000
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { roles, log } = options
   // First: what is written there later should be nobody else's.
-  const closed = existsSync(options.config.data_dir) ? closeDataDir(options.config.data_dir) : null
+  const { data_dir } = options.config
+  const closed =
+    statSync(data_dir, { throwIfNoEntry: false })?.isDirectory() === true ? closeDataDir(data_dir) : null
   if (closed !== null) log.warn(closed)
   const exposed = complainOfOpenFile(options.config.file)
   if (exposed !== null) log.warn(exposed)
