@@ -45,6 +45,10 @@ for (const user of ['root', 'daemon'])
       })
       expect(output).to.include('"limpet runs"')
     }
+    const health = async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => null)
+      return answer?.status === 200
+    }
     const gone = (pid: number) => until(() => !isAlive(pid), { what: `process ${pid} to be gone` })
 
     before(async function () {
@@ -115,6 +119,23 @@ for (const user of ['root', 'daemon'])
       expect(run('check-config').stdout).to.match(/^database: ok/m)
     })
 
+    it('hears nothing where it takes the place of the database alone, and limpet looks for it there', async () => {
+      const database = postmaster()
+      const places = placesOf(database)
+      const squatter = await squat(places)
+      try {
+        process.kill(database, 'SIGKILL')
+        await gone(database)
+        await until(async () => squatter.heard() !== '' || (await health()), {
+          what: 'limpet to be ready again',
+        })
+        expect(squatter.heard()).to.equal('')
+        expect(squatter.places()).to.deep.equal([])
+      } finally {
+        await squatter.stop()
+      }
+    })
+
     it('hears nothing where it takes the places of what was killed', async () => {
       const pids = [limpet?.pid ?? 0, postmaster()]
       const [, database = 0] = pids
@@ -127,7 +148,7 @@ for (const user of ['root', 'daemon'])
         expect(run('check-config').stdout).to.match(/^database: ok/m)
         await start()
         expect(squatter.heard()).to.equal('')
-        expect(squatter.places).to.deep.equal([])
+        expect(squatter.places()).to.deep.equal([])
       } finally {
         await squatter.stop()
       }

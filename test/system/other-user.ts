@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { leaveBehind } from '../support/leftovers.ts'
+import { until } from '../support/poll.ts'
 import { skip } from '../support/skip.ts'
 
 const as = (user: string) => [
@@ -69,42 +70,47 @@ export const connectAll = (places: readonly Place[], times = 1): Promise<Place[]
 
 export interface Squatter {
   /** Where it listens now. */
-  readonly places: readonly Place[]
+  places(): Place[]
   /** All that was said to it so far. */
   heard(): string
   stop(): Promise<void>
 }
 
-/** Nobody takes over what it can of `places`, and asks whoever connects for a password in the clear. */
+/**
+ * Nobody takes over what it can of `places`, as soon as it can, and asks whoever connects for a password in the clear. When this
+ * returns it has tried once.
+ */
 export async function squat(places: readonly Place[]): Promise<Squatter> {
   const code = `
-    const listening = given.map((place) => new Promise((done) => {
+    const squat = (place) => {
       if (typeof place === 'string') try { fs.unlinkSync(place) } catch {}
       const server = net.createServer((socket) => {
         socket.on('error', () => {})
         socket.on('data', (bytes) => say(bytes.toString('latin1')))
         socket.write(Buffer.from([82, 0, 0, 0, 8, 0, 0, 0, 3]))
       })
-      server.on('error', () => done([]))
-      server.listen(...(typeof place === 'number' ? [place, '127.0.0.1'] : [place]), () => done([place]))
-    }))
-    Promise.all(listening).then((taken) => say(taken.flat()))
-    setInterval(() => {}, 1000)`
+      server.on('error', () => { say([]); setTimeout(squat, 5, place) })
+      server.listen(...(typeof place === 'number' ? [place, '127.0.0.1'] : [place]), () => say([place]))
+    }
+    given.forEach(squat)`
   const [file, args] = commandAs('nobody', process.execPath, '-e', program(places, code))
   const child = spawn(file, args, { cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const forget = leaveBehind({ clear: () => Promise.resolve(), kill: () => void child.kill('SIGKILL') })
   let output = ''
-  const first = new Promise<string>((resolve) =>
-    child.stdout.on('data', (bytes: Buffer) => {
-      output += bytes.toString()
-      if (output.includes('\n')) resolve(output.slice(0, output.indexOf('\n')))
-    }),
-  )
-  const taken = JSON.parse(await first) as Place[]
+  child.stdout.on('data', (bytes: Buffer) => (output += bytes.toString()))
+  const lines = () =>
+    output
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Place[] | string)
+  await until(() => lines().length >= places.length, { what: 'nobody to have tried' })
   return {
-    places: taken,
-    heard: () => output.slice(output.indexOf('\n') + 1),
+    places: () => lines().flatMap((line) => (typeof line === 'string' ? [] : line)),
+    heard: () =>
+      lines()
+        .filter((line) => typeof line === 'string')
+        .join(''),
     stop: async () => {
       child.kill('SIGKILL')
       await ended
