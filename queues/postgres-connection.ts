@@ -7,6 +7,7 @@ import { assertSchemaCompatibility, PostgresConnection } from 'bullmq'
 import type { PostgresPoolConfig } from 'bullmq'
 import type pg from 'pg'
 import { beginSession } from '../src/store/session.ts'
+import { clientFor } from '../src/store/scram-client.ts'
 import { askWhetherWritable, demandWrites, drop } from '../src/store/takes-writes.ts'
 import { PATIENCE_MS } from './deadline.ts'
 
@@ -44,6 +45,7 @@ export function shareConnection(url: string): SharedConnection {
     keepAliveInitialDelayMillis: 10_000,
   }
   const connection = new PostgresConnection(config)
+  connectOnlyWith(clientFor(url), connection)
   setAfterConnect(connection)
   rememberOnlySuccess(connection)
   const listener = listenInTurn(connection)
@@ -82,10 +84,21 @@ function setAfterConnect(connection: PostgresConnection): void {
   }
 }
 
+/** Where the URL demands that the server proves itself, BullMQ's connections demand it too. */
+function connectOnlyWith(Client: typeof pg.Client, connection: PostgresConnection): void {
+  const inside = connection as unknown as Inside
+  inside.pool.Client = Client
+  inside.pgModule = { ...inside.pgModule, Client }
+}
+
 /** What BullMQ and `pg` keep, and their types leave out. */
 interface Inside {
-  pool: { options: { options?: string; onConnect?: (client: pg.ClientBase) => Promise<void> } }
+  pool: {
+    Client: typeof pg.Client
+    options: { options?: string; onConnect?: (client: pg.ClientBase) => Promise<void> }
+  }
   listenClientConfig: { options?: string }
+  pgModule: object
 }
 
 /** BullMQ remembers that its first look at the schema failed, and would fail for ever after one unlucky moment. */

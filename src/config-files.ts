@@ -1,18 +1,20 @@
 /**
  * What stands in other files that the configuration names and that is looked at before anything is opened: the
- * signing key, and the certificates of our own authorities. What is wrong with one is a `ConfigError` with its key and its file.
+ * signing key, the certificates of our own authorities, and the keys of TLS that a database's URL names. What is wrong with one is a `ConfigError` with its key and its file.
  */
 import { X509Certificate } from 'node:crypto'
+import { statSync } from 'node:fs'
 import type { Config } from './config.ts'
 import { ConfigError } from './config-error.ts'
-import { readKeyFile, readTextFile } from './config-secrets.ts'
+import { readSecretFile, readTextFile, refuseOpenToOthers } from './config-secrets.ts'
+import { parseConnectionUrl } from './config-url.ts'
 import { explainPem } from './matrix/pem-key.ts'
 import { KeyFileError, readSigningKey } from './matrix/signing.ts'
 import type { SigningKey } from './matrix/signing.ts'
 
 /** The key in `file`, which nobody but its owner and its group may read. */
 export function loadSigningKey(file: string): SigningKey {
-  const text = readKeyFile(file)
+  const text = readSecretFile(file, 'signing_key_path')
   try {
     return readSigningKey(text)
   } catch (error) {
@@ -38,4 +40,17 @@ export function readAuthorities({ federation }: Pick<Config, 'federation'>): str
     }
     return pem
   })
+}
+
+/** Refuses a client's key (`sslkey=` in a URL of PostgreSQL) that others may read. One that is not there, the driver refuses. */
+export function refuseOpenTlsKeys({ database, sources }: Pick<Config, 'database' | 'sources'>): void {
+  const urls: [string, string | undefined][] = [
+    ['database', database.kind === 'url' ? database.url : undefined],
+    ['sources.synapse.database', sources.synapse?.database],
+  ]
+  for (const [key, url] of urls) {
+    const file = url === undefined ? null : parseConnectionUrl(url)?.searchParams.get('sslkey')
+    const found = file ? statSync(file, { throwIfNoEntry: false }) : undefined
+    if (file && found !== undefined) refuseOpenToOthers(file, found.mode, key)
+  }
 }

@@ -1,21 +1,13 @@
 /**
  * Secrets that stand in files of their own: `…_path` settings, the signing key's file, generated tokens.
  */
-import {
-  accessSync,
-  constants,
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
-import { statSync, writeFileSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, fstatSync, linkSync, openSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { isTree } from './config-env.ts'
 import type { Tree } from './config-env.ts'
 import { ConfigError } from './config-error.ts'
+import { closeDataDir, octal, OTHERS } from './config-folder.ts'
 import { token } from './config-values.ts'
 import { parseSettings } from './config-yaml.ts'
 
@@ -50,7 +42,7 @@ export function readSecretFiles(tree: Tree, folder: string): void {
     const file = node[`${key}_path`]
     if (typeof file !== 'string') continue
     if (node[key] !== undefined) throw new ConfigError(secret, `is set, and ${key}_path too; leave one out`)
-    const text = readTextFile(resolve(folder, file), `${secret}_path`).trim()
+    const text = readSecretFile(resolve(folder, file), `${secret}_path`).trim()
     if (text === '') throw new ConfigError(`${secret}_path`, `${file} is empty`)
     // A map NAME: token is YAML in the file as well; a single secret is the file's text as it stands.
     const isMap = secret.startsWith('tokens.') && /:\s/.test(text)
@@ -70,20 +62,29 @@ export function readTextFile(file: string, key: string | null): string {
 }
 
 /**
- * The text of the signing key's file, which nobody but its owner and its group may read. A group is how systemd
- * (credentials) and Kubernetes (`fsGroup`) hand a key to a daemon.
+ * The text of a file that holds a secret, which nobody but its owner and its group may read or write. A group is how
+ * systemd (credentials) and Kubernetes (`fsGroup`) hand one to a daemon.
  */
-export function readKeyFile(file: string): string {
-  const text = readTextFile(file, 'signing_key_path')
-  const mode = statSync(file).mode & 0o777
-  if ((mode & 0o006) !== 0) {
-    const now = mode.toString(8).padStart(4, '0')
-    throw new ConfigError(
-      'signing_key_path',
-      `${file} is open to others (mode ${now}); run: chmod 600 ${file} (or 640, where its group must read it)`,
-    )
+export function readSecretFile(file: string, key: string): string {
+  let opened: number | undefined
+  try {
+    opened = openSync(file, 'r')
+    const { mode } = fstatSync(opened)
+    refuseOpenToOthers(file, mode, key)
+    return readFileSync(opened, 'utf8')
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    throw new ConfigError(key, `${file} ${whyUnreadable(error)}`, { cause: error })
+  } finally {
+    if (opened !== undefined) closeSync(opened)
   }
-  return text
+}
+
+/** @throws ConfigError with the command that mends it */
+export function refuseOpenToOthers(file: string, mode: number, key: string): void {
+  if ((mode & OTHERS) === 0) return
+  const how = `chmod 600 ${file} (or 640, where its group must read it)`
+  throw new ConfigError(key, `${file} is open to others (mode ${octal(mode)}); run: ${how}`)
 }
 
 const tokensFile = (dataDir: string) => join(dataDir, 'tokens.yaml')
@@ -93,10 +94,11 @@ export function readGeneratedTokens(dataDir: string): Partial<Record<TokenKind, 
   const file = tokensFile(dataDir)
   let text: string
   try {
-    text = readFileSync(file, 'utf8')
+    text = readSecretFile(file, 'tokens')
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return {}
-    throw new ConfigError('tokens', `${file} ${whyUnreadable(error)}`, { cause: error })
+    const { cause } = error as Error
+    if (codeOf(cause) === 'ENOENT' || codeOf(cause) === 'ENOTDIR') return {}
+    throw error
   }
   const found: unknown = parseOrNull(text)
   // Also a token that no request could bring: it would be an admin's who can't get in, or an empty one anybody's.
@@ -123,7 +125,7 @@ export function generateTokens(
   const file = tokensFile(dataDir)
   const next = `${file}.${Buffer.from(randomBytes(6)).toString('hex')}`
   try {
-    mkdirSync(dataDir, { recursive: true })
+    closeDataDir(dataDir)
     writeFileSync(
       next,
       `# Made by limpet for what tokens.* in the configuration leaves out.\n${lines.join('')}`,
@@ -136,6 +138,7 @@ export function generateTokens(
     if (Object.keys(old).length === 0) linkSync(next, file)
     else renameSync(next, file)
   } catch (error) {
+    if (error instanceof ConfigError) throw error
     if (codeOf(error) !== 'EEXIST')
       throw new ConfigError('data_dir', `can't write ${file}: ${whyUnreadable(error)}`, { cause: error })
   } finally {

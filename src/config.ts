@@ -26,7 +26,6 @@ import { parseSettings } from './config-yaml.ts'
 import { makeSecrets, type Secrets } from './observe/secrets.ts'
 
 export { ConfigError } from './config-error.ts'
-export { readKeyFile } from './config-secrets.ts'
 export type { NamedToken, TokenKind, Tokens } from './config-secrets.ts'
 export type { Listener, Served } from './config-values.ts'
 

@@ -7,10 +7,13 @@
  * A process loads what its roles need, and all of it before it runs: later there may be files of another release.
  */
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { openQueues } from '../queues/queues.ts'
 import { systemClock } from './clock.ts'
 import { withTokens, type Config, type Listener } from './config.ts'
-import { loadSigningKey, readAuthorities } from './config-files.ts'
+import { complainOfOpenFile } from './config-exposed.ts'
+import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from './config-files.ts'
+import { closeDataDir } from './config-folder.ts'
 import type { Wake } from './deliver/fanout.ts'
 import { registerAdminRoutes } from './http/admin-routes.ts'
 import { MOST_CONNECTIONS, openHttpServer, type Phase } from './http/server.ts'
@@ -71,6 +74,14 @@ const LOOK_EVERY_MS = 5_000
 
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { roles, log } = options
+  // First: what is written there later should be nobody else's.
+  const { data_dir } = options.config
+  const closed =
+    statSync(data_dir, { throwIfNoEntry: false })?.isDirectory() === true ? closeDataDir(data_dir) : null
+  if (closed !== null) log.warn(closed)
+  const exposed = complainOfOpenFile(options.config.file)
+  if (exposed !== null) log.warn(exposed)
+  refuseOpenTlsKeys(options.config)
   // Only who serves the API needs tokens; another process must not generate any.
   const { config: settled, door } = withinDescriptors(options)
   const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled

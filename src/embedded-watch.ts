@@ -26,7 +26,7 @@ export async function watchEmbedded({
 }): Promise<WatchedEmbedded> {
   const stopping = new AbortController()
   let server = await startEmbedded({ dataDir, log, owns: true })
-  const { url, port } = server
+  const { url, place } = server
 
   async function watch(): Promise<void> {
     for (;;) {
@@ -35,8 +35,8 @@ export async function watchEmbedded({
       if (isAlive(server.pid)) continue
       log.error({ pid: server.pid }, 'embedded PostgreSQL has ended by itself; starting it again')
       try {
-        // The same port: everybody's connections lead there.
-        server = await startEmbedded({ dataDir, log, port, owns: true })
+        // The same socket and password: everybody's connections know these.
+        server = await startEmbedded({ dataDir, log, place, owns: true })
       } catch (error) {
         log.error({ err: error }, 'embedded PostgreSQL does not start; it is tried again')
       }

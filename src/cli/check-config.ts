@@ -10,7 +10,9 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { Config, SynapseSettings } from '../config.ts'
 import { ConfigError } from '../config.ts'
-import { loadSigningKey, readAuthorities } from '../config-files.ts'
+import { complainOfOpenFile } from '../config-exposed.ts'
+import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from '../config-files.ts'
+import { isOpenDataDir } from '../config-folder.ts'
 import { maskedConfig } from '../config-mask.ts'
 import { weakenedBy } from '../config-weakened.ts'
 import { TOKEN_KINDS, refuseUnwritable } from '../config-secrets.ts'
@@ -56,6 +58,7 @@ export async function runCheckConfig({
       if (first !== error) io.stdout.write(`  ${lineOf(error)}\n`)
     }
   }
+  await check('configuration file', () => checkFile(config))
   await check('signing key', () => checkKey(config))
   if (config.federation.custom_ca_paths.length > 0)
     await check('own authorities', () => `ok, ${readAuthorities(config).length}`)
@@ -68,6 +71,14 @@ export async function runCheckConfig({
     if (synapse.redis !== null) await check("source's Redis", () => checkSourceRedis(config, synapse))
   }
   if (first !== undefined) throw first as Error
+}
+
+function checkFile(config: Config): string {
+  const exposed = complainOfOpenFile(config.file)
+  if (exposed !== null) throw new ConfigError(null, exposed)
+  refuseOpenTlsKeys(config)
+  if (!existsSync(config.data_dir) || !isOpenDataDir(config.data_dir)) return 'ok'
+  return 'ok; data_dir is open to others, `run` closes it'
 }
 
 function checkKey(config: Config): string {

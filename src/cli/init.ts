@@ -1,11 +1,13 @@
 /**
  * `limpet init`: what a new install needs, in one folder: `limpet.yaml`, a signing key, tokens. Overwrites nothing.
+ * All of it is for its owner alone (0600 in a folder of 0700): the configuration may come to hold secrets too.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { loadConfig, withTokens } from '../config.ts'
 import { loadSigningKey } from '../config-files.ts'
+import { closeDataDir } from '../config-folder.ts'
 import { sampleConfig } from '../config-sample.ts'
 import { parseServerName } from '../matrix/ids.ts'
 import { generateKey } from '../matrix/signing.ts'
@@ -34,16 +36,16 @@ export function runInit({ dir, serverName, signingKey, io }: InitOptions): void 
   const given = signingKey === undefined ? null : resolve(io.cwd, signingKey)
   const key = given === null ? null : loadSigningKey(given)
   const show = (path: string) => relative(io.cwd, path) || path
-  const write = (path: string, text: string, mode: number) => {
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, text, { mode, flag: 'wx' })
+  const write = (path: string, text: string) => {
+    writeFileSync(path, text, { mode: 0o600, flag: 'wx' })
   }
 
-  if (given === null) write(ownKey, generateKey(randomBytes).fileText, 0o600)
+  mkdirSync(folder, { recursive: true })
+  closeDataDir(dirname(tokens))
+  if (given === null) write(ownKey, generateKey(randomBytes).fileText)
   write(
     file,
     sampleConfig({ server_name: serverName, ...(given === null ? {} : { signing_key_path: given }) }),
-    0o644,
   )
   withTokens(loadConfig({ file, env: {}, cwd: folder }), randomBytes)
 

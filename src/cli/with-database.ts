@@ -10,8 +10,8 @@ import { DataDirInUseError, lockDataDir } from '../store/data-dir-lock.ts'
 import { openPool } from '../store/db.ts'
 import type { Pool } from '../store/db.ts'
 import { startEmbedded } from '../store/embedded.ts'
-import { clusterUrl, openRoom } from '../store/embedded-cluster.ts'
-import { findPostmaster } from '../store/embedded-postmaster.ts'
+import { urlOfRunning } from '../store/embedded-adopt.ts'
+import { openRoom } from '../store/embedded-cluster.ts'
 import { refusePooling } from '../store/pooling.ts'
 import { unusable } from '../store/unusable.ts'
 import { CommandError } from './cli-error.ts'
@@ -48,7 +48,7 @@ export async function withDatabaseAt<T>(
 
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
   const unlock = lockUnlessUsed(dataDir)
-  if (unlock === null) return withPool(urlOfRunning(dataDir), work)
+  if (unlock === null) return withPool(urlOfDaemon(dataDir), work)
   // By default a signal ends a process without a word to anybody; an exit takes the server along.
   const exit = (_signal: NodeJS.Signals, number: number) => process.exit(128 + number)
   for (const signal of ENDING) process.once(signal, exit)
@@ -78,12 +78,11 @@ function lockUnlessUsed(dataDir: string): (() => void) | null {
   }
 }
 
-function urlOfRunning(dataDir: string): string {
-  const cluster = openRoom(dataDir)
-  const running = findPostmaster(cluster)
-  if (running === null)
+function urlOfDaemon(dataDir: string): string {
+  const url = urlOfRunning(openRoom(dataDir))
+  if (url === null)
     throw new CommandError(`the limpet that uses ${dataDir} has not started its database yet; try again`)
-  return clusterUrl(cluster, running.port, 'limpet')
+  return url
 }
 
 async function withPool<T>(

@@ -4,8 +4,9 @@
  * Promise: after `close` no request is half done. New ones are refused with 503 from its first moment, those
  * under way end, at the latest after `graceMs`.
  */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
+import { lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
+import type { Server } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Listener } from '../config.ts'
 import type { AppOptions, Phase } from './app.ts'
@@ -87,13 +88,28 @@ async function listen(app: FastifyInstance, listener: Listener): Promise<string>
   const { socket, mode } = listener
   try {
     await removeStale(socket)
+    makeWithMode(app.server, mode)
     await app.listen({ path: socket })
-    // Until here only our own user could connect, whatever the mode is going to be.
-    chmodSync(socket, mode)
   } catch (error) {
     throw new ListenError(`can't listen on ${socket}: ${whyNot(error)}`, { cause: error })
   }
   return socket
+}
+
+/**
+ * Has `server` make its socket with `mode`: it is never wider, not for a moment. bind(2) takes the mode from the umask, and `listen`
+ * binds before it returns, so that no other file is made under that umask.
+ */
+function makeWithMode(server: Server, mode: number): void {
+  const listenNow = server.listen.bind(server) as (...given: unknown[]) => Server
+  server.listen = ((...given: unknown[]) => {
+    const before = process.umask(~mode & 0o777)
+    try {
+      return listenNow(...given)
+    } finally {
+      process.umask(before)
+    }
+  }) as Server['listen']
 }
 
 /** Takes away the socket of a process that was killed; one that somebody listens on, or another kind of file, stays. */

@@ -1,11 +1,11 @@
 /** One connection for a question about the database, beside any pool: it is given up after a moment, and ends nobody. */
 import type pg from 'pg'
-import { VerifiedClient } from './verified-client.ts'
+import { clientFor } from './scram-client.ts'
 
 const ANSWER_MS = 5_000
 
 export function openClient(url: string): pg.Client {
-  const client = new VerifiedClient({
+  const client = new (clientFor(url))({
     connectionString: url,
     application_name: 'limpet-check',
     connectionTimeoutMillis: ANSWER_MS,

@@ -54,12 +54,12 @@ interface Holder {
 export function lockDataDir(dir: string, system?: System): () => void {
   const isHeld = (holder: Holder) => holds(holder, system)
   const absolute = resolve(dir)
-  mkdirSync(absolute, { recursive: true })
+  mkdirSync(absolute, { recursive: true, mode: 0o700 })
   const path = join(absolute, 'limpet.lock')
   const mine = JSON.stringify(written(process.pid, processIdentity(process.pid, system)))
   // Written aside and linked into place: the lock never exists without saying who holds it.
   const aside = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
-  writeFileSync(aside, mine, { mode: 0o644, flag: 'wx' })
+  writeFileSync(aside, mine, { mode: 0o600, flag: 'wx' })
   try {
     for (;;) {
       if (tryLink(aside, path)) return () => release(path, mine)

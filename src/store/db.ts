@@ -6,9 +6,9 @@
  */
 import pg from 'pg'
 import { makePrepare } from './prepare.ts'
+import { clientFor } from './scram-client.ts'
 import { beginSession } from './session.ts'
 import { demandWrites, isReadOnly } from './takes-writes.ts'
-import { VerifiedClient } from './verified-client.ts'
 
 export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
 export type Pool = pg.Pool
@@ -60,8 +60,8 @@ interface PoolConfig extends pg.PoolConfig {
 
 export function openPool({ url, max = 10, name = 'limpet', onError, onlyReads = false }: PoolOptions): Pool {
   const config: PoolConfig = {
-    Client: VerifiedClient,
     connectionString: url,
+    Client: clientFor(url),
     max,
     application_name: name,
     types,

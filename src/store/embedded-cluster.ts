@@ -2,10 +2,11 @@
  * The directory of the embedded database: made once, whole or not at all, and only ever used by the
  * major version that made it.
  *
- *     DATA_DIR/postgres/data        what PostgreSQL calls its data directory
- *                       password    of the role `limpet`, mode 0600
- *                       port        the one it listened on last, so that a restart keeps its address
- *                       server.log  what PostgreSQL has to say (server.log.1: the same, older)
+ *     DATA_DIR/postgres/data         what PostgreSQL calls its data directory
+ *                       s            the folder of its socket (or `socket`: where that is; `embedded-socket.ts`)
+ *                       password     of the role `limpet`, new at each start, mode 0600
+ *                       pg_hba.conf  who may log in: `limpet`, into its own database, on the socket, with its password
+ *                       server.log   what PostgreSQL has to say (server.log.1: the same, older)
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -22,6 +23,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { closeDataDir } from '../config-folder.ts'
 import type { Program } from './embedded-program.ts'
 import { binary, EmbeddedError } from './embedded-program.ts'
 import type { RunAs } from './embedded-user.ts'
@@ -30,12 +32,18 @@ export interface Cluster {
   room: string
   data: string
   passwordFile: string
-  portFile: string
+  socketFile: string
+  hbaFile: string
   logFile: string
 }
 
-/** Names the files and makes the directory around them. Touches no database. */
-export function openRoom(dataDir: string): Cluster {
+/**
+ * Names the files and makes the directory around them. Touches no database.
+ * @throws ConfigError where `dataDir` is not ours
+ */
+export function openRoom(dataDir: string, warn: (what: string) => void = () => undefined): Cluster {
+  const closed = closeDataDir(dataDir)
+  if (closed !== null) warn(closed)
   const given = join(resolve(dataDir), 'postgres')
   mkdirSync(given, { recursive: true, mode: 0o700 })
   // One name for one directory, whatever links lead to it: it is compared with what a server says.
@@ -44,7 +52,8 @@ export function openRoom(dataDir: string): Cluster {
     room,
     data: join(room, 'data'),
     passwordFile: join(room, 'password'),
-    portFile: join(room, 'port'),
+    socketFile: join(room, 'socket'),
+    hbaFile: join(room, 'pg_hba.conf'),
     logFile: join(room, 'server.log'),
   }
 }
@@ -62,11 +71,10 @@ export function refuseOtherVersion({ data }: Cluster, program: Program): void {
   )
 }
 
-// Ours come last in postgresql.conf, where an operator finds and may change them. The address and port
-// are given on the command line instead.
+// Ours come last in postgresql.conf, where an operator finds and may change them. Where it listens and who may log in
+// is given on the command line instead.
 const SETTINGS = `
 # limpet: a small server for one process on this machine.
-unix_socket_directories = ''      # a path under data_dir may be longer than a socket's may be
 max_connections = 100
 shared_buffers = 128MB
 jit = off                         # many short statements
@@ -82,21 +90,13 @@ log_line_prefix = '%m [%p] '
  */
 export async function makeCluster(
   cluster: Cluster,
-  {
-    runAs,
-    settings,
-    durable,
-  }: { runAs: RunAs; settings: Readonly<Record<string, string>>; durable: boolean },
+  { runAs, durable }: { runAs: RunAs; durable: boolean },
 ): Promise<void> {
   if (existsSync(cluster.data)) return
   const partial = `${cluster.data}.partial`
   rmSync(partial, { recursive: true, force: true })
-  rmSync(cluster.passwordFile, { force: true })
-  writeDurably(cluster.passwordFile, randomBytes(24).toString('hex'), 'wx')
-  runAs.own(cluster.passwordFile)
   await initdb(cluster, { runAs, partial, durable })
-  const extra = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`)
-  writeDurably(join(partial, 'postgresql.conf'), SETTINGS + extra.join(''), 'a')
+  writeDurably(join(partial, 'postgresql.conf'), SETTINGS, 'a')
   renameSync(partial, cluster.data)
   syncDirectory(cluster.room)
 }
@@ -105,8 +105,9 @@ async function initdb(
   cluster: Cluster,
   { runAs, partial, durable }: { runAs: RunAs; partial: string; durable: boolean },
 ): Promise<void> {
-  const args = ['-D', partial, '--encoding=UTF8', '--locale=C', '--auth=scram-sha-256', '--username=limpet']
-  args.push(`--pwfile=${cluster.passwordFile}`, ...(durable ? [] : ['--no-sync']))
+  // Nobody can log in yet: the superuser has no password, and a role for limpet is made before the first start.
+  const args = ['-D', partial, '--encoding=UTF8', '--locale=C', '--auth=reject', '--username=limpet_admin']
+  args.push(...(durable ? [] : ['--no-sync']))
   const child = runAs.launch(binary(runAs.program, 'initdb'), args, {
     cwd: cluster.room,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -128,7 +129,7 @@ async function initdb(
   )
 }
 
-function writeDurably(path: string, text: string, flag: 'wx' | 'a' | 'w'): void {
+function writeDurably(path: string, text: string, flag: 'wx' | 'a'): void {
   const file = openSync(path, flag, 0o600)
   try {
     writeSync(file, text)
@@ -136,6 +137,13 @@ function writeDurably(path: string, text: string, flag: 'wx' | 'a' | 'w'): void 
   } finally {
     closeSync(file)
   }
+}
+
+/** Puts a file of ours into place whole, whoever else may write into the folder. */
+function replace(path: string, text: string): void {
+  const aside = `${path}.${randomBytes(6).toString('hex')}`
+  writeDurably(aside, text, 'wx')
+  renameSync(aside, path)
 }
 
 // Without this a power cut could take the new name away again (or the password, and lock us out).
@@ -148,28 +156,35 @@ function syncDirectory(path: string): void {
   }
 }
 
-/** Where the role `limpet` finds `database` of this cluster. */
-export function clusterUrl({ passwordFile, data }: Cluster, port: number, database: string): string {
-  let password: string
+const HBA = `# Made by limpet at each start: a change is lost. TYPE DATABASE USER METHOD
+local limpet limpet scram-sha-256
+`
+
+/** Lets `limpet` in and nobody else. */
+export function writeHba(cluster: Cluster, runAs: RunAs): void {
+  replace(cluster.hbaFile, HBA)
+  runAs.own(cluster.hbaFile)
+}
+
+/** For commands beside a daemon, and for who finds the server running. */
+export function writePassword(cluster: Cluster, password: string): void {
+  replace(cluster.passwordFile, password)
+}
+
+/** Null: there is none. */
+export function readPassword({ passwordFile }: Cluster): string | null {
   try {
-    password = readFileSync(passwordFile, 'utf8').trim()
-  } catch (cause) {
-    const what = `the password of the embedded database can't be read from ${passwordFile}`
-    throw new EmbeddedError('EMBEDDED_FAILED', `${what}: put that file of the same backup as ${data} back`, {
-      cause,
-    })
+    return readFileSync(passwordFile, 'utf8').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
   }
-  return `postgres://limpet:${password}@127.0.0.1:${port}/${database}`
 }
 
-/** Null before the first start. */
-export function rememberedPort({ portFile }: Pick<Cluster, 'portFile'>): number | null {
-  const port = existsSync(portFile) ? Number(readFileSync(portFile, 'utf8')) : NaN
-  return Number.isInteger(port) && port > 0 && port < 65536 ? port : null
-}
-
-export function rememberPort({ portFile }: Cluster, port: number): void {
-  if (rememberedPort({ portFile }) !== port) writeDurably(portFile, String(port), 'w')
+/** Where `limpet` finds its database; `host` is an address, or the folder of a socket. No server is believed that does not prove itself. */
+export function clusterUrl(host: string, port: number, password: string): string {
+  const query = 'sslmode=disable&require_auth=scram-sha-256'
+  return `postgres://limpet:${encodeURIComponent(password)}@${encodeURIComponent(host)}:${port}/limpet?${query}`
 }
 
 const LOG_BYTES = 10 * 1024 * 1024

@@ -2,19 +2,24 @@
  * The running server of a data directory: is there one, does it answer, and how it is stopped.
  *
  * `postmaster.pid` is PostgreSQL's own file; after a crash it is left behind and names a process that
- * is gone, or by now another one. Only a process that runs PostgreSQL on this directory counts.
+ * is gone, or by now another one. Only a process of the directory's own user that runs on this directory counts: what
+ * its command line says is anybody's to choose.
  */
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
+import type pg from 'pg'
 import type { Clock } from '../clock.ts'
 import type { Cluster } from './embedded-cluster.ts'
-import { clusterUrl } from './embedded-cluster.ts'
 import { EmbeddedError } from './embedded-program.ts'
-import { commandLine, isAlive, workingDirectory } from './process-identity.ts'
+import { commandLine, isAlive, processOwner, workingDirectory } from './process-identity.ts'
+import { clientFor, UnprovenServerError } from './scram-client.ts'
 
 export interface Postmaster {
   pid: number
+  /** The user as whom it runs. */
+  owner: number
+  /** The folder of its socket; null: limpet up to 0.1 started it, on a port of 127.0.0.1. */
+  folder: string | null
   port: number
 }
 
@@ -31,15 +36,25 @@ const POLL_MS = 25
  * removed: PostgreSQL only looks whether that number is alive, and would not start.
  */
 export function findPostmaster({ data }: Cluster): Postmaster | null {
-  const [pidLine = '', , , portLine = ''] = pidFile(data)
+  const [pidLine = '', , , portLine = '', folder = ''] = pidFile(data)
   const pid = Number(pidLine)
   if (!Number.isInteger(pid) || pid <= 0 || !isAlive(pid)) return null
-  // Ours have `-D DATA` on their command line; every server has its data directory as working directory.
-  if (commandLine(pid)?.includes(data) || workingDirectory(pid) === data)
-    return { pid, port: Number(portLine) }
+  if (runsOn(pid, data)) return { pid, owner: ownerOf(data), folder: folder || null, port: Number(portLine) }
   rmSync(join(data, 'postmaster.pid'), { force: true })
   return null
 }
+
+const ownerOf = (path: string): number => statSync(path).uid
+
+/** Whether `pid` is a server on this directory: every one has it as working directory. */
+function runsOn(pid: number, data: string): boolean {
+  if (processOwner(pid) !== ownerOf(data)) return false
+  const directory = workingDirectory(pid)
+  return directory === null ? isStartedFor(pid, data) : directory === realpathSync(data)
+}
+
+/** True for our own from its first moment on. */
+const isStartedFor = (pid: number, data: string) => commandLine(pid)?.includes(data) === true
 
 /** Its lines: pid, data directory, start time, port, socket directory, address, shared memory, status. */
 function pidFile(data: string): string[] {
@@ -57,26 +72,23 @@ export function isReady({ data }: Cluster, pid: number): boolean {
   return lines[0] === String(pid) && lines[7]?.trim() === 'ready'
 }
 
-/** True when it takes queries; false when it is not there (yet) or is starting up or shutting down. */
-export async function answers(cluster: Cluster, port: number): Promise<boolean> {
-  if (!Number.isInteger(port) || port <= 0) return false
+/** `yes`: it takes queries; `not now`: it is not there (yet) or is starting up or shutting down; `no`: it is not ours. */
+export async function answers(url: string): Promise<'yes' | 'not now' | 'no'> {
   try {
-    return await query(clusterUrl(cluster, port, 'postgres'), async (client) => {
-      const { rows } = await client.query<{ data: string }>(
-        `select current_setting('data_directory') as data`,
-      )
-      return rows[0]?.data === cluster.data
-    })
+    await query(url, (client) => client.query('select 1'))
+    return 'yes'
   } catch (error) {
-    // 28P01: a server that doesn't know our password is another one.
-    if (isAway(error) || (error as { code?: string }).code === '28P01') return false
+    // 28: what we know of it is not so any more, its password or the role.
+    if (error instanceof UnprovenServerError || /^28/.test((error as { code?: string }).code ?? ''))
+      return 'no'
+    if (isAway(error)) return 'not now'
     throw error
   }
 }
 
 /** Runs `work` on one connection that is closed afterwards. */
 export async function query<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
+  const client = new (clientFor(url))({ connectionString: url, connectionTimeoutMillis: 5_000 })
   // A connection that breaks also rejects what waits on it; this keeps it from ending the process.
   client.on('error', () => undefined)
   try {
@@ -108,11 +120,12 @@ export function endWithUs(pid: number, { data }: Cluster): void {
 function endOurs(): void {
   for (const [pid, data] of ours) {
     // By now the number may be another program's.
-    if (commandLine(pid)?.includes(data) !== true && workingDirectory(pid) !== data) continue
     try {
+      // By now the number may be another program's.
+      if (!runsOn(pid, data) && !isStartedFor(pid, data)) continue
       process.kill(pid, SIGNALS.fast)
     } catch {
-      // It has just gone.
+      // It has just gone, or its directory has.
     }
   }
 }

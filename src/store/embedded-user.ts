@@ -1,18 +1,22 @@
 /**
- * As whom PostgreSQL runs. It refuses to run as root, so root needs a way to be somebody else.
+ * As whom PostgreSQL runs. It refuses to run as root, so root needs a way to be somebody else, and one that it shares with
+ * nobody: what else runs as `nobody`, or another PostgreSQL's `postgres`, could read the database.
  *
  * 1. Not root: as we are.
- * 2. Root: in a user namespace (`unshare -U`) in which we bear an ordinary user's number. To the
- *    file system we stay root, so a checkout and a `data_dir` under root's 0700 home will do.
- * 3. Root where namespaces are not allowed (many containers): as the account `postgres` or `nobody`,
- *    who then owns the database's directory; binaries it can't reach are copied there.
+ * 2. Root, and there is an account `limpet` that gets to `data_dir`: as that account, which then owns the database's directory;
+ *    binaries it can't reach are copied there.
+ * 3. Else root in a user namespace (`unshare -U`) in which we bear an ordinary user's number. To the file system we stay
+ *    root, so a checkout and a `data_dir` under root's 0700 home will do, and nobody else's programs get to it.
+ * 4. Else not at all.
  *
- * Who owns an existing data directory decides: what was begun in way 3 goes on in way 3.
+ * Who owns an existing data directory decides first: what an ordinary user began goes on as that user. Up to limpet 0.1 it could
+ * belong to `postgres` or `nobody`: it is taken over in way 2 or 3, and where neither is open it goes on with a warning.
  */
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   cpSync,
   existsSync,
   lchownSync,
@@ -27,8 +31,12 @@ import { binary, EmbeddedError } from './embedded-program.ts'
 
 /** Starts programs of PostgreSQL as a user under whom they agree to run. */
 export interface RunAs {
-  /** For the log: `this user`, `a user namespace as nobody`, `the account nobody`. */
+  /** For the log: `this user`, `a user namespace as nobody`, `the account limpet`. */
   how: string
+  /** Whose number the file system sees. */
+  uid: number
+  /** Whether that is another user than ours. */
+  another: boolean
   program: Program
   launch(file: string, args: readonly string[], options: SpawnOptions): ChildProcess
   /** Gives a file or directory that we made (and what is in it) to that user. */
@@ -44,21 +52,54 @@ interface Account {
 /** PostgreSQL needs nothing of our environment, and must not see its PG… variables or our secrets. */
 const ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
 
+/** Its own, and those that every system has for others. */
+const OWN = ['limpet', '_limpet']
+const SHARED = ['postgres', '_postgres', 'nobody']
+
 /**
  * @param room the database's directory in `data_dir`; exists, absolute
  * @throws EmbeddedError `EMBEDDED_USER` when root finds nobody to be
  */
-export async function findRunAs(program: Program, room: string): Promise<RunAs> {
+export async function findRunAs(
+  program: Program,
+  room: string,
+  warn: (what: string) => void = () => undefined,
+): Promise<RunAs> {
+  const us = process.geteuid?.() ?? 0
   if (process.getuid?.() !== 0) {
-    return { how: 'this user', program, launch: start, own: () => undefined }
+    return { how: 'this user', uid: us, another: false, program, launch: start, own: () => undefined }
   }
-  const owner = existsSync(join(room, 'data')) ? lstatSync(join(room, 'data')).uid : 0
   const accounts = readAccounts()
-  const namespaced = owner === 0 ? await inNamespace(program, room, accounts) : null
-  return namespaced ?? (await asAccount(program, room, accounts, owner))
+  const found = existsSync(join(room, 'data')) ? lstatSync(join(room, 'data')) : null
+  const owner = found === null || found.uid === 0 ? null : accountOf(found, accounts)
+  if (owner !== null && !SHARED.includes(owner.name)) return asAccount(program, room, owner)
+  const own = accounts.find(({ name }) => OWN.includes(name))
+  // What root began in a namespace goes on there.
+  if (own !== undefined && found?.uid !== 0 && (await reaches(own, dirname(dirname(room)))))
+    return asAccount(program, room, own)
+  const namespaced = await inNamespace(program, room, { accounts, taken: owner !== null })
+  if (namespaced !== null) {
+    if (owner !== null) ownAll(room, { name: 'root', uid: 0, gid: 0 })
+    return namespaced
+  }
+  if (own !== undefined) return asAccount(program, room, own)
+  if (owner === null) throw nobodyToBe('there is no account `limpet`')
+  warn(
+    `PostgreSQL runs as the account ${owner.name}, which other programs may run as too and then read the database: ` +
+      'make an account `limpet` (useradd --system limpet) and start again',
+  )
+  return asAccount(program, room, owner)
 }
 
-async function inNamespace(program: Program, room: string, accounts: Account[]): Promise<RunAs | null> {
+function accountOf({ uid, gid }: { uid: number; gid: number }, accounts: Account[]): Account {
+  return accounts.find((one) => one.uid === uid) ?? { name: String(uid), uid, gid }
+}
+
+async function inNamespace(
+  program: Program,
+  room: string,
+  { accounts, taken }: { accounts: Account[]; taken: boolean },
+): Promise<RunAs | null> {
   // initdb looks its own number up in /etc/passwd and gives up when it isn't there.
   const account = accounts.find(({ name }) => name === 'nobody') ?? accounts[0]
   if (!account) return null
@@ -66,52 +107,61 @@ async function inNamespace(program: Program, room: string, accounts: Account[]):
     const unshare = ['-U', `--map-user=${account.uid}`, `--map-group=${account.gid}`, '--', file]
     return start('unshare', [...unshare, ...args], options)
   }
-  if (!(await canRun(launch, program, room))) return null
-  return { how: `a user namespace as ${account.name}`, program, launch, own: () => undefined }
+  // What belongs to another account is taken over first: of that room it can't be asked yet.
+  const asked = taken ? '/' : room
+  if (!(await canRun(launch, program, asked))) return null
+  return {
+    how: `a user namespace as ${account.name}`,
+    uid: 0,
+    another: false,
+    program,
+    launch,
+    own: () => undefined,
+  }
 }
 
-async function asAccount(program: Program, room: string, accounts: Account[], owner: number): Promise<RunAs> {
-  const account =
-    owner === 0
-      ? ['postgres', '_postgres', 'nobody'].flatMap((name) => accounts.find((a) => a.name === name) ?? [])[0]
-      : { name: String(owner), uid: owner, gid: lstatSync(join(room, 'data')).gid }
-  if (!account) throw nobodyToBe(owner, 'there is neither an account `postgres` nor `nobody`')
-  const launch: RunAs['launch'] = (file, args, options) =>
+const launchAs =
+  (account: Account): RunAs['launch'] =>
+  (file, args, options) =>
     start(file, args, { ...options, uid: account.uid, gid: account.gid })
-  const own = (path: string) => ownAll(path, account)
 
+const reaches = (account: Account, directory: string): Promise<boolean> =>
+  succeeds(launchAs(account), 'sh', ['-c', 'cd "$1"', 'sh', directory])
+
+async function asAccount(program: Program, room: string, account: Account): Promise<RunAs> {
+  const launch = launchAs(account)
+  const own = (path: string) => ownAll(path, account)
   const dataDir = dirname(room)
   // What lies above `data_dir` is not ours to open.
-  const reaches = (directory: string) => succeeds(launch, 'sh', ['-c', 'cd "$1"', 'sh', directory])
-  if (!(await reaches(dirname(dataDir))))
-    throw nobodyToBe(owner, `the account ${account.name} can't reach ${dataDir}`)
-  // It is closed for its secrets' sake, but these are 0600 themselves: that account may pass through, not look around.
-  if (!(await reaches(dataDir))) chmodSync(dataDir, lstatSync(dataDir).mode | 0o001)
-  if (owner === 0) own(room)
-  if (await canRun(launch, program, room)) return { how: `the account ${account.name}`, program, launch, own }
+  if (!(await reaches(account, dirname(dataDir))))
+    throw nobodyToBe(`the account ${account.name} can't reach ${dataDir}`)
+  // Closed for its secrets' sake: that account alone may pass through, not look around.
+  if (!(await reaches(account, dataDir))) {
+    const { uid, mode } = lstatSync(dataDir)
+    chownSync(dataDir, uid, account.gid)
+    chmodSync(dataDir, (mode & 0o700) | 0o010)
+  }
+  if (lstatSync(room).uid !== account.uid) own(room)
+  const as = { how: `the account ${account.name}`, uid: account.uid, another: true, launch, own }
+  if (await canRun(launch, program, room)) return { ...as, program }
   const copy = copyProgram(program, room)
   own(copy.native)
-  if (await canRun(launch, copy, room))
-    return { how: `the account ${account.name}`, program: copy, launch, own }
-  throw nobodyToBe(owner, `PostgreSQL does not run as the account ${account.name} in ${room}`)
+  if (await canRun(launch, copy, room)) return { ...as, program: copy }
+  throw nobodyToBe(`PostgreSQL does not run as the account ${account.name} in ${room}`)
 }
 
-function nobodyToBe(owner: number, why: string): EmbeddedError {
-  const unable =
-    owner === 0
-      ? 'user namespaces (unshare -U) are not available here'
-      : `its data belongs to the user id ${owner}`
+function nobodyToBe(why: string): EmbeddedError {
   return new EmbeddedError(
     'EMBEDDED_USER',
-    `PostgreSQL does not run as root, ${unable}, and ${why}: ` +
-      'run limpet as an ordinary user, put `data_dir` where other users can get (not under a 0700 home), ' +
-      'or set `database` to a postgres:// URL',
+    `PostgreSQL does not run as root, user namespaces (unshare -U) are not available here, and ${why}: ` +
+      'run limpet as an ordinary user, make an account of its own (useradd --system limpet) that gets to `data_dir` ' +
+      '(not under a 0700 home), or set `database` to a postgres:// URL',
   )
 }
 
 /** Can that user run the program, and write into the room? (Without `test` it would be found out half-way.) */
 function canRun(launch: RunAs['launch'], program: Program, room: string): Promise<boolean> {
-  const script = 'cd "$1" && test -w . && exec "$2" --version'
+  const script = 'cd "$1" && { test . -ef / || test -w .; } && exec "$2" --version'
   return succeeds(launch, 'sh', ['-c', script, 'sh', room, binary(program, 'postgres')])
 }
 

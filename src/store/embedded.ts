@@ -1,8 +1,9 @@
 /**
  * The embedded database: a real PostgreSQL, from the binaries that npm brought, under `data_dir`.
  *
- * Promises: it listens on 127.0.0.1 only, behind a password; a server that an earlier limpet left
- * running on this `data_dir` (killed with SIGKILL) is adopted, and one that crashed recovers; the
+ * Promises: it listens on a Unix socket in a folder that nobody else can get into, and on no port; limpet connects as a role
+ * that is no superuser, with a password that is new at each start, to a server that proves that it knows it. A server that an
+ * earlier limpet left running on this `data_dir` (killed with SIGKILL) is adopted, and one that crashed recovers; the
  * server is in a session of its own, so that a Ctrl-C meant for limpet does not stop it before limpet
  * has written down what it has in hand. Nobody stops it but `stop`, and the end of the process that started it, whichever
  * it is but a SIGKILL.
@@ -10,26 +11,19 @@
  * The caller holds the lock of `data_dir` (`data-dir-lock.ts`) or knows that nobody else starts here.
  */
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { closeSync, constants, openSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
+import { adoptEmbedded } from './embedded-adopt.ts'
 import type { Cluster } from './embedded-cluster.ts'
-import { clusterUrl, makeCluster, openRoom, refuseOtherVersion, rememberedPort } from './embedded-cluster.ts'
-import { rememberPort, rotateLog } from './embedded-cluster.ts'
-import type { Postmaster, StopMode } from './embedded-postmaster.ts'
-import {
-  answers,
-  endWithUs,
-  findPostmaster,
-  isGone,
-  isReady,
-  PATIENCE_MS,
-  query,
-  stopPostmaster,
-} from './embedded-postmaster.ts'
+import { clusterUrl, makeCluster, openRoom, refuseOtherVersion } from './embedded-cluster.ts'
+import { rotateLog, writeHba, writePassword } from './embedded-cluster.ts'
+import type { StopMode } from './embedded-postmaster.ts'
+import { answers, endWithUs, isGone, isReady, PATIENCE_MS, stopPostmaster } from './embedded-postmaster.ts'
 import { binary, EmbeddedError, findProgram } from './embedded-program.ts'
+import { newPassword, settleRoles } from './embedded-roles.ts'
+import { leaveSocketFolder, PORT, socketFolders } from './embedded-socket.ts'
 import type { RunAs } from './embedded-user.ts'
 import { findRunAs } from './embedded-user.ts'
 import { isAlive } from './process-identity.ts'
@@ -38,10 +32,8 @@ export interface EmbeddedOptions {
   /** Made if missing. */
   dataDir: string
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void }
-  /** Otherwise the one it had last time, or a free one. */
-  port?: number
-  /** Further lines for `postgresql.conf`, written when the directory is made. */
-  settings?: Readonly<Record<string, string>>
+  /** Of a server that has ended: connections lead there, and know that password. */
+  place?: Place
   /** False for tests whose database may be lost with the machine: directory made without waiting for the disk. */
   durable?: boolean
   /** A server that was running already is ours too, and ends with us. */
@@ -49,113 +41,113 @@ export interface EmbeddedOptions {
   clock?: Clock
 }
 
+/** Where a server is found. */
+export interface Place {
+  /** Of its socket. */
+  folder: string
+  password: string
+}
+
 export interface Embedded {
   /** Of the database `limpet`, as its owner, with the password. */
   url: string
   pid: number
-  port: number
+  place: Place
   /** Whether it was running already; then somebody else may be using it. */
   adopted: boolean
   /** Default `fast`: clients are sent away, everything is written down. Resolves when the process is gone. */
   stop(mode?: StopMode): Promise<void>
 }
 
+interface Making {
+  runAs: RunAs
+  clock: Clock
+  durable: boolean
+  place: Place | undefined
+}
+
 /** @throws EmbeddedError with a message of one line that says what to do */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const { dataDir, log, settings = {}, durable = true, owns = false, clock = systemClock } = options
+  const { dataDir, log, durable = true, owns = false, clock = systemClock, place } = options
   const program = findProgram()
-  const cluster = openRoom(dataDir)
+  const warn = (what: string) => log.warn({}, what)
+  const cluster = openRoom(dataDir, warn)
   refuseOtherVersion(cluster, program)
-  const orphan = await adopt(cluster, clock)
-  if (orphan) {
-    if (owns) endWithUs(orphan.pid, cluster)
-    log.info({ pid: orphan.pid, port: orphan.port }, 'embedded PostgreSQL was running already')
-    return embedded(cluster, orphan, { adopted: true, clock })
+  const found = await adoptEmbedded(cluster, { clock, log, renew: owns })
+  if (found !== null) {
+    if (owns) endWithUs(found.pid, cluster)
+    log.info({ pid: found.pid }, 'embedded PostgreSQL was running already')
+    return embedded(cluster, found, { adopted: true, clock })
   }
-  const runAs = await findRunAs(program, cluster.room)
-  await makeCluster(cluster, { runAs, settings, durable })
+  const runAs = await findRunAs(program, cluster.room, warn)
+  await makeCluster(cluster, { runAs, durable })
   rotateLog(cluster)
-  const started = await startServer(cluster, { runAs, clock, port: options.port })
-  try {
-    rememberPort(cluster, started.port)
-    log.info({ pid: started.pid, port: started.port, as: runAs.how }, 'embedded PostgreSQL started')
-    return await embedded(cluster, started, { adopted: false, clock })
-  } catch (error) {
-    await stopPostmaster(started.pid, 'fast', clock).catch(() => undefined)
-    throw error
-  }
+  const started = await startServer(cluster, { runAs, clock, durable, place })
+  log.info({ pid: started.pid, as: runAs.how }, 'embedded PostgreSQL started')
+  return embedded(cluster, started, { adopted: false, clock })
 }
 
-async function embedded(
+function embedded(
   cluster: Cluster,
-  { pid, port }: Postmaster,
+  { pid, place }: { pid: number; place: Place },
   { adopted, clock }: { adopted: boolean; clock: Clock },
-): Promise<Embedded> {
-  await query(clusterUrl(cluster, port, 'postgres'), async (client) => {
-    const { rowCount } = await client.query(`select from pg_database where datname = 'limpet'`)
-    if (rowCount === 0) await client.query('create database limpet')
-  })
-  const stop = (mode: StopMode = 'fast') => stopPostmaster(pid, mode, clock)
-  return { url: clusterUrl(cluster, port, 'limpet'), pid, port, adopted, stop }
-}
-
-/** The server that is there already, once it answers; null when there is none, or it was about to go. */
-async function adopt(cluster: Cluster, clock: Clock): Promise<Postmaster | null> {
-  const deadline = clock.monotonic() + PATIENCE_MS
-  for (;;) {
-    const running = findPostmaster(cluster)
-    if (!running) return null
-    if (await answers(cluster, running.port)) return running
-    if (clock.monotonic() > deadline) {
-      throw new EmbeddedError(
-        'EMBEDDED_FAILED',
-        `a PostgreSQL (process ${running.pid}) runs on ${cluster.data} but does not answer: stop it and start again`,
-      )
-    }
-    await clock.sleep(50)
+): Embedded {
+  const stop = async (mode: StopMode = 'fast') => {
+    await stopPostmaster(pid, mode, clock)
+    leaveSocketFolder(cluster, place.folder)
   }
+  return { url: clusterUrl(place.folder, PORT, place.password), pid, place, adopted, stop }
 }
 
 type Attempt =
-  { kind: 'up'; server: Postmaster } | { kind: 'port taken' | 'still in use' | 'failed'; why: string }
+  | { kind: 'up'; server: { pid: number; place: Place } }
+  | { kind: 'no socket there' | 'still in use' | 'failed'; why: string }
 
-async function startServer(
-  cluster: Cluster,
-  { runAs, clock, port }: { runAs: RunAs; clock: Clock; port: number | undefined },
-): Promise<Postmaster> {
+async function startServer(cluster: Cluster, making: Making): Promise<{ pid: number; place: Place }> {
+  const { runAs, clock } = making
   const deadline = clock.monotonic() + PATIENCE_MS
-  let wanted = port ?? rememberedPort(cluster) ?? (await freePort())
-  for (;;) {
-    const attempt = await tryServer(cluster, { runAs, clock, port: wanted })
+  const folders = socketFolders(cluster, runAs, making.place?.folder)
+  let folder = folders.next()
+  let last = 'no folder is safe for its socket: set XDG_RUNTIME_DIR to one of your own with mode 0700'
+  while (folder.done !== true) {
+    const attempt = await tryServer(cluster, folder.value, making)
     if (attempt.kind === 'up') return attempt.server
-    const inTime = clock.monotonic() < deadline
-    if (attempt.kind === 'port taken' && port === undefined && inTime) wanted = await freePort()
-    else if (attempt.kind === 'still in use' && inTime) await clock.sleep(200)
-    else throw new EmbeddedError('EMBEDDED_FAILED', `the embedded PostgreSQL did not start: ${attempt.why}`)
+    last = attempt.why
+    if (attempt.kind === 'failed' || clock.monotonic() > deadline) break
+    if (attempt.kind === 'still in use') await clock.sleep(200)
+    else folder = folders.next()
   }
+  throw new EmbeddedError('EMBEDDED_FAILED', `the embedded PostgreSQL did not start: ${last}`)
 }
 
-async function tryServer(
-  cluster: Cluster,
-  { runAs, clock, port }: { runAs: RunAs; clock: Clock; port: number },
-): Promise<Attempt> {
-  const logFile = openSync(cluster.logFile, 'a', 0o600)
+async function tryServer(cluster: Cluster, folder: string, making: Making): Promise<Attempt> {
+  const { runAs, clock, durable } = making
+  const place = { folder, password: making.place?.password ?? newPassword() }
+  const roles = await settleRoles(cluster, { runAs, password: place.password, durable })
+  if (!roles.done) return explain(roles.said, undefined, 'in single-user mode')
+  writeHba(cluster, runAs)
+  writePassword(cluster, place.password)
+  // Of limpet up to 0.1: nobody listens on a port any more.
+  rmSync(join(cluster.room, 'port'), { force: true })
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants
+  const logFile = openSync(cluster.logFile, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600)
   const before = readFileSync(cluster.logFile).length
-  const child = runAs.launch(
-    binary(runAs.program, 'postgres'),
-    ['-D', cluster.data, '-p', String(port), '-c', 'listen_addresses=127.0.0.1'],
-    { cwd: cluster.room, stdio: ['ignore', logFile, logFile], detached: true },
-  )
+  const child = runAs.launch(binary(runAs.program, 'postgres'), argumentsFor(cluster, folder), {
+    cwd: cluster.room,
+    stdio: ['ignore', logFile, logFile],
+    detached: true,
+  })
   closeSync(logFile)
   let failure: string | undefined
   child.on('error', (error) => (failure = error.message))
   const pid = child.pid
   if (pid !== undefined) endWithUs(pid, cluster)
+  const url = clusterUrl(folder, PORT, place.password)
   const deadline = clock.monotonic() + PATIENCE_MS
   while (pid !== undefined && failure === undefined && isRunning(child)) {
-    if (isReady(cluster, pid) && (await answers(cluster, port))) {
+    if (isReady(cluster, pid) && (await answers(url)) === 'yes') {
       child.unref()
-      return { kind: 'up', server: { pid, port } }
+      return { kind: 'up', server: { pid, place } }
     }
     if (clock.monotonic() > deadline) {
       await stopPostmaster(pid, 'immediate', clock)
@@ -167,29 +159,33 @@ async function tryServer(
   return explain(readFileSync(cluster.logFile).subarray(before).toString(), failure, cluster.logFile)
 }
 
+/** What is on the command line wins over every file of settings. */
+function argumentsFor(cluster: Cluster, folder: string): string[] {
+  const settings = [
+    'listen_addresses=',
+    // A list, in which a path may hold a comma.
+    `unix_socket_directories="${folder.replaceAll('"', '""')}"`,
+    'unix_socket_permissions=0700',
+    'unix_socket_group=',
+    `hba_file=${cluster.hbaFile}`,
+  ]
+  return ['-D', cluster.data, '-p', String(PORT), ...settings.flatMap((one) => ['-c', one])]
+}
+
 function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null && child.pid !== undefined && isAlive(child.pid)
 }
 
-function explain(said: string, failure: string | undefined, logFile: string): Attempt {
+function explain(said: string, failure: string | undefined, where: string): Attempt {
   const lines = said.split('\n').filter((line) => /FATAL|ERROR|error while loading|not found/.test(line))
-  const why = `${failure ?? lines.at(-1)?.replace(/^.*?(FATAL|ERROR): +/, '') ?? 'it said nothing'} (${logFile})`
-  if (/could not create any TCP\/IP sockets|could not bind/.test(said)) return { kind: 'port taken', why }
+  const why = `${failure ?? lines.at(-1)?.replace(/^.*?(FATAL|ERROR): +/, '') ?? 'it said nothing'} (${where})`
+  // Some file systems hold no sockets.
+  if (/could not create any Unix-domain sockets|could not (bind|create) Unix/.test(said)) {
+    return { kind: 'no socket there', why }
+  }
   // Backends of a server that was killed outlive it for a moment.
   if (/shared memory block .* is still in use|lock file ".*" already exists/.test(said)) {
     return { kind: 'still in use', why }
   }
   return { kind: 'failed', why }
-}
-
-/** A port of 127.0.0.1 on which nobody listens at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.on('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo
-      probe.close(() => resolve(port))
-    })
-  })
 }

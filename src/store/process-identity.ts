@@ -71,6 +71,14 @@ export function commandLine(pid: number): string | null {
   return procFile(pid, 'cmdline')?.replaceAll('\0', ' ').trim() ?? ps(pid, 'command=')
 }
 
+/** The user as whom `pid` runs; null when there is no such process, or it can't be told. */
+export function processOwner(pid: number): number | null {
+  // proc(5): real, effective, saved, file system. The owner of /proc/PID is root's for who has changed its user.
+  const status = procFile(pid, 'status')
+  const text = status === null ? ps(pid, 'uid=') : /^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1]
+  return text !== null && text !== undefined && /^\d+$/.test(text.trim()) ? Number(text) : null
+}
+
 /** Null where it can't be told (no such process, not ours, no /proc). */
 export function workingDirectory(pid: number): string | null {
   try {

@@ -14,9 +14,9 @@ import pg from 'pg'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from './db.ts'
+import { clientFor } from './scram-client.ts'
 import { beginSession } from './session.ts'
 import { askWhetherWritable, isReadOnly } from './takes-writes.ts'
-import { VerifiedClient } from './verified-client.ts'
 
 export interface SilenceWatch {
   /** Asks no more. */
@@ -57,7 +57,11 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
   async function ask(): Promise<void> {
     if (asking === null) {
       const times = { connectionTimeoutMillis: patienceMs, query_timeout: patienceMs }
-      const client = new VerifiedClient({ connectionString: url, application_name: 'limpet-watch', ...times })
+      const client = new (clientFor(url))({
+        connectionString: url,
+        application_name: 'limpet-watch',
+        ...times,
+      })
       // What breaks it is told by the next question.
       client.on('error', () => undefined)
       asking = client

@@ -4,9 +4,9 @@ import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Pool } from 'undici'
-import { freePort } from '../../src/store/embedded.ts'
 import { leaveBehind } from '../support/leftovers.ts'
 import { until } from '../support/poll.ts'
+import { quietPort } from '../support/port.ts'
 import { OURS } from './events.ts'
 import type { Setting } from './setting.ts'
 
@@ -47,7 +47,7 @@ export async function startDaemon(setting: Setting, options: DaemonOptions): Pro
 
 async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> {
   const folder = mkdtempSync(join(tmpdir(), 'limpet-bench-run-'))
-  const port = await freePort()
+  const port = await quietPort()
   const config = join(folder, 'limpet.yaml')
   writeFileSync(join(folder, 'key'), setting.keyText, { mode: 0o600 })
   writeFileSync(join(folder, 'ca.pem'), setting.ca)

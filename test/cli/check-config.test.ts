@@ -46,6 +46,19 @@ describe('check-config and migrate', () => {
     expect(out).not.to.include(new URL(url).password)
   })
 
+  it('fails where others may read the configuration and it holds a secret, which `run` only warns of', async () => {
+    const { url } = await database(true)
+    const one = setUp({ database: url })
+    chmodSync(one.file, 0o644)
+    await fails(
+      one,
+      2,
+      /^limpet: \S+limpet\.yaml holds database and may be read by anybody \(mode 0644\); run: chmod 600 /,
+    )
+    chmodSync(one.file, 0o640)
+    expect((await run(one, 'check-config')).out).to.match(/^configuration file: ok$/m)
+  })
+
   it('changes nothing: an embedded database that is not there is not made', async () => {
     const one = setUp()
     const { status, out } = await run(one, 'check-config')
@@ -100,7 +113,8 @@ describe('check-config and migrate', () => {
     expect(existsSync(join(one.dir, 'limpet-data'))).to.equal(false)
     mkdirSync(join(one.dir, 'limpet-data'))
     for (const bad of ['""', '"a b"', '"ä"']) {
-      writeFileSync(join(one.dir, 'limpet-data', 'tokens.yaml'), `ingest: abc\nread: def\nadmin: ${bad}\n`)
+      const text = `ingest: abc\nread: def\nadmin: ${bad}\n`
+      writeFileSync(join(one.dir, 'limpet-data', 'tokens.yaml'), text, { mode: 0o600 })
       await fails(one, 2, /^limpet: tokens: .*tokens\.yaml is damaged/)
     }
     const other = setUp({ database: url, data_dir: 'limpet.yaml' })

@@ -51,6 +51,7 @@ export function install(settings: object = {}): Install {
   writeFileSync(
     file,
     stringify({ server_name: 'a.example', signing_key_path: key, listen: { port: 0 }, ...settings }),
+    { mode: 0o600 },
   )
   return { dir, file, key, remove: () => rmSync(dir, { recursive: true, force: true }) }
 }

@@ -104,7 +104,7 @@ describe('a wrong configuration is told without its secrets', () => {
     }
     mkdirSync(join(one.dir, 'limpet-data'))
     for (const text of ['ingest: "hidden', 'ingest: *hidden', 'ingest: !hidden x', 'hidden']) {
-      writeFileSync(join(one.dir, 'limpet-data', 'tokens.yaml'), text)
+      writeFileSync(join(one.dir, 'limpet-data', 'tokens.yaml'), text, { mode: 0o600 })
       expect(await silent(ours({}))).not.to.equal('')
     }
   })

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { once } from 'node:events'
@@ -254,6 +254,26 @@ describe('our own listeners', () => {
       request.on('error', reject).end()
     })
     expect(status).to.equal(200)
+  })
+
+  it('as Unix sockets are never wider than asked, not even in the moment in which they are made', async () => {
+    const socket = join(dir, 's3')
+    const umask = process.umask(0)
+    const listen = Reflect.get(Server.prototype, 'listen') as (...given: unknown[]) => unknown
+    let first: number | undefined
+    Server.prototype.listen = function (this: Server, ...given: unknown[]) {
+      const result = listen.apply(this, given)
+      first ??= statSync(socket, { throwIfNoEntry: false })?.mode
+      return result as Server
+    } as never
+    try {
+      await open({ listeners: [{ socket, mode: 0o640, serve: all }] })
+    } finally {
+      Server.prototype.listen = listen as never
+      expect(process.umask(umask)).to.equal(0)
+    }
+    expect((first ?? 0) & 0o777).to.equal(0o640)
+    expect(statSync(socket).mode & 0o777).to.equal(0o640)
   })
 
   it('take over the socket of a process that was killed, and leave a living one its own', async () => {

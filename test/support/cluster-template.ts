@@ -9,8 +9,8 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { startEmbedded } from '../../src/store/embedded.ts'
 import { leaveBehind } from './leftovers.ts'
+import { startServer } from './server.ts'
 
 let template: Promise<string> | undefined
 
@@ -39,8 +39,7 @@ async function makeTemplate(prepare: (url: string) => Promise<void>): Promise<st
   const dataDir = mkdtempSync(join(tmpdir(), 'limpet-template-'))
   const remove = () => rmSync(dataDir, { recursive: true, force: true })
   const forget = leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
-  const log = { info: () => undefined, warn: () => undefined }
-  const server = await startEmbedded({ dataDir, log, durable: false })
+  const server = await startServer({ dataDir })
   try {
     await prepare(server.url)
   } catch (error) {

@@ -9,11 +9,11 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openPool } from '../../src/store/db.ts'
-import { type Embedded, startEmbedded } from '../../src/store/embedded.ts'
 import { query, type StopMode } from '../../src/store/embedded-postmaster.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { placeCluster } from './cluster-template.ts'
 import { endNow, leaveBehind } from './leftovers.ts'
+import { type Server, startServer } from './server.ts'
 
 export interface FreshDatabase {
   url: string
@@ -28,23 +28,20 @@ export interface FreshOptions {
   prepared?: { name: string; prepare(url: string): Promise<void> }
 }
 
-const quiet = { info: () => undefined, warn: () => undefined }
-let shared: Promise<Embedded> | undefined
+let shared: Promise<Server> | undefined
 const templates = new Map<string, Promise<string>>()
 let count = 0
 
 /** The server of this run, started by the first who asks. `url` leads to its database `limpet`, which stays empty. */
-export function sharedServer(): Promise<Embedded> {
+export function sharedServer(): Promise<Server> {
   shared ??= startShared()
   return shared
 }
 
-async function startShared(): Promise<Embedded> {
+async function startShared(): Promise<Server> {
   const dataDir = mkdtempSync(join(tmpdir(), 'limpet-test-'))
-  const server = await startEmbedded({
+  const server = await startServer({
     dataDir,
-    log: quiet,
-    durable: false,
     settings: { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' },
   })
   const remove = () => rmSync(dataDir, { recursive: true, force: true })
@@ -93,7 +90,7 @@ async function patiently<T>(work: () => Promise<T>): Promise<T> {
 }
 
 function templateFor(
-  server: Embedded,
+  server: Server,
   { migrated, prepared }: { migrated: boolean; prepared: FreshOptions['prepared'] },
 ): Promise<string> {
   if (!migrated && !prepared) return Promise.resolve('template0')
@@ -118,7 +115,7 @@ function templateFor(
   }
 }
 
-async function migrateAt(url: string): Promise<void> {
+export async function migrateAt(url: string): Promise<void> {
   const pool = openPool({ url, max: 1 })
   try {
     await migrate(pool)
@@ -163,10 +160,10 @@ export async function ownServer({
 }: OwnServerOptions = {}): Promise<OwnServer> {
   const dataDir = mkdtempSync(join(under, 'limpet-own-'))
   if (migrated) await placeCluster(dataDir, settings, migrateAt)
-  return owned(dataDir, await startEmbedded({ dataDir, log: quiet, durable: false, settings }))
+  return owned(dataDir, await startServer({ dataDir, settings }))
 }
 
-function owned(dataDir: string, first: Embedded): OwnServer {
+function owned(dataDir: string, first: Server): OwnServer {
   const data = join(dataDir, 'postgres', 'data')
   let server = first
   const { url, port } = server
@@ -184,7 +181,7 @@ function owned(dataDir: string, first: Embedded): OwnServer {
     },
   })
   const start = async () => {
-    server = await startEmbedded({ dataDir, log: quiet, port })
+    server = await startServer({ dataDir, port })
   }
   return {
     url,
@@ -220,7 +217,7 @@ function owned(dataDir: string, first: Embedded): OwnServer {
       })
       return {
         start: async (at) => {
-          const started = owned(copy, await startEmbedded({ dataDir: copy, log: quiet, port: at }))
+          const started = owned(copy, await startServer({ dataDir: copy, port: at }))
           forgetCopy()
           return started
         },

@@ -1,0 +1,34 @@
+/**
+ * Whether the configuration file itself shows secrets to others. It is said, and `check-config` fails; `run` goes on: up to limpet 0.1
+ * `init` made the file 0644, and an upgrade must not end an installation that works. Files that hold nothing but a
+ * secret are refused (`config-secrets.ts`).
+ */
+import { statSync } from 'node:fs'
+import { isTree } from './config-env.ts'
+import { ConfigError } from './config-error.ts'
+import { octal, OTHERS } from './config-folder.ts'
+import { SECRETS, readTextFile } from './config-secrets.ts'
+import { parseSettings } from './config-yaml.ts'
+import { maskUrls } from './observe/secrets.ts'
+
+/** Null: all is well. */
+export function complainOfOpenFile(file: string | null): string | null {
+  const mode = file === null ? 0 : statSync(file).mode
+  if (file === null || (mode & OTHERS) === 0) return null
+  const mended = `run: chmod 600 ${file} (or 640, where its group must read it)`
+  if ((mode & 0o002) !== 0) return `${file} may be changed by anybody (mode ${octal(mode)}); ${mended}`
+  const shown = secretsIn(file)
+  if (shown.length === 0) return null
+  return `${file} holds ${shown.join(', ')} and may be read by anybody (mode ${octal(mode)}); ${mended}`
+}
+
+/** The settings of `file` that are secrets and stand in it. A URL without a password is none. */
+function secretsIn(file: string): string[] {
+  const tree = parseSettings(readTextFile(file, null), (what) => new ConfigError(null, `${file}: ${what}`))
+  return SECRETS.filter((secret) => {
+    const value = secret.split('.').reduce<unknown>((at, key) => (isTree(at) ? at[key] : undefined), tree)
+    if (value === undefined || value === null) return false
+    const isUrl = /(?:^|\.)(?:database|queue|redis)$/.test(secret)
+    return !isUrl || (typeof value === 'string' && maskUrls(value) !== value)
+  })
+}

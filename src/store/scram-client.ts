@@ -1,0 +1,56 @@
+/**
+ * A connection on which nothing is said before the server has proven that it knows us (SCRAM, RFC 5802).
+ *
+ * `pg` answers whatever a server asks for: one that asks for the password gets it, and one that asks for nothing is
+ * believed. A URL with `require_auth=scram-sha-256` (libpq's own word) demands the proof: a password in the clear or as
+ * MD5 is never sent, and a server that skips the exchange is left before the first statement.
+ */
+import { VerifiedClient } from './verified-client.ts'
+
+/** What `pg` does at each message; its types leave it out, its version is fixed in package.json. */
+interface Handlers {
+  connection: { stream: { destroy(error: Error): void } }
+  _handleAuthSASLFinal(message: unknown): void
+  _handleReadyForQuery(message: unknown): void
+}
+
+const handlers = VerifiedClient.prototype as unknown as Handlers
+
+/** A server that is not the one we look for. Nothing that is secret was sent to it. */
+export class UnprovenServerError extends Error {
+  override readonly name = 'UnprovenServerError'
+  readonly code = 'UNPROVEN_SERVER'
+}
+
+export class ScramClient extends VerifiedClient {
+  #proven = false
+
+  protected _handleAuthCleartextPassword(): void {
+    this.#leave('asks for the password in the clear')
+  }
+
+  protected _handleAuthMD5Password(): void {
+    this.#leave('asks for the password as MD5')
+  }
+
+  protected _handleAuthSASLFinal(message: unknown): void {
+    handlers._handleAuthSASLFinal.call(this as unknown as Handlers, message)
+    // It is null where the server's signature was right, and only there.
+    this.#proven = (this as unknown as { saslSession: unknown }).saslSession === null
+  }
+
+  protected _handleReadyForQuery(message: unknown): void {
+    if (this.#proven) handlers._handleReadyForQuery.call(this as unknown as Handlers, message)
+    else this.#leave('does not prove that it knows the password')
+  }
+
+  #leave(what: string): void {
+    const error = new UnprovenServerError(`the database server ${what}; only scram-sha-256 is answered`)
+    ;(this as unknown as Handlers).connection.stream.destroy(error)
+  }
+}
+
+/** How to connect to `url`: for `pg.Pool`, and for `new (clientFor(url))({ connectionString: url })`. */
+export function clientFor(url: string): typeof VerifiedClient {
+  return /[?&]require_auth=scram-sha-256(&|$)/.test(url) ? ScramClient : VerifiedClient
+}
