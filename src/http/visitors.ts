@@ -2,7 +2,7 @@
  * Who may keep a connection of ours, of all our listeners together.
  *
  * Promises: there are never more than `most` connections for longer than a moment, so that this process keeps
- * descriptors for all else; and whoever is silent, or has shown no token, never keeps out somebody new (a health check,
+ * descriptors for all else; and a silent one, or one without a token, never keeps out somebody new (a health check,
  * a producer): it is the one who goes.
  *
  * A connection is in one of four states. Who gives way first: the longest silent stranger; then the stranger whose answer
