@@ -2,13 +2,16 @@
  * Asks a running daemon: HTTP to its first `admin` listener with the admin token, or to what `--url` and
  * `--token` say.
  *
- * Whatever goes wrong is a `CommandError` of one line that says what to do.
+ * Whatever goes wrong is a `CommandError` of one line that says what to do. A listener of the configuration is told the token only once
+ * it is clear that it is limpet's (`connect-to-limpet.ts`); with `--url` somebody has named the place.
  */
 import { request as httpRequest, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { loadConfig, type Config } from '../config.ts'
 import { CommandError, UsageError } from './cli-error.ts'
+import { connectToLimpet, type Listener } from './connect-to-limpet.ts'
 import type { Io } from './io.ts'
+import { limpetUsers } from './limpet-users.ts'
 
 /** Long enough for the largest explain on a busy database. */
 const TIMEOUT_MS = 60_000
@@ -57,14 +60,18 @@ interface Target {
   options: RequestOptions
   /** Before every path; without a slash at its end. */
   prefix: string
+  /** What the configuration says; null: what `--url` says. */
+  listener: Listener | null
 }
 
 function targetOf(config: Config | null): Target {
   const listener = config?.listen.find(({ serve }) => serve.includes('admin'))
-  if (listener === undefined) throw new CommandError('no listener in `listen` serves `admin`: give --url')
+  if (config === null || listener === undefined)
+    throw new CommandError('no listener in `listen` serves `admin`: give --url')
+  const users = limpetUsers(config)
   if ('socket' in listener) {
     const { socket } = listener
-    return { shown: socket, secure: false, options: { socketPath: socket }, prefix: '' }
+    return targetOfListener({ place: { socketPath: socket }, shown: socket, users })
   }
   if (listener.port === 0) {
     throw new CommandError('the port of the admin listener is 0, so it is another at every start: give --url')
@@ -72,7 +79,11 @@ function targetOf(config: Config | null): Target {
   // Who listens everywhere is here as well.
   const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listener.host] ?? listener.host
   const shown = `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`
-  return { shown, secure: false, options: { host, port: listener.port }, prefix: '' }
+  return targetOfListener({ place: { host, port: listener.port }, shown, users })
+}
+
+function targetOfListener(listener: Listener): Target {
+  return { shown: listener.shown, secure: false, options: listener.place, prefix: '', listener }
 }
 
 function targetOfUrl(text: string): Target {
@@ -83,7 +94,13 @@ function targetOfUrl(text: string): Target {
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port)
-  return { shown: url.origin, secure, options: { host, port }, prefix: url.pathname.replace(/\/+$/, '') }
+  return {
+    shown: url.origin,
+    secure,
+    options: { host, port },
+    prefix: url.pathname.replace(/\/+$/, ''),
+    listener: null,
+  }
 }
 
 interface Ask {
@@ -92,32 +109,10 @@ interface Ask {
   bearer: string
 }
 
-async function exchange(
-  { shown, secure, options, prefix }: Target,
-  { method, path, bearer }: Ask,
-): Promise<unknown> {
-  const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const request = (secure ? httpsRequest : httpRequest)(
-      {
-        ...options,
-        method,
-        path: prefix + path,
-        headers: { authorization: `Bearer ${bearer}` },
-        agent: false,
-      },
-      (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('error', reject)
-        response.on('end', () => {
-          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') })
-        })
-      },
-    )
-    request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)))
-    request.on('error', reject)
-    request.end()
-  }).catch((error: unknown) => {
+async function exchange(target: Target, ask: Ask): Promise<unknown> {
+  const { shown } = target
+  const { status, text } = await answerOf(target, ask).catch((error: unknown) => {
+    if (error instanceof CommandError) throw error
     throw new CommandError(
       `no limpet answers at ${shown} (${whyNot(error)}): is \`limpet run\` running there?`,
       {
@@ -132,6 +127,35 @@ async function exchange(
   const { errcode, error } = body
   const why = typeof error === 'string' ? error : `status ${status}`
   throw new CommandError(typeof errcode === 'string' ? `${why} (${errcode})` : why)
+}
+
+async function answerOf(
+  { secure, options, prefix, listener }: Target,
+  { method, path, bearer }: Ask,
+): Promise<{ status: number; text: string }> {
+  const socket = listener === null ? null : await connectToLimpet(listener, { timeoutMs: TIMEOUT_MS })
+  return new Promise((resolve, reject) => {
+    const request = (secure ? httpsRequest : httpRequest)(
+      {
+        ...options,
+        method,
+        path: prefix + path,
+        headers: { authorization: `Bearer ${bearer}` },
+        ...(socket === null ? { agent: false } : { createConnection: () => socket }),
+      },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') })
+        })
+      },
+    )
+    request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)))
+    request.on('error', reject)
+    request.end()
+  })
 }
 
 function parseJson(text: string): Record<string, unknown> | null {

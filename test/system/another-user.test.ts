@@ -1,6 +1,16 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect } from 'chai'
@@ -9,7 +19,16 @@ import { builtMain } from '../support/built.ts'
 import { leaveBehind } from '../support/leftovers.ts'
 import { until } from '../support/poll.ts'
 import { quietPort } from '../support/port.ts'
-import { commandAs, connectAll, placesOf, readAll, requireOtherUsers, squat, walk } from './other-user.ts'
+import {
+  commandAs,
+  connectAll,
+  type Place,
+  placesOf,
+  readAll,
+  requireOtherUsers,
+  squat,
+  walk,
+} from './other-user.ts'
 
 const IN_FILE = 'a-secret-of-the-configuration'
 const IN_ENVIRONMENT = 'a-secret-of-the-environment'
@@ -23,10 +42,21 @@ for (const user of ['root', 'daemon'])
     let output = ''
     const dataDir = () => join(dir, 'limpet-data')
 
-    const command = (...args: string[]) => commandAs(user, process.execPath, builtMain(), ...args)
-    const run = (...args: string[]) => {
-      const [file, given] = command(...args)
-      return spawnSync(file, given, { cwd: dir, encoding: 'utf8' })
+    const commandOf = (who: string, ...args: string[]) =>
+      commandAs(who, process.execPath, builtMain(), ...args)
+    const command = (...args: string[]) => commandOf(user, ...args)
+    const runAs = (who: string, ...args: string[]) => {
+      const [file, given] = commandOf(who, ...args)
+      return spawnSync(file, given, { cwd: dir, encoding: 'utf8', timeout: 20_000 })
+    }
+    const run = (...args: string[]) => runAs(user, ...args)
+    /** A configuration of the same limpet for commands that find it at `socket`. */
+    const configure = (socket: string) => {
+      const file = join(dir, 'elsewhere.yaml')
+      const lines = ['server_name: home.example', `listen: {socket: ${socket}}`, `data_dir: ${dataDir()}`]
+      writeFileSync(file, lines.join('\n'), { mode: 0o600 })
+      chownSync(file, statSync(dataDir()).uid, 0)
+      return file
     }
     const postmaster = () =>
       Number(readFileSync(join(dataDir(), 'postgres/data/postmaster.pid'), 'utf8').split('\n')[0])
@@ -114,6 +144,15 @@ for (const user of ['root', 'daemon'])
       expect(await connectAll(ours)).to.deep.equal([port])
     })
 
+    it('does not keep root and its own user from asking, by port or by socket', () => {
+      const file = configure('limpet-data/limpet.sock')
+      for (const who of [user, 'root'])
+        for (const config of [join(dir, 'limpet.yaml'), file]) {
+          const { status, stderr } = runAs(who, 'status', '--json', '--config', config)
+          expect({ status, stderr }, `${who}, ${config}`).to.deep.equal({ status: 0, stderr: '' })
+        }
+    })
+
     it('can not fill the database with logins that go no further', async () => {
       expect(await connectAll(placesOf(postmaster()), 120)).to.deep.equal([])
       expect(run('check-config').stdout).to.match(/^database: ok/m)
@@ -152,5 +191,85 @@ for (const user of ['root', 'daemon'])
       } finally {
         await squatter.stop()
       }
+    })
+
+    describe('once limpet was killed', () => {
+      const askers = [...new Set([user, 'root'])]
+      let ours: Place[]
+
+      before(async () => {
+        const pids = [limpet?.pid ?? 0, postmaster()]
+        ours = placesOf(pids[0] ?? 0)
+        for (const pid of pids) process.kill(pid, 'SIGKILL')
+        for (const pid of pids) await gone(pid)
+      })
+
+      const everyCommand = [
+        ['status'],
+        ['status', '--token', 'of-the-command-line'],
+        ['destinations', '--json'],
+        ['destination', 'away.example'],
+        ['explain', '$event'],
+        ['pause', 'away.example'],
+      ]
+      const status = [['status']]
+      /** `commands` as each of `askers` at `place`, which somebody else has: their answers are looked at when it is called. */
+      const askAll = (place: Place, commands: readonly string[][], file = join(dir, 'limpet.yaml')) => {
+        const asked = askers.flatMap((who) => commands.map((args) => runAs(who, ...args, '--config', file)))
+        const shown = typeof place === 'number' ? `http://127.0.0.1:${place}` : place
+        return () => {
+          for (const { status, stdout, stderr } of asked) {
+            expect(stdout + stderr).to.match(/^limpet: .*no token was sent.*\n$/)
+            expect(stderr).to.match(/ belongs to the user nobody, not to limpet| is not a socket/)
+            expect(stderr).to.include(shown)
+            expect(status).to.equal(1)
+          }
+        }
+      }
+
+      for (const host of ['127.0.0.1', '0.0.0.0', '::'])
+        it(`hears no token where it listens on limpet's port (${host})`, async () => {
+          const squatter = await squat(ours, host)
+          try {
+            // The socket lies where nobody gets.
+            expect(squatter.places()).to.deep.equal([port])
+            const areRefused = askAll(port, host === '127.0.0.1' ? everyCommand : status)
+            expect(await squatter.heardBefore('The end', port)).to.equal('')
+            areRefused()
+          } finally {
+            await squatter.stop()
+          }
+        })
+
+      it('hears no token where it takes the connection only later', async () => {
+        const squatter = await squat([port])
+        try {
+          expect(squatter.places()).to.deep.equal([port])
+          squatter.freeze()
+          const areRefused = askAll(port, status)
+          squatter.thaw()
+          expect(await squatter.heardBefore('The end', port)).to.equal('')
+          areRefused()
+        } finally {
+          await squatter.stop()
+        }
+      })
+
+      it('hears no token where a socket of limpet lay in a folder that is open to all', async () => {
+        const open = join(dir, 'open')
+        mkdirSync(open)
+        chmodSync(open, 0o777)
+        const [socket, link] = [join(open, 'limpet.sock'), join(open, 'link.sock')]
+        const squatter = await squat([socket])
+        try {
+          expect(squatter.places()).to.deep.equal([socket])
+          symlinkSync(socket, link)
+          const areRefused = [socket, link].map((place) => askAll(place, status, configure(place)))
+          expect(await squatter.heardBefore('The end', socket)).to.equal('')
+          for (const check of areRefused) check()
+        } finally {
+          await squatter.stop()
+        }
+      })
     })
   })

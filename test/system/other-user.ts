@@ -4,6 +4,7 @@
  */
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { leaveBehind } from '../support/leftovers.ts'
@@ -73,14 +74,19 @@ export interface Squatter {
   places(): Place[]
   /** All that was said to it so far. */
   heard(): string
+  /** Says `word` to it at `place`, and gives all that it had heard before. */
+  heardBefore(word: string, place: Place): Promise<string>
+  /** Listens on, but takes no connection and reads nothing until `thaw`. */
+  freeze(): void
+  thaw(): void
   stop(): Promise<void>
 }
 
 /**
  * Nobody takes over what it can of `places`, as soon as it can, and asks whoever connects for a password in the clear. When this
- * returns it has tried once.
+ * returns it has tried once. `host`: where its ports are; `::` is everywhere.
  */
-export async function squat(places: readonly Place[]): Promise<Squatter> {
+export async function squat(places: readonly Place[], host = '127.0.0.1'): Promise<Squatter> {
   const code = `
     const squat = (place) => {
       if (typeof place === 'string') try { fs.unlinkSync(place) } catch {}
@@ -90,10 +96,14 @@ export async function squat(places: readonly Place[]): Promise<Squatter> {
         socket.write(Buffer.from([82, 0, 0, 0, 8, 0, 0, 0, 3]))
       })
       server.on('error', () => { say([]); setTimeout(squat, 5, place) })
-      server.listen(...(typeof place === 'number' ? [place, '127.0.0.1'] : [place]), () => say([place]))
+      server.listen(...(typeof place === 'number' ? [place, given.host] : [place]), () => {
+        // As wide as it goes: whoever can connect is welcome.
+        if (typeof place === 'string') fs.chmodSync(place, 0o777)
+        say([place])
+      })
     }
-    given.forEach(squat)`
-  const [file, args] = commandAs('nobody', process.execPath, '-e', program(places, code))
+    given.places.forEach(squat)`
+  const [file, args] = commandAs('nobody', process.execPath, '-e', program({ places, host }, code))
   const child = spawn(file, args, { cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const forget = leaveBehind({ clear: () => Promise.resolve(), kill: () => void child.kill('SIGKILL') })
@@ -105,12 +115,22 @@ export async function squat(places: readonly Place[]): Promise<Squatter> {
       .slice(0, -1)
       .map((line) => JSON.parse(line) as Place[] | string)
   await until(() => lines().length >= places.length, { what: 'nobody to have tried' })
+  const heard = () =>
+    lines()
+      .filter((line) => typeof line === 'string')
+      .join('')
   return {
     places: () => lines().flatMap((line) => (typeof line === 'string' ? [] : line)),
-    heard: () =>
-      lines()
-        .filter((line) => typeof line === 'string')
-        .join(''),
+    heard,
+    heardBefore: async (word, place) => {
+      const socket = typeof place === 'number' ? connect(place, '127.0.0.1') : connect(place)
+      socket.end(word)
+      await until(() => heard().includes(word), { what: 'nobody to hear us' })
+      socket.destroy()
+      return heard().replace(word, '')
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
     stop: async () => {
       child.kill('SIGKILL')
       await ended
