@@ -1,7 +1,7 @@
 /**
  * Text that no name, id or token can be, and that PostgreSQL has no place for: refused before any route sees it.
  *
- * Bodies are JSON and looked at by whoever reads them; here it is about what stands in a URL.
+ * This is about what stands in a URL: bodies are JSON, and each route checks its own.
  */
 import type { FastifyInstance } from 'fastify'
 import { MatrixError } from './errors.ts'
@@ -9,7 +9,7 @@ import { MatrixError } from './errors.ts'
 /** NUL, and half a surrogate pair (with the flag u a whole pair is one character). */
 const ODD = /[\0\p{Surrogate}]/u
 
-/** Asked after who asks is known: whoever may not ask learns nothing. */
+/** Checked after the token: a caller without the right to ask learns nothing. */
 export function refuseOddText(app: FastifyInstance): void {
   app.addHook('preParsing', (request, _reply, _payload, next) => {
     const name = oddIn(request.params) ?? oddIn(request.query)

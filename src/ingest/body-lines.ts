@@ -2,7 +2,7 @@
 
 export type BodyLine =
   | { readonly bytes: Uint8Array; readonly index: number }
-  /** So many bytes without anything in them: whoever reads may rest. */
+  /** So many bytes without anything in them: the reader may let others have a turn. */
   | { readonly bytes: null; readonly skipped: number }
 
 const NEWLINE = 0x0a

@@ -1,7 +1,7 @@
 /**
  * How much of one JSON document is read before it is refused, and what reading it costs.
  *
- * Whoever may send us bodies can hold up the process by nesting or by number, with few bytes. No event of a valid size
+ * A client that may send us bodies can hold up the process by nesting or by number, with few bytes. No event of a valid size
  * (65,536 bytes) meets any of these limits: it has at most 32,768 values.
  */
 import type { JsonValue } from './json-value.ts'
@@ -57,4 +57,6 @@ export interface JsonReader {
   spent(): number
   /** Values read so far. */
   values(): number
+  /** Begins with another document, of bytes that are UTF-8. Only for a reader of bytes. */
+  restart(bytes: Uint8Array): void
 }

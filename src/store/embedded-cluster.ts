@@ -139,7 +139,7 @@ function writeDurably(path: string, text: string, flag: 'wx' | 'a'): void {
   }
 }
 
-/** Puts a file of ours into place whole, whoever else may write into the folder. */
+/** Puts a file of ours into place whole, even where others may write into the folder. */
 function replace(path: string, text: string): void {
   const aside = `${path}.${randomBytes(6).toString('hex')}`
   writeDurably(aside, text, 'wx')

@@ -36,7 +36,7 @@ begin
   end if;
   alter role limpet login nosuperuser nocreatedb nocreaterole noreplication nobypassrls
     connection limit -1 valid until 'infinity' password '${verifier}';
-  -- How old the oldest snapshot is, whoever holds it.
+  -- How old the oldest snapshot of any session is.
   grant pg_read_all_stats to limpet;
   alter database limpet owner to limpet;
   for one in

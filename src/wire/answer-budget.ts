@@ -1,8 +1,8 @@
 /**
  * How much memory all answers that are being read may take together, and who gives way when it is used up.
  *
- * Whoever holds the most gives way: its answer is given up, which is a failure like any other. So nobody whose answer is
- * no larger than the whole divided by the requests in flight ever gives way, whatever the others send and however slowly.
+ * The answer that holds the most gives way: it is given up, which is a failure like any other. So an answer that is no
+ * larger than the whole divided by the requests in flight never gives way, whatever the others send and however slowly.
  * An ordinary answer has 3 KB. Waiting instead would let those that never end hold up the others.
  */
 

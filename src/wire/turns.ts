@@ -33,7 +33,7 @@ export function makeTurns(bytesATurn: number): Turns {
     waiting = []
     for (const [index, back] of them.entries()) {
       if (left <= 0) {
-        // These were first: whoever asks meanwhile comes after them.
+        // These were first: those that asked meanwhile come after them.
         waiting = [...them.slice(index), ...waiting]
         break
       }
