@@ -9,12 +9,12 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { SILENT_MS, type Visitors } from './visitors.ts'
+import type { Visitors } from './visitors.ts'
 
 /** A slow sender of a body that we take holds a connection no longer than this. */
 const REQUEST_TIMEOUT_MS = 120_000
 const HEADERS_TIMEOUT_MS = 10_000
-/** For acquaintances; strangers have `SILENT_MS`. */
+/** An idle connection that has asked before; the client is told (`Keep-Alive`). */
 const KEEP_ALIVE_MS = 72_000
 const LOOK_EVERY_MS = 1_000
 
@@ -74,9 +74,7 @@ export function guardBodies(
     if (method !== 'GET' && method !== 'HEAD' && waiting.delete(request.raw)) reply.raw.writeContinue()
     done()
   })
-  app.addHook('onSend', (request, reply, payload, done) => {
-    // What the server itself would say is for acquaintances.
-    if (visitors !== null && !isKnown(request)) void reply.header('keep-alive', `timeout=${SILENT_MS / 1000}`)
+  app.addHook('onSend', (request, _reply, payload, done) => {
     if (!request.raw.complete && request.raw.socket instanceof Socket) throwAway(request.raw)
     done(null, payload)
   })

@@ -14,8 +14,14 @@ import type { Socket } from 'node:net'
 type State = 'silent' | 'asking' | 'known' | 'served'
 const GIVE_WAY: readonly State[] = ['silent', 'asking', 'known']
 
-/** How long a stranger may be silent, and take for one answer. Acquaintances have the server's own time-outs. */
-export const SILENT_MS = 10_000
+/** How long a stranger may be silent that has never asked for anything. */
+const SILENT_MS = 10_000
+/**
+ * And one that has: longer than the server keeps an idle connection (`door.ts`), which tells its client how long that is. A
+ * monitor that asks every 10 s would otherwise meet the end of its connection now and then, and report a failure.
+ */
+const KEPT_MS = 75_000
+/** How long a stranger may take for one answer. Acquaintances have the server's own time-outs. */
 const ASKING_MS = 60_000
 
 export interface Visitors {
@@ -35,6 +41,7 @@ interface Visitor {
   /** Requests under way. */
   open: number
   isKnown: boolean
+  hasAsked: boolean
 }
 
 export function makeVisitors({ most, now }: { most: number; now: () => number }): Visitors {
@@ -75,7 +82,7 @@ export function makeVisitors({ most, now }: { most: number; now: () => number })
         }
         end(goes)
       }
-      const visitor: Visitor = { state: 'silent', open: 0, isKnown: false }
+      const visitor: Visitor = { state: 'silent', open: 0, isKnown: false, hasAsked: false }
       visitors.set(socket, visitor)
       move(socket, visitor)
       socket.once('close', () => gone(socket))
@@ -84,6 +91,7 @@ export function makeVisitors({ most, now }: { most: number; now: () => number })
       const visitor = visitors.get(socket)
       if (visitor === undefined) return () => undefined
       visitor.open += 1
+      visitor.hasAsked = true
       visitor.isKnown = false
       move(socket, visitor)
       return () => {
@@ -98,13 +106,10 @@ export function makeVisitors({ most, now }: { most: number; now: () => number })
       move(socket, visitor)
     },
     sweep() {
-      for (const [state, ms] of [
-        ['silent', SILENT_MS],
-        ['asking', ASKING_MS],
-      ] as const)
+      for (const state of ['silent', 'asking'] as const)
         for (const [socket, since] of inState[state]) {
-          if (now() - since < ms) break
-          end(socket)
+          const idleMs = visitors.get(socket)?.hasAsked === true ? KEPT_MS : SILENT_MS
+          if (now() - since >= (state === 'silent' ? idleMs : ASKING_MS)) end(socket)
         }
     },
     counts: () => ({

@@ -59,19 +59,24 @@ export async function parseLines(
   const items: Item[] = []
   const indexes: number[] = []
   const pace = makePace()
+  let reader: JsonReader | null = null
   for (const line of linesOf(body)) {
-    if (line.bytes === null) {
-      await pace.spend(line.skipped)
-      continue
+    let rest: Promise<void> | undefined
+    if (line.bytes === null) rest = pace.spend(line.skipped)
+    else {
+      refuseTooMany(items.length + 1)
+      const { bytes, index } = line
+      // One for all lines: the engine makes the code of one reader fast, not that of a thousand.
+      if (reader === null) reader = makeJsonReader(bytes, LINE_LIMITS)
+      else reader.restart(bytes)
+      const again = readOn(reader, pace, index)
+      if (again !== undefined) await again
+      const item = parseItem(reader.taken(), index, options)
+      items.push(item)
+      indexes.push(index)
+      rest = pace.spend(costOf(item))
     }
-    refuseTooMany(items.length + 1)
-    const { index } = line
-    const reader = makeJsonReader(line.bytes, LINE_LIMITS)
-    const node = await readWhole(reader, pace, index)
-    const item = parseItem(node, index, options)
-    items.push(item)
-    indexes.push(index)
-    await pace.spend(costOf(item))
+    if (rest !== undefined) await rest
   }
   return { request: { ...from, items }, shownIndex: (place) => indexes[place] ?? place }
 }
@@ -120,18 +125,14 @@ async function readJson(
   }
 }
 
-async function readWhole(reader: JsonReader, pace: Pace, index: number): Promise<JsonValue> {
-  await readOn(reader, pace, index)
-  return reader.taken()
-}
-
-/** Up to the next element, or the end; others have their turns meanwhile. `index`: of the line that is read. */
-async function readOn(reader: JsonReader, pace: Pace, index?: number): Promise<'element' | 'done'> {
+/** Reads a line to its end; a promise where others have their turns meanwhile. */
+function readOn(reader: JsonReader, pace: Pace, index: number): Promise<void> | undefined {
   for (;;) {
     const before = reader.spent()
     const found = asRefusal(() => reader.read(pace.left()), index)
-    await pace.spend(reader.spent() - before)
-    if (found !== 'paused') return found
+    const rest = pace.spend(reader.spent() - before)
+    if (found !== 'paused') return rest
+    if (rest !== undefined) return rest.then(() => readOn(reader, pace, index))
   }
 }
 

@@ -42,8 +42,7 @@ export function makeJsonReader(
   limits: ReadLimits,
   handOut: string | null = null,
 ): JsonReader {
-  const bytes =
-    typeof source === 'string' ? null : Buffer.from(source.buffer, source.byteOffset, source.byteLength)
+  let bytes = typeof source === 'string' ? null : bufferOf(source)
   let nextByte = 0
   let text = typeof source === 'string' ? source : ''
   let at = 0
@@ -75,7 +74,18 @@ export function makeJsonReader(
 
   const spent = () => gone + at + values * COST_OF_VALUE
 
-  return { read, taken: () => taken, spent, values: () => values }
+  return { read, taken: () => taken, spent, values: () => values, restart }
+
+  function restart(others: Uint8Array): void {
+    bytes = bufferOf(others)
+    nextByte = at = gone = depth = elements = values = elementBegan = 0
+    text = ''
+    slash = soon = -1
+    handed = taken = null
+    mostValues = outside = limits.values
+    inElement = false
+    behind = undefined
+  }
 
   function read(budget: number): 'paused' | 'element' | 'done' {
     const end = spent() + budget
@@ -336,3 +346,6 @@ export function makeJsonReader(
     throw new JsonError(fault, path.slice(0, depth), what)
   }
 }
+
+const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength)

@@ -57,4 +57,6 @@ export interface JsonReader {
   spent(): number
   /** Values read so far. */
   values(): number
+  /** Begins with another document, of bytes that are UTF-8. Only for a reader of bytes. */
+  restart(bytes: Uint8Array): void
 }

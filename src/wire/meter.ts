@@ -74,6 +74,7 @@ export function meter(socket: TLSSocket, turns: Turns): Meter {
 
 function linesOf(piece: Buffer): number {
   let lines = 0
-  for (const byte of piece) if (byte === LINE_FEED) lines += 1
+  // By index: an iterator takes several times as long, for each answer.
+  for (let at = 0; at < piece.length; at++) if (piece[at] === LINE_FEED) lines += 1
   return lines
 }

@@ -58,7 +58,7 @@ describe('who may keep a connection', () => {
     expect(visitors.counts()).to.deep.equal({ silent: 0, asking: 0, known: 0, served: 3 })
   })
 
-  it('whoever asks again without a token is a stranger again', () => {
+  it('one that asks again without a token is a stranger again', () => {
     const a = come()
     a.ask({ known: true })()
     expect(visitors.counts()).to.include({ known: 1 })
@@ -76,6 +76,21 @@ describe('who may keep a connection', () => {
     now = 60_010
     visitors.sweep()
     expect(left(b, c)).to.deep.equal([false, true])
+  })
+
+  it('a stranger that was answered may be silent until the server itself ends its connection', () => {
+    const [a, b] = [come(), come()]
+    a.ask()()
+    b.ask()()
+    now = 70_000
+    visitors.sweep()
+    expect(left(a, b)).to.deep.equal([true, true])
+    // It gives way before anybody else all the same.
+    const [c, d] = [come(), come()]
+    expect(left(a, b, c, d)).to.deep.equal([false, true, true, true])
+    now = 75_010
+    visitors.sweep()
+    expect(left(b, c, d)).to.deep.equal([false, true, true])
   })
 
   it('forgets who has gone', () => {

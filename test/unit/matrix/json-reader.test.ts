@@ -3,7 +3,13 @@ import fc from 'fast-check'
 import { makeJsonReader } from '../../../src/matrix/json-reader.ts'
 import { JsonError } from '../../../src/matrix/json-value.ts'
 import type { JsonValue } from '../../../src/matrix/json-value.ts'
-import { BODY_LIMITS, COST_OF_VALUE, TRUSTED, type ReadLimits } from '../../../src/matrix/read-limits.ts'
+import {
+  BODY_LIMITS,
+  COST_OF_VALUE,
+  TRUSTED,
+  UNLIMITED,
+  type ReadLimits,
+} from '../../../src/matrix/read-limits.ts'
 import { parseJson } from '../../../src/matrix/strict-json.ts'
 
 /** Everything that a reader gives, read with this budget a call. */
@@ -118,6 +124,34 @@ describe('a reader of JSON', () => {
       readAll(items(`[${strings}]`), { limits: { ...limits, characters: 50_000 }, handOut: 'items' })
         .elements,
     ).to.have.length(1)
+  })
+
+  it('reads one document after another, whatever became of the one before', () => {
+    const refused = ['', '[1', '{"a":1,"a":2}', '[[[', `"${'x'.repeat(70_000)}`, '{"items":[1,2']
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.oneof(value, fc.constantFrom(...refused)), fc.nat({ max: 5 })), {
+          minLength: 1,
+        }),
+        (texts) => {
+          const reader = makeJsonReader(Buffer.from('[{"a":["'), BODY_LIMITS, 'items')
+          for (const [text, calls] of texts) {
+            reader.restart(Buffer.from(text))
+            expect([reader.spent(), reader.values()]).to.deep.equal([0, 0])
+            const readOn = () => {
+              while (reader.read(UNLIMITED) !== 'done');
+              return reader.taken()
+            }
+            // Some are left before they end.
+            for (let call = 0; call < calls && !refused.includes(text); call++)
+              if (reader.read(1) === 'done') break
+            if (calls > 0) continue
+            if (refused.includes(text)) expect(readOn).to.throw(JsonError)
+            else expect(readOn()).to.deep.equal(parseJson(text))
+          }
+        },
+      ),
+    )
   })
 
   it('does not go on for long beyond its budget', () => {
