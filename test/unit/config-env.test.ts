@@ -53,7 +53,7 @@ describe('settings from the environment', () => {
     const config = load('database_path: /nowhere', { LIMPET_DATABASE: 'postgres://h/d' })
     expect(config.database).to.deep.equal({ kind: 'url', url: 'postgres://h/d' })
     const secret = join(dir, 'url')
-    writeFileSync(secret, 'postgres://h/e\n')
+    writeFileSync(secret, 'postgres://h/e\n', { mode: 0o600 })
     const other = load('database: embedded', { LIMPET_DATABASE_PATH: secret })
     expect(other.database).to.deep.equal({ kind: 'url', url: 'postgres://h/e' })
   })
