@@ -47,7 +47,7 @@ export function isOpenDataDir(dir: string): boolean {
   throw new ConfigError(
     'data_dir',
     `${dir} is not ours: ${whose} (mode ${octal(mode)}), who could exchange what is in it; ` +
-      `run: chown ${me()} ${dir} && chmod 700 ${dir}`,
+      `run: chown ${me()} ${dir} && chmod 700 ${dir} (a volume that is mounted so: name a folder in it)`,
   )
 }
 

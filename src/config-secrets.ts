@@ -83,7 +83,10 @@ export function readSecretFile(file: string, key: string): string {
 /** @throws ConfigError with the command that mends it */
 export function refuseOpenToOthers(file: string, mode: number, key: string): void {
   if ((mode & OTHERS) === 0) return
-  const how = `chmod 600 ${file} (or 640, where its group must read it)`
+  // A mounted one can't be changed from within: it comes with its mode.
+  const mounted =
+    'a secret that is mounted: `mode: 0440` with `gid` (Docker), `defaultMode: 0440` with `fsGroup` (Kubernetes)'
+  const how = `chmod 600 ${file} (or 640, where its group must read it; ${mounted})`
   throw new ConfigError(key, `${file} is open to others (mode ${octal(mode)}); run: ${how}`)
 }
 

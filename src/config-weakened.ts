@@ -26,7 +26,7 @@ export function weakenedBy(env: Environment, args: readonly string[]): string[] 
   const lines: string[] = []
   if (env[NO_CERTIFICATES] === '0')
     lines.push(
-      `${NO_CERTIFICATES}=0 is not obeyed: certificates are checked. Remove it; an authority of your own goes into federation.custom_ca_paths, that of PostgreSQL into sslrootcert of its URL`,
+      `${NO_CERTIFICATES}=0 is not obeyed: certificates are checked. Remove it; an authority of your own goes into federation.custom_ca_paths, that of PostgreSQL into sslrootcert of its URL, that of Redis into NODE_EXTRA_CA_CERTS`,
     )
   if (env['PGSSLMODE'] === 'no-verify')
     lines.push(

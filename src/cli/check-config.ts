@@ -24,6 +24,8 @@ import { connectionsOf } from '../open-stores.ts'
 import { CONNECTIONS as SOURCE_CONNECTIONS } from '../start-synapse-source.ts'
 import type { Pool } from '../store/db.ts'
 import { boundServerName } from '../store/bound-server-name.ts'
+import { isOfLimpet01, nameRoom, refuseOtherVersion } from '../store/embedded-cluster.ts'
+import { findProgram } from '../store/embedded-program.ts'
 import { refuseUnfit, UnfitDatabaseError } from '../store/fitness.ts'
 import { SchemaError, checkSchema } from '../store/migrate.ts'
 import { narrowRoom, type Connections } from '../store/pool-room.ts'
@@ -34,7 +36,7 @@ import { checkSubscribe } from '../../queues/subscribe.ts'
 import { CommandError, lineOf } from './cli-error.ts'
 import type { Io } from './io.ts'
 import { withProgress } from './progress.ts'
-import { withDatabase, withDatabaseAt } from './with-database.ts'
+import { isUsed, withDatabase, withDatabaseAt } from './with-database.ts'
 
 export async function runCheckConfig({
   config,
@@ -102,6 +104,11 @@ async function checkDatabase(config: Config, log: Log): Promise<string> {
   if (config.database.kind === 'embedded' && !existsSync(join(config.data_dir, 'postgres', 'data'))) {
     refuseUnwritable(config.data_dir)
     return 'ok, embedded, made at the first start'
+  }
+  if (config.database.kind === 'embedded' && isOfLimpet01(nameRoom(config.data_dir))) {
+    refuseOtherVersion(nameRoom(config.data_dir), findProgram())
+    // To look into it would mean to start it, and so to change it in a way that the old release can't go on with.
+    if (!isUsed(config.data_dir)) return 'ok, embedded, of limpet 0.1; `run` brings it to this version'
   }
   const found = await withDatabase(config, log, async ({ pool, url }) => {
     const queueSchema = config.queue.kind === 'postgres' ? SCHEMA : null

@@ -3,6 +3,8 @@
  * was found afterwards. An embedded one that runs for a daemon is shared; one that doesn't run is started and stopped.
  */
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import type { Log } from '../observe/log.ts'
@@ -11,7 +13,7 @@ import { openPool } from '../store/db.ts'
 import type { Pool } from '../store/db.ts'
 import { startEmbedded } from '../store/embedded.ts'
 import { urlOfRunning } from '../store/embedded-adopt.ts'
-import { openRoom } from '../store/embedded-cluster.ts'
+import { nameRoom } from '../store/embedded-cluster.ts'
 import { refusePooling } from '../store/pooling.ts'
 import { unusable } from '../store/unusable.ts'
 import { CommandError } from './cli-error.ts'
@@ -78,8 +80,15 @@ function lockUnlessUsed(dataDir: string): (() => void) | null {
   }
 }
 
+/** Whether a daemon runs on it. */
+export function isUsed(dataDir: string): boolean {
+  const unlock = lockUnlessUsed(dataDir)
+  unlock?.()
+  return unlock === null
+}
+
 function urlOfDaemon(dataDir: string): string {
-  const url = urlOfRunning(openRoom(dataDir))
+  const url = existsSync(join(dataDir, 'postgres')) ? urlOfRunning(nameRoom(dataDir)) : null
   if (url === null)
     throw new CommandError(`the limpet that uses ${dataDir} has not started its database yet; try again`)
   return url

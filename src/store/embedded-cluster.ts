@@ -10,19 +10,24 @@
  */
 import { randomBytes } from 'node:crypto'
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
+  fchownSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
   realpathSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { ConfigError } from '../config-error.ts'
 import { closeDataDir } from '../config-folder.ts'
 import type { Program } from './embedded-program.ts'
 import { binary, EmbeddedError } from './embedded-program.ts'
@@ -46,8 +51,14 @@ export function openRoom(dataDir: string, warn: (what: string) => void = () => u
   if (closed !== null) warn(closed)
   const given = join(resolve(dataDir), 'postgres')
   mkdirSync(given, { recursive: true, mode: 0o700 })
+  refuseUnusable(realpathSync(given))
+  return nameRoom(dataDir)
+}
+
+/** Names the files, and changes nothing. Throws where there is no such directory. */
+export function nameRoom(dataDir: string): Cluster {
   // One name for one directory, whatever links lead to it: it is compared with what a server says.
-  const room = realpathSync(given)
+  const room = realpathSync(join(resolve(dataDir), 'postgres'))
   return {
     room,
     data: join(room, 'data'),
@@ -56,6 +67,33 @@ export function openRoom(dataDir: string, warn: (what: string) => void = () => u
     hbaFile: join(room, 'pg_hba.conf'),
     logFile: join(room, 'server.log'),
   }
+}
+
+/** Takes the directory away again where nothing is in it: one that root has made in vain would keep others out. */
+export function leaveRoom({ room }: Cluster): void {
+  try {
+    rmdirSync(room)
+  } catch {
+    // There is something in it.
+  }
+}
+
+/** Made by root in somebody else's `data_dir`, say. */
+function refuseUnusable(room: string): void {
+  try {
+    accessSync(room, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw new ConfigError(
+      'data_dir',
+      `${room} can't be used by us, it belongs to the user id ${statSync(room).uid}; run: chown -R ${process.geteuid?.()} ${room}`,
+      { cause },
+    )
+  }
+}
+
+/** Whether a limpet up to 0.1 was the last that started it: the next start changes it. */
+export function isOfLimpet01({ data, hbaFile }: Cluster): boolean {
+  return existsSync(data) && !existsSync(hbaFile)
 }
 
 /** @throws EmbeddedError `EMBEDDED_VERSION` when another major version made the data directory. */
@@ -96,7 +134,7 @@ export async function makeCluster(
   const partial = `${cluster.data}.partial`
   rmSync(partial, { recursive: true, force: true })
   await initdb(cluster, { runAs, partial, durable })
-  writeDurably(join(partial, 'postgresql.conf'), SETTINGS, 'a')
+  appendDurably(join(partial, 'postgresql.conf'), SETTINGS)
   renameSync(partial, cluster.data)
   syncDirectory(cluster.room)
 }
@@ -129,8 +167,8 @@ async function initdb(
   )
 }
 
-function writeDurably(path: string, text: string, flag: 'wx' | 'a'): void {
-  const file = openSync(path, flag, 0o600)
+function appendDurably(path: string, text: string): void {
+  const file = openSync(path, 'a', 0o600)
   try {
     writeSync(file, text)
     fsyncSync(file)
@@ -139,11 +177,28 @@ function writeDurably(path: string, text: string, flag: 'wx' | 'a'): void {
   }
 }
 
-/** Puts a file of ours into place whole, also where others may write into the folder. */
-function replace(path: string, text: string): void {
+/** Puts a file of ours into place whole, whoever else may write into the folder: it goes through no link that stands there. */
+function replace({ room }: Cluster, path: string, text: string): void {
   const aside = `${path}.${randomBytes(6).toString('hex')}`
-  writeDurably(aside, text, 'wx')
+  const file = openSync(aside, 'wx', 0o600)
+  try {
+    giveToOwner(file, room)
+    writeSync(file, text)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
   renameSync(aside, path)
+}
+
+/**
+ * What root makes there, in a command beside a user's daemon or as that account's limpet, belongs to whom the room belongs: otherwise
+ * that user's next start could not go on with it. Open, so that nobody can put another file in its place meanwhile.
+ */
+function giveToOwner(file: number, room: string): void {
+  if (process.geteuid?.() !== 0) return
+  const { uid, gid } = statSync(room)
+  fchownSync(file, uid, gid)
 }
 
 // Without this a power cut could take the new name away again (or the password, and lock us out).
@@ -161,14 +216,18 @@ local limpet limpet scram-sha-256
 `
 
 /** Lets `limpet` in and nobody else. */
-export function writeHba(cluster: Cluster, runAs: RunAs): void {
-  replace(cluster.hbaFile, HBA)
-  runAs.own(cluster.hbaFile)
+export function writeHba(cluster: Cluster): void {
+  replace(cluster, cluster.hbaFile, HBA)
 }
 
 /** For commands beside a daemon, and for who finds the server running. */
 export function writePassword(cluster: Cluster, password: string): void {
-  replace(cluster.passwordFile, password)
+  replace(cluster, cluster.passwordFile, password)
+}
+
+/** For the next start, which finds its socket there again. */
+export function writeSocketFolder(cluster: Cluster, folder: string): void {
+  replace(cluster, cluster.socketFile, folder)
 }
 
 /** Null: there is none. */
@@ -188,6 +247,16 @@ export function clusterUrl(host: string, port: number, password: string): string
 }
 
 const LOG_BYTES = 10 * 1024 * 1024
+
+/** Opened to append; made where there is none. */
+export function openLog({ logFile, room }: Cluster): number {
+  const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY, O_NOFOLLOW } = constants
+  const flags = O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW
+  if (existsSync(logFile)) return openSync(logFile, flags, 0o600)
+  const file = openSync(logFile, flags | O_EXCL, 0o600)
+  giveToOwner(file, room)
+  return file
+}
 
 /** Puts a log that has grown long aside; PostgreSQL itself only ever appends. */
 export function rotateLog({ logFile }: Cluster): void {

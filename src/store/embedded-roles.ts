@@ -38,6 +38,8 @@ begin
     connection limit -1 valid until 'infinity' password '${verifier}';
   -- How old the oldest snapshot is, anybody's.
   grant pg_read_all_stats to limpet;
+  -- A limpet of 0.1 asks where the data lies before it goes on: with this there is a way back until a migration has run.
+  grant pg_read_all_settings to limpet;
   alter database limpet owner to limpet;
   for one in
     select format('schema %I', nspname) as what from pg_namespace where nspowner = 10 and oid >= 16384

@@ -8,11 +8,11 @@
  * the first connection on; a folder that somebody else has made is never used. `DATA_DIR/postgres/socket` names the one
  * outside, so that a restart finds it again and leaves no other behind.
  */
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { isPrivateFolder } from '../config-folder.ts'
-import type { Cluster } from './embedded-cluster.ts'
+import { type Cluster, writeSocketFolder } from './embedded-cluster.ts'
 import { EmbeddedError } from './embedded-program.ts'
 import type { RunAs } from './embedded-user.ts'
 
@@ -42,7 +42,7 @@ export function* socketFolders(cluster: Cluster, runAs: RunAs, wanted?: string):
   for (const base of outside(runAs)) {
     const folder = mkdtempSync(join(base, 'limpet-'))
     runAs.own(folder)
-    writeFileSync(cluster.socketFile, folder, { mode: 0o600 })
+    writeSocketFolder(cluster, folder)
     yield demandPrivate(folder, runAs)
   }
 }
@@ -79,9 +79,9 @@ function remembered({ socketFile }: Cluster): string | null {
   }
 }
 
-/** Takes the folder away that a server has listened in, unless it lies in `data_dir`. */
+/** Takes the folder away that a server has listened in if we made it outside `data_dir`: an operator's server may have one of his own. */
 export function leaveSocketFolder(cluster: Cluster, folder: string): void {
-  if (dirname(folder) === cluster.room) return
+  if (dirname(folder) === cluster.room || remembered(cluster) !== folder) return
   rmSync(folder, { recursive: true, force: true })
   rmSync(cluster.socketFile, { force: true })
 }

@@ -9,7 +9,8 @@
  *    root, so a checkout and a `data_dir` under root's 0700 home will do, and nobody else's programs get to it.
  * 4. Else not at all.
  *
- * Who owns an existing data directory decides first: what an ordinary user began goes on as that user. Up to limpet 0.1 it could
+ * Who owns an existing data directory decides first, and then who owns `data_dir`: what an ordinary user began goes on as that user,
+ * so that a command that root gives beside a user's daemon leaves it usable. In a `data_dir` of root's, up to limpet 0.1 it could
  * belong to `postgres` or `nobody`: it is taken over in way 2 or 3, and where neither is open it goes on with a warning.
  */
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
@@ -71,8 +72,14 @@ export async function findRunAs(
   }
   const accounts = readAccounts()
   const found = existsSync(join(room, 'data')) ? lstatSync(join(room, 'data')) : null
+  const home = lstatSync(dirname(room)).uid
+  if (found === null && home !== 0) {
+    const account = accounts.find(({ uid }) => uid === home)
+    if (account !== undefined) return asAccount(program, room, account)
+  }
   const owner = found === null || found.uid === 0 ? null : accountOf(found, accounts)
-  if (owner !== null && !SHARED.includes(owner.name)) return asAccount(program, room, owner)
+  if (owner !== null && (!SHARED.includes(owner.name) || owner.uid === home))
+    return asAccount(program, room, owner)
   const own = accounts.find(({ name }) => OWN.includes(name))
   // What root began in a namespace goes on there.
   if (own !== undefined && found?.uid !== 0 && (await reaches(own, dirname(dirname(room)))))
@@ -83,7 +90,10 @@ export async function findRunAs(
     return namespaced
   }
   if (own !== undefined) return asAccount(program, room, own)
-  if (owner === null) throw nobodyToBe('there is no account `limpet`')
+  if (owner === null) {
+    const whose = home === 0 ? '' : `, nor one with the id ${home}, to whom \`data_dir\` belongs`
+    throw nobodyToBe(`there is no account \`limpet\`${whose}`)
+  }
   warn(
     `PostgreSQL runs as the account ${owner.name}, which other programs may run as too and then read the database: ` +
       'make an account `limpet` (useradd --system limpet) and start again',
@@ -109,6 +119,10 @@ async function inNamespace(
   }
   // What belongs to another account is taken over first: of that room it can't be asked yet.
   const asked = taken ? '/' : room
+  // Closed, and not root's: root's rights over it are not those of a namespace.
+  const dataDir = dirname(room)
+  if (lstatSync(dataDir).uid !== 0 && !(await succeeds(launch, 'sh', ['-c', 'cd "$1"', 'sh', dataDir])))
+    letThrough(dataDir, 0)
   if (!(await canRun(launch, program, asked))) return null
   return {
     how: `a user namespace as ${account.name}`,
@@ -136,11 +150,7 @@ async function asAccount(program: Program, room: string, account: Account): Prom
   if (!(await reaches(account, dirname(dataDir))))
     throw nobodyToBe(`the account ${account.name} can't reach ${dataDir}`)
   // Closed for its secrets' sake: that account alone may pass through, not look around.
-  if (!(await reaches(account, dataDir))) {
-    const { uid, mode } = lstatSync(dataDir)
-    chownSync(dataDir, uid, account.gid)
-    chmodSync(dataDir, (mode & 0o700) | 0o010)
-  }
+  if (!(await reaches(account, dataDir))) letThrough(dataDir, account.gid)
   if (lstatSync(room).uid !== account.uid) own(room)
   const as = { how: `the account ${account.name}`, uid: account.uid, another: true, launch, own }
   if (await canRun(launch, program, room)) return { ...as, program }
@@ -148,6 +158,12 @@ async function asAccount(program: Program, room: string, account: Account): Prom
   own(copy.native)
   if (await canRun(launch, copy, room)) return { ...as, program: copy }
   throw nobodyToBe(`PostgreSQL does not run as the account ${account.name} in ${room}`)
+}
+
+function letThrough(dataDir: string, gid: number): void {
+  const { uid, mode } = lstatSync(dataDir)
+  chownSync(dataDir, uid, gid)
+  chmodSync(dataDir, (mode & 0o700) | 0o010)
 }
 
 function nobodyToBe(why: string): EmbeddedError {

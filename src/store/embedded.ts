@@ -11,14 +11,14 @@
  * The caller holds the lock of `data_dir` (`data-dir-lock.ts`) or knows that nobody else starts here.
  */
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, constants, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
 import { adoptEmbedded } from './embedded-adopt.ts'
 import type { Cluster } from './embedded-cluster.ts'
 import { clusterUrl, makeCluster, openRoom, refuseOtherVersion } from './embedded-cluster.ts'
-import { rotateLog, writeHba, writePassword } from './embedded-cluster.ts'
+import { leaveRoom, openLog, rotateLog, writeHba, writePassword } from './embedded-cluster.ts'
 import type { StopMode } from './embedded-postmaster.ts'
 import { answers, endWithUs, isGone, isReady, PATIENCE_MS, stopPostmaster } from './embedded-postmaster.ts'
 import { binary, EmbeddedError, findProgram } from './embedded-program.ts'
@@ -79,7 +79,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     log.info({ pid: found.pid }, 'embedded PostgreSQL was running already')
     return embedded(cluster, found, { adopted: true, clock })
   }
-  const runAs = await findRunAs(program, cluster.room, warn)
+  const runAs = await findRunAs(program, cluster.room, warn).catch((error: unknown) => {
+    leaveRoom(cluster)
+    throw error
+  })
   await makeCluster(cluster, { runAs, durable })
   rotateLog(cluster)
   const started = await startServer(cluster, { runAs, clock, durable, place })
@@ -125,12 +128,11 @@ async function tryServer(cluster: Cluster, folder: string, making: Making): Prom
   const place = { folder, password: making.place?.password ?? newPassword() }
   const roles = await settleRoles(cluster, { runAs, password: place.password, durable })
   if (!roles.done) return explain(roles.said, undefined, 'in single-user mode')
-  writeHba(cluster, runAs)
+  writeHba(cluster)
   writePassword(cluster, place.password)
   // Of limpet up to 0.1: nobody listens on a port any more.
   rmSync(join(cluster.room, 'port'), { force: true })
-  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW } = constants
-  const logFile = openSync(cluster.logFile, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, 0o600)
+  const logFile = openLog(cluster)
   const before = readFileSync(cluster.logFile).length
   const child = runAs.launch(binary(runAs.program, 'postgres'), argumentsFor(cluster, folder), {
     cwd: cluster.room,

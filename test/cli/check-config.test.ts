@@ -1,8 +1,10 @@
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { quietPort } from '../support/port.ts'
+import { lockDataDir } from '../../src/store/data-dir-lock.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
+import { isAlive } from '../../src/store/process-identity.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { ownRedis, sharedRedis } from '../support/redis.ts'
 import type { Redis } from '../support/redis.ts'
@@ -10,6 +12,7 @@ import { loopbackAuthority } from '../e2e/world.ts'
 import { synapseTables, type SynapseTables } from '../ingest/synapse/tables.ts'
 import { install, limpet } from './cli-stage.ts'
 import type { Install } from './cli-stage.ts'
+import { startServer } from '../support/server.ts'
 
 describe('check-config and migrate', () => {
   const installs: Install[] = []
@@ -21,7 +24,11 @@ describe('check-config and migrate', () => {
     installs.push(one)
     return one
   }
-  const run = (one: Install, ...args: string[]) => limpet(args, { cwd: one.dir })
+  const run = async (one: Install, ...args: string[]) => {
+    const said = await limpet(args, { cwd: one.dir })
+    // On a busy machine it says what it waits for.
+    return { ...said, err: said.err.replace(/^(?:checking|migrating) the .* … \d+ s\n/gm, '') }
+  }
   const fails = async (one: Install, status: number, line: RegExp, command = 'check-config') => {
     const said = await run(one, command)
     expect(said.err).to.match(line)
@@ -65,6 +72,36 @@ describe('check-config and migrate', () => {
     expect(status).to.equal(0)
     expect(out).to.include('database: ok, embedded, made at the first start')
     expect(existsSync(join(one.dir, 'limpet-data'))).to.equal(false)
+  })
+
+  it('changes nothing: the embedded database of limpet 0.1 stays as it was, running or not, and data_dir as open', async () => {
+    const one = setUp()
+    const dataDir = join(one.dir, 'limpet-data')
+    const server = await startServer({ dataDir })
+    try {
+      const files = () => readdirSync(join(dataDir, 'postgres')).sort()
+      const before = files()
+      const unchanged = () => {
+        expect(files()).to.deep.equal(before)
+        expect(statSync(dataDir).mode & 0o777).to.equal(0o755)
+      }
+      chmodSync(dataDir, 0o755)
+      // Its limpet was killed; then, it runs; then, both have been stopped.
+      const left = await run(one, 'check-config')
+      expect(left.out).to.match(/^database: ok, embedded, of limpet 0\.1; `run` brings it to this version$/m)
+      expect(isAlive(server.pid)).to.equal(true)
+      unchanged()
+      const unlock = lockDataDir(dataDir)
+      const beside = await run(one, 'check-config')
+      expect(beside.out).to.match(/^database: ok, `run` brings it to this version/m)
+      unlock()
+      unchanged()
+      await server.stop()
+      expect((await run(one, 'check-config')).out).to.match(/^database: ok, embedded, of limpet 0\.1/m)
+      unchanged()
+    } finally {
+      await server.stop('immediate')
+    }
   })
 
   it('refuses a key file that others may read, one that is missing and one that is no key, exit 2', async () => {

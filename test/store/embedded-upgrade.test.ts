@@ -87,6 +87,10 @@ describe('the embedded PostgreSQL of limpet 0.1', function () {
       expect(await one('select theirs.twice(n) from theirs.red')).to.deep.equal([2])
       expect(await one(`select current_setting('work_mem')`)).to.deep.equal(['5MB'])
       expect(await one(`select current_setting('listen_addresses')`)).to.deep.equal([''])
+      // What limpet 0.1 asks when it starts, should somebody go back before a migration has run.
+      expect(await one(`select current_setting('data_directory')`)).to.deep.equal([
+        join(dataDir, 'postgres', 'data'),
+      ])
       // As a migration would.
       await client.query('alter table destinations add column more text')
       await client.query('alter table limpet_queue.job add column more text')

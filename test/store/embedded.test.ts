@@ -2,6 +2,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -434,6 +435,16 @@ describe('the embedded PostgreSQL', function () {
       expect(output()).to.match(
         /PostgreSQL does not run as root, .* no account `limpet`: run limpet as an ordinary user, make an account/,
       )
+    })
+
+    it('as root leaves nothing behind where it is refused, and says whose data_dir is', async () => {
+      chownSync(dataDir, 64999, 64999)
+      const { ended, output } = startElsewhere(dataDir, hidden)
+      await ended
+      expect(output()).to.match(
+        /no account `limpet`, nor one with the id 64999, to whom `data_dir` belongs: run limpet as/,
+      )
+      expect(readdirSync(dataDir)).to.deep.equal([])
     })
 
     it('as root takes over what limpet 0.1 gave to nobody, or goes on with a warning where it can not', async () => {

@@ -105,7 +105,7 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
         const path = put('key', 'x', mode)
         expect(() => readKeyFile(path)).to.throw(
           ConfigError,
-          `signing_key_path: ${path} is open to others (mode 0${mode.toString(8)}); run: chmod 600 ${path} (or 640, where its group must read it)`,
+          `signing_key_path: ${path} is open to others (mode 0${mode.toString(8)}); run: chmod 600 ${path} (or 640, where its group must read it; a secret that is mounted: \`mode: 0440\` with \`gid\` (Docker), \`defaultMode: 0440\` with \`fsGroup\` (Kubernetes))`,
         )
       })
     }
