@@ -3,11 +3,18 @@
  * beside them, then new ones alone, and everything arrives where it belongs. `LIMPET_PREVIOUS` names a checkout of the
  * release before, with its packages installed; without it there is nothing to be upgraded, and nothing is tested here.
  */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
 import { ownServer } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 
+const MIGRATIONS = new URL('../../migrations', import.meta.url)
 const PREVIOUS = process.env['LIMPET_PREVIOUS']
+/** Whether that release has the migrations that this one has. */
+const hasOurSchema =
+  PREVIOUS !== undefined &&
+  String(readdirSync(join(PREVIOUS, 'migrations'))) === String(readdirSync(MIGRATIONS))
 /** Batches of four events between two steps. */
 const A_WHILE = 40
 
@@ -38,8 +45,10 @@ for (const queue of PREVIOUS === undefined ? [] : QUEUES) {
       // What it has not had answers for is left to the new one.
       await deliver[0].kill()
       const after = [await stage.startDeliver()]
-      // Those before go on until they see that the schema is not theirs any more; then the new ones alone work.
-      for (const limpet of [before, deliver[1]]) {
+      // Where the schema is the same, old and new work beside each other. Else those before go on until they see that it is
+      // not theirs any more; then the new ones alone work.
+      if (hasOurSchema) await aWhile()
+      for (const limpet of hasOurSchema ? [] : [before, deliver[1]]) {
         await until(() => limpet.output().includes('takes no more work'), {
           what: 'a process of the release before to stop working',
           withinMs: 60_000,
