@@ -1,8 +1,8 @@
 /**
  * As which users of this machine limpet may run, seen by a command: nobody else may be told a token.
  *
- * They are root, the user of the command itself, and whoever owns what limpet makes: `data_dir` and the tokens in it. A `data_dir`
- * that does not say it (none there, or a mounted volume that is root's and written to by a group) leaves the signing key's owner.
+ * They are root, the user of the command itself, and the owner of what limpet makes: `data_dir` and the tokens in it. Where `data_dir`
+ * does not tell (it is missing, or a mounted volume that belongs to root and is written to by a group), the signing key's owner counts.
  */
 import { readFileSync, statSync, type Stats } from 'node:fs'
 import { join } from 'node:path'

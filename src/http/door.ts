@@ -92,7 +92,7 @@ function throwAway(unread: IncomingMessage): void {
     if (left < 0) end()
   })
   unread.once('end', over).once('close', over)
-  // It ends with its connection, and that is no error of ours.
+  // The body breaks off when its connection ends: nothing to report.
   unread.on('error', over)
   unread.resume()
 }

@@ -177,7 +177,7 @@ function appendDurably(path: string, text: string): void {
   }
 }
 
-/** Puts a file of ours into place whole, whoever else may write into the folder: it goes through no link that stands there. */
+/** Replaces a file of ours as a whole. A link in its place is replaced, not followed: others may be able to write into the folder. */
 function replace({ room }: Cluster, path: string, text: string): void {
   const aside = `${path}.${randomBytes(6).toString('hex')}`
   const file = openSync(aside, 'wx', 0o600)

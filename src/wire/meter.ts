@@ -1,7 +1,7 @@
 /**
  * Counts what a connection brings, and ends it at more than was allowed.
  *
- * HTTP has many places for bytes that are no part of an answer: informational answers, extensions of chunks, trailers,
+ * HTTP can carry many bytes beside the answer itself: informational answers, chunk extensions, trailers,
  * spaces, empty lines. The parser knows few of them and bounds fewer; here they are all bytes. Always: nothing is
  * allowed on a connection that is not asked for anything, so what comes there unasked ends it.
  *

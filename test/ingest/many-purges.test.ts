@@ -4,6 +4,7 @@
  * would one by one.
  */
 import { expect } from 'chai'
+import { makeCountStatements } from './count-statements.ts'
 import { event, makeIngestWorld, purge, redact, servers, sticky } from './ingest-world.ts'
 
 const D = 'd.example:8448'
@@ -12,26 +13,13 @@ const room = (n: number) => `!room${n}:home.example`
 
 describe('many purges in one request', () => {
   let world: Awaited<ReturnType<typeof makeIngestWorld>>
-  let statements: string[] = []
+  let statementsOf: ReturnType<typeof makeCountStatements>
   beforeEach(async () => {
     world = await makeIngestWorld()
-    statements = []
-    const { pool } = world
-    pool.on('connect', (client) => {
-      const query = client.query.bind(client) as (...given: unknown[]) => unknown
-      client.query = ((...given: unknown[]) => {
-        statements.push(typeof given[0] === 'string' ? given[0] : (given[0] as { text: string }).text)
-        return query(...given)
-      }) as typeof client.query
-    })
+    statementsOf = makeCountStatements(world)
   })
   afterEach(() => world.close())
 
-  async function statementsOf(items: object[]): Promise<number> {
-    statements = []
-    await world.take(items)
-    return statements.length
-  }
   const rooms = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => room(from + n))
   async function fill(names: string[]): Promise<void> {
     await world.take(names.flatMap((name) => [servers({ add: [D] }, name), event({ room: name })]))

@@ -5,6 +5,7 @@
 import { expect } from 'chai'
 import { lockContentShared } from '../../src/store/stream.ts'
 import { holdTransaction } from '../support/hold.ts'
+import { makeCountStatements } from './count-statements.ts'
 import {
   event,
   makeIngestWorld,
@@ -20,27 +21,12 @@ const D = 'd.example:8448'
 
 describe('many redactions in one request', () => {
   let world: Awaited<ReturnType<typeof makeIngestWorld>>
-  let statements: string[] = []
+  let statementsOf: ReturnType<typeof makeCountStatements>
   beforeEach(async () => {
     world = await makeIngestWorld()
-    statements = []
-    const { pool } = world
-    pool.on('connect', (client) => {
-      const query = client.query.bind(client) as (...given: unknown[]) => unknown
-      client.query = ((...given: unknown[]) => {
-        statements.push(typeof given[0] === 'string' ? given[0] : (given[0] as { text: string }).text)
-        return query(...given)
-      }) as typeof client.query
-    })
+    statementsOf = makeCountStatements(world)
   })
   afterEach(() => world.close())
-
-  async function statementsOf(items: object[]): Promise<number> {
-    // Connections of before the count began are not counted.
-    statements = []
-    await world.take(items)
-    return statements.length
-  }
 
   it('take as many statements as few', async () => {
     const events = Array.from({ length: 60 }, () => event())

@@ -113,7 +113,7 @@ describe('the lock of a data_dir', () => {
       if (process.platform !== 'linux') skip(this, 'no /proc')
     })
 
-    it('is held without the id of the boot, whoever of the two can read that', () => {
+    it('is held without the id of the boot, whichever of the two can read that', () => {
       shows(process.pid)
       const release = lockDataDir(dir, { proc, kill: allowed })
       // A release from before this one takes any living process of that number for the holder.

@@ -36,7 +36,7 @@ describe('a server that took the place of ours', () => {
   let sent: Buffer[]
   const sockets = new Set<Socket>()
 
-  /** Says `first` to whoever connects, and keeps what it is told after the start. */
+  /** Says `first` to every client that connects, and keeps what it is told after the start. */
   const squat = async (first: Buffer) => {
     sent = []
     server = createServer((socket) => {

@@ -16,7 +16,7 @@ describe('the certificate of PostgreSQL', () => {
     const sockets = new Set<Socket>()
     const server = createServer((socket) => {
       sockets.add(socket.on('error', () => undefined))
-      // Whoever asks for TLS gets it; whoever says hello within has believed the certificate.
+      // A client that asks for TLS gets it; one that says hello within has believed the certificate.
       socket.once('data', () => {
         socket.write('S')
         const secure = new TLSSocket(socket, { isServer: true, key, cert })

@@ -83,7 +83,7 @@ export interface Squatter {
 }
 
 /**
- * Nobody takes over what it can of `places`, as soon as it can, and asks whoever connects for a password in the clear. When this
+ * Nobody takes over what it can of `places`, as soon as it can, and asks every client that connects for a password in the clear. When this
  * returns it has tried once. `host`: where its ports are; `::` is everywhere.
  */
 export async function squat(places: readonly Place[], host = '127.0.0.1'): Promise<Squatter> {
@@ -97,7 +97,7 @@ export async function squat(places: readonly Place[], host = '127.0.0.1'): Promi
       })
       server.on('error', () => { say([]); setTimeout(squat, 5, place) })
       server.listen(...(typeof place === 'number' ? [place, given.host] : [place]), () => {
-        // As wide as it goes: whoever can connect is welcome.
+        // As wide as it goes: every client is welcome.
         if (typeof place === 'string') fs.chmodSync(place, 0o777)
         say([place])
       })

@@ -211,7 +211,7 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
   describe('data_dir', () => {
     const modeOf = (path: string) => statSync(path).mode & 0o777
 
-    it('is made for its owner alone, whoever makes it', () => {
+    it('is made for its owner alone, by every command', () => {
       const before = process.umask(0)
       try {
         withTokens(load(), randomBytes)

@@ -10,6 +10,18 @@ const holders = (t: Tables, goes: (pos: number) => boolean) =>
     .filter((open) => !open.void && open.positions.some(goes))
     .map(({ destination }) => ({ destination }))
 
+/** Rows of rooms, one a position. */
+const purgeOf = (table: 'sticky' | 'events' | 'kept_events') =>
+  statement<[number[]]>(
+    `purge ${table}`,
+    new RegExp(`^delete from ${table} where room = any\\(\\$1\\)$`),
+    ({ t }, rooms) => {
+      const gone = t[table].all().filter((row) => rooms.includes(row.room))
+      for (const { pos } of gone) t[table].delete(pos)
+      return gone.length
+    },
+  )
+
 export const CONTENT: Statement[] = [
   statement<[number]>('read a stored text', /^select pdu from events where pos = \$1/, ({ t }, pos) => {
     const event = t.events.get(pos) ?? t.kept_events.get(pos)
@@ -100,29 +112,9 @@ export const CONTENT: Statement[] = [
     for (const { destination, pos } of gone) t.replays.delete(keyOf.replay(destination, pos))
     return gone.length
   }),
-  statement<[number[]]>(
-    'purge sticky rows',
-    /^delete from sticky where room = any\(\$1\)$/,
-    ({ t }, rooms) => {
-      const gone = t.sticky.all().filter((row) => rooms.includes(row.room))
-      for (const { pos } of gone) t.sticky.delete(pos)
-      return gone.length
-    },
-  ),
-  statement<[number[]]>('purge events', /^delete from events where room = any\(\$1\)$/, ({ t }, rooms) => {
-    const gone = t.events.all().filter((row) => rooms.includes(row.room))
-    for (const { pos } of gone) t.events.delete(pos)
-    return gone.length
-  }),
-  statement<[number[]]>(
-    'purge kept events',
-    /^delete from kept_events where room = any\(\$1\)$/,
-    ({ t }, rooms) => {
-      const gone = t.kept_events.all().filter((row) => rooms.includes(row.room))
-      for (const { pos } of gone) t.kept_events.delete(pos)
-      return gone.length
-    },
-  ),
+  purgeOf('sticky'),
+  purgeOf('events'),
+  purgeOf('kept_events'),
   statement<[number[]]>(
     'purge memberships',
     /^delete from memberships where room = any\(\$1\)$/,
