@@ -83,7 +83,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       clearTimeout(timer)
       signal.removeEventListener('abort', abort)
       meter.allow(0)
-      overhead.again()
+      overhead.idle()
       // Counts plain text, so TLS's own records (session tickets, close_notify) are no answer.
       const answerBegan = handed && socket.bytesRead > readBefore
       const release = () => kept.forget()
@@ -101,7 +101,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
         else {
           handed = true
           meter.allow(MOST_OF_ALL)
-          overhead.again()
+          overhead.busy()
         }
       },
       onResponseStart(_controller, code, headers) {

@@ -2,32 +2,41 @@
  * Ends connections on which TLS brings much and says nothing.
  *
  * Renewed keys, tickets, padding, handshakes: nobody is told of them, they cost time (a renewed key 20–30 µs), and some
- * are answered. What came over the wire and what came out of it are compared ten times a second. A record of ordinary
+ * are answered. What came over the wire and what came out of it are compared ten times a second while there is a handshake or
+ * a request, else once: nearly all connections are idle, and a look at all of them would cost more than the sending. A record of ordinary
  * size has 22 bytes of its own, a handshake 3–8 KB; OpenSSL itself refuses certificates of more than 100 KB.
  */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
 export interface Watched {
-  /** Counts from now on. */
-  again(): void
+  /** Something is asked on it: counts from now on. */
+  busy(): void
+  /** Nothing more is: counts from now on. */
+  idle(): void
   stop(): void
 }
 
 export const OVERHEAD = 'LIMPET_TLS_OVERHEAD'
 
 const LOOK_EVERY_MS = 100
+/** Every so many looks one is at those too that are idle. */
+const LOOKS_AT_BUSY = 10
 /** What TLS may bring beside twice the bytes that come out of it. */
 export const MOST_OVERHEAD = 128 * 1024
 
 export type WatchOverhead = (tcp: Socket, socket: TLSSocket) => Watched
 
+/** Watches a connection from its handshake on. */
 export function makeWatchOverhead(): WatchOverhead {
-  const looks = new Set<() => void>()
+  const all = new Set<() => void>()
+  const busy = new Set<() => void>()
+  let looks = 0
   let timer: NodeJS.Timeout | null = null
 
-  function lookAtAll(): void {
-    for (const look of looks) look()
+  function lookAround(): void {
+    looks = (looks + 1) % LOOKS_AT_BUSY
+    for (const look of looks === 0 ? all : busy) look()
   }
 
   return (tcp, socket) => {
@@ -38,18 +47,28 @@ export function makeWatchOverhead(): WatchOverhead {
       stop()
       socket.destroy(Object.assign(new Error('TLS brings much that is no data'), { code: OVERHEAD }))
     }
+    const again = () => {
+      wire = tcp.bytesRead
+      plain = socket.bytesRead
+    }
     const stop = () => {
-      looks.delete(look)
-      if (looks.size > 0 || timer === null) return
+      busy.delete(look)
+      all.delete(look)
+      if (all.size > 0 || timer === null) return
       clearInterval(timer)
       timer = null
     }
-    looks.add(look)
-    timer ??= setInterval(lookAtAll, LOOK_EVERY_MS).unref()
+    all.add(look)
+    busy.add(look)
+    timer ??= setInterval(lookAround, LOOK_EVERY_MS).unref()
     return {
-      again() {
-        wire = tcp.bytesRead
-        plain = socket.bytesRead
+      busy() {
+        again()
+        if (all.has(look)) busy.add(look)
+      },
+      idle() {
+        again()
+        busy.delete(look)
       },
       stop,
     }

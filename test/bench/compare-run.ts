@@ -41,7 +41,7 @@ function figuresOf(raw: Window, steady: Window & { counted: Counters }): Figures
   const figures = {
     raw: raw.transactionsPerSecond,
     rawCpu: overReceivers(raw, 'sender'),
-    ofRaw: steady.transactionsPerSecond / raw.transactionsPerSecond,
+    steady: steady.transactionsPerSecond,
     limpetCpu: overReceivers(steady, 'limpet'),
     postgresCpu: overReceivers(steady, 'postgres'),
     pdus: steady.pdusPerTransaction,
@@ -49,7 +49,7 @@ function figuresOf(raw: Window, steady: Window & { counted: Counters }): Figures
   }
   // Nothing arrived, or the processes ended: that is no figure to compare.
   const bad = (figure: number | null) => figure !== null && !Number.isFinite(figure)
-  if (Object.values(figures).some(bad) || figures.ofRaw === 0)
+  if (Object.values(figures).some(bad) || figures.steady === 0 || figures.raw === 0)
     throw new Error(`there is no comparing with this run: ${JSON.stringify(figures)}`)
   return figures
 }

@@ -62,7 +62,7 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
     ...(options.sweepIntervalMs === undefined ? {} : { sweep_interval_ms: options.sweepIntervalMs }),
     log: { level: 'info' },
   }
-  writeFileSync(config, JSON.stringify(settings))
+  writeFileSync(config, JSON.stringify(settings), { mode: 0o600 })
   const logFile = join(folder, 'log')
   const log = openSync(logFile, 'a')
   const profiling = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]

@@ -7,8 +7,16 @@ import { until } from '../support/poll.ts'
 
 /** A connection of which the test says what came. */
 class Came extends EventEmitter {
-  bytesRead = 0
+  looks = 0
   ended: string | undefined
+  #bytesRead = 0
+  get bytesRead() {
+    this.looks += 1
+    return this.#bytesRead
+  }
+  set bytesRead(bytes) {
+    this.#bytesRead = bytes
+  }
   destroy({ code }: { code: string }) {
     this.ended = code
   }
@@ -46,10 +54,22 @@ describe('what TLS brings beside what it says', () => {
     for (let i = 1; i < 5; i++) {
       tcp.bytesRead = i * MOST_OVERHEAD
       await looked()
-      watched.again()
+      watched.busy()
     }
     expect(socket.ended).to.equal(undefined)
     watched.stop()
+  })
+
+  it('looks at one on which nothing is asked more seldom, and ends it likewise', async () => {
+    const { tcp, socket, watched } = start()
+    watched.idle()
+    const busy = start()
+    tcp.looks = busy.tcp.looks = 0
+    await until(() => tcp.looks === 2, { what: 'a second look at the idle one' })
+    expect(busy.tcp.looks).to.be.within(11, 20)
+    busy.watched.stop()
+    tcp.bytesRead = 2 * MOST_OVERHEAD
+    await until(() => socket.ended === OVERHEAD, { what: 'the idle connection to be ended' })
   })
 
   it('does not look at what has ended', async () => {
