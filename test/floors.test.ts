@@ -20,6 +20,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'src/gate.ts',
     'src/either-signal.ts',
     'src/descriptors.ts',
+    'src/pooled-random.ts',
     'src/version.ts',
   ],
   ['src/store/', 'src/wire/', 'src/simulate/'],

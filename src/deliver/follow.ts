@@ -73,6 +73,7 @@ interface Follower extends Followed, Steady {
 
 /** Items of another process are seen after this, ms; those of this one at once. */
 const POLL_MS = 25
+const RUNG = Symbol('rung')
 /** Log entries read at once. */
 const READ_AT_ONCE = 1_000
 /** What waits longer for one destination is read from the log again: memory does not grow with a backlog, ms. */
@@ -234,7 +235,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
   async function pause(ms: number): Promise<void> {
     if (rung) return
     const bell = new AbortController()
-    ring = () => bell.abort()
+    // Without a reason, each call makes an error with its stack.
+    ring = () => bell.abort(RUNG)
     const either = eitherSignal(stopping, bell.signal)
     await clock.sleep(ms, either.signal)
     either.forget()

@@ -4,13 +4,13 @@
  *
  * Always: as in `transact.ts` and `attempt.ts`, to which everything goes that isn't an ordinary answer.
  */
-import { randomBytes } from 'node:crypto'
 import type { Batcher } from '../batcher.ts'
 import type { Clock } from '../clock.ts'
 import type { Gate } from '../gate.ts'
 import { makeTxnId, type ServerName } from '../matrix/ids.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
+import { pooledRandom } from '../pooled-random.ts'
 import type { Advance, Answered } from '../store/advance.ts'
 import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
@@ -77,7 +77,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   const all = chosen.length === steady.waiting.length
   const events = chosen.map(({ event }) => event)
   const last = events.at(-1)?.pos ?? 0
-  const txnId = makeTxnId(randomBytes)
+  const txnId = makeTxnId(pooledRandom)
   const { text: body, bytes, originServerTs } = needs.bodyOf(events)
   const positions = events.map(({ pos }) => pos)
   const toPos = all ? Math.max(last, upto) : last

@@ -4,7 +4,6 @@
  * Always: id and exact bytes are stored before the first byte goes out, and an unanswered transaction goes
  * again as it is until it is answered or one of the three reasons of contract 5.2 ends it.
  */
-import { randomBytes } from 'node:crypto'
 import type { Batcher } from '../batcher.ts'
 import type { Clock } from '../clock.ts'
 import type { Gate } from '../gate.ts'
@@ -12,6 +11,7 @@ import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
+import { pooledRandom } from '../pooled-random.ts'
 import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
@@ -104,7 +104,7 @@ async function freezeAndSend(
   { pdus, soonestLapse, acknowledges: moves }: Extract<Plan, { do: 'send' }>,
 ): Promise<{ settled: Settled | null } | null> {
   const { held, state } = holding
-  const txnId = makeTxnId(randomBytes)
+  const txnId = makeTxnId(pooledRandom)
   const pduTexts = pdus.map(({ pdu }) => pdu)
   const body = assembleTransaction({ origin: needs.origin, originServerTs: state.now, pduTexts })
   const acknowledges: StoredAcknowledges = {

@@ -9,7 +9,6 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { cpuMs } from './cpu.ts'
-import { leaveBehind } from './leftovers.ts'
 
 export interface FileTime {
   file: string
@@ -40,11 +39,10 @@ export function makeStopwatch(): { ended(file: string): FileTime } {
 
 const stopwatch = makeStopwatch()
 
-/** In the process that starts the others. */
+/** In the process that starts the others. What they noted is shown after everything else is cleared: it goes at the exit. */
 export function expectNotes(): void {
   const folder = mkdtempSync(join(tmpdir(), 'limpet-times-'))
-  const remove = () => rmSync(folder, { recursive: true, force: true })
-  leaveBehind({ clear: () => Promise.resolve(), kill: remove })
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
   process.env[NOTES] = join(folder, 'notes')
 }
 
