@@ -5,7 +5,7 @@
  */
 import { expect } from 'chai'
 import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
-import { KILLS, STOPS } from './length.ts'
+import { itOnOne, KILLS, STOPS } from './length.ts'
 import type { LimpetProcess } from './process.ts'
 import type { Random } from './random.ts'
 import { until } from '../support/poll.ts'
@@ -28,6 +28,7 @@ for (const queue of QUEUES) {
       stage = await setStage(this, { queue, settings: () => ({ shutdown_grace_ms: GRACE_MS }) })
     })
     afterEach(() => stage.remove())
+    const itHere = itOnOne(queue)
 
     it(`kill -9 at ${KILLS} random moments: everything arrives where it belongs, once and in order, under the id and bytes of its first time`, async () => {
       const { random, traffic } = stage
@@ -65,75 +66,81 @@ for (const queue of QUEUES) {
       await Promise.all([ingest, ...deliver].map((limpet) => limpet.terminate()))
     })
 
-    it('a process that was stopped beyond its lease writes nothing and starts nothing when it goes on', async () => {
-      const { traffic, world } = stage
-      const ingest = await stage.startIngest()
-      const stale = await stage.startDeliver()
-      const running = traffic.run()
-      await until(async () => (await held(stage)).length > 0, {
-        what: 'the first to hold a destination',
-        everyMs: 1,
-      })
-      stale.signal('SIGSTOP')
-      const ids = new Set(
-        (await world.pool.query<{ id: string }>('select id from workers')).rows.map(({ id }) => id),
-      )
-      const fences = await held(stage)
-      const other = await stage.startDeliver()
-      await until(
-        async () =>
-          (await world.pool.query('select from workers where lease_until < now_ms()')).rowCount === 1,
-        {
-          what: 'its lease to be over',
-          withinMs: 60_000,
-        },
-      )
-      const wokenAt = await nowMs(stage)
-      stale.signal('SIGCONT')
-      await pause(1_500)
-      // Under the old id it has written nothing since; under a new one it may work again.
-      const open = await world.pool.query<{ worker: string }>(
-        'select worker from open_transactions where started_at >= $1',
-        [wokenAt],
-      )
-      expect(open.rows.filter(({ worker }) => ids.has(worker))).to.deep.equal([])
-      for (const { name, fence } of fences) {
-        const row = (
-          await world.pool.query<{ fence: number; lease_owner: string | null }>(
-            'select fence::int, lease_owner from destinations where name = $1',
-            [name],
-          )
-        ).rows[0]!
-        expect(row.fence, `the fence of ${name} moved on`).to.be.greaterThan(fence)
-        expect(ids.has(row.lease_owner ?? '')).to.equal(false)
-      }
-      traffic.stop()
-      await running
-      await stage.settled()
-      say(`it held ${fences.length} destinations; ${figures(stage.remotes).repeats} repeats`)
-      await Promise.all([ingest, stale, other].map((limpet) => limpet.terminate()))
-    })
+    itHere(
+      'a process that was stopped beyond its lease writes nothing and starts nothing when it goes on',
+      async () => {
+        const { traffic, world } = stage
+        const ingest = await stage.startIngest()
+        const stale = await stage.startDeliver()
+        const running = traffic.run()
+        await until(async () => (await held(stage)).length > 0, {
+          what: 'the first to hold a destination',
+          everyMs: 1,
+        })
+        stale.signal('SIGSTOP')
+        const ids = new Set(
+          (await world.pool.query<{ id: string }>('select id from workers')).rows.map(({ id }) => id),
+        )
+        const fences = await held(stage)
+        const other = await stage.startDeliver()
+        await until(
+          async () =>
+            (await world.pool.query('select from workers where lease_until < now_ms()')).rowCount === 1,
+          {
+            what: 'its lease to be over',
+            withinMs: 60_000,
+          },
+        )
+        const wokenAt = await nowMs(stage)
+        stale.signal('SIGCONT')
+        await pause(1_500)
+        // Under the old id it has written nothing since; under a new one it may work again.
+        const open = await world.pool.query<{ worker: string }>(
+          'select worker from open_transactions where started_at >= $1',
+          [wokenAt],
+        )
+        expect(open.rows.filter(({ worker }) => ids.has(worker))).to.deep.equal([])
+        for (const { name, fence } of fences) {
+          const row = (
+            await world.pool.query<{ fence: number; lease_owner: string | null }>(
+              'select fence::int, lease_owner from destinations where name = $1',
+              [name],
+            )
+          ).rows[0]!
+          expect(row.fence, `the fence of ${name} moved on`).to.be.greaterThan(fence)
+          expect(ids.has(row.lease_owner ?? '')).to.equal(false)
+        }
+        traffic.stop()
+        await running
+        await stage.settled()
+        say(`it held ${fences.length} destinations; ${figures(stage.remotes).repeats} repeats`)
+        await Promise.all([ingest, stale, other].map((limpet) => limpet.terminate()))
+      },
+    )
 
-    it('SIGTERM during traffic: exit 0, every acknowledgement written, nothing repeated at the next start', async () => {
-      const { traffic, remotes } = stage
-      remotes.forEach((remote) => remote.behave({ kind: 'ok', delayMs: 30 }))
-      const ingest = await stage.startIngest()
-      let deliver: LimpetProcess = await stage.startDeliver()
-      const running = traffic.run()
-      for (let stop = 0; stop < STOPS; stop += 1) {
-        await pause(1_000)
+    itHere(
+      'SIGTERM during traffic: exit 0, every acknowledgement written, nothing repeated at the next start',
+      async () => {
+        const { traffic, remotes } = stage
+        remotes.forEach((remote) => remote.behave({ kind: 'ok', delayMs: 30 }))
+        const ingest = await stage.startIngest()
+        let deliver: LimpetProcess = await stage.startDeliver()
+        const running = traffic.run()
+        for (let stop = 0; stop < STOPS; stop += 1) {
+          await pause(1_000)
+          expect(await deliver.terminate()).to.equal(0)
+          deliver = await stage.startDeliver()
+        }
+        traffic.stop()
+        await running
+        await stage.settled()
+        const { transactions, repeats } = figures(remotes)
+        expect(repeats).to.equal(0)
+        say(`${STOPS} stops, ${transactions} transactions, 0 repeats`)
+        expect(await ingest.terminate()).to.equal(0)
         expect(await deliver.terminate()).to.equal(0)
-        deliver = await stage.startDeliver()
-      }
-      traffic.stop()
-      await running
-      await stage.settled()
-      const { transactions, repeats } = figures(remotes)
-      expect(repeats).to.equal(0)
-      say(`${STOPS} stops, ${transactions} transactions, 0 repeats`)
-      expect(await ingest.terminate()).to.equal(0)
-      expect(await deliver.terminate()).to.equal(0)
-    })
+      },
+    )
   })
 }
 

@@ -8,9 +8,12 @@ export const KILLS = Number(process.env['LIMPET_KILLS'] ?? (AT_LENGTH ? 50 : 4))
 /** Remotes where a test doesn't say: three misbehave. */
 export const REMOTES = AT_LENGTH ? 8 : 5
 /** How often the queue is emptied, half of it during traffic. */
-export const EMPTIED = AT_LENGTH ? 20 : 8
+export const EMPTIED = AT_LENGTH ? 20 : 6
 /** How often PostgreSQL is restarted, and a process that delivers is ended. */
 export const STOPS = AT_LENGTH ? 3 : 2
 
 /** `it`, but only at length. */
 export const itAtLength: (title: string, test: Mocha.AsyncFunc) => void = AT_LENGTH ? it : () => undefined
+
+/** `it`, but in short on one of the queues only: for what happens to processes and the database, and differs little by queue. */
+export const itOnOne = (queue: string): typeof itAtLength => (queue === 'PostgreSQL' ? it : itAtLength)

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { until } from '../support/poll.ts'
-import { EMPTIED, STOPS } from './length.ts'
+import { EMPTIED, itOnOne, STOPS } from './length.ts'
 import { EMPTY_QUEUE, figures, outlasted, QUEUES, say, setStage, type Stage } from './stage.ts'
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -13,6 +13,7 @@ for (const queue of QUEUES) {
       stage = await setStage(this, { queue, pauseMs: 30 })
     })
     afterEach(() => stage.remove())
+    const itHere = itOnOne(queue)
 
     const emptyQueue = async () => {
       if (stage.redis !== null) return stage.redis.flush()
@@ -51,28 +52,31 @@ for (const queue of QUEUES) {
       await Promise.all(processes.map((limpet) => limpet.terminate()))
     })
 
-    it(`PostgreSQL restarts (immediate) ${STOPS} times: what was acknowledged arrives, the rest is answered with an error`, async () => {
-      const { traffic, server, random, address } = stage
-      const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
-      const pids = processes.map((limpet) => limpet.pid())
-      const running = traffic.run()
-      for (let time = 0; time < STOPS; time += 1) {
-        await pause(500 + 1_000 * random())
-        await server.stop('immediate')
-        const answer = await fetch(`${address}/v1/ingest/position`, {
-          headers: { authorization: 'Bearer ingest-token' },
-        })
-        expect(answer.status).to.equal(503)
-        await pause(500)
-        await server.start()
-      }
-      await pause(1_000)
-      const refused = await outlasted(stage, { running, processes, pids })
-      say(
-        `${STOPS} restarts, refusals: ${refused}, ${figures(stage.remotes).repeats} repeats, seed ${stage.seed}`,
-      )
-      await Promise.all(processes.map((limpet) => limpet.terminate()))
-    })
+    itHere(
+      `PostgreSQL restarts (immediate) ${STOPS} times: what was acknowledged arrives, the rest is answered with an error`,
+      async () => {
+        const { traffic, server, random, address } = stage
+        const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
+        const pids = processes.map((limpet) => limpet.pid())
+        const running = traffic.run()
+        for (let time = 0; time < STOPS; time += 1) {
+          await pause(500 + 1_000 * random())
+          await server.stop('immediate')
+          const answer = await fetch(`${address}/v1/ingest/position`, {
+            headers: { authorization: 'Bearer ingest-token' },
+          })
+          expect(answer.status).to.equal(503)
+          await pause(500)
+          await server.start()
+        }
+        await pause(1_000)
+        const refused = await outlasted(stage, { running, processes, pids })
+        say(
+          `${STOPS} restarts, refusals: ${refused}, ${figures(stage.remotes).repeats} repeats, seed ${stage.seed}`,
+        )
+        await Promise.all(processes.map((limpet) => limpet.terminate()))
+      },
+    )
   })
 }
 

@@ -1,7 +1,7 @@
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
 
-const RUNS = Number(process.env['LIMPET_MODEL_RUNS'] ?? 500)
+const RUNS = Number(process.env['LIMPET_MODEL_RUNS'] ?? 300)
 
 describe('ingest and delivery on a database in memory, against the reference model', function () {
   this.timeout(600_000 + RUNS * 500)

@@ -3,7 +3,7 @@ import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
 import { schedulesForTwins } from './schedule.ts'
 
-const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 15)
+const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 10)
 
 describe('the same on PostgreSQL, statement by statement beside the database in memory', function () {
   this.timeout(600_000 + RUNS * 20_000)
