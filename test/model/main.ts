@@ -56,7 +56,11 @@ function work(kind: Kind): Promise<void> {
       if (done !== 'ready') {
         count[kind] += done.runs
         seconds[kind] += done.ms / 1_000
-        if (done.failure !== null) failures[kind].push(done.failure)
+        if (done.failure !== null) {
+          failures[kind].push(done.failure)
+          // At once: the others may go on for an hour.
+          console.log(`\n${kind}:\n${done.failure}`)
+        }
         if (done.failure !== null || performance.now() - told > 30_000) {
           told = performance.now()
           console.log(`${sinceStart()} s: ${count.memory} in memory, ${count.postgres} on PostgreSQL`)
@@ -78,7 +82,7 @@ await Promise.all([
   ...(left.postgres.length > 0 ? [work('postgres')] : []),
 ])
 for (const kind of ['memory', 'postgres'] as const) {
-  for (const failure of failures[kind]) console.log(`\n${kind}:\n${failure}`)
+  for (const failure of failures[kind]) console.log(`\n${kind}:\n${failure.split('\n')[0] ?? ''}`)
   const each = (seconds[kind] * 1_000) / Math.max(1, count[kind])
   console.log(
     `${kind}: ${count[kind]} schedules, ${each.toFixed(1)} ms each, ${failures[kind].length} violations`,

@@ -138,7 +138,11 @@ const gapWhereDue: Rule = ({ history, view, readTime, position, gap }) => {
   // Who has just answered is in real time: what is left is sent as it comes, without a look at the rows.
   if (gap !== null || !view.lanes.includes('t') || view.steady) return null
   const waiting = history.waiting(position, view.readAt)
-  const age = readTime - (waiting[0]?.receivedAt ?? readTime)
+  // The first in the stream stands for the oldest, also one that went already as a replay. What came while the clock was
+  // ahead is young for a while: it is sent in its turn, and the next one is the first.
+  const first = history.all().find(({ pos, entitled }) => entitled && pos > position)
+  const since = Math.max(first?.receivedAt ?? readTime, waiting[0]?.receivedAt ?? readTime)
+  const age = readTime - since
   const { threshold_pdus, min_age_ms } = SETTINGS.catchUp
   if (waiting.length <= threshold_pdus || age <= min_age_ms) return null
   return `${waiting.length} PDUs wait, the oldest for ${age} ms, and no gap is open`
