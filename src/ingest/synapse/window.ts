@@ -6,7 +6,7 @@
  */
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'
-import { readRedactions, type Redaction, type UnreadableRedaction } from './redactions.ts'
+import { readRedactions, type Redactions, type UnreadableRedaction } from './redactions.ts'
 
 /** An event by one of ours, or one that Synapse forwards for the server that sent it to us. */
 export interface EventRow {
@@ -29,12 +29,11 @@ export interface MemberChange {
   readonly joined: boolean
 }
 
-export interface Window {
+export interface Window extends Redactions {
   /** The window's end, included. */
   readonly upTo: number
   readonly events: readonly EventRow[]
   readonly changes: readonly MemberChange[]
-  readonly redactions: readonly Redaction[]
 }
 
 const SELECT_END = planned(`
@@ -116,7 +115,7 @@ export async function readWindow(
     upTo,
     events: events.rows,
     changes: await readChanges(db, span),
-    redactions: await readRedactions(db, span, leaveOut),
+    ...(await readRedactions(db, span, leaveOut)),
   }
 }
 

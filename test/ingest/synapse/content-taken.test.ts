@@ -129,6 +129,64 @@ describe('what Synapse takes away of its content', () => {
     })
   })
 
+  describe('redactions by two bans, of which Synapse notes the later only', () => {
+    const amy = '@amy:a.example'
+    const ban = async (at: number, membership = 'ban') => {
+      const json = { content: { membership, 'org.matrix.msc4293.redact_events': true } }
+      await synapse.write({ at, sender: amy, member: { user: alice, membership }, json })
+      await synapse.pool.query(
+        `insert into room_ban_redactions values ($1, $2, $3, null)
+         on conflict (room_id, user_id) do update set redacting_event_id = excluded.redacting_event_id, redact_end_ordering = null`,
+        [synapse.room, alice, synapse.idAt(at)],
+      )
+    }
+    const redactsOf = (lines: readonly string[]) => lines.filter((line) => line.startsWith('redact')).sort()
+    beforeEach(async () => {
+      await follow()
+      await says(3)
+      await told(3)
+    })
+
+    it('are there once, and both bans go out', async () => {
+      await ban(4, 'leave')
+      await ban(5)
+      const lines = (await told(5)).slice(2)
+      expect(lines.filter((line) => line.startsWith('event'))).to.deep.equal(['event $4', 'event $5'])
+      expect(redactsOf(lines)).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('do not wait for the later one to be finished', async () => {
+      await ban(4, 'leave')
+      await ban(5)
+      expect(redactsOf(await told(4))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('are not lost where the later one was backfilled, and has no place in the stream', async () => {
+      await ban(4)
+      await ban(-7)
+      expect(redactsOf(await told(4))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('are not lost where the later one was rejected; what it would redact besides stays', async () => {
+      await ban(4, 'leave')
+      await member(5, alice, 'join')
+      await says(6)
+      await ban(7)
+      await synapse.pool.query(`update events set rejection_reason = 'no' where stream_ordering = 7`)
+      expect(redactsOf(await told(7))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('are none where the later ban asks for none and the first was lifted', async () => {
+      await ban(4)
+      await synapse.pool.query('update room_ban_redactions set redact_end_ordering = 5')
+      await member(5, alice, 'leave', amy)
+      await member(6, alice, 'join')
+      await says(7)
+      await member(8, alice, 'ban', amy)
+      expect(redactsOf(await told(8))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+  })
+
   describe('purges', () => {
     const TABLES = ['events', 'event_json', 'room_memberships', 'current_state_events', 'rooms']
     const purge = async () => {
