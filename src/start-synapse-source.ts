@@ -55,6 +55,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     subscribe: settings.redis === null ? undefined : makeSubscriber({ url: settings.redis, log }),
     held: (eventIds) => heldAmong(pool, eventIds),
     heldBy: (asked) => heldBy(pool, asked),
+    skipped: () => metrics.ingestIgnored.inc({ why: 'purged' }),
     purges: {
       told: {
         page: (after, limit) => toldRooms(pool, { after, limit }),

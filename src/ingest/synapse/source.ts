@@ -71,7 +71,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const purges = makePurges({ ...needs.purges, pool, clock })
   const { parseItem, held, heldBy } = needs
   const redactions = makeRedactionItems({ pool, parseItem, held, heldBy, log })
-  const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions })
+  const { skipped } = needs
+  const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions, skipped })
   let place: Place | null = null
   let lastTaken = 0
   let wasAhead = false

@@ -17,6 +17,8 @@ export interface EventRow {
   readonly room_version: string | null
   readonly json: string
   readonly internal_metadata: string
+  /** It was no outlier when it was stored, and is one now: a purge of the room's history took its state away. */
+  readonly purged: boolean
 }
 
 /** A user who began or ceased to be joined in the room's current state. */
@@ -49,13 +51,19 @@ const SELECT_LATER_EVENT = planned(`
     from current_state_delta_stream d join events e on e.event_id = d.event_id
    where d.stream_id > $1 and d.stream_id <= $2`)
 
+// Events that Synapse fetched as outliers are of the state or of the auth chain, and are stored before the join by which their room's state
+// came. So a message, or what came into the current state with its own batch, was stored as an ordinary event: a purge of the
+// room's history (the admin API's, or retention) made an outlier of it.
+const NO_OUTLIER_ONCE = `(e.state_key is null or exists (
+  select from current_state_delta_stream d where d.event_id = e.event_id and d.stream_id > $1 and d.stream_id <= e.stream_ordering))`
+
 const SELECT_EVENTS = planned(`
-  select e.stream_ordering as at, e.event_id, e.room_id, r.room_version, j.json, j.internal_metadata
+  select e.stream_ordering as at, e.event_id, e.room_id, r.room_version, j.json, j.internal_metadata, e.outlier as purged
     from events e
     join event_json j on j.event_id = e.event_id
     left join rooms r on r.room_id = e.room_id
    where e.stream_ordering > $1 and e.stream_ordering <= $2
-     and not e.outlier and e.rejection_reason is null
+     and (not e.outlier or ${NO_OUTLIER_ONCE}) and e.rejection_reason is null
      and not exists (select from rejections x where x.event_id = e.event_id)
      and (substr(e.sender, strpos(e.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)
    order by e.stream_ordering`)
