@@ -14,7 +14,7 @@ import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { openPool, type Pool } from './store/db.ts'
 import { UnfitDatabaseError } from './store/fitness.ts'
-import { heldAmong } from './store/held-events.ts'
+import { heldAmong, heldBy } from './store/held-events.ts'
 import { narrowRoom, type Connections } from './store/pool-room.ts'
 import { refusePooling } from './store/pooling.ts'
 import { sourcePosition } from './store/read-back.ts'
@@ -54,6 +54,8 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
       parseItem(raw, 0, { serverName: config.server_name, stickyFieldNames: config.sticky.field_names }),
     subscribe: settings.redis === null ? undefined : makeSubscriber({ url: settings.redis, log }),
     held: (eventIds) => heldAmong(pool, eventIds),
+    heldBy: (asked) => heldBy(pool, asked),
+    skipped: () => metrics.ingestIgnored.inc({ why: 'purged' }),
     purges: {
       told: {
         page: (after, limit) => toldRooms(pool, { after, limit }),

@@ -9,11 +9,11 @@ import type { Random } from '../clock.ts'
 import { makeBatcher } from '../batcher.ts'
 import { inTransaction, isUnavailable, type Pool } from '../store/db.ts'
 import { loadIngestState, type IngestState } from '../store/ingest-state.ts'
-import { findEvents } from '../store/content.ts'
+import { findEvents, redactEarly } from '../store/content.ts'
 import { findHolders, makeVoid } from '../store/holders.ts'
 import { lockDestinations, type Concerned } from '../store/lock-destinations.ts'
 import { lockContent, lockStream, moveHead } from '../store/stream.ts'
-import { checkAhead, ItemRefused, type CheckedRedactions } from './check-redaction.ts'
+import { checkAhead, ItemRefused, textsOf, type CheckedRedactions } from './check-redaction.ts'
 import type { Item } from './items.ts'
 import type { Counts } from './report.ts'
 import { forgetFirst, openTaking, takeItems } from './take-items.ts'
@@ -85,11 +85,18 @@ interface Outcome {
   counts?: Counts
 }
 
-/** What a request costs of a commit and of memory, in items. */
+/**
+ * What a request costs of a commit and of memory, in items. A redaction counts twice: everybody's freezes wait for its commit, so
+ * that a thousand of them share it with no more.
+ */
 export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
   let characters = 0
-  for (const item of items) if ('pdu' in item) characters += item.pdu.length
-  return 1 + items.length + Math.floor(characters / CHARACTERS_AN_ITEM)
+  let redactions = 0
+  for (const item of items) {
+    if ('pdu' in item) characters += item.pdu.length
+    if (item.type === 'redact') redactions += 1
+  }
+  return 1 + items.length + redactions + Math.floor(characters / CHARACTERS_AN_ITEM)
 }
 
 async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(Outcome | Error)[]> {
@@ -148,6 +155,7 @@ async function takeAll(
   // Nobody can append meanwhile: what is not held now is unknown, whatever is taken away of it.
   const targets = await findEvents(db, goes.redacted)
   const positions = [...targets.values()].map(({ pos }) => pos)
+  const written = await redactEarly(db, textsOf(goes.items, targets, checked))
   const holders = await lockWhatGoes(db, { positions, rooms: goes.purged })
   const losing = [...holders, ...leaving(items, state)]
   const locked = await lockDestinations(db, concernedBy(touched, state, { ...goes, losing }))
@@ -164,6 +172,7 @@ async function takeAll(
     targets,
     checked,
     gone,
+    written,
   })
   const outcomes: Outcome[] = []
   for (const request of requests) {

@@ -54,6 +54,21 @@ export async function checkAhead(db: Db, items: readonly Item[], checked: Checke
   }
 }
 
+/** What those of `items` that were found right ahead put in their events' places; of two for one event the later one counts. */
+export function textsOf(
+  items: readonly Item[],
+  targets: ReadonlyMap<string, StoredEvent>,
+  checked: CheckedRedactions,
+): Map<number, string> {
+  const texts = new Map<number, string>()
+  for (const item of items) {
+    const target = item.type === 'redact' ? targets.get(item.eventId) : undefined
+    if (item.type === 'redact' && target !== undefined && checked.get(item) === keyOf(target))
+      texts.set(target.pos, item.pdu)
+  }
+  return texts
+}
+
 /** @throws ItemRefused where it is not the redacted form of its event */
 export async function checkRedaction(
   item: RedactItem,

@@ -73,11 +73,13 @@ export function openTaking(
     checked: CheckedRedactions
     /** What `forgetFirst` returned. */
     gone: Map<number, number>
+    /** Texts that are in their places already, by position. */
+    written: Map<number, string>
     /** Destinations whose rows are locked; others were not failing, so they need no advice. */
     locked: ReadonlySet<number>
   },
 ): Taking {
-  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked, gone } = needs
+  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked, gone, written } = needs
   const stage: Stage = { state, effects: noEffects(), serverName, maxStickyMs }
   const up = new Set<number>()
   const joined = new Set<number>()
@@ -107,7 +109,7 @@ export function openTaking(
       stage.effects = noEffects()
       for (const id of effects.joined) joined.add(id)
       await writeEffects(db, effects, state.now)
-      await redactEvents(db, taking.redactions.splice(0))
+      await redactEvents(db, taking.redactions.splice(0), written)
       await writePurges(taking)
     },
     finish: async () => {

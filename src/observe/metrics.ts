@@ -12,7 +12,7 @@ const STATES: readonly DestinationState[] = ['idle', 'sending', 'catching_up', '
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
 const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const
-const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown'] as const
+const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown', 'purged'] as const
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
 const GIVEN_UP_WHYS = ['purge', 'retention'] as const
 const OUTCOMES = ['answered', 'failed', 'busy', 'gone', 'never_left', 'aborted', 'lost'] as const
@@ -149,7 +149,7 @@ export function makeMetrics({
     ingestItems: counterOf('ingest_items_total', 'Items taken, by type; no duplicates.', 'type', ITEM_TYPES),
     ingestIgnored: counterOf(
       'ingest_ignored_total',
-      'What ingest left out and listed as ignored.',
+      'What ingest left out and listed as ignored; purged: what Synapse purged before it was read.',
       'why',
       IGNORED_WHYS,
     ),

@@ -1,7 +1,7 @@
 /**
  * Takes content away: `redact` puts the redacted form in an event's place, `purge` forgets a room.
  *
- * The caller holds the content lock to its commit, and has marked every open transaction that carries what goes
+ * But for `redactEarly` the caller holds the content lock to its commit, and has marked every open transaction that carries what goes
  * as void (`holders.ts`): no transaction frozen later holds the old text.
  */
 import type { Db } from './db.ts'
@@ -61,18 +61,53 @@ export interface Redaction {
 const REDACT = (table: 'events' | 'kept_events') => `
   update ${table} e set pdu = t.pdu, sticky_until = null from unnest($1::bigint[], $2::text[]) t (pos, pdu) where e.pos = t.pos`
 
+// What is sticky waits: what ends stickiness writes such rows under the content lock.
+const REDACT_EARLY = `${REDACT('events')} and e.sticky_until is null returning e.pos`
+
+/**
+ * Puts texts in the place of events' own before the content lock is taken, so that no freeze waits for it: who reads meanwhile sees the old
+ * ones, and is found as a holder, or refused, when the lock is there. Returns what was written, by position: all but what is sticky.
+ */
+export async function redactEarly(db: Db, texts: ReadonlyMap<number, string>): Promise<Map<number, string>> {
+  if (texts.size === 0) return new Map()
+  const values = [[...texts.keys()], [...texts.values()]]
+  const { rows } = await db.query<{ pos: number }>(planFor(texts.size, REDACT_EARLY), values)
+  return new Map(rows.map(({ pos }) => [pos, texts.get(pos) ?? '']))
+}
+
+const KEPT_AMONG = 'select pos from kept_events where pos = any($1)'
+
 const NOTE_REDACTIONS = `
   insert into changes (pos, kind, room, target)
   select pos, 'redact', room, target from unnest($1::bigint[], $2::int[], $3::bigint[]) t (pos, room, target)`
 
-/** Puts what they bring in the place of their events; of two for one event the later one counts. */
-export async function redactEvents(db: Db, redactions: readonly Redaction[]): Promise<void> {
+/**
+ * Puts what they bring in the place of their events; of two for one event the later one counts. `written`: what `redactEarly`
+ * wrote and nothing has overwritten since.
+ */
+export async function redactEvents(
+  db: Db,
+  redactions: readonly Redaction[],
+  written: Map<number, string> = new Map(),
+): Promise<void> {
   if (redactions.length === 0) return
   const texts = new Map(redactions.map(({ target, pdu }) => [target, pdu]))
   const targets = [...texts.keys()]
-  const run = (sql: string, values: unknown[]) => db.query(planFor(redactions.length, sql), values)
-  await run(REDACT('events'), [targets, [...texts.values()]])
-  await run(REDACT('kept_events'), [targets, [...texts.values()]])
+  const run = <Row extends object>(sql: string, values: unknown[]) =>
+    db.query<Row>(planFor(redactions.length, sql), values)
+  const write = async (table: 'events' | 'kept_events', positions: readonly number[]) => {
+    if (positions.length === 0) return
+    await run(REDACT(table), [positions, positions.map((pos) => texts.get(pos))])
+  }
+  const other = targets.filter((pos) => written.get(pos) !== texts.get(pos))
+  await write('events', other)
+  for (const pos of other) written.delete(pos)
+  // Hardly any is kept, and the texts are long.
+  const kept = await run<{ pos: number }>(KEPT_AMONG, [targets])
+  await write(
+    'kept_events',
+    kept.rows.map(({ pos }) => pos),
+  )
   await run('delete from sticky where pos = any($1)', [targets])
   await run(NOTE_REDACTIONS, [
     redactions.map(({ pos }) => pos),

@@ -1,7 +1,10 @@
 /**
  * Which events there is something stored of: what a source asks before it tells of thousands of redactions.
+ * Reads only, and locks nothing: what it says may have changed by the time that a redaction is taken.
  */
 import type { Db } from './db.ts'
+import { planFor } from './prepare.ts'
+import { TAKES_CONTENT } from './stream.ts'
 
 /** Those of `eventIds` whose text is in the log, or kept of it. */
 export async function heldAmong(db: Db, eventIds: readonly string[]): Promise<string[]> {
@@ -13,4 +16,43 @@ export async function heldAmong(db: Db, eventIds: readonly string[]): Promise<st
     [eventIds],
   )
   return rows.map((row) => row.event_id)
+}
+
+export interface HeldPage {
+  /** Events whose text is stored as it was sent: what was redacted already is not among them. */
+  readonly eventIds: readonly string[]
+  /** Where the next page begins; null: this was the last. */
+  readonly next: number | null
+}
+
+// $3: the position after which the page begins, $4: how many events of the room it looks at, whoever sent them: so its cost is bounded.
+// What was kept of the log may be in both tables. A redaction stands after its event.
+const HELD_BY = `
+  with room as (select id from rooms where room_id = $1), seen as (
+    select pos, event_id, sender from (
+      (select pos, event_id, sender from events where room = (select id from room) and pos > $3 order by pos limit $4)
+       union
+      (select pos, event_id, sender from kept_events where room = (select id from room) and pos > $3 order by pos limit $4)
+    ) both_tables order by pos limit $4
+  )
+  select s.pos, s.event_id, s.sender = $2 and r.target is null as held
+    from seen s
+    left join (select distinct target from changes where kind = 'redact' and ${TAKES_CONTENT} and pos > $3) r on r.target = s.pos
+   order by s.pos`
+
+/** A page of what is held of `sender`'s events in a room; it looks at `limit` of the room's events. */
+export async function heldBy(
+  db: Db,
+  { roomId, sender, after, limit }: { roomId: string; sender: string; after: number; limit: number },
+): Promise<HeldPage> {
+  const { rows } = await db.query<{ pos: number; event_id: string; held: boolean }>(planFor(limit, HELD_BY), [
+    roomId,
+    sender,
+    after,
+    limit,
+  ])
+  return {
+    eventIds: rows.filter((row) => row.held).map((row) => row.event_id),
+    next: rows.length < limit ? null : (rows.at(-1)?.pos ?? null),
+  }
 }

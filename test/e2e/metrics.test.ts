@@ -47,6 +47,7 @@ describe('the metrics of a whole daemon', () => {
       'ingest_ignored_total{why="invalid_name"}': 1,
       'ingest_ignored_total{why="no_change"}': 1,
       'ingest_ignored_total{why="unknown"}': 2,
+      'ingest_ignored_total{why="purged"}': 0,
     })
     await world.ingest([world.event(ROOM).item, { type: 'purge', room_id: ROOM }])
     expect(await shown('given_up')).to.deep.equal({

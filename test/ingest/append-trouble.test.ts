@@ -7,7 +7,7 @@ import { lockStream } from '../../src/store/stream.ts'
 import { holdTransaction } from '../support/hold.ts'
 import { until } from '../support/poll.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
-import { event, makeIngestWorld, parse, request, servers } from './ingest-world.ts'
+import { event, makeIngestWorld, parse, redact, request, servers } from './ingest-world.ts'
 import type { GivenEvent, IngestWorld } from './ingest-world.ts'
 
 describe('ingest while the database is in trouble', function () {
@@ -143,6 +143,9 @@ describe('ingest while the database is slow', () => {
     expect(weightOf({ items: parse([servers({ set: [] })]) })).to.equal(2)
     const large = { ...small, pdu: 'x'.repeat(65_536) }
     expect(weightOf({ items: [large, large] })).to.equal(1 + 2 + 32)
+    // So that a thousand of them share a commit with no more.
+    const taken = event()
+    expect(weightOf({ items: parse([redact(taken), redact(taken)]) })).to.equal(1 + 2 * 2)
   })
 
   it('is told of a connection that an administrator cut, and goes on with another', async () => {

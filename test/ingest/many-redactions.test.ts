@@ -5,6 +5,7 @@
 import { expect } from 'chai'
 import { lockContentShared } from '../../src/store/stream.ts'
 import { holdTransaction } from '../support/hold.ts'
+import { until } from '../support/poll.ts'
 import { makeCountStatements } from './count-statements.ts'
 import {
   event,
@@ -92,5 +93,48 @@ describe('many redactions in one request', () => {
       await freezing.query('rollback')
       freezing.release()
     }
+  })
+
+  it('write the texts before they wait for a freeze, but not those of sticky events', async () => {
+    const [plain, lasting] = [event(), sticky()]
+    await world.take([plain, lasting])
+    const freezing = await holdTransaction(world.pool)
+    let taking: Promise<unknown> = Promise.resolve()
+    try {
+      await lockContentShared(freezing)
+      taking = world.take([redact(plain), redact(lasting)])
+      await until(
+        async () => {
+          const waits = await world.rows(
+            `select from pg_locks where locktype = 'advisory' and not granted and objid = 1818848626`,
+          )
+          return waits.length > 0
+        },
+        { what: 'the redaction to wait for the content lock' },
+      )
+      // What it has written is locked, and nobody sees it yet.
+      const free = await world.rows<{ event_id: string }>(
+        'select event_id from events for update skip locked',
+      )
+      expect(free.map((row) => row.event_id)).to.deep.equal([lasting.event_id])
+      expect(await world.rows(`select from events where pdu like '%secret words%'`)).to.have.length(2)
+    } finally {
+      await freezing.query('rollback')
+      freezing.release()
+      await taking
+    }
+    expect(await world.rows(`select from events where pdu like '%secret words%'`)).to.have.length(0)
+    expect(await world.rows(`select from events where sticky_until is not null`)).to.have.length(0)
+  })
+
+  it('reach what retention kept of their events', async () => {
+    const [kept, other] = [event(), event()]
+    await world.take([kept, other])
+    await world.pool.query('insert into kept_events select * from events where event_id = $1', [
+      kept.event_id,
+    ])
+    await world.take([redact(kept), redact(other)])
+    expect(await world.rows(`select from kept_events where pdu like '%secret words%'`)).to.have.length(0)
+    expect(await world.value('select count(*) from kept_events')).to.equal(1)
   })
 })

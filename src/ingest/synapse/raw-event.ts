@@ -3,8 +3,9 @@
  *
  * What Synapse's own sender would not send is null: out-of-band memberships (the other server sends those), what is
  * marked `proactively_send: false`, and others' events that nobody asked this server to forward. An event without
- * parents (a room's first) goes to nobody.
+ * parents (a room's first) goes to nobody. An invite that is too large for a receiver goes without its `invite_room_state`.
  */
+import { canonicalText } from '../../matrix/canonical-json.ts'
 import { domainOf } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import { objectIn } from './stored-json.ts'
@@ -38,18 +39,32 @@ export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
     // Rooms from before Synapse noted versions are of version 1.
     room_version: row.room_version ?? '1',
     event_id: row.event_id,
-    pdu: withoutAgeTs(pdu),
+    pdu: asSent(pdu),
     // The server that gave us the event to forward has it.
     ...(first ? { to: [] } : typeof behalf === 'string' ? { not_to: [behalf] } : {}),
     ...(flagged ? { sticky: false } : {}),
   }
 }
 
-/** `unsigned.age_ts` is Synapse's own note (its clock when the event was made); `unsigned` is neither hashed nor signed. */
-function withoutAgeTs(pdu: JsonObject): JsonObject {
-  const unsigned = pdu['unsigned']
-  if (!isJsonObject(unsigned) || !Object.hasOwn(unsigned, 'age_ts')) return pdu
-  const rest = { ...unsigned }
-  delete rest['age_ts']
-  return { ...pdu, unsigned: rest }
+/** What a receiver counts of a PDU, `unsigned` included: a larger one it refuses, and Synapse never keeps it. */
+const MAX_PDU_BYTES = 65_536
+/** What an invite or a knock says of its room, for a user who is not in it yet: the room's servers need none of it. */
+const ROOM_STATES = ['invite_room_state', 'knock_room_state']
+
+/**
+ * `unsigned.age_ts` is Synapse's own note (its clock when the event was made); `unsigned` is neither hashed nor signed. Synapse leaves a
+ * room's state out of an invite that it makes too large, but the invited server signs the invite after that.
+ */
+function asSent(pdu: JsonObject): JsonObject {
+  const { unsigned } = pdu
+  if (!isJsonObject(unsigned)) return pdu
+  const sent = Object.hasOwn(unsigned, 'age_ts') ? without(pdu, unsigned, ['age_ts']) : pdu
+  if (!ROOM_STATES.some((key) => Object.hasOwn(unsigned, key))) return sent
+  const bytes = Buffer.byteLength(canonicalText(sent, { oddNumbers: 'keep' }))
+  return bytes > MAX_PDU_BYTES ? without(pdu, unsigned, ['age_ts', ...ROOM_STATES]) : sent
+}
+
+function without(pdu: JsonObject, unsigned: JsonObject, keys: readonly string[]): JsonObject {
+  const rest = Object.entries(unsigned).filter(([key]) => !keys.includes(key))
+  return { ...pdu, unsigned: Object.fromEntries(rest) }
 }

@@ -21,6 +21,22 @@ export interface Redaction {
   readonly room_version: string | null
 }
 
+/** A ban or kick in the window that redacts what one of our users sent before it; which events those are is asked by pages. */
+export interface BanRedaction {
+  /** The `stream_ordering` of the ban. */
+  readonly at: number
+  readonly room_id: string
+  readonly user_id: string
+  /** The `stream_ordering` from which on the user's events are not redacted; null: there is no end yet. */
+  readonly before: number | null
+}
+
+export interface Redactions {
+  /** What other events redact, and what a ban redacts of the window itself. */
+  readonly redactions: readonly Redaction[]
+  readonly bans: readonly BanRedaction[]
+}
+
 /** A redaction of which it cannot be said whether it counts. */
 export interface UnreadableRedaction {
   readonly error: unknown
@@ -28,6 +44,15 @@ export interface UnreadableRedaction {
   readonly event_id: string
   /** The event that it would redact. */
   readonly redacts: string
+}
+
+interface BanRow {
+  readonly at: number
+  readonly event_id: null
+  readonly room_id: string
+  /** The banned user. */
+  readonly sender: string
+  readonly before: number | null
 }
 
 interface Row extends Redaction {
@@ -49,8 +74,22 @@ const TARGET = `
  where r.rejection_reason is null and not exists (select from rejections x where x.event_id = r.event_id)
    and (substr(t.sender, strpos(t.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)`
 
+// There is one row a room and user: a later ban takes the place of an earlier one, and names itself, before the earlier one is read here.
+// The earlier one asked for it too (its own JSON says so), and somebody's word counts: it redacts what is older than itself.
+const BANS = `
+  select r.stream_ordering as at, r.event_id, b.room_id, b.user_id,
+         case when b.redacting_event_id = r.event_id then b.redact_end_ordering
+              else least(r.stream_ordering, b.redact_end_ordering) end as before
+    from events r
+    join room_ban_redactions b on b.room_id = r.room_id and b.user_id = r.state_key
+    join event_json bj on bj.event_id = r.event_id
+   where r.stream_ordering > $1 and r.stream_ordering <= $2 and r.type = 'm.room.member' and r.sender <> r.state_key
+     and (b.redacting_event_id = r.event_id or strpos(bj.json, '.redact_events"') > 0)
+     and substr(b.user_id, strpos(b.user_id, ':') + 1) = $3
+     and r.rejection_reason is null and not exists (select from rejections x where x.event_id = r.event_id)`
+
 const SELECT_REDACTIONS = planned(`
-  with pairs (target, redacting, recheck) as (
+  with bans as materialized (${BANS}), pairs (target, redacting, recheck) as (
     select d.redacts, d.event_id, d.recheck
       from events r join redactions d on d.event_id = r.event_id
      where r.stream_ordering > $1 and r.stream_ordering <= $2
@@ -60,44 +99,89 @@ const SELECT_REDACTIONS = planned(`
      where t.stream_ordering > $1 and t.stream_ordering <= $2
      union
     select t.event_id, b.redacting_event_id, false
-      from events r
-      join room_ban_redactions b on b.room_id = r.room_id and b.user_id = r.state_key and b.redacting_event_id = r.event_id
-      join events t on t.room_id = b.room_id and t.sender = b.user_id
-                   and (b.redact_end_ordering is null or t.stream_ordering < b.redact_end_ordering)
-     where r.stream_ordering > $1 and r.stream_ordering <= $2 and r.type = 'm.room.member'
-       and substr(b.user_id, strpos(b.user_id, ':') + 1) = $3
-     union
-    select t.event_id, b.redacting_event_id, false
       from events t
       join room_ban_redactions b on b.room_id = t.room_id and b.user_id = t.sender
                                 and (b.redact_end_ordering is null or t.stream_ordering < b.redact_end_ordering)
      where t.stream_ordering > $1 and t.stream_ordering <= $2
+     union
+    select t.event_id, b.event_id, false
+      from bans b join events t on t.room_id = b.room_id and t.sender = b.user_id and (b.before is null or t.stream_ordering < b.before)
+     where t.stream_ordering > $1 and t.stream_ordering <= $2
   )
   select greatest(r.stream_ordering, t.stream_ordering, $1 + 1) as at, t.event_id, v.room_version, t.sender,
-         r.event_id as redacting, r.sender as redactor, rj.internal_metadata as redacting_metadata, p.recheck
+         r.event_id as redacting, r.sender as redactor, rj.internal_metadata as redacting_metadata, p.recheck,
+         null as room_id, null::bigint as before
     from pairs p join events r on r.event_id = p.redacting ${TARGET}
-   order by 1, t.event_id`)
+   union all
+  select at, null, null, user_id, event_id, null, null, false, room_id, before from bans
+   order by 1, 2`)
+
+// Of a page of ids: what a ban of theirs redacts. Backfilled events have negative orderings, and are redacted whenever it ends.
+const SELECT_BANNED = planned(`
+  select t.event_id, v.room_version
+    from events t left join rooms v on v.room_id = t.room_id
+   where t.event_id = any($1) and t.room_id = $2 and t.sender = $3 and t.type <> 'm.room.create'
+     and ($4::bigint is null or t.stream_ordering < $4)
+   order by t.stream_ordering`)
+
+// Where limpet's log is not asked: all that the user sent in the room, in the stream's order. $3: the place of the last page, included.
+const SELECT_SENT_BY = planned(`
+  select t.event_id, t.stream_ordering as at
+    from events t
+   where t.room_id = $1 and t.sender = $2 and t.stream_ordering > $3
+   order by t.stream_ordering limit $4`)
 
 // Read by themselves, a piece at a time: a ban may name more of them than there is memory for.
 const SELECT_JSON = planned('select event_id, json from event_json where event_id = any($1)')
 
-/** The redactions that a window brings, or that were there before an event of the window. */
+/** The redactions that a window brings, or that were there before an event of the window, and its bans that redact. */
 export async function readRedactions(
   db: Db,
   { after, upTo, serverName }: { after: number; upTo: number; serverName: string },
   leaveOut: (unreadable: UnreadableRedaction) => void = () => undefined,
-): Promise<Redaction[]> {
-  const { rows } = await db.query<Row>(SELECT_REDACTIONS, [after, upTo, serverName])
-  return rows.flatMap((row) => {
+): Promise<Redactions> {
+  const { rows } = await db.query<Row | BanRow>(SELECT_REDACTIONS, [after, upTo, serverName])
+  const redactions: Redaction[] = []
+  const bans: BanRedaction[] = []
+  for (const row of rows) {
+    if (row.event_id === null) {
+      bans.push({ at: row.at, room_id: row.room_id, user_id: row.sender, before: row.before })
+      continue
+    }
     const { event_id, room_version } = row
     try {
       // What a later window redacts is redacted from the first moment on.
-      return isAllowed(row) ? [{ at: Math.min(row.at, upTo), event_id, room_version }] : []
+      if (isAllowed(row)) redactions.push({ at: Math.min(row.at, upTo), event_id, room_version })
     } catch (error) {
       leaveOut({ error, event_id: row.redacting, redacts: event_id })
-      return []
     }
-  })
+  }
+  return { redactions, bans }
+}
+
+/** Those of `eventIds` that the ban redacts. */
+export async function readBanned(
+  db: Db,
+  { at, room_id, user_id, before }: BanRedaction,
+  eventIds: readonly string[],
+): Promise<Redaction[]> {
+  if (eventIds.length === 0) return []
+  const { rows } = await db.query<Omit<Redaction, 'at'>>(SELECT_BANNED, [eventIds, room_id, user_id, before])
+  return rows.map((row) => ({ at, ...row }))
+}
+
+/** A page of what somebody sent in a room, as Synapse has it. */
+export async function readSentBy(
+  db: Db,
+  { roomId, sender, after, limit }: { roomId: string; sender: string; after: number; limit: number },
+): Promise<{ readonly eventIds: readonly string[]; readonly next: number | null }> {
+  const { rows } = await db.query<{ event_id: string; at: number }>(SELECT_SENT_BY, [
+    ...[roomId, sender, after, limit],
+  ])
+  return {
+    eventIds: rows.map((row) => row.event_id),
+    next: rows.length < limit ? null : (rows.at(-1)?.at ?? null),
+  }
 }
 
 /** @throws where what is stored of the redacting event cannot be read, and it depends on that */

@@ -32,6 +32,8 @@ export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'r
   readonly subscribe?: Subscribe | undefined
   /** Of many redactions, only those of events that limpet holds are passed on. */
   readonly held?: RedactionItemsNeeds['held']
+  /** What limpet holds of one sender, a page at a time: a ban redacts all that is left of it. */
+  readonly heldBy?: RedactionItemsNeeds['heldBy']
   /** Told how it goes. */
   readonly progress?: Pick<Progress, 'saw' | 'failed'> | undefined
   readonly clock: Clock
@@ -67,9 +69,10 @@ const LONGEST_WAIT_MS = 30_000
 export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const { pool, serverName, append, tokenOf, clock, log, pollMs = 1_000 } = needs
   const purges = makePurges({ ...needs.purges, pool, clock })
-  const { parseItem, held } = needs
-  const redactions = makeRedactionItems({ pool, parseItem, held, log })
-  const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions })
+  const { parseItem, held, heldBy } = needs
+  const redactions = makeRedactionItems({ pool, parseItem, held, heldBy, log })
+  const { skipped } = needs
+  const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions, skipped })
   let place: Place | null = null
   let lastTaken = 0
   let wasAhead = false
@@ -87,14 +90,16 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     if (place.events > head) return false
     if (place.events === head) return passPurges(place, signal)
     const { ahead, window } = await redactions.split(await readNext(place.events, head))
-    for (const piece of ahead) {
+    let passed = false
+    for await (const piece of ahead) {
+      passed = true
       place = await takeAhead(piece, place, signal)
       if (place === null) return true
       if (signal.aborted) return false
     }
     const { items, taken } = await windowItems.read(window, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
-    if (items.length > 0 || ahead.length > 0 || unstored >= UNSTORED_SPAN) {
+    if (items.length > 0 || passed || unstored >= UNSTORED_SPAN) {
       place = await take(items, window.upTo, place.stored, signal)
       if (place === null) return true
     } else {

@@ -29,6 +29,8 @@ export interface WindowItemsNeeds {
   readonly serverName: string
   /** The door every item goes through (`{type: 'event', …}` as in the ingest API). @throws for an item that is refused */
   readonly parseItem: (raw: JsonObject) => Item
+  /** Told of each event that is skipped since Synapse purged its state before it was read. */
+  readonly skipped?: (() => void) | undefined
   readonly log: Log
 }
 
@@ -50,7 +52,9 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
   const views = makeRoomViews({ pool, serverName })
 
   async function read(window: Window, after: number) {
-    const sent = new Map(window.events.flatMap((row) => sendable(row) ?? []).map((one) => [one.row, one]))
+    const made = window.events.flatMap((row) => sendable(row) ?? [])
+    const sent = new Map(made.filter(({ row }) => !row.purged).map((one) => [one.row, one]))
+    const purgedEvents = made.filter(({ row }) => row.purged)
     const touched = new Set([...sent.keys(), ...window.changes].map((row) => row.room_id))
     const anew = window.changes.filter(({ server }) => server === null).map((change) => change.room_id)
     const purged = (await purges.reborn([...new Set(anew)], after)).filter(isRoomId)
@@ -84,7 +88,11 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
         if (one !== undefined) items.push(await address(one, view, states, partial.has(roomId)))
       }
     }
-    return { items, taken: () => views.keep(window.upTo, rooms.keys()) }
+    const taken = () => {
+      views.keep(window.upTo, rooms.keys())
+      for (const { row } of purgedEvents) skip(row)
+    }
+    return { items, taken }
   }
 
   /** The event as an item, not yet addressed; null: it does not go out. */
@@ -102,6 +110,12 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
       log.error({ err: error, event_id: row.event_id }, 'Synapse: an event that cannot be sent was left out')
       return null
     }
+  }
+
+  /** Nobody knows any more who was in the room when it was made. */
+  function skip({ event_id, room_id }: EventRow): void {
+    log.warn({ event_id, room_id }, 'Synapse: an event was skipped: a purge of its room’s history came first')
+    needs.skipped?.()
   }
 
   async function address(

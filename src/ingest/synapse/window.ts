@@ -6,7 +6,7 @@
  */
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'
-import { readRedactions, type Redaction, type UnreadableRedaction } from './redactions.ts'
+import { readRedactions, type Redactions, type UnreadableRedaction } from './redactions.ts'
 
 /** An event by one of ours, or one that Synapse forwards for the server that sent it to us. */
 export interface EventRow {
@@ -17,6 +17,8 @@ export interface EventRow {
   readonly room_version: string | null
   readonly json: string
   readonly internal_metadata: string
+  /** It was no outlier when it was stored, and is one now: a purge of the room's history took its state away. */
+  readonly purged: boolean
 }
 
 /** A user who began or ceased to be joined in the room's current state. */
@@ -29,12 +31,11 @@ export interface MemberChange {
   readonly joined: boolean
 }
 
-export interface Window {
+export interface Window extends Redactions {
   /** The window's end, included. */
   readonly upTo: number
   readonly events: readonly EventRow[]
   readonly changes: readonly MemberChange[]
-  readonly redactions: readonly Redaction[]
 }
 
 const SELECT_END = planned(`
@@ -50,13 +51,19 @@ const SELECT_LATER_EVENT = planned(`
     from current_state_delta_stream d join events e on e.event_id = d.event_id
    where d.stream_id > $1 and d.stream_id <= $2`)
 
+// Events that Synapse fetched as outliers are of the state or of the auth chain, and are stored before the join by which their room's state
+// came. So a message, or what came into the current state with its own batch, was stored as an ordinary event: a purge of the
+// room's history (the admin API's, or retention) made an outlier of it.
+const NO_OUTLIER_ONCE = `(e.state_key is null or exists (
+  select from current_state_delta_stream d where d.event_id = e.event_id and d.stream_id > $1 and d.stream_id <= e.stream_ordering))`
+
 const SELECT_EVENTS = planned(`
-  select e.stream_ordering as at, e.event_id, e.room_id, r.room_version, j.json, j.internal_metadata
+  select e.stream_ordering as at, e.event_id, e.room_id, r.room_version, j.json, j.internal_metadata, e.outlier as purged
     from events e
     join event_json j on j.event_id = e.event_id
     left join rooms r on r.room_id = e.room_id
    where e.stream_ordering > $1 and e.stream_ordering <= $2
-     and not e.outlier and e.rejection_reason is null
+     and (not e.outlier or ${NO_OUTLIER_ONCE}) and e.rejection_reason is null
      and not exists (select from rejections x where x.event_id = e.event_id)
      and (substr(e.sender, strpos(e.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)
    order by e.stream_ordering`)
@@ -116,7 +123,7 @@ export async function readWindow(
     upTo,
     events: events.rows,
     changes: await readChanges(db, span),
-    redactions: await readRedactions(db, span, leaveOut),
+    ...(await readRedactions(db, span, leaveOut)),
   }
 }
 

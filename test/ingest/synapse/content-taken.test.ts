@@ -129,6 +129,121 @@ describe('what Synapse takes away of its content', () => {
     })
   })
 
+  describe('redactions by two bans, of which Synapse notes the later only', () => {
+    const amy = '@amy:a.example'
+    const ban = async (at: number, membership = 'ban') => {
+      const json = { content: { membership, 'org.matrix.msc4293.redact_events': true } }
+      await synapse.write({ at, sender: amy, member: { user: alice, membership }, json })
+      await synapse.pool.query(
+        `insert into room_ban_redactions values ($1, $2, $3, null)
+         on conflict (room_id, user_id) do update set redacting_event_id = excluded.redacting_event_id, redact_end_ordering = null`,
+        [synapse.room, alice, synapse.idAt(at)],
+      )
+    }
+    const redactsOf = (lines: readonly string[]) => lines.filter((line) => line.startsWith('redact')).sort()
+    beforeEach(async () => {
+      await follow()
+      await says(3)
+      await told(3)
+    })
+
+    it('are there once, and both bans go out', async () => {
+      await ban(4, 'leave')
+      await ban(5)
+      const lines = (await told(5)).slice(2)
+      expect(lines.filter((line) => line.startsWith('event'))).to.deep.equal(['event $4', 'event $5'])
+      expect(redactsOf(lines)).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('do not wait for the later one to be finished', async () => {
+      await ban(4, 'leave')
+      await ban(5)
+      expect(redactsOf(await told(4))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('are not lost where the later one was backfilled, and has no place in the stream', async () => {
+      await ban(4)
+      await ban(-7)
+      expect(redactsOf(await told(4))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('are not lost where the later one was rejected; what it would redact besides stays', async () => {
+      await ban(4, 'leave')
+      await member(5, alice, 'join')
+      await says(6)
+      await ban(7)
+      await synapse.pool.query(`update events set rejection_reason = 'no' where stream_ordering = 7`)
+      expect(redactsOf(await told(7))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+
+    it('are none where the later ban asks for none and the first was lifted', async () => {
+      await ban(4)
+      await synapse.pool.query('update room_ban_redactions set redact_end_ordering = 5')
+      await member(5, alice, 'leave', amy)
+      await member(6, alice, 'join')
+      await says(7)
+      await member(8, alice, 'ban', amy)
+      expect(redactsOf(await told(8))).to.deep.equal(['redact $1', 'redact $3'])
+    })
+  })
+
+  describe('purges of a room’s history, before limpet has read it', () => {
+    const amy = '@amy:a.example'
+    const SKIPPED = 'Synapse: an event was skipped: a purge of its room’s history came first'
+    const skipped = () => limpet.logged.filter((message) => message === SKIPPED).length
+    beforeEach(() => follow())
+
+    it('leave a record of each event that is not sent, once', async () => {
+      await says(3)
+      await member(4, amy, 'join')
+      await says(5)
+      // As the admin API's purge does: what is local stays, as an outlier, and its state goes.
+      for (const at of [3, 4]) {
+        await synapse.pool.query('update events set outlier = true where event_id = $1', [synapse.idAt(at)])
+        await synapse.pool.query('delete from event_to_state_groups where event_id = $1', [synapse.idAt(at)])
+      }
+      expect((await told(5)).slice(1)).to.deep.equal(['event $5'])
+      expect(skipped()).to.equal(2)
+    })
+
+    it('are not what made outliers of events that Synapse fetched, or that are not sent in any case', async () => {
+      const fetched = { user: amy, membership: 'join', current: false }
+      await synapse.write({ at: 3, sender: amy, member: fetched, outlier: true })
+      await says(4)
+      // The state that a join brought names the event, after it.
+      await synapse.pool.query(
+        `insert into current_state_delta_stream values (4, $1, 'm.room.member', $2, $3, null, 'master')`,
+        [synapse.room, amy, synapse.idAt(3)],
+      )
+      const away = { out_of_band_membership: true }
+      await synapse.write({ at: 5, sender: amy, type: 'm.room.member', outlier: true, metadata: away })
+      await says(6)
+      expect((await told(6)).slice(1)).to.deep.equal(['event $4', 'event $6'])
+      expect(skipped()).to.equal(0)
+    })
+  })
+
+  describe('what an invite says of its room', () => {
+    const invite = async (at: number, bytes: number) => {
+      const unsigned = { age_ts: 1, invite_room_state: [{ content: { name: 'x'.repeat(bytes) } }] }
+      const user = `@carol${at}:c.example`
+      await synapse.write({ at, sender: alice, member: { user, membership: 'invite' }, json: { unsigned } })
+    }
+    const unsigned = () =>
+      limpet.raw
+        .filter(({ type }) => type === 'event')
+        .map(({ pdu }) => Object.keys((pdu as { unsigned: object }).unsigned))
+
+    it('stays out of it where a receiver would refuse the invite for its size', async () => {
+      await follow()
+      await invite(3, 64_000)
+      await invite(4, 65_536)
+      await invite(5, 5_000_000)
+      expect((await told(5)).slice(1)).to.deep.equal(['event $3', 'event $4', 'event $5'])
+      expect(unsigned()).to.deep.equal([['invite_room_state'], [], []])
+    })
+  })
+
   describe('purges', () => {
     const TABLES = ['events', 'event_json', 'room_memberships', 'current_state_events', 'rooms']
     const purge = async () => {

@@ -6,7 +6,7 @@ import { makeAppend, type IngestRequest } from '../../../src/ingest/append.ts'
 import { parseItem } from '../../../src/ingest/parse-item.ts'
 import { makeSynapseSource } from '../../../src/ingest/synapse/source.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
-import { heldAmong } from '../../../src/store/held-events.ts'
+import { heldAmong, heldBy } from '../../../src/store/held-events.ts'
 import { sourcePosition } from '../../../src/store/read-back.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -21,6 +21,8 @@ describe('a ban that redacts many events of one of our users', () => {
   let ours: Pool
   let requests: IngestRequest[]
   let failAt: number | null
+  /** How many rows each answer of Synapse's database had. */
+  let answers: number[]
   const stops: (() => Promise<unknown>)[] = []
 
   beforeEach(async () => {
@@ -30,6 +32,7 @@ describe('a ban that redacts many events of one of our users', () => {
     ours = openPool({ url: database.url })
     requests = []
     failAt = null
+    answers = []
     await synapse.write({ at: 1, sender: alice, member: { user: alice, membership: 'join' } })
     await synapse.write({ at: 2, sender: bob, member: { user: bob, membership: 'join' } })
     await synapse.finishedUpTo(2)
@@ -41,6 +44,16 @@ describe('a ban that redacts many events of one of our users', () => {
     await synapse.close()
   })
 
+  /** The pool, with its answers noted. */
+  const watched = (pool: Pool): Pool => {
+    const query = async (sql: string, values: unknown[]) => {
+      const result = await pool.query(sql, values)
+      answers.push(result.rows.length)
+      return result
+    }
+    return Object.assign(Object.create(pool) as Pool, { query })
+  }
+
   function follow() {
     const real = makeAppend({
       ...{ pool: ours, serverName: 'a.example', maxStickyMs: 3_600_000, random: () => 0.5 },
@@ -48,7 +61,7 @@ describe('a ban that redacts many events of one of our users', () => {
     })
     const stopping = new AbortController()
     const ended = makeSynapseSource({
-      pool: synapse.pool,
+      pool: watched(synapse.pool),
       serverName: 'a.example',
       append: (request) => {
         if (requests.length === failAt) {
@@ -60,6 +73,7 @@ describe('a ban that redacts many events of one of our users', () => {
       },
       tokenOf: async (name) => (await sourcePosition(ours, name)).sourceToken,
       held: (eventIds) => heldAmong(ours, eventIds),
+      heldBy: (asked) => heldBy(ours, asked),
       parseItem: (raw) =>
         parseItem(raw, 0, { serverName: 'a.example', stickyFieldNames: ['msc4354_sticky'] }),
       purges: { told: { page: () => Promise.resolve([]), among: () => Promise.resolve([]) } },
@@ -147,6 +161,39 @@ describe('a ban that redacts many events of one of our users', () => {
     await bans(303)
     await reaches(303)
     expect(requests.slice(before).map(redactsIn)).to.deep.equal([2])
+    expect(await secrets()).to.equal(0)
+  })
+
+  it('costs Synapse no row for what limpet does not hold', async () => {
+    await says(3, 3_000)
+    await synapse.finishedUpTo(3_000)
+    follow()
+    await reaches(3_000)
+    await says(3_001, 3_001)
+    await synapse.finishedUpTo(3_001)
+    await reaches(3_001)
+    answers = []
+    await bans(3_002)
+    await reaches(3_002)
+    expect(answers.reduce((sum, rows) => sum + rows, 0)).to.be.lessThan(100)
+    expect(await secrets()).to.equal(0)
+  })
+
+  it('is read in pages, however much limpet holds, and after a crash only what is left goes again', async () => {
+    follow()
+    await reaches(2)
+    await says(3, 1_302)
+    await synapse.finishedUpTo(1_302)
+    await reaches(1_302)
+    answers = []
+    failAt = requests.length + 9
+    const before = requests.length
+    await bans(1_303)
+    await reaches(1_303)
+    expect(failAt, 'the tenth piece failed').to.equal(null)
+    expect(Math.max(...answers)).to.be.at.most(1_000)
+    // What was on the way when it failed is counted once.
+    expect(requests.slice(before).reduce((sum, one) => sum + redactsIn(one), 0)).to.equal(1_300)
     expect(await secrets()).to.equal(0)
   })
 

@@ -17,7 +17,8 @@ export interface Client extends View {
   leave(roomId: string): Promise<void>
   invite(roomId: string, userId: string): Promise<void>
   kick(roomId: string, userId: string): Promise<void>
-  ban(roomId: string, userId: string): Promise<void>
+  /** `more`: further fields of the request (MSC4293). */
+  ban(roomId: string, userId: string, more?: Json): Promise<void>
   unban(roomId: string, userId: string): Promise<void>
   /** Pages back from now until the room's beginning, so that its homeserver fetches what it lacks; oldest first. */
   readBack(roomId: string): Promise<ClientEvent[]>
@@ -29,9 +30,11 @@ export async function registerClient(synapse: Synapse, name: string): Promise<Cl
   const matrix = <T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: Json) =>
     call<T>(synapse, method, `/_matrix/client/v3${path}`, { token, body })
   const room = (roomId: string) => `/rooms/${encodeURIComponent(roomId)}`
-  const member = (change: string) => async (roomId: string, user: string) => {
-    await matrix('POST', `${room(roomId)}/${change}`, { user_id: user })
-  }
+  const member =
+    (change: string) =>
+    async (roomId: string, user: string, more: Json = {}) => {
+      await matrix('POST', `${room(roomId)}/${change}`, { user_id: user, ...more })
+    }
 
   async function readBack(roomId: string): Promise<ClientEvent[]> {
     const found: ClientEvent[] = []

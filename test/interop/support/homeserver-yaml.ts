@@ -51,8 +51,8 @@ export function homeserverYaml(o: HomeserverYaml): string {
     },
     redis: redisSection(o.redisUrl),
     ...(o.senderInstances === undefined ? {} : { federation_sender_instances: o.senderInstances }),
-    // Prove the servers' readiness for sticky events; what limpet sends is ordinary PDUs all the same.
-    experimental_features: { msc4354_enabled: true },
+    // Prove the servers' readiness for sticky events; what limpet sends is ordinary PDUs all the same. MSC4293: a ban may redact.
+    experimental_features: { msc4354_enabled: true, msc4293_enabled: true },
     federation: { destination_min_retry_interval: '1s', destination_max_retry_interval: '5s' },
     // A story looks at all that came, however much it was.
     filter_timeline_limit: -1,

@@ -58,10 +58,27 @@ export const CONTENT: Statement[] = [
       return theirs.length
     },
   ),
+  statement<[number[], string[]]>(
+    'redact the texts early',
+    /^update events e set pdu = t\.pdu, .* and e\.sticky_until is null returning e\.pos$/,
+    ({ t }, positions, pdus) =>
+      positions.flatMap((pos, i) => {
+        const event = t.events.get(pos)
+        if (event === undefined || event.sticky_until !== null) return []
+        t.events.change(pos, { pdu: pdus[i] ?? '' })
+        return [{ pos }]
+      }),
+  ),
+  statement<[number[]]>(
+    'what is kept of what is redacted',
+    /^select pos from kept_events where pos = any\(\$1\)$/,
+    ({ t }, positions) =>
+      positions.filter((pos) => t.kept_events.get(pos) !== undefined).map((pos) => ({ pos })),
+  ),
   ...(['events', 'kept_events'] as const).map((table) =>
     statement<[number[], string[]]>(
       table === 'events' ? 'redact the texts' : 'redact the kept texts',
-      new RegExp(`^update ${table} e set pdu = t\\.pdu`),
+      new RegExp(`^update ${table} e set pdu = t\\.pdu, .* where e\\.pos = t\\.pos$`),
       ({ t }, positions, pdus) => {
         const there = positions.flatMap((pos, i) =>
           t[table].get(pos) === undefined ? [] : [[pos, i] as const],
