@@ -22,13 +22,16 @@ export interface Bell {
 export function makeBell(clock: Clock): Bell {
   let quickUntil = -Infinity
   let wake: (() => void) | null = null
-  let lookedAt = -Infinity
+  /** When the newest look began that a ring brought about. */
+  let answeredAt = -Infinity
+  let answering = false
   let head = -Infinity
   /** What was announced and not seen yet. */
   let wanted: number | null = null
   /** The ring of unknown contents that was not answered yet, by its number. */
   let unknown: number | null = null
   let rings = 0
+  const unanswered = () => wanted !== null || unknown !== null
 
   return {
     ring(upTo) {
@@ -41,7 +44,8 @@ export function makeBell(clock: Clock): Bell {
     },
     look() {
       const before = rings
-      lookedAt = clock.monotonic()
+      if (answering) answeredAt = clock.monotonic()
+      answering = false
       return (end) => {
         if (wanted !== null && end >= wanted) wanted = null
         // One that rings during the look may be about what it did not see.
@@ -52,7 +56,8 @@ export function makeBell(clock: Clock): Bell {
     async wait(ms, signal) {
       const now = clock.monotonic()
       if (now >= quickUntil) wanted = unknown = null
-      if (wanted !== null || unknown !== null) {
+      if (unanswered()) {
+        answering = true
         await clock.sleep(Math.min(QUICK_MS, ms), signal)
         return
       }
@@ -62,8 +67,9 @@ export function makeBell(clock: Clock): Bell {
       await clock.sleep(signal.aborted ? 0 : ms, waking.signal)
       signal.removeEventListener('abort', wake)
       wake = null
-      const early = lookedAt + QUICK_MS - clock.monotonic()
-      if (early > 0 && ms > QUICK_MS) await clock.sleep(early, signal)
+      answering = unanswered()
+      const early = answeredAt + QUICK_MS - clock.monotonic()
+      if (answering && early > 0) await clock.sleep(early, signal)
     },
   }
 }

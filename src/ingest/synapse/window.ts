@@ -77,7 +77,7 @@ const CHANGES = `
           or d.type = 'm.room.create' and d.event_id is not null and d.prev_event_id is null)`
 
 const SELECT_CHANGES = planned(`
-  select at, room_id, server, joined from (${CHANGES}) c order by at, server is not null, stream_id`)
+  select at, room_id, server, joined from (${CHANGES}) c order by at, server is not null, stream_id, server`)
 
 // What `redactions.ts` asks for, as far as it can be told of each event by itself: true where it finds any. Nearly always it would find none.
 const MAY_REDACT = `
@@ -97,7 +97,7 @@ const SELECT_WINDOW = planned(`
     select 'change', at, room_id, null, null, null, null, server, joined, stream_id from (${CHANGES}) c
      union all
     select 'redactions', null, null, null, null, null, null, null, null, null where exists (${MAY_REDACT})
-  ) w order by kind, at, server is not null, stream_id`)
+  ) w order by kind, at, server is not null, stream_id, server`)
 
 type WindowRow =
   | ({ readonly kind: 'event' } & EventRow)

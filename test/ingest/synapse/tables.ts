@@ -115,10 +115,14 @@ const key = readSigningKey(`ed25519 test ${Buffer.alloc(32, 7).toString('base64'
 
 /**
  * `version`: the events are real ones of that room version (event ids are reference hashes); left out, they are sketches
- * whose ids are their orderings.
+ * whose ids are their orderings. `at`: an empty database, which stays; left out, one of its own.
  */
-export async function synapseTables({ version }: { version?: string } = {}): Promise<SynapseTables> {
-  const database = await freshDatabase({ migrated: false })
+export async function synapseTables({
+  version,
+  at: url,
+}: { version?: string; at?: string } = {}): Promise<SynapseTables> {
+  const database =
+    url === undefined ? await freshDatabase({ migrated: false }) : { url, drop: () => Promise.resolve() }
   const pool = openPool({ url: database.url })
   await pool.query(TABLES)
   let home = ROOM
