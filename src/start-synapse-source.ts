@@ -4,7 +4,6 @@
  * Of several processes one reads, under a lease in limpet's database; the others stand by.
  */
 import { randomUUID } from 'node:crypto'
-import type { PoolClient } from 'pg'
 import { makeFaultLog } from '../queues/fault-log.ts'
 import { makeSubscriber } from '../queues/subscribe.ts'
 import type { Clock } from './clock.ts'
@@ -55,7 +54,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   const opened = { url: settings.database, onError, onlyReads: true }
   const synapse = openPool({ ...opened, max: CONNECTIONS.most - 1, statementMs: STATEMENT_MS })
   const patient = openPool({ ...opened, max: 1, statementMs: LONG_STATEMENT_MS })
-  const slow = new Set<PoolClient>()
+  const slow = new Set<Awaited<ReturnType<Pool['connect']>>>()
   patient.on('connect', (client) => slow.add(client))
   patient.on('remove', (client) => slow.delete(client))
   let progress = makeProgress(clock)
