@@ -54,7 +54,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   const opened = { url: settings.database, onError, onlyReads: true }
   const synapse = openPool({ ...opened, max: CONNECTIONS.most - 1, statementMs: STATEMENT_MS })
   const patient = openPool({ ...opened, max: 1, statementMs: LONG_STATEMENT_MS })
-  const slow = new Set<Awaited<ReturnType<Pool['connect']>>>()
+  const slow = new Set<Parameters<typeof drop>[0]>()
   patient.on('connect', (client) => slow.add(client))
   patient.on('remove', (client) => slow.delete(client))
   let progress = makeProgress(clock)
