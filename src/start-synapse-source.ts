@@ -1,6 +1,9 @@
 /**
  * Starts `sources.synapse` in this process: Synapse's database and Redis in, items out through `append`.
+ *
+ * Of several processes one reads, under a lease in limpet's database; the others stand by.
  */
+import { randomUUID } from 'node:crypto'
 import { makeFaultLog } from '../queues/fault-log.ts'
 import { makeSubscriber } from '../queues/subscribe.ts'
 import type { Clock } from './clock.ts'
@@ -8,8 +11,10 @@ import type { Config, SynapseSettings } from './config.ts'
 import type { Append } from './ingest/append.ts'
 import { parseItem } from './ingest/parse-item.ts'
 import { makeProgress } from './ingest/synapse/progress.ts'
+import { makeReaderLease } from './ingest/synapse/reader-lease.ts'
 import { SynapseRefused } from './ingest/synapse/refused.ts'
 import { makeSynapseSource, SOURCE } from './ingest/synapse/source.ts'
+import { LONG_STATEMENT_MS, STATEMENT_MS } from './ingest/synapse/too-slow.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { openPool, type Pool } from './store/db.ts'
@@ -18,7 +23,10 @@ import { heldAmong, heldBy } from './store/held-events.ts'
 import { narrowRoom, type Connections } from './store/pool-room.ts'
 import { refusePooling } from './store/pooling.ts'
 import { sourcePosition } from './store/read-back.ts'
+import { releaseSource, takeSource } from './store/source-leases.ts'
 import { readSourceStates, saySourceState } from './store/source-states.ts'
+import { sourceTokens } from './store/source-tokens.ts'
+import { drop } from './store/takes-writes.ts'
 import { toldAmong, toldRooms } from './store/told-rooms.ts'
 
 export interface SourceNeeds {
@@ -34,7 +42,7 @@ export interface SourceNeeds {
   fail: (error: unknown) => void
 }
 
-/** What is opened to Synapse's database. It reads on one at a time, mostly. */
+/** What is opened to Synapse's database: one for rooms that are slow to read among them. It reads on one at a time, mostly. */
 export const CONNECTIONS: Connections = { most: 4, fewest: 1 }
 /** How often this process says how the source is doing, ms. */
 const SAY_EVERY_MS = 5_000
@@ -43,8 +51,26 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   const { config, settings, pool, append, metrics, clock, log, fail } = needs
   const stopping = new AbortController()
   const onError = makeFaultLog({ log, what: "a connection to Synapse's database broke" })
-  const synapse = openPool({ url: settings.database, max: CONNECTIONS.most, onError, onlyReads: true })
-  const progress = makeProgress(clock)
+  const opened = { url: settings.database, onError, onlyReads: true }
+  const synapse = openPool({ ...opened, max: CONNECTIONS.most - 1, statementMs: STATEMENT_MS })
+  const patient = openPool({ ...opened, max: 1, statementMs: LONG_STATEMENT_MS })
+  const slow = new Set<Parameters<typeof drop>[0]>()
+  patient.on('connect', (client) => slow.add(client))
+  patient.on('remove', (client) => slow.delete(client))
+  let progress = makeProgress(clock)
+  let nudge = new AbortController()
+  const mine = { source: SOURCE, holder: randomUUID() }
+  const lease = makeReaderLease({
+    take: (ms) => takeSource(pool, mine, ms),
+    release: () => releaseSource(pool, mine),
+    onTaken: (another) => {
+      // What it saw before it stood by says nothing.
+      if (another) progress = makeProgress(clock)
+      nudge.abort()
+    },
+    clock,
+    log,
+  })
   const source = makeSynapseSource({
     pool: synapse,
     serverName: config.server_name,
@@ -62,23 +88,26 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
         among: (roomIds) => toldAmong(pool, roomIds),
       },
     },
-    progress,
+    behind: { tokens: (prefix) => sourceTokens(pool, prefix), pool: patient },
+    lease,
+    progress: { saw: (head, place) => progress.saw(head, place), failed: (error) => progress.failed(error) },
     clock,
     log,
     mayRead: () => mayRead(settings.database, { clock, log }),
   })
   log.info('sources.synapse: EDUs, take-over and hand-back come in a later release')
 
-  /** Where limpet's own database is away, this process knows of itself only. */
+  /** Where limpet's own database is away, this process knows of itself only. One that stands by has nothing to say. */
   async function say(stopped: boolean): Promise<void> {
     const report = progress.report()
-    let behindMs = report.behindMs ?? 0
+    let behindMs = lease.held() ? (report.behindMs ?? 0) : 0
     try {
-      await saySourceState(pool, {
-        source: SOURCE,
-        ...report,
-        ...(stopped ? { state: 'stopped' as const } : {}),
-      })
+      if (lease.held())
+        await saySourceState(pool, {
+          source: SOURCE,
+          ...report,
+          ...(stopped ? { state: 'stopped' as const } : {}),
+        })
       const found = (await readSourceStates(pool)).find(({ name }) => name === SOURCE)
       behindMs = found?.behind_ms ?? behindMs
     } catch (error) {
@@ -88,11 +117,13 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   }
   const saying = (async () => {
     while (!stopping.signal.aborted) {
+      nudge = new AbortController()
       await say(false)
-      await clock.sleep(SAY_EVERY_MS, stopping.signal)
+      await clock.sleep(SAY_EVERY_MS, nudge.signal)
     }
     await say(true)
   })()
+  const keeping = lease.keep(stopping.signal)
   const running = source.run(stopping.signal).catch(async (error: unknown) => {
     await say(true)
     fail(error)
@@ -100,9 +131,15 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   return {
     stop: async () => {
       stopping.abort()
+      nudge.abort()
+      // It may have long to go, and is asked again at the next start.
+      for (const client of slow) drop(client)
       await running
       await saying
+      await keeping
+      await lease.release()
       await synapse.end()
+      await patient.end()
     },
   }
 }

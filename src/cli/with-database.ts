@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
+import { LONG_STATEMENT_MS } from '../ingest/synapse/too-slow.ts'
 import type { Log } from '../observe/log.ts'
 import { DataDirInUseError, lockDataDir } from '../store/data-dir-lock.ts'
 import { openPool } from '../store/db.ts'
@@ -99,7 +100,9 @@ async function withPool<T>(
   work: (lent: Lent) => Promise<T>,
   { named, onlyReads } = { named: 'the database', onlyReads: false },
 ): Promise<T> {
-  const pool = openPool({ url, max: 2, name: 'limpet-cli', onlyReads })
+  // In somebody else's database nothing of ours may go on for long.
+  const statementMs = onlyReads ? LONG_STATEMENT_MS : 0
+  const pool = openPool({ url, max: 2, name: 'limpet-cli', onlyReads, statementMs })
   try {
     await pool.query('select 1')
     return await work({ pool, url })

@@ -12,7 +12,7 @@ import { loadIngestState, type IngestState } from '../store/ingest-state.ts'
 import { findEvents, redactEarly } from '../store/content.ts'
 import { findHolders, makeVoid } from '../store/holders.ts'
 import { lockDestinations, type Concerned } from '../store/lock-destinations.ts'
-import { lockContent, lockStream, moveHead } from '../store/stream.ts'
+import { lockContent, moveHead, waitToAppend } from '../store/stream.ts'
 import { checkAhead, ItemRefused, textsOf, type CheckedRedactions } from './check-redaction.ts'
 import type { Item } from './items.ts'
 import type { Counts } from './report.ts'
@@ -147,10 +147,11 @@ async function takeAll(
   checked: CheckedRedactions,
 ): Promise<Outcome[]> {
   const { serverName, maxStickyMs, random } = needs
-  const at = await lockStream(db)
+  await waitToAppend(db)
   const items = requests.flatMap((request) => request.items)
   const touched = touchedBy(items, { serverName, sources: requests.map(({ source }) => source) })
-  const state = await loadIngestState(db, at, touched)
+  const state = await loadIngestState(db, touched)
+  const before = state.head
   const goes = whatGoes(requests, state)
   // Nobody can append meanwhile: what is not held now is unknown, whatever is taken away of it.
   const targets = await findEvents(db, goes.redacted)
@@ -175,6 +176,7 @@ async function takeAll(
     written,
   })
   const outcomes: Outcome[] = []
+  const tokens = new Map<string, string>()
   for (const request of requests) {
     const stored = state.tokens.get(request.source) ?? null
     if (request.ifSourceToken !== undefined && request.ifSourceToken !== stored) {
@@ -184,7 +186,7 @@ async function takeAll(
     const { counts, unknownRooms, ...report } = await takeItems(taking, request.items)
     if (request.sourceToken !== undefined && request.sourceToken !== null) {
       state.tokens.set(request.source, request.sourceToken)
-      await storeToken(db, request.source, request.sourceToken, state.now)
+      tokens.set(request.source, request.sourceToken)
     }
     const position = state.head
     outcomes.push({
@@ -193,7 +195,7 @@ async function takeAll(
     })
   }
   await taking.finish()
-  if (state.head !== at.head) await moveHead(db, state.head)
+  if (state.head !== before || tokens.size > 0) await moveHead(db, state.head, { tokens, now: state.now })
   return outcomes
 }
 
@@ -247,12 +249,4 @@ function concernedBy(
     purged,
     losing,
   }
-}
-
-async function storeToken(db: Db, source: string, token: string, now: number): Promise<void> {
-  await db.query(
-    `insert into sources (source, source_token, updated_at) values ($1, $2, $3)
-     on conflict (source) do update set source_token = excluded.source_token, updated_at = excluded.updated_at`,
-    [source, token, now],
-  )
 }

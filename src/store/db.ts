@@ -36,6 +36,8 @@ export interface PoolOptions {
   onError?: (error: Error) => void
   /** Somebody else's database, which is only read: a standby will do. */
   onlyReads?: boolean
+  /** PostgreSQL itself ends a statement that takes longer, ms. Default: never. Below the client's own time-out, else it goes on there unheard. */
+  statementMs?: number
 }
 
 /**
@@ -58,7 +60,14 @@ interface PoolConfig extends pg.PoolConfig {
   onConnect: (client: pg.PoolClient) => Promise<void>
 }
 
-export function openPool({ url, max = 10, name = 'limpet', onError, onlyReads = false }: PoolOptions): Pool {
+export function openPool({
+  url,
+  max = 10,
+  name = 'limpet',
+  onError,
+  onlyReads = false,
+  statementMs = 0,
+}: PoolOptions): Pool {
   const config: PoolConfig = {
     connectionString: url,
     Client: clientFor(url),
@@ -73,7 +82,10 @@ export function openPool({ url, max = 10, name = 'limpet', onError, onlyReads = 
     // The system's own default is two hours.
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     onConnect: async (client) => {
-      await beginSession(client, { idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS })
+      await beginSession(client, {
+        idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+        statement_timeout: statementMs,
+      })
       if (!onlyReads) await demandWrites(client)
     },
   }

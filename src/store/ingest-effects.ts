@@ -79,13 +79,6 @@ const INSERT_DESTINATIONS = `
   insert into destinations (id, name, position, created_at)
   select id, name, position, $4 from unnest($1::int[], $2::text[], $3::bigint[]) as t (id, name, position)`
 
-// A room is of the version that its newest event says; flags only ever fill in, heads only grow.
-const UPDATE_ROOMS = `
-  update rooms r
-     set head = greatest(r.head, t.head), room_version = coalesce(t.version, r.room_version), known = r.known or t.known
-    from unnest($1::int[], $2::bigint[], $3::text[], $4::boolean[]) as t (id, head, version, known)
-   where r.id = t.id`
-
 const UPSERT_RECIPIENTS = `
   insert into recipients (hash, exact, list, less, head)
   select t->>'hash', (t->>'exact')::boolean,
@@ -95,6 +88,7 @@ const UPSERT_RECIPIENTS = `
   on conflict (hash) do update set head = excluded.head
   returning hash, id`
 
+// A room is of the version that its newest event says; flags only ever fill in, heads only grow.
 const INSERT_EVENTS = `
   with rows as (
     select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[])
@@ -103,6 +97,11 @@ const INSERT_EVENTS = `
     insert into event_ids (event_id, pos, at) select event_id, pos, $8 from rows
   ), lives as (
     insert into sticky (pos, room, expires_at) select pos, room, sticky_until from rows where sticky_until > $8
+  ), heads as (
+    update rooms r
+       set head = greatest(r.head, t.head), room_version = coalesce(t.version, r.room_version), known = r.known or t.known
+      from unnest($9::int[], $10::bigint[], $11::text[], $12::boolean[]) as t (id, head, version, known)
+     where r.id = t.id
   )
   insert into events (pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients)
   select pos, room, event_id, sender, pdu, $8, sticky_until, recipients from rows`
@@ -136,8 +135,9 @@ const OWE_STICKY = `
 export async function writeEffects(db: Db, effects: Effects, now: number): Promise<void> {
   await writeNames(db, effects, now)
   const recipientIds = await writeRecipients(db, effects)
-  const { events } = effects
-  if (events.length > 0) {
+  const { events, roomHeads, roomVersions, knownRooms } = effects
+  const rooms = [...new Set([...roomHeads.keys(), ...roomVersions.keys(), ...knownRooms])]
+  if (events.length + rooms.length > 0) {
     await db.query(INSERT_EVENTS, [
       events.map((e) => e.pos),
       events.map((e) => e.room),
@@ -147,26 +147,21 @@ export async function writeEffects(db: Db, effects: Effects, now: number): Promi
       events.map((e) => e.stickyUntil),
       events.map((e) => (e.recipients === null ? null : (recipientIds.get(e.recipients) ?? null))),
       now,
+      rooms,
+      rooms.map((id) => roomHeads.get(id) ?? 0),
+      rooms.map((id) => roomVersions.get(id) ?? null),
+      rooms.map((id) => knownRooms.has(id)),
     ])
   }
   await writeMemberships(db, effects, now)
 }
 
 async function writeNames(db: Db, effects: Effects, now: number): Promise<void> {
-  const { newRooms, newDestinations, roomHeads, roomVersions, knownRooms } = effects
+  const { newRooms, newDestinations } = effects
   if (newRooms.size > 0) {
     await db.query('insert into rooms (id, room_id) select * from unnest($1::int[], $2::text[])', [
       [...newRooms.keys()],
       [...newRooms.values()],
-    ])
-  }
-  const rooms = [...new Set([...roomHeads.keys(), ...roomVersions.keys(), ...knownRooms])]
-  if (rooms.length > 0) {
-    await db.query(UPDATE_ROOMS, [
-      rooms,
-      rooms.map((id) => roomHeads.get(id) ?? 0),
-      rooms.map((id) => roomVersions.get(id) ?? null),
-      rooms.map((id) => knownRooms.has(id)),
     ])
   }
   if (newDestinations.size > 0) {

@@ -5,6 +5,7 @@
  * a hole in a sequence. None is drawn for what is only mentioned: advice about strangers comes all the time.
  */
 import type { Db } from './db.ts'
+import { selectStream, withRoom, type StreamRow } from './stream.ts'
 
 export interface RoomState {
   id: number
@@ -66,42 +67,40 @@ const STICKY_ROOMS = `
   select r.room_id from rooms r
    where r.room_id = any($1) and exists (select 1 from sticky s where s.room = r.id and s.expires_at > $2)`
 
-export async function loadIngestState(
-  db: Db,
-  at: { head: number; now: number },
-  touched: Touched,
-): Promise<IngestState> {
+// One statement: ingest waits for all of them with the stream's lock in its hand. The stream's own row comes with it.
+const LOAD = selectStream(`,
+       (select coalesce(json_agg(json_build_array(source, source_token)), '[]')
+          from sources where source = any($1)) as tokens,
+       (select coalesce(json_agg(json_build_array(id, room_id, room_version, known)), '[]')
+          from rooms where room_id = any($2)) as rooms,
+       (select coalesce(json_agg(json_build_array(event_id, pos)), '[]')
+          from event_ids where event_id = any($3)) as positions`)
+
+interface Loaded extends StreamRow {
+  tokens: [source: string, token: string | null][]
+  rooms: [id: number, roomId: string, version: string | null, known: boolean][]
+  positions: [eventId: string, pos: number][]
+}
+
+/** Call it when the right to append was waited for. */
+export async function loadIngestState(db: Db, touched: Touched): Promise<IngestState> {
+  const asked = [touched.sources, [...touched.rooms, ...touched.mentionedRooms], touched.eventIds]
+  const loaded = await withRoom(db, (await db.query<Loaded>(LOAD, asked)).rows[0])
   const state: IngestState = {
-    ...at,
-    tokens: new Map(),
+    head: loaded.head,
+    now: loaded.now,
+    tokens: new Map(loaded.tokens),
     rooms: new Map(),
     destinations: new Map(),
-    positions: new Map(),
+    positions: new Map(loaded.positions),
     members: new Map(),
     stickyRooms: new Set(),
   }
-  const { rows: sources } = await db.query<{ source: string; source_token: string | null }>(
-    'select source, source_token from sources where source = any($1)',
-    [touched.sources],
-  )
-  for (const { source, source_token } of sources) state.tokens.set(source, source_token)
-  if (touched.rooms.length + touched.mentionedRooms.length > 0) {
-    const { rows } = await db.query<{
-      id: number
-      room_id: string
-      room_version: string | null
-      known: boolean
-    }>('select id, room_id, room_version, known from rooms where room_id = any($1)', [
-      [...touched.rooms, ...touched.mentionedRooms],
-    ])
-    for (const { id, room_id, room_version, known } of rows) {
-      state.rooms.set(room_id, { id, isNew: false, version: room_version, known })
-    }
-    const missing = touched.rooms.filter((room) => !state.rooms.has(room))
-    for (const [index, id] of (await freshIds(db, 'rooms', missing.length)).entries()) {
-      state.rooms.set(missing[index] ?? '', { id, isNew: true, version: null, known: false })
-    }
-  }
+  for (const [id, roomId, version, known] of loaded.rooms)
+    state.rooms.set(roomId, { id, isNew: false, version, known })
+  const strange = touched.rooms.filter((room) => !state.rooms.has(room))
+  for (const [index, id] of (await freshIds(db, 'rooms', strange.length)).entries())
+    state.rooms.set(strange[index] ?? '', { id, isNew: true, version: null, known: false })
   if (touched.servers.length + touched.mentionedServers.length > 0) {
     const { rows } = await db.query<{ id: number; name: string }>(
       'select id, name from destinations where name = any($1)',
@@ -112,13 +111,6 @@ export async function loadIngestState(
     for (const [index, id] of (await freshIds(db, 'destinations', missing.length)).entries()) {
       state.destinations.set(missing[index] ?? '', { id, isNew: true })
     }
-  }
-  if (touched.eventIds.length > 0) {
-    const { rows } = await db.query<{ event_id: string; pos: number }>(
-      'select event_id, pos from event_ids where event_id = any($1)',
-      [touched.eventIds],
-    )
-    for (const { event_id, pos } of rows) state.positions.set(event_id, pos)
   }
   if (touched.serverRooms.length + touched.wholeRooms.length > 0) await loadMembers(db, state, touched)
   return state

@@ -12,21 +12,53 @@ const APPEND_LOCK = 0x6c696d71
 /** Key of the lock between a freeze (shared) and what takes content away (exclusive). */
 const CONTENT_LOCK = 0x6c696d72
 
+/** What is read of the stream under its lock. */
+export interface StreamRow {
+  head: number
+  now: number
+  log_end: number
+}
+
+/** The columns of `StreamRow`, with others after them, in one statement. */
+export const selectStream = (more = ''): string => `select head, now_ms() as now, log_end${more} from stream`
+
+const SELECT_STREAM = selectStream()
+
 /** Waits for the right to append; call it first in the transaction. Returns the head and the database's time. */
 export async function lockStream(db: Db): Promise<{ head: number; now: number }> {
+  await waitToAppend(db)
+  return withRoom(db, (await db.query<StreamRow>(SELECT_STREAM)).rows[0])
+}
+
+/** The first half of `lockStream`. What was committed before is seen by the next statement only. */
+export async function waitToAppend(db: Db): Promise<void> {
   await db.query('select pg_advisory_xact_lock($1)', [APPEND_LOCK])
-  const { rows } = await db.query<{ head: number; now: number; log_end: number }>(
-    'select head, now_ms() as now, log_end from stream',
-  )
-  const row = rows[0]
+}
+
+/** The second half, with the row that was read. */
+export async function withRoom<Row extends StreamRow>(db: Db, row: Row | undefined): Promise<Row> {
   if (row === undefined) throw new Error('the stream has no head: the database is damaged')
   // Housekeeping makes partitions long before; where nobody keeps house, ingest must not run against the wall.
   if (row.log_end - row.head < LEAST_ROOM) await extendLog(db, LEAST_ROOM)
-  return { head: row.head, now: row.now }
+  return row
 }
 
-export async function moveHead(db: Db, head: number): Promise<void> {
-  await db.query('update stream set head = $1', [head])
+// Both in one statement: each round trip lasts as long as the lock is held.
+const MOVE_HEAD = `
+  with stored as (
+    insert into sources (source, source_token, updated_at)
+    select source, token, $4 from unnest($2::text[], $3::text[]) as t (source, token)
+    on conflict (source) do update set source_token = excluded.source_token, updated_at = excluded.updated_at
+  )
+  update stream set head = $1 where head <> $1`
+
+/** Moves the head, and with it the tokens of sources, which were given at `now`. */
+export async function moveHead(
+  db: Db,
+  head: number,
+  { tokens, now }: { tokens: ReadonlyMap<string, string>; now: number } = { tokens: new Map(), now: 0 },
+): Promise<void> {
+  await db.query(MOVE_HEAD, [head, [...tokens.keys()], [...tokens.values()], now])
 }
 
 export async function readHead(db: Db): Promise<number> {

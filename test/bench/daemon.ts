@@ -16,6 +16,7 @@ export interface DaemonOptions {
   queue: string
   roles: string
   federation?: Record<string, unknown>
+  sources?: Record<string, unknown>
   /** Default: the daemon's own. */
   sweepIntervalMs?: number
   /** Write a CPU profile into this folder at the end. */
@@ -60,6 +61,7 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
     tokens: TOKENS,
     federation: { custom_ca_paths: ['ca.pem'], ip_allowlist: ['127.0.0.0/8'], ...options.federation },
     ...(options.sweepIntervalMs === undefined ? {} : { sweep_interval_ms: options.sweepIntervalMs }),
+    ...(options.sources === undefined ? {} : { sources: options.sources }),
     log: { level: 'info' },
   }
   writeFileSync(config, JSON.stringify(settings), { mode: 0o600 })

@@ -6,6 +6,7 @@ import type { LargeRoom } from './large-room.ts'
 import type { Resident } from './resident.ts'
 import type { RetentionPause } from './retention-pause.ts'
 import type { Steady } from './steady.ts'
+import type { Cost, FollowingCosts } from './synapse.ts'
 import type { Window } from './window.ts'
 import type { WriteSide } from './write-side.ts'
 
@@ -184,6 +185,36 @@ export function pauseLines({ aloneMs, longestMs, appended, goneAfterMs }: Retent
     },
   ]
 }
+
+export function followingLines({ rooms, message, remote, together, idleMinute }: FollowingCosts): Line[] {
+  const rows = (
+    what: string,
+    { theirs, ours, cpuMs }: Cost,
+    most: { theirs?: number; ours?: number },
+    per: string,
+  ) => [
+    {
+      what: `${what}, Synapse's database`,
+      figure: `${few(theirs)} statements${per}`,
+      ...(most.theirs === undefined ? {} : { aim: atMost(most.theirs, '', Math.round(theirs)) }),
+      note: cpuMs === null ? '' : `CPU of limpet ${few(cpuMs)} ms${per}`,
+    },
+    {
+      what: `${what}, limpet's`,
+      figure: `${few(ours)} statements${per}`,
+      ...(most.ours === undefined ? {} : { aim: atMost(most.ours, '', Math.round(ours)) }),
+      note: '',
+    },
+  ]
+  return [
+    ...rows('followed, a message', message, { theirs: 5, ours: 6 }, ''),
+    ...rows("followed, another server's event", remote, { theirs: 3 }, ''),
+    ...rows(`followed, ${whole(together.events)} messages at once, each`, together, {}, ''),
+    ...rows(`followed, nothing in ${whole(rooms)} rooms`, idleMinute, {}, ' a minute'),
+  ]
+}
+
+const few = (figure: number) => figure.toLocaleString('en-US', { maximumFractionDigits: 2 })
 
 export function cpuOf({ cpuUs }: Window): string {
   const known = Object.entries(cpuUs).flatMap(([name, us]) => (us === null ? [] : [`${name} ${whole(us)}`]))

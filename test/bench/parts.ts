@@ -8,6 +8,7 @@ import { measureLargeRoom } from './large-room.ts'
 import {
   backlogLines,
   catchUpLines,
+  followingLines,
   growthLines,
   largeRoomLines,
   pauseLines,
@@ -19,6 +20,7 @@ import type { Report } from './report.ts'
 import { measureRetentionPause } from './retention-pause.ts'
 import { HOSTS, type Setting } from './setting.ts'
 import { measureSteady } from './steady.ts'
+import { measureFollowing } from './synapse.ts'
 import { measureWriteSide } from './write-side.ts'
 
 export const PARTS = [
@@ -31,6 +33,7 @@ export const PARTS = [
   'growth',
   'memory',
   'pause',
+  'synapse',
 ] as const
 export type Part = (typeof PARTS)[number]
 
@@ -149,6 +152,16 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
       await migrate(pool)
       await pool.end()
       report.add(pauseLines(await measureRetentionPause({ url, readerMs })))
+    },
+    synapse: async () => {
+      say('a Synapse that is followed')
+      if (setting.redisUrl === null) {
+        report.leftOut('a Synapse that is followed: no redis-server')
+        return
+      }
+      const sizes = quick ? { events: 30, idleMs: 30_000 } : { events: 100, idleMs: 60_000 }
+      const options = { redis: setting.redisUrl, rooms: 25_000, ...sizes, profile }
+      report.add(followingLines(await measureFollowing(setting, options)))
     },
   }
 }

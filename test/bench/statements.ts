@@ -15,11 +15,13 @@ export async function resetStatements(pool: Pool): Promise<void> {
   await pool.query('select pg_stat_statements_reset()')
 }
 
-/** How many statements were executed since `resetStatements`, in this database alone. */
-export async function countStatements(pool: Pool): Promise<number> {
+/** How many statements were executed since `resetStatements`, in this database alone, by `user` or by all. */
+export async function countStatements(pool: Pool, user: string | null = null): Promise<number> {
   const { rows } = await pool.query<{ calls: number }>(
     `select coalesce(sum(calls), 0)::bigint as calls from pg_stat_statements
-      where dbid = (select oid from pg_database where datname = current_database()) and query !~ 'pg_stat_statements'`,
+      where dbid = (select oid from pg_database where datname = current_database()) and query !~ 'pg_stat_statements'
+        and ($1::text is null or userid = (select oid from pg_roles where rolname = $1))`,
+    [user],
   )
   return rows[0]?.calls ?? 0
 }

@@ -89,6 +89,8 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
         now: number
       }[]
       const head = values[0] as number
+      // A token alone moves nothing.
+      if (head === read?.head) return []
       return [{ what: 'taken', before: read?.head ?? 0, head, now: read?.now ?? 0 }]
     }
     case 'move the quiet on':

@@ -160,7 +160,7 @@ export const BUGS: readonly Bug[] = [
           // The row's lock would do what the other one did.
           'move the head': (right) => (call, values) => {
             const head = Math.max(Number(values[0]), headOf(call.t))
-            return right(call, [head] as unknown as readonly never[])
+            return right(call, [head, ...values.slice(1)] as unknown as readonly never[])
           },
         },
       }

@@ -22,6 +22,10 @@ export interface RoomViews {
   /** Takes back the changes since `at`. */
   undo(): void
   forget(roomId?: string): void
+  /** Gives a view away. */
+  give(roomId: string): RoomView | undefined
+  /** Takes a told view over, which is as of `at`, as all others are then. */
+  adopt(roomId: string, view: RoomView, at: number): Promise<void>
 }
 
 /** Servers of all rooms together, so about 200 MB of memory. */
@@ -124,6 +128,17 @@ export function makeRoomViews({
     forget(roomId) {
       if (roomId === undefined) views.clear()
       else views.delete(roomId)
+    },
+    give(roomId) {
+      const view = views.get(roomId)
+      views.delete(roomId)
+      return view
+    },
+    async adopt(roomId, view, at) {
+      undo()
+      await moveTo(at)
+      views.set(roomId, view)
+      weight += weightOf(view)
     },
   }
 }

@@ -3,21 +3,28 @@
  *
  * Truth is Synapse's database, read at every poll; its Redis only says when to look sooner, so losing it costs
  * promptness alone. Our place is the source token of source `synapse`, moved in the commit that stores the items
- * and only from where we thought it was: several processes may run this, and each window is taken once. The first start
- * begins at the safe head. Reads only; nothing of Synapse's is written.
+ * and only from where we thought it was: several processes may run this, and each window is taken once; with a lease one of them
+ * reads. The first start begins at the safe head. A window that cannot be read in time is halved, and a room that cannot be waits by
+ * itself (`left-behind.ts`). Reads only; nothing of Synapse's is written.
  */
 import type { Clock } from '../../clock.ts'
 import { isRoomId } from '../../matrix/ids.ts'
 import type { Append } from '../append.ts'
+import type { Pool } from '../../store/db.ts'
 import type { Item } from '../items.ts'
-import { makeBell } from './bell.ts'
+import { announcedBy, makeBell } from './bell.ts'
+import { makeLeftBehind, type LeftBehindNeeds } from './left-behind.ts'
 import type { Progress } from './progress.ts'
 import { makePurges, type PurgeNeeds } from './purges.ts'
+import type { ReaderLease } from './reader-lease.ts'
 import { makeRedactionItems, REDACTIONS_A_COMMIT, type RedactionItemsNeeds } from './redaction-items.ts'
 import type { Redaction, UnreadableRedaction } from './redactions.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
+import { readRoomByRoom, withoutRooms } from './room-by-room.ts'
 import { checkServerName, checkStateGroups, readNewest, readSafeHead } from './safe-head.ts'
+import { makeStoreItems } from './store-items.ts'
 import { eventsIn, tokenAt } from './token.ts'
+import { isTooSlow } from './too-slow.ts'
 import { readWindow, type Window } from './window.ts'
 import { makeWindowItems, type WindowItemsNeeds } from './window-items.ts'
 
@@ -34,6 +41,10 @@ export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'r
   readonly held?: RedactionItemsNeeds['held']
   /** What limpet holds of one sender, a page at a time: a ban redacts all that is left of it. */
   readonly heldBy?: RedactionItemsNeeds['heldBy']
+  /** Rooms that cannot be read in time are left behind, and then read with the longer statements of `pool`; left out, they hold up the stream. */
+  readonly behind?: (Pick<LeftBehindNeeds, 'tokens'> & { readonly pool: Pool }) | undefined
+  /** Left out, this process always reads. */
+  readonly lease?: Pick<ReaderLease, 'held' | 'wait' | 'giveWay'> | undefined
   /** Told how it goes. */
   readonly progress?: Pick<Progress, 'saw' | 'failed'> | undefined
   readonly clock: Clock
@@ -65,14 +76,20 @@ const WINDOW_EVENTS = 500
 /** Windows without items move the stored token only every so many stream orderings; until then they would be read again. */
 const UNSTORED_SPAN = 1_000
 const LONGEST_WAIT_MS = 30_000
+/** After so many failures one after another, perhaps another process can read it. */
+const FAILURES_ENOUGH = 3
 
 export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const { pool, serverName, append, tokenOf, clock, log, pollMs = 1_000 } = needs
   const purges = makePurges({ ...needs.purges, pool, clock })
-  const { parseItem, held, heldBy } = needs
+  const { parseItem, held, heldBy, skipped } = needs
   const redactions = makeRedactionItems({ pool, parseItem, held, heldBy, log })
-  const { skipped } = needs
   const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions, skipped })
+  const store = makeStoreItems({ append, log })
+  const leftBehind = makeBehind()
+  const bell = makeBell(clock)
+  const mayRead = () => needs.lease?.held() ?? true
+  let limit = WINDOW_EVENTS
   let place: Place | null = null
   let lastTaken = 0
   let wasAhead = false
@@ -80,16 +97,28 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
 
   /** Takes a window; true: there is more to do at once. */
   async function step(signal: AbortSignal): Promise<boolean> {
+    const looked = bell.look()
     const head = (await readSafeHead(pool)) ?? (await headWithoutWriters())
     if (head === null) return false
-    place ??= await findPlace(head, signal)
+    looked(head)
+    if (place === null) {
+      place = await findPlace(head, signal)
+      await leftBehind?.load()
+    }
     if (place === null) return true
     needs.progress?.saw(head, place.events)
     sayIfAhead(place.events, head)
     // Of a database that was restored to an older state it says nothing that a room is not there.
     if (place.events > head) return false
+    if (leftBehind?.anyReadable()) {
+      // Whoever goes on after us must not find the room's place ahead of the stream's.
+      if (eventsIn(place.stored) !== place.events) place = await take([], place.events, place.stored, signal)
+      if (place === null) return true
+      await leftBehind.rejoin(place.events, signal)
+    }
     if (place.events === head) return passPurges(place, signal)
-    const { ahead, window } = await redactions.split(await readNext(place.events, head))
+    const next = withoutRooms(await readNext(place.events, head), leftBehind?.rooms() ?? new Set())
+    const { ahead, window } = await redactions.split(next)
     let passed = false
     for await (const piece of ahead) {
       passed = true
@@ -97,7 +126,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       if (place === null) return true
       if (signal.aborted) return false
     }
-    const { items, taken } = await windowItems.read(window, place.events)
+    const { items, taken, slow } = await readItems(window, place.events)
+    for (const roomId of slow) await leftBehind?.leave(roomId, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
     if (items.length > 0 || passed || unstored >= UNSTORED_SPAN) {
       place = await take(items, window.upTo, place.stored, signal)
@@ -106,19 +136,48 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       place = { ...place, events: window.upTo }
     }
     taken()
+    limit = Math.min(Math.ceil(limit * 1.125), WINDOW_EVENTS)
     needs.progress?.saw(head, place.events)
     return window.upTo < head
   }
 
+  async function readItems(window: Window, after: number) {
+    if (leftBehind !== null) return readRoomByRoom(windowItems, window, after)
+    return { ...(await windowItems.read(window, after)), slow: [] }
+  }
+
+  function makeBehind() {
+    if (needs.behind === undefined) return null
+    const { pool: patient, tokens } = needs.behind
+    const parts = {
+      parseItem,
+      log,
+      serverName,
+      pool: patient,
+      purges: makePurges({ ...needs.purges, pool: patient, clock }),
+    }
+    return makeLeftBehind({
+      ...{ store, tokens, clock, log },
+      makeItems: () =>
+        makeWindowItems({ ...parts, skipped, redactions: makeRedactionItems({ ...parts, held, heldBy }) }),
+      read: (span) => readWindow(patient, { ...span, limit: REDACTIONS_A_COMMIT, serverName, leaveOut }),
+      joins: async (roomId, view, at) => {
+        if (view === undefined) windowItems.forget(roomId)
+        else await windowItems.adopt(roomId, view, at)
+      },
+      failed: (error) => needs.progress?.failed(error),
+    })
+  }
+
   /** The next window; a short one where its own events are redacted already, so that not too much is in one commit. */
   async function readNext(after: number, head: number): Promise<Window> {
-    const span = { after, head, limit: WINDOW_EVENTS, serverName, leaveOut }
+    const span = { after, head, limit, serverName, leaveOut }
     const window = await readWindow(pool, span)
     const own = new Set(window.events.map((row) => row.event_id))
     const redacted = window.redactions.filter((one) => own.has(one.event_id))
     return redacted.length <= REDACTIONS_A_COMMIT
       ? window
-      : readWindow(pool, { ...span, limit: REDACTIONS_A_COMMIT })
+      : readWindow(pool, { ...span, limit: Math.min(limit, REDACTIONS_A_COMMIT) })
   }
 
   function leaveOut({ error, ...redaction }: UnreadableRedaction): void {
@@ -183,17 +242,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     signal: AbortSignal,
   ): Promise<Place | null> {
     const sourceToken = tokenAt(events)
-    const result = await append({ source: SOURCE, sourceToken, ifSourceToken: from, items })
+    const result = await store({ source: SOURCE, sourceToken, ifSourceToken: from, items })
     switch (result.kind) {
-      case 'invalid': {
-        // Only the database could tell: one odd item must not stop the stream.
-        const { index, path, message } = result
-        const odd = items[index]
-        if (odd === undefined) throw new Error(`the items were not taken: ${message}`)
-        const event_id = 'eventId' in odd ? odd.eventId : undefined
-        log.error({ type: odd.type, event_id, path }, `Synapse: an item was left out: ${message}`)
-        return take(items.toSpliced(index, 1), events, from, signal)
-      }
       case 'taken':
         lastTaken = events
         // Somebody purged a room that we had told: it is told anew with its next event.
@@ -205,8 +255,6 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       case 'busy':
         await clock.sleep(result.retryAfterMs, signal)
         return null
-      default:
-        throw new Error(`the items were not taken: ${result.message}`)
     }
   }
 
@@ -224,17 +272,35 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   /** Takes all there is now. */
   async function catchUp(signal: AbortSignal): Promise<void> {
     let more = true
-    while (more && !signal.aborted) more = await step(signal)
+    while (more && !signal.aborted && mayRead()) more = await step(signal)
+  }
+
+  /** Waits until this process is the one that reads. */
+  async function standBy(signal: AbortSignal): Promise<void> {
+    // Somebody else moves our place meanwhile.
+    place = null
+    await needs.lease?.wait(signal)
   }
 
   async function run(signal: AbortSignal): Promise<void> {
-    const bell = makeBell(clock)
     const onMessage = (message: string) => {
-      if (/^(?:RDATA|POSITION) events /.test(message)) bell.ring()
+      const announced = announcedBy(message)
+      if (announced !== undefined) bell.ring(announced)
     }
     needs.subscribe?.(serverName, onMessage, signal)
+    const placeToRead = () => (mayRead() ? (place?.events ?? null) : null)
+    const ofThoseBehind = leftBehind?.run(placeToRead, signal)
+    try {
+      await follow(signal)
+    } finally {
+      if (signal.aborted) await ofThoseBehind
+    }
+  }
+
+  async function follow(signal: AbortSignal): Promise<void> {
     let checked = false
     let failures = 0
+    let halved = false
     while (!signal.aborted) {
       try {
         if (!checked) {
@@ -243,6 +309,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
           await checkStateGroups(pool)
         }
         checked = true
+        if (!mayRead()) await standBy(signal)
         await catchUp(signal)
         if (failures > 0) log.info('Synapse: its stream is taken again')
         failures = 0
@@ -250,10 +317,14 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
         const cause = refusalOf(error)
         needs.progress?.failed(cause)
         if (cause instanceof SynapseRefused) throw cause
+        halved = isTooSlow(error) && limit > 1
+        if (halved) limit = Math.floor(limit / 2)
         failures += 1
+        if (failures === FAILURES_ENOUGH) await needs.lease?.giveWay()
         if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be taken; trying again')
       }
       if (failures === 0) await bell.wait(pollMs, signal)
+      else if (halved) await clock.sleep(pollMs, signal)
       else await clock.sleep(Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS), signal)
     }
   }

@@ -39,6 +39,10 @@ export interface WindowItems {
   read(window: Window, after: number): Promise<{ readonly items: Item[]; readonly taken: () => void }>
   /** Forgets which rooms were told, or one room. */
   forget(roomId?: string): void
+  /** Gives away what it knows of a room. */
+  give(roomId: string): RoomView | undefined
+  /** Takes over what another one knows of a room at `at`. */
+  adopt(roomId: string, view: RoomView, at: number): Promise<void>
 }
 
 interface Sent {
@@ -161,7 +165,12 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     return [{ type: 'servers', roomId, change: { add, remove } }]
   }
 
-  return { read, forget: (roomId) => views.forget(roomId) }
+  return {
+    read,
+    forget: (roomId) => views.forget(roomId),
+    give: (roomId) => views.give(roomId),
+    adopt: (roomId, view, at) => views.adopt(roomId, view, at),
+  }
 }
 
 /** An id that is none (with a NUL, say) would fail the statement that asks about all of them. */

@@ -57,22 +57,21 @@ const SELECT_LATER_EVENT = planned(`
 const NO_OUTLIER_ONCE = `(e.state_key is null or exists (
   select from current_state_delta_stream d where d.event_id = e.event_id and d.stream_id > $1 and d.stream_id <= e.stream_ordering))`
 
-const SELECT_EVENTS = planned(`
-  select e.stream_ordering as at, e.event_id, e.room_id, r.room_version, j.json, j.internal_metadata, e.outlier as purged
-    from events e
-    join event_json j on j.event_id = e.event_id
-    left join rooms r on r.room_id = e.room_id
-   where e.stream_ordering > $1 and e.stream_ordering <= $2
-     and (not e.outlier or ${NO_OUTLIER_ONCE}) and e.rejection_reason is null
-     and not exists (select from rejections x where x.event_id = e.event_id)
-     and (substr(e.sender, strpos(e.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)
-   order by e.stream_ordering`)
+// $1 after, $2 up to, $3 our name.
+const EVENTS = `
+  from events e
+  join event_json j on j.event_id = e.event_id
+  left join rooms r on r.room_id = e.room_id
+ where e.stream_ordering > $1 and e.stream_ordering <= $2
+   and (not e.outlier or ${NO_OUTLIER_ONCE}) and e.rejection_reason is null
+   and not exists (select from rejections x where x.event_id = e.event_id)
+   and (substr(e.sender, strpos(e.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)`
 
 // `event_id` null: the state entry is gone (we left the room, or state resolution took it away). A create event that comes
 // into the current state begins a room anew: we made it, or joined it when nobody of ours was there, perhaps after a purge,
 // which leaves no change behind for those who were in it.
-const SELECT_CHANGES = planned(`
-  select greatest(d.stream_id, e.stream_ordering) as at, d.room_id,
+const CHANGES = `
+  select greatest(d.stream_id, e.stream_ordering) as at, d.stream_id, d.room_id,
          case when d.type = 'm.room.member' then substr(d.state_key, strpos(d.state_key, ':') + 1) end as server,
          coalesce(new.membership = 'join', false) as joined
     from current_state_delta_stream d
@@ -82,8 +81,35 @@ const SELECT_CHANGES = planned(`
    where d.stream_id > $1 and d.stream_id <= $2
      and (d.type = 'm.room.member'
             and coalesce(new.membership = 'join', false) <> coalesce(old.membership = 'join', false)
-          or d.type = 'm.room.create' and d.event_id is not null and d.prev_event_id is null)
-   order by 1, d.type = 'm.room.member', d.stream_id`)
+          or d.type = 'm.room.create' and d.event_id is not null and d.prev_event_id is null)`
+
+const SELECT_CHANGES = planned(`
+  select at, room_id, server, joined from (${CHANGES}) c order by at, server is not null, stream_id, server`)
+
+// What `redactions.ts` asks for, as far as it can be told of each event by itself: true where it finds any. Nearly always it would find none.
+const MAY_REDACT = `
+  select from events e
+   where e.stream_ordering > $1 and e.stream_ordering <= $2
+     and (exists (select from redactions d where d.event_id = e.event_id)
+       or exists (select from redactions d where d.redacts = e.event_id)
+       or exists (select from room_ban_redactions b
+                   where b.room_id = e.room_id and (b.user_id = e.sender or b.user_id = e.state_key)))`
+
+// One statement: others' traffic, which is most of what there is, costs this and no more.
+const SELECT_WINDOW = planned(`
+  select * from (
+    select 'event' as kind, e.stream_ordering as at, e.room_id, e.event_id, r.room_version, j.json, j.internal_metadata,
+           e.outlier as purged, null as server, null::boolean as joined, null::bigint as stream_id ${EVENTS}
+     union all
+    select 'change', at, room_id, null, null, null, null, null, server, joined, stream_id from (${CHANGES}) c
+     union all
+    select 'redactions', null, null, null, null, null, null, null, null, null, null where exists (${MAY_REDACT})
+  ) w order by kind, at, server is not null, stream_id, server`)
+
+type WindowRow =
+  | ({ readonly kind: 'event' } & EventRow)
+  | ({ readonly kind: 'change' } & MemberChange)
+  | { readonly kind: 'redactions' }
 
 export interface Span {
   /** Not included. */
@@ -117,28 +143,38 @@ export async function readWindow(
   },
 ): Promise<Window> {
   const upTo = await readEnd(db, { after, head, limit })
-  const events = await db.query<EventRow>(SELECT_EVENTS, [after, upTo, serverName])
   const span = { after, upTo, serverName }
-  return {
-    upTo,
-    events: events.rows,
-    changes: await readChanges(db, span),
-    ...(await readRedactions(db, span, leaveOut)),
+  const { rows } = await db.query<WindowRow>(SELECT_WINDOW, [after, upTo, serverName])
+  const events: EventRow[] = []
+  const changes: MemberChange[] = []
+  for (const row of rows) {
+    if (row.kind === 'event') {
+      const { at, event_id, room_id, room_version, json, internal_metadata, purged } = row
+      events.push({ at, event_id, room_id, room_version, json, internal_metadata, purged })
+    } else if (row.kind === 'change' && row.server !== serverName) {
+      const { at, room_id, server, joined } = row
+      changes.push({ at, room_id, server, joined })
+    }
   }
+  const redacting = rows.some(({ kind }) => kind === 'redactions')
+  const none = { redactions: [], bans: [] }
+  return { upTo, events, changes, ...(redacting ? await readRedactions(db, span, leaveOut) : none) }
 }
 
 async function readEnd(
   db: Db,
   { after, head, limit }: { after: number; head: number; limit: number },
 ): Promise<number> {
+  // There cannot be more events than numbers.
+  if (head - after <= limit) return head
   const first = (await db.query<{ end: number | null; events: number }>(SELECT_END, [after, head, limit]))
     .rows[0]
   let upTo = first === undefined || first.events < limit ? head : (first.end ?? head)
-  for (;;) {
+  while (upTo < head) {
     const later =
       (await db.query<{ end: number | null }>(SELECT_LATER_EVENT, [after, upTo])).rows[0]?.end ?? 0
     if (later <= upTo) return upTo
     upTo = Math.min(later, head)
-    if (upTo === head) return upTo
   }
+  return upTo
 }

@@ -4,7 +4,12 @@ import { systemClock, type Clock } from '../../../src/clock.ts'
 import type { Append } from '../../../src/ingest/append.ts'
 import type { Item } from '../../../src/ingest/items.ts'
 import { parseItem } from '../../../src/ingest/parse-item.ts'
-import { makeSynapseSource, type Subscribe } from '../../../src/ingest/synapse/source.ts'
+import {
+  makeSynapseSource,
+  SOURCE,
+  type Subscribe,
+  type SynapseSourceNeeds,
+} from '../../../src/ingest/synapse/source.ts'
 import type { JsonObject } from '../../../src/matrix/json-value.ts'
 import type { Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
@@ -18,7 +23,15 @@ export interface Limpet {
   readonly leftOut: string[]
   token(): string | null
   /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
-  follow(options?: { subscribe?: Subscribe; pollMs?: number; graceMs?: number; clock?: Clock }): {
+  follow(options?: {
+    subscribe?: Subscribe
+    pollMs?: number
+    graceMs?: number
+    clock?: Clock
+    /** With longer statements, for rooms that are slow to read. */
+    patient?: Pool
+    lease?: SynapseSourceNeeds['lease']
+  }): {
     stop(): Promise<unknown>
     ended: Promise<unknown>
   }
@@ -39,7 +52,7 @@ export function limpetFor(
     nameOf = (id) => id,
   }: { parse?: (item: JsonObject) => Item; nameOf?: (id: string) => string } = {},
 ): Limpet {
-  let token: string | null = null
+  const tokens = new Map<string, string | null>()
   const raw: Record<string, unknown>[] = []
   const lines: string[] = []
   const told = new Set<string>()
@@ -51,13 +64,14 @@ export function limpetFor(
     if (msg.includes('left out')) leftOut.push(nameOf(event_id ?? 'no event'))
   }
   const log = pino({ level: 'debug' }, { write })
-  const append: Append = async ({ sourceToken, ifSourceToken, items }) => {
+  const append: Append = async ({ source, sourceToken, ifSourceToken, items }) => {
     await Promise.resolve()
     const failing = limpet.failNext
     limpet.failNext = null
     if (failing === 'unavailable') return { kind: 'unavailable', message: 'away' }
+    const token = tokens.get(source) ?? null
     if (ifSourceToken !== token) return { kind: 'token_mismatch', sourceToken: token }
-    token = sourceToken ?? token
+    tokens.set(source, sourceToken ?? token)
     for (const item of items) {
       if (item.type === 'servers') told.add(item.roomId)
       if (item.type === 'purge') told.delete(item.roomId)
@@ -73,20 +87,24 @@ export function limpetFor(
       unknownRooms: [],
     }
   }
+  const startingWith = (prefix: string) =>
+    [...tokens].flatMap(([source, token]) => (source.startsWith(prefix) ? [{ source, token }] : []))
   const limpet: Limpet = {
     lines,
     raw,
     logged,
     leftOut,
     failNext: null,
-    token: () => token,
-    follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock } = {}) {
+    token: () => tokens.get(SOURCE) ?? null,
+    follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock, patient, lease } = {}) {
       const stopping = new AbortController()
       const source = makeSynapseSource({
         pool,
         serverName: 'a.example',
         append,
-        tokenOf: () => Promise.resolve(token),
+        tokenOf: (source) => Promise.resolve(tokens.get(source) ?? null),
+        behind: patient && { pool: patient, tokens: (prefix) => Promise.resolve(startingWith(prefix)) },
+        lease,
         parseItem: (item) => {
           raw.push(item)
           return parse(item)
@@ -118,8 +136,8 @@ export function limpetFor(
       }
     },
     reaches: async (events) => {
-      await until(() => token === `events=${events}`, {
-        what: `the token events=${events}, it is ${token ?? 'none'}`,
+      await until(() => limpet.token() === `events=${events}`, {
+        what: `the token events=${events}, it is ${limpet.token() ?? 'none'}`,
       })
     },
   }

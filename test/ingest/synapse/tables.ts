@@ -92,6 +92,12 @@ export interface SynapseTables {
   finishedUpTo(at: number, writer?: string): Promise<void>
   /** Waits until the reader here has looked a few times more. */
   lookedAt(times?: number): Promise<void>
+  /** From now on, to read a row of these rooms takes so long, or any row (`rooms`: null). Called again, it takes the place of before. */
+  slow(
+    table: 'current_state_events' | 'event_json',
+    rooms: readonly string[] | null,
+    ms: number,
+  ): Promise<void>
   /** The same database as a user who may read these tables and nothing else. */
   reader(tables: readonly string[]): Promise<Pool>
   close(): Promise<void>
@@ -109,10 +115,14 @@ const key = readSigningKey(`ed25519 test ${Buffer.alloc(32, 7).toString('base64'
 
 /**
  * `version`: the events are real ones of that room version (event ids are reference hashes); left out, they are sketches
- * whose ids are their orderings.
+ * whose ids are their orderings. `at`: an empty database, which stays; left out, one of its own.
  */
-export async function synapseTables({ version }: { version?: string } = {}): Promise<SynapseTables> {
-  const database = await freshDatabase({ migrated: false })
+export async function synapseTables({
+  version,
+  at: url,
+}: { version?: string; at?: string } = {}): Promise<SynapseTables> {
+  const database =
+    url === undefined ? await freshDatabase({ migrated: false }) : { url, drop: () => Promise.resolve() }
   const pool = openPool({ url: database.url })
   await pool.query(TABLES)
   let home = ROOM
@@ -280,6 +290,17 @@ export async function synapseTables({ version }: { version?: string } = {}): Pro
         `insert into stream_positions values ('events', $1, $2)
          on conflict (stream_name, instance_name) do update set stream_id = excluded.stream_id`,
         [writer, at],
+      )
+    },
+    async slow(table, rooms, ms) {
+      const { rows } = await pool.query<{ first: boolean }>(
+        `select to_regclass('fast_${table}') is null as first`,
+      )
+      if (rows[0]?.first === true) await pool.query(`alter table ${table} rename to fast_${table}`)
+      const which = rooms === null ? 'true' : `room_id in ('${rooms.join("', '")}')`
+      await pool.query(
+        `create or replace view ${table} as
+           select * from fast_${table} where case when ${which} then pg_sleep(${ms / 1000}) is not null else true end`,
       )
     },
     async reader(tables) {

@@ -41,20 +41,27 @@ const reads: Statement[] = [
     lock('content', 'shared')
     return [{}]
   }),
-  statement<[]>('read the head to append', /^select head, now_ms\(\) as now/, ({ t, now }) => [
-    { head: headOf(t), now, log_end: t.stream.get(1)?.log_end },
-  ]),
+  statement<[string[]?, string[]?, string[]?]>(
+    'read the head to append',
+    /^select head, now_ms\(\) as now/,
+    ({ t, now }, sources, rooms = [], ids = []) => {
+      const row = { head: headOf(t), now, log_end: t.stream.get(1)?.log_end }
+      if (sources === undefined) return [row]
+      const tokens = t.sources.all().filter(({ source }) => sources.includes(source))
+      const known = t.rooms.all().filter(({ room_id }) => rooms.includes(room_id))
+      const there = ids.flatMap((id) => t.event_ids.get(id) ?? [])
+      return [
+        {
+          ...row,
+          tokens: tokens.map(({ source, source_token }) => [source, source_token]),
+          rooms: known.map((room) => [room.id, room.room_id, room.room_version, room.known]),
+          positions: there.map(({ event_id, pos }) => [event_id, pos]),
+        },
+      ]
+    },
+  ),
   statement<[]>('read the time', /^select now_ms\(\) as now$/, ({ now }) => [{ now }]),
   statement<[]>('read the head', /^select head from stream$/, ({ t }) => [{ head: headOf(t) }]),
-  statement<[string[]]>('read sources', /^select source, source_token from sources/, ({ t }, sources) =>
-    t.sources.all().filter(({ source }) => sources.includes(source)),
-  ),
-  statement<[string[]]>('read rooms', /^select id, room_id, room_version, known from rooms/, ({ t }, ids) =>
-    t.rooms
-      .all()
-      .filter(({ room_id }) => ids.includes(room_id))
-      .map(({ id, room_id, room_version, known }) => ({ id, room_id, room_version, known })),
-  ),
   statement<[number]>(
     'draw room ids',
     /^select nextval\(pg_get_serial_sequence\('rooms'/,
@@ -73,9 +80,6 @@ const reads: Statement[] = [
         .all()
         .filter(({ name }) => names.includes(name))
         .map(({ id, name }) => ({ id, name })),
-  ),
-  statement<[string[]]>('read event ids', /^select event_id, pos from event_ids/, ({ t }, ids) =>
-    ids.flatMap((id) => t.event_ids.get(id) ?? []).map(({ event_id, pos }) => ({ event_id, pos })),
   ),
   statement<[string[], string[], string[]]>(
     'read members',
@@ -128,16 +132,20 @@ const reads: Statement[] = [
   ),
 ]
 
+type InsertEvents = [
+  ...[number[], number[], string[], string[], string[], (number | null)[], (number | null)[], number],
+  ...[touched: number[], heads: number[], versions: (string | null)[], known: boolean[]],
+]
+
 const writes: Statement[] = [
-  statement<[number]>('move the head', /^update stream set head = \$1$/, ({ t }, head) => {
-    t.stream.change(1, { head })
-    return 1
-  }),
-  statement<[string, string, number]>(
-    'store a token',
-    /^insert into sources/,
-    ({ t }, source, source_token) => {
-      t.sources.put(source, { source, source_token })
+  statement<[number, string[], string[]]>(
+    'move the head',
+    /^with stored as \( insert into sources .* update stream set head = \$1 where head <> \$1$/,
+    ({ t }, head, sources, tokens) => {
+      for (const [i, source] of sources.entries())
+        t.sources.put(source, { source, source_token: tokens[i] ?? null })
+      if (headOf(t) === head) return 0
+      t.stream.change(1, { head })
       return 1
     },
   ),
@@ -147,21 +155,6 @@ const writes: Statement[] = [
     }
     return ids.length
   }),
-  statement<[number[], number[], (string | null)[], boolean[]]>(
-    'update rooms',
-    /^update rooms r set head = greatest/,
-    ({ t }, ids, heads, versions, known) => {
-      for (const [i, id] of ids.entries()) {
-        const room = t.rooms.get(id)
-        t.rooms.change(id, {
-          head: Math.max(room?.head ?? 0, heads[i] ?? 0),
-          room_version: versions[i] ?? room?.room_version ?? null,
-          known: room?.known === true || known[i] === true,
-        })
-      }
-      return ids.length
-    },
-  ),
   statement<[number[], string[], number[]]>(
     'insert destinations',
     /^insert into destinations/,
@@ -183,10 +176,18 @@ const writes: Statement[] = [
       return { hash, id }
     })
   }),
-  statement<[number[], number[], string[], string[], string[], (number | null)[], (number | null)[], number]>(
+  statement<InsertEvents>(
     'insert events',
     /^with rows as \( select \* from unnest\(\$1::bigint\[\], \$2::int\[\], \$3::text\[\]/,
-    ({ t }, pos, rooms, ids, senders, pdus, until, recipients, at) => {
+    ({ t }, pos, rooms, ids, senders, pdus, until, recipients, at, touched, heads, versions, known) => {
+      for (const [i, id] of touched.entries()) {
+        const room = t.rooms.get(id)
+        t.rooms.change(id, {
+          head: Math.max(room?.head ?? 0, heads[i] ?? 0),
+          room_version: versions[i] ?? room?.room_version ?? null,
+          known: room?.known === true || known[i] === true,
+        })
+      }
       for (const [i, one] of pos.entries()) {
         const event_id = ids[i] ?? ''
         const room = rooms[i] ?? 0

@@ -1,0 +1,201 @@
+/**
+ * Rooms that cannot be read in time, and wait while the stream goes on without them.
+ *
+ * Nothing of them is skipped. A room that is left behind becomes a source of its own, `synapse/!room:…`, whose stored token says up to where
+ * the room was taken: written before the stream moves past it, moved in the commit that stores its items, and only from where
+ * we thought it was. It is tried again with longer statements and longer waits, in the order of its own events, and joins the others again when it has come
+ * as far as they are. Another process that begins to read finds the tokens.
+ */
+import type { Clock } from '../../clock.ts'
+import type { Log } from '../../observe/log.ts'
+import { onlyOf } from './room-by-room.ts'
+import type { RoomView } from './room-view.ts'
+import type { StoreItems } from './store-items.ts'
+import { isTooSlow } from './too-slow.ts'
+import type { Window } from './window.ts'
+import type { WindowItems } from './window-items.ts'
+
+export interface LeftBehindNeeds {
+  readonly store: StoreItems
+  /** The stored tokens of the sources whose names begin with `prefix`. */
+  readonly tokens: (prefix: string) => Promise<readonly StoredToken[]>
+  /** Of a room that is read by itself: nothing of the others is remembered with it. */
+  readonly makeItems: () => WindowItems
+  readonly read: (span: { after: number; head: number }) => Promise<Window>
+  /** Told of a room that is as far as the others, `at` there. */
+  readonly joins: (roomId: string, view: RoomView | undefined, at: number) => Promise<void>
+  /** Told why a room still waits. */
+  readonly failed?: ((error: unknown) => void) | undefined
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface StoredToken {
+  readonly source: string
+  readonly token: string | null
+}
+
+export interface LeftBehind {
+  /** Those that are not taken with the stream. */
+  rooms(): ReadonlySet<string>
+  /** Reads from limpet's database which there are. */
+  load(): Promise<void>
+  /** From now on the room waits; what it had up to `after` was taken. */
+  leave(roomId: string, after: number): Promise<void>
+  /** Whether one can be read again, and `rejoin` would do something. */
+  anyReadable(): boolean
+  /** Takes rooms that can be read again to `place`, where the others are, and with them from there. */
+  rejoin(place: number, signal: AbortSignal): Promise<void>
+  /** Tries them again until `signal` aborts; `place`: where the others are, null: unknown, or not ours to read. */
+  run(place: () => number | null, signal: AbortSignal): Promise<void>
+}
+
+interface Room {
+  readonly roomId: string
+  after: number
+  items: WindowItems
+  /** Its state was read: what is left takes a moment. */
+  readable: boolean
+  failures: number
+  dueAt: number
+}
+
+/** Of the names of sources; what follows is the room's id. */
+export const BEHIND = 'synapse/'
+const FIRST_WAIT_MS = 1_000
+const LONGEST_WAIT_MS = 300_000
+/** With more of them it is no matter of single rooms. */
+export const MOST_BEHIND = 100
+
+const DONE = 'done'
+const tokenAt = (after: number): string => `after=${after}`
+/** Null: it is as far as the others. */
+function afterIn(token: string | null): number | null {
+  const digits = /^after=(\d{1,15})$/.exec(token ?? '')?.[1]
+  return digits === undefined ? null : Number(digits)
+}
+
+export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
+  const { store, tokens, makeItems, read, joins, failed, clock, log } = needs
+  let behind = new Map<string, Room>()
+  let waking = new AbortController()
+
+  const add = (roomId: string, after: number): Room => ({
+    ...{ roomId, after, items: makeItems(), readable: false, failures: 0 },
+    dueAt: clock.monotonic(),
+  })
+
+  async function load(): Promise<void> {
+    const found = new Map<string, Room>()
+    for (const { source, token } of await tokens(BEHIND)) {
+      const after = afterIn(token)
+      if (after === null) continue
+      const roomId = source.slice(BEHIND.length)
+      const known = behind.get(roomId)
+      found.set(roomId, known?.after === after ? known : add(roomId, after))
+    }
+    behind = found
+    wake()
+  }
+
+  async function leave(roomId: string, after: number): Promise<void> {
+    if (behind.size >= MOST_BEHIND)
+      throw new Error(`${behind.size} rooms wait already: no more are left behind`)
+    const source = BEHIND + roomId
+    for (let from: string | null = null; ;) {
+      const result = await store({ source, sourceToken: tokenAt(after), ifSourceToken: from, items: [] })
+      if (result.kind === 'taken') break
+      if (result.kind === 'busy') throw new Error('limpet takes nothing just now')
+      // It waits already, by the word of another process; or it waited once.
+      if (afterIn(result.sourceToken) !== null) return load()
+      from = result.sourceToken
+    }
+    behind.set(roomId, add(roomId, after))
+    log.error(
+      { room_id: roomId, after },
+      "Synapse: a room cannot be read in time; its events wait, the other rooms' go on",
+    )
+    wake()
+  }
+
+  /** @throws where it cannot be read, or its token is not what we thought */
+  async function bringTo(room: Room, place: number, signal: AbortSignal): Promise<void> {
+    while (room.after < place && !signal.aborted) {
+      const window = onlyOf(await read({ after: room.after, head: place }), room.roomId)
+      const { items, taken } = await room.items.read(window, room.after)
+      await move(room, tokenAt(window.upTo), items)
+      taken()
+      room.after = window.upTo
+    }
+  }
+
+  async function move(room: Room, token: string, items: Parameters<StoreItems>[0]['items']): Promise<void> {
+    const [source, ifSourceToken] = [BEHIND + room.roomId, tokenAt(room.after)]
+    const result = await store({ source, sourceToken: token, ifSourceToken, items })
+    if (result.kind === 'taken') return
+    if (result.kind === 'token_mismatch') await load()
+    throw new Error(`what a room is behind by was not taken: ${result.kind}`)
+  }
+
+  async function rejoin(place: number, signal: AbortSignal): Promise<void> {
+    for (const room of [...behind.values()].filter(({ readable }) => readable)) {
+      try {
+        await bringTo(room, place, signal)
+      } catch (error) {
+        if (!isTooSlow(error)) throw error
+        putOff(room, error)
+        continue
+      }
+      // It may have been left further on than a place that was not stored.
+      if (room.after !== place) continue
+      await move(room, DONE, [])
+      behind.delete(room.roomId)
+      await joins(room.roomId, room.items.give(room.roomId), place)
+      log.info({ room_id: room.roomId }, 'Synapse: a room that was left behind is as far as the others again')
+    }
+  }
+
+  function putOff(room: Room, error: unknown): void {
+    room.readable = false
+    room.failures += 1
+    room.dueAt = clock.monotonic() + Math.min(FIRST_WAIT_MS * 2 ** (room.failures - 1), LONGEST_WAIT_MS)
+    const what = error instanceof Error ? error.message : String(error)
+    failed?.(new Error(`the room ${room.roomId} waits: ${what}`))
+    log.debug({ err: error, room_id: room.roomId }, 'Synapse: a room that was left behind still waits')
+  }
+
+  async function run(place: () => number | null, signal: AbortSignal): Promise<void> {
+    const stop = () => wake()
+    signal.addEventListener('abort', stop)
+    while (!signal.aborted) {
+      const here = place()
+      const room = [...behind.values()].find((one) => !one.readable && one.dueAt <= clock.monotonic())
+      if (here !== null && room !== undefined) {
+        try {
+          await bringTo(room, here, signal)
+          room.readable = true
+          room.failures = 0
+        } catch (error) {
+          putOff(room, error)
+        }
+        continue
+      }
+      waking = new AbortController()
+      await clock.sleep(behind.size === 0 ? LONGEST_WAIT_MS : FIRST_WAIT_MS, waking.signal)
+    }
+    signal.removeEventListener('abort', stop)
+  }
+
+  function wake(): void {
+    waking.abort()
+  }
+
+  return {
+    rooms: () => new Set(behind.keys()),
+    load,
+    leave,
+    anyReadable: () => [...behind.values()].some(({ readable }) => readable),
+    rejoin,
+    run,
+  }
+}

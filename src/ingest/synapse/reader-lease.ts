@@ -1,0 +1,104 @@
+/**
+ * Which of several limpet processes reads a Synapse: one at a time, the others stand by.
+ *
+ * Only a saving: each window is taken once however many read, since the stored token moves only from where its reader thought it was.
+ * So a lease that is late, or a release that knows none, costs statements and nothing else. The lease lapses by the time of limpet's
+ * database; its holder goes by its own clock, and stops earlier.
+ */
+import type { Clock } from '../../clock.ts'
+import type { Log } from '../../observe/log.ts'
+
+export interface ReaderLeaseNeeds {
+  /** Takes it, or takes it again, for `ms`; false: another process has it. */
+  readonly take: (ms: number) => Promise<boolean>
+  readonly release: () => Promise<void>
+  /** Called each time this process begins to read; `another`: after another one. */
+  readonly onTaken?: (another: boolean) => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface ReaderLease {
+  held(): boolean
+  /** Resolves when this process may read, or `signal` aborts. */
+  wait(signal: AbortSignal): Promise<void>
+  /** Another process may try, which perhaps can reach what this one cannot. Not again for a while: perhaps nobody can. */
+  giveWay(): Promise<void>
+  /** Tries to have it until `signal` aborts. */
+  keep(signal: AbortSignal): Promise<void>
+  /** Gives it back; call it when nothing is read any more. */
+  release(): Promise<void>
+}
+
+/** A process that is killed is followed by the next one after this and a round, ms. */
+export const LEASE_MS = 5_000
+export const ROUND_MS = 1_500
+/** The holder stops before others may begin, ms. */
+const EARLIER_MS = 500
+/** A process that gives way lets others try for so long, and does not do it again for so long, ms. */
+const AWAY_MS = 2 * LEASE_MS
+const GIVE_WAY_EVERY_MS = 300_000
+
+export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
+  const { take, release, onTaken, clock, log } = needs
+  let until = -Infinity
+  let said: boolean | null = null
+  let gaveWayAt = -Infinity
+  const waiting = new Set<() => void>()
+  const held = () => clock.monotonic() < until
+
+  async function round(): Promise<void> {
+    const asked = clock.monotonic()
+    let mine: boolean
+    try {
+      mine = await take(LEASE_MS)
+    } catch (error) {
+      // It runs on for as long as it was given.
+      log.debug({ err: error }, 'Synapse: whether this process may read could not be asked')
+      return
+    }
+    until = mine ? asked + LEASE_MS - EARLIER_MS : -Infinity
+    if (mine !== said)
+      log.info(mine ? 'Synapse: this process reads it' : 'Synapse: another process reads it; standing by')
+    if (mine && said !== true) onTaken?.(said === false)
+    said = mine
+    if (held()) for (const go of waiting) go()
+  }
+
+  async function letGo(): Promise<void> {
+    if (!held()) return
+    until = -Infinity
+    // Where limpet's database is away it lapses.
+    await release().catch((error: unknown) => {
+      log.debug({ err: error }, 'Synapse: the lease was not given back')
+    })
+  }
+
+  return {
+    held,
+    async wait(signal) {
+      if (held() || signal.aborted) return
+      await new Promise<void>((resolve) => {
+        const go = () => {
+          waiting.delete(go)
+          signal.removeEventListener('abort', go)
+          resolve()
+        }
+        waiting.add(go)
+        signal.addEventListener('abort', go, { once: true })
+      })
+    },
+    async giveWay() {
+      if (clock.monotonic() - gaveWayAt < GIVE_WAY_EVERY_MS) return
+      gaveWayAt = clock.monotonic()
+      await letGo()
+    },
+    async keep(signal) {
+      while (!signal.aborted) {
+        if (clock.monotonic() - gaveWayAt >= AWAY_MS) await round()
+        await clock.sleep(ROUND_MS, signal)
+      }
+    },
+    release: letGo,
+  }
+}

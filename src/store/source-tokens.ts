@@ -1,0 +1,13 @@
+/** The stored tokens of sources whose names begin alike: those that a source keeps for parts of itself. */
+import type { Db } from './db.ts'
+
+export async function sourceTokens(
+  db: Db,
+  prefix: string,
+): Promise<{ source: string; token: string | null }[]> {
+  const { rows } = await db.query<{ source: string; token: string | null }>(
+    'select source, source_token as token from sources where starts_with(source, $1) order by source',
+    [prefix],
+  )
+  return rows
+}
