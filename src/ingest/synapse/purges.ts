@@ -32,6 +32,8 @@ export interface Purges {
   due(): Promise<string[]>
   /** Of rooms whose state began anew after `after`, those that limpet knows from before a purge. */
   reborn(roomIds: readonly string[], after: number): Promise<readonly string[]>
+  /** Those of `roomIds` that limpet knows. */
+  toldAmong(roomIds: readonly string[]): Promise<readonly string[]>
 }
 
 const PAGE = 1_000
@@ -39,9 +41,10 @@ const PAGE = 1_000
 const SELECT_GONE = planned(`
   select r as room_id from unnest($1::text[]) as r where not exists (select from rooms where room_id = r)`)
 
+// What comes back by backfill after a purge has orderings below zero.
 const SELECT_YOUNG = planned(`
   select r as room_id from unnest($1::text[]) as r
-   where not exists (select from events where room_id = r and stream_ordering <= $2)`)
+   where not exists (select from events where room_id = r and stream_ordering > 0 and stream_ordering <= $2)`)
 
 export function makePurges({ pool, told, clock, everyMs = 30_000, graceMs = 60_000 }: PurgeNeeds): Purges {
   let gone = new Map<string, number>()
@@ -62,6 +65,7 @@ export function makePurges({ pool, told, clock, everyMs = 30_000, graceMs = 60_0
   }
 
   return {
+    toldAmong: (roomIds) => told.among(roomIds),
     async due() {
       if (clock.monotonic() < lookAt) return []
       await look()

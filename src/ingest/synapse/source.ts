@@ -95,7 +95,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     const { items, taken } = await windowItems.read(window, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
     if (items.length > 0 || ahead.length > 0 || unstored >= UNSTORED_SPAN) {
-      place = await take(items, window.upTo, place.stored, signal)
+      place = await take(items, window.upTo, place.stored, signal, true)
       if (place === null) return true
     } else {
       place = { ...place, events: window.upTo }
@@ -176,9 +176,10 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     events: number,
     from: string | null,
     signal: AbortSignal,
+    onlyKnownRooms = false,
   ): Promise<Place | null> {
     const sourceToken = tokenAt(events)
-    const result = await append({ source: SOURCE, sourceToken, ifSourceToken: from, items })
+    const result = await append({ source: SOURCE, sourceToken, ifSourceToken: from, items, onlyKnownRooms })
     switch (result.kind) {
       case 'invalid': {
         // Only the database could tell: one odd item must not stop the stream.
@@ -187,15 +188,26 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
         if (odd === undefined) throw new Error(`the items were not taken: ${message}`)
         const event_id = 'eventId' in odd ? odd.eventId : undefined
         log.error({ type: odd.type, event_id, path }, `Synapse: an item was left out: ${message}`)
+        // The room is told as a whole next time.
+        if ('roomId' in odd && odd.type !== 'event') windowItems.forget(odd.roomId)
         return take(items.toSpliced(index, 1), events, from, signal)
       }
       case 'taken':
         lastTaken = events
-        // Somebody purged a room that we had told: it is told anew with its next event.
         for (const roomId of result.unknownRooms) windowItems.forget(roomId)
+        for (const { index } of result.ignored) {
+          // A server came that was there, or left that was not: limpet was told otherwise than we think.
+          const item = items[index]
+          if (item?.type === 'servers' && !('set' in item.change)) windowItems.forget(item.roomId)
+        }
         return { stored: sourceToken, events }
       case 'token_mismatch':
         log.debug('Synapse: another process took this part of the stream')
+        return null
+      case 'unknown_rooms':
+        // Somebody purged rooms that were told: these are read and told again, and the window is taken then.
+        log.info({ rooms: result.rooms.length }, 'Synapse: rooms are told again that limpet knows no more')
+        for (const roomId of result.rooms) windowItems.forget(roomId)
         return null
       case 'busy':
         await clock.sleep(result.retryAfterMs, signal)
