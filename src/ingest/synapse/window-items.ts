@@ -3,7 +3,7 @@
  *
  * It remembers which rooms it has told, so that a room's whole list is read once. Telling one again is harmless
  * (an equal list changes nothing) and mends what went wrong before, so `forget` is always allowed. A room that begins anew is
- * always told again: another process may have passed on that it was purged. So is one whose state is partial no more; servers
+ * told again where limpet does not know it: another process may have passed on that it was purged. So is one whose state is partial no more; servers
  * that a later change brings in stay in it until then, so that nobody leaves a room who was in it all the time.
  */
 import { isEventId, isRoomId } from '../../matrix/ids.ts'
@@ -56,14 +56,15 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     const touched = new Set([...sent.keys(), ...window.changes].map((row) => row.room_id))
     const anew = window.changes.filter(({ server }) => server === null).map((change) => change.room_id)
     const purged = (await purges.reborn([...new Set(anew)], after)).filter(isRoomId)
-    for (const roomId of anew) views.forget(roomId)
+    const known = new Set(anew.length === 0 ? [] : await purges.toldAmong(anew))
+    for (const roomId of [...purged, ...anew.filter((one) => !known.has(one))]) views.forget(roomId)
     // First what is partial, then the states: a room whose state is whole by now has whole groups too.
     const wasPartial = views.partialRooms()
     const asked = new Set([...touched, ...wasPartial])
     const partial = await readPartialRooms(pool, { rooms: [...asked], serverName })
     for (const roomId of wasPartial) if (!partial.has(roomId)) touched.add(roomId)
     const rooms = await views.at(after, touched, partial)
-    await expectNobodyWhereUnknown(rooms)
+    await expectNobodyWhereUnknown(rooms, new Set<string>(purged))
     const states = await readStatesAt(
       pool,
       [...sent.values()]
@@ -95,11 +96,14 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
   }
 
   /** Who comes later to a room that limpet does not know cannot be held to be in it. */
-  async function expectNobodyWhereUnknown(rooms: ReadonlyMap<string, RoomView>): Promise<void> {
+  async function expectNobodyWhereUnknown(
+    rooms: ReadonlyMap<string, RoomView>,
+    purged: ReadonlySet<string>,
+  ): Promise<void> {
     const unsure = [...rooms].filter(([, { told, coming }]) => !told && coming.size > 0)
     if (unsure.length === 0) return
     const known = new Set(await purges.toldAmong(unsure.map(([roomId]) => roomId)))
-    for (const [roomId, view] of unsure) if (!known.has(roomId)) view.coming = new Set()
+    for (const [roomId, view] of unsure) if (!known.has(roomId) || purged.has(roomId)) view.coming = new Set()
   }
 
   /** The event as an item, not yet addressed; null: it does not go out. */
