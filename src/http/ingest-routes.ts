@@ -143,6 +143,8 @@ function answerOf(result: AppendResult, shownIndex: ParsedBody['shownIndex']): o
         index: shownIndex(result.index),
         path: result.path,
       })
+    case 'unknown_rooms':
+      throw new Error('an HTTP request never asks for known rooms only')
     case 'unavailable':
       throw new MatrixError(503, 'M_LIMPET_UNAVAILABLE', result.message)
     case 'busy':

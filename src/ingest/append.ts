@@ -16,6 +16,7 @@ import { lockContent, moveHead, waitToAppend } from '../store/stream.ts'
 import { checkAhead, ItemRefused, textsOf, type CheckedRedactions } from './check-redaction.ts'
 import type { Item } from './items.ts'
 import type { Counts } from './report.ts'
+import { makeKnownRooms } from './known-rooms.ts'
 import { forgetFirst, openTaking, takeItems } from './take-items.ts'
 import { leavingBy, touchedBy, type TouchedItems } from './touched-by.ts'
 
@@ -26,6 +27,11 @@ export interface IngestRequest {
   /** Taken only if this is what is stored; undefined: not asked. */
   ifSourceToken: string | null | undefined
   items: Item[]
+  /**
+   * Taken only if each room whose servers the items go by (an event without `to`, an `add` or a `remove`) is known at
+   * that point of the stream: a list that its source believes to be told may have been purged meanwhile.
+   */
+  onlyKnownRooms?: boolean
 }
 
 export type AppendResult =
@@ -38,6 +44,8 @@ export type AppendResult =
       unknownRooms: string[]
     }
   | { kind: 'token_mismatch'; sourceToken: string | null }
+  /** Nothing was taken (`onlyKnownRooms`). */
+  | { kind: 'unknown_rooms'; rooms: string[] }
   | { kind: 'invalid'; index: number; path: string; message: string }
   | { kind: 'unavailable'; message: string }
   | { kind: 'busy'; retryAfterMs: number }
@@ -183,6 +191,11 @@ async function takeAll(
       outcomes.push({ result: { kind: 'token_mismatch', sourceToken: stored } })
       continue
     }
+    const unknown = goes.refused.get(request)
+    if (unknown !== undefined) {
+      outcomes.push({ result: { kind: 'unknown_rooms', rooms: unknown } })
+      continue
+    }
     const { counts, unknownRooms, ...report } = await takeItems(taking, request.items)
     if (request.sourceToken !== undefined && request.sourceToken !== null) {
       state.tokens.set(request.source, request.sourceToken)
@@ -199,14 +212,22 @@ async function takeAll(
   return outcomes
 }
 
-/** What is taken away by those requests that are taken: the others change nothing. */
+/** What is taken away by those requests that are taken, and which are refused for their rooms: these change nothing. */
 function whatGoes(requests: readonly IngestRequest[], { tokens, rooms }: IngestState) {
   const now = new Map(tokens)
   const redacted = new Set<string>()
   const purged = new Set<number>()
   const taken: Item[] = []
-  for (const { source, sourceToken, ifSourceToken, items } of requests) {
+  const refused = new Map<IngestRequest, string[]>()
+  const known = makeKnownRooms(rooms)
+  for (const request of requests) {
+    const { source, sourceToken, ifSourceToken, items } = request
     if (ifSourceToken !== undefined && ifSourceToken !== (now.get(source) ?? null)) continue
+    const unknown = known.follow(items, request.onlyKnownRooms === true)
+    if (unknown.length > 0) {
+      refused.set(request, unknown)
+      continue
+    }
     if (sourceToken !== undefined && sourceToken !== null) now.set(source, sourceToken)
     taken.push(...items)
     for (const item of items) {
@@ -215,7 +236,7 @@ function whatGoes(requests: readonly IngestRequest[], { tokens, rooms }: IngestS
       if (room !== undefined && !room.isNew) purged.add(room.id)
     }
   }
-  return { items: taken, redacted: [...redacted], purged: [...purged] }
+  return { items: taken, redacted: [...redacted], purged: [...purged], refused }
 }
 
 /** Locks content where some goes that somebody may have read; returns whose open transactions hold it. */

@@ -33,7 +33,8 @@ export interface ServersItem {
   readonly roomId: RoomId
   readonly change:
     | { readonly add: readonly string[]; readonly remove: readonly string[] }
-    | { readonly set: readonly string[] }
+    /** Servers of `keep` (not part of the HTTP API) stay where they are in the room, and are not added. */
+    | { readonly set: readonly string[]; readonly keep?: readonly string[] }
 }
 
 export interface RedactItem {

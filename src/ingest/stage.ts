@@ -129,7 +129,8 @@ export function stageServers(stage: Stage, item: ServersItem, index: number, rep
       ignore(name)
     }
     const joining = [...wanted].filter((name) => !members.has(name))
-    const leaving = [...members].filter((name) => !wanted.has(name))
+    const kept = new Set(item.change.keep)
+    const leaving = [...members].filter((name) => !wanted.has(name) && !kept.has(name))
     if (joining.length + leaving.length === 0) leaveOut(report, index, item.roomId, 'no_change')
     leaving.forEach(leave)
     joining.forEach(join)

@@ -92,7 +92,8 @@ export function leavingBy(
     const there = now.get(roomId) ?? new Set(members.get(roomId))
     now.set(roomId, there)
     const joining = new Set(joiningBy(item))
-    const gone = 'set' in change ? [...there].filter((name) => !joining.has(name)) : change.remove
+    const staying = 'set' in change ? new Set([...change.set, ...(change.keep ?? [])]) : joining
+    const gone = 'set' in change ? [...there].filter((name) => !staying.has(name)) : change.remove
     for (const name of joining) there.add(name)
     for (const name of gone) if (there.delete(name)) names.add(name)
   }

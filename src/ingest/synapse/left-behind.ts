@@ -105,7 +105,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     for (let from: string | null = null; ;) {
       const result = await store({ source, sourceToken: tokenAt(after), ifSourceToken: from, items: [] })
       if (result.kind === 'taken') break
-      if (result.kind === 'busy') throw new Error('limpet takes nothing just now')
+      if (result.kind !== 'token_mismatch') throw new Error('limpet takes nothing just now')
       // It waits already, by the word of another process; or it waited once.
       if (afterIn(result.sourceToken) !== null) return load()
       from = result.sourceToken
@@ -131,7 +131,10 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
 
   async function move(room: Room, token: string, items: Parameters<StoreItems>[0]['items']): Promise<void> {
     const [source, ifSourceToken] = [BEHIND + room.roomId, tokenAt(room.after)]
-    const result = await store({ source, sourceToken: token, ifSourceToken, items })
+    const result = await store({
+      ...{ source, sourceToken: token, ifSourceToken, items, onlyKnownRooms: true },
+      forget: (roomId) => room.items.forget(roomId),
+    })
     if (result.kind === 'taken') return
     if (result.kind === 'token_mismatch') await load()
     throw new Error(`what a room is behind by was not taken: ${result.kind}`)

@@ -24,13 +24,18 @@ export function addressed({ item, view, state }: RecipientNeeds): EventItem {
   const notTo = new Set<string>()
   if (view !== null) {
     const counted = state?.change ?? null
-    const candidates = counted === null ? view.differing : new Set([...view.differing, counted.server])
+    const candidates =
+      counted === null && view.coming.size === 0
+        ? view.differing
+        : new Set([...view.differing, ...view.coming, ...(counted === null ? [] : [counted.server])])
     for (const server of candidates) {
       const now = isIn(view, 'now', server)
       const users = view.servers.get(server)?.at ?? 0
       const before = users + (server === counted?.server ? counted.by : 0) > 0
       if (before && !now) alsoTo.add(server)
-      if (!before && now && item.stickyDurationMs === null) notTo.add(server)
+      // limpet may hold a server that comes later to be in the room already.
+      const held = now || view.coming.has(server)
+      if (!before && held && item.stickyDurationMs === null) notTo.add(server)
     }
   }
   // A server whose user's invite is taken back may have nobody in the room; it got the invite from Synapse itself.

@@ -13,6 +13,13 @@ export interface RoomView {
   group: number | null
   /** Whether limpet was told this room's servers as a whole. */
   told: boolean
+  /** The servers that were in the room when ours joined it, while its state is partial: they count as in it. Null: whole. */
+  readonly partial: ReadonlySet<string> | null
+  /**
+   * Servers that are not in the room at our place, but in Synapse's state by now: a change further on brings them. limpet
+   * may know them already, since the servers of a partial state count before their members are known.
+   */
+  coming: ReadonlySet<string>
 }
 
 export interface Counts {
@@ -26,9 +33,21 @@ export interface CountChange {
   readonly by: number
 }
 
-export function makeRoomView(joined: ReadonlyMap<string, number>): RoomView {
-  const view: RoomView = { servers: new Map(), differing: new Set(), group: null, told: false }
+export function makeRoomView(
+  joined: ReadonlyMap<string, number>,
+  partial: readonly string[] | null = null,
+): RoomView {
+  const view: RoomView = {
+    servers: new Map(),
+    differing: new Set(),
+    group: null,
+    told: false,
+    partial: partial === null ? null : new Set(partial),
+    coming: new Set(),
+  }
   for (const [server, users] of joined) bump(view, 'now', { server, by: users })
+  // While the state is partial nothing is known of who is missing in it.
+  if (partial === null) view.coming = new Set([...joined.keys()].filter((name) => !isIn(view, 'now', name)))
   return view
 }
 
@@ -48,9 +67,15 @@ export function isIn(view: RoomView, side: keyof Counts, server: string): boolea
   return (view.servers.get(server)?.[side] ?? 0) > 0
 }
 
-/** The servers in the room now. */
+/** Whether a server counts as in the room now. */
+export function countsNow(view: RoomView, server: string): boolean {
+  return isIn(view, 'now', server) || view.partial?.has(server) === true
+}
+
+/** The servers that count as in the room now. */
 export function serversNow(view: RoomView): string[] {
-  return [...view.servers.keys()].filter((server) => isIn(view, 'now', server))
+  const joined = [...view.servers.keys()].filter((server) => isIn(view, 'now', server))
+  return view.partial === null ? joined : [...new Set([...joined, ...view.partial])]
 }
 
 /** Puts the counts of a whole state in the place of those at the event. */

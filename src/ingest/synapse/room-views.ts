@@ -3,18 +3,25 @@
  *
  * All views stand at one place of Synapse's stream, `position`. What a window does to them is taken back when the window was
  * not taken by limpet, and a place that another process has moved on is caught up with by reading the changes alone, so two
- * processes do not make each other read whole rooms. Forgetting a room is always allowed: it is read and told again.
+ * processes do not make each other read whole rooms. Forgetting a room is always allowed: it is read and told again. So is
+ * a room whose state begins to be partial, or to be whole.
  */
 import type { Pool } from '../../store/db.ts'
-import { bump, makeRoomView, type CountChange, type RoomView } from './room-view.ts'
+import { bump, isIn, makeRoomView, type CountChange, type RoomView } from './room-view.ts'
 import { readJoined } from './room-servers.ts'
 import { readChanges, type MemberChange } from './window.ts'
 
 export interface RoomViews {
   /**
-   * Views of `rooms` as of `after`. Rooms in `passing` are read for this once and not kept.
+   * Views of `rooms` as of `after`; `partial`: those of them whose state is partial, with the servers that count as in them.
    */
-  at(after: number, rooms: ReadonlySet<string>, passing: ReadonlySet<string>): Promise<Map<string, RoomView>>
+  at(
+    after: number,
+    rooms: ReadonlySet<string>,
+    partial: ReadonlyMap<string, readonly string[]>,
+  ): Promise<Map<string, RoomView>>
+  /** Rooms in memory whose state was partial when they were read. */
+  partialRooms(): string[]
   /** Changes who is in a room now. */
   change(view: RoomView, change: MemberChange): void
   /** The changes since `at` stand, and `told` rooms are told; the views are as of `upTo`. */
@@ -33,7 +40,13 @@ const MAX_SERVERS = 1_000_000
 /** So much of it is left when it was too much. */
 const KEPT = 0.8
 
-const weightOf = (view: RoomView | undefined): number => 1 + (view?.servers.size ?? 0)
+const weightOf = (view: RoomView | undefined): number =>
+  view === undefined ? 1 : 1 + view.servers.size + view.coming.size + (view.partial?.size ?? 0)
+
+function isOf(view: RoomView, partial: readonly string[] | undefined): boolean {
+  if (view.partial === null || partial === undefined) return (view.partial ?? undefined) === partial
+  return view.partial.size === partial.length && partial.every((name) => view.partial?.has(name))
+}
 
 export function makeRoomViews({
   pool,
@@ -51,20 +64,25 @@ export function makeRoomViews({
   let position = 0
   let weight = 0
 
-  async function at(after: number, rooms: ReadonlySet<string>, passing: ReadonlySet<string>) {
+  async function at(
+    after: number,
+    rooms: ReadonlySet<string>,
+    partial: ReadonlyMap<string, readonly string[]>,
+  ) {
     undo()
     await moveTo(after)
     const found = new Map<string, RoomView>()
     for (const roomId of rooms) {
-      const view = passing.has(roomId) ? undefined : views.get(roomId)
-      if (view !== undefined) found.set(roomId, view)
+      const view = views.get(roomId)
+      if (view !== undefined && isOf(view, partial.get(roomId))) found.set(roomId, view)
     }
     const missing = [...rooms].filter((roomId) => !found.has(roomId))
     const joined = await readJoined(pool, { rooms: missing, at: after, serverName })
-    for (const roomId of missing) found.set(roomId, makeRoomView(joined.get(roomId) ?? new Map()))
+    for (const roomId of missing)
+      found.set(roomId, makeRoomView(joined.get(roomId) ?? new Map(), partial.get(roomId) ?? null))
     for (const [roomId, view] of found) {
       views.delete(roomId)
-      if (!passing.has(roomId)) views.set(roomId, view)
+      views.set(roomId, view)
     }
     for (const roomId of missing) weight += weightOf(found.get(roomId))
     return found
@@ -114,13 +132,18 @@ export function makeRoomViews({
 
   return {
     at,
+    partialRooms: () => [...views].filter(([, view]) => view.partial !== null).map(([roomId]) => roomId),
     change: apply,
     keep(upTo, told) {
       done = []
       position = upTo
       for (const roomId of told) {
         const view = views.get(roomId)
-        if (view !== undefined) view.told = true
+        if (view === undefined) continue
+        view.told = true
+        // Who has come may leave again.
+        if (view.coming.size > 0)
+          view.coming = new Set([...view.coming].filter((server) => !isIn(view, 'now', server)))
       }
       evict()
     },

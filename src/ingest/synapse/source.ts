@@ -130,7 +130,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     for (const roomId of slow) await leftBehind?.leave(roomId, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
     if (items.length > 0 || passed || unstored >= UNSTORED_SPAN) {
-      place = await take(items, window.upTo, place.stored, signal)
+      place = await take(items, window.upTo, place.stored, signal, true)
       if (place === null) return true
     } else {
       place = { ...place, events: window.upTo }
@@ -240,17 +240,21 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     events: number,
     from: string | null,
     signal: AbortSignal,
+    onlyKnownRooms = false,
   ): Promise<Place | null> {
     const sourceToken = tokenAt(events)
-    const result = await store({ source: SOURCE, sourceToken, ifSourceToken: from, items })
+    const batch = { source: SOURCE, sourceToken, ifSourceToken: from, items, onlyKnownRooms }
+    const result = await store({ ...batch, forget: (roomId) => windowItems.forget(roomId) })
     switch (result.kind) {
       case 'taken':
         lastTaken = events
-        // Somebody purged a room that we had told: it is told anew with its next event.
-        for (const roomId of result.unknownRooms) windowItems.forget(roomId)
         return { stored: sourceToken, events }
       case 'token_mismatch':
         log.debug('Synapse: another process took this part of the stream')
+        return null
+      case 'unknown_rooms':
+        // Somebody purged rooms that were told: these are read and told again, and the window is taken then.
+        log.info({ rooms: result.rooms.length }, 'Synapse: rooms are told again that limpet knows no more')
         return null
       case 'busy':
         await clock.sleep(result.retryAfterMs, signal)

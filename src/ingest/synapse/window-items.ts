@@ -2,7 +2,9 @@
  * Turns windows of Synapse's stream into items: every room's servers first, then events, changes and redactions in order.
  *
  * It remembers which rooms it has told, so that a room's whole list is read once. Telling one again is harmless
- * (an equal list changes nothing) and mends what went wrong before, so `forget` is always allowed.
+ * (an equal list changes nothing) and mends what went wrong before, so `forget` is always allowed. A room that begins anew is
+ * told again where limpet does not know it: another process may have passed on that it was purged. So is one whose state is partial no more; servers
+ * that a later change brings in stay in it until then, so that nobody leaves a room who was in it all the time.
  */
 import { isEventId, isRoomId } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
@@ -15,7 +17,7 @@ import { rawEvent } from './raw-event.ts'
 import { addressed } from './recipients.ts'
 import type { RedactionItems } from './redaction-items.ts'
 import { readPartialRooms } from './room-servers.ts'
-import { bump, isIn, replaceAt, serversNow, type RoomView } from './room-view.ts'
+import { bump, countsNow, replaceAt, serversNow, type RoomView } from './room-view.ts'
 import { makeRoomViews } from './room-views.ts'
 import { readStatesAt, type StateAtEvent } from './state-at-events.ts'
 import { readDifference, readJoinedIn } from './state-groups.ts'
@@ -23,7 +25,7 @@ import type { EventRow, MemberChange, Window } from './window.ts'
 
 export interface WindowItemsNeeds {
   readonly redactions: Pick<RedactionItems, 'itemsOf'>
-  readonly purges: Pick<Purges, 'reborn'>
+  readonly purges: Pick<Purges, 'reborn' | 'toldAmong'>
   /** Synapse's database. */
   readonly pool: Pool
   readonly serverName: string
@@ -62,10 +64,15 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     const touched = new Set([...sent.keys(), ...window.changes].map((row) => row.room_id))
     const anew = window.changes.filter(({ server }) => server === null).map((change) => change.room_id)
     const purged = (await purges.reborn([...new Set(anew)], after)).filter(isRoomId)
-    for (const roomId of purged) views.forget(roomId)
+    const known = new Set(anew.length === 0 ? [] : await purges.toldAmong(anew))
+    for (const roomId of [...purged, ...anew.filter((one) => !known.has(one))]) views.forget(roomId)
     // First what is partial, then the states: a room whose state is whole by now has whole groups too.
-    const partial = await readPartialRooms(pool, { rooms: [...touched], serverName })
-    const rooms = await views.at(after, touched, new Set(partial.keys()))
+    const wasPartial = views.partialRooms()
+    const asked = new Set([...touched, ...wasPartial])
+    const partial = await readPartialRooms(pool, { rooms: [...asked], serverName })
+    for (const roomId of wasPartial) if (!partial.has(roomId)) touched.add(roomId)
+    const rooms = await views.at(after, touched, partial)
+    await expectNobodyWhereUnknown(rooms, new Set<string>(purged))
     const states = await readStatesAt(
       pool,
       [...sent.values()]
@@ -76,8 +83,9 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     const items: Item[] = purged.map((roomId) => ({ type: 'purge', roomId }))
     for (const [roomId, view] of rooms) {
       if (view.told || !isRoomId(roomId)) continue
-      const set = [...new Set([...serversNow(view), ...(partial.get(roomId) ?? [])])].sort()
-      items.push({ type: 'servers', roomId, change: { set } })
+      const set = serversNow(view).sort()
+      const keep = [...view.coming].sort()
+      items.push({ type: 'servers', roomId, change: keep.length === 0 ? { set } : { set, keep } })
     }
     for (const step of orderSteps(window)) {
       const roomId = step.kind === 'changes' ? step.roomId : step.kind === 'event' ? step.row.room_id : ''
@@ -86,10 +94,10 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
         const item = redacts.get(step.redaction.event_id)
         if (item !== undefined) items.push(item)
       } else if (view === undefined) continue
-      else if (step.kind === 'changes') items.push(...change(step, view, partial.has(roomId)))
+      else if (step.kind === 'changes') items.push(...change(step, view))
       else {
         const one = sent.get(step.row)
-        if (one !== undefined) items.push(await address(one, view, states, partial.has(roomId)))
+        if (one !== undefined) items.push(await address(one, view, states))
       }
     }
     const taken = () => {
@@ -97,6 +105,17 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
       for (const { row } of purgedEvents) skip(row)
     }
     return { items, taken }
+  }
+
+  /** Who comes later to a room that limpet does not know cannot be held to be in it. */
+  async function expectNobodyWhereUnknown(
+    rooms: ReadonlyMap<string, RoomView>,
+    purged: ReadonlySet<string>,
+  ): Promise<void> {
+    const unsure = [...rooms].filter(([, { told, coming }]) => !told && coming.size > 0)
+    if (unsure.length === 0) return
+    const known = new Set(await purges.toldAmong(unsure.map(([roomId]) => roomId)))
+    for (const [roomId, view] of unsure) if (!known.has(roomId) || purged.has(roomId)) view.coming = new Set()
   }
 
   /** The event as an item, not yet addressed; null: it does not go out. */
@@ -126,11 +145,11 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     { row, item }: Sent,
     view: RoomView,
     states: ReadonlyMap<string, StateAtEvent>,
-    isPartial: boolean,
   ): Promise<EventItem> {
     const state = states.get(row.event_id) ?? null
     // In a room with partial state the members are not known, neither now nor then.
-    if (isPartial || state === null || state.group === null) return addressed({ item, view: null, state })
+    if (view.partial !== null || state === null || state.group === null)
+      return addressed({ item, view: null, state })
     await moveTo(view, state.group)
     return addressed({ item, view, state })
   }
@@ -149,18 +168,16 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
   function change(
     { roomId, changes }: { roomId: string; changes: readonly MemberChange[] },
     view: RoomView,
-    isPartial: boolean,
   ): ServersItem[] {
-    // A room that begins anew begins with nobody.
+    // A room that begins anew begins with nobody. While its state is partial, none of those who were there at the join is known to have left.
     const named = changes.some(({ server }) => server === null)
       ? serversNow(view)
       : changes.flatMap(({ server }) => server ?? [])
-    const before = new Set(named.filter((server) => isIn(view, 'now', server)))
+    const before = new Set(named.filter((server) => countsNow(view, server)))
     for (const one of changes) views.change(view, one)
     const concerned = new Set([...before, ...changes.flatMap(({ server }) => server ?? [])])
-    const add = [...concerned].filter((server) => !before.has(server) && isIn(view, 'now', server))
-    // While its state is partial, nobody is known to have left a room.
-    const remove = isPartial ? [] : [...before].filter((server) => !isIn(view, 'now', server))
+    const add = [...concerned].filter((server) => !before.has(server) && countsNow(view, server))
+    const remove = [...before].filter((server) => !countsNow(view, server))
     if (add.length + remove.length === 0 || !isRoomId(roomId)) return []
     return [{ type: 'servers', roomId, change: { add, remove } }]
   }

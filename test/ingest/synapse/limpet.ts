@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { systemClock, type Clock } from '../../../src/clock.ts'
 import type { Append } from '../../../src/ingest/append.ts'
 import type { Item } from '../../../src/ingest/items.ts'
+import { makeKnownRooms } from '../../../src/ingest/known-rooms.ts'
 import { parseItem } from '../../../src/ingest/parse-item.ts'
 import {
   makeSynapseSource,
@@ -37,6 +38,8 @@ export interface Limpet {
   }
   /** Waits until the token is `events=N`. */
   reaches(events: number): Promise<void>
+  /** Somebody else has this room purged. */
+  purge(roomId: string): void
   /** The next `append` fails like this. */
   failNext: 'unavailable' | 'lost answer' | null
 }
@@ -64,13 +67,18 @@ export function limpetFor(
     if (msg.includes('left out')) leftOut.push(nameOf(event_id ?? 'no event'))
   }
   const log = pino({ level: 'debug' }, { write })
-  const append: Append = async ({ source, sourceToken, ifSourceToken, items }) => {
+  const append: Append = async ({ source, sourceToken, ifSourceToken, items, onlyKnownRooms = false }) => {
     await Promise.resolve()
     const failing = limpet.failNext
     limpet.failNext = null
     if (failing === 'unavailable') return { kind: 'unavailable', message: 'away' }
     const token = tokens.get(source) ?? null
     if (ifSourceToken !== token) return { kind: 'token_mismatch', sourceToken: token }
+    const known = new Map(
+      [...told].map((roomId) => [roomId, { id: 0, isNew: false, version: null, known: true }]),
+    )
+    const unknown = makeKnownRooms(known).follow(items, onlyKnownRooms)
+    if (unknown.length > 0) return { kind: 'unknown_rooms', rooms: unknown }
     tokens.set(source, sourceToken ?? token)
     for (const item of items) {
       if (item.type === 'servers') told.add(item.roomId)
@@ -95,6 +103,7 @@ export function limpetFor(
     logged,
     leftOut,
     failNext: null,
+    purge: (roomId) => told.delete(roomId),
     token: () => tokens.get(SOURCE) ?? null,
     follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock, patient, lease } = {}) {
       const stopping = new AbortController()
@@ -151,6 +160,7 @@ function parsed(item: Record<string, unknown>): Item {
   const pdu = item['pdu'] as { sticky?: unknown }
   return {
     type: 'event',
+    roomId: item['room_id'],
     eventId: item['event_id'],
     stickyDurationMs: pdu.sticky === true && item['sticky'] !== false ? 1000 : null,
     audience: to === undefined ? { alsoTo: [], notTo } : { to },
@@ -167,6 +177,9 @@ function lineOf(item: Item, nameOf: (id: string) => string): string {
   if (item.type === 'redact') return `redact ${nameOf(item.eventId)}`
   if (item.type === 'purge') return `purge ${item.roomId}`
   if (item.type !== 'servers') return item.type
-  if ('set' in item.change) return `set ${item.change.set.join(' ')}`.trim()
+  if ('set' in item.change) {
+    const keep = (item.change.keep ?? []).map((server) => ` keep ${server}`)
+    return `set ${item.change.set.join(' ')}`.trim() + keep.join('')
+  }
   return [...item.change.add.map((s) => `+${s}`), ...item.change.remove.map((s) => `-${s}`)].join(' ')
 }

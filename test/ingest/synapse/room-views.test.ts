@@ -100,7 +100,7 @@ describe('what the Synapse source keeps of rooms in memory', () => {
     const views = (maxServers?: number) =>
       makeRoomViews({ pool: synapse.pool, serverName: 'a.example', ...(maxServers ? { maxServers } : {}) })
     const only = new Set([ROOM])
-    const none = new Set<string>()
+    const none = new Map<string, readonly string[]>()
 
     it('take back what a window did to them, in reverse', async () => {
       await joins(1, '@bob:b.example')

@@ -157,7 +157,7 @@ describe('the Synapse source', () => {
   it('goes by the servers at the join while a room has partial state', async () => {
     await started()
     await synapse.pool.query(
-      `insert into partial_state_rooms_servers values ($1, 'a.example'), ($1, 'p.example')`,
+      `insert into partial_state_rooms_servers values ($1, 'a.example'), ($1, 'b.example'), ($1, 'p.example')`,
       [ROOM],
     )
     await says(4)

@@ -1,0 +1,39 @@
+/**
+ * Which rooms are known at each point of a batch, and whether a request goes by the servers of one that is not. Pure.
+ *
+ * A source that tells a room's whole list once and then only what changes (`onlyKnownRooms`) must not go on where the list was
+ * purged meanwhile: an event would reach nobody, and an `add` would make the room known with that one server.
+ */
+import type { IngestState } from '../store/ingest-state.ts'
+import type { Item } from './items.ts'
+
+export interface KnownRooms {
+  /** What a request makes of it; the rooms that it goes by and that are unknown. Where there are any, and it is `strict`, it changed nothing. */
+  follow(items: readonly Item[], strict: boolean): string[]
+}
+
+export function makeKnownRooms(rooms: IngestState['rooms']): KnownRooms {
+  let before = new Map<string, boolean>()
+
+  return {
+    follow(items, strict) {
+      const after = new Map(before)
+      const unknown = new Set<string>()
+      for (const item of items) {
+        if (item.type === 'redact' || item.type === 'server_up') continue
+        const { roomId } = item
+        const isKnown = after.get(roomId) ?? rooms.get(roomId)?.known ?? false
+        if (item.type === 'purge') after.set(roomId, false)
+        else if (!isKnown && goesByServers(item)) unknown.add(roomId)
+        if (item.type === 'servers') after.set(roomId, true)
+      }
+      if (strict && unknown.size > 0) return [...unknown]
+      before = after
+      return []
+    },
+  }
+}
+
+function goesByServers(item: Exclude<Item, { type: 'redact' | 'server_up' | 'purge' }>): boolean {
+  return item.type === 'servers' ? !('set' in item.change) : !('to' in item.audience)
+}
