@@ -8,17 +8,20 @@ import type { Config, SynapseSettings } from './config.ts'
 import type { Append } from './ingest/append.ts'
 import { parseItem } from './ingest/parse-item.ts'
 import { makeProgress } from './ingest/synapse/progress.ts'
-import { SynapseRefused } from './ingest/synapse/refused.ts'
+import { severalServers, SynapseRefused } from './ingest/synapse/refused.ts'
 import { makeSynapseSource, SOURCE } from './ingest/synapse/source.ts'
+import { NEW_TIMELINE, type TimelineStore } from './ingest/synapse/timeline.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { openPool, type Pool } from './store/db.ts'
 import { UnfitDatabaseError } from './store/fitness.ts'
 import { heldAmong } from './store/held-events.ts'
 import { narrowRoom, type Connections } from './store/pool-room.ts'
+import { hasSeveralServers } from './store/one-server.ts'
 import { refusePooling } from './store/pooling.ts'
 import { sourcePosition } from './store/read-back.ts'
 import { readSourceStates, saySourceState } from './store/source-states.ts'
+import { changeTimeline, readTimeline } from './store/source-timelines.ts'
 import { toldAmong, toldRooms } from './store/told-rooms.ts'
 
 export interface SourceNeeds {
@@ -34,8 +37,8 @@ export interface SourceNeeds {
   fail: (error: unknown) => void
 }
 
-/** What is opened to Synapse's database. It reads on one at a time, mostly. */
-export const CONNECTIONS: Connections = { most: 4, fewest: 1 }
+/** What is opened to Synapse's database: one, so that all of a look is read from the same server, whatever the address leads to. */
+export const CONNECTIONS: Connections = { most: 1, fewest: 1 }
 /** How often this process says how the source is doing, ms. */
 const SAY_EVERY_MS = 5_000
 
@@ -44,6 +47,8 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   const stopping = new AbortController()
   const onError = makeFaultLog({ log, what: "a connection to Synapse's database broke" })
   const synapse = openPool({ url: settings.database, max: CONNECTIONS.most, onError, onlyReads: true })
+  let connections = 0
+  synapse.on('connect', () => (connections += 1))
   const progress = makeProgress(clock)
   const source = makeSynapseSource({
     pool: synapse,
@@ -61,6 +66,8 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
       },
     },
     progress,
+    timeline: timelineIn(pool),
+    connections: () => connections,
     clock,
     log,
     mayRead: () => mayRead(settings.database, { clock, log }),
@@ -105,6 +112,14 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   }
 }
 
+function timelineIn(pool: Pool): TimelineStore {
+  return {
+    load: async () => ({ ...NEW_TIMELINE, ...(await readTimeline(pool, SOURCE)) }),
+    save: (change, continued) =>
+      changeTimeline(pool, { source: SOURCE, change, continued, initial: { ...NEW_TIMELINE } }),
+  }
+}
+
 /**
  * Whether what stands before Synapse's database lets its sessions be ours.
  * @throws SynapseRefused where it does not; else what keeps it from being told now, which may pass
@@ -118,6 +133,7 @@ async function mayRead(url: string, { clock, log }: Pick<SourceNeeds, 'clock' | 
       throw new SynapseRefused(error.message, { cause: error })
     throw error
   }
+  if (await hasSeveralServers(url)) throw severalServers()
   const narrow = await narrowRoom(url, CONNECTIONS, "Synapse's database")
   if (narrow !== null) log.warn({ given: narrow.given }, `sources.synapse: ${narrow.complaint}`)
 }

@@ -10,13 +10,17 @@ import type { Clock } from '../../clock.ts'
 import { isRoomId } from '../../matrix/ids.ts'
 import type { Append } from '../append.ts'
 import type { Item } from '../items.ts'
+import { makeAfterRestore, type Place } from './after-restore.ts'
 import { makeBell } from './bell.ts'
 import type { Progress } from './progress.ts'
 import { makePurges, type PurgeNeeds } from './purges.ts'
 import { makeRedactionItems, REDACTIONS_A_COMMIT, type RedactionItemsNeeds } from './redaction-items.ts'
 import type { Redaction, UnreadableRedaction } from './redactions.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
-import { checkServerName, checkStateGroups, readNewest, readSafeHead } from './safe-head.ts'
+import { makeRestoredWatch } from './restored.ts'
+import { checkServerName, checkStateGroups } from './safe-head.ts'
+import { makeStreamEnd } from './stream-end.ts'
+import { timelineInMemory, type TimelineStore } from './timeline.ts'
 import { eventsIn, tokenAt } from './token.ts'
 import { readWindow, type Window } from './window.ts'
 import { makeWindowItems, type WindowItemsNeeds } from './window-items.ts'
@@ -33,7 +37,11 @@ export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'r
   /** Of many redactions, only those of events that limpet holds are passed on. */
   readonly held?: RedactionItemsNeeds['held']
   /** Told how it goes. */
-  readonly progress?: Pick<Progress, 'saw' | 'failed'> | undefined
+  readonly progress?: Pick<Progress, 'saw' | 'failed' | 'stopped'> | undefined
+  /** By which a restored database is noticed; left out, only while this process runs. */
+  readonly timeline?: TimelineStore | undefined
+  /** How many connections to Synapse's database were opened: those of one may all lead to other servers than the next. */
+  readonly connections?: (() => number) | undefined
   readonly clock: Clock
   readonly purges: Pick<PurgeNeeds, 'told' | 'everyMs' | 'graceMs'>
   /**
@@ -50,13 +58,6 @@ export interface SynapseSource {
   run(signal: AbortSignal): Promise<void>
 }
 
-interface Place {
-  /** The token as it is stored. */
-  readonly stored: string | null
-  /** How far the event stream was read; may be ahead of what is stored where nothing was to be taken. */
-  readonly events: number
-}
-
 /** Its name among sources. */
 export const SOURCE = 'synapse'
 const WINDOW_EVENTS = 500
@@ -71,21 +72,44 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const redactions = makeRedactionItems({ pool, parseItem, held, log })
   const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions })
   let place: Place | null = null
+  const end = makeStreamEnd({ db: pool, clock })
+  const monotonic = () => clock.monotonic()
+  const watch = makeRestoredWatch({ store: needs.timeline ?? timelineInMemory(), monotonic, log })
+  const restored = makeAfterRestore({
+    ...{ pool, serverName, watch, take, log, told: needs.purges.told, progress: needs.progress },
+    forget: () => windowItems.forget(),
+  })
   let lastTaken = 0
   let wasAhead = false
-  let newestUnnoted: number | null = null
+  let saidUnnoted = false
+  let lookedThrough = 0
 
   /** Takes a window; true: there is more to do at once. */
   async function step(signal: AbortSignal): Promise<boolean> {
-    const head = (await readSafeHead(pool)) ?? (await headWithoutWriters())
-    if (head === null) return false
-    place ??= await findPlace(head, signal)
-    if (place === null) return true
-    needs.progress?.saw(head, place.events)
-    sayIfAhead(place.events, head)
+    place ??= await findPlace()
+    const look = await end.look(place?.events ?? null, watch.asked())
+    lookedThrough = needs.connections?.() ?? 0
+    if (place === null) return begin(look.safe, signal)
+    const verdict = await watch.judge(look, place.events)
+    needs.progress?.saw(look.newest, place.events)
+    if (verdict.kind !== 'same') {
+      const then = await restored.act(verdict, { here: place, end: look.safe, signal })
+      place = then.place
+      return then.more
+    }
+    needs.progress?.stopped(null)
+    if (watch.toldUpTo() !== null) {
+      place = await restored.tell(place, look.safe, signal)
+      return true
+    }
+    sayIfAhead(place.events, look.newest)
+    const head = look.safe ?? place.events
     // Of a database that was restored to an older state it says nothing that a room is not there.
     if (place.events > head) return false
-    if (place.events === head) return passPurges(place, signal)
+    if (place.events === head) {
+      await watch.passed(head, look.tip)
+      return passPurges(place, signal)
+    }
     const { ahead, window } = await redactions.split(await readNext(place.events, head))
     for (const piece of ahead) {
       place = await takeAhead(piece, place, signal)
@@ -101,7 +125,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       place = { ...place, events: window.upTo }
     }
     taken()
-    needs.progress?.saw(head, place.events)
+    await watch.passed(place.events, look.tip)
+    needs.progress?.saw(look.newest, place.events)
     return window.upTo < head
   }
 
@@ -128,17 +153,6 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     return taken === null ? null : { ...taken, events: here.events }
   }
 
-  /**
-   * Where a new writer has written nothing yet, what there is was finished by those before it. Its first event is noted
-   * a moment after it is there, so this is believed when nothing came between two looks.
-   */
-  async function headWithoutWriters(): Promise<number | null> {
-    const newest = await readNewest(pool)
-    const isStill = newest === newestUnnoted
-    newestUnnoted = newest
-    return isStill ? newest : null
-  }
-
   /** Passes on that rooms are gone; true: our place is to be looked at again. */
   async function passPurges(here: Place, signal: AbortSignal): Promise<boolean> {
     const gone = (await purges.due()).filter(isRoomId)
@@ -152,22 +166,33 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     return false
   }
 
-  async function findPlace(head: number, signal: AbortSignal): Promise<Place | null> {
+  /** Our stored place; null: none was ever stored. */
+  async function findPlace(): Promise<Place | null> {
+    await watch.open()
     const stored = await tokenOf(SOURCE)
     const events = eventsIn(stored)
-    if (events !== null) {
-      // Our own database went back: what it was told since is to be told again.
-      if (events < lastTaken) windowItems.forget()
-      log.debug({ events }, 'Synapse: going on from the stored place')
-      return { stored, events }
+    if (events === null) return null
+    // Our own database went back: what it was told since is to be told again.
+    if (events < lastTaken) windowItems.forget()
+    log.debug({ events }, 'Synapse: going on from the stored place')
+    return { stored, events }
+  }
+
+  /** The first start; true: our place is known now. */
+  async function begin(head: number | null, signal: AbortSignal): Promise<boolean> {
+    if (head === null) {
+      if (!saidUnnoted)
+        log.info('Synapse: no event writer has noted a place yet; waiting for its next event, or 11 minutes')
+      saidUnnoted = true
+      return false
     }
-    const first = await take([], head, null, signal)
-    if (first === null) return null
-    log.info(
-      { events: head },
-      'Synapse: first start, at the head of its stream: what it held before is not sent',
-    )
-    return first
+    place = await take([], head, null, signal)
+    if (place !== null)
+      log.info(
+        { events: head },
+        'Synapse: first start, at the head of its stream: what it held before is not sent',
+      )
+    return true
   }
 
   /** Stores items and the new place; null: not taken, or it is unknown whether, and the place is to be asked for. */
@@ -177,6 +202,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     from: string | null,
     signal: AbortSignal,
   ): Promise<Place | null> {
+    if ((needs.connections?.() ?? 0) !== lookedThrough)
+      throw new Error('another connection to Synapse was opened within a look, maybe to another server')
     const sourceToken = tokenAt(events)
     const result = await append({ source: SOURCE, sourceToken, ifSourceToken: from, items })
     switch (result.kind) {
@@ -210,7 +237,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     if (ahead && !wasAhead) {
       log.error(
         { events, head },
-        "Synapse: its stream ends before limpet's place in it; was its database restored?",
+        "Synapse: its stream ends before limpet's place in it: does this standby lag, or was its database restored?",
       )
     }
     wasAhead = ahead
@@ -251,6 +278,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       if (failures === 0) await bell.wait(pollMs, signal)
       else await clock.sleep(Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS), signal)
     }
+    await watch.keep()
   }
 
   return { run }

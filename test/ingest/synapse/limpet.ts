@@ -5,6 +5,7 @@ import type { Append } from '../../../src/ingest/append.ts'
 import type { Item } from '../../../src/ingest/items.ts'
 import { parseItem } from '../../../src/ingest/parse-item.ts'
 import { makeSynapseSource, type Subscribe } from '../../../src/ingest/synapse/source.ts'
+import { timelineInMemory } from '../../../src/ingest/synapse/timeline.ts'
 import type { JsonObject } from '../../../src/matrix/json-value.ts'
 import type { Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
@@ -17,6 +18,8 @@ export interface Limpet {
   /** The ids of events that the log says were left out. */
   readonly leftOut: string[]
   token(): string | null
+  /** An operator says: go on in a restored database. */
+  goOn(): Promise<void>
   /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
   follow(options?: { subscribe?: Subscribe; pollMs?: number; graceMs?: number; clock?: Clock }): {
     stop(): Promise<unknown>
@@ -43,6 +46,7 @@ export function limpetFor(
   const raw: Record<string, unknown>[] = []
   const lines: string[] = []
   const told = new Set<string>()
+  const timeline = timelineInMemory()
   const logged: string[] = []
   const leftOut: string[] = []
   const write = (line: string) => {
@@ -80,6 +84,7 @@ export function limpetFor(
     leftOut,
     failNext: null,
     token: () => token,
+    goOn: async () => timeline.save({ goOn: true }, (await timeline.load()).continued),
     follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock } = {}) {
       const stopping = new AbortController()
       const source = makeSynapseSource({
@@ -92,6 +97,7 @@ export function limpetFor(
           return parse(item)
         },
         subscribe,
+        timeline,
         purges: {
           told: {
             page: (after) =>
