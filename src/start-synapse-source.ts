@@ -12,8 +12,9 @@ import type { Append } from './ingest/append.ts'
 import { parseItem } from './ingest/parse-item.ts'
 import { makeProgress } from './ingest/synapse/progress.ts'
 import { makeReaderLease } from './ingest/synapse/reader-lease.ts'
-import { SynapseRefused } from './ingest/synapse/refused.ts'
+import { severalServers, SynapseRefused } from './ingest/synapse/refused.ts'
 import { makeSynapseSource, SOURCE } from './ingest/synapse/source.ts'
+import { NEW_TIMELINE, type TimelineStore } from './ingest/synapse/timeline.ts'
 import { LONG_STATEMENT_MS, STATEMENT_MS } from './ingest/synapse/too-slow.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
@@ -21,10 +22,12 @@ import { openPool, type Pool } from './store/db.ts'
 import { UnfitDatabaseError } from './store/fitness.ts'
 import { heldAmong, heldBy } from './store/held-events.ts'
 import { narrowRoom, type Connections } from './store/pool-room.ts'
+import { hasSeveralServers } from './store/one-server.ts'
 import { refusePooling } from './store/pooling.ts'
 import { sourcePosition } from './store/read-back.ts'
 import { releaseSource, takeSource } from './store/source-leases.ts'
 import { readSourceStates, saySourceState } from './store/source-states.ts'
+import { changeTimeline, readTimeline } from './store/source-timelines.ts'
 import { sourceTokens } from './store/source-tokens.ts'
 import { drop } from './store/takes-writes.ts'
 import { toldAmong, toldRooms } from './store/told-rooms.ts'
@@ -42,8 +45,11 @@ export interface SourceNeeds {
   fail: (error: unknown) => void
 }
 
-/** What is opened to Synapse's database: one for rooms that are slow to read among them. It reads on one at a time, mostly. */
-export const CONNECTIONS: Connections = { most: 4, fewest: 1 }
+/**
+ * What is opened to Synapse's database: one for the stream, so that all of a look is read from the same server, whatever the
+ * address leads to, and one for rooms that are slow to read.
+ */
+export const CONNECTIONS: Connections = { most: 2, fewest: 1 }
 /** How often this process says how the source is doing, ms. */
 const SAY_EVERY_MS = 5_000
 
@@ -52,7 +58,9 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   const stopping = new AbortController()
   const onError = makeFaultLog({ log, what: "a connection to Synapse's database broke" })
   const opened = { url: settings.database, onError, onlyReads: true }
-  const synapse = openPool({ ...opened, max: CONNECTIONS.most - 1, statementMs: STATEMENT_MS })
+  const synapse = openPool({ ...opened, max: 1, statementMs: STATEMENT_MS })
+  let connections = 0
+  synapse.on('connect', () => (connections += 1))
   const patient = openPool({ ...opened, max: 1, statementMs: LONG_STATEMENT_MS })
   const slow = new Set<Parameters<typeof drop>[0]>()
   patient.on('connect', (client) => slow.add(client))
@@ -90,7 +98,13 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     },
     behind: { tokens: (prefix) => sourceTokens(pool, prefix), pool: patient },
     lease,
-    progress: { saw: (head, place) => progress.saw(head, place), failed: (error) => progress.failed(error) },
+    progress: {
+      saw: (head, place) => progress.saw(head, place),
+      failed: (error) => progress.failed(error),
+      stopped: (why) => progress.stopped(why),
+    },
+    timeline: timelineIn(pool),
+    connections: () => connections,
     clock,
     log,
     mayRead: () => mayRead(settings.database, { clock, log }),
@@ -144,6 +158,14 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   }
 }
 
+function timelineIn(pool: Pool): TimelineStore {
+  return {
+    load: async () => ({ ...NEW_TIMELINE, ...(await readTimeline(pool, SOURCE)) }),
+    save: (change, continued) =>
+      changeTimeline(pool, { source: SOURCE, change, continued, initial: { ...NEW_TIMELINE } }),
+  }
+}
+
 /**
  * Whether what stands before Synapse's database lets its sessions be ours.
  * @throws SynapseRefused where it does not; else what keeps it from being told now, which may pass
@@ -157,6 +179,7 @@ async function mayRead(url: string, { clock, log }: Pick<SourceNeeds, 'clock' | 
       throw new SynapseRefused(error.message, { cause: error })
     throw error
   }
+  if (await hasSeveralServers(url)) throw severalServers()
   const narrow = await narrowRoom(url, CONNECTIONS, "Synapse's database")
   if (narrow !== null) log.warn({ given: narrow.given }, `sources.synapse: ${narrow.complaint}`)
 }

@@ -9,6 +9,7 @@ import type {
   DestinationsAnswer,
   EventAnswer,
   RoomsAnswer,
+  SourceAnswer,
   StatusAnswer,
   StickyAnswer,
   TransactionsAnswer,
@@ -20,6 +21,7 @@ import { showDestinations } from './destinations.ts'
 import { showExplain } from './explain.ts'
 import { jsonText, type Io } from './io.ts'
 import { withProgress } from './progress.ts'
+import { showSource } from './source.ts'
 import { showStatus } from './status.ts'
 import { showSticky } from './sticky.ts'
 
@@ -113,6 +115,25 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
         ),
     )
   }
+
+  withJson(
+    add('source <name>', 'show a source that limpet follows, and what to do when its database was restored'),
+  )
+    .option('--continue', 'go on in a database that was restored to an older state')
+    .action((name: string, options: Options, command: Command) => {
+      const path = `/v1/sources/${encodeURIComponent(name)}`
+      return options['continue'] === true
+        ? print(
+            command,
+            (client) => client.post(`${path}/continue`),
+            () => `${name} goes on at its next look`,
+          )
+        : print(
+            command,
+            (client) => client.get(path),
+            (answer) => showSource(answer as SourceAnswer, now()),
+          )
+    })
 
   withJson(add('sticky', 'list unexpired sticky events and to whom each is still owed'))
     .option('--room <room_id>', 'only of this room')

@@ -20,6 +20,19 @@ export interface StatusAnswer {
   }[]
 }
 
+export interface SourceAnswer {
+  name: string
+  state: string
+  position: number | null
+  behind: number | null
+  since: number
+  last_error: { message: string; at: number } | null
+  /** Its database was restored to an older state; null: it was not, or goes on already. */
+  restored: { place: number; head: number; common: number | null } | null
+  /** It was told to go on, and has not begun. */
+  continuing: boolean
+}
+
 export interface DestinationAnswer {
   destination: string
   state: string

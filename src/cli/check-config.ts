@@ -17,6 +17,7 @@ import { maskedConfig } from '../config-mask.ts'
 import { weakenedBy } from '../config-weakened.ts'
 import { TOKEN_KINDS, refuseUnwritable } from '../config-secrets.ts'
 import { checkSynapse } from '../ingest/synapse/check.ts'
+import { severalServers } from '../ingest/synapse/refused.ts'
 import { selfTest } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
 import { maskUrls } from '../observe/secrets.ts'
@@ -28,6 +29,7 @@ import { isOfLimpet01, nameRoom, refuseOtherVersion } from '../store/embedded-cl
 import { findProgram } from '../store/embedded-program.ts'
 import { refuseUnfit, UnfitDatabaseError } from '../store/fitness.ts'
 import { SchemaError, checkSchema } from '../store/migrate.ts'
+import { hasSeveralServers } from '../store/one-server.ts'
 import { narrowRoom, type Connections } from '../store/pool-room.ts'
 import { openBackend } from '../../queues/backend.ts'
 import { SCHEMA } from '../../queues/postgres-connection.ts'
@@ -178,6 +180,7 @@ async function checkSourceDatabase(config: Config, { database }: SynapseSettings
   await withDatabaseAt(database, { named, mayBeStandby: true }, ({ pool }) =>
     checkSynapse(pool, config.server_name),
   )
+  if (await hasSeveralServers(database)) throw severalServers()
   return withRoom('ok', database, SOURCE_CONNECTIONS, named)
 }
 

@@ -18,6 +18,7 @@ import { choiceOf, pageOf, pagingOf, textOf } from './admin-query.ts'
 import { notFound } from './admin-refusal.ts'
 import { STATES, stateOf } from './describe-destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
+import { registerSourceRoutes } from './source-routes.ts'
 
 export interface AdminDeps extends ActionNeeds {
   serverName: string
@@ -34,6 +35,7 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
   registerEventRoutes(app, deps)
+  registerSourceRoutes(app, deps)
   registerLaterRoutes(app)
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Db } from '../../store/db.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
-import { checkServerName, checkStateGroups, readSafeHead } from './safe-head.ts'
+import { checkServerName, checkStateGroups, readStreamEnd } from './safe-head.ts'
 
 /** What the statements of this folder read; docs/synapse.md has the grants. */
 export const COLUMNS: Readonly<Record<string, string>> = {
@@ -36,7 +36,7 @@ export async function checkSynapse(db: Db, serverName: string): Promise<void> {
         `the database has the encoding ${rows[0]?.encoding ?? 'unknown'}, and Synapse's is UTF8`,
       )
     await checkServerName(db, serverName)
-    await readSafeHead(db)
+    await readStreamEnd(db, { after: null, asked: [] })
     await checkStateGroups(db)
     for (const [table, columns] of Object.entries(COLUMNS))
       await db.query(`select ${columns} from ${table} limit 0`)

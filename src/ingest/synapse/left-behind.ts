@@ -46,6 +46,8 @@ export interface LeftBehind {
   anyReadable(): boolean
   /** Takes rooms that can be read again to `place`, where the others are, and with them from there. */
   rejoin(place: number, signal: AbortSignal): Promise<void>
+  /** Synapse's stream goes on from `at`, as another one: none of them is further. */
+  goBackTo(at: number): Promise<void>
   /** Tries them again until `signal` aborts; `place`: where the others are, null: unknown, or not ours to read. */
   run(place: () => number | null, signal: AbortSignal): Promise<void>
 }
@@ -158,6 +160,14 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     }
   }
 
+  async function goBackTo(at: number): Promise<void> {
+    for (const room of behind.values()) {
+      if (room.after > at) await move(room, tokenAt(at), [])
+      behind.set(room.roomId, add(room.roomId, Math.min(room.after, at)))
+    }
+    wake()
+  }
+
   function putOff(room: Room, error: unknown): void {
     room.readable = false
     room.failures += 1
@@ -199,6 +209,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     leave,
     anyReadable: () => [...behind.values()].some(({ readable }) => readable),
     rejoin,
+    goBackTo,
     run,
   }
 }

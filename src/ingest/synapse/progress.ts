@@ -3,7 +3,8 @@
  *
  * *Behind* counts from when the oldest thing that we have not taken was first seen, so steady traffic never adds up; where the
  * stream cannot be looked at, from when it last could. *Stalled* is a source that was behind for a minute in which its place
- * did not move, or could not be looked at for that long: one that catches up with much is behind, and runs.
+ * did not move, or could not be looked at for that long: one that catches up with much is behind, and runs. One that waits for
+ * an operator is stalled from the start.
  */
 import type { Clock } from '../../clock.ts'
 
@@ -23,6 +24,8 @@ export interface Progress {
   /** The stream was looked at: it ends at `head`, and we are at `place`. */
   saw(head: number, place: number): void
   failed(error: unknown): void
+  /** Nothing is taken until an operator says so, and why; null: it goes on. */
+  stopped(reason: string | null): void
   /** What is to be told others now. */
   report(): SourceReport
 }
@@ -40,6 +43,7 @@ export function makeProgress(clock: Pick<Clock, 'monotonic'>): Progress {
   let lookedAt = begun
   let movedAt = begun
   let error: string | null = null
+  let halted: { reason: string; at: number } | null = null
   // Ends of the stream beyond our place, oldest first, and when each was first seen.
   let marks: { head: number; at: number }[] = []
   let astray: number | null = null
@@ -58,17 +62,28 @@ export function makeProgress(clock: Pick<Clock, 'monotonic'>): Progress {
     failed(cause) {
       error = (cause instanceof Error ? cause.message : String(cause)).slice(0, LONGEST_ERROR)
     },
+    stopped(reason) {
+      const now = clock.monotonic()
+      if (reason !== null) lookedAt = now
+      halted = reason === null ? null : { reason: reason.slice(0, LONGEST_ERROR), at: halted?.at ?? now }
+    },
     report() {
       const now = clock.monotonic()
-      const waitsSince = astray ?? marks[0]?.at ?? null
+      const waitsSince = halted?.at ?? astray ?? marks[0]?.at ?? null
       const unseen = now - lookedAt > LATE_MS ? lookedAt : null
       const since = waitsSince === null ? unseen : waitsSince
       const still = now - Math.max(movedAt, waitsSince ?? now) >= STALLED_MS
       const blind = now - lookedAt >= STALLED_MS
-      const told = error
+      const told = error ?? halted?.reason ?? null
       error = null
       const behindMs = since === null ? null : Math.round(now - since)
-      return { state: still || blind ? 'stalled' : 'running', head, place, behindMs, error: told }
+      return {
+        state: halted !== null || still || blind ? 'stalled' : 'running',
+        head,
+        place,
+        behindMs,
+        error: told,
+      }
     },
   }
 }

@@ -34,3 +34,10 @@ export function refusalOf(error: unknown): unknown {
   }
   return error
 }
+
+/** Where several servers answer at the database's address. */
+export const severalServers = () =>
+  new SynapseRefused(
+    "several servers answer at the address of Synapse's database (replicas behind a balancer?), and one is always behind another: " +
+      'give limpet the address of one of them',
+  )

@@ -94,7 +94,11 @@ export function makeRoomViews({
       const changes = await readChanges(pool, { after: position, upTo: after, serverName })
       for (const change of changes) {
         const view = views.get(change.room_id)
-        if (view !== undefined) apply(view, change)
+        if (view === undefined) continue
+        apply(view, change)
+        // It has come, and may have left again by now.
+        if (change.server !== null && view.coming.has(change.server))
+          view.coming = new Set([...view.coming].filter((server) => server !== change.server))
       }
     }
     position = after

@@ -1,32 +1,90 @@
 /**
- * How far Synapse's event stream may be read, and whether this Synapse may be read at all.
+ * What one look at Synapse's database says about the end of its event stream, and whether this Synapse may be read at all.
  *
- * Synapse takes `stream_ordering` from a sequence before the transaction that inserts, so a lower one can be
- * committed after a higher one. After each commit the writer notes in `stream_positions` a value up to which
- * all of its own are finished; with one writer that is the safe bound. It lags for a moment, never leads.
+ * Synapse takes `stream_ordering` from a sequence before the transaction that inserts, so a lower one can be committed after a
+ * higher one. After each commit the writer notes in `stream_positions` a value up to which all of its own are finished. It lags
+ * for a moment, never leads. The row is gone from a change of the writer's name until its first write under the new one; and a
+ * second writer has none before its own first write is done. `stream-end.ts` says what may be read then.
  */
 import type { Db } from '../../store/db.ts'
+import { SERVER } from '../../store/one-server.ts'
+import { planned } from './planned.ts'
 import { SynapseRefused } from './refused.ts'
 
 /** Synapse's schema versions that were read and tried; another one may mean something else by the same columns. */
 export const VERIFIED_SCHEMAS: readonly number[] = [94]
 
-const SELECT_HEAD = `
-  select (select version from schema_version) as schema,
-         (select array_agg(instance_name order by instance_name)
-            from stream_positions where stream_name = 'events') as writers,
-         (select max(stream_id) from stream_positions where stream_name = 'events') as head`
+/** So many numbers are looked through for one that is missing. */
+export const SCANNED = 1_000
+
+/** An event's place in the stream. */
+export interface PlacedEvent {
+  readonly at: number
+  readonly eventId: string
+}
+
+export interface StreamLook {
+  /** What the event writer has noted; null: no writer of now has noted anything. */
+  readonly noted: number | null
+  /** `noted`, and without it the newest number that there is; 0: none. */
+  readonly newest: number
+  /** The lowest number after `after` that is missing, of the first `SCANNED`. */
+  readonly gap: number | null
+  /** The newest event at or below `newest`. */
+  readonly tip: PlacedEvent | null
+  /** The events at the numbers that were asked about. */
+  readonly found: readonly PlacedEvent[]
+  readonly xmin: number
+  readonly xmax: number
+  /** Whether the server is a standby. */
+  readonly standby: boolean
+  /** Which server, since which start, and which of its databases. */
+  readonly server: string
+}
+
+// Number 1 is never used: Synapse's streams begin at 2.
+const SELECT_LOOK = planned(`
+  with said as (
+    select array_agg(instance_name order by instance_name) as writers, max(stream_id) as noted
+      from stream_positions where stream_name = 'events'
+  ), ended as (
+    select writers, noted,
+           coalesce(noted, (select max(stream_ordering) from events where stream_ordering > 0), 0) as newest
+      from said
+  )
+  select (select version from schema_version) as schema, e.writers, e.noted, e.newest,
+         (select min(n)
+            from generate_series(coalesce($1::bigint, greatest(e.newest - ${SCANNED}, 0)) + 1,
+                                 least(e.newest, coalesce($1::bigint, e.newest) + ${SCANNED})) n
+           where n > 1 and not exists (select from events where stream_ordering = n)
+             and not exists (select from current_state_delta_stream where stream_id = n)) as gap,
+         (select json_build_object('at', stream_ordering, 'eventId', event_id) from events
+           where stream_ordering > 0 and stream_ordering <= e.newest order by stream_ordering desc limit 1) as tip,
+         (select coalesce(json_agg(json_build_object('at', stream_ordering, 'eventId', event_id)), '[]')
+            from events where stream_ordering = any($2::bigint[])) as found,
+         pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
+         pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
+         pg_is_in_recovery() as standby, ${SERVER} as server
+    from ended e`)
+
+interface Row extends StreamLook {
+  schema: number | null
+  writers: string[] | null
+}
 
 /**
- * The newest `stream_ordering` up to which everything is committed; null where no writer of now has noted one yet: none
- * has written since it became the writer.
+ * Looks at the stream's end, in one statement. Numbers after `after` are looked through for a missing one (null: the newest),
+ * and the events at the numbers `asked` are found.
  * @throws SynapseRefused for an unverified schema or several event writers
  */
-export async function readSafeHead(db: Db): Promise<number | null> {
-  const { rows } = await db.query<{ schema: number | null; writers: string[] | null; head: number | null }>(
-    SELECT_HEAD,
-  )
-  const { schema = null, writers = null, head = null } = rows[0] ?? {}
+export async function readStreamEnd(
+  db: Db,
+  { after, asked }: { after: number | null; asked: readonly number[] },
+): Promise<StreamLook> {
+  const { rows } = await db.query<Row>(SELECT_LOOK, [after, asked])
+  const [row] = rows
+  if (row === undefined) throw new Error('Synapse said nothing about its stream')
+  const { schema, writers, ...look } = row
   if (schema === null || !VERIFIED_SCHEMAS.includes(schema)) {
     throw new SynapseRefused(
       `Synapse's schema version is ${schema ?? 'unknown'}, and this limpet was verified with ${VERIFIED_SCHEMAS.join(', ')} only`,
@@ -37,15 +95,7 @@ export async function readSafeHead(db: Db): Promise<number | null> {
       `Synapse has several event writers (${writers.join(', ')}), which is not supported yet`,
     )
   }
-  return head
-}
-
-/** The newest `stream_ordering` there is; 0: none. */
-export async function readNewest(db: Db): Promise<number> {
-  const { rows } = await db.query<{ newest: number | null }>(
-    'select max(stream_ordering) as newest from events where stream_ordering > 0',
-  )
-  return rows[0]?.newest ?? 0
+  return look
 }
 
 /** @throws SynapseRefused where the users in the database are another homeserver's */

@@ -7,67 +7,31 @@
  * reads. The first start begins at the safe head. A window that cannot be read in time is halved, and a room that cannot be waits by
  * itself (`left-behind.ts`). Reads only; nothing of Synapse's is written.
  */
-import type { Clock } from '../../clock.ts'
 import { isRoomId } from '../../matrix/ids.ts'
-import type { Append } from '../append.ts'
-import type { Pool } from '../../store/db.ts'
 import type { Item } from '../items.ts'
+import { makeAfterRestore, type Place } from './after-restore.ts'
 import { announcedBy, makeBell } from './bell.ts'
-import { makeLeftBehind, type LeftBehindNeeds } from './left-behind.ts'
-import type { Progress } from './progress.ts'
-import { makePurges, type PurgeNeeds } from './purges.ts'
-import type { ReaderLease } from './reader-lease.ts'
-import { makeRedactionItems, REDACTIONS_A_COMMIT, type RedactionItemsNeeds } from './redaction-items.ts'
+import { keepFollowing } from './keep-following.ts'
+import { makeLeftBehind } from './left-behind.ts'
+import { makePurges } from './purges.ts'
+import { makeRedactionItems, REDACTIONS_A_COMMIT } from './redaction-items.ts'
 import type { Redaction, UnreadableRedaction } from './redactions.ts'
-import { refusalOf, SynapseRefused } from './refused.ts'
+import { makeRestoredWatch } from './restored.ts'
 import { readRoomByRoom, withoutRooms } from './room-by-room.ts'
-import { checkServerName, checkStateGroups, readNewest, readSafeHead } from './safe-head.ts'
+import { checkServerName, checkStateGroups } from './safe-head.ts'
+import type { SynapseSourceNeeds } from './source-needs.ts'
 import { makeStoreItems } from './store-items.ts'
+import { makeStreamEnd } from './stream-end.ts'
+import { timelineInMemory } from './timeline.ts'
 import { eventsIn, tokenAt } from './token.ts'
-import { isTooSlow } from './too-slow.ts'
 import { readWindow, type Window } from './window.ts'
-import { makeWindowItems, type WindowItemsNeeds } from './window-items.ts'
+import { makeWindowItems } from './window-items.ts'
 
-/** Hears every message of a Redis channel until `signal` aborts, through any loss of connection. */
-export type Subscribe = (channel: string, onMessage: (message: string) => void, signal: AbortSignal) => void
-
-export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'redactions'> {
-  readonly append: Append
-  /** The stored token of a source; null where there is none. */
-  readonly tokenOf: (source: string) => Promise<string | null>
-  /** Synapse's Redis; left out, changes are seen at the next poll. */
-  readonly subscribe?: Subscribe | undefined
-  /** Of many redactions, only those of events that limpet holds are passed on. */
-  readonly held?: RedactionItemsNeeds['held']
-  /** What limpet holds of one sender, a page at a time: a ban redacts all that is left of it. */
-  readonly heldBy?: RedactionItemsNeeds['heldBy']
-  /** Rooms that cannot be read in time are left behind, and then read with the longer statements of `pool`; left out, they hold up the stream. */
-  readonly behind?: (Pick<LeftBehindNeeds, 'tokens'> & { readonly pool: Pool }) | undefined
-  /** Left out, this process always reads. */
-  readonly lease?: Pick<ReaderLease, 'held' | 'wait' | 'giveWay'> | undefined
-  /** Told how it goes. */
-  readonly progress?: Pick<Progress, 'saw' | 'failed'> | undefined
-  readonly clock: Clock
-  readonly purges: Pick<PurgeNeeds, 'told' | 'everyMs' | 'graceMs'>
-  /**
-   * Asked before its database is read first, again and again until it answers, as one that is away at the start does later.
-   * Throws SynapseRefused where it must not be read; whatever else it throws is tried again.
-   */
-  readonly mayRead?: (() => Promise<void>) | undefined
-  /** How often to look, milliseconds. Default 1,000. */
-  readonly pollMs?: number
-}
+export type { Subscribe, SynapseSourceNeeds } from './source-needs.ts'
 
 export interface SynapseSource {
   /** Runs until `signal` aborts. @throws SynapseRefused where this Synapse must not be read */
   run(signal: AbortSignal): Promise<void>
-}
-
-interface Place {
-  /** The token as it is stored. */
-  readonly stored: string | null
-  /** How far the event stream was read; may be ahead of what is stored where nothing was to be taken. */
-  readonly events: number
 }
 
 /** Its name among sources. */
@@ -75,9 +39,6 @@ export const SOURCE = 'synapse'
 const WINDOW_EVENTS = 500
 /** Windows without items move the stored token only every so many stream orderings; until then they would be read again. */
 const UNSTORED_SPAN = 1_000
-const LONGEST_WAIT_MS = 30_000
-/** After so many failures one after another, perhaps another process can read it. */
-const FAILURES_ENOUGH = 3
 
 export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const { pool, serverName, append, tokenOf, clock, log, pollMs = 1_000 } = needs
@@ -91,23 +52,44 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const mayRead = () => needs.lease?.held() ?? true
   let limit = WINDOW_EVENTS
   let place: Place | null = null
+  const end = makeStreamEnd({ db: pool, clock })
+  const monotonic = () => clock.monotonic()
+  const watch = makeRestoredWatch({ store: needs.timeline ?? timelineInMemory(), monotonic, log })
+  const restored = makeAfterRestore({
+    ...{ pool, serverName, watch, take, log, told: needs.purges.told, progress: needs.progress },
+    forget: () => windowItems.forget(),
+    goBackTo: async (at) => leftBehind?.goBackTo(at),
+  })
   let lastTaken = 0
   let wasAhead = false
-  let newestUnnoted: number | null = null
+  let saidUnnoted = false
+  /** For an operator's word: the database was restored. */
+  let waits = true
+  let lookedThrough = 0
 
   /** Takes a window; true: there is more to do at once. */
   async function step(signal: AbortSignal): Promise<boolean> {
+    place ??= await findPlace()
     const looked = bell.look()
-    const head = (await readSafeHead(pool)) ?? (await headWithoutWriters())
-    if (head === null) return false
-    looked(head)
-    if (place === null) {
-      place = await findPlace(head, signal)
-      await leftBehind?.load()
+    const look = await end.look(place?.events ?? null, watch.asked())
+    looked(look.newest)
+    lookedThrough = needs.connections?.() ?? 0
+    if (place === null) return begin(look.safe, signal)
+    const verdict = await watch.judge(look, place.events)
+    needs.progress?.saw(look.newest, place.events)
+    waits = verdict.kind !== 'same'
+    if (verdict.kind !== 'same') {
+      const then = await restored.act(verdict, { here: place, end: look.safe, signal })
+      place = then.place
+      return then.more
     }
-    if (place === null) return true
-    needs.progress?.saw(head, place.events)
-    sayIfAhead(place.events, head)
+    needs.progress?.stopped(null)
+    if (watch.toldUpTo() !== null) {
+      place = await restored.tell(place, look.safe, signal)
+      return true
+    }
+    sayIfAhead(place.events, look.newest)
+    const head = look.safe ?? place.events
     // Of a database that was restored to an older state it says nothing that a room is not there.
     if (place.events > head) return false
     if (leftBehind?.anyReadable()) {
@@ -116,7 +98,10 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       if (place === null) return true
       await leftBehind.rejoin(place.events, signal)
     }
-    if (place.events === head) return passPurges(place, signal)
+    if (place.events === head) {
+      await watch.passed(head, look.tip)
+      return passPurges(place, signal)
+    }
     const next = withoutRooms(await readNext(place.events, head), leftBehind?.rooms() ?? new Set())
     const { ahead, window } = await redactions.split(next)
     let passed = false
@@ -137,7 +122,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     }
     taken()
     limit = Math.min(Math.ceil(limit * 1.125), WINDOW_EVENTS)
-    needs.progress?.saw(head, place.events)
+    await watch.passed(place.events, look.tip)
+    needs.progress?.saw(look.newest, place.events)
     return window.upTo < head
   }
 
@@ -192,17 +178,6 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     return taken === null ? null : { ...taken, events: here.events }
   }
 
-  /**
-   * Where a new writer has written nothing yet, what there is was finished by those before it. Its first event is noted
-   * a moment after it is there, so this is believed when nothing came between two looks.
-   */
-  async function headWithoutWriters(): Promise<number | null> {
-    const newest = await readNewest(pool)
-    const isStill = newest === newestUnnoted
-    newestUnnoted = newest
-    return isStill ? newest : null
-  }
-
   /** Passes on that rooms are gone; true: our place is to be looked at again. */
   async function passPurges(here: Place, signal: AbortSignal): Promise<boolean> {
     const gone = (await purges.due()).filter(isRoomId)
@@ -216,22 +191,34 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     return false
   }
 
-  async function findPlace(head: number, signal: AbortSignal): Promise<Place | null> {
+  /** Our stored place; null: none was ever stored. */
+  async function findPlace(): Promise<Place | null> {
+    await watch.open()
+    await leftBehind?.load()
     const stored = await tokenOf(SOURCE)
     const events = eventsIn(stored)
-    if (events !== null) {
-      // Our own database went back: what it was told since is to be told again.
-      if (events < lastTaken) windowItems.forget()
-      log.debug({ events }, 'Synapse: going on from the stored place')
-      return { stored, events }
+    if (events === null) return null
+    // Our own database went back: what it was told since is to be told again.
+    if (events < lastTaken) windowItems.forget()
+    log.debug({ events }, 'Synapse: going on from the stored place')
+    return { stored, events }
+  }
+
+  /** The first start; true: our place is known now. */
+  async function begin(head: number | null, signal: AbortSignal): Promise<boolean> {
+    if (head === null) {
+      if (!saidUnnoted)
+        log.info('Synapse: no event writer has noted a place yet; waiting for its next event, or 11 minutes')
+      saidUnnoted = true
+      return false
     }
-    const first = await take([], head, null, signal)
-    if (first === null) return null
-    log.info(
-      { events: head },
-      'Synapse: first start, at the head of its stream: what it held before is not sent',
-    )
-    return first
+    place = await take([], head, null, signal)
+    if (place !== null)
+      log.info(
+        { events: head },
+        'Synapse: first start, at the head of its stream: what it held before is not sent',
+      )
+    return true
   }
 
   /** Stores items and the new place; null: not taken, or it is unknown whether, and the place is to be asked for. */
@@ -242,6 +229,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     signal: AbortSignal,
     onlyKnownRooms = false,
   ): Promise<Place | null> {
+    if ((needs.connections?.() ?? 0) !== lookedThrough)
+      throw new Error('another connection to Synapse was opened within a look, maybe to another server')
     const sourceToken = tokenAt(events)
     const batch = { source: SOURCE, sourceToken, ifSourceToken: from, items, onlyKnownRooms }
     const result = await store({ ...batch, forget: (roomId) => windowItems.forget(roomId) })
@@ -267,23 +256,33 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     if (ahead && !wasAhead) {
       log.error(
         { events, head },
-        "Synapse: its stream ends before limpet's place in it; was its database restored?",
+        "Synapse: its stream ends before limpet's place in it: does this standby lag, or was its database restored?",
       )
     }
     wasAhead = ahead
   }
 
-  /** Takes all there is now. */
+  /** Takes all there is now, once this process is the one that reads. */
   async function catchUp(signal: AbortSignal): Promise<void> {
+    if (!mayRead()) {
+      // Somebody else moves our place meanwhile.
+      place = null
+      await needs.lease?.wait(signal)
+    }
     let more = true
     while (more && !signal.aborted && mayRead()) more = await step(signal)
   }
 
-  /** Waits until this process is the one that reads. */
-  async function standBy(signal: AbortSignal): Promise<void> {
-    // Somebody else moves our place meanwhile.
-    place = null
-    await needs.lease?.wait(signal)
+  async function check(): Promise<void> {
+    await needs.mayRead?.()
+    await checkServerName(pool, serverName)
+    await checkStateGroups(pool)
+  }
+
+  function halve(): boolean {
+    if (limit <= 1) return false
+    limit = Math.floor(limit / 2)
+    return true
   }
 
   async function run(signal: AbortSignal): Promise<void> {
@@ -292,44 +291,14 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       if (announced !== undefined) bell.ring(announced)
     }
     needs.subscribe?.(serverName, onMessage, signal)
-    const placeToRead = () => (mayRead() ? (place?.events ?? null) : null)
+    const placeToRead = () => (mayRead() && !waits ? (place?.events ?? null) : null)
     const ofThoseBehind = leftBehind?.run(placeToRead, signal)
     try {
-      await follow(signal)
+      const { lease, progress } = needs
+      await keepFollowing({ check, catchUp, halve, bell, lease, progress, pollMs, clock, log }, signal)
+      await watch.keep()
     } finally {
       if (signal.aborted) await ofThoseBehind
-    }
-  }
-
-  async function follow(signal: AbortSignal): Promise<void> {
-    let checked = false
-    let failures = 0
-    let halved = false
-    while (!signal.aborted) {
-      try {
-        if (!checked) {
-          await needs.mayRead?.()
-          await checkServerName(pool, serverName)
-          await checkStateGroups(pool)
-        }
-        checked = true
-        if (!mayRead()) await standBy(signal)
-        await catchUp(signal)
-        if (failures > 0) log.info('Synapse: its stream is taken again')
-        failures = 0
-      } catch (error) {
-        const cause = refusalOf(error)
-        needs.progress?.failed(cause)
-        if (cause instanceof SynapseRefused) throw cause
-        halved = isTooSlow(error) && limit > 1
-        if (halved) limit = Math.floor(limit / 2)
-        failures += 1
-        if (failures === FAILURES_ENOUGH) await needs.lease?.giveWay()
-        if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be taken; trying again')
-      }
-      if (failures === 0) await bell.wait(pollMs, signal)
-      else if (halved) await clock.sleep(pollMs, signal)
-      else await clock.sleep(Math.min(pollMs * 2 ** failures, LONGEST_WAIT_MS), signal)
     }
   }
 

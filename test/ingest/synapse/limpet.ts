@@ -11,6 +11,7 @@ import {
   type Subscribe,
   type SynapseSourceNeeds,
 } from '../../../src/ingest/synapse/source.ts'
+import { timelineInMemory } from '../../../src/ingest/synapse/timeline.ts'
 import type { JsonObject } from '../../../src/matrix/json-value.ts'
 import type { Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
@@ -23,6 +24,8 @@ export interface Limpet {
   /** The ids of events that the log says were left out. */
   readonly leftOut: string[]
   token(): string | null
+  /** An operator says: go on in a restored database. */
+  goOn(): Promise<void>
   /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
   follow(options?: {
     subscribe?: Subscribe
@@ -59,6 +62,7 @@ export function limpetFor(
   const raw: Record<string, unknown>[] = []
   const lines: string[] = []
   const told = new Set<string>()
+  const timeline = timelineInMemory()
   const logged: string[] = []
   const leftOut: string[] = []
   const write = (line: string) => {
@@ -105,6 +109,7 @@ export function limpetFor(
     failNext: null,
     purge: (roomId) => told.delete(roomId),
     token: () => tokens.get(SOURCE) ?? null,
+    goOn: async () => timeline.save({ goOn: true }, (await timeline.load()).continued),
     follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock, patient, lease } = {}) {
       const stopping = new AbortController()
       const source = makeSynapseSource({
@@ -119,6 +124,7 @@ export function limpetFor(
           return parse(item)
         },
         subscribe,
+        timeline,
         purges: {
           told: {
             page: (after) =>

@@ -86,12 +86,10 @@ describe("a Synapse's database that is away when limpet starts", () => {
     expect((failed[0] as Error).message).to.match(/behind a pooler in transaction mode/)
   })
 
-  it('is read through one in session mode, and it is said where that is narrow', async function () {
+  it('is read through one in session mode, narrow as it may be, with PgBouncer’s default settings', async function () {
     const { taken, failed, logged } = await comesBack(this, 'session', 3)
     expect(failed).to.deep.equal([])
     expect(taken[0]).to.equal('events=7')
-    expect(logged.join('\n')).to.match(
-      /sources\.synapse: the pooler before Synapse's database at \S+ gives only 3 connections at once, .* up to 4:/,
-    )
+    expect(logged.join('\n')).not.to.match(/gives only/)
   })
 })

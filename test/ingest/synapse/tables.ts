@@ -5,7 +5,7 @@
 import type pg from 'pg'
 import { makePdu } from '../../../src/matrix/make-pdu.ts'
 import { readSigningKey } from '../../../src/matrix/signing.ts'
-import { openPool, type Pool } from '../../../src/store/db.ts'
+import { inTransaction, openPool, type Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 
@@ -100,6 +100,10 @@ export interface SynapseTables {
   ): Promise<void>
   /** The same database as a user who may read these tables and nothing else. */
   reader(tables: readonly string[]): Promise<Pool>
+  /** What a start under another name does: the writer of before has no place any more, and the new one none yet. */
+  renamedWriter(): Promise<void>
+  /** Keeps all as it is now; `restore` brings it back. What is written then is other events, at the same numbers. */
+  dump(): Promise<{ restore(): Promise<void> }>
   close(): Promise<void>
 }
 
@@ -131,12 +135,14 @@ export async function synapseTables({
   const after = new Map<string, State>()
   const newest = new Map<string, number>()
   let groups = 0
+  /** Of sketches, so that what is written after a restore has other ids. */
+  let era = ''
 
   async function addRoom(room: string): Promise<void> {
     await pool.query('insert into rooms (room_id, room_version) values ($1, $2)', [room, version ?? '11'])
   }
 
-  const idAt = (at: number) => ids.get(at) ?? `$${at}`
+  const idAt = (at: number) => ids.get(at) ?? `$${at}${era}`
 
   function madeOf(e: Written, parents: readonly number[], replaces: string | undefined) {
     const { at, room = home, sender, member, create } = e
@@ -145,7 +151,11 @@ export async function synapseTables({
     const stateKey = create ? '' : member?.user
     if (version === undefined) {
       const prev_events = parents.map(idAt)
-      return { type, id: `$${at}`, json: { sender, room_id: room, type, prev_events, unsigned, ...e.json } }
+      return {
+        type,
+        id: `$${at}${era}`,
+        json: { sender, room_id: room, type, prev_events, unsigned, ...e.json },
+      }
     }
     const content = member === undefined ? { body: `said at ${at}` } : { membership: member.membership }
     const { eventId, pdu } = makePdu(
@@ -312,6 +322,39 @@ export async function synapseTables({
       const reading = openPool({ url: url.href })
       readers.push(reading)
       return reading
+    },
+    async renamedWriter() {
+      await pool.query(`delete from stream_positions where stream_name = 'events'`)
+    },
+    async dump() {
+      const { rows } = await pool.query<{ name: string }>(
+        `select tablename as name from pg_tables where schemaname = 'public'`,
+      )
+      const kept = new Map<string, unknown>()
+      for (const { name } of rows) {
+        const { rows: all } = await pool.query<{ all: unknown }>(
+          `select coalesce(json_agg(t), '[]') as all from ${name} t`,
+        )
+        kept.set(name, all[0]?.all)
+      }
+      const memory = [new Map(ids), new Map(after), new Map(newest)] as const
+      return {
+        async restore() {
+          await inTransaction(pool, async (db) => {
+            await db.query(`truncate ${[...kept.keys()].join(', ')}`)
+            for (const [name, all] of kept)
+              await db.query(`insert into ${name} select * from json_populate_recordset(null::${name}, $1)`, [
+                JSON.stringify(all),
+              ])
+          })
+          const [oldIds, oldAfter, oldNewest] = memory
+          for (const map of [ids, after, newest]) map.clear()
+          for (const [at, id] of oldIds) ids.set(at, id)
+          for (const [id, state] of oldAfter) after.set(id, state)
+          for (const [room, at] of oldNewest) newest.set(room, at)
+          era += "'"
+        },
+      }
     },
     async close() {
       for (const reading of readers) await reading.end()

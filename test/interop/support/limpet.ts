@@ -22,6 +22,8 @@ export interface Limpet {
   readonly databaseUrl: string
   /** Asks its API; the answer's JSON. @throws for anything but 200 */
   get<T>(path: string): Promise<T>
+  /** Has its API do something. @throws for anything but 200 */
+  post(path: string): Promise<void>
   /** SIGTERM; resolves to the exit status. */
   stop(): Promise<number | null>
   kill9(): Promise<void>
@@ -127,6 +129,11 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
     return JSON.parse(text) as T
   }
 
+  async function post(path: string): Promise<void> {
+    const { status, text } = await api.ask('POST', path, { token: tokens.admin })
+    if (status !== 200) throw new Error(`${path}: ${status} ${text}`)
+  }
+
   async function logTail(lines = 40): Promise<string> {
     const text = await readFile(logPath, 'utf8').catch(() => '')
     return text.trimEnd().split('\n').slice(-lines).join('\n')
@@ -153,6 +160,7 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
   return {
     databaseUrl,
     get,
+    post,
     stop: () => end('SIGTERM'),
     kill9: () => end('SIGKILL').then(() => undefined),
     start,
