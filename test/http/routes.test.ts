@@ -61,6 +61,8 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'POST /v1/destinations/:server/resume': { ok: act(404), nul: act(400) },
   'GET /v1/events/:eventId': { ok: see(404), nul: see(400) },
   'GET /v1/sticky': { ok: see(200), nul: see(400) },
+  'GET /v1/sources/:name': { ok: see(404), nul: see(400) },
+  'POST /v1/sources/:name/continue': { ok: act(404), nul: act(400) },
   // Of later releases.
   'POST /v1/destinations/:server/skip': { ok: act(404), nul: act(400) },
   'GET /v1/destinations/:server/quarantine': { ok: see(404), nul: see(400) },
