@@ -109,7 +109,8 @@ describe('another timeline in A’s database', function () {
   })
 
   it('what is written then waits for an operator', async () => {
-    await bob.leave(first)
+    // Not by his own leave: B tries A again only after ten minutes, since A was away.
+    await alice.kick(first, bob.userId)
     await seesMember(a, first, bob.userId, 'leave')
     sticky = await alice.send(first, 'sticky', { stickyMs: STICKY_MS })
     for (const body of ['one', 'two']) anew.push(await alice.send(second, body))
