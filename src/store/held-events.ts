@@ -25,7 +25,7 @@ export interface HeldPage {
   readonly next: number | null
 }
 
-// $3: the position after which the page begins, $4: how many events of the room it looks at, whoever sent them: so its cost is bounded.
+// $3: the position after which the page begins, $4: how many events of the room it looks at, by any sender: so its cost is bounded.
 // What was kept of the log may be in both tables. A redaction stands after its event.
 const HELD_BY = `
   with room as (select id from rooms where room_id = $1), seen as (

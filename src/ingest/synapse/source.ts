@@ -93,7 +93,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     // Of a database that was restored to an older state it says nothing that a room is not there.
     if (place.events > head) return false
     if (leftBehind?.anyReadable()) {
-      // Whoever goes on after us must not find the room's place ahead of the stream's.
+      // A process that goes on after us must not find the room's place ahead of the stream's.
       if (eventsIn(place.stored) !== place.events) place = await take([], place.events, place.stored, signal)
       if (place === null) return true
       await leftBehind.rejoin(place.events, signal)
