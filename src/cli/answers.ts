@@ -10,23 +10,19 @@ export interface StatusAnswer {
   sent_per_second: number
   as_of: number | null
   /** Left out by a daemon older than this. */
-  sources?: {
-    name: string
-    state: string
-    position: number | null
-    behind: number | null
-    since: number
-    last_error: { message: string; at: number } | null
-  }[]
+  sources?: SourceState[]
 }
 
-export interface SourceAnswer {
+export interface SourceState {
   name: string
   state: string
   position: number | null
   behind: number | null
   since: number
   last_error: { message: string; at: number } | null
+}
+
+export interface SourceAnswer extends SourceState {
   /** Its database was restored to an older state; null: it was not, or goes on already. */
   restored: { place: number; head: number; common: number | null } | null
   /** It was told to go on, and has not begun. */

@@ -66,8 +66,8 @@ interface Room {
 export const BEHIND = 'synapse/'
 const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 300_000
-/** With more of them it is no matter of single rooms. */
-export const MOST_BEHIND = 100
+/** If more rooms are slow, the cause is not the rooms. */
+const MOST_BEHIND = 100
 
 const DONE = 'done'
 const tokenAt = (after: number): string => `after=${after}`

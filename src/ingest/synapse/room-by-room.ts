@@ -9,7 +9,7 @@ import { isTooSlow } from './too-slow.ts'
 import type { Window } from './window.ts'
 import type { WindowItems } from './window-items.ts'
 
-/** So many rooms that fail, and none that can be read, are no matter of the rooms. */
+/** If the first rooms all fail, so many of them, the cause is not the rooms. */
 const ENOUGH_TO_TELL = 3
 
 export type WindowRead = Awaited<ReturnType<WindowItems['read']>> & { readonly slow: readonly string[] }
