@@ -15,6 +15,20 @@ export default tseslint.config(
     },
   },
   {
+    // The types refuse a plain string where a `Db` is asked; here also where a pool of `pg` is.
+    files: ['src/**/*.ts', 'queues/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...['Literal', 'TemplateLiteral'].map((type) => ({
+          selector: `CallExpression[callee.property.name='query'] > ${type}.arguments:first-child`,
+          message:
+            'A statement has a name, and is written where the module is loaded: sql() in src/store/statement.ts.',
+        })),
+      ],
+    },
+  },
+  {
     // chai's assertions are property reads, and a test may use a value that the types call impossible.
     files: ['test/**/*.ts'],
     rules: {

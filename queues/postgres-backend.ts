@@ -9,6 +9,7 @@ import { PostgresQueueBackend, Queue, runMigrations, Worker } from 'bullmq'
 import type { BackendFactory, PostgresConnectionOptions } from 'bullmq'
 import type pg from 'pg'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ANSWERS } from '../src/store/check-client.ts'
 import { askWhetherWritable } from '../src/store/takes-writes.ts'
 import type { Log } from '../src/observe/log.ts'
 import { maskUrls } from '../src/observe/secrets.ts'
@@ -60,7 +61,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       )
     },
     async ping() {
-      await withDeadline(PATIENCE_MS, 'the queue (PostgreSQL)', connection.pool.query('select 1'))
+      await withDeadline(PATIENCE_MS, 'the queue (PostgreSQL)', connection.pool.query(ANSWERS))
     },
     async takesWrites() {
       await withDeadline(

@@ -17,6 +17,7 @@ import { makeSeenTime } from './store/seen-time.ts'
 import { readStates } from './store/views/destination-list.ts'
 import { makeOldestSnapshot } from './store/views/oldest-snapshot.ts'
 import { readTotals } from './store/views/totals.ts'
+import { sql } from './store/statement.ts'
 
 export interface HousekeepingNeeds {
   config: Config
@@ -124,9 +125,14 @@ async function readGauges(pool: Pool, perDestination: boolean): Promise<Omit<Tot
   }
 }
 
+const BACKLOG_OF_EACH = sql(
+  'read the backlog of each',
+  'select name, pending_pdus, oldest_pending from destinations where pending_pdus > 0',
+)
+
 async function readEach(pool: Pool, ageOf: (since: number | null) => number | null) {
   const { rows } = await pool.query<{ name: string; pending_pdus: number; oldest_pending: number | null }>(
-    'select name, pending_pdus, oldest_pending from destinations where pending_pdus > 0',
+    BACKLOG_OF_EACH,
   )
   return rows.map(({ name, pending_pdus, oldest_pending }) => ({
     destination: name,

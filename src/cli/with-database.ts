@@ -18,6 +18,7 @@ import { nameRoom } from '../store/embedded-cluster.ts'
 import { refusePooling } from '../store/pooling.ts'
 import { unusable } from '../store/unusable.ts'
 import { CommandError } from './cli-error.ts'
+import { ANSWERS } from '../store/check-client.ts'
 
 export interface Lent {
   readonly pool: Pool
@@ -104,7 +105,7 @@ async function withPool<T>(
   const statementMs = onlyReads ? LONG_STATEMENT_MS : 0
   const pool = openPool({ url, max: 2, name: 'limpet-cli', onlyReads, statementMs })
   try {
-    await pool.query('select 1')
+    await pool.query(ANSWERS)
     return await work({ pool, url })
   } catch (error) {
     throw unusable(error, { url, named })

@@ -10,6 +10,7 @@
 import { KEPT_ATTEMPTS } from './attempt-results.ts'
 import type { Pool } from './db.ts'
 import { ALIVE, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
+import { sql } from './statement.ts'
 
 export interface Advance {
   held: Held
@@ -41,8 +42,9 @@ export interface Next {
 }
 
 // Old attempts are taken away at every sixteenth write: until then up to fifteen more of them stand.
-const ADVANCE = `
-  with input as (
+const ADVANCE = sql(
+  'advance',
+  `with input as (
     select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::int[], $7::text[],
                          $8::text[], $9::bigint[], $10::int[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[])
       as i (destination, worker, fence, wake_seq, answered, duration_ms, unlisted,
@@ -95,7 +97,8 @@ const ADVANCE = `
            repeat('t', cardinality(n.positions::bigint[])), n.position, n.to_pos
       from done n where n.answered is null and n.next is not null
   )
-  select id, now from done`
+  select id, now from done`,
+)
 
 /** Destinations that share one commit, at most. */
 export const ADVANCED_TOGETHER = 200

@@ -7,13 +7,15 @@
  */
 import type { Db } from './db.ts'
 import { IN_ORDER } from './leases.ts'
+import { sql } from './statement.ts'
 
 /** Length of the window in which an attempt that is brought forward falls, ms. */
 export const ADVICE_WINDOW_MS = 5_000
 
 // greatest() skips nulls; an earlier advice that is still to come stays the one that counts.
-const ADVISE = `
-  with locked as (select d.id from destinations d where d.id = any($1) ${IN_ORDER})
+const ADVISE = sql(
+  'advise',
+  `with locked as (select d.id from destinations d where d.id = any($1) ${IN_ORDER})
   update destinations d
      set advice_at = least(case when d.advice_at > t.now then d.advice_at end, greatest(t.at, d.advice_after)),
          advice_up = d.advice_up or $3,
@@ -21,7 +23,8 @@ const ADVISE = `
          look_at = least(d.look_at, greatest(t.at, d.advice_after))
     from (select id, now, now + delay as at
             from unnest($1::int[], $2::bigint[]) as t (id, delay), (select now_ms() as now offset 0) n) t, locked l
-   where d.id = l.id and d.id = t.id and (d.failures > 0 or d.hold_until is not null)`
+   where d.id = l.id and d.id = t.id and (d.failures > 0 or d.hold_until is not null)`,
+)
 
 /** Advises those of `ids` that are failing. Who writes more in its transaction holds their locks already (`lock-destinations.ts`). */
 export async function adviseUp(

@@ -7,6 +7,7 @@ import { isRefusedForGood, type Db } from './db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination-state.ts'
 import { ALIVE, IN_ORDER, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
+import { sql } from './statement.ts'
 
 /** Newest attempts kept for a destination. */
 export const KEPT_ATTEMPTS = 100
@@ -35,8 +36,9 @@ export interface AttemptResult {
   unlisted: number[]
 }
 
-const WRITE = `
-  with input as (
+const WRITE = sql(
+  'write down the result',
+  `with input as (
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
            t->>'txnId' as txn_id, (t->>'startedAt')::bigint as started_at, (t->>'answered')::boolean as answered,
            (t->>'ends')::boolean as ends, t->'waiting' as w, t as t
@@ -83,7 +85,8 @@ const WRITE = `
          (t->>'fromPos')::bigint, (t->>'toPos')::bigint, nullif(t->'pduErrors', 'null'::jsonb),
          array(select jsonb_array_elements_text(t->'unlisted')::bigint)
     from input i join written d on d.id = i.destination
-  returning destination`
+  returning destination`,
+)
 
 /** Per result: whether it was written (false: the lease was over, somebody else serves the destination now). */
 export async function writeAttemptResults(db: Db, results: readonly AttemptResult[]): Promise<boolean[]> {

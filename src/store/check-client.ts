@@ -1,6 +1,10 @@
 /** One connection for a question about the database, beside any pool: it is given up after a moment, and ends nobody. */
 import type pg from 'pg'
 import { clientFor } from './scram-client.ts'
+import { sql } from './statement.ts'
+
+/** Asked of a server of which nothing else is wanted. */
+export const ANSWERS = sql('does it answer', 'select 1')
 
 const ANSWER_MS = 5_000
 

@@ -6,6 +6,7 @@
  */
 import type { Db } from './db.ts'
 import { planFor } from './prepare.ts'
+import { sql, type Sql } from './statement.ts'
 
 /** What there is of rooms ($1), in the log or kept of it; what is in both once. */
 const OF_ROOMS = `
@@ -22,13 +23,15 @@ export interface StoredEvent {
 }
 
 // Ids are known for longer than events.
-const FIND = `
-  select i.event_id as "eventId", e.pos, e.room, r.room_id as "roomId", r.room_version as "roomVersion"
+const FIND = sql(
+  'find events',
+  `select i.event_id as "eventId", e.pos, e.room, r.room_id as "roomId", r.room_version as "roomVersion"
     from event_ids i
     cross join lateral (select pos, room from events where pos = i.pos
                         union all select pos, room from kept_events where pos = i.pos limit 1) e
     join rooms r on r.id = e.room
-   where i.event_id = any($1)`
+   where i.event_id = any($1)`,
+)
 
 /** Those of `eventIds` that are held: where each stands, and what its room is. */
 export async function findEvents(db: Db, eventIds: readonly string[]): Promise<Map<string, StoredEvent>> {
@@ -39,12 +42,14 @@ export async function findEvents(db: Db, eventIds: readonly string[]): Promise<M
   return new Map(rows.map(({ eventId, ...event }) => [eventId, event]))
 }
 
+const STORED_TEXT = sql(
+  'read a stored text',
+  `select pdu from events where pos = $1 union all select pdu from kept_events where pos = $1 limit 1`,
+)
+
 /** The text that is stored of the event at `pos`; null: none. */
 export async function readStoredText(db: Db, pos: number): Promise<string | null> {
-  const { rows } = await db.query<{ pdu: string }>(
-    `select pdu from events where pos = $1 union all select pdu from kept_events where pos = $1 limit 1`,
-    [pos],
-  )
+  const { rows } = await db.query<{ pdu: string }>(STORED_TEXT, [pos])
   return rows[0]?.pdu ?? null
 }
 
@@ -58,11 +63,19 @@ export interface Redaction {
   pdu: string
 }
 
-const REDACT = (table: 'events' | 'kept_events') => `
+const redactIn = (table: 'events' | 'kept_events') => `
   update ${table} e set pdu = t.pdu, sticky_until = null from unnest($1::bigint[], $2::text[]) t (pos, pdu) where e.pos = t.pos`
 
+const REDACT = {
+  events: sql('redact the texts', redactIn('events')),
+  kept_events: sql('redact the kept texts', redactIn('kept_events')),
+}
+
 // What is sticky waits: what ends stickiness writes such rows under the content lock.
-const REDACT_EARLY = `${REDACT('events')} and e.sticky_until is null returning e.pos`
+const REDACT_EARLY = sql(
+  'redact the texts early',
+  `${redactIn('events')} and e.sticky_until is null returning e.pos`,
+)
 
 /**
  * Puts texts in the place of events' own before the content lock is taken, so that no freeze waits for it: who reads meanwhile sees the old
@@ -75,11 +88,15 @@ export async function redactEarly(db: Db, texts: ReadonlyMap<number, string>): P
   return new Map(rows.map(({ pos }) => [pos, texts.get(pos) ?? '']))
 }
 
-const KEPT_AMONG = 'select pos from kept_events where pos = any($1)'
+const KEPT_AMONG = sql('what is kept of what is redacted', 'select pos from kept_events where pos = any($1)')
 
-const NOTE_REDACTIONS = `
-  insert into changes (pos, kind, room, target)
-  select pos, 'redact', room, target from unnest($1::bigint[], $2::int[], $3::bigint[]) t (pos, room, target)`
+const NOTE_REDACTIONS = sql(
+  'note redactions',
+  `insert into changes (pos, kind, room, target)
+  select pos, 'redact', room, target from unnest($1::bigint[], $2::int[], $3::bigint[]) t (pos, room, target)`,
+)
+
+const STICKY_NO_MORE = sql('redacted: sticky no more', 'delete from sticky where pos = any($1)')
 
 /**
  * Puts what they bring in the place of their events; of two for one event the later one counts. `written`: what `redactEarly`
@@ -93,11 +110,11 @@ export async function redactEvents(
   if (redactions.length === 0) return
   const texts = new Map(redactions.map(({ target, pdu }) => [target, pdu]))
   const targets = [...texts.keys()]
-  const run = <Row extends object>(sql: string, values: unknown[]) =>
-    db.query<Row>(planFor(redactions.length, sql), values)
+  const run = <Row extends object>(statement: Sql, values: unknown[]) =>
+    db.query<Row>(planFor(redactions.length, statement), values)
   const write = async (table: 'events' | 'kept_events', positions: readonly number[]) => {
     if (positions.length === 0) return
-    await run(REDACT(table), [positions, positions.map((pos) => texts.get(pos))])
+    await run(REDACT[table], [positions, positions.map((pos) => texts.get(pos))])
   }
   const other = targets.filter((pos) => written.get(pos) !== texts.get(pos))
   await write('events', other)
@@ -108,7 +125,7 @@ export async function redactEvents(
     'kept_events',
     kept.rows.map(({ pos }) => pos),
   )
-  await run('delete from sticky where pos = any($1)', [targets])
+  await run(STICKY_NO_MORE, [targets])
   await run(NOTE_REDACTIONS, [
     redactions.map(({ pos }) => pos),
     redactions.map(({ room }) => room),
@@ -120,8 +137,9 @@ export async function redactEvents(
 // and join replays. What catch-up would have left out is counted: it was owed until then. Nobody can append or freeze
 // meanwhile, so the pairs of plain events (dead servers times a week of a large room: millions) are not made but
 // reckoned: the events up to a membership's upper end less those up to its lower one.
-const COUNT_GIVEN_UP = `
-  with waiting as (
+const COUNT_GIVEN_UP = sql(
+  'count what a purge gives up',
+  `with waiting as (
     select m.room, m.destination, greatest(d.position, m.since) as after,
            coalesce(m.until, ${Number.MAX_SAFE_INTEGER}) as upto
       from memberships m join destinations d on d.id = m.destination
@@ -166,25 +184,26 @@ const COUNT_GIVEN_UP = `
   )
   select r.room, (coalesce(p.n, 0) - coalesce(h.n, 0) + coalesce(o.n, 0))::bigint as n
     from unnest($1::int[]) r (room)
-    left join plain p on p.room = r.room left join had h on h.room = r.room left join others o on o.room = r.room`
+    left join plain p on p.room = r.room left join had h on h.room = r.room left join others o on o.room = r.room`,
+)
 
 // What only these rooms have.
 const PURGE = [
-  'delete from sticky_owed where room = any($1)',
-  'delete from replays p using events e where e.pos = p.pos and e.room = any($1)',
-  'delete from sticky where room = any($1)',
-  'delete from events where room = any($1)',
-  'delete from kept_events where room = any($1)',
-  'delete from memberships where room = any($1)',
-  'update rooms set head = 0, known = false where id = any($1)',
+  sql('purge join replays', 'delete from sticky_owed where room = any($1)'),
+  sql('purge notes', 'delete from replays p using events e where e.pos = p.pos and e.room = any($1)'),
+  sql('purge sticky', 'delete from sticky where room = any($1)'),
+  sql('purge events', 'delete from events where room = any($1)'),
+  sql('purge kept_events', 'delete from kept_events where room = any($1)'),
+  sql('purge memberships', 'delete from memberships where room = any($1)'),
+  sql('forget the rooms', 'update rooms set head = 0, known = false where id = any($1)'),
 ]
 
 /** Forgets the rooms, each once; returns of each how many (event, destination) pairs were given up. */
 export async function purgeRooms(db: Db, rooms: readonly number[]): Promise<Map<number, number>> {
   if (rooms.length === 0) return new Map()
-  const run = <Row extends object>(sql: string) => db.query<Row>(planFor(rooms.length, sql), [rooms])
+  const run = <Row extends object>(statement: Sql) => db.query<Row>(planFor(rooms.length, statement), [rooms])
   const { rows } = await run<{ room: number; n: number }>(COUNT_GIVEN_UP)
-  for (const sql of PURGE) await run(sql)
+  for (const statement of PURGE) await run(statement)
   await addToCounter(
     db,
     'given_up:purge',
@@ -193,8 +212,10 @@ export async function purgeRooms(db: Db, rooms: readonly number[]): Promise<Map<
   return new Map(rows.map(({ room, n }) => [room, n]))
 }
 
-const NOTE_PURGES = `
-  insert into changes (pos, kind, room) select pos, 'purge', room from unnest($1::bigint[], $2::int[]) t (pos, room)`
+const NOTE_PURGES = sql(
+  'note purges',
+  `insert into changes (pos, kind, room) select pos, 'purge', room from unnest($1::bigint[], $2::int[]) t (pos, room)`,
+)
 
 /** Each at its own position; in the commit that forgets the rooms. */
 export async function notePurges(db: Db, purges: readonly { pos: number; room: number }[]): Promise<void> {
@@ -203,10 +224,12 @@ export async function notePurges(db: Db, purges: readonly { pos: number; room: n
   await db.query(planFor(purges.length, NOTE_PURGES), values)
 }
 
+const ADD = sql(
+  'add to a counter',
+  `insert into counters (name, value) values ($1, $2) on conflict (name) do update set value = counters.value + excluded.value`,
+)
+
 export async function addToCounter(db: Db, name: string, by: number): Promise<void> {
   if (by === 0) return
-  await db.query(
-    `insert into counters (name, value) values ($1, $2) on conflict (name) do update set value = counters.value + excluded.value`,
-    [name, by],
-  )
+  await db.query(ADD, [name, by])
 }

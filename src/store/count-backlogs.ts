@@ -9,6 +9,7 @@ import type { Db } from './db.ts'
 import { IN_ORDER } from './leases.ts'
 import { countPending } from './views/count-pending.ts'
 import { BEHIND_IN_A_ROOM } from './wake-lists.ts'
+import { sql } from './statement.ts'
 
 /** A destination's backlog is counted up to this. */
 const COUNT_CAP = 10_000
@@ -18,26 +19,31 @@ const MOST_PDUS = 500_000
 const GAP_WEIGHS = 5_000
 const AT_ONCE = 50
 
-const BEHIND = `
-  select d.id, exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null) as gap from destinations d
+const BEHIND = sql(
+  'who is behind',
+  `select d.id, exists (select 1 from gaps g where g.destination = d.id and g.closed_at is null) as gap from destinations d
    where d.id in (${BEHIND_IN_A_ROOM})
       or exists (select 1 from recipients r where r.head > d.position and d.id = any(r.list))
       or exists (select 1 from sticky_owed o where o.destination = d.id)
-   order by d.id`
+   order by d.id`,
+)
 
 // $1: those who are behind.
-const CLEAR_OTHERS = `
-  with changed as (
+const CLEAR_OTHERS = sql(
+  'count nothing for the others',
+  `with changed as (
     select d.id from destinations d
      where (d.pending_pdus <> 0 or d.pending_sticky <> 0 or d.oldest_pending is not null) and not d.id = any($1)
      ${IN_ORDER}
   )
   update destinations d set pending_pdus = 0, pending_sticky = 0, oldest_pending = null, counted_at = now_ms()
-    from changed c where d.id = c.id`
+    from changed c where d.id = c.id`,
+)
 
 // `(select now_ms())` is asked once, `now_ms()` for every row: of a million rows that is four seconds.
-const COUNT = `
-  with behind as (
+const COUNT = sql(
+  'count what they are owed',
+  `with behind as (
     select d.id, d.position from destinations d where d.id = any($1)
   ), counted as (
     select b.id, c.n, c.oldest, c.sticky + j.n as sticky
@@ -72,12 +78,20 @@ const COUNT = `
        set pending_pdus = c.n, pending_sticky = c.sticky, oldest_pending = c.oldest, counted_at = now_ms()
       from changed c where d.id = c.id
   )
-  select coalesce(sum(n), 0)::bigint as pdus from counted`
+  select coalesce(sum(n), 0)::bigint as pdus from counted`,
+)
 
 // $1 destination, $2 PDUs, $3 sticky events, $4 when the oldest was received.
-const WRITE_ONE = `
-  update destinations set pending_pdus = $2, pending_sticky = $3, oldest_pending = $4, counted_at = now_ms()
-   where id = $1 and (pending_pdus <> $2 or pending_sticky <> $3 or oldest_pending is distinct from $4)`
+const WRITE_ONE = sql(
+  'write down what one is owed',
+  `update destinations set pending_pdus = $2, pending_sticky = $3, oldest_pending = $4, counted_at = now_ms()
+   where id = $1 and (pending_pdus <> $2 or pending_sticky <> $3 or oldest_pending is distinct from $4)`,
+)
+
+const NOTE = sql(
+  'note when it was counted',
+  `insert into cursors (name, pos) values ('counted_at', now_ms()) on conflict (name) do update set pos = excluded.pos`,
+)
 
 /**
  * Counts backlogs, first of the destinations after `from` (an id; 0: of all). Returns where the next call goes
@@ -106,8 +120,6 @@ export async function countBacklogs(
     }
     counted += some.length
   }
-  await db.query(
-    `insert into cursors (name, pos) values ('counted_at', now_ms()) on conflict (name) do update set pos = excluded.pos`,
-  )
+  await db.query(NOTE)
   return counted < inTurn.length ? (inTurn[counted - 1] ?? 0) : 0
 }

@@ -9,8 +9,15 @@ import { makePrepare } from './prepare.ts'
 import { clientFor } from './scram-client.ts'
 import { beginSession } from './session.ts'
 import { demandWrites, isReadOnly } from './takes-writes.ts'
+import { command, sql, type Sql } from './statement.ts'
 
-export type Db = Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>
+/** A pool, or a connection of one. */
+export interface Db {
+  query<Row extends pg.QueryResultRow>(
+    statement: Sql,
+    values?: readonly unknown[],
+  ): Promise<pg.QueryResult<Row>>
+}
 export type Pool = pg.Pool
 
 // Positions and times stay far below 2^53. The parser is the pool's own: the global one would change BullMQ's rows too.
@@ -97,7 +104,10 @@ export function openPool({
 }
 
 /** Named, since an operator may have set another default: a statement must see what was committed before it. */
-const BEGIN = 'begin isolation level read committed'
+export const BEGIN = command('begin isolation level read committed')
+const BEGIN_SNAPSHOT = command('begin isolation level repeatable read read only')
+export const COMMIT = command('commit')
+const ROLLBACK = command('rollback')
 
 /** Runs `work` in one READ COMMITTED transaction; rolls back and rethrows when it throws. */
 export function inTransaction<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -106,7 +116,7 @@ export function inTransaction<T>(pool: Pool, work: (db: pg.PoolClient) => Promis
 
 /** Runs `work` on one snapshot: all its reads see the same moment of the stream. */
 export function inSnapshot<T>(pool: Pool, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
-  return within(pool, 'begin isolation level repeatable read read only', work)
+  return within(pool, BEGIN_SNAPSHOT, work)
 }
 
 /** As `inTransaction`, on a connection that the caller has (it keeps it, and sees to it when it breaks), or one of its pool. */
@@ -115,15 +125,15 @@ export async function inTransactionOn<T>(db: Db, work: (db: Db) => Promise<T>): 
   await db.query(BEGIN)
   try {
     const result = await work(db)
-    await db.query('commit')
+    await db.query(COMMIT)
     return result
   } catch (error) {
-    await db.query('rollback').catch(() => undefined)
+    await db.query(ROLLBACK).catch(() => undefined)
     throw error
   }
 }
 
-async function within<T>(pool: Pool, begin: string, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
+async function within<T>(pool: Pool, begin: Sql, work: (db: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   let broken: Error | undefined
   // A connection that breaks between two statements emits 'error', which would end the process unheard.
@@ -134,14 +144,14 @@ async function within<T>(pool: Pool, begin: string, work: (db: pg.PoolClient) =>
   try {
     await client.query(begin)
     const result = await work(client)
-    await client.query('commit')
+    await client.query(COMMIT)
     return result
   } catch (error) {
     // Behind a statement that was not answered the rollback would wait as long again.
     if (isUnanswered(error)) broken ??= error
     else {
       try {
-        await client.query('rollback')
+        await client.query(ROLLBACK)
       } catch (rollbackError) {
         broken ??= rollbackError as Error
       }
@@ -159,9 +169,11 @@ function isUnanswered(error: unknown): error is Error {
   return error instanceof Error && error.message === 'Query read timeout'
 }
 
+const NOW = sql('read the time', 'select now_ms() as now')
+
 /** The database's time in milliseconds since the epoch (with the offset that tests set). */
 export async function nowMs(db: Db): Promise<number> {
-  const { rows } = await db.query<{ now: number }>('select now_ms() as now')
+  const { rows } = await db.query<{ now: number }>(NOW)
   return rows[0]?.now ?? 0
 }
 

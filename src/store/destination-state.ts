@@ -6,6 +6,7 @@
 import type { Db } from './db.ts'
 import { MAY_WRITE, type Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
+import { sql } from './statement.ts'
 
 export interface OpenTransaction {
   txnId: string
@@ -73,8 +74,9 @@ export interface DestinationState {
   unlistedAt: number | null
 }
 
-const LOAD = `
-  select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.timeout_ms, d.failures, d.failing_since, d.retry_at,
+const LOAD = sql(
+  'look at the destination',
+  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.timeout_ms, d.failures, d.failing_since, d.retry_at,
          d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at,
          s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
@@ -94,7 +96,8 @@ const LOAD = `
     cross join stream s
     left join open_transactions o on o.destination = d.id
     left join gaps g on g.destination = d.id and g.closed_at is null
-   where d.id = $1`
+   where d.id = $1`,
+)
 
 interface Row {
   id: number
@@ -152,10 +155,12 @@ export async function loadDestination(db: Db, held: Held): Promise<DestinationSt
 }
 
 // $1 destination, $2 transaction id. A row at least where it is still open and holds all that it held.
-const OPEN_TEXTS = `
-  select ${TEXT_COLUMNS} from open_transactions o left join lateral unnest(o.positions) p (pos) on true
+const OPEN_TEXTS = sql(
+  'read texts',
+  `select ${TEXT_COLUMNS} from open_transactions o left join lateral unnest(o.positions) p (pos) on true
     left join lateral ${textAt('p.pos')} on true
-   where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`
+   where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`,
+)
 
 /** What an open transaction is made of; null: it is open no more, or void. */
 async function readOpenTexts(db: Db, destination: number, txnId: string): Promise<StoredPdu[] | null> {

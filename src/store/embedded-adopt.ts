@@ -18,6 +18,7 @@ import {
 import { EmbeddedError } from './embedded-program.ts'
 import { newPassword, verifierOf } from './embedded-roles.ts'
 import { demandPrivateSocket, PORT } from './embedded-socket.ts'
+import { variants } from './statement.ts'
 
 export interface Found {
   pid: number
@@ -69,10 +70,12 @@ function placeOf(cluster: Cluster, { folder, owner }: Postmaster): Found['place'
   return { folder, password }
 }
 
+const setPassword = variants('set the password')
+
 async function renewed(cluster: Cluster, { folder, password: old }: Found['place']): Promise<Found['place']> {
   const password = newPassword()
   await query(clusterUrl(folder, PORT, old), (client) =>
-    client.query(`alter role current_user password '${verifierOf(password)}'`),
+    client.query(setPassword(`alter role current_user password '${verifierOf(password)}'`)),
   )
   // Cut short here, it is not known any more: then the next one starts it anew.
   writePassword(cluster, password)

@@ -13,6 +13,7 @@ import type { Cluster } from './embedded-cluster.ts'
 import { EmbeddedError } from './embedded-program.ts'
 import { commandLine, isAlive, processOwner, workingDirectory } from './process-identity.ts'
 import { clientFor, UnprovenServerError } from './scram-client.ts'
+import { ANSWERS } from './check-client.ts'
 
 export interface Postmaster {
   pid: number
@@ -75,7 +76,7 @@ export function isReady({ data }: Cluster, pid: number): boolean {
 /** `yes`: it takes queries; `not now`: it is not there (yet) or is starting up or shutting down; `no`: it is not ours. */
 export async function answers(url: string): Promise<'yes' | 'not now' | 'no'> {
   try {
-    await query(url, (client) => client.query('select 1'))
+    await query(url, (client) => client.query(ANSWERS))
     return 'yes'
   } catch (error) {
     // 28: what we know of it is not so any more, its password or the role.

@@ -3,6 +3,7 @@
  * `limpet check-config`. What is missing is said in one line, before anything is written.
  */
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
 
 /** The database can't be used as it is; the message says what to do. `passing`: it may be another one in a minute. */
 export class UnfitDatabaseError extends Error {
@@ -42,8 +43,9 @@ interface Found {
   may_use_queue: boolean | null
 }
 
-const LOOK = `
-  select current_setting('server_version_num')::int as version, current_setting('server_version') as version_text,
+const LOOK = sql(
+  'is the database fit',
+  `select current_setting('server_version_num')::int as version, current_setting('server_version') as version_text,
          current_setting('server_encoding') as encoding,
          current_user as role, current_database() as database, current_setting('search_path') as search_path,
          current_schema() as schema, has_schema_privilege(current_schema(), 'create') as may_create,
@@ -52,7 +54,8 @@ const LOOK = `
          q.oid is not null as queue_schema, has_schema_privilege(q.oid, 'usage') as may_use_queue
     from (values (1)) one
     left join pg_class t on t.oid = to_regclass('limpet_migrations')
-    left join pg_namespace q on q.nspname = $1`
+    left join pg_namespace q on q.nspname = $1`,
+)
 
 /** @throws UnfitDatabaseError */
 export async function refuseUnfit(db: Db, needs: FitnessNeeds): Promise<void> {

@@ -8,6 +8,7 @@
 import type { Db } from './db.ts'
 import { ALIVE, IN_ORDER, UNHELD, UNNARROWED, type Held } from './leases.ts'
 import { planFor } from './prepare.ts'
+import { sql } from './statement.ts'
 
 export interface Following {
   held: Held
@@ -32,10 +33,12 @@ export interface Known {
   wakeSeq: number
 }
 
-const WISHED = `
-  select i.destination as id from unnest($1::int[], $2::bigint[]) as i (destination, wake_seq)
+const WISHED = sql(
+  'who of the followed is wished for',
+  `select i.destination as id from unnest($1::int[], $2::bigint[]) as i (destination, wake_seq)
     join destinations d on d.id = i.destination
-   where d.wake_seq <> i.wake_seq or d.look_at <= now_ms()`
+   where d.wake_seq <> i.wake_seq or d.look_at <= now_ms()`,
+)
 
 /** Per destination: whether somebody has wished a look at its rows since its holder looked, or a time for one has come. */
 export async function areWished(db: Db, them: readonly Known[]): Promise<boolean[]> {
@@ -64,7 +67,9 @@ const HELD_AND_UNASKED = (condition = '') => `
 const NOTHING_AHEAD = `
        and not exists (select 1 from replays p where p.destination = d.id and p.pos > i.position)`
 
-const FOLLOW = `${INPUT}
+const FOLLOW = sql(
+  'begin to follow',
+  `${INPUT}
     update destinations d set follows = true, look_at = null, position = greatest(d.position, i.position)
     ${HELD_AND_UNASKED(NOTHING_AHEAD)}
   select d.id, array_agg(m.room order by m.room, m.since) filter (where m.room is not null) as rooms,
@@ -72,13 +77,17 @@ const FOLLOW = `${INPUT}
          array_agg(coalesce(m.until, ${Number.MAX_SAFE_INTEGER}) order by m.room, m.since)
            filter (where m.room is not null) as until
     from done d left join memberships m on m.destination = d.id and (m.until is null or m.until > d.position)
-   group by d.id`
+   group by d.id`,
+)
 
-const RELEASE = `${INPUT}
+const RELEASE = sql(
+  'let go of the followed',
+  `${INPUT}
     update destinations d
        set ${UNHELD}, look_at = null, position = greatest(d.position, i.position)
     ${HELD_AND_UNASKED()}
-  select id from done`
+  select id from done`,
+)
 
 const argumentsOf = (them: readonly Following[]) => [
   them.map(({ held }) => held.destination),
@@ -116,11 +125,13 @@ export async function releaseFollowers(db: Db, them: readonly Following[]): Prom
   return them.map(({ held }) => released.has(held.destination))
 }
 
+const STOP = sql(
+  'stop following',
+  'update destinations set follows = false where id = $1 and lease_owner = $2 and fence = $3',
+)
+
 /** The holder is going to look at the rows again: from now on it is woken. False: it holds it no more. */
 export async function stopFollowing(db: Db, { worker, destination, fence }: Held): Promise<boolean> {
-  const { rowCount } = await db.query(
-    'update destinations set follows = false where id = $1 and lease_owner = $2 and fence = $3',
-    [destination, worker, fence],
-  )
+  const { rowCount } = await db.query(STOP, [destination, worker, fence])
   return rowCount === 1
 }

@@ -19,6 +19,7 @@ import {
   type StoredPdu,
   type TextRow,
 } from './timeline.ts'
+import { sql } from './statement.ts'
 
 const newestIn = (table: Table) => `
      (select e.pos ${entitledIn(table)}
@@ -43,11 +44,14 @@ const FOUND = `
      where e.pos > $4 and ${NOT_SENT}
      order by e.pos limit $5
   )`
-const GAP_POSITIONS = `${FOUND} select pos from owed order by pos`
+const GAP_POSITIONS = sql('what does the gap need', `${FOUND} select pos from owed order by pos`)
 // With their texts in one statement: that nothing more was found says that nothing more is owed, only if nothing that was
 // found can go before its text is read.
-const GAP_ROOMS = `${FOUND}
-  select ${TEXT_COLUMNS} from owed cross join lateral ${textAt('owed.pos')} order by e.pos`
+const GAP_ROOMS = sql(
+  'read the rooms of the gap',
+  `${FOUND}
+  select ${TEXT_COLUMNS} from owed cross join lateral ${textAt('owed.pos')} order by e.pos`,
+)
 
 export interface GapRange {
   from: number

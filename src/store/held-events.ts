@@ -5,16 +5,19 @@
 import type { Db } from './db.ts'
 import { planFor } from './prepare.ts'
 import { TAKES_CONTENT } from './stream.ts'
+import { sql } from './statement.ts'
 
-/** Those of `eventIds` whose text is in the log, or kept of it. */
-export async function heldAmong(db: Db, eventIds: readonly string[]): Promise<string[]> {
-  const { rows } = await db.query<{ event_id: string }>(
-    `select i.event_id from event_ids i
+const HELD_AMONG = sql(
+  'which events are held',
+  `select i.event_id from event_ids i
       where i.event_id = any($1)
         and (exists (select from events e where e.pos = i.pos)
           or exists (select from kept_events k where k.pos = i.pos))`,
-    [eventIds],
-  )
+)
+
+/** Those of `eventIds` whose text is in the log, or kept of it. */
+export async function heldAmong(db: Db, eventIds: readonly string[]): Promise<string[]> {
+  const { rows } = await db.query<{ event_id: string }>(HELD_AMONG, [eventIds])
   return rows.map((row) => row.event_id)
 }
 
@@ -27,8 +30,9 @@ export interface HeldPage {
 
 // $3: the position after which the page begins, $4: how many events of the room it looks at, by any sender: so its cost is bounded.
 // What was kept of the log may be in both tables. A redaction stands after its event.
-const HELD_BY = `
-  with room as (select id from rooms where room_id = $1), seen as (
+const HELD_BY = sql(
+  'which events of a sender are held',
+  `with room as (select id from rooms where room_id = $1), seen as (
     select pos, event_id, sender from (
       (select pos, event_id, sender from events where room = (select id from room) and pos > $3 order by pos limit $4)
        union
@@ -38,7 +42,8 @@ const HELD_BY = `
   select s.pos, s.event_id, s.sender = $2 and r.target is null as held
     from seen s
     left join (select distinct target from changes where kind = 'redact' and ${TAKES_CONTENT} and pos > $3) r on r.target = s.pos
-   order by s.pos`
+   order by s.pos`,
+)
 
 /** A page of what is held of `sender`'s events in a room; it looks at `limit` of the room's events. */
 export async function heldBy(

@@ -7,6 +7,7 @@
  */
 import type { Db } from './db.ts'
 import { isMany, planFor } from './prepare.ts'
+import { sql, type Sql } from './statement.ts'
 
 // $1 positions, $2 and $3 the first and last of them. Positions of a transaction are in their order, so most are left out by
 // their ends. Many are looked up in a hash that PostgreSQL makes of a list that it knows when it plans (14 and newer, of nine and
@@ -15,18 +16,21 @@ import { isMany, planFor } from './prepare.ts'
 const ofEvents = (holdsOne: string) => `
   select o.destination from open_transactions o
    where not o.void and o.positions[1] <= $3 and o.positions[cardinality(o.positions)] >= $2 and ${holdsOne}`
-const OF_FEW = ofEvents('o.positions && $1::bigint[]')
-const OF_MANY = ofEvents(
-  'exists (select 1 from (select unnest(o.positions) as p) u where u.p = any($1::bigint[]))',
+const OF_FEW = sql('who holds what is redacted', ofEvents('o.positions && $1::bigint[]'))
+const OF_MANY = sql(
+  'who holds much that is redacted',
+  ofEvents('exists (select 1 from (select unnest(o.positions) as p) u where u.p = any($1::bigint[]))'),
 )
 
 // $1 rooms.
-const OF_ROOMS = `
-  select distinct o.destination
+const OF_ROOMS = sql(
+  'who holds what is purged',
+  `select distinct o.destination
     from open_transactions o
     cross join lateral unnest(o.positions) p (pos)
     join (select pos from events where room = any($1) union all select pos from kept_events where room = any($1)) e on e.pos = p.pos
-   where not o.void`
+   where not o.void`,
+)
 
 /** Destinations whose open transaction holds one of these. Hold the content lock. */
 export async function findHolders(
@@ -34,23 +38,26 @@ export async function findHolders(
   { positions, rooms }: { positions: readonly number[]; rooms: readonly number[] },
 ): Promise<number[]> {
   const found = new Set<number>()
-  const find = async (sql: string, values: unknown[]) => {
-    const { rows } = await db.query<{ destination: number }>(sql, values)
+  const find = async (statement: Sql, values: unknown[]) => {
+    const { rows } = await db.query<{ destination: number }>(statement, values)
     for (const { destination } of rows) found.add(destination)
   }
   if (positions.length > 0) {
     const sorted = [...positions].sort((a, b) => a - b)
-    const sql = isMany(positions.length) ? planFor(positions.length, OF_MANY) : OF_FEW
-    await find(sql, [sorted, sorted[0], sorted.at(-1)])
+    const statement = isMany(positions.length) ? planFor(positions.length, OF_MANY) : OF_FEW
+    await find(statement, [sorted, sorted[0], sorted.at(-1)])
   }
   if (rooms.length > 0) await find(OF_ROOMS, [rooms])
   return [...found]
 }
 
+const MAKE_VOID = sql(
+  'make void what holds it',
+  'update open_transactions set void = true where destination = any($1) and not void',
+)
+
 /** Their rows are locked: none of theirs has another since. */
 export async function makeVoid(db: Db, destinations: readonly number[]): Promise<void> {
   if (destinations.length === 0) return
-  await db.query('update open_transactions set void = true where destination = any($1) and not void', [
-    destinations,
-  ])
+  await db.query(MAKE_VOID, [destinations])
 }

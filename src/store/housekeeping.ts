@@ -5,6 +5,7 @@
  */
 import type { Db, Pool } from './db.ts'
 import { overSince } from './seen-time.ts'
+import { sql } from './statement.ts'
 
 /** Keys of the advisory locks under which one process at a time sweeps, and drops what is old: "limp" + 3, + 4. */
 const SWEEP_LOCK = 0x6c696d73
@@ -27,6 +28,17 @@ export const withSweepLock = (
 export const withRetentionLock = (pool: Pool, work: (db: Db) => Promise<void>): Promise<boolean> =>
   withLock(pool, RETENTION_LOCK, work, IDLE_SWEEPER_MS)
 
+const TRY_LOCK = sql('try the lock', 'select pg_try_advisory_lock($1) as got')
+
+const MAY_IDLE = sql(
+  'let the lock end with an idle session',
+  `select set_config('idle_session_timeout', $1, false)`,
+)
+
+const IDLE_AGAIN = sql('let the session idle again', 'set idle_session_timeout = 0')
+
+const UNLOCK = sql('give the lock back', 'select pg_advisory_unlock($1)')
+
 async function withLock(
   pool: Pool,
   key: number,
@@ -40,12 +52,12 @@ async function withLock(
   }
   client.on('error', onError)
   try {
-    const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1) as got', [key])
+    const { rows } = await client.query<{ got: boolean }>(TRY_LOCK, [key])
     if (rows[0]?.got !== true) return false
-    await client.query(`select set_config('idle_session_timeout', $1, false)`, [String(idleMs)])
+    await client.query(MAY_IDLE, [String(idleMs)])
     await work(client)
     // Not `reset`, which would bring back what an operator may have set for the role.
-    await client.query('set idle_session_timeout = 0')
+    await client.query(IDLE_AGAIN)
     return true
   } catch (error) {
     // The lock is the session's: it must not come back into the pool with it.
@@ -53,7 +65,7 @@ async function withLock(
     throw error
   } finally {
     if (broken === undefined) {
-      await client.query('select pg_advisory_unlock($1)', [key]).catch((error: unknown) => {
+      await client.query(UNLOCK, [key]).catch((error: unknown) => {
         broken = error as Error
       })
     }
@@ -67,24 +79,34 @@ const STICKY_GRACE_MS = 600_000
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 
-const STICKY = `delete from sticky where expires_at < ${overSince('$1')}`
+const STICKY = sql('remove lapsed sticky rows', `delete from sticky where expires_at < ${overSince('$1')}`)
 
 // Until its destination has come past it, unless nothing of it is left that could come to it: some servers never come back.
-const REPLAYS = `
-  delete from replays p using destinations d
+const REPLAYS = sql(
+  'remove old notes',
+  `delete from replays p using destinations d
    where d.id = p.destination and p.expires_at < ${overSince('$1')}
      and (p.pos <= d.position
           or (p.pos <= (select log_floor from stream)
               and not exists (select 1 from kept_events k where k.pos = p.pos)
-              and not exists (select 1 from events e where e.pos = p.pos)))`
+              and not exists (select 1 from events e where e.pos = p.pos)))`,
+)
 
 // A join whose sticky events are over: its destination may never look again. A rejoin meanwhile has a later `upto`.
-const JOINS = `
-  delete from sticky_owed where (destination, room) in (
+const JOINS = sql(
+  'remove joins that are over',
+  `delete from sticky_owed where (destination, room) in (
     select o.destination, o.room from sticky_owed o
      where o.room is not null and o.upto <= (select head from stream)
        and not exists (select 1 from sticky s where s.room = o.room and s.pos > o.cursor and s.pos <= o.upto)
-     order by o.destination, o.room for update skip locked)`
+     order by o.destination, o.room for update skip locked)`,
+)
+
+const ATTEMPTS = sql('remove old attempts', `delete from attempts where at < ${overSince('$1')}`)
+
+const GAPS = sql('remove old gaps', `delete from gaps where closed_at < ${overSince('$1')}`)
+
+const WORKERS = sql('remove dead workers', 'delete from workers where lease_until < now_ms() - $1')
 
 /**
  * Removes what nobody needs any more: sticky rows and joins that are over, notes of them, old attempts and closed gaps, dead
@@ -94,9 +116,9 @@ export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
   await db.query(STICKY, [STICKY_GRACE_MS])
   await db.query(REPLAYS, [attemptsMs])
   await db.query(JOINS)
-  await db.query(`delete from attempts where at < ${overSince('$1')}`, [attemptsMs])
-  await db.query(`delete from gaps where closed_at < ${overSince('$1')}`, [attemptsMs])
-  await db.query('delete from workers where lease_until < now_ms() - $1', [HOUR_MS])
+  await db.query(ATTEMPTS, [attemptsMs])
+  await db.query(GAPS, [attemptsMs])
+  await db.query(WORKERS, [HOUR_MS])
 }
 
 // Not least(): with a null it gives the other value, and a destination without a hold would get one.
@@ -104,13 +126,9 @@ const LONGEST = `case when retry_interval * 2 < $1 then retry_interval * 2 else 
 const STEP = `case when advice_step < $3 then advice_step else $3 end`
 const LOOK = `case when retry_at is not null and hold_until is null then ${LONGEST} else greatest($1, $2) end`
 
-/**
- * Cuts waits that are longer than any rule makes, or than they were when they began (a clock that was wrong once, or was
- * set back). `longestMs`: the longest backoff.
- */
-export async function cutImpossibleWaits(db: Db, longestMs: number): Promise<void> {
-  await db.query(
-    `update destinations
+const CUT_WAITS = sql(
+  'cut impossible waits',
+  `update destinations
         set retry_at = case when retry_at > now + ${LONGEST} then now + ${LONGEST} else retry_at end,
             hold_until = case when hold_until > now + $2 then now + $2 else hold_until end,
             advice_at = case when advice_at > now + $3 then now + $3 else advice_at end,
@@ -119,7 +137,18 @@ export async function cutImpossibleWaits(db: Db, longestMs: number): Promise<voi
        from (select now_ms() as now offset 0) n
       where retry_at > now + ${LONGEST} or hold_until > now + $2 or advice_at > now + $3
          or advice_after > now + ${STEP} or look_at > now + ${LOOK}`,
-    [longestMs, DAY_MS, HOUR_MS],
-  )
-  await db.query('update workers set lease_until = now_ms() where lease_until > now_ms() + $1', [HOUR_MS])
+)
+
+const CUT_LEASES = sql(
+  'cut impossible leases',
+  'update workers set lease_until = now_ms() where lease_until > now_ms() + $1',
+)
+
+/**
+ * Cuts waits that are longer than any rule makes, or than they were when they began (a clock that was wrong once, or was
+ * set back). `longestMs`: the longest backoff.
+ */
+export async function cutImpossibleWaits(db: Db, longestMs: number): Promise<void> {
+  await db.query(CUT_WAITS, [longestMs, DAY_MS, HOUR_MS])
+  await db.query(CUT_LEASES, [HOUR_MS])
 }

@@ -4,6 +4,7 @@
  * Runs inside the transaction that holds the stream's lock; the caller moves the head and commits.
  */
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
 
 export interface StagedEvent {
   pos: number
@@ -75,22 +76,27 @@ export function noEffects(): Effects {
   }
 }
 
-const INSERT_DESTINATIONS = `
-  insert into destinations (id, name, position, created_at)
-  select id, name, position, $4 from unnest($1::int[], $2::text[], $3::bigint[]) as t (id, name, position)`
+const INSERT_DESTINATIONS = sql(
+  'insert destinations',
+  `insert into destinations (id, name, position, created_at)
+  select id, name, position, $4 from unnest($1::int[], $2::text[], $3::bigint[]) as t (id, name, position)`,
+)
 
-const UPSERT_RECIPIENTS = `
-  insert into recipients (hash, exact, list, less, head)
+const UPSERT_RECIPIENTS = sql(
+  'store recipients',
+  `insert into recipients (hash, exact, list, less, head)
   select t->>'hash', (t->>'exact')::boolean,
          array(select jsonb_array_elements_text(t->'list')::int), array(select jsonb_array_elements_text(t->'less')::int),
          (t->>'head')::bigint
     from jsonb_array_elements($1::jsonb) t
   on conflict (hash) do update set head = excluded.head
-  returning hash, id`
+  returning hash, id`,
+)
 
 // A room is of the version that its newest event says; flags only ever fill in, heads only grow.
-const INSERT_EVENTS = `
-  with rows as (
+const INSERT_EVENTS = sql(
+  'insert events',
+  `with rows as (
     select * from unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[])
       as t (pos, room, event_id, sender, pdu, sticky_until, recipients)
   ), ids as (
@@ -104,33 +110,44 @@ const INSERT_EVENTS = `
      where r.id = t.id
   )
   insert into events (pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients)
-  select pos, room, event_id, sender, pdu, $8, sticky_until, recipients from rows`
+  select pos, room, event_id, sender, pdu, $8, sticky_until, recipients from rows`,
+)
 
-const INSERT_CHANGES = `
-  insert into changes (pos, kind, room, added, removed)
+const INSERT_CHANGES = sql(
+  'insert changes',
+  `insert into changes (pos, kind, room, added, removed)
   select (t->>'pos')::bigint, 'servers', (t->>'room')::int,
          array(select jsonb_array_elements_text(t->'added')::int), array(select jsonb_array_elements_text(t->'removed')::int)
-    from jsonb_array_elements($1::jsonb) t`
+    from jsonb_array_elements($1::jsonb) t`,
+)
 
-const END_MEMBERSHIPS = `
-  update memberships m set until = t.until
+const END_MEMBERSHIPS = sql(
+  'end memberships',
+  `update memberships m set until = t.until
     from unnest($1::int[], $2::int[], $3::bigint[]) as t (room, destination, until)
-   where m.room = t.room and m.destination = t.destination and m.until is null`
+   where m.room = t.room and m.destination = t.destination and m.until is null`,
+)
 
-const BEGIN_MEMBERSHIPS = `
-  insert into memberships (room, destination, since, until)
-  select * from unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[])`
+const BEGIN_MEMBERSHIPS = sql(
+  'begin memberships',
+  `insert into memberships (room, destination, since, until)
+  select * from unnest($1::int[], $2::int[], $3::bigint[], $4::bigint[])`,
+)
 
-const FORGET_OWED = `
-  delete from sticky_owed o using unnest($1::int[], $2::int[]) as t (room, destination)
-   where o.room = t.room and o.destination = t.destination`
+const FORGET_OWED = sql(
+  'forget join replays',
+  `delete from sticky_owed o using unnest($1::int[], $2::int[]) as t (room, destination)
+   where o.room = t.room and o.destination = t.destination`,
+)
 
 // A rejoin replaces the row: it is owed everything again, less what an answer lists from now on.
-const OWE_STICKY = `
-  insert into sticky_owed (destination, room, after_pos, upto, cursor, created_at)
+const OWE_STICKY = sql(
+  'owe join replays',
+  `insert into sticky_owed (destination, room, after_pos, upto, cursor, created_at)
   select t.destination, t.room, 0, t.upto, 0, $4 from unnest($1::int[], $2::int[], $3::bigint[]) as t (room, destination, upto)
   on conflict (destination, room) where room is not null
-  do update set upto = excluded.upto, cursor = 0, created_at = excluded.created_at`
+  do update set upto = excluded.upto, cursor = 0, created_at = excluded.created_at`,
+)
 
 export async function writeEffects(db: Db, effects: Effects, now: number): Promise<void> {
   await writeNames(db, effects, now)
@@ -156,13 +173,15 @@ export async function writeEffects(db: Db, effects: Effects, now: number): Promi
   await writeMemberships(db, effects, now)
 }
 
+const INSERT_ROOMS = sql(
+  'insert rooms',
+  'insert into rooms (id, room_id) select * from unnest($1::int[], $2::text[])',
+)
+
 async function writeNames(db: Db, effects: Effects, now: number): Promise<void> {
   const { newRooms, newDestinations } = effects
   if (newRooms.size > 0) {
-    await db.query('insert into rooms (id, room_id) select * from unnest($1::int[], $2::text[])', [
-      [...newRooms.keys()],
-      [...newRooms.values()],
-    ])
+    await db.query(INSERT_ROOMS, [[...newRooms.keys()], [...newRooms.values()]])
   }
   if (newDestinations.size > 0) {
     const added = [...newDestinations.values()]

@@ -6,6 +6,7 @@
  */
 import type { Db } from './db.ts'
 import { selectStream, withRoom, type StreamRow } from './stream.ts'
+import { sql } from './statement.ts'
 
 export interface RoomState {
   id: number
@@ -51,21 +52,31 @@ export interface IngestState {
 }
 
 const FRESH_IDS = {
-  rooms: `select nextval(pg_get_serial_sequence('rooms', 'id')) as id from generate_series(1, $1)`,
-  destinations: `select nextval(pg_get_serial_sequence('destinations', 'id')) as id from generate_series(1, $1)`,
+  rooms: sql(
+    'draw room ids',
+    `select nextval(pg_get_serial_sequence('rooms', 'id')) as id from generate_series(1, $1)`,
+  ),
+  destinations: sql(
+    'draw destination ids',
+    `select nextval(pg_get_serial_sequence('destinations', 'id')) as id from generate_series(1, $1)`,
+  ),
 }
 
-const MEMBERS = `
-  select r.room_id, d.name, d.id
+const MEMBERS = sql(
+  'read members',
+  `select r.room_id, d.name, d.id
     from memberships m
     join rooms r on r.id = m.room
     join destinations d on d.id = m.destination
    where m.until is null
-     and (r.room_id = any($1) or (r.room_id = any($2) and d.name = any($3)))`
+     and (r.room_id = any($1) or (r.room_id = any($2) and d.name = any($3)))`,
+)
 
-const STICKY_ROOMS = `
-  select r.room_id from rooms r
-   where r.room_id = any($1) and exists (select 1 from sticky s where s.room = r.id and s.expires_at > $2)`
+const STICKY_ROOMS = sql(
+  'read sticky rooms',
+  `select r.room_id from rooms r
+   where r.room_id = any($1) and exists (select 1 from sticky s where s.room = r.id and s.expires_at > $2)`,
+)
 
 // One statement: ingest waits for all of them with the stream's lock in its hand. The stream's own row comes with it.
 const LOAD = selectStream(`,
@@ -80,6 +91,16 @@ interface Loaded extends StreamRow {
   tokens: [source: string, token: string | null][]
   rooms: [id: number, roomId: string, version: string | null, known: boolean][]
   positions: [eventId: string, pos: number][]
+}
+
+const DESTINATIONS = sql('read destinations', 'select id, name from destinations where name = any($1)')
+
+/** Those of `names` that there are. */
+export async function destinationsCalled(
+  db: Db,
+  names: readonly string[],
+): Promise<{ id: number; name: string }[]> {
+  return (await db.query<{ id: number; name: string }>(DESTINATIONS, [names])).rows
 }
 
 /** Call it when the right to append was waited for. */
@@ -102,10 +123,7 @@ export async function loadIngestState(db: Db, touched: Touched): Promise<IngestS
   for (const [index, id] of (await freshIds(db, 'rooms', strange.length)).entries())
     state.rooms.set(strange[index] ?? '', { id, isNew: true, version: null, known: false })
   if (touched.servers.length + touched.mentionedServers.length > 0) {
-    const { rows } = await db.query<{ id: number; name: string }>(
-      'select id, name from destinations where name = any($1)',
-      [[...touched.servers, ...touched.mentionedServers]],
-    )
+    const rows = await destinationsCalled(db, [...touched.servers, ...touched.mentionedServers])
     for (const { id, name } of rows) state.destinations.set(name, { id, isNew: false })
     const missing = touched.servers.filter((name) => !state.destinations.has(name))
     for (const [index, id] of (await freshIds(db, 'destinations', missing.length)).entries()) {
@@ -133,12 +151,14 @@ async function loadMembers(db: Db, state: IngestState, touched: Touched): Promis
   for (const { room_id } of sticky) state.stickyRooms.add(room_id)
 }
 
+const HAS_STICKY = sql(
+  'is anything sticky',
+  'select exists (select 1 from sticky where room = $1 and expires_at > $2) as has',
+)
+
 /** Whether an event of ours is sticky in the room at `now` (ms since the epoch). */
 export async function hasSticky(db: Db, room: number, now: number): Promise<boolean> {
-  const { rows } = await db.query<{ has: boolean }>(
-    'select exists (select 1 from sticky where room = $1 and expires_at > $2) as has',
-    [room, now],
-  )
+  const { rows } = await db.query<{ has: boolean }>(HAS_STICKY, [room, now])
   return rows[0]?.has === true
 }
 

@@ -12,6 +12,7 @@ import { gapPositions } from './gap-rooms.ts'
 import { oldUpTo } from './seen-time.ts'
 import { lockContent, lockContentShared } from './stream.ts'
 import { OPEN_POSITIONS, takeAway } from './take-away.ts'
+import { sql } from './statement.ts'
 
 export interface Needed {
   /** Positions, each with how many destinations are owed it. */
@@ -20,11 +21,13 @@ export interface Needed {
   open: Set<number>
 }
 
-const GAPS = `
-  select g.destination, g.from_pos as from, g.to_pos as to, greatest(g.cursor, d.position) as cursor
+const GAPS = sql(
+  'which gaps need it',
+  `select g.destination, g.from_pos as from, g.to_pos as to, greatest(g.cursor, d.position) as cursor
     from gaps g join destinations d on d.id = g.destination
    where g.closed_at is null and greatest(g.cursor, d.position) < $1
-   order by g.destination`
+   order by g.destination`,
+)
 
 /**
  * What is needed of the log up to `upto`. Call it once no destination needs that part but by a gap: the ranges of gaps
@@ -42,12 +45,14 @@ export async function neededUpTo(db: Db, upto: number, signal?: AbortSignal): Pr
   return { owed, open: await openPositions(db, upto) }
 }
 
+const OPEN = sql(
+  'what unanswered transactions need',
+  'select distinct p as pos from open_transactions o cross join lateral unnest(o.positions) p where not o.void and p <= $1',
+)
+
 /** The one place that knows how far unanswered transactions reach into the log. A void one is made of nothing. */
 async function openPositions(db: Db, upto: number): Promise<Set<number>> {
-  const { rows } = await db.query<{ pos: number }>(
-    'select distinct p as pos from open_transactions o cross join lateral unnest(o.positions) p where not o.void and p <= $1',
-    [upto],
-  )
+  const { rows } = await db.query<{ pos: number }>(OPEN, [upto])
   return new Set(rows.map(({ pos }) => pos))
 }
 
@@ -60,8 +65,15 @@ const NOT_OPEN = `not exists (
 const ofRange = (positions: readonly number[]) => [positions, positions[0], positions.at(-1)]
 
 // What is unanswered goes on until it is answered or ends.
-const GIVE_UP = `
-  delete from kept_events k where k.pos = any($1) and ${NOT_OPEN} returning k.pos`
+const GIVE_UP = sql(
+  'give up',
+  `delete from kept_events k where k.pos = any($1) and ${NOT_OPEN} returning k.pos`,
+)
+
+const TOO_OLD = sql(
+  'what is too old to be kept',
+  `select k.pos from kept_events k where k.pos = any($1) and k.pos <= ${oldUpTo('$2')} order by k.pos`,
+)
 
 /**
  * Gives up what was kept and was received longer than `maxAgeMs` ago, and counts it; returns how many pairs of event and
@@ -74,10 +86,7 @@ export async function giveUpOld(
   maxAgeMs: number,
   rest: () => Promise<void> = () => Promise.resolve(),
 ): Promise<number> {
-  const { rows } = await db.query<{ pos: number }>(
-    `select k.pos from kept_events k where k.pos = any($1) and k.pos <= ${oldUpTo('$2')} order by k.pos`,
-    [[...needed.owed.keys()], maxAgeMs],
-  )
+  const { rows } = await db.query<{ pos: number }>(TOO_OLD, [[...needed.owed.keys()], maxAgeMs])
   const old = rows.map(({ pos }) => pos).filter((pos) => !needed.open.has(pos))
   let pairs = 0
   for (let done = 0; done < old.length; done += GIVEN_UP_AT_ONCE) {
@@ -101,29 +110,35 @@ const AT_ONCE = 200
 /** Each commit has everybody plan anew, so there are few of them. */
 const GIVEN_UP_AT_ONCE = 1_000
 
+const KEEP = sql(
+  'keep',
+  `insert into kept_events (${COLUMNS}) select ${COLUMNS} from events where pos = any($1) on conflict (pos) do nothing`,
+)
+
 /** Copies what is needed of the log after `after`; idempotent. */
 export async function copyNeeded(db: Db, needed: Needed, after: number): Promise<void> {
   const positions = allOf(needed).filter((pos) => pos > after)
   for (let done = 0; done < positions.length; done += AT_ONCE) {
     await inTransactionOn(db, async (db) => {
       await lockContentShared(db)
-      await db.query(
-        `insert into kept_events (${COLUMNS}) select ${COLUMNS} from events where pos = any($1) on conflict (pos) do nothing`,
-        [positions.slice(done, done + AT_ONCE)],
-      )
+      await db.query(KEEP, [positions.slice(done, done + AT_ONCE)])
     })
   }
 }
 
 // $1: the last position that goes. Nearly everything was copied before; the rest is looked up one by one, never by
 // reading the log through.
-const COPY_OPEN = `
-  insert into kept_events (${COLUMNS})
+const COPY_OPEN = sql(
+  'keep what is unanswered now',
+  `insert into kept_events (${COLUMNS})
   select ${COLUMNS} from (
     select distinct p.pos as at from (${OPEN_POSITIONS}) p (pos)
      where p.pos <= $1 and not exists (select 1 from kept_events k where k.pos = p.pos)) open
    cross join lateral (select * from events e where e.pos = open.at limit 1) e
-  on conflict (pos) do nothing`
+  on conflict (pos) do nothing`,
+)
+
+const MOVE_FLOOR = sql('move the floor', 'update stream set log_floor = $1 where log_floor < $1')
 
 /**
  * From now on everything up to `upto` is out of the log, but for what is kept of it. What was frozen since it was copied
@@ -132,14 +147,16 @@ const COPY_OPEN = `
 export async function moveFloor(db: Db, upto: number): Promise<void> {
   await takeAway(db, async (db) => {
     await db.query(COPY_OPEN, [upto])
-    const { rowCount } = await db.query('update stream set log_floor = $1 where log_floor < $1', [upto])
+    const { rowCount } = await db.query(MOVE_FLOOR, [upto])
     return { took: (rowCount ?? 0) > 0, result: undefined }
   })
 }
 
-const UNNEEDED = `
-  select k.pos from kept_events k where not exists (select 1 from unnest($1::bigint[]) n where n = k.pos) order by k.pos`
-const DROP = `delete from kept_events k where k.pos = any($1) and ${NOT_OPEN}`
+const UNNEEDED = sql(
+  'what is kept and needed no longer',
+  `select k.pos from kept_events k where not exists (select 1 from unnest($1::bigint[]) n where n = k.pos) order by k.pos`,
+)
+const DROP = sql('keep no longer', `delete from kept_events k where k.pos = any($1) and ${NOT_OPEN}`)
 
 /**
  * Forgets what nobody needs any more. Nothing can come to be owed again that was not when `needed` was read; but what was

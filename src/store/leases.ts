@@ -11,6 +11,7 @@
  */
 import type { Db } from './db.ts'
 import { nothingForgottenSince } from './stream.ts'
+import { sql } from './statement.ts'
 
 export interface Held {
   worker: string
@@ -53,51 +54,61 @@ export const UNHELD = 'lease_owner = null, follows = false'
  */
 export const IN_ORDER = 'order by d.id for update of d'
 
+const REGISTER = sql(
+  'register a worker',
+  'insert into workers (id, name, lease_until) values ($1, $2, now_ms() + $3)',
+)
+
 export async function registerWorker(
   db: Db,
   worker: { id: string; name: string; leaseMs: number },
 ): Promise<void> {
-  await db.query('insert into workers (id, name, lease_until) values ($1, $2, now_ms() + $3)', [
-    worker.id,
-    worker.name,
-    worker.leaseMs,
-  ])
+  await db.query(REGISTER, [worker.id, worker.name, worker.leaseMs])
 }
+
+const RENEW = sql(
+  'renew a worker',
+  `update workers w set lease_until = now_ms() + $2 where id = $1 and ${MAY_WRITE}`,
+)
 
 /** False when the lease was over already: it must not live again, its destinations may be somebody else's. */
 export async function renewWorker(
   db: Db,
   { id, leaseMs }: { id: string; leaseMs: number },
 ): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update workers w set lease_until = now_ms() + $2 where id = $1 and ${MAY_WRITE}`,
-    [id, leaseMs],
-  )
+  const { rowCount } = await db.query(RENEW, [id, leaseMs])
   return rowCount === 1
 }
 
-export async function retireWorker(db: Db, id: string): Promise<void> {
-  await db.query(
-    `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
+const RETIRE = sql(
+  'let go of all of a worker',
+  `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
      update destinations d set ${UNHELD} from locked l where d.id = l.id and d.lease_owner = $1`,
-    [id],
-  )
-  await db.query('delete from workers where id = $1', [id])
+)
+
+const REMOVE = sql('remove a worker', 'delete from workers where id = $1')
+
+export async function retireWorker(db: Db, id: string): Promise<void> {
+  await db.query(RETIRE, [id])
+  await db.query(REMOVE, [id])
 }
+
+const GIVE_UP = sql(
+  'give back all of a worker',
+  `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
+     update destinations d set ${UNHELD}, look_at = now_ms() from locked l where d.id = l.id and d.lease_owner = $1`,
+)
 
 /** Gives back all of a worker that has lost its lease and has nothing under way any more: they are looked at at once. */
 export async function giveUpWorker(db: Db, id: string): Promise<void> {
-  await db.query(
-    `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
-     update destinations d set ${UNHELD}, look_at = now_ms() from locked l where d.id = l.id and d.lease_owner = $1`,
-    [id],
-  )
-  await db.query('delete from workers where id = $1', [id])
+  await db.query(GIVE_UP, [id])
+  await db.query(REMOVE, [id])
 }
 
 // One statement: were the look and the wish two, the holder could let go between them and the wake be lost.
-const TAKE = `
-  with locked as (
+const TAKE = sql(
+  'take the destination',
+  `with locked as (
     select id, lease_owner from destinations where name = $2 for update
   ), judged as materialized (
     select l.id, t.alive, t.alive and (l.lease_owner is null or l.lease_owner = $1 or not t.owned) as free
@@ -113,7 +124,8 @@ const TAKE = `
          wake_seq = d.wake_seq + case when f.free then 0 else 1 end
     from judged f
    where d.id = f.id
-  returning d.id, d.fence, f.free, f.alive`
+  returning d.id, d.fence, f.free, f.alive`,
+)
 
 export type Taken =
   | { kind: 'taken'; held: Held }
@@ -138,8 +150,11 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
   return { kind: row.alive ? 'busy' : 'over' }
 }
 
-const GIVE_WAY = `${holding()}
-  update destinations d set ${UNHELD}, look_at = $4 from held h where d.id = h.id returning d.quick`
+const GIVE_WAY = sql(
+  'give way',
+  `${holding()}
+  update destinations d set ${UNHELD}, look_at = $4 from held h where d.id = h.id returning d.quick`,
+)
 
 /** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
 export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
@@ -152,43 +167,52 @@ export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boole
   return rows[0]?.quick ?? null
 }
 
+const OWNED = sql(
+  'find what is owned',
+  'select id, name, fence from destinations where lease_owner = $1 and name <> all($2)',
+)
+
 /** What `worker` owns, those called `but` aside. */
 export async function findOwned(
   db: Db,
   worker: string,
   but: readonly string[],
 ): Promise<{ name: string; held: Held }[]> {
-  const { rows } = await db.query<{ id: number; name: string; fence: number }>(
-    'select id, name, fence from destinations where lease_owner = $1 and name <> all($2)',
-    [worker, but],
-  )
+  const { rows } = await db.query<{ id: number; name: string; fence: number }>(OWNED, [worker, but])
   return rows.map(({ id, name, fence }) => ({ name, held: { worker, destination: id, fence } }))
 }
 
+const ABANDON = sql(
+  'release what was abandoned',
+  `update destinations d set ${UNHELD}, look_at = now_ms() + $4
+      where d.id = $3 and d.lease_owner = $1 and d.fence = $2`,
+)
+
 /** Lets go of what a turn that broke off has left behind; it is looked at again after `afterMs`. */
 export async function releaseAbandoned(db: Db, held: Held, afterMs: number): Promise<boolean> {
-  const { rowCount } = await db.query(
-    `update destinations d set ${UNHELD}, look_at = now_ms() + $4
-      where d.id = $3 and d.lease_owner = $1 and d.fence = $2`,
-    [held.worker, held.fence, held.destination, afterMs],
-  )
+  const { rowCount } = await db.query(ABANDON, [held.worker, held.fence, held.destination, afterMs])
   return rowCount === 1
 }
 
+const BUMP = sql(
+  'ask for another look',
+  'update destinations set wake_seq = wake_seq + 1 where name = $1 returning lease_owner is not null as held',
+)
+
 /** Tells its holder to look again before it lets go. False: nobody holds it. */
 export async function bumpWake(db: Db, name: string): Promise<boolean> {
-  const { rows } = await db.query<{ held: boolean }>(
-    'update destinations set wake_seq = wake_seq + 1 where name = $1 returning lease_owner is not null as held',
-    [name],
-  )
+  const { rows } = await db.query<{ held: boolean }>(BUMP, [name])
   return rows[0]?.held !== false
 }
 
-const RELEASE = `${holding(
-  `($6::bigint is null or d.wake_seq = $6) and ($5::bigint is null or ${nothingForgottenSince('$7::bigint')})`,
-)}
+const RELEASE = sql(
+  'let go',
+  `${holding(
+    `($6::bigint is null or d.wake_seq = $6) and ($5::bigint is null or ${nothingForgottenSince('$7::bigint')})`,
+  )}
   update destinations d set ${UNHELD}, look_at = $4, position = greatest(d.position, coalesce($5, d.position))
-    from held h where d.id = h.id`
+    from held h where d.id = h.id`,
+)
 
 /**
  * Lets go. False when somebody wished a look meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.

@@ -10,6 +10,7 @@
  */
 import type { Db } from './db.ts'
 import { IN_ORDER } from './leases.ts'
+import { sql } from './statement.ts'
 
 export interface Concerned {
   /** Destinations to be advised if they are failing. */
@@ -23,8 +24,9 @@ export interface Concerned {
 }
 
 // No row of these kinds can come up afterwards: joins are ours alone, and freezes wait for the content lock.
-const LOCK = `
-  select d.id from destinations d
+const LOCK = sql(
+  'lock the destinations concerned',
+  `select d.id from destinations d
    where d.id in (
      select id from destinations
       where id = any($1) and (failures > 0 or hold_until is not null)
@@ -36,7 +38,8 @@ const LOCK = `
      select destination from memberships where room = any($3) and until is null
      union
      select p.destination from events e join replays p on p.pos = e.pos where e.room = any($3)
-   ) ${IN_ORDER}`
+   ) ${IN_ORDER}`,
+)
 
 /** Locks them until the commit, and returns those that are locked. Content that goes: hold the content lock. */
 export async function lockDestinations(db: Db, concerned: Concerned): Promise<ReadonlySet<number>> {

@@ -6,6 +6,7 @@
  * says what stands where it begins: after a failover to an older state it is not what was read there before.
  */
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
 
 export interface LoggedEvent {
   kind: 'event'
@@ -59,8 +60,9 @@ const NO_CHANGE =
   'null::bigint as target, null::int[] as added, null::int[] as removed, null::bigint as at from events e'
 
 // $1 after, $2 limit. What stands where it begins, then what comes after; each half alone could fill that.
-const READ = `
-  select s.head, x.* from stream s left join lateral (
+const READ = sql(
+  'follow the log',
+  `select s.head, x.* from stream s left join lateral (
     ((select e.pos, 'event' as kind, e.room, e.event_id, null::text as pdu, e.received_ts, null::boolean as sticky,
              null::boolean as exact, null::int[] as list, null::int[] as less, ${NO_CHANGE}
        where e.pos <= $1 order by e.pos desc limit 1)
@@ -73,7 +75,8 @@ const READ = `
      union all
      (select ${CHANGE} where c.pos > $1 order by c.pos limit $2)
      order by pos limit $2)
-    order by pos) x on true`
+    order by pos) x on true`,
+)
 
 interface Row {
   head: number

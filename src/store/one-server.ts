@@ -9,6 +9,7 @@
 import type pg from 'pg'
 import { isLate, openClient } from './check-client.ts'
 import { drop } from './takes-writes.ts'
+import { sql } from './statement.ts'
 
 /** Which server serves a session, since which start, and with which of its databases. */
 export const SERVER = `
@@ -51,7 +52,9 @@ export function comesBack(answers: readonly string[]): boolean {
   return answers.some((server, i) => i > 0 && answers[i - 1] !== server && answers.indexOf(server) < i - 1)
 }
 
+const WHICH = sql('which server is this', `select ${SERVER} as server`)
+
 async function serverOf(client: pg.Client): Promise<string> {
-  const { rows } = await client.query<{ server: string }>(`select ${SERVER} as server`)
+  const { rows } = await client.query<{ server: string }>(WHICH)
   return rows[0]?.server ?? ''
 }

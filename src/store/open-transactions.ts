@@ -11,6 +11,7 @@ import type { StoredAcknowledges } from './destination-state.ts'
 import { ALIVE, holding, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
 import { lockContentShared, TAKES_CONTENT } from './stream.ts'
 import { planFor } from './prepare.ts'
+import { sql } from './statement.ts'
 
 export interface Frozen {
   held: Held
@@ -29,8 +30,9 @@ export interface Frozen {
 
 // One row a destination; what the lease, a redact, a pause, a leave or a lapse forbids is left out, and its caller plans anew.
 // The update of `destinations` is also the lock that a taker waits for.
-const FREEZE = `
-  with input as (
+const FREEZE = sql(
+  'freeze',
+  `with input as (
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
            t->>'txn_id' as txn_id, t->'ack' as ack, (t->>'read_at')::bigint as read_at,
            (t->>'narrowed_seq')::bigint as narrowed_seq, (t->>'soonest_lapse')::bigint as soonest_lapse,
@@ -55,7 +57,8 @@ const FREEZE = `
          (i.ack->>'gap')::bigint, (i.ack->>'gapCursor')::bigint, (i.ack->>'closesGap')::boolean, i.ack->'sticky'
     from input i join allowed a on a.id = i.destination
   on conflict (destination) do nothing
-  returning destination, started_at`
+  returning destination, started_at`,
+)
 
 /** Transactions that share one commit, at most. */
 export const FROZEN_TOGETHER = 100
@@ -89,12 +92,15 @@ const withoutIds = (acknowledges: StoredAcknowledges) => ({ ...acknowledges, eve
 
 // $1 worker, $2 fence, $3 destination, $4 transaction id. A repeat puts in nothing new, so only `pause`, which stops
 // sending, is asked for again here: what the destination has lost since is in it or not, it stays the same bytes (contract 5.2).
-const REPEAT = `${holding('not d.paused')}, allowed as (
+const REPEAT = sql(
+  'repeat',
+  `${holding('not d.paused')}, allowed as (
     update destinations d set last_attempt = now_ms() from held h where d.id = h.id returning d.id, d.last_attempt
   )
   update open_transactions o set attempt = o.attempt + 1, started_at = a.last_attempt, worker = $1
     from allowed a where o.destination = a.id and o.txn_id = $4 and not o.void
-  returning o.started_at`
+  returning o.started_at`,
+)
 
 /** Notes that the same bytes go out again; when that attempt started, or null when they must not. */
 export async function repeatTransaction(db: Db, held: Held, txnId: string): Promise<number | null> {
@@ -107,12 +113,14 @@ export async function repeatTransaction(db: Db, held: Held, txnId: string): Prom
   return rows[0]?.started_at ?? null
 }
 
+// The row is locked first: a taker waits, and finds either the transaction or its end.
+const END = sql(
+  'end it unanswered',
+  `${holding()}
+     delete from open_transactions o using held h where o.destination = h.id and o.txn_id = $4`,
+)
+
 /** Ends an unanswered transaction (void, or too old for receivers to remember): what it held is planned anew. */
 export async function dropTransaction(db: Db, held: Held, txnId: string): Promise<void> {
-  await db.query(
-    // The row is locked first: a taker waits, and finds either the transaction or its end.
-    `${holding()}
-     delete from open_transactions o using held h where o.destination = h.id and o.txn_id = $4`,
-    [held.worker, held.fence, held.destination, txnId],
-  )
+  await db.query(END, [held.worker, held.fence, held.destination, txnId])
 }

@@ -6,8 +6,9 @@
  */
 import type pg from 'pg'
 import { placeOf } from '../config-url.ts'
-import { isLate, openClient } from './check-client.ts'
+import { ANSWERS, isLate, openClient } from './check-client.ts'
 import { drop } from './takes-writes.ts'
+import { sql } from './statement.ts'
 
 /** How many connections somebody opens to a database. */
 export interface Connections {
@@ -58,17 +59,19 @@ async function countGiven(url: string, wanted: number): Promise<number | null> {
   }
 }
 
+const PROCESS = sql('which process serves the session', 'select pg_backend_pid() as pid')
+
 /** A pooler speaks for itself when a session begins: the process that it names is not the one that serves. */
 async function isPooled(client: pg.Client): Promise<boolean> {
   await client.connect()
-  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const { rows } = await client.query<{ pid: number }>(PROCESS)
   return (client as unknown as { processID: number | null }).processID !== rows[0]?.pid
 }
 
 async function isGiven(client: pg.Client): Promise<boolean> {
   try {
     await client.connect()
-    await client.query('select 1')
+    await client.query(ANSWERS)
     return true
   } catch (error) {
     // It refuses more clients than it may have, or lets them wait for too long, by its own settings.

@@ -12,6 +12,8 @@ import { placeOf } from '../config-url.ts'
 import { isLate, openClient } from './check-client.ts'
 import { UnfitDatabaseError } from './fitness.ts'
 import { drop } from './takes-writes.ts'
+import { BEGIN, COMMIT } from './db.ts'
+import { command, sql } from './statement.ts'
 
 /** A notification takes milliseconds; nobody who waits for it in vain is in a session of its own. */
 const HEARD_MS = 10_000
@@ -24,9 +26,15 @@ export interface PoolingNeeds {
 }
 
 // The number alone may come again, from another server behind the same address.
-const WHO = `select concat_ws(' ', a.pid, a.backend_start, inet_server_addr()) as who
-               from pg_stat_activity a where a.pid = pg_backend_pid()`
+const WHO = sql(
+  'who serves the session',
+  `select concat_ws(' ', a.pid, a.backend_start, inet_server_addr()) as who
+               from pg_stat_activity a where a.pid = pg_backend_pid()`,
+)
 const CHANNEL = 'limpet_pooling'
+const LISTEN = command(`listen ${CHANNEL}`)
+
+const NOTIFY = sql('is a notification heard', 'select pg_notify($1, $2)')
 
 /** @throws UnfitDatabaseError where limpet can't run through what stands before the database. */
 export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promise<void> {
@@ -42,12 +50,12 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
     const heard = nonce === null ? null : hears(first, nonce)
     try {
       await second.connect()
-      await second.query('begin isolation level read committed')
+      await second.query(BEGIN)
       // The second one keeps what serves it until its commit.
       if ((await whoServes(second)) === own || (await whoServes(first)) !== own) throw pooled('transaction')
-      if (heard !== null) await first.query(`listen ${CHANNEL}`)
-      if (heard !== null) await second.query('select pg_notify($1, $2)', [CHANNEL, nonce])
-      await second.query('commit')
+      if (heard !== null) await first.query(LISTEN)
+      if (heard !== null) await second.query(NOTIFY, [CHANNEL, nonce])
+      await second.query(COMMIT)
     } catch (error) {
       if (isOfStatementMode(error)) throw pooled('statement')
       if (!isLate(error)) throw error

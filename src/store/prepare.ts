@@ -2,11 +2,12 @@
  * Lets PostgreSQL parse and plan a statement once a connection instead of at every call: for the short
  * statements of a turn that was more than half of what they cost.
  *
- * Only statements with parameters are named; our SQL is constant text, so there are few. A statement whose
+ * Only statements with a name and parameters are prepared (`statement.ts`), so there are few. A statement whose
  * result would change its columns with the schema (`select d.*`) must not be written: PostgreSQL refuses to
  * run it again on a connection that has prepared it.
  */
 import type pg from 'pg'
+import { preparedName, type Sql } from './statement.ts'
 
 const MANY = '/* many */'
 /** As many rows as a plan that was made for one still serves. */
@@ -16,21 +17,21 @@ const FEW = 8
  * A statement about `rows` rows. For many it is planned at every call, for the numbers of that call: a plan that was made
  * once, for few and for tables without statistics, took fifteen times as long with two hundred.
  */
-export const planFor = (rows: number, sql: string): string => (isMany(rows) ? `${MANY}${sql}` : sql)
+export const planFor = (rows: number, sql: Sql): Sql => (isMany(rows) ? (`${MANY}${sql}` as Sql) : sql)
 
 /** More than what a statement is prepared for. */
 export const isMany = (rows: number): boolean => rows > FEW
 
-/** More texts than this are nobody's constants: the rest goes unnamed. */
+/** More texts than this are nobody's constants: the rest goes unprepared. */
 const MOST_NAMES = 500
 
-/** Gives each text its name, the same for all connections of a pool. Call the result with each new connection. */
+/** Gives each text its name, the same on all connections of a pool. Call the result with each new connection. */
 export function makePrepare(): (client: pg.PoolClient) => void {
-  const names = new Map<string, string>()
-  const nameOf = (text: string): string | undefined => {
+  const names = new Map<string, string | null>()
+  const nameOf = (text: string): string | null => {
     const known = names.get(text)
-    if (known !== undefined || names.size >= MOST_NAMES) return known
-    const name = `limpet_${names.size + 1}`
+    if (known !== undefined || names.size >= MOST_NAMES) return known ?? null
+    const name = preparedName(text)
     names.set(text, name)
     return name
   }
@@ -40,7 +41,7 @@ export function makePrepare(): (client: pg.PoolClient) => void {
       const [text, values, ...more] = given
       if (typeof text !== 'string' || !Array.isArray(values) || text.startsWith(MANY)) return query(...given)
       const name = nameOf(text)
-      return name === undefined ? query(...given) : query({ name, text, values }, ...more)
+      return name === null ? query(...given) : query({ name, text, values }, ...more)
     }
     client.query = prepared as typeof client.query
   }

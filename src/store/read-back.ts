@@ -6,6 +6,7 @@
  */
 import type { Db } from './db.ts'
 import type { Page, Paged } from './views/page.ts'
+import { sql, variants } from './statement.ts'
 
 /** By which fields rooms can be listed. */
 export const ROOM_LIST_ORDERS = ['room_id', 'room_version', 'head'] as const
@@ -33,46 +34,54 @@ const SUMMARY = `
        where m.room = r.id and m.until is null
     ) s`
 
+const COUNT = sql('count the rooms', 'select count(*) as total from rooms')
+
+const selectPage = variants('list the rooms')
+
 /** One page of the rooms that ingest was told of. */
 export async function listRooms(db: Db, page: Page<RoomListOrder>): Promise<Paged<RoomSummary>> {
   const dir = page.dir === 'f' ? 'asc' : 'desc'
   const field = page.orderBy === 'head' ? 'head' : `${page.orderBy} collate "C"`
   const { rows } = await db.query<RoomSummary>(
-    `with picked as materialized (
+    selectPage(`with picked as materialized (
        select id, room_id, room_version, head from rooms order by ${field} ${dir}, id ${dir} offset $1 limit $2
-     ) ${SUMMARY} join rooms o on o.id = r.id order by o.${field} ${dir}, o.id ${dir}`,
+     ) ${SUMMARY} join rooms o on o.id = r.id order by o.${field} ${dir}, o.id ${dir}`),
     [page.from, page.limit],
   )
-  const { rows: counted } = await db.query<{ total: number }>('select count(*) as total from rooms')
+  const { rows: counted } = await db.query<{ total: number }>(COUNT)
   return { rows, total: counted[0]?.total ?? 0 }
 }
+
+const ONE = sql(
+  'read a room',
+  `with picked as (select id, room_id, room_version, head from rooms where room_id = $1)
+     select x.*, coalesce(
+              (select array_agg(d.name order by d.name collate "C")
+                 from picked p join memberships m on m.room = p.id and m.until is null
+                 join destinations d on d.id = m.destination), '{}') as names
+       from (${SUMMARY}) x`,
+)
 
 /** One room with the names of its servers, sorted; null: ingest was never told of it. */
 export async function roomByName(
   db: Db,
   roomId: string,
 ): Promise<(RoomSummary & { names: string[] }) | null> {
-  const { rows } = await db.query<RoomSummary & { names: string[] }>(
-    `with picked as (select id, room_id, room_version, head from rooms where room_id = $1)
-     select x.*, coalesce(
-              (select array_agg(d.name order by d.name collate "C")
-                 from picked p join memberships m on m.room = p.id and m.until is null
-                 join destinations d on d.id = m.destination), '{}') as names
-       from (${SUMMARY}) x`,
-    [roomId],
-  )
+  const { rows } = await db.query<RoomSummary & { names: string[] }>(ONE, [roomId])
   return rows[0] ?? null
 }
+
+const PLACE = sql(
+  'read the place of a source',
+  'select head as position, (select source_token from sources where source = $1) as token from stream',
+)
 
 /** How far the stream is, and the token that a producer stored last (null: none yet). */
 export async function sourcePosition(
   db: Db,
   source: string,
 ): Promise<{ position: number; sourceToken: string | null }> {
-  const { rows } = await db.query<{ position: number; token: string | null }>(
-    'select head as position, (select source_token from sources where source = $1) as token from stream',
-    [source],
-  )
+  const { rows } = await db.query<{ position: number; token: string | null }>(PLACE, [source])
   const row = rows[0]
   return { position: row?.position ?? 0, sourceToken: row?.token ?? null }
 }

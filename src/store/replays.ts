@@ -5,6 +5,7 @@
  * event again (the position is behind it, or a join replay covers it), or where it must be repeated.
  */
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
 
 export interface Listing {
   destination: number
@@ -23,8 +24,9 @@ const UNLISTED_WAIT_MS = 15_000
 
 // $1 destination, $2 positions, $3 those sent ahead. Read after the position and the cursors were moved. An answer may come
 // when what went ahead is not sticky any more: the timeline must not send it again either.
-const NOTE_LISTED = `
-  insert into replays (destination, pos, state, listed_at, expires_at, at)
+const NOTE_LISTED = sql(
+  'note what is listed',
+  `insert into replays (destination, pos, state, listed_at, expires_at, at)
   select $1, l.pos, 'sent', (select head from stream), coalesce(s.expires_at, now_ms()), now_ms()
     from unnest($2::bigint[]) l(pos) left join sticky s on s.pos = l.pos
    where (s.pos is not null or l.pos = any($3))
@@ -34,13 +36,15 @@ const NOTE_LISTED = `
           or exists (select 1 from replays p where p.destination = $1 and p.pos = l.pos))
    order by l.pos
   on conflict (destination, pos) do update
-     set state = 'sent', listed_at = excluded.listed_at, tries = 0, next_at = null, at = excluded.at`
+     set state = 'sent', listed_at = excluded.listed_at, tries = 0, next_at = null, at = excluded.at`,
+)
 
 // $1 destination, $2 positions, $3 most tries, $4 first wait, $5 whether it ever lists. Beyond the most it counts as
 // sent, unconfirmed. A rejoin since the last answer (`listed_at` of an unlisted one) starts the doubling anew. The time
 // becomes the destination's own in the same commit: this process may end before it lets go.
-const NOTE_UNLISTED = `
-  with told as (
+const NOTE_UNLISTED = sql(
+  'note what is not listed',
+  `with told as (
     select s.pos, s.expires_at, (select head from stream) as head, now_ms() as now,
            case when $5 and exists (select 1 from sticky_owed o where o.destination = $1 and o.room = s.room
                                      and s.pos <= o.upto and o.upto > coalesce(p.listed_at, 0))
@@ -58,7 +62,8 @@ const NOTE_UNLISTED = `
     returning next_at
   )
   update destinations d set look_at = least(d.look_at, n.at)
-    from (select min(next_at) as at from noted) n where d.id = $1 and n.at is not null`
+    from (select min(next_at) as at from noted) n where d.id = $1 and n.at is not null`,
+)
 
 export async function noteListing(
   db: Db,
@@ -71,6 +76,12 @@ export async function noteListing(
   }
 }
 
+const MOVE_CURSOR = sql(
+  'move sticky cursors',
+  `update sticky_owed set cursor = greatest(cursor, $4)
+        where destination = $1 and room is not distinct from $2 and upto is not distinct from $3`,
+)
+
 /** Moves the cursors of join and gap rows of `sticky_owed`; a row that a rejoin replaced (another `upto`) stays. */
 export async function moveStickyCursors(
   db: Db,
@@ -78,10 +89,6 @@ export async function moveStickyCursors(
   rows: readonly { room: number | null; upto: number | null; cursor: number }[],
 ): Promise<void> {
   for (const { room, upto, cursor } of rows) {
-    await db.query(
-      `update sticky_owed set cursor = greatest(cursor, $4)
-        where destination = $1 and room is not distinct from $2 and upto is not distinct from $3`,
-      [destination, room, upto, cursor],
-    )
+    await db.query(MOVE_CURSOR, [destination, room, upto, cursor])
   }
 }

@@ -21,7 +21,8 @@ import {
 } from './log-partitions.ts'
 import { makeSeenTime, oldUpTo, type SeenTime } from './seen-time.ts'
 import { settleDestinations } from './settle-destinations.ts'
-import { lockStream, moveHead } from './stream.ts'
+import { lockStream, moveHead, readHead } from './stream.ts'
+import { sql } from './statement.ts'
 
 export interface RetentionNeeds {
   pool: Pool
@@ -126,8 +127,15 @@ async function begin({ onStep, signal }: Looking, step: RetentionStep): Promise<
 const rollAfterMs = (eventsMs: number) => Math.min(DAY_MS, Math.floor(eventsMs / 4))
 
 // The oldest event of the partition in use says since when it is.
-const FIRST = `
-  select e.pos <= ${oldUpTo('$3')} as old from events e where e.pos >= $1 and e.pos < $2 order by e.pos limit 1`
+const FIRST = sql(
+  'is the partition in use old',
+  `select e.pos <= ${oldUpTo('$3')} as old from events e where e.pos >= $1 and e.pos < $2 order by e.pos limit 1`,
+)
+
+const PAST_THE_HOLE = sql(
+  'move the fanout past the hole',
+  'update cursors set pos = $2 where name = $3 and pos >= $1',
+)
 
 /** Moves the stream's counter to the next partition when the one in use has been so for `afterMs`. */
 async function beginPartition(db: Db, afterMs: number): Promise<void> {
@@ -137,22 +145,27 @@ async function beginPartition(db: Db, afterMs: number): Promise<void> {
     const { rows } = await db.query<{ old: boolean }>(FIRST, [current.from, current.to, afterMs])
     return rows[0]?.old === true ? current.to - 1 : null
   }
-  const { rows } = await db.query<{ head: number }>('select head from stream')
-  if ((await isOld(rows[0]?.head ?? 0)) === null) return
+  if ((await isOld(await readHead(db))) === null) return
   await inTransactionOn(db, async () => {
     const { head } = await lockStream(db)
     const next = await isOld(head)
     if (next === null) return
     await moveHead(db, next)
     // Who is through with the log need not go through the hole.
-    await db.query('update cursors set pos = $2 where name = $3 and pos >= $1', [head, next, 'fanout'])
+    await db.query(PAST_THE_HOLE, [head, next, 'fanout'])
   })
+}
+
+const FLOOR = sql('read the floor', 'select log_floor from stream')
+
+/** Everything up to there is out of the log. */
+export async function readFloor(db: Db): Promise<number> {
+  return (await db.query<{ log_floor: number }>(FLOOR)).rows[0]?.log_floor ?? 0
 }
 
 /** Finishes with what is out of the log or on its way out; why not, if it can't. */
 async function dropNext(needs: Looking, db: Db, dropped: string[]): Promise<Retained['waitsFor']> {
-  const { rows } = await db.query<{ log_floor: number }>('select log_floor from stream')
-  const floor = rows[0]?.log_floor ?? 0
+  const floor = await readFloor(db)
   // Only what was prepared: nothing else is ours to drop.
   const going = (await listPartitions(db)).filter(({ to }) => to <= floor + 1)
   for (const partition of going) {
@@ -168,8 +181,10 @@ async function dropNext(needs: Looking, db: Db, dropped: string[]): Promise<Reta
 }
 
 // $1: how long the log is kept. A sticky event stays until the sweep has forgotten that it was one: ten minutes after its end.
-const OLD_UP_TO = `
-  select least(${oldUpTo('$1')}, s.head, (select min(k.pos) - 1 from sticky k)) as upto from stream s`
+const OLD_UP_TO = sql(
+  'how far is the log old',
+  `select least(${oldUpTo('$1')}, s.head, (select min(k.pos) - 1 from sticky k)) as upto from stream s`,
+)
 
 /** The last position of the log that is old enough to go, and has nothing sticky before it. */
 export async function oldLogUpTo(db: Db, eventsMs: number): Promise<number> {
@@ -177,11 +192,13 @@ export async function oldLogUpTo(db: Db, eventsMs: number): Promise<number> {
 }
 
 // The newest event's age is the partition's. $1, $2: its range, $3: the last position that is old enough.
-const IS_OLD = `
-  select s.head >= $2::bigint - 1
+const IS_OLD = sql(
+  'is a partition old enough',
+  `select s.head >= $2::bigint - 1
      and not exists (select 1 from events e where e.pos >= $1 and e.pos < $2 and e.pos > $3)
      and not exists (select 1 from sticky k where k.pos < $2) as old
-    from stream s`
+    from stream s`,
+)
 
 /** Makes the oldest partition ready to go, if it is old enough; false: it stays for now. */
 async function prepareNext(needs: Looking, db: Db, retained: Retained): Promise<boolean> {
@@ -208,11 +225,11 @@ async function isOldEnough({ settings }: RetentionNeeds, db: Db, { from, to }: P
   return (await db.query<{ old: boolean }>(IS_OLD, [from, to, upto])).rows[0]?.old === true
 }
 
+const KEPT = sql('is anything kept', 'select log_floor from stream where exists (select 1 from kept_events)')
+
 /** What is kept and no longer needed, because a gap closed or has something newer of the room, goes too. */
 async function sweepKept(needs: Looking, db: Db): Promise<void> {
-  const { rows } = await db.query<{ log_floor: number }>(
-    'select log_floor from stream where exists (select 1 from kept_events)',
-  )
+  const { rows } = await db.query<{ log_floor: number }>(KEPT)
   const [row] = rows
   if (row === undefined) return
   const needed = await neededUpTo(db, row.log_floor, needs.signal)
@@ -225,10 +242,14 @@ async function sweepKept(needs: Looking, db: Db): Promise<void> {
 }
 
 // Once an hour is enough where no partition went.
-const IS_TIME = `
-  select not exists (select 1 from cursors c where c.name = 'forgot_at' and c.pos > n.now - ${HOUR_MS} and c.pos <= n.now) as due
-    from (select now_ms() as now offset 0) n`
-const FORGOT = `
-  insert into cursors (name, pos) values ('forgot_at', now_ms()) on conflict (name) do update set pos = excluded.pos`
+const IS_TIME = sql(
+  'is it time to forget',
+  `select not exists (select 1 from cursors c where c.name = 'forgot_at' and c.pos > n.now - ${HOUR_MS} and c.pos <= n.now) as due
+    from (select now_ms() as now offset 0) n`,
+)
+const FORGOT = sql(
+  'note that it was forgotten',
+  `insert into cursors (name, pos) values ('forgot_at', now_ms()) on conflict (name) do update set pos = excluded.pos`,
+)
 
 const isTime = async (db: Db) => (await db.query<{ due: boolean }>(IS_TIME)).rows[0]?.due === true

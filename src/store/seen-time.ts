@@ -13,6 +13,7 @@
 import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
 
 export interface SeenTimeNeeds {
   clock: Pick<Clock, 'monotonic'>
@@ -37,12 +38,13 @@ const READING_MS = 100
 const MARK_EVERY_MS = 60_000
 const MARKS_AN_AGE = 64
 
-const READ = 'select seen_ms as seen, now_ms() as now from seen_time'
+const READ = sql('how much time was seen', 'select seen_ms as seen, now_ms() as now from seen_time')
 
 // $1 how much has been seen at least, $2 the clock, $3 how far apart marks are. Two that look at once wait for each other's
 // row, so a mark never says that less had been seen than another one before it.
-const NOTE = `
-  with moved as (
+const NOTE = sql(
+  'time was seen',
+  `with moved as (
     update seen_time set seen_ms = greatest(seen_ms, $1) returning seen_ms
   ), newest as (
     select seen_ms from seen_marks order by seen_ms desc limit 1
@@ -54,12 +56,15 @@ const NOTE = `
      where n.seen_ms is null or n.seen_ms <= w.seen_ms - $3
     on conflict (seen_ms) do nothing
   )
-  select seen_ms as seen from moved`
+  select seen_ms as seen from moved`,
+)
 
 // The newest of those that are older than everything stays: it says that what is before it is old.
-const FORGET_MARKS = `
-  delete from seen_marks where seen_ms < (
-    select max(m.seen_ms) from seen_marks m where m.seen_ms <= (select seen_ms from seen_time) - $1)`
+const FORGET_MARKS = sql(
+  'forget marks',
+  `delete from seen_marks where seen_ms < (
+    select max(m.seen_ms) from seen_marks m where m.seen_ms <= (select seen_ms from seen_time) - $1)`,
+)
 
 export function makeSeenTime(needs: SeenTimeNeeds): SeenTime {
   const { clock, eventsMs, longestMs, stoppedMs = Infinity, log } = needs

@@ -6,6 +6,7 @@
  * an operator may want to decide stays as it is: `search_path`, `synchronous_commit`, `default_transaction_read_only`, `TimeZone`.
  */
 import type pg from 'pg'
+import { command, variants } from './statement.ts'
 
 /** As the names stand in `pg_settings`. */
 export type SessionSettings = Readonly<Record<string, string | number>>
@@ -24,6 +25,8 @@ const SETTINGS: SessionSettings = {
   idle_session_timeout: 0,
 }
 
+const DISCARD = command('discard all')
+
 /** Only from PostgreSQL 17 on. */
 const NO_TRANSACTION_TIMEOUT = `case when current_setting('transaction_timeout', true) is not null
   then set_config('transaction_timeout', '0', false) end`
@@ -31,17 +34,19 @@ const NO_TRANSACTION_TIMEOUT = `case when current_setting('transaction_timeout',
 /** A server that says nothing is given up after this, ms. */
 const PATIENCE_MS = 5_000
 
+const setUp = variants('set up the session')
+
 /** Tells `client` our settings and `more`. */
 export async function beginSession(
   client: Pick<pg.ClientBase, 'query'>,
   more: SessionSettings = {},
 ): Promise<void> {
   // A pooler may have lent the same session before, to limpet or to somebody else, and cleared nothing up after it.
-  await client.query({ text: 'discard all', query_timeout: PATIENCE_MS } as pg.QueryConfig)
+  await client.query({ text: DISCARD, query_timeout: PATIENCE_MS } as pg.QueryConfig)
   const settings = Object.entries({ ...SETTINGS, ...more }).map(
     ([name, value]) => `set_config('${name}', '${value}', false)`,
   )
-  const text = `select ${[...settings, NO_TRANSACTION_TIMEOUT].join(', ')}`
+  const text = setUp(`select ${[...settings, NO_TRANSACTION_TIMEOUT].join(', ')}`)
   const patient = { text, query_timeout: PATIENCE_MS }
   await client.query(patient)
 }

@@ -8,6 +8,7 @@
  * told from the rest: it may be tried too early once, and the next sweep puts nothing back any more.
  */
 import { inTransactionOn, type Db } from './db.ts'
+import { sql } from './statement.ts'
 
 /** Clocks are corrected by less now and then; a wait that is so much longer does not matter, ms. */
 const LEAST_MS = 60_000
@@ -15,23 +16,28 @@ const LEAST_MS = 60_000
 const LEASE_MS = 30_000
 
 // The old time stays where the clock was set back, until what follows from it is done. Reads it as it was before.
-const NOTE = `
-  with noted as (
+const NOTE = sql(
+  'note when was swept',
+  `with noted as (
     insert into cursors (name, pos) values ('swept_at', now_ms())
     on conflict (name) do update set pos = excluded.pos where cursors.pos <= excluded.pos + $1
   )
-  select pos > now_ms() + $1 as back from cursors where name = 'swept_at'`
+  select pos > now_ms() + $1 as back from cursors where name = 'swept_at'`,
+)
 
 // Asked again under the row's lock: a sweeper that was stopped may go on beside the next one.
-const BY = `
-  select pos - now_ms() as ms from cursors where name = 'swept_at' and pos > now_ms() + $1 for update`
+const BY = sql(
+  'how far was the clock set back',
+  `select pos - now_ms() as ms from cursors where name = 'swept_at' and pos > now_ms() + $1 for update`,
+)
 
 const back = (column: string) =>
   `${column} = case when d.${column} > n.now then d.${column} - $1 else d.${column} end`
 
 // greatest() skips nulls: null only where all are, and then nothing lies ahead.
-const DESTINATIONS = `
-  with ahead as (
+const DESTINATIONS = sql(
+  'put waits back',
+  `with ahead as (
     select d.id from destinations d
      where greatest(d.retry_at, d.hold_until, d.advice_at, d.advice_after, d.look_at) > now_ms()
      order by d.id for update
@@ -39,12 +45,20 @@ const DESTINATIONS = `
   update destinations d
      set ${['retry_at', 'hold_until', 'advice_at', 'advice_after', 'look_at'].map(back).join(', ')}
     from ahead a, (select now_ms() as now offset 0) n
-   where d.id = a.id`
+   where d.id = a.id`,
+)
 
-const REPLAYS = `update replays set next_at = next_at - $1 where state = 'unlisted' and next_at > now_ms()`
+const REPLAYS = sql(
+  'put repeats back',
+  `update replays set next_at = next_at - $1 where state = 'unlisted' and next_at > now_ms()`,
+)
 
-const LEASES = `
-  update workers set lease_until = greatest(lease_until - $1, now_ms() + $2) where lease_until > now_ms() + $2`
+const LEASES = sql(
+  'put leases back',
+  `update workers set lease_until = greatest(lease_until - $1, now_ms() + $2) where lease_until > now_ms() + $2`,
+)
+
+const FOLLOWED = sql('the clock was followed', `update cursors set pos = pos - $1 where name = 'swept_at'`)
 
 /** Whether the clock was set back since the last call; what lies ahead is put back then. */
 export async function followClockBack(db: Db): Promise<boolean> {
@@ -57,7 +71,7 @@ export async function followClockBack(db: Db): Promise<boolean> {
     await db.query(DESTINATIONS, [by.ms])
     await db.query(REPLAYS, [by.ms])
     await db.query(LEASES, [by.ms, LEASE_MS])
-    await db.query(`update cursors set pos = pos - $1 where name = 'swept_at'`, [by.ms])
+    await db.query(FOLLOWED, [by.ms])
     return true
   })
 }

@@ -4,6 +4,7 @@
  * It saves work and guards nothing: what is taken of a source is guarded by its token.
  */
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
 
 export interface SourceLease {
   readonly source: string
@@ -12,10 +13,12 @@ export interface SourceLease {
 }
 
 // One that ends later than any is given was given before the clock was set back.
-const TAKE = `
-  insert into source_leases as l (source, holder, until) values ($1, $2, now_ms() + $3)
+const TAKE = sql(
+  'take a source',
+  `insert into source_leases as l (source, holder, until) values ($1, $2, now_ms() + $3)
   on conflict (source) do update set holder = excluded.holder, until = excluded.until
-   where l.holder = excluded.holder or l.until <= now_ms() or l.until > now_ms() + 2 * $3::bigint`
+   where l.holder = excluded.holder or l.until <= now_ms() or l.until > now_ms() + 2 * $3::bigint`,
+)
 
 /** Takes it for `ms`, also again; false: another one has it. */
 export async function takeSource(db: Db, { source, holder }: SourceLease, ms: number): Promise<boolean> {
@@ -23,6 +26,8 @@ export async function takeSource(db: Db, { source, holder }: SourceLease, ms: nu
   return rowCount === 1
 }
 
+const RELEASE = sql('let go of a source', 'delete from source_leases where source = $1 and holder = $2')
+
 export async function releaseSource(db: Db, { source, holder }: SourceLease): Promise<void> {
-  await db.query('delete from source_leases where source = $1 and holder = $2', [source, holder])
+  await db.query(RELEASE, [source, holder])
 }

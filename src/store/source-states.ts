@@ -5,6 +5,7 @@
  * long as it is fresh. A source of which nobody has said anything for a while is stopped.
  */
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
 
 export interface SaidOfSource {
   readonly source: string
@@ -38,8 +39,9 @@ const unlessKept = (column: string, value = `excluded.${column}`) =>
   `${column} = case when ${KEEPS} then s.${column} else ${value} end`
 
 // An error of one process is shown, whichever process reported last.
-const UPSERT = `
-  insert into source_states as s (source, state, since, head, place, behind_since, reported_at, last_error, error_at)
+const UPSERT = sql(
+  'say how a source does',
+  `insert into source_states as s (source, state, since, head, place, behind_since, reported_at, last_error, error_at)
   select $1, $2, t.now, $3::bigint, $4::bigint, t.now - $5::bigint, t.now, $6::text, case when $6::text is not null then t.now end
     from (select now_ms() as now) t
   on conflict (source) do update
@@ -49,7 +51,8 @@ const UPSERT = `
          ${unlessKept('place', 'coalesce(excluded.place, s.place)')},
          ${unlessKept('behind_since')},
          ${unlessKept('reported_at')},
-         last_error = coalesce(excluded.last_error, s.last_error), error_at = coalesce(excluded.error_at, s.error_at)`
+         last_error = coalesce(excluded.last_error, s.last_error), error_at = coalesce(excluded.error_at, s.error_at)`,
+)
 
 /** Writes down what this process says of a source. */
 export async function saySourceState(db: Db, said: SaidOfSource): Promise<void> {
@@ -57,15 +60,17 @@ export async function saySourceState(db: Db, said: SaidOfSource): Promise<void> 
   await db.query(UPSERT, [source, state, head, place, behindMs, error?.replaceAll('\0', '') ?? null])
 }
 
-const SELECT_STATES = `
-  select s.source as name, case when s.stale then 'stopped' else s.state end as state, s.place as position,
+const SELECT_STATES = sql(
+  'how do the sources do',
+  `select s.source as name, case when s.stale then 'stopped' else s.state end as state, s.place as position,
          greatest(s.head - s.place, 0) as behind, case when s.stale and s.state <> 'stopped' then s.reported_at else s.since end as since,
          case when s.last_error is not null then json_build_object('message', s.last_error, 'at', s.error_at) end as last_error,
          greatest(s.now - case when s.stale or s.state = 'stopped' then least(s.behind_since, s.reported_at)
                                else s.behind_since end, 0)::bigint as behind_ms
     from (select o.*, t.now, o.reported_at < t.now - ${FRESH_MS} as stale
             from source_states o cross join (select now_ms() as now) t) s
-   order by s.source`
+   order by s.source`,
+)
 
 /** Every source that limpet follows or has followed, by name. */
 export async function readSourceStates(db: Db): Promise<SourceRow[]> {

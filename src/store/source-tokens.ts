@@ -1,13 +1,16 @@
 /** The stored tokens of sources whose names begin alike: those that a source keeps for parts of itself. */
 import type { Db } from './db.ts'
+import { sql } from './statement.ts'
+
+const TOKENS = sql(
+  'read the tokens of a source',
+  'select source, source_token as token from sources where starts_with(source, $1) order by source',
+)
 
 export async function sourceTokens(
   db: Db,
   prefix: string,
 ): Promise<{ source: string; token: string | null }[]> {
-  const { rows } = await db.query<{ source: string; token: string | null }>(
-    'select source, source_token as token from sources where starts_with(source, $1) order by source',
-    [prefix],
-  )
+  const { rows } = await db.query<{ source: string; token: string | null }>(TOKENS, [prefix])
   return rows
 }

@@ -7,6 +7,7 @@
  */
 import type { Db } from './db.ts'
 import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
+import { sql, type Sql } from './statement.ts'
 
 export interface StoredSticky {
   pos: number
@@ -18,8 +19,9 @@ export interface StoredSticky {
 }
 
 // $1 destination, $2 now, $3 limit.
-const OWED = `
-  select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
+const OWED = sql(
+  'read sticky events owed',
+  `select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
     from memberships mine
     join sticky s on s.room = mine.room
     join events e on e.pos = s.pos
@@ -32,16 +34,19 @@ const OWED = `
           or (exists (select 1 from sticky_owed o
                        where o.destination = $1 and o.room is null and s.pos > greatest(o.after_pos, o.cursor))
               and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}))
-   order by s.pos limit $3`
+   order by s.pos limit $3`,
+)
 
-const UNLISTED = `
-  select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
+const UNLISTED = sql(
+  'read unlisted sticky events',
+  `select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
     from replays p
     join sticky s on s.pos = p.pos
     join events e on e.pos = p.pos
    where p.destination = $1 and p.state = 'unlisted' and p.next_at <= $2 and s.expires_at > $2
      and exists (select 1 from memberships m where m.room = s.room and m.destination = $1 and m.until is null)
-   order by s.pos limit $3`
+   order by s.pos limit $3`,
+)
 
 interface Row {
   pos: number
@@ -59,12 +64,12 @@ export const readUnlisted = (db: Db, destination: number, now: number, limit: nu
 
 async function read(
   db: Db,
-  sql: string,
+  statement: Sql,
   destination: number,
   now: number,
   limit: number,
 ): Promise<StoredSticky[]> {
-  const { rows } = await db.query<Row>(sql, [destination, now, limit])
+  const { rows } = await db.query<Row>(statement, [destination, now, limit])
   return rows.map(({ pos, event_id, pdu, received_ts, expires_at }) => ({
     pos,
     eventId: event_id,
@@ -78,8 +83,9 @@ async function read(
 // What only its stickiness would have brought: noted once, so that it is counted once and explain can say it. Only where
 // nothing else says it: these rows are as many as were sticky at a join, or were sent and not listed.
 // In order, as an answer writes its own: the sweep notes for all while turns note for theirs.
-const NOTE_LAPSED = `
-  with due as (
+const NOTE_LAPSED = sql(
+  'note what has lapsed',
+  `with due as (
     select o.destination, s.pos, s.expires_at
       from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
      where s.expires_at <= $1 and s.expires_at > o.created_at and ($2::int is null or o.destination = $2)
@@ -90,12 +96,14 @@ const NOTE_LAPSED = `
   insert into replays (destination, pos, state, expires_at, at)
   select destination, pos, 'lapsed', expires_at, $1 from due order by destination, pos
   on conflict (destination, pos) do update set state = 'lapsed', next_at = null, at = excluded.at
-   where replays.state = 'unlisted'`
+   where replays.state = 'unlisted'`,
+)
 
 // What a gap owed besides: no row, for a gap may stay open for ever, of a thousand servers at once, and explain tells it from
 // the gap. It is counted once because only the sweep counts, and knows up to which time it has.
-const COUNT_LAPSED = `
-  with counted as (
+const COUNT_LAPSED = sql(
+  'count what has lapsed in gaps',
+  `with counted as (
     insert into cursors (name, pos) values ('lapsed', $1) on conflict (name) do update set pos = excluded.pos
   )
   select count(*)::int as lapsed
@@ -104,7 +112,8 @@ const COUNT_LAPSED = `
     join sticky s on s.room = m.room and s.pos > greatest(o.after_pos, o.cursor, m.since)
    where o.room is null and s.expires_at <= $1
      and s.expires_at > greatest(o.created_at, (select pos from cursors where name = 'lapsed'))
-     and not exists (select 1 from replays p where p.destination = o.destination and p.pos = s.pos)`
+     and not exists (select 1 from replays p where p.destination = o.destination and p.pos = s.pos)`,
+)
 
 /** Notes what lapsed while it was owed, for one destination, or (null: the sweep) all and what gaps owed too. Returns how many. */
 export async function noteLapsed(db: Db, now: number, destination: number | null): Promise<number> {
@@ -115,12 +124,14 @@ export async function noteLapsed(db: Db, now: number, destination: number | null
 }
 
 // A row is done when nothing it covers is sticky any more and unsent. `upto` guards against a rejoin meanwhile.
-const DROP_DONE = `
-  delete from sticky_owed o
+const DROP_DONE = sql(
+  'drop joins that are through',
+  `delete from sticky_owed o
    where o.destination = $1 and o.room = any($2) and o.upto <= $4
      and not exists (select 1 from sticky s where s.room = o.room and s.pos > o.cursor and s.pos <= o.upto and s.expires_at > $3
                       and not exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos
-                                       and p.state = 'sent' and p.listed_at >= o.upto))`
+                                       and p.state = 'sent' and p.listed_at >= o.upto))`,
+)
 
 /** Forgets join rows that are through; `head`: no join after it is touched. */
 export async function dropDoneJoins(

@@ -6,11 +6,15 @@
  */
 import type { Db } from './db.ts'
 import { extendLog, LEAST_ROOM } from './log-partitions.ts'
+import { sql, variants, type Sql } from './statement.ts'
 
 /** Key of the advisory lock: "limp" + 1. */
 const APPEND_LOCK = 0x6c696d71
 /** Key of the lock between a freeze (shared) and what takes content away (exclusive). */
 const CONTENT_LOCK = 0x6c696d72
+
+const LOCK = sql('lock', 'select pg_advisory_xact_lock($1)')
+const LOCK_SHARED = sql('share the content lock', 'select pg_advisory_xact_lock_shared($1)')
 
 /** What is read of the stream under its lock. */
 export interface StreamRow {
@@ -19,8 +23,11 @@ export interface StreamRow {
   log_end: number
 }
 
+const toAppend = variants('read the head to append')
+
 /** The columns of `StreamRow`, with others after them, in one statement. */
-export const selectStream = (more = ''): string => `select head, now_ms() as now, log_end${more} from stream`
+export const selectStream = (more = ''): Sql =>
+  toAppend(`select head, now_ms() as now, log_end${more} from stream`)
 
 const SELECT_STREAM = selectStream()
 
@@ -32,7 +39,7 @@ export async function lockStream(db: Db): Promise<{ head: number; now: number }>
 
 /** The first half of `lockStream`. What was committed before is seen by the next statement only. */
 export async function waitToAppend(db: Db): Promise<void> {
-  await db.query('select pg_advisory_xact_lock($1)', [APPEND_LOCK])
+  await db.query(LOCK, [APPEND_LOCK])
 }
 
 /** The second half, with the row that was read. */
@@ -44,13 +51,15 @@ export async function withRoom<Row extends StreamRow>(db: Db, row: Row | undefin
 }
 
 // Both in one statement: each round trip lasts as long as the lock is held.
-const MOVE_HEAD = `
-  with stored as (
+const MOVE_HEAD = sql(
+  'move the head',
+  `with stored as (
     insert into sources (source, source_token, updated_at)
     select source, token, $4 from unnest($2::text[], $3::text[]) as t (source, token)
     on conflict (source) do update set source_token = excluded.source_token, updated_at = excluded.updated_at
   )
-  update stream set head = $1 where head <> $1`
+  update stream set head = $1 where head <> $1`,
+)
 
 /** Moves the head, and with it the tokens of sources, which were given at `now`. */
 export async function moveHead(
@@ -61,8 +70,10 @@ export async function moveHead(
   await db.query(MOVE_HEAD, [head, [...tokens.keys()], [...tokens.values()], now])
 }
 
+const READ_HEAD = sql('read the head', 'select head from stream')
+
 export async function readHead(db: Db): Promise<number> {
-  const { rows } = await db.query<{ head: number }>('select head from stream')
+  const { rows } = await db.query<{ head: number }>(READ_HEAD)
   return rows[0]?.head ?? 0
 }
 
@@ -77,10 +88,10 @@ export const nothingForgottenSince = (at: string) =>
 
 /** Held by `redact` and `purge` until their commit, so that no transaction freezes the old text meanwhile. */
 export async function lockContent(db: Db): Promise<void> {
-  await db.query('select pg_advisory_xact_lock($1)', [CONTENT_LOCK])
+  await db.query(LOCK, [CONTENT_LOCK])
 }
 
 /** Held by a freeze (`content_taken_at()` in the database takes it too): what it checks after this stays true until its commit. */
 export async function lockContentShared(db: Db): Promise<void> {
-  await db.query('select pg_advisory_xact_lock_shared($1)', [CONTENT_LOCK])
+  await db.query(LOCK_SHARED, [CONTENT_LOCK])
 }

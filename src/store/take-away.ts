@@ -7,9 +7,10 @@
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { lockContent, lockStream, moveHead } from './stream.ts'
+import { sql } from './statement.ts'
 
 // `erase` is known to every release as something that takes content, and followers that don't know more of it look again.
-const NOTE = `insert into changes (pos, kind) values ($1, 'erase')`
+const NOTE = sql('note that texts went', `insert into changes (pos, kind) values ($1, 'erase')`)
 
 /** Runs `work`, which says whether it took anything, while nobody can freeze. */
 export async function takeAway<T>(

@@ -8,6 +8,7 @@
  */
 import type { Socket } from 'node:net'
 import type pg from 'pg'
+import { sql } from './statement.ts'
 
 /** What PostgreSQL calls `read_only_sql_transaction`. */
 const READ_ONLY = '25006'
@@ -27,7 +28,10 @@ export function isReadOnly(error: unknown): error is Error {
 
 // default_transaction_read_only is how some tools fence an old primary, and some hosts a full disk. The default is asked,
 // not transaction_read_only, which is on in a snapshot of ours.
-const QUESTION = `select pg_is_in_recovery() as standby, current_setting('default_transaction_read_only') = 'on' as fenced`
+const QUESTION = sql(
+  'does it take writes',
+  `select pg_is_in_recovery() as standby, current_setting('default_transaction_read_only') = 'on' as fenced`,
+)
 
 /** Throws `ReadOnlyError` where the server of this connection takes no writes. */
 export async function askWhetherWritable(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
@@ -44,9 +48,11 @@ export async function demandWrites(client: pg.ClientBase): Promise<void> {
 }
 
 // A row that nothing else reads.
-const PROOF = `
-  insert into cursors (name, pos) values ('written_at', now_ms())
-  on conflict (name) do update set pos = excluded.pos`
+const PROOF = sql(
+  'prove a write',
+  `insert into cursors (name, pos) values ('written_at', now_ms())
+  on conflict (name) do update set pos = excluded.pos`,
+)
 
 /** Writes something, and waits until it is as durable as anything that is acknowledged. */
 export async function proveWrite(db: Pick<pg.Pool, 'query'>): Promise<void> {

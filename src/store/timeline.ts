@@ -7,6 +7,7 @@
  */
 import type pg from 'pg'
 import type { Db } from './db.ts'
+import { sql, type Sql } from './statement.ts'
 
 export interface StoredPdu {
   pos: number
@@ -62,8 +63,9 @@ const BY_ROOMS = `
 
 // The same without an order, so that it ends when it has found enough, in whichever room. What was addressed to a server in
 // the room is of the first half.
-const COUNT_BY_ROOMS = `
-  select least(count(*), $4)::int as n from (
+const COUNT_BY_ROOMS = sql(
+  'count the timeline room by room',
+  `select least(count(*), $4)::int as n from (
     (select from memberships m cross join lateral (
        select ${entitledIn('events')} and ${NOT_SENT}
         limit $4) x
@@ -73,7 +75,8 @@ const COUNT_BY_ROOMS = `
     (select from events e join recipients r on r.id = e.recipients
       where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and not ${MEMBER_AT} and ${NOT_SENT}
       limit $4)
-  ) found`
+  ) found`,
+)
 
 const TEXT = 'pos, event_id, pdu, received_ts, sticky_until is not null as sticky'
 /** The texts of positions that `positions`, an array expression, gives. */
@@ -88,10 +91,14 @@ export const textAt = (pos: string) => `(
     union all
     select ${TEXT} from kept_events where pos = ${pos} limit 1) e`
 export const TEXT_COLUMNS = 'e.pos, e.event_id, e.pdu, e.received_ts, e.sticky'
-const TEXTS = `
-  select ${TEXT_COLUMNS} from unnest($1::bigint[]) p (pos) cross join lateral ${textAt('p.pos')} order by e.pos`
-const FORWARDS_TEXTS = textsOf(`array(${FORWARDS})`)
-const BY_ROOMS_TEXTS = textsOf(`array(${BY_ROOMS})`)
+const READ = {
+  forwards: sql('read the timeline', textsOf(`array(${FORWARDS})`)),
+  byRooms: sql('read the timeline room by room', textsOf(`array(${BY_ROOMS})`)),
+}
+const POSITIONS = {
+  forwards: sql('count the timeline', FORWARDS),
+  byRooms: sql('count the timeline of each room', BY_ROOMS),
+}
 
 export interface Range {
   /** Exclusive. */
@@ -107,8 +114,7 @@ export async function readTimeline(
   range: Range,
   limit: number,
 ): Promise<StoredPdu[]> {
-  const queries = { forwards: FORWARDS_TEXTS, byRooms: BY_ROOMS_TEXTS }
-  return (await search<TextRow>(db, queries, destination, range, limit)).map(fromText)
+  return (await search<TextRow>(db, READ, destination, range, limit)).map(fromText)
 }
 
 export async function timelinePositions(
@@ -117,8 +123,7 @@ export async function timelinePositions(
   range: Range,
   limit: number,
 ): Promise<number[]> {
-  const queries = { forwards: FORWARDS, byRooms: BY_ROOMS }
-  return (await search<{ pos: number }>(db, queries, destination, range, limit)).map(({ pos }) => pos)
+  return (await search<{ pos: number }>(db, POSITIONS, destination, range, limit)).map(({ pos }) => pos)
 }
 
 /** How much is owed in `range`; `most`: so much or more. */
@@ -135,16 +140,10 @@ export async function countTimeline(
   return rows[0]?.n ?? 0
 }
 
-/** The texts at `positions`; what was purged has none. */
-export async function readTexts(db: Db, positions: readonly number[]): Promise<StoredPdu[]> {
-  if (positions.length === 0) return []
-  return (await db.query<TextRow>(TEXTS, [positions])).rows.map(fromText)
-}
-
 /** Far behind, too, a window of the log is tried first: a busy destination finds enough in it, whatever its distance. */
 async function search<R extends pg.QueryResultRow>(
   db: Db,
-  { forwards, byRooms }: { forwards: string; byRooms: string },
+  { forwards, byRooms }: { forwards: Sql; byRooms: Sql },
   destination: number,
   { after, upto }: Range,
   limit: number,

@@ -6,6 +6,7 @@
 import type { Db } from './db.ts'
 import { OWNER_LIVES } from './leases.ts'
 import { planFor } from './prepare.ts'
+import { sql } from './statement.ts'
 
 export interface Sleeper {
   name: string
@@ -24,8 +25,9 @@ const UNSERVED = `(d.lease_owner is null or not ${OWNER_LIVES})`
 const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
 
 // $1 after, $2 up to. A destination that is failing, held or paused is left alone: its own time brings it back.
-const FOR_NEW_ITEMS = `
-  with touched as (select room, max(pos) as pos from events where pos > $1 and pos <= $2 and recipients is null group by room),
+const FOR_NEW_ITEMS = sql(
+  'whom do new items concern',
+  `with touched as (select room, max(pos) as pos from events where pos > $1 and pos <= $2 and recipients is null group by room),
   addressed as (select distinct recipients from events where pos > $1 and pos <= $2 and recipients is not null),
   rooms_of_lists as (
     select distinct e.room from events e join recipients r on r.id = e.recipients
@@ -40,48 +42,58 @@ const FOR_NEW_ITEMS = `
     select unnest(c.added) from changes c where c.pos > $1 and c.pos <= $2 and c.kind = 'servers'
   )
   select d.name, d.quick from who join destinations d on d.id = who.destination
-   where ${MAY_GO} and not ${FOLLOWED}`
+   where ${MAY_GO} and not ${FOLLOWED}`,
+)
 
 export async function wakeForNewItems(db: Db, after: number, upto: number): Promise<Sleeper[]> {
   const { rows } = await db.query<Sleeper>(planFor(upto - after, FOR_NEW_ITEMS), [after, upto])
   return rows
 }
 
+const CURSOR = sql('read a cursor', 'select pos from cursors where name = $1')
+
 export async function readCursor(db: Db, name: string): Promise<number> {
-  const { rows } = await db.query<{ pos: number }>('select pos from cursors where name = $1', [name])
+  const { rows } = await db.query<{ pos: number }>(CURSOR, [name])
   return rows[0]?.pos ?? 0
 }
+
+const MOVE_CURSOR = sql(
+  'move a cursor',
+  'update cursors c set pos = $2 from stream s where c.name = $1 and c.pos < $2 and $2 <= s.head',
+)
 
 /**
  * Two that run at once may both move it: only forward. And not beyond the head, which is an older one after a failover: what
  * comes up to there would be passed over.
  */
 export async function moveCursor(db: Db, name: string, pos: number): Promise<void> {
-  await db.query(
-    'update cursors c set pos = $2 from stream s where c.name = $1 and c.pos < $2 and $2 <= s.head',
-    [name, pos],
-  )
+  await db.query(MOVE_CURSOR, [name, pos])
 }
+
+const BRING_BACK = sql(
+  'bring a cursor back',
+  'update cursors c set pos = s.head from stream s where c.name = $1 and c.pos > s.head',
+)
 
 /** Back to the head, where it is beyond it. */
 export async function bringBackCursor(db: Db, name: string): Promise<void> {
-  await db.query('update cursors c set pos = s.head from stream s where c.name = $1 and c.pos > s.head', [
-    name,
-  ])
+  await db.query(BRING_BACK, [name])
 }
 
 /** First those an operator or an advice brought forward, then those that have failed least. */
 const IN_TURN = 'order by (d.asked_at is null and d.advice_at is null), d.failures, d.look_at'
 
 // And those that a process followed which is gone: they were not woken for what came since.
-const DUE = `
-  select d.name, d.quick, d.look_at as since from destinations d
+const DUE = sql(
+  'who is due',
+  `select d.name, d.quick, d.look_at as since from destinations d
    where d.id in (select id from destinations where look_at <= now_ms()
                   union all
                   select o.id from workers w join destinations o on o.lease_owner = w.id
                    where w.lease_until <= now_ms() and o.follows)
      and not d.paused and ${UNSERVED}
-   ${IN_TURN} limit $1`
+   ${IN_TURN} limit $1`,
+)
 
 export interface DueSleeper extends Sleeper {
   /** The time that has come: another one is another wake. Null: it was followed by a process that is gone. */
@@ -119,10 +131,12 @@ const OWED = `
           or exists (select 1 from sticky_owed o where o.destination = d.id)
           or d.id in (${UNLISTED_AND_DUE}))`
 
-const MARK_MISSED = `
-  update destinations d set missed = d.missed + 1
+const MARK_MISSED = sql(
+  'who was missed',
+  `update destinations d set missed = d.missed + 1
    where d.id in (select o.id from (${OWED}) o order by o.id for update skip locked)
-  returning d.name, d.quick, coalesce(d.look_at <= now_ms(), false) as due`
+  returning d.name, d.quick, coalesce(d.look_at <= now_ms(), false) as due`,
+)
 
 /**
  * Notes everybody who is owed something, may go and is served by nobody as missed once more. Returns whom to wake:
@@ -133,13 +147,15 @@ export async function markMissed(db: Db): Promise<Sleeper[]> {
   return rows.filter(({ due }) => !due).map(({ name, quick }) => ({ name, quick }))
 }
 
-/** Those that two sweeps in a row found unserved: the queue has lost them, or they wait for their turn. */
-export async function findForgotten(db: Db, limit: number): Promise<string[]> {
-  const { rows } = await db.query<{ name: string }>(
-    `select d.name from destinations d
+const FORGOTTEN = sql(
+  'who was forgotten',
+  `select d.name from destinations d
       where d.missed >= 2 and ${MAY_GO} and ${UNSERVED}
       ${IN_TURN} limit $1`,
-    [limit],
-  )
+)
+
+/** Those that two sweeps in a row found unserved: the queue has lost them, or they wait for their turn. */
+export async function findForgotten(db: Db, limit: number): Promise<string[]> {
+  const { rows } = await db.query<{ name: string }>(FORGOTTEN, [limit])
   return rows.map(({ name }) => name)
 }

@@ -6,6 +6,7 @@
  * go looks once more. A pause takes away: what was planned before it is not frozen after it. The caller nudges the queue after it.
  */
 import type { Db } from './db.ts'
+import { variants, type Sql } from './statement.ts'
 
 export type Wish = 'wake' | 'reset' | 'pause' | 'resume'
 
@@ -33,14 +34,24 @@ const ALLOWED: Record<Wish, string> = {
   resume: 'true',
 }
 
-const wishOf = (wish: Wish) => `
+const wished = variants('wish')
+
+const wishOf = (wish: Wish): Sql =>
+  wished(`
   with done as (
     update destinations d set wake_seq = wake_seq + 1, ${CHANGES[wish]} where d.name = $1 and ${ALLOWED[wish]}
     returning d.name, d.quick
   ), noted as (
     insert into audit (at, who, action, target) select now_ms(), $2, $3, name from done
   )
-  select done.quick, t.paused, t.hold_until from destinations t left join done on done.name = t.name where t.name = $1`
+  select done.quick, t.paused, t.hold_until from destinations t left join done on done.name = t.name where t.name = $1`)
+
+const WISHES: Record<Wish, Sql> = {
+  wake: wishOf('wake'),
+  reset: wishOf('reset'),
+  pause: wishOf('pause'),
+  resume: wishOf('resume'),
+}
 
 /** Writes one wish for the destination called `name`; `who` is the name of the operator's token. */
 export async function makeWish(
@@ -48,7 +59,7 @@ export async function makeWish(
   { wish, name, who }: { wish: Wish; name: string; who: string },
 ): Promise<Wished> {
   const { rows } = await db.query<{ quick: boolean | null; paused: boolean; hold_until: number | null }>(
-    wishOf(wish),
+    WISHES[wish],
     [name, who, wish],
   )
   const row = rows[0]

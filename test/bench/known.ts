@@ -6,7 +6,8 @@
  */
 import type { SigningKey } from '../../src/matrix/signing.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { inTransaction, type Db, type Pool } from '../../src/store/db.ts'
+import type { PoolClient } from 'pg'
+import { inTransaction, type Pool } from '../../src/store/db.ts'
 import { makeEvents } from './events.ts'
 
 export interface Known {
@@ -54,7 +55,7 @@ export async function loadKnown(pool: Pool, key: SigningKey, known: Known): Prom
   await pool.query('checkpoint')
 }
 
-async function writeNames(db: Db, names: readonly string[], { rooms }: Known): Promise<void> {
+async function writeNames(db: PoolClient, names: readonly string[], { rooms }: Known): Promise<void> {
   await db.query(
     `insert into destinations (name, position, created_at)
      select name, 0, now_ms() - $2 from unnest($1::text[]) as t (name)`,
@@ -82,7 +83,10 @@ const CHANGES = `
   insert into changes (pos, kind, room, added, removed)
   select since, 'servers', room, array_agg(destination), '{}' from memberships group by room, since`
 
-async function writeMemberships(db: Db, { names, rooms, serversPerRoom, everywhere }: Known): Promise<void> {
+async function writeMemberships(
+  db: PoolClient,
+  { names, rooms, serversPerRoom, everywhere }: Known,
+): Promise<void> {
   await db.query(MEMBERSHIPS, [rooms, serversPerRoom, names.length])
   if (everywhere !== undefined) await db.query(EVERYWHERE, [everywhere])
   await db.query(CHANGES)

@@ -36,7 +36,7 @@ describe('what happens between a look and what follows from it', () => {
     })
 
     it('stays open for the rooms that are left when two are purged while it is looked up', async () => {
-      d.after(/with newest as/, () => world.take([purge(A), purge(B)]))
+      d.after('read the rooms of the gap', () => world.take([purge(A), purge(B)]))
       await d.toTheEnd()
       expect(d.rooms()).to.deep.equal([C, LAST])
       expect(await gaps()).to.deep.equal([{ through: true, open: false }])
@@ -45,7 +45,7 @@ describe('what happens between a look and what follows from it', () => {
     it('likewise when what was kept of two rooms is given up meanwhile', async () => {
       await world.pool.query('insert into kept_events select * from events')
       await world.pool.query('delete from events')
-      d.after(/with newest as/, () => world.pool.query('delete from kept_events where pos <= 6'))
+      d.after('read the rooms of the gap', () => world.pool.query('delete from kept_events where pos <= 6'))
       await d.toTheEnd()
       expect(d.rooms()).to.include.members([C, LAST])
     })
@@ -53,7 +53,7 @@ describe('what happens between a look and what follows from it', () => {
     it('does not close by what was read before a purge', async () => {
       for (const room of ROOMS) await world.take([servers({ remove: [D] }, room)])
       await world.pool.query(`update gaps set cursor = to_pos`)
-      d.after(/with newest as/, () => world.take([purge(A)]))
+      d.after('read the rooms of the gap', () => world.take([purge(A)]))
       await d.step()
       expect(await gaps()).to.deep.equal([{ through: true, open: true }])
       await d.toTheEnd()
@@ -71,7 +71,7 @@ describe('what happens between a look and what follows from it', () => {
       await world.take([servers({ add: [OTHER] }), sticky(), servers({ add: [D] })])
       const { place, free } = takenPlace()
       const d = await holdInTest(world.pool, D, { place })
-      d.after(/as sticky from events/, () => world.take([item]))
+      d.after('read the timeline', () => world.take([item]))
       const stepping = d.step()
       await until(async () => (await world.value('select count(*) from changes where pos > 3')) === 1, {
         what: way,
@@ -86,7 +86,7 @@ describe('what happens between a look and what follows from it', () => {
   it('a leave loses nothing of the timeline: what came before it still arrives', async () => {
     await world.take([servers({ add: [D] }), event(), event()])
     const d = await holdInTest(world.pool, D)
-    d.after(/as sticky from events/, () => world.take([event(), servers({ remove: [D] }), event()]))
+    d.after('read the timeline', () => world.take([event(), servers({ remove: [D] }), event()]))
     await d.toTheEnd()
     expect(d.rooms()).to.have.length(3)
   })
@@ -95,7 +95,7 @@ describe('what happens between a look and what follows from it', () => {
     await world.take([servers({ add: [D] }), event()])
     const { place, free } = takenPlace()
     const d = await holdInTest(world.pool, D, { place })
-    d.after(/as sticky from events/, pause)
+    d.after('read the timeline', pause)
     const stepping = d.step()
     await until(async () => (await world.value('select paused from destinations')) === true, {
       what: 'pause',
@@ -112,7 +112,7 @@ describe('what happens between a look and what follows from it', () => {
   it('a plan from before a pause and a resume is made anew', async () => {
     await world.take([servers({ add: [D] }), event()])
     const d = await holdInTest(world.pool, D)
-    d.after(/as sticky from events/, async () => {
+    d.after('read the timeline', async () => {
       await pause()
       await resume()
     })
@@ -135,7 +135,7 @@ describe('what happens between a look and what follows from it', () => {
     expect(went).to.have.length(1)
     await makeWish(world.pool, { wish: 'reset', name: D, who: 'test' })
     await world.take([servers({ remove: [D] })])
-    d.after(/from open_transactions o/, pause)
+    d.after('read texts', pause)
     expect(await d.step()).to.deep.equal({ kind: 'look again' })
     await d.toTheEnd()
     expect(went).to.have.length(1)
@@ -163,7 +163,7 @@ describe('what happens between a look and what follows from it', () => {
     await d.step()
     await makeWish(world.pool, { wish: 'reset', name: D, who: 'test' })
     answers = true
-    d.after(/^\s*select d\.id, d\.name, d\.position/, () => world.take([redact(told)]))
+    d.after('look at the destination', () => world.take([redact(told)]))
     await d.toTheEnd()
     expect(errors).to.deep.equal([])
     expect(bodies).to.have.length(2)

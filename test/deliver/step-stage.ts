@@ -8,6 +8,8 @@ import type { Pool } from '../../src/store/db.ts'
 import { loadDestination } from '../../src/store/destination-state.ts'
 import { registerWorker, takeDestination } from '../../src/store/leases.ts'
 import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
+import type { StatementName } from '../../src/store/statement-names.ts'
+import { nameIn } from '../../src/store/statement.ts'
 import type { Send, SendResult } from '../../src/wire/send.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
@@ -31,13 +33,13 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
   if (taken.kind !== 'taken') throw new Error(`${name} is ${taken.kind}`)
   const { held } = taken
   const sent: { txnId: string; pdus: SentPdu[] }[] = []
-  let meanwhile: { after: RegExp; happens: () => Promise<unknown> } | null = null
+  let meanwhile: { after: StatementName; happens: () => Promise<unknown> } | null = null
   const pool = new Proxy(given, {
     get(target, key) {
       if (key !== 'query') return Reflect.get(target, key) as unknown
       return async (text: string, values?: unknown[]) => {
         const result = await target.query(text, values)
-        if (meanwhile?.after.test(text) === true) {
+        if (meanwhile !== null && nameIn(text) === meanwhile.after) {
           const { happens } = meanwhile
           meanwhile = null
           await happens()
@@ -73,8 +75,8 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
     step,
     /** Rooms of all that was sent, in order. */
     rooms: () => sent.flatMap(({ pdus }) => pdus.map(({ room_id }) => room_id)),
-    /** Others act right after the next statement that fits. */
-    after(statement: RegExp, happens: () => Promise<unknown>): void {
+    /** Others act right after the next statement of that name. */
+    after(statement: StatementName, happens: () => Promise<unknown>): void {
       meanwhile = { after: statement, happens }
     },
     /** Steps until it would let go. */

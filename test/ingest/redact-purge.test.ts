@@ -4,7 +4,6 @@ import { expect } from 'chai'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
 import { registerWorker, takeDestination } from '../../src/store/leases.ts'
 import { freezeTransactions } from '../../src/store/open-transactions.ts'
-import { readTexts } from '../../src/store/timeline.ts'
 import { event, makeIngestWorld, purge, redact, request, ROOM, servers, sticky } from './ingest-world.ts'
 import type { GivenEvent } from './ingest-world.ts'
 
@@ -20,7 +19,10 @@ async function makeWorld() {
     async freeze(name: string, positions: number[], readAt?: number): Promise<boolean> {
       const taken = await takeDestination(world.pool, worker, name)
       if (taken.kind !== 'taken') throw new Error(`${name} is ${taken.kind}`)
-      const pdus = await readTexts(world.pool, positions)
+      const pdus = await world.rows<{ eventId: string; pdu: string }>(
+        `select event_id as "eventId", pdu from events where pos = any($1) order by pos`,
+        [positions],
+      )
       const acknowledges = {
         positions,
         lanes: 't'.repeat(positions.length),

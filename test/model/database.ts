@@ -36,8 +36,8 @@ export interface ModelDatabase {
 }
 
 /** Only the one in memory. */
-export function memoryDatabase(planted: Planted = {}): ModelDatabase {
-  const memory = makeMemoryDatabase(planted)
+export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelDatabase {
+  const memory = makeMemoryDatabase(planted, ran)
 
   function view(): View | null {
     const t = memory.committed()

@@ -3,13 +3,14 @@ import { nowMs, type Pool } from '../../src/store/db.ts'
 import { forgetOld } from '../../src/store/forget-old.ts'
 import { cutImpossibleWaits, removeOld } from '../../src/store/housekeeping.ts'
 import { copyNeeded, dropUnneeded, giveUpOld, moveFloor, neededUpTo } from '../../src/store/kept-events.ts'
-import { oldLogUpTo } from '../../src/store/retention.ts'
+import { oldLogUpTo, readFloor } from '../../src/store/retention.ts'
 import { settleDestinations } from '../../src/store/settle-destinations.ts'
 import { followClockBack } from '../../src/store/set-back.ts'
 import { endSticky } from '../../src/store/sticky-end.ts'
 import { noteLapsed } from '../../src/store/sticky-lane.ts'
 import { markMissed } from '../../src/store/wake-lists.ts'
 import { SETTINGS, US } from './driver.ts'
+import { DROP_OLD } from './memory/statement.ts'
 
 const { max_ms, jitter } = SETTINGS.backoff
 const LONGEST_MS = Math.ceil(max_ms * (1 + jitter))
@@ -30,6 +31,8 @@ export async function sweep(pool: Pool, wake: () => void): Promise<void> {
   await removeOld(pool, ATTEMPTS_MS)
 }
 
+const DROP = `delete /* ${DROP_OLD} */ from events where pos <= $1`
+
 const EVENT_IDS_MS = 7 * 86_400_000
 
 /**
@@ -41,13 +44,12 @@ export async function retain(pool: Pool): Promise<number | null> {
   try {
     const upto = await oldLogUpTo(db, SETTINGS.eventsMs)
     if (upto === 0) return null
-    const { rows } = await db.query<{ log_floor: number }>('select log_floor from stream')
-    const floor = Math.max(upto, rows[0]?.log_floor ?? 0)
+    const floor = Math.max(upto, await readFloor(db))
     const { held } = await settleDestinations(db, upto)
     if (held > 0) return null
     await copyNeeded(db, await neededUpTo(db, upto), 0)
     await moveFloor(db, upto)
-    await db.query('delete from events where pos <= $1', [upto])
+    await db.query(DROP, [upto])
     const needed = await neededUpTo(db, floor)
     await giveUpOld(db, needed, SETTINGS.newestEventMs)
     await dropUnneeded(db, needed)

@@ -7,6 +7,7 @@
 import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { SEED } from './check.ts'
+import { neverRun } from './never-run.ts'
 import type { Chunk, Done } from './worker.ts'
 
 const numberOf = (name: string, otherwise: number) => Number(process.env[name] ?? otherwise)
@@ -32,6 +33,7 @@ function chunksOf(kind: Kind): Chunk[] {
 const left = { memory: chunksOf('memory'), postgres: chunksOf('postgres') }
 const count = { memory: 0, postgres: 0 }
 const seconds = { memory: 0, postgres: 0 }
+const ran = new Set<string>()
 const failures: Record<Kind, string[]> = { memory: [], postgres: [] }
 const began = performance.now()
 let told = began
@@ -55,6 +57,7 @@ function work(kind: Kind): Promise<void> {
       clearTimeout(waiting)
       if (done !== 'ready') {
         count[kind] += done.runs
+        for (const name of done.ran) ran.add(name)
         seconds[kind] += done.ms / 1_000
         if (done.failure !== null) {
           failures[kind].push(done.failure)
@@ -88,8 +91,9 @@ for (const kind of ['memory', 'postgres'] as const) {
     `${kind}: ${count[kind]} schedules, ${each.toFixed(1)} ms each, ${failures[kind].length} violations`,
   )
 }
+if (RUNS.memory > 0) console.log(neverRun(ran).lines)
 console.log(`${sinceStart()} s`)
-const ran = (['memory', 'postgres'] as const).filter((kind) => RUNS[kind] > 0)
-const failed = ran.filter((kind) => failures[kind].length > 0).length
-console.log(`${ran.length - failed} passed, ${failed} failed, ${2 - ran.length} skipped`)
+const kinds = (['memory', 'postgres'] as const).filter((kind) => RUNS[kind] > 0)
+const failed = kinds.filter((kind) => failures[kind].length > 0).length
+console.log(`${kinds.length - failed} passed, ${failed} failed, ${2 - kinds.length} skipped`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -1,12 +1,36 @@
+import { expect } from 'chai'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
+import { neverRun } from './never-run.ts'
+import { RARE } from './rare.ts'
+import { runSchedule } from './run.ts'
 
-const RUNS = Number(process.env['LIMPET_MODEL_RUNS'] ?? 300)
+/** As many as `npm test` runs are enough to run every statement that is not rare. */
+const ENOUGH = 300
+const RUNS = Number(process.env['LIMPET_MODEL_RUNS'] ?? ENOUGH)
 
 describe('ingest and delivery on a database in memory, against the reference model', function () {
   this.timeout(600_000 + RUNS * 500)
+  const ran = new Set<string>()
 
   it(`keeps what is promised in ${RUNS} random schedules`, async () => {
-    await check(() => Promise.resolve(memoryDatabase()), { runs: RUNS })
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: RUNS })
+  })
+
+  for (const [name, schedule] of Object.entries(RARE)) {
+    it(`keeps what is promised where it comes to “${name}”`, async () => {
+      const ranHere = new Set<string>()
+      await runSchedule(memoryDatabase({}, ranHere), schedule)
+      expect([...ranHere]).to.include(name)
+      for (const one of ranHere) ran.add(one)
+    })
+  }
+
+  it('runs every statement of ingest, delivery and upkeep that has no reason not to be run', function () {
+    const { lines, unexplained, run } = neverRun(ran)
+    console.log(`      ${lines}`)
+    expect(run, 'run, although test/model/not-run.ts says that they are not').to.deep.equal([])
+    if (RUNS < ENOUGH) this.skip()
+    expect(unexplained, 'never run').to.deep.equal([])
   })
 })

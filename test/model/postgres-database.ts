@@ -8,9 +8,9 @@ import { inspect, isDeepStrictEqual } from 'node:util'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import type { Connection, ModelDatabase } from './database.ts'
 import { memoryDatabase } from './database.ts'
-import { statementOf, type Logged } from './memory/pool.ts'
+import type { Logged } from './memory/pool.ts'
 import { TABLES } from './memory/rows.ts'
-import { isBegin } from './memory/statement.ts'
+import { isBegin, nameOf, type TwinName } from './memory/statement.ts'
 import { violated } from './watch.ts'
 
 /** A pool on a database whose clock stands still unless the model moves it. */
@@ -41,9 +41,9 @@ const EMPTY = `
   update settings set value = '${START}' where key = 'clock_offset_ms'`
 
 /** Nobody decides by what these give. */
-const NOT_COMPARED = new Set([
-  ...['lock', 'share the content lock'],
-  ...['count what a purge gives up', 'add to a counter', 'remove old attempts'],
+const NOT_COMPARED: ReadonlySet<string> = new Set<TwinName>([
+  ...(['lock', 'share the content lock', 'count what a purge gives up'] as const),
+  ...(['add to a counter', 'remove old attempts'] as const),
 ])
 
 /** Gives each schedule all of the database at `url` for itself: one at a time. */
@@ -94,7 +94,7 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnectio
       what: { text: string; values: readonly unknown[] },
     ): Promise<Answer> {
       const [given] = await Promise.allSettled([real])
-      const name = statementOf(what.text).name
+      const name = nameOf(what.text)
       if (given.status === 'rejected') throw given.reason
       const imitated = await imitate()
       if (!NOT_COMPARED.has(name) && !isSame(given.value, imitated)) {

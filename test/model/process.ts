@@ -4,8 +4,7 @@
  */
 import type { Pool } from '../../src/store/db.ts'
 import type { Connection } from './database.ts'
-import { statementOf } from './memory/pool.ts'
-import { isBegin } from './memory/statement.ts'
+import { isBegin, nameOf } from './memory/statement.ts'
 
 /** A step by its name, or the n-th from now on. */
 export type At = string | number
@@ -75,7 +74,7 @@ export function makeProcess(
   }
 
   async function query(text: string, values?: readonly unknown[]) {
-    await gate(statementOf(text).name)
+    await gate(nameOf(text))
     return during(connection.pool.query(text, values as unknown[]))
   }
 
@@ -85,7 +84,7 @@ export function makeProcess(
     return {
       async query(text: string, values?: readonly unknown[]) {
         if (text === 'rollback') within = false
-        else if (!within || connection.stepsInTransactions) await gate(nameOf(text))
+        else if (!within || connection.stepsInTransactions) await gate(stepOf(text))
         if (isBegin(text)) within = true
         if (text === 'commit') within = false
         const result = await during(client.query(text, values as unknown[]))
@@ -131,4 +130,4 @@ export function makeProcess(
   }
 }
 
-const nameOf = (text: string) => (isBegin(text) ? 'begin' : text === 'commit' ? text : statementOf(text).name)
+const stepOf = (text: string) => (isBegin(text) ? 'begin' : text === 'commit' ? text : nameOf(text))

@@ -16,12 +16,15 @@ export interface Done {
   runs: number
   ms: number
   failure: string | null
+  /** The statements that were run in memory. */
+  ran: string[]
 }
 
 let twins: Promise<ReturnType<typeof makeTwins>> | null = null
 
+const ran = new Set<string>()
 const fresh: Record<Chunk['kind'], Fresh> = {
-  memory: () => Promise.resolve(memoryDatabase()),
+  memory: () => Promise.resolve(memoryDatabase({}, ran)),
   postgres: async () => {
     twins ??= freshDatabase().then(({ url }) => makeTwins(url))
     return (await twins).fresh()
@@ -34,7 +37,7 @@ async function run({ kind, seed, runs }: Chunk): Promise<Done> {
     ...{ runs, seed, drawn: kind === 'postgres' ? schedulesForTwins : schedules },
   })
   const failure = failed === null ? null : await explain(fresh[kind], failed, seed)
-  return { runs: failed?.runs ?? runs, ms: performance.now() - began, failure }
+  return { runs: failed?.runs ?? runs, ms: performance.now() - began, failure, ran: [...ran] }
 }
 
 /** Whatever still has a connection, a process that died in a transaction say, loses it with the server: nobody waits for it. */

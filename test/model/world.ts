@@ -3,6 +3,7 @@
  */
 import { adviseUp } from '../../src/store/advice.ts'
 import type { Log } from '../../src/observe/log.ts'
+import { destinationsCalled } from '../../src/store/ingest-state.ts'
 import { makeSeenTime } from '../../src/store/seen-time.ts'
 import { makeWish, type Wish } from '../../src/store/wishes.ts'
 import type { Send } from '../../src/wire/send.ts'
@@ -399,11 +400,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     async serverUp(): Promise<void> {
       watch.waits.freed('server up', database.now())
       const advise = async ({ pool }: Process) => {
-        const { rows } = await pool.query<{ id: number; name: string }>(
-          'select id, name from destinations where name = any($1)',
-          [[US]],
-        )
-        const ids = rows.map(({ id }) => id)
+        const ids = (await destinationsCalled(pool, [US])).map(({ id }) => id)
         await adviseUp(pool, ids, { random: () => 0.5, up: true })
       }
       advise(operator.process).catch(unlessEnded)

@@ -149,7 +149,7 @@ describe('acknowledging and freezing in one', () => {
     try {
       await wishing.query('update destinations set wake_seq = wake_seq + 1 where id = 1')
       const advanced = one({ answered: answered('a'), next: next('b', [4]) })
-      const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%with input%' and datname = current_database()`
+      const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%/* advance */%' and datname = current_database()`
       await until(async () => (await pool.query(waits)).rowCount === 1, { what: 'it to wait for the row' })
       await wishing.query('commit')
       expect(await advanced).to.equal(null)

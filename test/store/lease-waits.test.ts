@@ -2,7 +2,8 @@
 import { expect } from 'chai'
 import { advance, type Advance } from '../../src/store/advance.ts'
 import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
-import { inTransaction, openPool, type Db, type Pool } from '../../src/store/db.ts'
+import type { PoolClient } from 'pg'
+import { inTransaction, openPool, type Pool } from '../../src/store/db.ts'
 import { beginToFollow, releaseFollowers } from '../../src/store/follow.ts'
 import { growGap, moveOn, openGap } from '../../src/store/gaps.ts'
 import {
@@ -105,7 +106,7 @@ const writes: [string, (pool: Pool) => Promise<boolean>, string?][] = [
     (pool) => within(pool, (db) => moveOn(db, HELD, { from: 0, to: 5, readAt: 0, gap: null })),
   ],
 ]
-const within = <T>(pool: Pool, work: (db: Db) => Promise<T>) => inTransaction(pool, work)
+const within = <T>(pool: Pool, work: (db: PoolClient) => Promise<T>) => inTransaction(pool, work)
 
 describe('a lease is judged after the wait for a lock', () => {
   let pool: Pool
@@ -127,7 +128,7 @@ describe('a lease is judged after the wait for a lock', () => {
   /** `work` meets somebody's lock and waits; then `meanwhile` happens, and the lock is given back. */
   async function waiting<T>(
     work: () => Promise<T>,
-    { lock, meanwhile }: { lock: (db: Db) => Promise<unknown>; meanwhile: () => Promise<unknown> },
+    { lock, meanwhile }: { lock: (db: PoolClient) => Promise<unknown>; meanwhile: () => Promise<unknown> },
   ): Promise<T> {
     const other = await holdTransaction(pool)
     try {
@@ -151,7 +152,7 @@ describe('a lease is judged after the wait for a lock', () => {
   }
   const isOver = () => passes(LEASE_MS)
 
-  const locks: [string, (db: Db) => Promise<unknown>][] = [
+  const locks: [string, (db: PoolClient) => Promise<unknown>][] = [
     ['that was only locked', (db) => db.query('select from destinations where id = 1 for update')],
     ['that was changed', (db) => db.query('update destinations set missed = 1 where id = 1')],
   ]

@@ -3,11 +3,10 @@ import { expect } from 'chai'
 import { dropUnneeded, giveUpOld, neededUpTo } from '../../src/store/kept-events.ts'
 import { registerWorker, takeDestination } from '../../src/store/leases.ts'
 import { freezeTransactions } from '../../src/store/open-transactions.ts'
-import { readTexts } from '../../src/store/timeline.ts'
 import { event, HOUR, servers } from '../ingest/ingest-world.ts'
 import { holdTransaction } from '../support/hold.ts'
 import { until } from '../support/poll.ts'
-import { DAY, makeRetentionWorld, type RetentionWorld } from './retention-world.ts'
+import { DAY, makeRetentionWorld, readTexts, type RetentionWorld } from './retention-world.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const EDGE = 1_999_999

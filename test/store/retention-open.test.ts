@@ -6,9 +6,8 @@ import { openGap } from '../../src/store/gaps.ts'
 import { readGapRooms } from '../../src/store/gap-rooms.ts'
 import { giveWay, registerWorker, takeDestination, type Held } from '../../src/store/leases.ts'
 import { freezeTransactions } from '../../src/store/open-transactions.ts'
-import { readTexts } from '../../src/store/timeline.ts'
 import { event, HOUR, purge, redact, ROOM, servers } from '../ingest/ingest-world.ts'
-import { DAY, makeRetentionWorld, SETTINGS, type RetentionWorld } from './retention-world.ts'
+import { DAY, makeRetentionWorld, readTexts, SETTINGS, type RetentionWorld } from './retention-world.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const EDGE = 1_999_999

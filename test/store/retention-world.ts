@@ -1,5 +1,6 @@
 /** Ingest, a clock and retention on a database of their own, and what retention left of it. */
 import { makeLog } from '../../src/observe/log.ts'
+import type { Pool } from '../../src/store/db.ts'
 import { listPartitions } from '../../src/store/log-partitions.ts'
 import { makeRetention, type RetentionNeeds } from '../../src/store/retention.ts'
 import { makeSeenTime } from '../../src/store/seen-time.ts'
@@ -70,4 +71,14 @@ export async function makeRetentionWorld() {
       return row
     },
   }
+}
+
+/** The texts at `positions`, in the log or kept of it; what was purged has none. */
+export async function readTexts(pool: Pool, positions: readonly number[]): Promise<{ pdu: string }[]> {
+  const { rows } = await pool.query<{ pdu: string }>(
+    `select pdu from (select pos, pdu from events union select pos, pdu from kept_events) e
+      where pos = any($1) order by pos`,
+    [positions],
+  )
+  return rows
 }

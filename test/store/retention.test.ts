@@ -10,7 +10,7 @@ import { holdTransaction } from '../support/hold.ts'
 import { until } from '../support/poll.ts'
 import { DAY, makeRetentionWorld, SETTINGS, type RetentionWorld } from './retention-world.ts'
 
-const DETACHING = `from pg_stat_activity where datname = current_database() and query like 'alter table events detach%' and wait_event_type = 'Lock'`
+const DETACHING = `from pg_stat_activity where datname = current_database() and query like '%/* detach a partition */%' and wait_event_type = 'Lock'`
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const ids = (events: readonly GivenEvent[]) => events.map(({ event_id }) => event_id)
 

@@ -6,6 +6,7 @@ import type { Db } from '../../src/store/db.ts'
 import { followClockBack } from '../../src/store/set-back.ts'
 import { HOUR } from '../ingest/ingest-world.ts'
 import { DAY, makeRetentionWorld, type RetentionWorld } from './retention-world.ts'
+import { nameIn } from '../../src/store/statement.ts'
 
 const SECOND = 1_000
 const MINUTE = 60_000
@@ -101,7 +102,9 @@ describe('a clock that was set back', () => {
     const client = await world.pool.connect()
     const broken = {
       query: (text: string, values?: unknown[]) =>
-        text.includes('update workers') ? Promise.reject(new Error('broke off')) : client.query(text, values),
+        nameIn(text) === 'put leases back'
+          ? Promise.reject(new Error('broke off'))
+          : client.query(text, values),
     } as unknown as Db
     const error = await followClockBack(broken).catch((thrown: unknown) => thrown)
     client.release()

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
-import { inSnapshot, inTransaction, openPool, type Db, type Pool } from '../../src/store/db.ts'
+import type { PoolClient } from 'pg'
+import { inSnapshot, inTransaction, openPool, type Pool } from '../../src/store/db.ts'
 import { lockContent, lockContentShared, lockStream, moveHead, readHead } from '../../src/store/stream.ts'
 import { event, makeIngestWorld, servers } from '../ingest/ingest-world.ts'
 import { holdTransaction } from '../support/hold.ts'
@@ -12,7 +13,7 @@ const INSERT = `
   select p, 1, '$raw' || p, '@raw:home.example', '{}', 0 from unnest($1::bigint[]) p`
 
 /** A writer of its own: takes positions for a few events, and dawdles before it commits. */
-type Writer = (db: Db, count: number) => Promise<void>
+type Writer = (db: PoolClient, count: number) => Promise<void>
 
 const dawdle = () => sleep(Math.random() * 12)
 const after = (head: number, count: number) => Array.from({ length: count }, (_, n) => head + 1 + n)

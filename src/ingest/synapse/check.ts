@@ -5,6 +5,7 @@
 import type { Db } from '../../store/db.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
 import { checkServerName, checkStateGroups, readStreamEnd } from './safe-head.ts'
+import { sql, variants } from '../../store/statement.ts'
 
 /** What the statements of this folder read; docs/synapse.md has the grants. */
 export const COLUMNS: Readonly<Record<string, string>> = {
@@ -25,12 +26,17 @@ export const COLUMNS: Readonly<Record<string, string>> = {
   partial_state_rooms_servers: 'room_id, server_name',
 }
 
+const SELECT_ENCODING = sql(
+  'which encoding has Synapse',
+  `select current_setting('server_encoding') as encoding`,
+)
+
+const selectColumns = variants('can the columns be read')
+
 /** @throws SynapseRefused where this Synapse must not or cannot be read; else what the database says */
 export async function checkSynapse(db: Db, serverName: string): Promise<void> {
   try {
-    const { rows } = await db.query<{ encoding: string }>(
-      `select current_setting('server_encoding') as encoding`,
-    )
+    const { rows } = await db.query<{ encoding: string }>(SELECT_ENCODING)
     if (rows[0]?.encoding !== 'UTF8')
       throw new SynapseRefused(
         `the database has the encoding ${rows[0]?.encoding ?? 'unknown'}, and Synapse's is UTF8`,
@@ -39,7 +45,7 @@ export async function checkSynapse(db: Db, serverName: string): Promise<void> {
     await readStreamEnd(db, { after: null, asked: [] })
     await checkStateGroups(db)
     for (const [table, columns] of Object.entries(COLUMNS))
-      await db.query(`select ${columns} from ${table} limit 0`)
+      await db.query(selectColumns(`select ${columns} from ${table} limit 0`))
   } catch (error) {
     throw refusalOf(error)
   }

@@ -5,5 +5,7 @@
  * and an operator's database may give every transaction another connection, which would not know the name.
  */
 import { planFor } from '../../store/prepare.ts'
+import type { StatementName } from '../../store/statement-names.ts'
+import { sql, type Sql } from '../../store/statement.ts'
 
-export const planned = (sql: string): string => planFor(Infinity, sql)
+export const planned = (name: StatementName, text: string): Sql => planFor(Infinity, sql(name, text))

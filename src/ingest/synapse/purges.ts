@@ -43,16 +43,22 @@ const PAGE = 10_000
 const COMPARE_EVERY_MS = 600_000
 
 // The hash is PostgreSQL's own and is compared within one process only.
-const SELECT_DIGEST = planned(`
-  select count(*) || ' ' || coalesce(sum(hashtext(room_id)::bigint), 0) as digest from rooms`)
+const SELECT_DIGEST = planned(
+  'digest of the rooms',
+  `select count(*) || ' ' || coalesce(sum(hashtext(room_id)::bigint), 0) as digest from rooms`,
+)
 
-const SELECT_GONE = planned(`
-  select r as room_id from unnest($1::text[]) as r where not exists (select from rooms where room_id = r)`)
+const SELECT_GONE = planned(
+  'which rooms are gone',
+  `select r as room_id from unnest($1::text[]) as r where not exists (select from rooms where room_id = r)`,
+)
 
 // What comes back by backfill after a purge has orderings below zero.
-const SELECT_YOUNG = planned(`
-  select r as room_id from unnest($1::text[]) as r
-   where not exists (select from events where room_id = r and stream_ordering > 0 and stream_ordering <= $2)`)
+const SELECT_YOUNG = planned(
+  'which rooms are young',
+  `select r as room_id from unnest($1::text[]) as r
+   where not exists (select from events where room_id = r and stream_ordering > 0 and stream_ordering <= $2)`,
+)
 
 export function makePurges({ pool, told, clock, everyMs = 30_000, graceMs = 60_000 }: PurgeNeeds): Purges {
   let gone = new Map<string, number>()

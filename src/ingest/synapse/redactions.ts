@@ -88,8 +88,9 @@ const BANS = `
      and substr(b.user_id, strpos(b.user_id, ':') + 1) = $3
      and r.rejection_reason is null and not exists (select from rejections x where x.event_id = r.event_id)`
 
-const SELECT_REDACTIONS = planned(`
-  with bans as materialized (${BANS}), pairs (target, redacting, recheck) as (
+const SELECT_REDACTIONS = planned(
+  'read the redactions',
+  `with bans as materialized (${BANS}), pairs (target, redacting, recheck) as (
     select d.redacts, d.event_id, d.recheck
       from events r join redactions d on d.event_id = r.event_id
      where r.stream_ordering > $1 and r.stream_ordering <= $2
@@ -114,25 +115,33 @@ const SELECT_REDACTIONS = planned(`
     from pairs p join events r on r.event_id = p.redacting ${TARGET}
    union all
   select at, null, null, user_id, event_id, null, null, false, room_id, before from bans
-   order by 1, 2`)
+   order by 1, 2`,
+)
 
 // Of a page of ids: what a ban of theirs redacts. Backfilled events have negative orderings, and are redacted whenever it ends.
-const SELECT_BANNED = planned(`
-  select t.event_id, v.room_version
+const SELECT_BANNED = planned(
+  'which of them does the ban redact',
+  `select t.event_id, v.room_version
     from events t left join rooms v on v.room_id = t.room_id
    where t.event_id = any($1) and t.room_id = $2 and t.sender = $3 and t.type <> 'm.room.create'
      and ($4::bigint is null or t.stream_ordering < $4)
-   order by t.stream_ordering`)
+   order by t.stream_ordering`,
+)
 
 // Where limpet's log is not asked: all that the user sent in the room, in the stream's order. $3: the place of the last page, included.
-const SELECT_SENT_BY = planned(`
-  select t.event_id, t.stream_ordering as at
+const SELECT_SENT_BY = planned(
+  'what did the banned send',
+  `select t.event_id, t.stream_ordering as at
     from events t
    where t.room_id = $1 and t.sender = $2 and t.stream_ordering > $3
-   order by t.stream_ordering limit $4`)
+   order by t.stream_ordering limit $4`,
+)
 
 // Read by themselves, a piece at a time: a ban may name more of them than there is memory for.
-const SELECT_JSON = planned('select event_id, json from event_json where event_id = any($1)')
+const SELECT_JSON = planned(
+  'read stored events',
+  'select event_id, json from event_json where event_id = any($1)',
+)
 
 /** The redactions that a window brings, or that were there before an event of the window, and its bans that redact. */
 export async function readRedactions(

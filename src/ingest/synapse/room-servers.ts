@@ -13,8 +13,9 @@ import { planned } from './planned.ts'
 /** Joined users by server, of one room; 0: none at the position, but there are some by now. */
 export type Joined = Map<string, number>
 
-const SELECT_JOINED = planned(`
-  with later as (
+const SELECT_JOINED = planned(
+  'who was joined at the place',
+  `with later as (
     select distinct on (room_id, state_key) room_id, state_key, prev_event_id
       from current_state_delta_stream
      where stream_id > $1 and room_id = any($2) and type = 'm.room.member'
@@ -35,10 +36,12 @@ const SELECT_JOINED = planned(`
      where c.membership = 'join'
   )
   select room_id, substr(state_key, strpos(state_key, ':') + 1) as server, count(*) filter (where at) as users
-    from joined group by 1, 2`)
+    from joined group by 1, 2`,
+)
 
 // While a room is joined with partial state (MSC3706), its members are not known, but the servers at the join are.
 const SELECT_PARTIAL = planned(
+  'who is in partial rooms',
   `select room_id, server_name as server from partial_state_rooms_servers where room_id = any($1)`,
 )
 

@@ -10,6 +10,7 @@ import type { Db } from '../../store/db.ts'
 import { SERVER } from '../../store/one-server.ts'
 import { planned } from './planned.ts'
 import { SynapseRefused } from './refused.ts'
+import { sql } from '../../store/statement.ts'
 
 /** Synapse's schema versions that were read and tried; another one may mean something else by the same columns. */
 export const VERIFIED_SCHEMAS: readonly number[] = [94]
@@ -43,8 +44,9 @@ export interface StreamLook {
 }
 
 // Number 1 is never used: Synapse's streams begin at 2.
-const SELECT_LOOK = planned(`
-  with said as (
+const SELECT_LOOK = planned(
+  'where does the stream end',
+  `with said as (
     select array_agg(instance_name order by instance_name) as writers, max(stream_id) as noted
       from stream_positions where stream_name = 'events'
   ), ended as (
@@ -65,7 +67,8 @@ const SELECT_LOOK = planned(`
          pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
          pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
          pg_is_in_recovery() as standby, ${SERVER} as server
-    from ended e`)
+    from ended e`,
+)
 
 interface Row extends StreamLook {
   schema: number | null
@@ -98,27 +101,33 @@ export async function readStreamEnd(
   return look
 }
 
+const SELECT_DOMAIN = sql(
+  'which server name has Synapse',
+  `select substr(name, strpos(name, ':') + 1) as domain from users limit 1`,
+)
+
 /** @throws SynapseRefused where the users in the database are another homeserver's */
 export async function checkServerName(db: Db, serverName: string): Promise<void> {
-  const { rows } = await db.query<{ domain: string }>(
-    `select substr(name, strpos(name, ':') + 1) as domain from users limit 1`,
-  )
+  const { rows } = await db.query<{ domain: string }>(SELECT_DOMAIN)
   const found = rows[0]?.domain
   if (found !== undefined && found !== serverName) {
     throw new SynapseRefused(`the database belongs to ${found}, and server_name is ${serverName}`)
   }
 }
 
+const SELECT_HERE = sql(
+  'are the state groups here',
+  `select bool_or(exists (select from state_groups_state s where s.state_group = newest.state_group)
+                 or exists (select from state_group_edges d where d.state_group = newest.state_group)) as here
+       from (select state_group from event_to_state_groups order by state_group desc limit 100) newest`,
+)
+
 /**
  * @throws SynapseRefused where the rooms' states are elsewhere (`databases:` with one of its own for `state`): what is left
  * of them here would make rooms look empty, and their events would go to nobody
  */
 export async function checkStateGroups(db: Db): Promise<void> {
-  const { rows } = await db.query<{ here: boolean | null }>(
-    `select bool_or(exists (select from state_groups_state s where s.state_group = newest.state_group)
-                 or exists (select from state_group_edges d where d.state_group = newest.state_group)) as here
-       from (select state_group from event_to_state_groups order by state_group desc limit 100) newest`,
-  )
+  const { rows } = await db.query<{ here: boolean | null }>(SELECT_HERE)
   // Null: no event was ever written.
   if (rows[0]?.here === false) {
     throw new SynapseRefused(

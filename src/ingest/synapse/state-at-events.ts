@@ -41,8 +41,9 @@ interface Row {
 }
 
 // The auth events of a `leave` that somebody else sends hold the user's invite only where it takes that invite back.
-const SELECT_STATES = planned(`
-  select w.event_id, g.state_group as after, b.prev_state_group as before,
+const SELECT_STATES = planned(
+  'read the states at events',
+  `select w.event_id, g.state_group as after, b.prev_state_group as before,
          case when e.type = 'm.room.member' then substr(e.state_key, strpos(e.state_key, ':') + 1) end as server,
          coalesce(m.membership = 'join', false) as joins,
          exists (select from room_memberships r where r.event_id = w.replaces and r.user_id = e.state_key
@@ -75,7 +76,8 @@ const SELECT_STATES = planned(`
                select event_id from state_groups_state
                 where state_group = c.state_group and type = e.type and state_key = e.state_key offset 0) s
             order by c.hops limit 1)
-       limit 1) b on true`)
+       limit 1) b on true`,
+)
 
 /** The states at `events`, by event id. */
 export async function readStatesAt(

@@ -34,16 +34,19 @@ const IS_JOINED = `
 
 const SERVER = `substr(s.state_key, strpos(s.state_key, ':') + 1)`
 
-const SELECT_JOINED = planned(`
-  with recursive ${CHAIN}, standing as (
+const SELECT_JOINED = planned(
+  'who is joined by the state group',
+  `with recursive ${CHAIN}, standing as (
     select distinct on (s.state_key) s.state_key, s.event_id
       from chain c ${MEMBERS_OF} order by s.state_key, c.hops
   )
-  select ${SERVER} as server, count(*) as users from standing s ${IS_JOINED} group by 1`)
+  select ${SERVER} as server, count(*) as users from standing s ${IS_JOINED} group by 1`,
+)
 
 // Only the groups that are in one chain and not in the other can make a difference, and only to the users they speak of.
-const SELECT_DIFFERENCE = planned(`
-  with recursive ${CHAIN}, common as (
+const SELECT_DIFFERENCE = planned(
+  'what differs between state groups',
+  `with recursive ${CHAIN}, common as (
     select state_group from chain group by 1 having count(distinct start) = 2
   ), touched as (
     select distinct s.state_key
@@ -61,7 +64,8 @@ const SELECT_DIFFERENCE = planned(`
       from standing s ${IS_JOINED} group by 1
   )
   select exists (select from common) as related,
-         (select coalesce(json_agg(c), '[]') from changes c where c.by <> 0) as changes`)
+         (select coalesce(json_agg(c), '[]') from changes c where c.by <> 0) as changes`,
+)
 
 /** The joined users of a state group by server; of other servers than `serverName` only. Reads every member of the room. */
 export async function readJoinedIn(

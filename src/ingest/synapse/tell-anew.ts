@@ -13,7 +13,7 @@ import { readJoined, readPartialRooms } from './room-servers.ts'
 /** Rooms a page: every member of each is read. */
 const PAGE = 50
 
-const SELECT_PRESENT = planned('select room_id from rooms where room_id = any($1)')
+const SELECT_PRESENT = planned('which rooms has Synapse', 'select room_id from rooms where room_id = any($1)')
 
 export async function roomsAnew(
   db: Db,

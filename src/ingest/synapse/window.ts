@@ -38,18 +38,22 @@ export interface Window extends Redactions {
   readonly changes: readonly MemberChange[]
 }
 
-const SELECT_END = planned(`
-  select max(stream_ordering) as end, count(*) as events
+const SELECT_END = planned(
+  'where does the window end',
+  `select max(stream_ordering) as end, count(*) as events
     from (select stream_ordering from events
            where stream_ordering > $1 and stream_ordering <= $2
-           order by stream_ordering limit $3) as first`)
+           order by stream_ordering limit $3) as first`,
+)
 
 // A batch's state changes carry the lowest stream_ordering of the batch (persisting events stamps them so), so that
 // a change can stand before its own event. Ending after the newest event that a change in the window speaks of keeps batches whole.
-const SELECT_LATER_EVENT = planned(`
-  select max(e.stream_ordering) as end
+const SELECT_LATER_EVENT = planned(
+  'what does the window reach to',
+  `select max(e.stream_ordering) as end
     from current_state_delta_stream d join events e on e.event_id = d.event_id
-   where d.stream_id > $1 and d.stream_id <= $2`)
+   where d.stream_id > $1 and d.stream_id <= $2`,
+)
 
 // Events that Synapse fetched as outliers are of the state or of the auth chain, and are stored before the join by which their room's state
 // came. So a message, or what came into the current state with its own batch, was stored as an ordinary event: a purge of the
@@ -83,8 +87,10 @@ const CHANGES = `
             and coalesce(new.membership = 'join', false) <> coalesce(old.membership = 'join', false)
           or d.type = 'm.room.create' and d.event_id is not null and d.prev_event_id is null)`
 
-const SELECT_CHANGES = planned(`
-  select at, room_id, server, joined from (${CHANGES}) c order by at, server is not null, stream_id, server`)
+const SELECT_CHANGES = planned(
+  'who came and left',
+  `select at, room_id, server, joined from (${CHANGES}) c order by at, server is not null, stream_id, server`,
+)
 
 // What `redactions.ts` asks for, as far as it can be told of each event by itself: true where it finds any. Nearly always it would find none.
 const MAY_REDACT = `
@@ -96,15 +102,17 @@ const MAY_REDACT = `
                    where b.room_id = e.room_id and (b.user_id = e.sender or b.user_id = e.state_key)))`
 
 // One statement: others' traffic, which is most of what there is, costs this and no more.
-const SELECT_WINDOW = planned(`
-  select * from (
+const SELECT_WINDOW = planned(
+  'read the window',
+  `select * from (
     select 'event' as kind, e.stream_ordering as at, e.room_id, e.event_id, r.room_version, j.json, j.internal_metadata,
            e.outlier as purged, null as server, null::boolean as joined, null::bigint as stream_id ${EVENTS}
      union all
     select 'change', at, room_id, null, null, null, null, null, server, joined, stream_id from (${CHANGES}) c
      union all
     select 'redactions', null, null, null, null, null, null, null, null, null, null where exists (${MAY_REDACT})
-  ) w order by kind, at, server is not null, stream_id, server`)
+  ) w order by kind, at, server is not null, stream_id, server`,
+)
 
 type WindowRow =
   | ({ readonly kind: 'event' } & EventRow)

@@ -1,18 +1,23 @@
 /** How much is one destination owed? Counts that are exact up to a cap, and what goes with them. */
 import type { Db } from '../db.ts'
 import { OWED_STICKY, owedPdus, SUBJECT } from './owed.ts'
+import { sql } from '../statement.ts'
 
-const COUNT_PENDING = `
-  with ${SUBJECT}
+const COUNT_PENDING = sql(
+  'count what one is owed',
+  `with ${SUBJECT}
   select (select count(*) from (select 1 from (${owedPdus('asc')}) p limit $2) n) as pdus,
-         (select count(*) from (select 1 from (${OWED_STICKY}) s limit $2) n) as sticky`
+         (select count(*) from (select 1 from (${OWED_STICKY}) s limit $2) n) as sticky`,
+)
 
-const OLDEST_PENDING = `
-  with ${SUBJECT}, first as materialized (select min(p.pos) as pos from (${owedPdus('asc')}) p)
+const OLDEST_PENDING = sql(
+  'what is its oldest',
+  `with ${SUBJECT}, first as materialized (select min(p.pos) as pos from (${owedPdus('asc')}) p)
   select e.received_ts as oldest from first f join events e on e.pos = f.pos
   union all
   select e.received_ts from first f join kept_events e on e.pos = f.pos
-  limit 1`
+  limit 1`,
+)
 
 export interface Pending {
   /** At most the cap. */
@@ -38,19 +43,23 @@ export async function countPending(db: Db, destination: number, cap: number): Pr
   }
 }
 
+const OWED_POSITIONS = sql(
+  'which sticky events is it owed',
+  `with ${SUBJECT} select s.pos from (${OWED_STICKY}) s order by s.pos`,
+)
+
 /** Positions of the unexpired sticky events that a destination is owed in any lane, in stream order. */
 export async function owedStickyPositions(db: Db, destination: number): Promise<number[]> {
-  const { rows } = await db.query<{ pos: number }>(
-    `with ${SUBJECT} select s.pos from (${OWED_STICKY}) s order by s.pos`,
-    [destination],
-  )
+  const { rows } = await db.query<{ pos: number }>(OWED_POSITIONS, [destination])
   return rows.map(({ pos }) => pos)
 }
 
-const NEXT_UNLISTED = `
-  select min(p.next_at) as at from replays p join sticky s on s.pos = p.pos
+const NEXT_UNLISTED = sql(
+  'when is a sticky event repeated',
+  `select min(p.next_at) as at from replays p join sticky s on s.pos = p.pos
     join memberships m on m.room = s.room and m.destination = $1 and m.until is null
-   where p.destination = $1 and p.state = 'unlisted' and s.expires_at > (select now_ms())`
+   where p.destination = $1 and p.state = 'unlisted' and s.expires_at > (select now_ms())`,
+)
 
 /** When the soonest sticky event that an answer did not list is sent again (ms since the epoch), or null. */
 export async function nextUnlisted(db: Db, destination: number): Promise<number | null> {
@@ -58,8 +67,10 @@ export async function nextUnlisted(db: Db, destination: number): Promise<number 
 }
 
 // Catch-up has one newest PDU a room; what was addressed to the destination is beside that.
-const COUNT_GAP_ROOMS = `
-  with ${SUBJECT} select count(distinct p.room) as n from (${owedPdus('desc')}) p where p.lane = 'c'`
+const COUNT_GAP_ROOMS = sql(
+  'count the rooms of a gap',
+  `with ${SUBJECT} select count(distinct p.room) as n from (${owedPdus('desc')}) p where p.lane = 'c'`,
+)
 
 /** In how many rooms an open gap still has something to send. */
 export async function countGapRooms(db: Db, destination: number): Promise<number> {

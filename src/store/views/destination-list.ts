@@ -7,6 +7,7 @@
 import type { Db } from '../db.ts'
 import { readDestinations, type DestinationRow } from './destination-row.ts'
 import type { Page, Paged } from './page.ts'
+import { sql, variants } from '../statement.ts'
 
 /** What a destination's state depends on. */
 export type StateRow = Pick<
@@ -50,16 +51,17 @@ const orderOf = ({ orderBy, dir }: Page<DestinationOrder>) => {
 
 const MATCHES = `($1::text is null or position(lower($1) in lower(d.name)) > 0)`
 
-const SELECT_STATES = `
+const selectStates = `
   select d.id, d.paused, d.failures, d.retry_at, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at,
          d.pending_pdus, d.pending_sticky, g.to_pos as gap_to, o.txn_id as open_txn_id
     from destinations d
     left join gaps g on g.destination = d.id and g.closed_at is null
     left join open_transactions o on o.destination = d.id`
+const STATES = sql('read the states', selectStates)
 
 /** The narrow rows of all destinations. */
 export async function readStates(db: Db): Promise<StateRow[]> {
-  return (await db.query<StateRow>(SELECT_STATES)).rows
+  return (await db.query<StateRow>(STATES)).rows
 }
 
 export interface DestinationQuery extends Page<DestinationOrder> {
@@ -76,23 +78,28 @@ export async function listDestinations(db: Db, query: DestinationQuery): Promise
   return { rows: ids.flatMap((id) => rows.get(id) ?? []), total }
 }
 
+const selectPage = variants('list the destinations')
+
 async function findIds(db: Db, query: DestinationQuery): Promise<{ ids: number[]; total: number }> {
   const { rows } = await db.query<{ ids: number[]; total: number }>(
-    `select (select count(*) from destinations d where ${MATCHES}) as total,
-            array(select d.id from destinations d where ${MATCHES} ${orderOf(query)} limit $2 offset $3) as ids`,
+    selectPage(`select (select count(*) from destinations d where ${MATCHES}) as total,
+            array(select d.id from destinations d where ${MATCHES} ${orderOf(query)} limit $2 offset $3) as ids`),
     [query.search, query.limit, query.from],
   )
   return rows[0] ?? { ids: [], total: 0 }
 }
+
+const selectSome = variants('read the states to list some')
 
 async function filterIds(
   db: Db,
   query: DestinationQuery,
   keep: (row: StateRow) => boolean,
 ): Promise<{ ids: number[]; total: number }> {
-  const { rows } = await db.query<StateRow>(`${SELECT_STATES} where ${MATCHES} ${orderOf(query)}`, [
-    query.search,
-  ])
+  const { rows } = await db.query<StateRow>(
+    selectSome(`${selectStates} where ${MATCHES} ${orderOf(query)}`),
+    [query.search],
+  )
   const ids = rows.filter(keep).map(({ id }) => id)
   return { ids: ids.slice(query.from, query.from + query.limit), total: ids.length }
 }

@@ -6,6 +6,7 @@
  * by the reader of this.
  */
 import type { Db } from '../db.ts'
+import { sql } from '../statement.ts'
 
 /** Why the last attempt failed, as the turn wrote it down. */
 export interface LastError {
@@ -54,7 +55,7 @@ export interface DestinationRow {
 }
 
 /** A transaction is in flight while the worker that started it still holds the destination's lease. */
-export const SELECT_DESTINATION = `
+const SELECT_DESTINATION = `
   select d.id, d.name, d.position, s.head, d.paused, d.quick, d.lists, d.failures, d.failing_since, d.retry_at,
          d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.last_attempt,
          d.last_success, d.last_error, d.pending_pdus, d.pending_sticky, d.oldest_pending,
@@ -68,14 +69,18 @@ export const SELECT_DESTINATION = `
     left join open_transactions o on o.destination = d.id
     left join workers w on w.id = o.worker and w.id = d.lease_owner and w.lease_until > (select now_ms())`
 
+const BY_NAME = sql('read a destination by name', `${SELECT_DESTINATION} where d.name = $1`)
+
 /** The destination called `name`, or null where it is not known. */
 export async function findDestination(db: Db, name: string): Promise<DestinationRow | null> {
-  const { rows } = await db.query<DestinationRow>(`${SELECT_DESTINATION} where d.name = $1`, [name])
+  const { rows } = await db.query<DestinationRow>(BY_NAME, [name])
   return rows[0] ?? null
 }
 
+const BY_ID = sql('read destinations by id', `${SELECT_DESTINATION} where d.id = any($1::int[])`)
+
 /** The destinations with these ids, in no order. */
 export async function readDestinations(db: Db, ids: readonly number[]): Promise<DestinationRow[]> {
-  const { rows } = await db.query<DestinationRow>(`${SELECT_DESTINATION} where d.id = any($1::int[])`, [ids])
+  const { rows } = await db.query<DestinationRow>(BY_ID, [ids])
   return rows
 }

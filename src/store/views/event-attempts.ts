@@ -1,6 +1,7 @@
 /** Where one event went: the answered transactions that carried it, and which gaps hold something newer of its room. */
 import type { Db } from '../db.ts'
 import type { EventRow } from './event-facts.ts'
+import { sql } from '../statement.ts'
 
 export interface CarriedRow {
   destination: number
@@ -15,12 +16,14 @@ export interface CarriedRow {
 }
 
 // An attempt is noted after the event was received, by the same clock; a minute for a clock that was set back.
-const SELECT_CARRIED = `
-  select destination, txn_id, at, substr(lanes, array_position(positions, $2::bigint), 1) as lane,
+const SELECT_CARRIED = sql(
+  'who carried an event',
+  `select destination, txn_id, at, substr(lanes, array_position(positions, $2::bigint), 1) as lane,
          pdu_errors->>$3 as error, coalesce($2 = any(unlisted), false) as unlisted
     from attempts
    where outcome = 'answered' and at >= $4::bigint - 60000 and $2 = any(positions) and ($1::int is null or destination = $1)
-   order by at, seq`
+   order by at, seq`,
+)
 
 /** Answered transactions with this event, oldest first (as long as attempts are kept). */
 export async function readCarried(db: Db, event: EventRow, only: number | null): Promise<CarriedRow[]> {
@@ -34,8 +37,9 @@ export async function readCarried(db: Db, event: EventRow, only: number | null):
 }
 
 // In the room at that later event and entitled to it: then catch-up sends that one in place of this.
-const SELECT_OVERTAKEN = `
-  select g.destination
+const SELECT_OVERTAKEN = sql(
+  'which gaps hold something newer',
+  `select g.destination
     from gaps g
    where g.from_pos < $2 and g.to_pos >= $2 and ($1::int is null or g.destination = $1)
      and exists (
@@ -44,7 +48,8 @@ const SELECT_OVERTAKEN = `
            on e.room = m.room and e.pos > greatest($2, m.since) and e.pos <= least(m.until, g.to_pos)
          left join recipients r on r.id = e.recipients
         where m.room = $3 and m.destination = g.destination and (m.until is null or m.until > $2)
-          and (r.id is null or g.destination = any(r.list) or (not r.exact and not g.destination = any(r.less))))`
+          and (r.id is null or g.destination = any(r.list) or (not r.exact and not g.destination = any(r.less))))`,
+)
 
 /** The destinations whose gap around this event holds a newer one of its room that they are entitled to. */
 export async function readOvertaken(db: Db, event: EventRow, only: number | null): Promise<Set<number>> {

@@ -7,6 +7,7 @@
  */
 import { nowMs, type Db } from '../db.ts'
 import { readDestinations, type DestinationRow } from './destination-row.ts'
+import { sql, type Sql } from '../statement.ts'
 
 export interface EventRow {
   pos: number
@@ -27,24 +28,27 @@ const selectEvent = (table: 'events' | 'kept_events') => `
     from ${table} e join rooms o on o.id = e.room left join recipients r on r.id = e.recipients`
 
 export const SELECT_EVENT = selectEvent('events')
-/** The same of what was kept when its part of the log went. */
-const SELECT_KEPT = selectEvent('kept_events')
+const ITS_ID = 'e.pos = (select pos from event_ids where event_id = $1) and e.event_id = $1'
+const FIND = [
+  sql('find an event', `${SELECT_EVENT} where ${ITS_ID}`),
+  // The same of what was kept when its part of the log went.
+  sql('find a kept event', `${selectEvent('kept_events')} where ${ITS_ID}`),
+]
 
 /** The event, or null where it isn't (or is no longer) in the log, nor kept for somebody who lags. */
 export async function findEvent(db: Db, eventId: string): Promise<EventRow | null> {
-  for (const select of [SELECT_EVENT, SELECT_KEPT]) {
-    const { rows } = await db.query<EventRow>(
-      `${select} where e.pos = (select pos from event_ids where event_id = $1) and e.event_id = $1`,
-      [eventId],
-    )
+  for (const statement of FIND) {
+    const { rows } = await db.query<EventRow>(statement, [eventId])
     if (rows[0] !== undefined) return rows[0]
   }
   return null
 }
 
+const IS_KNOWN = sql('is the event id known', 'select from event_ids where event_id = $1')
+
 /** Whether the id was taken once, however long ago it left the log. */
 export async function isKnownEvent(db: Db, eventId: string): Promise<boolean> {
-  return (await db.query('select from event_ids where event_id = $1', [eventId])).rows.length > 0
+  return (await db.query(IS_KNOWN, [eventId])).rows.length > 0
 }
 
 export interface Interval {
@@ -100,6 +104,36 @@ export interface EventFacts {
   open: OpenRow[]
 }
 
+const INTERVALS = sql(
+  'read the memberships of rooms',
+  `select room, destination, since, until from memberships
+      where room = any($2::int[]) and ($1::int is null or destination = $1)`,
+)
+
+const REPLAYS = sql(
+  'read the replays of events',
+  `select destination, pos, state, listed_at, tries, next_at, at from replays
+      where pos = any($2::bigint[]) and ($1::int is null or destination = $1)`,
+)
+
+const OWED = sql(
+  'read the sticky lanes of rooms',
+  `select destination, room, after_pos, upto, cursor from sticky_owed
+      where (room = any($2::int[]) or room is null) and ($1::int is null or destination = $1)`,
+)
+
+const GAPS = sql(
+  'read the gaps over events',
+  `select destination, from_pos, to_pos, cursor, opened_at, closed_at from gaps
+      where to_pos >= $2 and from_pos < $3 and ($1::int is null or destination = $1)`,
+)
+
+const OPEN = sql(
+  'read the transactions with events',
+  `select destination, txn_id, started_at, positions, lanes from open_transactions
+      where not void and positions && $2::bigint[] and ($1::int is null or destination = $1)`,
+)
+
 /** Reads what concerns `events`; `only`: for this one destination. */
 export async function readEventFacts(
   db: Db,
@@ -110,37 +144,16 @@ export async function readEventFacts(
   if (events.length === 0) return { now: await nowMs(db), ...none }
   const positions = events.map(({ pos }) => pos)
   const rooms = [...new Set(events.map(({ room }) => room))]
-  const ask = async <Row extends object>(sql: string, ...values: unknown[]) =>
-    (await db.query<Row>(sql, [only, ...values])).rows
-  const intervals = await ask<Interval>(
-    `select room, destination, since, until from memberships
-      where room = any($2::int[]) and ($1::int is null or destination = $1)`,
-    rooms,
-  )
-  const replays = await ask<ReplayRow>(
-    `select destination, pos, state, listed_at, tries, next_at, at from replays
-      where pos = any($2::bigint[]) and ($1::int is null or destination = $1)`,
-    positions,
-  )
+  const ask = async <Row extends object>(statement: Sql, ...values: unknown[]) =>
+    (await db.query<Row>(statement, [only, ...values])).rows
+  const intervals = await ask<Interval>(INTERVALS, rooms)
+  const replays = await ask<ReplayRow>(REPLAYS, positions)
   const ids = new Set([...intervals, ...replays].map(({ destination }) => destination))
   for (const { list } of events) for (const id of list ?? []) ids.add(id)
   const concerned = only === null ? [...ids] : [only]
-  const owed = await ask<OwedRow>(
-    `select destination, room, after_pos, upto, cursor from sticky_owed
-      where (room = any($2::int[]) or room is null) and ($1::int is null or destination = $1)`,
-    rooms,
-  )
-  const gaps = await ask<GapRow>(
-    `select destination, from_pos, to_pos, cursor, opened_at, closed_at from gaps
-      where to_pos >= $2 and from_pos < $3 and ($1::int is null or destination = $1)`,
-    Math.min(...positions),
-    Math.max(...positions),
-  )
-  const open = await ask<OpenRow>(
-    `select destination, txn_id, started_at, positions, lanes from open_transactions
-      where not void and positions && $2::bigint[] and ($1::int is null or destination = $1)`,
-    positions,
-  )
+  const owed = await ask<OwedRow>(OWED, rooms)
+  const gaps = await ask<GapRow>(GAPS, Math.min(...positions), Math.max(...positions))
+  const open = await ask<OpenRow>(OPEN, positions)
   const destinations = await readDestinations(db, concerned)
   return { now: await nowMs(db), destinations, intervals, gaps, replays, owed, open }
 }

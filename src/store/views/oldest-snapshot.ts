@@ -8,14 +8,16 @@
  */
 import type { Clock } from '../../clock.ts'
 import type { Db } from '../db.ts'
+import { sql } from '../statement.ts'
 
 /** The age of the oldest, ms; 0: nobody holds one. */
 export type OldestSnapshot = (db: Db) => Promise<number>
 
 // A session that only cleans up holds nobody up: PostgreSQL leaves its own cleaners out, which no user runs. A standby that reports
 // what its readers need has no database; a slot for changes (`catalog_xmin`) keeps the catalogue only, and that is enough.
-const HOLDERS = `
-  select 'session ' || a.pid || ' ' || coalesce(a.backend_xmin, a.backend_xid)::text as holder,
+const HOLDERS = sql(
+  'who holds an old snapshot',
+  `select 'session ' || a.pid || ' ' || coalesce(a.backend_xmin, a.backend_xid)::text as holder,
          (extract(epoch from clock_timestamp() - a.xact_start) * 1000)::float8 as age
     from pg_stat_activity a
    where a.pid <> pg_backend_pid() and a.usesysid is not null
@@ -27,7 +29,8 @@ const HOLDERS = `
   union all
   select 'slot ' || s.slot_name || ' ' || coalesce(s.xmin, s.catalog_xmin)::text, null
     from pg_replication_slots s
-   where (s.xmin is not null or s.catalog_xmin is not null) and (s.database = current_database() or s.database is null)`
+   where (s.xmin is not null or s.catalog_xmin is not null) and (s.database = current_database() or s.database is null)`,
+)
 
 export function makeOldestSnapshot(clock: Pick<Clock, 'monotonic'>): OldestSnapshot {
   let firstSeen = new Map<string, number>()

@@ -2,6 +2,7 @@
 import type { Db } from '../db.ts'
 import { OWED_STICKY, owedPdus, SUBJECT } from './owed.ts'
 import type { Page, Paged } from './page.ts'
+import { variants } from '../statement.ts'
 
 const PENDING_ROOMS = `
   with ${SUBJECT}, pdus as (
@@ -23,6 +24,8 @@ export interface PendingRoom {
 
 export const ROOM_ORDERS = ['room_id', 'pending_pdus', 'latest_position', 'pending_sticky'] as const
 
+const selectPage = variants('list the rooms with something owed')
+
 /** Rooms in which a destination is owed something; a room's count stops at `cap`. */
 export async function pendingRooms(
   db: Db,
@@ -31,10 +34,10 @@ export async function pendingRooms(
 ): Promise<Paged<PendingRoom>> {
   const way = page.dir === 'f' ? 'asc' : 'desc'
   const { rows } = await db.query<Paged<PendingRoom>>(
-    `${PENDING_ROOMS}
+    selectPage(`${PENDING_ROOMS}
      select (select count(*) from owing) as total,
             (select coalesce(json_agg(p), '[]') from (
-               select * from owing order by ${page.orderBy} ${way}, room_id ${way} limit $3 offset $4) p) as rows`,
+               select * from owing order by ${page.orderBy} ${way}, room_id ${way} limit $3 offset $4) p) as rows`),
     [destination, cap, page.limit, page.from],
   )
   return rows[0] ?? { rows: [], total: 0 }

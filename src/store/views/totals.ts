@@ -1,5 +1,6 @@
 /** The totals of `limpet status`: backlog as of the last sweep, the stream's head and the throughput as of now. */
 import type { Db } from '../db.ts'
+import { sql } from '../statement.ts'
 
 export interface TotalsRow {
   now: number
@@ -14,14 +15,17 @@ export interface TotalsRow {
 }
 
 // The sweep notes when it has counted, also where nothing has changed since the one before.
-const COUNTED_AT = `select pos from cursors where name = 'counted_at'`
+const countedWhen = `select pos from cursors where name = 'counted_at'`
+const COUNTED_AT = sql('when was it counted', countedWhen)
 
-const SELECT_TOTALS = `
-  select t.now, (select head from stream) as head, c.*, (${COUNTED_AT}) as counted_at,
+const SELECT_TOTALS = sql(
+  'read the totals',
+  `select t.now, (select head from stream) as head, c.*, (${countedWhen}) as counted_at,
          (select coalesce(sum(a.pdus), 0)::bigint from attempts a where a.at > t.now - $1::bigint and a.outcome = 'answered') as sent
     from (select now_ms() as now) t,
          (select coalesce(sum(pending_pdus), 0)::bigint as pending_pdus, coalesce(sum(pending_sticky), 0)::bigint as pending_sticky,
-                 min(oldest_pending) as oldest_pending from destinations) c`
+                 min(oldest_pending) as oldest_pending from destinations) c`,
+)
 
 /** Totals over all destinations. `windowMs`: how far back throughput is measured. */
 export async function readTotals(db: Db, windowMs: number): Promise<TotalsRow> {

@@ -1,6 +1,7 @@
 /** The newest transactions of a destination (at most 100 are kept), each as it was attempted. */
 import type { Db } from '../db.ts'
 import type { Page, Paged } from './page.ts'
+import { variants } from '../statement.ts'
 
 export interface AttemptView {
   txn_id: string
@@ -16,6 +17,8 @@ export interface AttemptView {
 
 export const ATTEMPT_ORDERS = ['at', 'duration_ms', 'pdus', 'edus', 'status'] as const
 
+const selectPage = variants('list the attempts')
+
 /** One page of attempts; `seq` settles ties, so that an order by `at` is the order in which they were made. */
 export async function listAttempts(
   db: Db,
@@ -24,10 +27,10 @@ export async function listAttempts(
 ): Promise<Paged<AttemptView>> {
   const way = page.dir === 'f' ? 'asc' : 'desc'
   const { rows } = await db.query<Paged<AttemptView>>(
-    `select (select count(*) from attempts where destination = $1) as total,
+    selectPage(`select (select count(*) from attempts where destination = $1) as total,
             (select coalesce(json_agg(p), '[]') from (
                select txn_id, at, duration_ms, pdus, edus, outcome, status, pdu_errors from attempts where destination = $1
-                order by ${page.orderBy} ${way} nulls last, seq ${way} limit $2 offset $3) p) as rows`,
+                order by ${page.orderBy} ${way} nulls last, seq ${way} limit $2 offset $3) p) as rows`),
     [destination, page.limit, page.from],
   )
   return rows[0] ?? { rows: [], total: 0 }

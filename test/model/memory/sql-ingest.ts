@@ -2,7 +2,7 @@
 import type { StagedChange, StagedRecipients } from '../../../src/store/ingest-effects.ts'
 import { greatest, headOf, inRoomNow, least, narrow } from './rules.ts'
 import { keyOf, type DestinationRow } from './rows.ts'
-import { statement, type Statement } from './statement.ts'
+import { twin, type Twins } from './statement.ts'
 
 const APPEND_LOCK = 0x6c696d71
 
@@ -32,18 +32,16 @@ export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> =
   attempt_seq: 0,
 }
 
-const reads: Statement[] = [
-  statement<[number]>('lock', /^select pg_advisory_xact_lock\(\$1\)$/, ({ lock }, key) => {
+const reads = {
+  lock: twin<[number]>(({ lock }, key) => {
     lock(key === APPEND_LOCK ? 'stream' : 'content', 'exclusive')
     return [{}]
   }),
-  statement<[]>('share the content lock', /^select pg_advisory_xact_lock_shared\(\$1\)/, ({ lock }) => {
+  'share the content lock': twin<[]>(({ lock }) => {
     lock('content', 'shared')
     return [{}]
   }),
-  statement<[string[]?, string[]?, string[]?]>(
-    'read the head to append',
-    /^select head, now_ms\(\) as now/,
+  'read the head to append': twin<[string[]?, string[]?, string[]?]>(
     ({ t, now }, sources, rooms = [], ids = []) => {
       const row = { head: headOf(t), now, log_end: t.stream.get(1)?.log_end }
       if (sources === undefined) return [row]
@@ -60,40 +58,30 @@ const reads: Statement[] = [
       ]
     },
   ),
-  statement<[]>('read the time', /^select now_ms\(\) as now$/, ({ now }) => [{ now }]),
-  statement<[]>('read the head', /^select head from stream$/, ({ t }) => [{ head: headOf(t) }]),
-  statement<[number]>(
-    'draw room ids',
-    /^select nextval\(pg_get_serial_sequence\('rooms'/,
-    ({ next }, count) => Array.from({ length: count }, () => ({ id: next('rooms') })),
+  'read the time': twin<[]>(({ now }) => [{ now }]),
+  'read the head': twin<[]>(({ t }) => [{ head: headOf(t) }]),
+  'draw room ids': twin<[number]>(({ next }, count) =>
+    Array.from({ length: count }, () => ({ id: next('rooms') })),
   ),
-  statement<[number]>(
-    'draw destination ids',
-    /^select nextval\(pg_get_serial_sequence\('destinations'/,
-    ({ next }, count) => Array.from({ length: count }, () => ({ id: next('destinations') })),
+  'draw destination ids': twin<[number]>(({ next }, count) =>
+    Array.from({ length: count }, () => ({ id: next('destinations') })),
   ),
-  statement<[string[]]>(
-    'read destinations',
-    /^select id, name from destinations where name =/,
-    ({ t }, names) =>
-      t.destinations
-        .all()
-        .filter(({ name }) => names.includes(name))
-        .map(({ id, name }) => ({ id, name })),
+  'read destinations': twin<[string[]]>(({ t }, names) =>
+    t.destinations
+      .all()
+      .filter(({ name }) => names.includes(name))
+      .map(({ id, name }) => ({ id, name })),
   ),
-  statement<[string[], string[], string[]]>(
-    'read members',
-    /^select r\.room_id, d\.name, d\.id from memberships m/,
-    ({ t }, whole, some, names) =>
-      t.memberships.all().flatMap((m) => {
-        const room_id = t.rooms.get(m.room)?.room_id ?? ''
-        const d = t.destinations.get(m.destination)
-        if (m.until !== null || d === undefined) return []
-        const asked = whole.includes(room_id) || (some.includes(room_id) && names.includes(d.name))
-        return asked ? [{ room_id, name: d.name, id: d.id }] : []
-      }),
+  'read members': twin<[string[], string[], string[]]>(({ t }, whole, some, names) =>
+    t.memberships.all().flatMap((m) => {
+      const room_id = t.rooms.get(m.room)?.room_id ?? ''
+      const d = t.destinations.get(m.destination)
+      if (m.until !== null || d === undefined) return []
+      const asked = whole.includes(room_id) || (some.includes(room_id) && names.includes(d.name))
+      return asked ? [{ room_id, name: d.name, id: d.id }] : []
+    }),
   ),
-  statement<[string[], number]>('read sticky rooms', /^select r\.room_id from rooms r/, ({ t }, ids, at) =>
+  'read sticky rooms': twin<[string[], number]>(({ t }, ids, at) =>
     t.rooms
       .all()
       .filter(
@@ -102,14 +90,10 @@ const reads: Statement[] = [
       )
       .map(({ room_id }) => ({ room_id })),
   ),
-  statement<[number, number]>(
-    'is anything sticky',
-    /^select exists \(select 1 from sticky where room = \$1 and expires_at > \$2\) as has$/,
-    ({ t }, room, at) => [{ has: t.sticky.all().some((s) => s.room === room && s.expires_at > at) }],
-  ),
-  statement<[number[], number[], number[], number[]]>(
-    'lock the destinations concerned',
-    /^select d\.id from destinations d where d\.id in \( select id from destinations where id = any\(\$1\)/,
+  'is anything sticky': twin<[number, number]>(({ t }, room, at) => [
+    { has: t.sticky.all().some((s) => s.room === room && s.expires_at > at) },
+  ]),
+  'lock the destinations concerned': twin<[number[], number[], number[], number[]]>(
     ({ t }, advised, rooms, purged, losing) => {
       const them = new Set<number>(losing)
       for (const id of advised) {
@@ -130,43 +114,35 @@ const reads: Statement[] = [
       return sorted.map((id) => ({ id }))
     },
   ),
-]
+} satisfies Twins
 
 type InsertEvents = [
   ...[number[], number[], string[], string[], string[], (number | null)[], (number | null)[], number],
   ...[touched: number[], heads: number[], versions: (string | null)[], known: boolean[]],
 ]
 
-const writes: Statement[] = [
-  statement<[number, string[], string[]]>(
-    'move the head',
-    /^with stored as \( insert into sources .* update stream set head = \$1 where head <> \$1$/,
-    ({ t }, head, sources, tokens) => {
-      for (const [i, source] of sources.entries())
-        t.sources.put(source, { source, source_token: tokens[i] ?? null })
-      if (headOf(t) === head) return 0
-      t.stream.change(1, { head })
-      return 1
-    },
-  ),
-  statement<[number[], string[]]>('insert rooms', /^insert into rooms/, ({ t }, ids, names) => {
+const writes = {
+  'move the head': twin<[number, string[], string[]]>(({ t }, head, sources, tokens) => {
+    for (const [i, source] of sources.entries())
+      t.sources.put(source, { source, source_token: tokens[i] ?? null })
+    if (headOf(t) === head) return 0
+    t.stream.change(1, { head })
+    return 1
+  }),
+  'insert rooms': twin<[number[], string[]]>(({ t }, ids, names) => {
     for (const [i, id] of ids.entries()) {
       t.rooms.put(id, { id, room_id: names[i] ?? '', room_version: null, head: 0, known: false })
     }
     return ids.length
   }),
-  statement<[number[], string[], number[]]>(
-    'insert destinations',
-    /^insert into destinations/,
-    ({ t }, ids, names, positions) => {
-      for (const [i, id] of ids.entries()) {
-        const row = { ...NEW_DESTINATION, id, name: names[i] ?? '', position: positions[i] ?? 0 }
-        t.destinations.put(id, row)
-      }
-      return ids.length
-    },
-  ),
-  statement<[string]>('store recipients', /^insert into recipients/, ({ t, next }, json) => {
+  'insert destinations': twin<[number[], string[], number[]]>(({ t }, ids, names, positions) => {
+    for (const [i, id] of ids.entries()) {
+      const row = { ...NEW_DESTINATION, id, name: names[i] ?? '', position: positions[i] ?? 0 }
+      t.destinations.put(id, row)
+    }
+    return ids.length
+  }),
+  'store recipients': twin<[string]>(({ t, next }, json) => {
     const lists = JSON.parse(json) as (StagedRecipients & { hash: string })[]
     return lists.map(({ hash, exact, list, less, head }) => {
       // The sequence is drawn from before the conflict is seen.
@@ -176,9 +152,7 @@ const writes: Statement[] = [
       return { hash, id }
     })
   }),
-  statement<InsertEvents>(
-    'insert events',
-    /^with rows as \( select \* from unnest\(\$1::bigint\[\], \$2::int\[\], \$3::text\[\]/,
+  'insert events': twin<InsertEvents>(
     ({ t }, pos, rooms, ids, senders, pdus, until, recipients, at, touched, heads, versions, known) => {
       for (const [i, id] of touched.entries()) {
         const room = t.rooms.get(id)
@@ -204,36 +178,26 @@ const writes: Statement[] = [
       return pos.length
     },
   ),
-  statement<[string]>(
-    'insert changes',
-    /^insert into changes \(pos, kind, room, added, removed\)/,
-    ({ t, now }, json) => {
-      const changes = JSON.parse(json) as StagedChange[]
-      for (const { pos, room, added, removed } of changes) {
-        t.changes.put(pos, { pos, kind: 'servers', room, target: null, added, removed, at: now })
-      }
-      return changes.length
-    },
-  ),
-  statement<[number[], number[], number[]]>(
-    'end memberships',
-    /^update memberships m set until = t\.until/,
-    ({ t }, rooms, destinations, until) => {
-      const which = t.memberships.all().filter((m) => m.until === null)
-      const ended: number[] = []
-      for (const m of which) {
-        const i = rooms.findIndex((room, at) => room === m.room && destinations[at] === m.destination)
-        if (i < 0) continue
-        t.memberships.put(keyOf.membership(m), { ...m, until: until[i] ?? null })
-        ended.push(m.destination)
-      }
-      narrow(t, ended)
-      return ended.length
-    },
-  ),
-  statement<[number[], number[], number[], (number | null)[]]>(
-    'begin memberships',
-    /^insert into memberships/,
+  'insert changes': twin<[string]>(({ t, now }, json) => {
+    const changes = JSON.parse(json) as StagedChange[]
+    for (const { pos, room, added, removed } of changes) {
+      t.changes.put(pos, { pos, kind: 'servers', room, target: null, added, removed, at: now })
+    }
+    return changes.length
+  }),
+  'end memberships': twin<[number[], number[], number[]]>(({ t }, rooms, destinations, until) => {
+    const which = t.memberships.all().filter((m) => m.until === null)
+    const ended: number[] = []
+    for (const m of which) {
+      const i = rooms.findIndex((room, at) => room === m.room && destinations[at] === m.destination)
+      if (i < 0) continue
+      t.memberships.put(keyOf.membership(m), { ...m, until: until[i] ?? null })
+      ended.push(m.destination)
+    }
+    narrow(t, ended)
+    return ended.length
+  }),
+  'begin memberships': twin<[number[], number[], number[], (number | null)[]]>(
     ({ t }, rooms, destinations, since, until) => {
       for (const [i, room] of rooms.entries()) {
         const m = { room, destination: destinations[i] ?? 0, since: since[i] ?? 0, until: until[i] ?? null }
@@ -243,52 +207,40 @@ const writes: Statement[] = [
       return rooms.length
     },
   ),
-  statement<[number[], number[]]>(
-    'forget join replays',
-    /^delete from sticky_owed o using unnest/,
-    ({ t }, rooms, destinations) => {
-      const keys = rooms.map((room, i) => keyOf.owed(destinations[i] ?? 0, room))
-      const there = keys.filter((key) => t.sticky_owed.get(key) !== undefined)
-      for (const key of there) t.sticky_owed.delete(key)
-      return there.length
-    },
-  ),
-  statement<[number[], number[], number[], number]>(
-    'owe join replays',
-    /^insert into sticky_owed \(destination, room, after_pos, upto, cursor, created_at\) select t\.destination/,
-    ({ t }, rooms, destinations, upto, at) => {
-      for (const [i, room] of rooms.entries()) {
-        const destination = destinations[i] ?? 0
-        t.sticky_owed.put(keyOf.owed(destination, room), {
-          ...{ destination, room, after_pos: 0, upto: upto[i] ?? 0, cursor: 0, created_at: at },
-        })
-      }
-      return rooms.length
-    },
-  ),
-  statement<[number[], number[], boolean]>(
-    'advise',
-    /^with locked as \(select d\.id from destinations d where d\.id = any\(\$1\).*advice_at = least/,
-    ({ t, now }, ids, delays, up) => {
-      let advised = 0
-      for (const [i, id] of ids.entries()) {
-        const d = t.destinations.get(id)
-        if (d === undefined) continue
-        t.destinations.lock(id)
-        if (d.failures === 0 && d.hold_until === null) continue
-        const at = greatest(now + (delays[i] ?? 0), d.advice_after)
-        const earlier = d.advice_at !== null && d.advice_at > now ? d.advice_at : null
-        t.destinations.change(id, {
-          advice_at: least(earlier, at),
-          advice_up: d.advice_up || up,
-          wake_seq: d.wake_seq + 1,
-          look_at: least(d.look_at, at),
-        })
-        advised += 1
-      }
-      return advised
-    },
-  ),
-]
+  'forget join replays': twin<[number[], number[]]>(({ t }, rooms, destinations) => {
+    const keys = rooms.map((room, i) => keyOf.owed(destinations[i] ?? 0, room))
+    const there = keys.filter((key) => t.sticky_owed.get(key) !== undefined)
+    for (const key of there) t.sticky_owed.delete(key)
+    return there.length
+  }),
+  'owe join replays': twin<[number[], number[], number[], number]>(({ t }, rooms, destinations, upto, at) => {
+    for (const [i, room] of rooms.entries()) {
+      const destination = destinations[i] ?? 0
+      t.sticky_owed.put(keyOf.owed(destination, room), {
+        ...{ destination, room, after_pos: 0, upto: upto[i] ?? 0, cursor: 0, created_at: at },
+      })
+    }
+    return rooms.length
+  }),
+  advise: twin<[number[], number[], boolean]>(({ t, now }, ids, delays, up) => {
+    let advised = 0
+    for (const [i, id] of ids.entries()) {
+      const d = t.destinations.get(id)
+      if (d === undefined) continue
+      t.destinations.lock(id)
+      if (d.failures === 0 && d.hold_until === null) continue
+      const at = greatest(now + (delays[i] ?? 0), d.advice_after)
+      const earlier = d.advice_at !== null && d.advice_at > now ? d.advice_at : null
+      t.destinations.change(id, {
+        advice_at: least(earlier, at),
+        advice_up: d.advice_up || up,
+        wake_seq: d.wake_seq + 1,
+        look_at: least(d.look_at, at),
+      })
+      advised += 1
+    }
+    return advised
+  }),
+} satisfies Twins
 
-export const INGEST = [...reads, ...writes]
+export const INGEST = { ...reads, ...writes }

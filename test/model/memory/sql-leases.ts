@@ -1,66 +1,45 @@
 /** `store/{leases,follow}.ts`: who serves a destination, and who follows the log for it. */
 import { forgottenAfter, lives, mayWrite, unnarrowed } from './rules.ts'
-import { statement, type Call, type Statement } from './statement.ts'
+import { twin, type Call, type Twins } from './statement.ts'
 
-export const LEASES: Statement[] = [
-  statement<[string, string, number]>(
-    'register a worker',
-    /^insert into workers/,
-    ({ t, now }, id, _, ms) => {
-      t.workers.put(id, { id, lease_until: now + ms, of_before: false })
-      return 1
-    },
+export const LEASES = {
+  'register a worker': twin<[string, string, number]>(({ t, now }, id, _, ms) => {
+    t.workers.put(id, { id, lease_until: now + ms, of_before: false })
+    return 1
+  }),
+  'renew a worker': twin<[string, number]>(({ t, now }, id, ms) => {
+    if (!mayWrite(t, id, now)) return 0
+    t.workers.change(id, { lease_until: now + ms })
+    return 1
+  }),
+  'take the destination': twin<[string, string]>(({ t, now }, worker, name) => {
+    const d = t.destinations.all().find((one) => one.name === name)
+    if (d === undefined) return []
+    t.destinations.lock(d.id)
+    const alive = mayWrite(t, worker, now)
+    const owner = d.lease_owner
+    const free = alive && (owner === null || owner === worker || !lives(t, owner, now))
+    t.destinations.change(
+      d.id,
+      free
+        ? { lease_owner: worker, fence: d.fence + 1, follows: false, missed: 0 }
+        : { wake_seq: d.wake_seq + 1 },
+    )
+    return [{ id: d.id, fence: d.fence + (free ? 1 : 0), free, alive }]
+  }),
+  'give way': twin<[string, number, number, number]>((call, worker, fence, id, look_at) => {
+    const d = held(call, worker, fence, id)
+    if (d === null) return []
+    call.t.destinations.change(id, { lease_owner: null, follows: false, look_at })
+    return [{ quick: d.quick }]
+  }),
+  'find what is owned': twin<[string, readonly string[]]>(({ t }, worker, but) =>
+    t.destinations
+      .all()
+      .filter((d) => d.lease_owner === worker && !but.includes(d.name))
+      .map(({ id, name, fence }) => ({ id, name, fence })),
   ),
-  statement<[string, number]>(
-    'renew a worker',
-    /^update workers w set lease_until = now_ms\(\) \+ \$2/,
-    ({ t, now }, id, ms) => {
-      if (!mayWrite(t, id, now)) return 0
-      t.workers.change(id, { lease_until: now + ms })
-      return 1
-    },
-  ),
-  statement<[string, string]>(
-    'take the destination',
-    /^with locked as \( select id, lease_owner from destinations where name = \$2 for update/,
-    ({ t, now }, worker, name) => {
-      const d = t.destinations.all().find((one) => one.name === name)
-      if (d === undefined) return []
-      t.destinations.lock(d.id)
-      const alive = mayWrite(t, worker, now)
-      const owner = d.lease_owner
-      const free = alive && (owner === null || owner === worker || !lives(t, owner, now))
-      t.destinations.change(
-        d.id,
-        free
-          ? { lease_owner: worker, fence: d.fence + 1, follows: false, missed: 0 }
-          : { wake_seq: d.wake_seq + 1 },
-      )
-      return [{ id: d.id, fence: d.fence + (free ? 1 : 0), free, alive }]
-    },
-  ),
-  statement<[string, number, number, number]>(
-    'give way',
-    /^with locked as .* update destinations d set lease_owner = null, follows = false, look_at = \$4 from held/,
-    (call, worker, fence, id, look_at) => {
-      const d = held(call, worker, fence, id)
-      if (d === null) return []
-      call.t.destinations.change(id, { lease_owner: null, follows: false, look_at })
-      return [{ quick: d.quick }]
-    },
-  ),
-  statement<[string, readonly string[]]>(
-    'find what is owned',
-    /^select id, name, fence from destinations where lease_owner = \$1/,
-    ({ t }, worker, but) =>
-      t.destinations
-        .all()
-        .filter((d) => d.lease_owner === worker && !but.includes(d.name))
-        .map(({ id, name, fence }) => ({ id, name, fence })),
-  ),
-  statement<[string, number, number, number]>(
-    'release what was abandoned',
-    /^update destinations d set lease_owner = null, follows = false, look_at = now_ms\(\) \+ \$4/,
+  'release what was abandoned': twin<[string, number, number, number]>(
     ({ t, now }, worker, fence, id, after) => {
       const d = t.destinations.get(id)
       if (d?.lease_owner !== worker || d.fence !== fence) return 0
@@ -68,19 +47,13 @@ export const LEASES: Statement[] = [
       return 1
     },
   ),
-  statement<[string]>(
-    'ask for another look',
-    /^update destinations set wake_seq = wake_seq \+ 1 where name = \$1( returning|$)/,
-    ({ t }, name) => {
-      const d = t.destinations.all().find((one) => one.name === name)
-      if (d === undefined) return []
-      t.destinations.change(d.id, { wake_seq: d.wake_seq + 1 })
-      return [{ held: d.lease_owner !== null }]
-    },
-  ),
-  statement<[string, number, number, number | null, number | null, number | null, number]>(
-    'let go',
-    /^with locked as .* update destinations d set lease_owner = null, follows = false, look_at = \$4, position = greatest/,
+  'ask for another look': twin<[string]>(({ t }, name) => {
+    const d = t.destinations.all().find((one) => one.name === name)
+    if (d === undefined) return []
+    t.destinations.change(d.id, { wake_seq: d.wake_seq + 1 })
+    return [{ held: d.lease_owner !== null }]
+  }),
+  'let go': twin<[string, number, number, number | null, number | null, number | null, number]>(
     (call, worker, fence, id, look_at, position, wakeSeq, readAt) => {
       const d = held(call, worker, fence, id)
       if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return 0
@@ -96,62 +69,49 @@ export const LEASES: Statement[] = [
       return 1
     },
   ),
-]
+} satisfies Twins
 
 type Following = [number[], string[], number[], number[], number[], number[]]
 
-export const FOLLOW: Statement[] = [
-  statement<Following>(
-    'begin to follow',
-    /^with input as .* update destinations d set follows = true/,
-    (call, ...input) =>
-      unasked(call, input)
-        .filter(({ id, from }) => !call.t.replays.all().some((p) => p.destination === id && p.pos > from))
-        .map(({ id, position }) => {
-          call.t.destinations.change(id, { follows: true, look_at: null, position })
-          const mine = call.t.memberships
-            .all()
-            .filter((m) => m.destination === id && (m.until === null || m.until > position))
-            .sort((a, b) => a.room - b.room || a.since - b.since)
-          if (mine.length === 0) return { id, rooms: null, since: null, until: null }
-          return {
-            id,
-            rooms: mine.map(({ room }) => room),
-            since: mine.map(({ since }) => since),
-            until: mine.map(({ until }) => until ?? Number.MAX_SAFE_INTEGER),
-          }
-        }),
-  ),
-  statement<[number[], number[]]>(
-    'who of the followed is wished for',
-    /^select i\.destination as id from unnest/,
-    ({ t, now }, ids, wakeSeqs) =>
-      ids.flatMap((id, i) => {
-        const d = t.destinations.get(id)
-        if (d === undefined) return []
-        return d.wake_seq !== wakeSeqs[i] || (d.look_at !== null && d.look_at <= now) ? [{ id }] : []
+export const FOLLOW = {
+  'begin to follow': twin<Following>((call, ...input) =>
+    unasked(call, input)
+      .filter(({ id, from }) => !call.t.replays.all().some((p) => p.destination === id && p.pos > from))
+      .map(({ id, position }) => {
+        call.t.destinations.change(id, { follows: true, look_at: null, position })
+        const mine = call.t.memberships
+          .all()
+          .filter((m) => m.destination === id && (m.until === null || m.until > position))
+          .sort((a, b) => a.room - b.room || a.since - b.since)
+        if (mine.length === 0) return { id, rooms: null, since: null, until: null }
+        return {
+          id,
+          rooms: mine.map(({ room }) => room),
+          since: mine.map(({ since }) => since),
+          until: mine.map(({ until }) => until ?? Number.MAX_SAFE_INTEGER),
+        }
       }),
   ),
-  statement<Following>(
-    'let go of the followed',
-    /^with input as .* update destinations d set lease_owner = null, follows = false, look_at = null/,
-    (call, ...input) =>
-      unasked(call, input).map(({ id, position }) => {
-        call.t.destinations.change(id, { lease_owner: null, follows: false, look_at: null, position })
-        return { id }
-      }),
-  ),
-  statement<[number, string, number]>(
-    'stop following',
-    /^update destinations set follows = false where id = \$1/,
-    ({ t }, id, worker, fence) => {
+  'who of the followed is wished for': twin<[number[], number[]]>(({ t, now }, ids, wakeSeqs) =>
+    ids.flatMap((id, i) => {
       const d = t.destinations.get(id)
-      if (d?.lease_owner !== worker || d.fence !== fence) return 0
-      t.destinations.change(id, { follows: false })
-      return 1
-    },
+      if (d === undefined) return []
+      return d.wake_seq !== wakeSeqs[i] || (d.look_at !== null && d.look_at <= now) ? [{ id }] : []
+    }),
   ),
-]
+  'let go of the followed': twin<Following>((call, ...input) =>
+    unasked(call, input).map(({ id, position }) => {
+      call.t.destinations.change(id, { lease_owner: null, follows: false, look_at: null, position })
+      return { id }
+    }),
+  ),
+  'stop following': twin<[number, string, number]>(({ t }, id, worker, fence) => {
+    const d = t.destinations.get(id)
+    if (d?.lease_owner !== worker || d.fence !== fence) return 0
+    t.destinations.change(id, { follows: false })
+    return 1
+  }),
+} satisfies Twins
 
 /** Held, and nobody asked for a look since. */
 function unasked(call: Call, [ids, workers, fences, wakeSeqs, positions, narrowedSeqs]: Following) {

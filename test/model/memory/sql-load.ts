@@ -14,63 +14,59 @@ import {
   textRow,
 } from './rules.ts'
 import { keyOf, type EventRow } from './rows.ts'
-import { statement, type Call, type Statement } from './statement.ts'
+import { twin, type Call, type Twins } from './statement.ts'
 
 const isLive = ({ t }: Call, pos: number, at: number) => (t.sticky.get(pos)?.expires_at ?? 0) > at
 
-const load = statement<[number, string, number]>(
-  'look at the destination',
-  /^select d\.id, d\.name, d\.position, d\.wake_seq, d\.narrowed_seq/,
-  (call, id, worker, fence) => {
-    const { t, now, rules } = call
-    const d = t.destinations.get(id)
-    if (d === undefined) return []
-    const open = t.open_transactions.get(id)
-    const gap = openGapOf(t, id)
-    const owed = owedTo(t, id).map(({ room, upto, cursor }) => ({ room, upto, cursor }))
-    const due = t.replays.all().flatMap((p) => {
-      const s = t.sticky.get(p.pos)
-      const again = p.destination === id && p.state === 'unlisted' && s !== undefined && s.expires_at > now
-      return again && inRoomNow(t, id, s.room) && p.next_at !== null ? [p.next_at] : []
-    })
-    return [
-      {
-        ...{ id: d.id, name: d.name, position: d.position, wake_seq: d.wake_seq, paused: d.paused },
-        narrowed_seq: d.narrowed_seq,
-        ...{ lists: d.lists, timeout_ms: d.timeout_ms, failures: d.failures, failing_since: d.failing_since },
-        ...{ retry_at: d.retry_at, retry_interval: d.retry_interval, hold_kind: d.hold_kind },
-        ...{ hold_until: d.hold_until, advice_at: d.advice_at, advice_up: d.advice_up },
-        ...{ advice_after: d.advice_after, advice_step: d.advice_step, asked_at: d.asked_at },
-        head: headOf(t),
-        now,
-        held: rules.holds(t, d, worker, fence, now),
-        txn_id: open?.txn_id ?? null,
-        origin_server_ts: open?.origin_server_ts ?? null,
-        bytes: open?.bytes ?? null,
-        void: open?.void ?? null,
-        open_created_at: open?.created_at ?? null,
-        attempt: open?.attempt ?? null,
-        open_worker: open?.worker ?? null,
-        positions: open?.positions ?? null,
-        lanes: open?.lanes ?? null,
-        from_pos: open?.from_pos ?? null,
-        to_pos: open?.to_pos ?? null,
-        open_gap: open?.gap ?? null,
-        open_gap_cursor: open?.gap_cursor ?? null,
-        closes_gap: open?.closes_gap ?? null,
-        sticky: open?.sticky ?? null,
-        gap_id: gap?.id ?? null,
-        gap_from: gap?.from_pos ?? null,
-        gap_to: gap?.to_pos ?? null,
-        // greatest() skips nulls: without a gap it is the position.
-        gap_cursor: Math.max(gap?.cursor ?? 0, d.position),
-        gap_batch: gap?.batch ?? null,
-        owed: owed.length === 0 ? null : owed,
-        unlisted_at: due.length === 0 ? null : Math.min(...due),
-      },
-    ]
-  },
-)
+const load = twin<[number, string, number]>((call, id, worker, fence) => {
+  const { t, now, rules } = call
+  const d = t.destinations.get(id)
+  if (d === undefined) return []
+  const open = t.open_transactions.get(id)
+  const gap = openGapOf(t, id)
+  const owed = owedTo(t, id).map(({ room, upto, cursor }) => ({ room, upto, cursor }))
+  const due = t.replays.all().flatMap((p) => {
+    const s = t.sticky.get(p.pos)
+    const again = p.destination === id && p.state === 'unlisted' && s !== undefined && s.expires_at > now
+    return again && inRoomNow(t, id, s.room) && p.next_at !== null ? [p.next_at] : []
+  })
+  return [
+    {
+      ...{ id: d.id, name: d.name, position: d.position, wake_seq: d.wake_seq, paused: d.paused },
+      narrowed_seq: d.narrowed_seq,
+      ...{ lists: d.lists, timeout_ms: d.timeout_ms, failures: d.failures, failing_since: d.failing_since },
+      ...{ retry_at: d.retry_at, retry_interval: d.retry_interval, hold_kind: d.hold_kind },
+      ...{ hold_until: d.hold_until, advice_at: d.advice_at, advice_up: d.advice_up },
+      ...{ advice_after: d.advice_after, advice_step: d.advice_step, asked_at: d.asked_at },
+      head: headOf(t),
+      now,
+      held: rules.holds(t, d, worker, fence, now),
+      txn_id: open?.txn_id ?? null,
+      origin_server_ts: open?.origin_server_ts ?? null,
+      bytes: open?.bytes ?? null,
+      void: open?.void ?? null,
+      open_created_at: open?.created_at ?? null,
+      attempt: open?.attempt ?? null,
+      open_worker: open?.worker ?? null,
+      positions: open?.positions ?? null,
+      lanes: open?.lanes ?? null,
+      from_pos: open?.from_pos ?? null,
+      to_pos: open?.to_pos ?? null,
+      open_gap: open?.gap ?? null,
+      open_gap_cursor: open?.gap_cursor ?? null,
+      closes_gap: open?.closes_gap ?? null,
+      sticky: open?.sticky ?? null,
+      gap_id: gap?.id ?? null,
+      gap_from: gap?.from_pos ?? null,
+      gap_to: gap?.to_pos ?? null,
+      // greatest() skips nulls: without a gap it is the position.
+      gap_cursor: Math.max(gap?.cursor ?? 0, d.position),
+      gap_batch: gap?.batch ?? null,
+      owed: owed.length === 0 ? null : owed,
+      unlisted_at: due.length === 0 ? null : Math.min(...due),
+    },
+  ]
+})
 
 function timeline({ t, rules }: Call, id: number, after: number, upto: number, limit: number) {
   return eventsBetween(t, after, upto)
@@ -104,91 +100,62 @@ function gapRooms({ t, rules }: Call, ...[id, from, to, cursor, limit]: GapRange
 
 type Range = [number, number, number, number]
 
-const events: Statement[] = [
-  statement<[number, string]>(
-    'read texts',
-    /^select e\.pos, e\.event_id, e\.pdu, e\.received_ts, e\.sticky from open_transactions o/,
-    ({ t }, id, txnId) => {
-      const open = t.open_transactions.get(id)
-      if (open?.txn_id !== txnId || open.void) return []
-      const none = { pos: null, event_id: null, pdu: null, received_ts: null, sticky: null }
-      if (open.positions.length === 0) return [none]
-      return open.positions.map((pos) => {
-        const event = textOf(t, pos)
-        return event === undefined ? none : textRow(event)
-      })
-    },
+const events = {
+  'read texts': twin<[number, string]>(({ t }, id, txnId) => {
+    const open = t.open_transactions.get(id)
+    if (open?.txn_id !== txnId || open.void) return []
+    const none = { pos: null, event_id: null, pdu: null, received_ts: null, sticky: null }
+    if (open.positions.length === 0) return [none]
+    return open.positions.map((pos) => {
+      const event = textOf(t, pos)
+      return event === undefined ? none : textRow(event)
+    })
+  }),
+  'read the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(textRow)),
+  'count the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos }))),
+  'read the rooms of the gap': twin<GapRange>((call, ...range) => gapRooms(call, ...range).map(textRow)),
+  'what does the gap need': twin<GapRange>((call, ...range) =>
+    gapRooms(call, ...range).map(({ pos }) => ({ pos })),
   ),
-  statement<Range>(
-    'read the timeline',
-    /^select pos, event_id, pdu, received_ts, sticky_until is not null as sticky from events where pos = any\(array\(/,
-    (call, ...range) => timeline(call, ...range).map(textRow),
-  ),
-  statement<Range>(
-    'count the timeline',
-    /^select (e\.)?pos from (events e left join recipients r on r\.id = e\.recipients where e\.pos > \$2|\( select x\.pos)/,
-    (call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos })),
-  ),
-  statement<Range>(
-    'count the timeline room by room',
-    /^select least\(count\(\*\), \$4\)::int as n from \( \(select from memberships m/,
-    (call, ...range) => [{ n: timeline(call, ...range).length }],
-  ),
-  statement<GapRange>(
-    'read the rooms of the gap',
-    /^with newest as \( select max\(x\.pos\).* select e\.pos, e\.event_id, e\.pdu/,
-    (call, ...range) => gapRooms(call, ...range).map(textRow),
-  ),
-  statement<GapRange>(
-    'what does the gap need',
-    /^with newest as \( select max\(x\.pos\).* select pos from owed order by pos$/,
-    (call, ...range) => gapRooms(call, ...range).map(({ pos }) => ({ pos })),
-  ),
-  statement<[number, number]>(
-    'follow the log',
-    /^select s\.head, x\.\* from stream s/,
-    ({ t }, after, limit) => {
-      const nothing = { target: null, added: null, removed: null, at: null }
-      const logged = [
-        ...t.events.all().map((event) => {
-          const them = recipientsOf(t, event)
-          return {
-            ...{ ...textRow(event), kind: 'event', room: event.room },
-            ...{
-              exact: them?.exact ?? null,
-              list: them?.list ?? null,
-              less: them?.less ?? null,
-              ...nothing,
-            },
-          }
-        }),
-        ...t.changes.all().map(({ pos, kind, room, target, added, removed, at }) => ({
-          ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null },
-          ...{ exact: null, list: null, less: null, target, added, removed, at },
-        })),
-      ]
-      const head = headOf(t)
-      logged.sort((a, b) => a.pos - b.pos)
-      const place = logged.findLast(({ pos }) => pos <= after)
-      const begin =
-        place === undefined
-          ? []
-          : [{ ...place, pdu: null, sticky: null, exact: null, list: null, less: null }]
-      const found = [...begin, ...logged.filter(({ pos }) => pos > after).slice(0, limit)]
-      if (found.length > 0) return found.map((entry) => ({ head, ...entry }))
-      const none = {
-        pos: null,
-        kind: null,
-        room: null,
-        event_id: null,
-        pdu: null,
-        received_ts: null,
-        sticky: null,
-      }
-      return [{ head, ...none, exact: null, list: null, less: null, ...nothing }]
-    },
-  ),
-]
+  'follow the log': twin<[number, number]>(({ t }, after, limit) => {
+    const nothing = { target: null, added: null, removed: null, at: null }
+    const logged = [
+      ...t.events.all().map((event) => {
+        const them = recipientsOf(t, event)
+        return {
+          ...{ ...textRow(event), kind: 'event', room: event.room },
+          ...{
+            exact: them?.exact ?? null,
+            list: them?.list ?? null,
+            less: them?.less ?? null,
+            ...nothing,
+          },
+        }
+      }),
+      ...t.changes.all().map(({ pos, kind, room, target, added, removed, at }) => ({
+        ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null },
+        ...{ exact: null, list: null, less: null, target, added, removed, at },
+      })),
+    ]
+    const head = headOf(t)
+    logged.sort((a, b) => a.pos - b.pos)
+    const place = logged.findLast(({ pos }) => pos <= after)
+    const begin =
+      place === undefined ? [] : [{ ...place, pdu: null, sticky: null, exact: null, list: null, less: null }]
+    const found = [...begin, ...logged.filter(({ pos }) => pos > after).slice(0, limit)]
+    if (found.length > 0) return found.map((entry) => ({ head, ...entry }))
+    const none = {
+      pos: null,
+      kind: null,
+      room: null,
+      event_id: null,
+      pdu: null,
+      received_ts: null,
+      sticky: null,
+    }
+    return [{ head, ...none, exact: null, list: null, less: null, ...nothing }]
+  }),
+} satisfies Twins
 
 const stickyRow = ({ t }: Call, pos: number) => {
   const event = t.events.get(pos)
@@ -197,116 +164,92 @@ const stickyRow = ({ t }: Call, pos: number) => {
   return [{ pos, event_id, pdu, received_ts, expires_at: t.sticky.get(pos)?.expires_at ?? 0 }]
 }
 
-const sticky: Statement[] = [
-  statement<[number, number, number]>(
-    'read sticky events owed',
-    /^select s\.pos, e\.event_id, e\.pdu, e\.received_ts, s\.expires_at from memberships mine/,
-    (call, id, at, limit) => {
-      const { t, rules } = call
-      const gap = t.sticky_owed.get(keyOf.owed(id, null))
-      return t.sticky
-        .all()
-        .filter((s) => {
-          const event = t.events.get(s.pos)
-          if (event === undefined || !isLive(call, s.pos, at) || !inRoomNow(t, id, s.room)) return false
-          if (owedByJoin(rules, t, id, s)) return true
-          if (gap === undefined || s.pos <= Math.max(gap.after_pos, gap.cursor)) return false
-          return entitled(rules, t, event, id) && notSent(t, id, event)
-        })
-        .map(({ pos }) => pos)
-        .sort((a, b) => a - b)
-        .slice(0, limit)
-        .flatMap((pos) => stickyRow(call, pos))
-    },
-  ),
-  statement<[number, number, number]>(
-    'read unlisted sticky events',
-    /^select s\.pos, e\.event_id, e\.pdu, e\.received_ts, s\.expires_at from replays p/,
-    (call, id, at, limit) => {
-      const { t } = call
-      return t.replays
-        .all()
-        .filter(({ destination, pos, state, next_at }) => {
-          const room = t.sticky.get(pos)?.room
-          if (destination !== id || state !== 'unlisted' || next_at === null || next_at > at) return false
-          return room !== undefined && isLive(call, pos, at) && inRoomNow(t, id, room)
-        })
-        .map(({ pos }) => pos)
-        .sort((a, b) => a - b)
-        .slice(0, limit)
-        .flatMap((pos) => stickyRow(call, pos))
-    },
-  ),
-  statement<[number, number | null]>(
-    'note what has lapsed',
-    /^with due as \( select o\.destination, s\.pos, s\.expires_at/,
-    ({ t }, at, only) => {
-      const due = new Map<string, { destination: number; pos: number; expires_at: number }>()
-      const note = (destination: number, pos: number, expires_at: number) => {
-        due.set(keyOf.replay(destination, pos), { destination, pos, expires_at })
-      }
-      for (const o of t.sticky_owed.all()) {
-        if (only !== null && o.destination !== only) continue
-        for (const s of t.sticky.all()) {
-          if (s.expires_at > at || s.expires_at <= o.created_at || s.room !== o.room) continue
-          if (s.pos > o.cursor && s.pos <= (o.upto ?? 0)) note(o.destination, s.pos, s.expires_at)
-        }
-      }
-      for (const p of t.replays.all()) {
-        if (p.state !== 'unlisted' || p.expires_at > at || (only !== null && p.destination !== only)) continue
-        note(p.destination, p.pos, p.expires_at)
-      }
-      return noteLapsed(t, due.values(), at)
-    },
-  ),
-  statement<[number]>(
-    'count what has lapsed in gaps',
-    /^with counted as \( insert into cursors \(name, pos\) values \('lapsed', \$1\)/,
-    ({ t }, at) => {
-      const before = t.cursors.get('lapsed')?.pos ?? -Infinity
-      t.cursors.put('lapsed', { name: 'lapsed', pos: at })
-      const pairs = t.sticky_owed.all().flatMap((o) =>
-        t.sticky.all().filter((s) => {
-          if (o.room !== null || s.expires_at > at || s.expires_at <= Math.max(o.created_at, before))
-            return false
-          const mine = t.memberships
-            .all()
-            .find((m) => m.destination === o.destination && m.until === null && m.room === s.room)
-          if (mine === undefined || s.pos <= Math.max(o.after_pos, o.cursor, mine.since)) return false
-          return replayOf(t, o.destination, s.pos) === undefined
-        }),
-      )
-      return [{ lapsed: pairs.length }]
-    },
-  ),
-  statement<[number, number, number]>(
-    'count what has lapsed in the gap',
-    /^select count\(\*\)::int as lapsed from events e left join recipients r/,
-    ({ t, now, rules }, id, from, to) => {
-      const lapsed = eventsBetween(t, from, to).filter((event) => {
-        const { pos, sticky_until: until } = event
-        if (until === null || until > now || replayOf(t, id, pos) !== undefined) return false
-        return entitled(rules, t, event, id)
+const sticky = {
+  'read sticky events owed': twin<[number, number, number]>((call, id, at, limit) => {
+    const { t, rules } = call
+    const gap = t.sticky_owed.get(keyOf.owed(id, null))
+    return t.sticky
+      .all()
+      .filter((s) => {
+        const event = t.events.get(s.pos)
+        if (event === undefined || !isLive(call, s.pos, at) || !inRoomNow(t, id, s.room)) return false
+        if (owedByJoin(rules, t, id, s)) return true
+        if (gap === undefined || s.pos <= Math.max(gap.after_pos, gap.cursor)) return false
+        return entitled(rules, t, event, id) && notSent(t, id, event)
       })
-      return [{ lapsed: lapsed.length }]
-    },
-  ),
-  statement<[number, number[], number, number]>(
-    'drop joins that are through',
-    /^delete from sticky_owed o where o\.destination = \$1 and o\.room = any\(\$2\)/,
-    (call, id, rooms, at, head) => {
-      const { t, rules } = call
-      const done = owedTo(t, id).filter((o) => {
-        if (o.room === null || !rooms.includes(o.room) || (o.upto ?? 0) > head) return false
-        return !t.sticky
+      .map(({ pos }) => pos)
+      .sort((a, b) => a - b)
+      .slice(0, limit)
+      .flatMap((pos) => stickyRow(call, pos))
+  }),
+  'read unlisted sticky events': twin<[number, number, number]>((call, id, at, limit) => {
+    const { t } = call
+    return t.replays
+      .all()
+      .filter(({ destination, pos, state, next_at }) => {
+        const room = t.sticky.get(pos)?.room
+        if (destination !== id || state !== 'unlisted' || next_at === null || next_at > at) return false
+        return room !== undefined && isLive(call, pos, at) && inRoomNow(t, id, room)
+      })
+      .map(({ pos }) => pos)
+      .sort((a, b) => a - b)
+      .slice(0, limit)
+      .flatMap((pos) => stickyRow(call, pos))
+  }),
+  'note what has lapsed': twin<[number, number | null]>(({ t }, at, only) => {
+    const due = new Map<string, { destination: number; pos: number; expires_at: number }>()
+    const note = (destination: number, pos: number, expires_at: number) => {
+      due.set(keyOf.replay(destination, pos), { destination, pos, expires_at })
+    }
+    for (const o of t.sticky_owed.all()) {
+      if (only !== null && o.destination !== only) continue
+      for (const s of t.sticky.all()) {
+        if (s.expires_at > at || s.expires_at <= o.created_at || s.room !== o.room) continue
+        if (s.pos > o.cursor && s.pos <= (o.upto ?? 0)) note(o.destination, s.pos, s.expires_at)
+      }
+    }
+    for (const p of t.replays.all()) {
+      if (p.state !== 'unlisted' || p.expires_at > at || (only !== null && p.destination !== only)) continue
+      note(p.destination, p.pos, p.expires_at)
+    }
+    return noteLapsed(t, due.values(), at)
+  }),
+  'count what has lapsed in gaps': twin<[number]>(({ t }, at) => {
+    const before = t.cursors.get('lapsed')?.pos ?? -Infinity
+    t.cursors.put('lapsed', { name: 'lapsed', pos: at })
+    const pairs = t.sticky_owed.all().flatMap((o) =>
+      t.sticky.all().filter((s) => {
+        if (o.room !== null || s.expires_at > at || s.expires_at <= Math.max(o.created_at, before))
+          return false
+        const mine = t.memberships
           .all()
-          .some((s) => s.room === o.room && isLive(call, s.pos, at) && owedByJoin(rules, t, id, s))
-      })
-      for (const { room } of done) t.sticky_owed.delete(keyOf.owed(id, room))
-      return done.length
-    },
-  ),
-]
+          .find((m) => m.destination === o.destination && m.until === null && m.room === s.room)
+        if (mine === undefined || s.pos <= Math.max(o.after_pos, o.cursor, mine.since)) return false
+        return replayOf(t, o.destination, s.pos) === undefined
+      }),
+    )
+    return [{ lapsed: pairs.length }]
+  }),
+  'count what has lapsed in the gap': twin<[number, number, number]>(({ t, now, rules }, id, from, to) => {
+    const lapsed = eventsBetween(t, from, to).filter((event) => {
+      const { pos, sticky_until: until } = event
+      if (until === null || until > now || replayOf(t, id, pos) !== undefined) return false
+      return entitled(rules, t, event, id)
+    })
+    return [{ lapsed: lapsed.length }]
+  }),
+  'drop joins that are through': twin<[number, number[], number, number]>((call, id, rooms, at, head) => {
+    const { t, rules } = call
+    const done = owedTo(t, id).filter((o) => {
+      if (o.room === null || !rooms.includes(o.room) || (o.upto ?? 0) > head) return false
+      return !t.sticky
+        .all()
+        .some((s) => s.room === o.room && isLive(call, s.pos, at) && owedByJoin(rules, t, id, s))
+    })
+    for (const { room } of done) t.sticky_owed.delete(keyOf.owed(id, room))
+    return done.length
+  }),
+} satisfies Twins
 
 function noteLapsed(
   t: Call['t'],
@@ -329,4 +272,4 @@ function noteLapsed(
   return noted
 }
 
-export const LOAD = [load, ...events, ...sticky]
+export const LOAD = { 'look at the destination': load, ...events, ...sticky }

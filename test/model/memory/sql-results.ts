@@ -4,7 +4,7 @@ import { forgottenAfter, headOf, openGapOf, owedTo, putGap, replayOf } from './r
 import { keyOf } from './rows.ts'
 import { held } from './sql-leases.ts'
 import { noteAttempt } from './sql-transactions.ts'
-import { statement, type Call, type Statement } from './statement.ts'
+import { twin, type Call, type Twins } from './statement.ts'
 
 /** As `writeAttemptResults` sends it. */
 export type ResultInput = Omit<AttemptResult, 'held' | 'acknowledges'> & {
@@ -56,48 +56,35 @@ export function writeResult(call: Call, one: ResultInput): boolean {
   return true
 }
 
-const results: Statement[] = [
-  statement<[string]>(
-    'write down the result',
-    /^with input as \( select \(t->>'destination'\)::int as destination.* insert into attempts/,
-    (call, json) =>
-      (JSON.parse(json) as ResultInput[])
-        .filter((one) => writeResult(call, one))
-        .map(({ destination }) => ({ destination })),
+const results = {
+  'write down the result': twin<[string]>((call, json) =>
+    (JSON.parse(json) as ResultInput[])
+      .filter((one) => writeResult(call, one))
+      .map(({ destination }) => ({ destination })),
   ),
-]
+} satisfies Twins
 
-const gaps: Statement[] = [
-  statement<[string, number, number, number, number]>(
-    'open a gap',
-    /^with locked as .* insert into gaps .* from held/,
-    (call, worker, fence, id, from, to) => {
-      const { t } = call
-      const d = held(call, worker, fence, id)
-      if (d?.position !== from || forgottenAfter(t, to)) return 0
-      // As in PostgreSQL, an insert that meets a conflict has drawn its number.
-      if (openGapOf(t, id) !== undefined) {
-        call.next('gaps')
-        return 0
-      }
-      putGap(call, id, from, to)
-      return 1
-    },
-  ),
-  statement<[string, number, number, number, number]>(
-    'let the gap grow',
-    /^with locked as .* update gaps g set to_pos = \$4 from held/,
-    (call, worker, fence, id, to, gap) => {
-      const row = call.t.gaps.get(gap)
-      if (held(call, worker, fence, id) === null) return 0
-      if (row === undefined || row.closed_at !== null || row.cursor !== row.from_pos) return 0
-      call.t.gaps.change(gap, { to_pos: to })
-      return 1
-    },
-  ),
-  statement<[number, number, number | null, number | null, boolean]>(
-    'move the gap along',
-    /^update gaps set cursor = greatest/,
+const gaps = {
+  'open a gap': twin<[string, number, number, number, number]>((call, worker, fence, id, from, to) => {
+    const { t } = call
+    const d = held(call, worker, fence, id)
+    if (d?.position !== from || forgottenAfter(t, to)) return 0
+    // As in PostgreSQL, an insert that meets a conflict has drawn its number.
+    if (openGapOf(t, id) !== undefined) {
+      call.next('gaps')
+      return 0
+    }
+    putGap(call, id, from, to)
+    return 1
+  }),
+  'let the gap grow': twin<[string, number, number, number, number]>((call, worker, fence, id, to, gap) => {
+    const row = call.t.gaps.get(gap)
+    if (held(call, worker, fence, id) === null) return 0
+    if (row === undefined || row.closed_at !== null || row.cursor !== row.from_pos) return 0
+    call.t.gaps.change(gap, { to_pos: to })
+    return 1
+  }),
+  'move the gap along': twin<[number, number, number | null, number | null, boolean]>(
     ({ t, now }, id, gap, cursor, batch, closes) => {
       const row = t.gaps.get(gap)
       if (row === undefined || row.destination !== id || row.closed_at !== null) return 0
@@ -109,19 +96,13 @@ const gaps: Statement[] = [
       return 1
     },
   ),
-  statement<[number]>(
-    'end the gap’s sticky lane',
-    /^delete from sticky_owed where destination = \$1 and room is null$/,
-    ({ t }, id) => {
-      const key = keyOf.owed(id, null)
-      if (t.sticky_owed.get(key) === undefined) return 0
-      t.sticky_owed.delete(key)
-      return 1
-    },
-  ),
-  statement<[string, number, number, number, number, number]>(
-    'move the position on',
-    /^with locked as .* update destinations d set position = \$5 from held/,
+  'end the sticky lane of the gap': twin<[number]>(({ t }, id) => {
+    const key = keyOf.owed(id, null)
+    if (t.sticky_owed.get(key) === undefined) return 0
+    t.sticky_owed.delete(key)
+    return 1
+  }),
+  'move the position on': twin<[string, number, number, number, number, number]>(
     (call, worker, fence, id, from, to, readAt) => {
       const d = held(call, worker, fence, id)
       if (d?.position !== from || forgottenAfter(call.t, readAt)) return 0
@@ -129,12 +110,10 @@ const gaps: Statement[] = [
       return 1
     },
   ),
-]
+} satisfies Twins
 
-const replays: Statement[] = [
-  statement<[number, number | null, number | null, number]>(
-    'move sticky cursors',
-    /^update sticky_owed set cursor = greatest/,
+const replays = {
+  'move sticky cursors': twin<[number, number | null, number | null, number]>(
     ({ t }, id, room, upto, cursor) => {
       const row = t.sticky_owed.get(keyOf.owed(id, room))
       if (row === undefined || row.upto !== upto) return 0
@@ -142,36 +121,30 @@ const replays: Statement[] = [
       return 1
     },
   ),
-  statement<[number, number[], number[]]>(
-    'note what is listed',
-    /^insert into replays \(destination, pos, state, listed_at, expires_at, at\) select \$1, l\.pos, 'sent'/,
-    ({ t, now }, id, positions, ahead) => {
-      const position = t.destinations.get(id)?.position ?? 0
-      let noted = 0
-      for (const pos of positions) {
-        const s = t.sticky.get(pos)
-        if (s === undefined && !ahead.includes(pos)) continue
-        const covered = owedTo(t, id).some(
-          ({ room, cursor, upto }) =>
-            s !== undefined && pos > cursor && (room === null || (room === s.room && pos <= (upto ?? 0))),
-        )
-        const known = replayOf(t, id, pos)
-        if (pos <= position && !covered && known === undefined) continue
-        t.replays.put(keyOf.replay(id, pos), {
-          ...{ destination: id, pos, state: 'sent', listed_at: headOf(t), tries: 0, next_at: null },
-          ...{ expires_at: known?.expires_at ?? s?.expires_at ?? now, at: now },
-        })
-        noted += 1
-      }
-      return noted
-    },
+  'note what is listed': twin<[number, number[], number[]]>(({ t, now }, id, positions, ahead) => {
+    const position = t.destinations.get(id)?.position ?? 0
+    let noted = 0
+    for (const pos of positions) {
+      const s = t.sticky.get(pos)
+      if (s === undefined && !ahead.includes(pos)) continue
+      const covered = owedTo(t, id).some(
+        ({ room, cursor, upto }) =>
+          s !== undefined && pos > cursor && (room === null || (room === s.room && pos <= (upto ?? 0))),
+      )
+      const known = replayOf(t, id, pos)
+      if (pos <= position && !covered && known === undefined) continue
+      t.replays.put(keyOf.replay(id, pos), {
+        ...{ destination: id, pos, state: 'sent', listed_at: headOf(t), tries: 0, next_at: null },
+        ...{ expires_at: known?.expires_at ?? s?.expires_at ?? now, at: now },
+      })
+      noted += 1
+    }
+    return noted
+  }),
+  'note what is not listed': twin<[number, number[], number, number, boolean]>((call, ...values) =>
+    noteUnlisted(call, ...values),
   ),
-  statement<[number, number[], number, number, boolean]>(
-    'note what is not listed',
-    /^with told as \( select s\.pos, s\.expires_at, \(select head from stream\) as head/,
-    (call, ...values) => noteUnlisted(call, ...values),
-  ),
-]
+} satisfies Twins
 
 export function noteUnlisted(
   { t, now }: Call,
@@ -204,4 +177,4 @@ export function noteUnlisted(
   return noted === 0 ? 0 : 1
 }
 
-export const RESULTS = [...results, ...gaps, ...replays]
+export const RESULTS = { ...results, ...gaps, ...replays }

@@ -1,6 +1,6 @@
 /** `store/{seen-time,take-away}.ts`: how old things are, and that the log got shorter. */
 import { headOf } from './rules.ts'
-import { statement, type Call, type Statement } from './statement.ts'
+import { twin, type Call, type Twins } from './statement.ts'
 import type { Tables } from './tables.ts'
 
 const seenOf = (t: Tables): number => t.seen_time.get(1)?.seen_ms ?? 0
@@ -28,50 +28,36 @@ export function oldLogUpTo({ t }: Call, eventsMs: number): number {
   return Math.min(oldUpTo(t, eventsMs), headOf(t), ...sticky)
 }
 
-export const SEEN: Statement[] = [
-  statement('how much time was seen', /^select seen_ms as seen, now_ms\(\)/, ({ t, now }) => [
-    { seen: seenOf(t), now },
-  ]),
-  statement<[number, number, number]>(
-    'time was seen',
-    /^with moved as \( update seen_time set seen_ms = greatest/,
-    ({ t }, least, now, every) => {
-      const seen = Math.max(seenOf(t), least)
-      t.seen_time.change(1, { seen_ms: seen })
-      const [newest] = marksOf(t)
-      if (newest !== undefined && newest.low > now) t.seen_marks.change(newest.seen_ms, { low: now })
-      if (newest === undefined || newest.seen_ms <= seen - every) {
-        if (t.seen_marks.get(seen) === undefined)
-          t.seen_marks.put(seen, { seen_ms: seen, head: headOf(t), low: now })
-      }
-      return [{ seen }]
-    },
-  ),
-  statement<[number]>('forget marks', /^delete from seen_marks where seen_ms </, ({ t }, ms) => {
+export const SEEN = {
+  'how much time was seen': twin(({ t, now }) => [{ seen: seenOf(t), now }]),
+  'time was seen': twin<[number, number, number]>(({ t }, least, now, every) => {
+    const seen = Math.max(seenOf(t), least)
+    t.seen_time.change(1, { seen_ms: seen })
+    const [newest] = marksOf(t)
+    if (newest !== undefined && newest.low > now) t.seen_marks.change(newest.seen_ms, { low: now })
+    if (newest === undefined || newest.seen_ms <= seen - every) {
+      if (t.seen_marks.get(seen) === undefined)
+        t.seen_marks.put(seen, { seen_ms: seen, head: headOf(t), low: now })
+    }
+    return [{ seen }]
+  }),
+  'forget marks': twin<[number]>(({ t }, ms) => {
     const mark = markOf(t, ms)
     const gone = marksOf(t).filter(({ seen_ms }) => seen_ms < (mark?.seen_ms ?? 0))
     for (const { seen_ms } of gone) t.seen_marks.delete(seen_ms)
     return gone.length
   }),
-  statement<[number]>(
-    'how far is the log old',
-    /^select least\(coalesce\(\(select m\.head/,
-    (call, eventsMs) => [{ upto: oldLogUpTo(call, eventsMs) }],
-  ),
-  statement<[number]>(
-    'note that texts went',
-    /^insert into changes \(pos, kind\) values \(\$1, 'erase'\)$/,
-    ({ t, now }, pos) => {
-      t.changes.put(pos, {
-        pos,
-        kind: 'erase',
-        room: null,
-        target: null,
-        added: null,
-        removed: null,
-        at: now,
-      })
-      return 1
-    },
-  ),
-]
+  'how far is the log old': twin<[number]>((call, eventsMs) => [{ upto: oldLogUpTo(call, eventsMs) }]),
+  'note that texts went': twin<[number]>(({ t, now }, pos) => {
+    t.changes.put(pos, {
+      pos,
+      kind: 'erase',
+      room: null,
+      target: null,
+      added: null,
+      removed: null,
+      at: now,
+    })
+    return 1
+  }),
+} satisfies Twins

@@ -3,7 +3,7 @@ import type { StoredAcknowledges } from '../../../src/store/destination-state.ts
 import { keyOf, type OpenRow } from './rows.ts'
 import { unnarrowed } from './rules.ts'
 import { held } from './sql-leases.ts'
-import { statement, type Call, type Statement } from './statement.ts'
+import { twin, type Call, type Twins } from './statement.ts'
 
 interface FrozenInput {
   destination: number
@@ -22,56 +22,40 @@ interface FrozenInput {
 export const takenAwayAfter = ({ t }: Call, pos: number): boolean =>
   t.changes.all().some((change) => ['redact', 'purge', 'erase'].includes(change.kind) && change.pos > pos)
 
-export const TRANSACTIONS: Statement[] = [
-  statement<[string]>(
-    'freeze',
-    /^with input as \( select \(t->>'destination'\)::int as destination.* insert into open_transactions/,
-    (call, json) => {
-      const { t, now } = call
-      return (JSON.parse(json) as FrozenInput[]).flatMap((one) => {
-        const { destination, worker, fence, ack } = one
-        const d = held(call, worker, fence, destination)
-        if (d === null || !unnarrowed(d, one.narrowed_seq)) return []
-        if (one.soonest_lapse !== null && one.soonest_lapse <= now) return []
-        if (takenAwayAfter(call, one.read_at) || t.open_transactions.get(destination) !== undefined) return []
-        t.open_transactions.put(destination, {
-          ...{ destination, txn_id: one.txn_id, origin_server_ts: one.origin_server_ts, bytes: one.bytes },
-          ...{ void: false, created_at: now, started_at: now, attempt: 1, worker },
-          ...{ positions: ack.positions, lanes: ack.lanes, from_pos: ack.fromPos, to_pos: ack.toPos },
-          ...{ gap: ack.gap, gap_cursor: ack.gapCursor, closes_gap: ack.closesGap, sticky: ack.sticky },
-        })
-        return [{ destination, started_at: now }]
+export const TRANSACTIONS = {
+  freeze: twin<[string]>((call, json) => {
+    const { t, now } = call
+    return (JSON.parse(json) as FrozenInput[]).flatMap((one) => {
+      const { destination, worker, fence, ack } = one
+      const d = held(call, worker, fence, destination)
+      if (d === null || !unnarrowed(d, one.narrowed_seq)) return []
+      if (one.soonest_lapse !== null && one.soonest_lapse <= now) return []
+      if (takenAwayAfter(call, one.read_at) || t.open_transactions.get(destination) !== undefined) return []
+      t.open_transactions.put(destination, {
+        ...{ destination, txn_id: one.txn_id, origin_server_ts: one.origin_server_ts, bytes: one.bytes },
+        ...{ void: false, created_at: now, started_at: now, attempt: 1, worker },
+        ...{ positions: ack.positions, lanes: ack.lanes, from_pos: ack.fromPos, to_pos: ack.toPos },
+        ...{ gap: ack.gap, gap_cursor: ack.gapCursor, closes_gap: ack.closesGap, sticky: ack.sticky },
       })
-    },
-  ),
-  statement<[string, number, number, string]>(
-    'repeat',
-    /^with locked as .* update destinations d set last_attempt = now_ms\(\) from held/,
-    (call, worker, fence, id, txnId) => {
-      const d = held(call, worker, fence, id)
-      if (d === null || d.paused) return []
-      const open = call.t.open_transactions.get(id)
-      if (open?.txn_id !== txnId || open.void) return []
-      call.t.open_transactions.put(id, { ...open, attempt: open.attempt + 1, started_at: call.now, worker })
-      return [{ started_at: call.now }]
-    },
-  ),
-  statement<[string, number, number, string]>(
-    'end it unanswered',
-    /^with locked as .* delete from open_transactions o using held/,
-    (call, worker, fence, id, txnId) => {
-      if (held(call, worker, fence, id) === null) return 0
-      if (call.t.open_transactions.get(id)?.txn_id !== txnId) return 0
-      call.t.open_transactions.delete(id)
-      return 1
-    },
-  ),
-  statement<AdvanceInput>(
-    'advance',
-    /^with input as \( select \* from unnest.* update destinations d set position = case when i\.answered/,
-    (call, ...input) => advance(call, input),
-  ),
-]
+      return [{ destination, started_at: now }]
+    })
+  }),
+  repeat: twin<[string, number, number, string]>((call, worker, fence, id, txnId) => {
+    const d = held(call, worker, fence, id)
+    if (d === null || d.paused) return []
+    const open = call.t.open_transactions.get(id)
+    if (open?.txn_id !== txnId || open.void) return []
+    call.t.open_transactions.put(id, { ...open, attempt: open.attempt + 1, started_at: call.now, worker })
+    return [{ started_at: call.now }]
+  }),
+  'end it unanswered': twin<[string, number, number, string]>((call, worker, fence, id, txnId) => {
+    if (held(call, worker, fence, id) === null) return 0
+    if (call.t.open_transactions.get(id)?.txn_id !== txnId) return 0
+    call.t.open_transactions.delete(id)
+    return 1
+  }),
+  advance: twin<AdvanceInput>((call, ...input) => advance(call, input)),
+} satisfies Twins
 
 /** Arrays of one value a destination, as `advance.ts` sends them. */
 export type AdvanceInput = [

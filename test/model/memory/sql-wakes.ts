@@ -3,7 +3,7 @@ import { headOf, inRoomNow, isBehind, lives, openGapOf, owedTo, recipientsOf } f
 import type { DestinationRow } from './rows.ts'
 import { keyOf } from './rows.ts'
 import { overSince } from './sql-seen.ts'
-import { statement, type Call, type Statement } from './statement.ts'
+import { twin, type Call, type Twins } from './statement.ts'
 
 const mayGo = ({ now }: Call, d: DestinationRow) =>
   !d.paused && ((d.retry_at === null && d.hold_until === null) || d.look_at === null || d.look_at <= now)
@@ -34,47 +34,43 @@ const hasUnlistedDue = ({ t, now }: Call, { id }: DestinationRow) =>
     return s !== undefined && s.expires_at > now && inRoomNow(t, id, s.room)
   })
 
-const wakes: Statement[] = [
-  statement<[number, number]>(
-    'whom do new items concern',
-    /^with touched as \(select room, max\(pos\)/,
-    (call, after, upto) => {
-      const { t } = call
-      const who = new Set<number>()
-      const servers = (room: number) =>
-        t.memberships.all().filter((m) => m.room === room && (m.until === null || m.until > after))
-      for (const event of t.events.all()) {
-        if (event.pos <= after || event.pos > upto) continue
-        for (const id of recipientsOf(t, event)?.list ?? []) who.add(id)
-        // `not_to` is not looked at here: a turn that finds nothing harms nobody.
-        if (recipientsOf(t, event)?.exact === true) continue
-        for (const m of servers(event.room)) who.add(m.destination)
-      }
-      for (const change of t.changes.all()) {
-        if (change.pos <= after || change.pos > upto || change.kind !== 'servers') continue
-        for (const id of change.added ?? []) who.add(id)
-      }
-      return t.destinations
-        .all()
-        .filter((d) => who.has(d.id) && mayGo(call, d) && !followed(call, d))
-        .map(sleeper)
-    },
-  ),
-  statement<[string]>('read a cursor', /^select pos from cursors where name = \$1$/, ({ t }, name) => {
+const wakes = {
+  'whom do new items concern': twin<[number, number]>((call, after, upto) => {
+    const { t } = call
+    const who = new Set<number>()
+    const servers = (room: number) =>
+      t.memberships.all().filter((m) => m.room === room && (m.until === null || m.until > after))
+    for (const event of t.events.all()) {
+      if (event.pos <= after || event.pos > upto) continue
+      for (const id of recipientsOf(t, event)?.list ?? []) who.add(id)
+      // `not_to` is not looked at here: a turn that finds nothing harms nobody.
+      if (recipientsOf(t, event)?.exact === true) continue
+      for (const m of servers(event.room)) who.add(m.destination)
+    }
+    for (const change of t.changes.all()) {
+      if (change.pos <= after || change.pos > upto || change.kind !== 'servers') continue
+      for (const id of change.added ?? []) who.add(id)
+    }
+    return t.destinations
+      .all()
+      .filter((d) => who.has(d.id) && mayGo(call, d) && !followed(call, d))
+      .map(sleeper)
+  }),
+  'read a cursor': twin<[string]>(({ t }, name) => {
     const row = t.cursors.get(name)
     return row === undefined ? [] : [{ pos: row.pos }]
   }),
-  statement<[string, number]>('move a cursor', /^update cursors c set pos = \$2/, ({ t }, name, pos) => {
+  'move a cursor': twin<[string, number]>(({ t }, name, pos) => {
     if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0
     t.cursors.change(name, { pos })
     return 1
   }),
-  statement<[string]>('bring a cursor back', /^update cursors c set pos = s\.head/, ({ t }, name) => {
+  'bring a cursor back': twin<[string]>(({ t }, name) => {
     if ((t.cursors.get(name)?.pos ?? 0) <= headOf(t)) return 0
     t.cursors.change(name, { pos: headOf(t) })
     return 1
   }),
-  statement<[number]>('who is due', /^select d\.name, d\.quick, d\.look_at as since/, (call, limit) =>
+  'who is due': twin<[number]>((call, limit) =>
     call.t.destinations
       .all()
       .filter(
@@ -87,7 +83,7 @@ const wakes: Statement[] = [
       .slice(0, limit)
       .map((d) => ({ ...sleeper(d), since: d.look_at })),
   ),
-  statement<[]>('who was missed', /^update destinations d set missed = d\.missed \+ 1/, (call) =>
+  'who was missed': twin<[]>((call) =>
     call.t.destinations
       .all()
       .filter((d) => mayGo(call, d) && unserved(call, d) && isOwed(call, d))
@@ -96,18 +92,15 @@ const wakes: Statement[] = [
         return { ...sleeper(d), due: d.look_at !== null && d.look_at <= call.now }
       }),
   ),
-  statement<[number]>(
-    'who was forgotten',
-    /^select d\.name from destinations d where d\.missed >= 2/,
-    (call, limit) =>
-      call.t.destinations
-        .all()
-        .filter((d) => d.missed >= 2 && mayGo(call, d) && unserved(call, d))
-        .sort(inTurn)
-        .slice(0, limit)
-        .map(({ name }) => ({ name })),
+  'who was forgotten': twin<[number]>((call, limit) =>
+    call.t.destinations
+      .all()
+      .filter((d) => d.missed >= 2 && mayGo(call, d) && unserved(call, d))
+      .sort(inTurn)
+      .slice(0, limit)
+      .map(({ name }) => ({ name })),
   ),
-]
+} satisfies Twins
 
 const WAITS_FORGOTTEN = {
   ...{ failures: 0, failing_since: null, retry_at: null, retry_interval: null },
@@ -115,38 +108,30 @@ const WAITS_FORGOTTEN = {
   ...{ advice_after: null, advice_step: null },
 }
 
-const wishes: Statement[] = [
-  statement<[string, string, 'wake' | 'reset' | 'pause' | 'resume']>(
-    'wish',
-    /^with done as \( update destinations d set wake_seq = wake_seq \+ 1/,
-    ({ t, now }, name, _, wish) => {
-      const d = t.destinations.all().find((one) => one.name === name)
-      if (d === undefined) return []
-      const { paused, hold_until } = d
-      const held = d.hold_kind === 'retry_after' && (hold_until ?? 0) > now
-      if (wish === 'wake' && (paused || held)) return [{ quick: null, paused, hold_until }]
-      const asked = wish === 'wake' || wish === 'reset' ? { asked_at: now } : {}
-      t.destinations.change(d.id, {
-        ...{ wake_seq: d.wake_seq + 1, ...asked, ...(wish === 'reset' ? WAITS_FORGOTTEN : {}) },
-        ...(wish === 'pause' ? { paused: true, narrowed_seq: d.narrowed_seq + 1 } : { look_at: now }),
-        ...(wish === 'resume' ? { paused: false } : {}),
-      })
-      return [{ quick: d.quick, paused, hold_until }]
-    },
-  ),
-]
+const wishes = {
+  wish: twin<[string, string, 'wake' | 'reset' | 'pause' | 'resume']>(({ t, now }, name, _, wish) => {
+    const d = t.destinations.all().find((one) => one.name === name)
+    if (d === undefined) return []
+    const { paused, hold_until } = d
+    const held = d.hold_kind === 'retry_after' && (hold_until ?? 0) > now
+    if (wish === 'wake' && (paused || held)) return [{ quick: null, paused, hold_until }]
+    const asked = wish === 'wake' || wish === 'reset' ? { asked_at: now } : {}
+    t.destinations.change(d.id, {
+      ...{ wake_seq: d.wake_seq + 1, ...asked, ...(wish === 'reset' ? WAITS_FORGOTTEN : {}) },
+      ...(wish === 'pause' ? { paused: true, narrowed_seq: d.narrowed_seq + 1 } : { look_at: now }),
+      ...(wish === 'resume' ? { paused: false } : {}),
+    })
+    return [{ quick: d.quick, paused, hold_until }]
+  }),
+} satisfies Twins
 
-const house: Statement[] = [
-  statement<[number]>(
-    'remove lapsed sticky rows',
-    /^delete from sticky where expires_at </,
-    ({ t }, grace) => {
-      const old = t.sticky.all().filter(({ expires_at }) => expires_at < overSince(t, grace))
-      for (const { pos } of old) t.sticky.delete(pos)
-      return old.length
-    },
-  ),
-  statement<[number]>('remove old notes', /^delete from replays p using destinations d/, ({ t }, age) => {
+const house = {
+  'remove lapsed sticky rows': twin<[number]>(({ t }, grace) => {
+    const old = t.sticky.all().filter(({ expires_at }) => expires_at < overSince(t, grace))
+    for (const { pos } of old) t.sticky.delete(pos)
+    return old.length
+  }),
+  'remove old notes': twin<[number]>(({ t }, age) => {
     const floor = t.stream.get(1)?.log_floor ?? 0
     const isGone = (pos: number) =>
       pos <= floor && t.kept_events.get(pos) === undefined && t.events.get(pos) === undefined
@@ -157,67 +142,49 @@ const house: Statement[] = [
     for (const { destination, pos } of old) t.replays.delete(keyOf.replay(destination, pos))
     return old.length
   }),
-  statement<[]>(
-    'remove joins that are over',
-    /^delete from sticky_owed where \(destination, room\) in/,
-    ({ t }) => {
-      const over = t.sticky_owed.all().filter(({ room, cursor, upto }) => {
-        if (room === null || (upto ?? 0) > headOf(t)) return false
-        return !t.sticky.all().some((s) => s.room === room && s.pos > cursor && s.pos <= (upto ?? 0))
-      })
-      for (const { destination, room } of over) t.sticky_owed.delete(keyOf.owed(destination, room))
-      return over.length
-    },
-  ),
-  statement<[number]>('remove old attempts', /^delete from attempts where at </, () => 0),
-  statement<[number]>('remove old gaps', /^delete from gaps where closed_at </, ({ t }, age) => {
+  'remove joins that are over': twin<[]>(({ t }) => {
+    const over = t.sticky_owed.all().filter(({ room, cursor, upto }) => {
+      if (room === null || (upto ?? 0) > headOf(t)) return false
+      return !t.sticky.all().some((s) => s.room === room && s.pos > cursor && s.pos <= (upto ?? 0))
+    })
+    for (const { destination, room } of over) t.sticky_owed.delete(keyOf.owed(destination, room))
+    return over.length
+  }),
+  'remove old attempts': twin<[number]>(() => 0),
+  'remove old gaps': twin<[number]>(({ t }, age) => {
     const old = t.gaps.all().filter(({ closed_at }) => closed_at !== null && closed_at < overSince(t, age))
     for (const { id } of old) t.gaps.delete(id)
     return old.length
   }),
-  statement<[number]>(
-    'remove dead workers',
-    /^delete from workers where lease_until < now_ms\(\) - \$1$/,
-    ({ t, now }, age) => {
-      const old = t.workers.all().filter(({ lease_until }) => lease_until < now - age)
-      for (const { id } of old) t.workers.delete(id)
-      return old.length
-    },
-  ),
-  statement<[number, number, number]>(
-    'cut impossible waits',
-    /^update destinations set retry_at = case when retry_at > now \+ case when retry_interval/,
-    ({ t, now }, longest, day, hour) => {
-      let cut = 0
-      const cutTo = (at: number | null, ms: number) => (at !== null && at > now + ms ? now + ms : at)
-      for (const d of t.destinations.all()) {
-        const own = d.retry_interval === null ? longest : Math.min(longest, d.retry_interval * 2)
-        const step = d.advice_step === null ? hour : Math.min(hour, d.advice_step)
-        const most = d.retry_at !== null && d.hold_until === null ? own : Math.max(longest, day)
-        const columns = {
-          ...{ retry_at: cutTo(d.retry_at, own), hold_until: cutTo(d.hold_until, day) },
-          ...{ advice_at: cutTo(d.advice_at, hour), advice_after: cutTo(d.advice_after, step) },
-          look_at: cutTo(d.look_at, most),
-        }
-        const same = (Object.keys(columns) as (keyof typeof columns)[]).every(
-          (one) => columns[one] === d[one],
-        )
-        if (same) continue
-        t.destinations.change(d.id, columns)
-        cut += 1
+  'remove dead workers': twin<[number]>(({ t, now }, age) => {
+    const old = t.workers.all().filter(({ lease_until }) => lease_until < now - age)
+    for (const { id } of old) t.workers.delete(id)
+    return old.length
+  }),
+  'cut impossible waits': twin<[number, number, number]>(({ t, now }, longest, day, hour) => {
+    let cut = 0
+    const cutTo = (at: number | null, ms: number) => (at !== null && at > now + ms ? now + ms : at)
+    for (const d of t.destinations.all()) {
+      const own = d.retry_interval === null ? longest : Math.min(longest, d.retry_interval * 2)
+      const step = d.advice_step === null ? hour : Math.min(hour, d.advice_step)
+      const most = d.retry_at !== null && d.hold_until === null ? own : Math.max(longest, day)
+      const columns = {
+        ...{ retry_at: cutTo(d.retry_at, own), hold_until: cutTo(d.hold_until, day) },
+        ...{ advice_at: cutTo(d.advice_at, hour), advice_after: cutTo(d.advice_after, step) },
+        look_at: cutTo(d.look_at, most),
       }
-      return cut
-    },
-  ),
-  statement<[number]>(
-    'cut impossible leases',
-    /^update workers set lease_until = now_ms\(\) where lease_until > now_ms\(\) \+ \$1$/,
-    ({ t, now }, hour) => {
-      const long = t.workers.all().filter(({ lease_until }) => lease_until > now + hour)
-      for (const { id } of long) t.workers.change(id, { lease_until: now })
-      return long.length
-    },
-  ),
-]
+      const same = (Object.keys(columns) as (keyof typeof columns)[]).every((one) => columns[one] === d[one])
+      if (same) continue
+      t.destinations.change(d.id, columns)
+      cut += 1
+    }
+    return cut
+  }),
+  'cut impossible leases': twin<[number]>(({ t, now }, hour) => {
+    const long = t.workers.all().filter(({ lease_until }) => lease_until > now + hour)
+    for (const { id } of long) t.workers.change(id, { lease_until: now })
+    return long.length
+  }),
+} satisfies Twins
 
-export const WAKES = [...wakes, ...wishes, ...house]
+export const WAKES = { ...wakes, ...wishes, ...house }

@@ -1,0 +1,51 @@
+/**
+ * Schedules for statements that a random one hardly ever comes to: each is named after what it runs. Without them nobody could
+ * say from a few hundred schedules that every statement was run.
+ */
+import { HOUR, type Command } from './schedule.ts'
+
+const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
+const event = { do: 'append', count: 1, stickyMs: null, audience: 'room', size: 60, break: null } as const
+const redacts: Command = { do: 'redact', back: 0, door: '1', break: null }
+const goesByRetention: Command = { do: 'retention', break: null }
+
+export const RARE: Readonly<Record<string, Command[]>> = {
+  'is anything sticky': [
+    joins(0),
+    { ...event, room: 0, door: '1', stickyMs: 600_000 },
+    {
+      ...{ ...event, room: 1, door: '2' },
+      break: {
+        at: 'commit',
+        // The first has to wait, and what comes meanwhile shares the next commit.
+        happens: [
+          { ...event, room: 2, door: '1' },
+          redacts,
+          { do: 'rejoin', room: 0, door: '1', break: null },
+        ],
+        then: 'goes on',
+      },
+    },
+  ],
+  'bring a cursor back': [
+    joins(0),
+    {
+      do: 'fails over',
+      lost: [
+        { ...event, room: 0, door: '1' },
+        { do: 'tick', by: 'A', break: null },
+        { ...event, room: 0, door: '1' },
+        { do: 'tick', by: 'A', break: { at: 'read the head', happens: [], then: 'is stopped' } },
+      ],
+      then: [{ do: 'goes on', by: 'A', notices: false }],
+    },
+  ],
+  'redact the kept texts': [
+    joins(0),
+    { ...event, room: 0, door: '1' },
+    goesByRetention,
+    { do: 'time', ms: 2 * HOUR },
+    goesByRetention,
+    redacts,
+  ],
+}
