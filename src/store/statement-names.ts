@@ -2,8 +2,9 @@
  * What limpet asks its databases: the name of each statement, under whoever runs it, in the order of the files.
  *
  * A name is a plain-English verb phrase or question, ASCII, and means one statement (`statement.ts`). The model test has a
- * twin of each statement of `INGEST`, `DELIVERY` and `UPKEEP`, or says why it needs none.
+ * twin of each statement here, or says why it needs none. What moves no item stands in `statement-names-beside.ts`.
  */
+import { BESIDE, type NameBeside } from './statement-names-beside.ts'
 
 /** Items are taken. */
 export const INGEST = [
@@ -188,121 +189,8 @@ export const UPKEEP = [
   'forget recipients',
 ] as const
 
-/** What people, gauges and producers are shown. */
-export const VIEWS = [
-  'list the rooms',
-  'count the rooms',
-  'read a room',
-  'read the place of a source',
-  'count what one is owed',
-  'what is its oldest',
-  'which sticky events is it owed',
-  'when is a sticky event repeated',
-  'count the rooms of a gap',
-  'read the states',
-  'list the destinations',
-  'read the states to list some',
-  'read a destination by name',
-  'read destinations by id',
-  'who carried an event',
-  'which gaps hold something newer',
-  'find an event',
-  'find a kept event',
-  'is the event id known',
-  'read the memberships of rooms',
-  'read the replays of events',
-  'read the sticky lanes of rooms',
-  'read the gaps over events',
-  'read the transactions with events',
-  'who holds an old snapshot',
-  'list the rooms with something owed',
-  'count the sticky events',
-  'list the sticky events',
-  'read the totals',
-  'when was it counted',
-  'list the attempts',
-  'read the backlog of each',
-] as const
-
-/** Whether a database can be used, and what is done when it is opened. */
-export const START = [
-  'does it answer',
-  'set up the session',
-  'does it take writes',
-  'prove a write',
-  'is the database fit',
-  'which server is this',
-  'who serves the session',
-  'is a notification heard',
-  'which process serves the session',
-  'lock the migrations',
-  'make the ledger of migrations',
-  'note a migration',
-  'is there a schema',
-  'read the ledger of migrations',
-  'bind to a server name',
-  'read the server name',
-  'set the password',
-] as const
-
-/** What limpet keeps of the sources that it follows. */
-export const SOURCES = [
-  'take a source',
-  'let go of a source',
-  'say how a source does',
-  'how do the sources do',
-  'read what a source remembers',
-  'change what a source remembers',
-  'let a source go on',
-  'read the tokens of a source',
-  'list the rooms that were told',
-  'which rooms were told',
-  'which events are held',
-  'which events of a sender are held',
-] as const
-
-/** Synapse's own database. */
-export const SYNAPSE = [
-  'which encoding has Synapse',
-  'can the columns be read',
-  'which server name has Synapse',
-  'are the state groups here',
-  'where does the stream end',
-  'where does the window end',
-  'what does the window reach to',
-  'who came and left',
-  'read the window',
-  'read the redactions',
-  'which of them does the ban redact',
-  'what did the banned send',
-  'read stored events',
-  'read the states at events',
-  'who is joined by the state group',
-  'what differs between state groups',
-  'who was joined at the place',
-  'who is in partial rooms',
-  'which rooms has Synapse',
-  'digest of the rooms',
-  'which rooms are gone',
-  'which rooms are young',
-] as const
-
 export type StatementName =
-  | (typeof INGEST)[number]
-  | (typeof DELIVERY)[number]
-  | (typeof UPKEEP)[number]
-  | (typeof VIEWS)[number]
-  | (typeof START)[number]
-  | (typeof SOURCES)[number]
-  | (typeof SYNAPSE)[number]
+  (typeof INGEST)[number] | (typeof DELIVERY)[number] | (typeof UPKEEP)[number] | NameBeside
 
 /** All of them. */
-export const NAMES: readonly StatementName[] = [
-  ...INGEST,
-  ...DELIVERY,
-  ...UPKEEP,
-  ...VIEWS,
-  ...START,
-  ...SOURCES,
-  ...SYNAPSE,
-]
+export const NAMES: readonly StatementName[] = [...INGEST, ...DELIVERY, ...UPKEEP, ...BESIDE]
