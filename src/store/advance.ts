@@ -9,7 +9,8 @@
  */
 import { KEPT_ATTEMPTS } from './attempt-results.ts'
 import type { Pool } from './db.ts'
-import { ALIVE, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
+import { ALIVE, IN_ORDER, UNNARROWED } from './held.ts'
+import type { Held } from './leases.ts'
 import { sql } from './statement.ts'
 
 export interface Advance {

@@ -6,7 +6,7 @@
  * (contract 5.8). Failures stay until a 200. A destination that isn't failing needs no advice.
  */
 import type { Db } from './db.ts'
-import { IN_ORDER } from './leases.ts'
+import { IN_ORDER } from './held.ts'
 import { sql } from './statement.ts'
 
 /** Length of the window in which an attempt that is brought forward falls, ms. */

@@ -5,7 +5,8 @@
  */
 import { isRefusedForGood, type Db } from './db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination-state.ts'
-import { ALIVE, IN_ORDER, type Held } from './leases.ts'
+import { ALIVE, HELD_AS_SAID, IN_ORDER } from './held.ts'
+import type { Held } from './leases.ts'
 import { planFor } from './prepare.ts'
 import { sql } from './statement.ts'
 
@@ -67,7 +68,7 @@ const WRITE = sql(
                              else (t->'error') || jsonb_build_object('at', o.now) end,
            attempt_seq = d.attempt_seq + 1
       from input i, alive o, locked l
-     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+     where ${HELD_AS_SAID}
        and o.worker = i.worker
        and (not i.answered or d.position = (t->>'fromPos')::bigint)
     returning d.id, d.attempt_seq

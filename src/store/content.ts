@@ -5,6 +5,7 @@
  * as void (`holders.ts`): no transaction frozen later holds the old text.
  */
 import type { Db } from './db.ts'
+import { sent, sentSince } from './entitled.ts'
 import { planFor } from './prepare.ts'
 import { sql, type Sql } from './statement.ts'
 
@@ -164,13 +165,13 @@ const COUNT_GIVEN_UP = sql(
         from ${OF_ROOMS} e join recipients r on r.id = e.recipients
         join waiting w on w.room = e.room and e.pos > w.after and e.pos <= w.upto
        where not r.exact and not w.destination = any(r.less)
-         and not exists (select 1 from replays p where p.destination = w.destination and p.pos = e.pos and p.state = 'sent')
+         and not ${sent('w.destination', 'e.pos')}
       union
       select e.room, d.id, e.pos
         from ${OF_ROOMS} e join recipients r on r.id = e.recipients
         cross join lateral unnest(r.list) as l (id)
         join destinations d on d.id = l.id and e.pos > d.position
-       where not exists (select 1 from replays p where p.destination = d.id and p.pos = e.pos and p.state = 'sent')
+       where not ${sent('d.id', 'e.pos')}
       union
       select o.room, o.destination, s.pos
         from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
@@ -178,8 +179,7 @@ const COUNT_GIVEN_UP = sql(
        where o.room = any($1) and s.expires_at > (select now_ms())
          and not (e.recipients is null and exists (select 1 from waiting w where w.room = o.room and w.destination = o.destination
                                                     and s.pos > w.after and s.pos <= w.upto))
-         and not exists (select 1 from replays p where p.destination = o.destination and p.pos = s.pos
-                          and p.state = 'sent' and p.listed_at >= o.upto)
+         and not ${sentSince('o.destination', 's.pos', 'o.upto')}
     ) pairs group by room
   )
   select r.room, (coalesce(p.n, 0) - coalesce(h.n, 0) + coalesce(o.n, 0))::bigint as n

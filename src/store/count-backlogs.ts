@@ -6,7 +6,8 @@
  * catch-up sends of it, part of which may have left the log: each of these is counted as an operator would see it.
  */
 import type { Db } from './db.ts'
-import { IN_ORDER } from './leases.ts'
+import { entitledAsMember, memberAt, sent, sentSince } from './entitled.ts'
+import { IN_ORDER } from './held.ts'
 import { countPending } from './views/count-pending.ts'
 import { BEHIND_IN_A_ROOM } from './wake-lists.ts'
 import { sql } from './statement.ts'
@@ -53,21 +54,20 @@ const COUNT = sql(
           select e.received_ts, e.sticky_until from memberships m cross join lateral (
             select e.pos, e.received_ts, e.sticky_until from events e left join recipients r on r.id = e.recipients
              where e.room = m.room and e.pos > greatest(m.since, b.position) and (m.until is null or e.pos <= m.until)
-               and (r.id is null or b.id = any(r.list) or (not r.exact and not b.id = any(r.less)))
-               and not exists (select 1 from replays p where p.destination = b.id and p.pos = e.pos and p.state = 'sent')
+               and ${entitledAsMember('b.id')}
+               and not ${sent('b.id', 'e.pos')}
              order by e.pos limit ${COUNT_CAP}) e
            where m.destination = b.id and (m.until is null or m.until > b.position)
           union all
           select e.received_ts, e.sticky_until from events e join recipients r on r.id = e.recipients
            where e.recipients is not null and e.pos > b.position and b.id = any(r.list)
-             and not exists (select 1 from memberships m where m.room = e.room and m.destination = b.id
-                              and m.since < e.pos and (m.until is null or e.pos <= m.until))
+             and not ${memberAt('b.id')}
           limit ${COUNT_CAP}) x
       ) c
       cross join lateral (
         select count(*) as n from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
          where o.destination = b.id and s.expires_at > (select now_ms()) and s.pos <= b.position
-           and not exists (select 1 from replays p where p.destination = b.id and p.pos = s.pos and p.state = 'sent' and p.listed_at >= o.upto)
+           and not ${sentSince('b.id', 's.pos', 'o.upto')}
       ) j
   ), changed as (
     select d.id, c.n, c.oldest, c.sticky from destinations d join counted c on c.id = d.id

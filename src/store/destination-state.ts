@@ -4,7 +4,8 @@
  * second read, which asks again whether it is open: what a redact or purge took in between is no loss.
  */
 import type { Db } from './db.ts'
-import { MAY_WRITE, type Held } from './leases.ts'
+import { MAY_WRITE } from './held.ts'
+import type { Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 import { sql } from './statement.ts'
 

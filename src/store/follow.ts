@@ -6,7 +6,8 @@
  * rows. Taking, giving way and letting go make it false; before a holder looks at the rows again it does so too.
  */
 import type { Db } from './db.ts'
-import { ALIVE, IN_ORDER, UNHELD, UNNARROWED, type Held } from './leases.ts'
+import { ALIVE, HELD_AS_SAID, LOCKED, UNHELD, UNNARROWED } from './held.ts'
+import type { Held } from './leases.ts'
 import { planFor } from './prepare.ts'
 import { sql } from './statement.ts'
 
@@ -54,12 +55,10 @@ const INPUT = `
   with input as (
     select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
       as i (destination, worker, fence, wake_seq, position, narrowed_seq)
-  ), locked as (
-    select d.id, i.worker from destinations d join input i on i.destination = d.id ${IN_ORDER}
-  ), ${ALIVE}, done as (`
+  ), ${LOCKED}, ${ALIVE}, done as (`
 const HELD_AND_UNASKED = (condition = '') => `
       from input i, alive w, locked l
-     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+     where ${HELD_AS_SAID}
        and w.worker = i.worker and d.wake_seq = i.wake_seq and ${UNNARROWED} ${condition}
     returning d.id, i.position)`
 

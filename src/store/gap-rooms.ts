@@ -7,12 +7,10 @@
  * it is enough. What left the log meanwhile is read from what was kept of it, which holds all of the set.
  */
 import type { Db } from './db.ts'
+import { addressedOutside, sent } from './entitled.ts'
 import {
-  ADDRESSED,
   entitledIn,
-  MEMBER_AT,
   MEMBERSHIPS,
-  NOT_SENT,
   fromText,
   TEXT_COLUMNS,
   textAt,
@@ -27,7 +25,7 @@ const newestIn = (table: Table) => `
 
 const addressedIn = (table: Table) => `
     select e.pos from ${table} e join recipients r on r.id = e.recipients
-     where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and not ${MEMBER_AT}`
+     where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')}`
 
 type Table = 'events' | 'kept_events'
 
@@ -41,7 +39,7 @@ const FOUND = `
      group by m.room
   ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')}), owed as (
     select e.pos from (select pos from newest union select pos from addressed) e
-     where e.pos > $4 and ${NOT_SENT}
+     where e.pos > $4 and not ${sent('$1', 'e.pos')}
      order by e.pos limit $5
   )`
 const GAP_POSITIONS = sql('what does the gap need', `${FOUND} select pos from owed order by pos`)

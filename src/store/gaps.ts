@@ -2,9 +2,10 @@
  * Gaps: opened, grown, moved along and closed, always by the holder and by compare-and-set.
  */
 import type { Db } from './db.ts'
-import { holding, type Held } from './leases.ts'
+import { entitled } from './entitled.ts'
+import { holding } from './held.ts'
+import type { Held } from './leases.ts'
 import { nothingForgottenSince } from './stream.ts'
-import { ADDRESSED, BY_ROOM, MEMBER_AT } from './timeline.ts'
 import { sql } from './statement.ts'
 
 /** Ends a statement that opens a `gap`: the gap's sticky row has no upper end. */
@@ -31,7 +32,7 @@ const LAPSED_IN = sql(
   `select count(*)::int as lapsed
     from events e left join recipients r on r.id = e.recipients
    where e.sticky_until is not null and e.pos > $2 and e.pos <= $3 and e.sticky_until <= now_ms()
-     and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT}))
+     and ${entitled('$1')}
      and not exists (select 1 from replays p where p.destination = $1 and p.pos = e.pos)`,
 )
 

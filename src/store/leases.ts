@@ -4,12 +4,10 @@
  * A worker is one process for as long as its lease was never late; after that it takes a new id. A
  * destination is taken when it has no owner or its owner's time is over, never before. Every write of a
  * holder names worker and fence, and asks that the worker's time is not over.
- *
- * Always: who has to wait for a lock asks that after the wait, by `living()` in the database, which reads anew. The
- * statement's own view of `workers` is from before it waited: in it one that lives looks dead, and one that died alive.
- * A lease ends with the server that gave it: after a failover nothing of what its worker remembers is written.
+ * What that means in SQL is in `held.ts`.
  */
 import type { Db } from './db.ts'
+import { holding, IN_ORDER, MAY_WRITE, UNHELD } from './held.ts'
 import { nothingForgottenSince } from './stream.ts'
 import { sql } from './statement.ts'
 
@@ -18,41 +16,6 @@ export interface Held {
   destination: number
   fence: number
 }
-
-/**
- * Begins a statement about one destination, $3: `held` has its id, and its row is locked, if worker $1 holds it under
- * fence $2. `condition` is on `d`. The lease is judged after the row is locked.
- */
-export const holding = (condition = 'true'): string => `
-  with locked as (
-    select d.id, d.lease_owner from destinations d
-     where d.id = $3 and d.lease_owner = $1 and d.fence = $2 and ${condition} for update
-  ), held as materialized (
-    select l.id from locked l, living(array[l.lease_owner]) w where w.writes
-  )`
-
-/** The same for many: workers that may write, of those in `locked`, and the time. Read when all rows are locked. */
-export const ALIVE = `
-  alive as materialized (
-    select w.worker, w.now from living((select array_agg(distinct worker) from locked)) w where w.writes
-  )`
-
-/** A condition on `w` (workers), for who waits for nothing: it may write under its lease. */
-export const MAY_WRITE = 'w.lease_until > now_ms() and w.server_started = pg_postmaster_start_time()'
-/** A condition on the owner of `d`, for who waits for nothing: its time is not over, whatever it may still write. */
-export const OWNER_LIVES = `exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms())`
-
-/** A condition on `d` and what a holder read of it, `i`: nothing was taken away from it since. Not for a repeat of the same bytes. */
-export const UNNARROWED = 'd.narrowed_seq = i.narrowed_seq and not d.paused'
-
-/** What every way of letting go sets: nobody follows what nobody holds. */
-export const UNHELD = 'lease_owner = null, follows = false'
-
-/**
- * Ends a select of several `d` (destinations) before they are changed: a statement that locks more than one does it in
- * the order of their ids, so that two never wait for each other.
- */
-export const IN_ORDER = 'order by d.id for update of d'
 
 const REGISTER = sql(
   'register a worker',

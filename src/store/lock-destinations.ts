@@ -9,7 +9,7 @@
  * and one of the two its work.
  */
 import type { Db } from './db.ts'
-import { IN_ORDER } from './leases.ts'
+import { IN_ORDER } from './held.ts'
 import { sql } from './statement.ts'
 
 export interface Concerned {

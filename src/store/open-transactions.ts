@@ -8,7 +8,8 @@
  */
 import { inTransaction, type Db, type Pool } from './db.ts'
 import type { StoredAcknowledges } from './destination-state.ts'
-import { ALIVE, holding, IN_ORDER, UNNARROWED, type Held } from './leases.ts'
+import { ALIVE, HELD_AS_SAID, holding, LOCKED, UNNARROWED } from './held.ts'
+import type { Held } from './leases.ts'
 import { lockContentShared, TAKES_CONTENT } from './stream.ts'
 import { planFor } from './prepare.ts'
 import { sql } from './statement.ts'
@@ -38,12 +39,10 @@ const FREEZE = sql(
            (t->>'narrowed_seq')::bigint as narrowed_seq, (t->>'soonest_lapse')::bigint as soonest_lapse,
            (t->>'origin_server_ts')::bigint as origin_server_ts, (t->>'bytes')::int as bytes
       from jsonb_array_elements($1::jsonb) t
-  ), locked as (
-    select d.id, i.worker from destinations d join input i on i.destination = d.id ${IN_ORDER}
-  ), ${ALIVE}, allowed as (
+  ), ${LOCKED}, ${ALIVE}, allowed as (
     update destinations d set last_attempt = w.now
       from input i, alive w, locked l
-     where d.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence
+     where ${HELD_AS_SAID}
        and w.worker = i.worker and ${UNNARROWED}
        and (i.soonest_lapse is null or i.soonest_lapse > w.now)
        and not exists (select 1 from changes c where c.${TAKES_CONTENT} and c.pos > i.read_at)

@@ -8,7 +8,7 @@
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { countLapsedIn, oweSticky } from './gaps.ts'
-import { IN_ORDER, UNHELD } from './leases.ts'
+import { IN_ORDER, UNHELD } from './held.ts'
 import { timelinePositions } from './timeline.ts'
 import { BEHIND_IN_A_ROOM } from './wake-lists.ts'
 import { sql } from './statement.ts'

@@ -6,7 +6,7 @@
  * A join asks for what was sent before it once more; a gap only for what it missed.
  */
 import type { Db } from './db.ts'
-import { ADDRESSED, BY_ROOM, MEMBER_AT, NOT_SENT } from './timeline.ts'
+import { entitled, sent, sentSince } from './entitled.ts'
 import { sql, type Sql } from './statement.ts'
 
 export interface StoredSticky {
@@ -29,11 +29,10 @@ const OWED = sql(
    where mine.destination = $1 and mine.until is null and s.expires_at > $2
      and (exists (select 1 from sticky_owed o
                    where o.destination = $1 and o.room = s.room and s.pos > o.cursor and s.pos <= o.upto
-                     and not exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos
-                                      and p.state = 'sent' and p.listed_at >= o.upto))
+                     and not ${sentSince('$1', 's.pos', 'o.upto')})
           or (exists (select 1 from sticky_owed o
                        where o.destination = $1 and o.room is null and s.pos > greatest(o.after_pos, o.cursor))
-              and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}))
+              and ${entitled('$1')} and not ${sent('$1', 'e.pos')}))
    order by s.pos limit $3`,
 )
 
@@ -129,8 +128,7 @@ const DROP_DONE = sql(
   `delete from sticky_owed o
    where o.destination = $1 and o.room = any($2) and o.upto <= $4
      and not exists (select 1 from sticky s where s.room = o.room and s.pos > o.cursor and s.pos <= o.upto and s.expires_at > $3
-                      and not exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos
-                                       and p.state = 'sent' and p.listed_at >= o.upto))`,
+                      and not ${sentSince('$1', 's.pos', 'o.upto')})`,
 )
 
 /** Forgets join rows that are through; `head`: no join after it is touched. */

@@ -7,6 +7,7 @@
  */
 import type pg from 'pg'
 import type { Db } from './db.ts'
+import { addressed, addressedOutside, entitled, entitledAsMember, sent } from './entitled.ts'
 import { sql, type Sql } from './statement.ts'
 
 export interface StoredPdu {
@@ -18,15 +19,7 @@ export interface StoredPdu {
   sticky: boolean
 }
 
-/**
- * Whether destination $1 is entitled to the event `e` with recipients `r` (left joined), membership aside
- * being `member`. Addressed events go to those listed; `not_to` takes out of the room's servers.
- */
-export const ADDRESSED = `($1 = any(r.list))`
-export const BY_ROOM = `(r.id is null or (not r.exact and not $1 = any(r.less)))`
-export const MEMBER_AT = `exists (select 1 from memberships m where m.room = e.room and m.destination = $1
-                          and m.since < e.pos and (m.until is null or e.pos <= m.until))`
-export const NOT_SENT = `not exists (select 1 from replays p where p.destination = $1 and p.pos = e.pos and p.state = 'sent')`
+const SENT = sent('$1', 'e.pos')
 
 /** Log rows that are read forwards at most; what is behind them is read room by room. */
 const WINDOW = 2_000
@@ -34,7 +27,7 @@ const WINDOW = 2_000
 // $1 destination, $2 after, $3 up to, $4 limit. Ids first, then text, so that skipped rows cost no text.
 const FORWARDS = `
   select e.pos from events e left join recipients r on r.id = e.recipients
-   where e.pos > $2 and e.pos <= $3 and (${ADDRESSED} or (${BY_ROOM} and ${MEMBER_AT})) and ${NOT_SENT}
+   where e.pos > $2 and e.pos <= $3 and ${entitled('$1')} and not ${SENT}
    order by e.pos limit $4`
 
 /**
@@ -45,19 +38,19 @@ const FORWARDS = `
 export const entitledIn = (table: 'events' | 'kept_events') => `from ${table} e
        where e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)
          and (e.recipients is null
-              or exists (select 1 from recipients r where r.id = e.recipients and (${BY_ROOM} or ${ADDRESSED})))`
+              or exists (select 1 from recipients r where r.id = e.recipients and ${entitledAsMember('$1')}))`
 /** The memberships that reach into the positions after $2 up to $3. */
 export const MEMBERSHIPS = `m.destination = $1 and m.since < $3 and (m.until is null or m.until > $2)`
 
 const BY_ROOMS = `
   select pos from (
     select x.pos from memberships m cross join lateral (
-      select e.pos ${entitledIn('events')} and ${NOT_SENT}
+      select e.pos ${entitledIn('events')} and not ${SENT}
        order by e.pos limit $4) x
      where ${MEMBERSHIPS}
     union
     (select e.pos from events e join recipients r on r.id = e.recipients
-      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and ${NOT_SENT}
+      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressed('$1')} and not ${SENT}
       order by e.pos limit $4)
   ) found order by pos limit $4`
 
@@ -67,13 +60,13 @@ const COUNT_BY_ROOMS = sql(
   'count the timeline room by room',
   `select least(count(*), $4)::int as n from (
     (select from memberships m cross join lateral (
-       select ${entitledIn('events')} and ${NOT_SENT}
+       select ${entitledIn('events')} and not ${SENT}
         limit $4) x
       where ${MEMBERSHIPS}
       limit $4)
     union all
     (select from events e join recipients r on r.id = e.recipients
-      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${ADDRESSED} and not ${MEMBER_AT} and ${NOT_SENT}
+      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')} and not ${SENT}
       limit $4)
   ) found`,
 )

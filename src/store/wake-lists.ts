@@ -4,7 +4,7 @@
  * All three only name destinations; what each is owed is read by its turn.
  */
 import type { Db } from './db.ts'
-import { OWNER_LIVES } from './leases.ts'
+import { OWNER_LIVES } from './held.ts'
 import { planFor } from './prepare.ts'
 import { sql } from './statement.ts'
 

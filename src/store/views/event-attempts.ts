@@ -1,5 +1,6 @@
 /** Where one event went: the answered transactions that carried it, and which gaps hold something newer of its room. */
 import type { Db } from '../db.ts'
+import { entitledAsMember } from '../entitled.ts'
 import type { EventRow } from './event-facts.ts'
 import { sql } from '../statement.ts'
 
@@ -48,7 +49,7 @@ const SELECT_OVERTAKEN = sql(
            on e.room = m.room and e.pos > greatest($2, m.since) and e.pos <= least(m.until, g.to_pos)
          left join recipients r on r.id = e.recipients
         where m.room = $3 and m.destination = g.destination and (m.until is null or m.until > $2)
-          and (r.id is null or g.destination = any(r.list) or (not r.exact and not g.destination = any(r.less))))`,
+          and ${entitledAsMember('g.destination')})`,
 )
 
 /** The destinations whose gap around this event holds a newer one of its room that they are entitled to. */

@@ -7,13 +7,10 @@
  * the cost grows with the destination's rooms and with the limit, not with the log. Every statement has the
  * destination's id as `$1` and starts with `with ${SUBJECT}`.
  */
+import { entitled, entitledAsMember, memberAt, sentSince } from '../entitled.ts'
 
-/** In the room at that position, and not left out by `to` or `not_to`. */
-const MEMBER_GETS = `(r.id is null or $1 = any(r.list) or (not r.exact and not $1 = any(r.less)))`
-
-/** A membership interval of the destination covers the event `e`. */
-const IN_ROOM_THEN = `exists (select 1 from memberships i where i.room = e.room and i.destination = $1
-                               and i.since < e.pos and (i.until is null or e.pos <= i.until))`
+const MEMBER_GETS = entitledAsMember('$1')
+const IN_ROOM_THEN = memberAt('$1')
 
 // `after`: real time goes on behind an open gap. `done`: what a replay brought already.
 export const SUBJECT = `
@@ -76,15 +73,14 @@ export const OWED_STICKY = `
     from sticky_owed o join sticky s on s.room = o.room and s.pos > o.cursor and s.pos <= o.upto
    where o.destination = $1 and o.room is not null and s.expires_at > (select now_ms())
      and exists (select 1 from memberships m where m.room = o.room and m.destination = $1 and m.until is null)
-     and not exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos and p.state = 'sent'
-                        and p.listed_at >= o.upto)
+     and not ${sentSince('$1', 's.pos', 'o.upto')}
   union
   select s.room, s.pos
     from sticky_owed o join memberships m on m.destination = $1 and m.until is null
     join sticky s on s.room = m.room and s.pos > greatest(o.after_pos, o.cursor) and (o.upto is null or s.pos <= o.upto)
     join events e on e.pos = s.pos left join recipients r on r.id = e.recipients
    where o.destination = $1 and o.room is null and s.expires_at > (select now_ms())
-     and ($1 = any(r.list) or (${IN_ROOM_THEN} and ${MEMBER_GETS}))
+     and ${entitled('$1')}
      and s.pos not in (select p.pos from replays p where p.destination = $1 and p.state = 'sent')
   union
   select s.room, s.pos from replays p join sticky s on s.pos = p.pos
@@ -94,4 +90,4 @@ export const OWED_STICKY = `
   select s.room, s.pos
     from d join sticky s on s.pos > d.after join events e on e.pos = s.pos left join recipients r on r.id = e.recipients
    where s.expires_at > (select now_ms()) and s.pos not in (select pos from done)
-     and ($1 = any(r.list) or (${IN_ROOM_THEN} and ${MEMBER_GETS}))`
+     and ${entitled('$1')}`

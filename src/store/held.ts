@@ -1,0 +1,51 @@
+/**
+ * SQL: whether a worker still holds a destination. Every write of a holder asks it.
+ *
+ * Always: who has to wait for a lock asks that after the wait, by `living()` in the database, which reads anew. The
+ * statement's own view of `workers` is from before it waited: in it one that lives looks dead, and one that died alive.
+ * A lease ends with the server that gave it: after a failover nothing of what its worker remembers is written.
+ */
+/**
+ * Begins a statement about one destination, $3: `held` has its id, and its row is locked, if worker $1 holds it under
+ * fence $2. `condition` is on `d`. The lease is judged after the row is locked.
+ */
+export const holding = (condition = 'true'): string => `
+  with locked as (
+    select d.id, d.lease_owner from destinations d
+     where d.id = $3 and d.lease_owner = $1 and d.fence = $2 and ${condition} for update
+  ), held as materialized (
+    select l.id from locked l, living(array[l.lease_owner]) w where w.writes
+  )`
+
+/** The same for many: workers that may write, of those in `locked`, and the time. Read when all rows are locked. */
+export const ALIVE = `
+  alive as materialized (
+    select w.worker, w.now from living((select array_agg(distinct worker) from locked)) w where w.writes
+  )`
+
+/** A condition on `w` (workers), for who waits for nothing: it may write under its lease. */
+export const MAY_WRITE = 'w.lease_until > now_ms() and w.server_started = pg_postmaster_start_time()'
+/** A condition on the owner of `d`, for who waits for nothing: its time is not over, whatever it may still write. */
+export const OWNER_LIVES = `exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > now_ms())`
+
+/** A condition on `d` and what a holder read of it, `i`: nothing was taken away from it since. Not for a repeat of the same bytes. */
+export const UNNARROWED = 'd.narrowed_seq = i.narrowed_seq and not d.paused'
+
+/** What every way of letting go sets: nobody follows what nobody holds. */
+export const UNHELD = 'lease_owner = null, follows = false'
+
+/**
+ * Ends a select of several `d` (destinations) before they are changed: a statement that locks more than one does it in
+ * the order of their ids, so that two never wait for each other.
+ */
+export const IN_ORDER = 'order by d.id for update of d'
+
+/** Begins a statement about many, after `input`: their rows are locked, whoever holds them. */
+export const LOCKED = `
+  locked as (
+    select d.id, i.worker from destinations d join input i on i.destination = d.id ${IN_ORDER}
+  )`
+
+/** A condition on `d`, what a holder says of it, `i`, and the locked row `l`: it is held as said. Whether that worker lives, `ALIVE` says. */
+export const HELD_AS_SAID =
+  'd.id = l.id and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence'
