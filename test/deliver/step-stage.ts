@@ -8,7 +8,8 @@ import type { Pool } from '../../src/store/db.ts'
 import { loadDestination } from '../../src/store/destination-state.ts'
 import { registerWorker, takeDestination } from '../../src/store/leases.ts'
 import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
-import type { Send, SendResult } from '../../src/wire/send.ts'
+import type { SendResult } from '../../src/wire/send-result.ts'
+import { reachable, type Answers } from '../support/reachable.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const silent = { info() {}, warn() {}, error() {}, debug() {} } as unknown as StepNeeds['log']
@@ -46,12 +47,13 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
       }
     },
   })
-  const send: Send = ({ txnId, body }) => {
+  const send: Answers = ({ txnId, body }) => {
     sent.push({ txnId, pdus: (JSON.parse(body) as { pdus: SentPdu[] }).pdus })
     return Promise.resolve(ANSWERED)
   }
   const needs: StepNeeds = {
-    ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent, send },
+    ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent },
+    ...reachable(send),
     ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
