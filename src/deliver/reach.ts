@@ -22,6 +22,8 @@ export interface ReachNeeds extends RecordNeeds, Remotes {
   /** Requests in flight, and connections that are made for one. */
   place: Gate
   onAttempt: (attempt: CountedAttempt) => void
+  /** Who has waited so long for a place gives way, ms. */
+  longestWaitMs?: number
 }
 
 /** A destination in the hands of this worker. */
@@ -40,7 +42,6 @@ export type Reached<T> =
   /** No place came free in time. */
   | { kind: 'no place' }
 
-/** Who has waited so long for a place gives way, ms. */
 const LONGEST_WAIT_MS = 5_000
 /** A state that was read longer ago is read again, ms. */
 const FRESH_MS = 50
@@ -57,7 +58,7 @@ export async function reach<T>(
 ): Promise<Reached<T | null>> {
   const { clock } = needs
   const asked = clock.monotonic()
-  const wait = within(holding.signal, LONGEST_WAIT_MS)
+  const wait = within(holding.signal, needs.longestWaitMs ?? LONGEST_WAIT_MS)
   const leave = await needs.place.enter(wait.signal)
   wait.forget()
   if (leave === null) return { kind: holding.signal.aborted ? 'not reached' : 'no place' }

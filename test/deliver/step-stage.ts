@@ -32,11 +32,14 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
   if (taken.kind !== 'taken') throw new Error(`${name} is ${taken.kind}`)
   const { held } = taken
   const sent: { txnId: string; pdus: SentPdu[] }[] = []
+  /** Beginnings of all statements but those of transactions. */
+  const statements: string[] = []
   let meanwhile: { after: RegExp; happens: () => Promise<unknown> } | null = null
   const pool = new Proxy(given, {
     get(target, key) {
       if (key !== 'query') return Reflect.get(target, key) as unknown
       return async (text: string, values?: unknown[]) => {
+        statements.push(text.trim().slice(0, 40))
         const result = await target.query(text, values)
         if (meanwhile?.after.test(text) === true) {
           const { happens } = meanwhile
@@ -72,6 +75,8 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
   return {
     held,
     sent,
+    statements,
+    needs,
     step,
     /** Rooms of all that was sent, in order. */
     rooms: () => sent.flatMap(({ pdus }) => pdus.map(({ room_id }) => room_id)),
