@@ -1,22 +1,51 @@
 /** At most so many at once; the rest wait in the order in which they came. */
 export interface Gate {
   within<T>(work: () => Promise<T>): Promise<T>
+  /** Waits for a place; null where `signal` ended the wait. Whoever has one calls what comes back, once. */
+  enter(signal?: AbortSignal): Promise<Leave | null>
 }
+
+/** Gives up a place. */
+export type Leave = () => void
 
 export function makeGate(places: number): Gate {
   let free = places
-  const waiting: (() => void)[] = []
+  const waiting = new Set<() => void>()
+
+  function leave(): void {
+    // Handed over, so that no other can slip in between.
+    const [next] = waiting
+    if (next === undefined) free += 1
+    else next()
+  }
+
+  function enter(signal?: AbortSignal): Promise<Leave | null> {
+    if (signal?.aborted === true) return Promise.resolve(null)
+    if (free > 0) {
+      free -= 1
+      return Promise.resolve(leave)
+    }
+    return new Promise((resolve) => {
+      const admit = () => end(leave)
+      const giveUp = () => end(null)
+      function end(came: Leave | null): void {
+        waiting.delete(admit)
+        signal?.removeEventListener('abort', giveUp)
+        resolve(came)
+      }
+      waiting.add(admit)
+      signal?.addEventListener('abort', giveUp, { once: true })
+    })
+  }
+
   return {
+    enter,
     async within(work) {
-      if (free > 0) free -= 1
-      // A caller that leaves hands its place over, so no other can slip in between.
-      else await new Promise<void>((enter) => waiting.push(enter))
+      const leaveIt = await enter()
       try {
         return await work()
       } finally {
-        const next = waiting.shift()
-        if (next === undefined) free += 1
-        else next()
+        leaveIt?.()
       }
     },
   }

@@ -28,7 +28,8 @@ import type { Pool } from './store/db.ts'
 import { FROZEN_TOGETHER, freezeTransactions } from './store/open-transactions.ts'
 import { version } from './version.ts'
 import { makeConnections } from './wire/connections.ts'
-import { makeSend, type Send } from './wire/send.ts'
+import { makeRemotes } from './wire/send.ts'
+import type { Connect } from './wire/send-result.ts'
 import { makeResolveTarget } from './wire/target.ts'
 
 export interface DeliveryNeeds {
@@ -77,7 +78,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
     clock,
   )
-  const send = makeSend({
+  const remotes = makeRemotes({
     connections,
     resolveTarget: makeResolveTarget({ lookup: (host) => lookup(host, { all: true }) }),
     key: needs.key,
@@ -89,18 +90,20 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   // Both lanes together; of these the recovery lane can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
   const running = new Set<string>()
-  const counted: Send = async (request) => {
-    metrics.transactionsInFlight.inc()
-    try {
-      return await send(request)
-    } finally {
-      metrics.transactionsInFlight.dec()
+  const connect: Connect = async (to) => {
+    const ready = await remotes.connect(to)
+    if (ready.kind === 'failed') return ready
+    const send: typeof ready.send = (request) => {
+      metrics.transactionsInFlight.inc()
+      return ready.send(request).finally(() => metrics.transactionsInFlight.dec())
     }
+    return { ...ready, send }
   }
   const shared = {
     pool,
     running,
-    send: counted,
+    connect,
+    isConnected: remotes.isConnected,
     place: inFlight,
     random,
     clock,

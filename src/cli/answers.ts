@@ -66,13 +66,14 @@ export interface RoomsAnswer extends Listed {
 
 export interface TransactionsAnswer extends Listed {
   transactions: {
-    txn_id: string
+    txn_id: string | null
     at: number
     duration_ms: number
     pdus: number
     edus: number
     outcome: string
     status: number | null
+    message: string | null
   }[]
 }
 

@@ -7,7 +7,6 @@
  */
 import type { Clock, Random } from '../clock.ts'
 import type { Batcher } from '../batcher.ts'
-import type { ServerName } from '../matrix/ids.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { writeAttemptResults, type AttemptResult } from '../store/attempt-results.ts'
 import type { Log } from '../observe/log.ts'
@@ -16,7 +15,7 @@ import type { DestinationState, StoredAcknowledges } from '../store/destination-
 import { moveGap } from '../store/gaps.ts'
 import type { Held } from '../store/leases.ts'
 import { moveStickyCursors, noteListing } from '../store/replays.ts'
-import type { Send, SendFailed, SendRequest, SendResult } from '../wire/send.ts'
+import type { Ready, SendFailed, SendRequest, SendResult } from '../wire/send-result.ts'
 import { afterFailure, afterSuccess, type BackoffSettings } from './backoff.ts'
 import { nextBatch } from './catch-up.ts'
 import { judge, nextTimeout, type Judged } from './outcome.ts'
@@ -31,11 +30,7 @@ export interface RecordNeeds {
   log: Pick<Log, 'error'>
 }
 
-export interface AttemptNeeds extends RecordNeeds {
-  send: Send
-}
-
-/** When an attempt began. */
+/** When an attempt began, the connection being there. */
 export interface Begun {
   /** By the database's clock, when it wrote that the attempt begins. */
   startedAt: number
@@ -46,20 +41,17 @@ export interface Begun {
 export interface Attempt extends Begun {
   held: Held
   state: DestinationState
-  txnId: string
-  body: string
+  /** Null: there was none yet when it turned out that the destination can't be reached. */
+  txnId: string | null
   acknowledges: StoredAcknowledges
   firstAttempt: boolean
   /** The attempt before it was another worker's. */
   afterTakeover: boolean
   /** Whether any of its PDUs is sticky; true where that is not known. */
   anySticky: boolean
-  stillHeld: () => boolean
-  signal: AbortSignal
+  /** What it took to have a connection, ms: a server that lets us wait for one is slow. */
+  connectMs: number
 }
-
-/** What of an attempt is written down. */
-export type Recorded = Omit<Attempt, 'stillHeld' | 'signal' | 'body'>
 
 export type Attempted =
   | { kind: 'written'; result: SendResult; judged: Judged }
@@ -83,17 +75,16 @@ export async function begin(
   return startedAt === null ? null : { startedAt, writtenMs: clock.monotonic() - asked }
 }
 
-export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempted> {
-  const { state, acknowledges } = at
-  const result = await sendOrFail(needs, {
-    destination: state.name as ServerName,
-    txnId: at.txnId,
-    body: at.body,
-    eventIds: acknowledges.eventIds,
-    timeoutMs: state.timeoutMs ?? needs.requestTimeoutMs,
-    stillHeld: at.stillHeld,
-    signal: at.signal,
-  })
+/** Sends it over a connection that is there, and writes down what it came to. */
+export async function attempt(
+  needs: RecordNeeds,
+  at: Attempt & { txnId: string },
+  { ready, body }: { ready: Ready; body: string },
+): Promise<Attempted> {
+  const { state, acknowledges, txnId } = at
+  const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
+  const request = { txnId, body, eventIds: acknowledges.eventIds, timeoutMs }
+  const result = await sendOrFail(needs, ready, state.name, request)
   if (result.kind === 'failed' && result.stage === 'aborted')
     return { kind: 'aborted', neverLeft: !result.handed }
   const judged = judge(result, { ...acknowledges, firstAttempt: at.firstAttempt })
@@ -102,13 +93,15 @@ export async function attempt(needs: AttemptNeeds, at: Attempt): Promise<Attempt
 
 /** `send` never throws; if it does, that is a failure too. */
 export async function sendOrFail(
-  { send, log }: Pick<AttemptNeeds, 'send' | 'log'>,
+  { log }: Pick<RecordNeeds, 'log'>,
+  ready: Ready,
+  destination: string,
   request: SendRequest,
 ): Promise<SendResult> {
   try {
-    return await send(request)
+    return await ready.send(request)
   } catch (error) {
-    log.error({ err: error, destination: request.destination, txnId: request.txnId }, 'sending threw')
+    log.error({ err: error, destination, txnId: request.txnId }, 'sending threw')
     return internal('sending it broke off, the log says more', 0)
   }
 }
@@ -121,7 +114,7 @@ const internal = (message: string, durationMs: number): SendFailed => ({
 /** Writes down what it came to; where that can't be written, that it can't. */
 export async function record(
   needs: RecordNeeds,
-  at: Recorded,
+  at: Attempt,
   result: SendResult,
   judged: Judged,
 ): Promise<Attempted> {
@@ -138,7 +131,7 @@ export async function record(
 
 async function write(
   needs: RecordNeeds,
-  at: Recorded,
+  at: Attempt,
   result: SendResult,
   judged: Judged,
 ): Promise<Attempted> {
@@ -182,13 +175,13 @@ export const countedOf = (
 })
 
 /** Nothing but the destination's row changes, so the commit can be shared. */
-function isPlain({ acknowledges, anySticky }: Recorded, judged: Judged): boolean {
+function isPlain({ acknowledges, anySticky }: Attempt, judged: Judged): boolean {
   if (acknowledges.gap !== null) return false
   if (judged.kind !== 'answered') return true
   return !anySticky && acknowledges.sticky.length === 0
 }
 
-function gapMove({ state, acknowledges }: Recorded, result: SendResult, judged: Judged) {
+function gapMove({ state, acknowledges }: Attempt, result: SendResult, judged: Judged) {
   const batch = nextBatch(state.gap?.batch ?? 1, {
     durationMs: result.durationMs,
     timedOut: judged.kind !== 'answered' && judged.timedOut,
@@ -203,7 +196,7 @@ function gapMove({ state, acknowledges }: Recorded, result: SendResult, judged: 
   }
 }
 
-function toRow(needs: RecordNeeds, at: Recorded, result: SendResult, judged: Judged): AttemptResult {
+function toRow(needs: RecordNeeds, at: Attempt, result: SendResult, judged: Judged): AttemptResult {
   const { held, state, txnId, startedAt, acknowledges } = at
   const { durationMs } = result
   const answered = judged.kind === 'answered'
@@ -236,7 +229,7 @@ function toRow(needs: RecordNeeds, at: Recorded, result: SendResult, judged: Jud
       answered,
       durationMs,
     }),
-    quick: answered && durationMs < QUICK_MS,
+    quick: answered && at.connectMs + durationMs < QUICK_MS,
     lists: state.lists || (answered && judged.listsAny),
     pduErrors: answered ? judged.pduErrors : null,
     unlisted: answered ? judged.unlisted : [],

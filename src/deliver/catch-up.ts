@@ -9,17 +9,23 @@ export interface CatchUpSettings {
   min_age_ms: number
 }
 
-/** How many entitled events must be counted to know whether a gap opens; null: no need to count. */
+/**
+ * How many entitled events must be counted to know whether a gap opens; null: no need to count. A burst must not open a gap for
+ * a healthy destination, nor a quiet week: there must be that many, and the first of them must be old.
+ */
 export function worthCounting(
-  { position, head, oldestReceived }: { position: number; head: number; oldestReceived: number | null },
-  now: number,
-  { threshold_pdus, min_age_ms }: CatchUpSettings,
+  { position, head }: { position: number; head: number },
+  { threshold_pdus }: CatchUpSettings,
 ): number | null {
-  // A burst must not open a gap for a healthy destination, nor a quiet week: both conditions hold together.
-  if (oldestReceived === null || now - oldestReceived <= min_age_ms) return null
-  if (head - position <= threshold_pdus) return null
-  return threshold_pdus + 1
+  return head - position <= threshold_pdus ? null : threshold_pdus + 1
 }
+
+/** Whether the oldest event that waits has waited for so long that a gap may open. */
+export const isOld = (
+  { receivedTs }: { receivedTs: number },
+  now: number,
+  { min_age_ms }: CatchUpSettings,
+): boolean => now - receivedTs > min_age_ms
 
 /** A gap of which nothing is acknowledged yet may grow to the head: what came meanwhile is caught up with it. */
 export function growsTo(gap: { from: number; to: number; cursor: number }, head: number): number | null {

@@ -4,7 +4,7 @@
  * *Answered* is a 200 with a JSON object; everything else is a failure, of which a 429 and a 410 are kinds
  * of their own. Which PDUs an answer lists matters only for sticky events.
  */
-import type { SendResult } from '../wire/send.ts'
+import type { SendResult } from '../wire/send-result.ts'
 
 export type Judged =
   | {

@@ -1,37 +1,32 @@
 /**
- * One transaction of a followed destination: what waits for it is frozen, together with the acknowledgement of the
- * transaction before, and sent.
+ * One transaction of a followed destination: when a connection is there, what waits for it is frozen, together with the
+ * acknowledgement of the transaction before, and sent.
  *
  * Always: as in `transact.ts` and `attempt.ts`, to which everything goes that isn't an ordinary answer.
  */
 import type { Batcher } from '../batcher.ts'
 import type { Clock } from '../clock.ts'
-import type { Gate } from '../gate.ts'
 import { makeTxnId, type ServerName } from '../matrix/ids.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
-import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { pooledRandom } from '../pooled-random.ts'
 import type { Advance, Answered } from '../store/advance.ts'
 import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
-import type { Send, SendResult } from '../wire/send.ts'
-import { begin, countedOf, QUICK_MS, record, sendOrFail, type RecordNeeds } from './attempt.ts'
+import type { Ready } from '../wire/send-result.ts'
+import { begin, countedOf, QUICK_MS, record, sendOrFail } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
+import type { ReachNeeds } from './reach.ts'
 import type { Body, BodyEvent } from './shared-bodies.ts'
 
-export interface SteadyNeeds extends RecordNeeds {
+export interface SteadyNeeds extends ReachNeeds {
   pool: Pool
-  send: Send
   clock: Clock
-  /** Requests in flight. */
-  place: Gate
   /** Shares commits between destinations. */
   advance: Batcher<Advance, number | null>
-  onAttempt: (attempt: CountedAttempt) => void
   /** The body of a transaction that holds these. */
   bodyOf: (events: readonly BodyEvent[]) => Body
   maxPdus: number
@@ -55,8 +50,34 @@ export interface Steady {
 
 /** Sends one transaction of what waits. `upto`: up to where the log has been read. */
 export function sendWaiting(needs: SteadyNeeds, steady: Steady, upto: () => number): Promise<void> {
-  // What it holds is decided when it has a place, not before: it may be taken away while it waits for one.
-  return needs.place.within(() => (steady.look ? Promise.resolve() : send(needs, steady, upto())))
+  // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
+  return needs.place.within(async () => {
+    if (steady.look) return
+    const ready = await connected(needs, steady)
+    if (ready === null) return
+    try {
+      await send(needs, steady, upto(), ready)
+    } finally {
+      ready.letGo()
+    }
+  })
+}
+
+/**
+ * Its connection, which is there as a rule; else one is made. Where that fails a turn finds out the same and writes it down: here
+ * nobody knows what time the database has.
+ */
+async function connected(needs: SteadyNeeds, steady: Steady): Promise<Ready | null> {
+  const { lease, signal, state } = steady
+  const destination = state.name as ServerName
+  const ready = await needs.connect({ destination, stillHeld: () => lease.stillHeld(), signal })
+  if (ready.kind === 'failed') {
+    steady.look = true
+    return null
+  }
+  if (!steady.look) return ready
+  ready.letGo()
+  return null
 }
 
 function choose(waiting: readonly Waiting[], { maxPdus, maxBodyBytes }: SteadyNeeds): Waiting[] {
@@ -70,8 +91,8 @@ function choose(waiting: readonly Waiting[], { maxPdus, maxBodyBytes }: SteadyNe
   return waiting.slice(0, count)
 }
 
-async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<void> {
-  const { held, lease, state } = steady
+async function send(needs: SteadyNeeds, steady: Steady, upto: number, ready: Ready): Promise<void> {
+  const { held, state } = steady
   const chosen = choose(steady.waiting, needs)
   if (chosen.length === 0) return
   const all = chosen.length === steady.waiting.length
@@ -94,14 +115,9 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   steady.answered = null
   steady.waiting = steady.waiting.slice(chosen.length)
   const eventIds = events.map(({ eventId }) => eventId)
-  const result = await sendOrFail(needs, {
-    destination: state.name as ServerName,
-    txnId,
-    body,
-    eventIds,
-    timeoutMs: needs.requestTimeoutMs,
-    stillHeld: () => lease.stillHeld(),
-    signal: steady.signal,
+  const { connectMs } = ready
+  const result = await sendOrFail(needs, ready, state.name, {
+    ...{ txnId, body, eventIds, timeoutMs: needs.requestTimeoutMs },
   })
   if (result.kind === 'failed' && result.stage === 'aborted') {
     steady.look = true
@@ -111,19 +127,20 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
   }
   const judged = judge(result, { positions, eventIds, firstAttempt: true })
   const anySticky = events.some(({ sticky }) => sticky)
-  if (judged.kind === 'answered' && isOrdinary(steady, result, judged) && !anySticky) {
+  const isSlow = connectMs + result.durationMs >= QUICK_MS
+  if (judged.kind === 'answered' && !isSlow && isOrdinary(steady, judged) && !anySticky) {
     const { durationMs } = result
     steady.answered = { txnId, durationMs, unlisted: judged.unlisted }
     state.position = toPos
   } else {
     steady.look = true
-    if (result.durationMs >= QUICK_MS) steady.slowAt = startedAt + result.durationMs
+    if (isSlow) steady.slowAt = startedAt + result.durationMs
     const acknowledges = {
       ...{ positions, lanes: 't'.repeat(positions.length), eventIds, fromPos: state.position, toPos },
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
     }
-    const at = { held, state, txnId, acknowledges, ...begun, firstAttempt: true, afterTakeover: false }
-    const { kind } = await record(needs, { ...at, anySticky }, result, judged)
+    const at = { held, state, txnId, acknowledges, ...begun, connectMs, firstAttempt: true, anySticky }
+    const { kind } = await record(needs, { ...at, afterTakeover: false }, result, judged)
     if (kind !== 'written') return
   }
   const pdus = events.map(({ receivedTs, sticky }) => ({ lane: 't', receivedTs, sticky }))
@@ -131,13 +148,8 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number): Promise<v
 }
 
 /** Nothing changes but its position. */
-function isOrdinary(
-  { state }: Steady,
-  result: SendResult,
-  judged: Extract<Judged, { kind: 'answered' }>,
-): boolean {
-  if (judged.pduErrors !== null || result.durationMs >= QUICK_MS) return false
-  return state.lists || !judged.listsAny
+function isOrdinary({ state }: Steady, judged: Extract<Judged, { kind: 'answered' }>): boolean {
+  return judged.pduErrors === null && (state.lists || !judged.listsAny)
 }
 
 /** Writes down the last answer, where nothing is frozen after it. */

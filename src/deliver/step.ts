@@ -1,23 +1,30 @@
 /**
  * One look at a destination, and the one thing that follows from it.
  *
- * What a look can find, in this order: paused, or not due (let go until then); an unanswered transaction
- * (the same bytes again, or dropped where contract 5.2 ends it); a backlog that makes a gap; something to
- * send (freeze, then attempt); only cursors to move; nothing (let go).
+ * What a look can find, in this order: paused, or not due (let go until then); an unanswered transaction that contract 5.2 ends
+ * (it is dropped); nothing that is owed (cursors move, or it is let go); something owed. Then a connection comes first
+ * (`reach.ts`), and what follows is decided when it is there: an unanswered transaction goes again; a backlog makes a gap;
+ * what is planned is frozen and sent.
  */
 import { inTransaction } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import { growGap, moveOn, openGap } from '../store/gaps.ts'
+import { dropTransaction } from '../store/open-transactions.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
-import { countTimeline } from '../store/timeline.ts'
+import { countTimeline, readTimeline } from '../store/timeline.ts'
+import { type ServerName } from '../matrix/ids.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
+import type { Log } from '../observe/log.ts'
+import type { Ready } from '../wire/send-result.ts'
 import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
-import { growsTo, worthCounting, type CatchUpSettings } from './catch-up.ts'
-import { planTransaction, type Reading } from './plan.ts'
-import { readPending } from './reading.ts'
-import { repeatOpen, sendNew, type Holding, type Settled, type TransactNeeds } from './transact.ts'
+import { growsTo, isOld, worthCounting, type CatchUpSettings } from './catch-up.ts'
+import { planTransaction, type Plan } from './plan.ts'
+import { reach, type Holding, type ReachNeeds } from './reach.ts'
+import { readIfNothingIsOwed, readPending } from './reading.ts'
+import { hasEnded, repeatOpen, sendNew, type Settled, type TransactNeeds } from './transact.ts'
 
-export interface StepNeeds extends TransactNeeds {
+export interface StepNeeds extends TransactNeeds, ReachNeeds {
+  log: Log
   catchUp: CatchUpSettings
   maxPdus: number
   maxBodyBytes: number
@@ -29,6 +36,8 @@ export type Step =
   /** `settled`: after an ordinary answer, where it is owed nothing any more up to `position`; else null. */
   | { kind: 'sent'; settled: Settled | null }
   | { kind: 'look again' }
+  /** No place came free for a long time. */
+  | { kind: 'give way' }
   | { kind: 'let go'; lookAt: number | null; position: number | null }
 
 const LOOK_AGAIN: Step = { kind: 'look again' }
@@ -36,21 +45,56 @@ const LOOK_AGAIN: Step = { kind: 'look again' }
 export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step> {
   const { state } = holding
   if (state.paused) return { kind: 'let go', lookAt: null, position: null }
-  const due = nextAttempt(withoutImpossibleWaits(state.waiting, state.now, needs.backoff), state.now)
+  const due = dueAt(state, needs)
   if (due > state.now) return { kind: 'let go', lookAt: due, position: null }
   if (state.open !== null) {
-    return (await repeatOpen(needs, holding, state.open)) ? { kind: 'sent', settled: null } : LOOK_AGAIN
+    if (hasEnded(state.open, state.now)) {
+      await dropTransaction(needs.pool, holding.held, state.open.txnId)
+      return LOOK_AGAIN
+    }
+  } else if (!needs.isConnected(state.name as ServerName)) {
+    const empty = await readIfNothingIsOwed(needs.pool, state)
+    if (empty !== null) return move(needs, holding, planTransaction(empty, limitsOf(needs)))
+  }
+  const reached = await reach(needs, holding, isDue(needs), (ready, now) => send(needs, now, ready))
+  if (reached.kind === 'no place') return { kind: 'give way' }
+  return reached.kind === 'done' ? (reached.value ?? LOOK_AGAIN) : LOOK_AGAIN
+}
+
+const dueAt = ({ waiting, now }: DestinationState, { backoff }: Pick<StepNeeds, 'backoff'>): number =>
+  nextAttempt(withoutImpossibleWaits(waiting, now, backoff), now)
+
+const isDue =
+  (needs: StepNeeds) =>
+  (state: DestinationState): boolean =>
+    !state.paused && dueAt(state, needs) <= state.now
+
+const limitsOf = ({ maxPdus, maxBodyBytes }: StepNeeds) => ({
+  maxPdus,
+  maxBytes: maxBodyBytes - ENVELOPE_BYTES,
+})
+
+/** What goes to it now that it is there. */
+async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<Step> {
+  const { state } = holding
+  if (state.open !== null) {
+    return (await repeatOpen(needs, holding, state.open, ready))
+      ? { kind: 'sent', settled: null }
+      : LOOK_AGAIN
   }
   await growFreshGap(needs, holding)
+  // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
+  if (state.gap === null && (await openGapIfDue(needs, holding))) return LOOK_AGAIN
   const reading = await readPending(needs.pool, state, needs.maxPdus)
-  if (state.gap === null && (await openGapIfDue(needs, holding, reading))) return LOOK_AGAIN
+  const plan = planTransaction(reading, limitsOf(needs))
+  if (plan.do !== 'send') return move(needs, holding, plan)
+  const sent = await sendNew(needs, holding, plan, ready)
+  return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled }
+}
 
-  const limits = { maxPdus: needs.maxPdus, maxBytes: needs.maxBodyBytes - ENVELOPE_BYTES }
-  const plan = planTransaction(reading, limits)
-  if (plan.do === 'send') {
-    const sent = await sendNew(needs, holding, plan)
-    return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled }
-  }
+/** Nothing is sent: cursors move, and nobody holds it any more unless there is more to see. */
+async function move(needs: StepNeeds, holding: Holding, plan: Plan): Promise<Step> {
+  const { state } = holding
   // The sticky lane is empty: whatever its rows still covered has lapsed or gone.
   await settleJoins(needs, state)
   if (plan.do === 'move' && plan.acknowledges.closesGap && state.gap !== null) {
@@ -70,12 +114,14 @@ async function growFreshGap(needs: StepNeeds, { held, state }: Holding): Promise
 }
 
 /** Opens a gap where the backlog is large and old; true when it did. */
-async function openGapIfDue(needs: StepNeeds, { held, state }: Holding, reading: Reading): Promise<boolean> {
+async function openGapIfDue(needs: StepNeeds, { held, state }: Holding): Promise<boolean> {
   const { position, head, now, id } = state
-  const oldestReceived = reading.timeline[0]?.receivedTs ?? null
-  const count = worthCounting({ position, head, oldestReceived }, now, needs.catchUp)
-  if (count === null) return false
-  if ((await countTimeline(needs.pool, id, { after: position, upto: head }, count)) < count) return false
+  const most = worthCounting({ position, head }, needs.catchUp)
+  if (most === null) return false
+  const range = { after: position, upto: head }
+  const [oldest] = await readTimeline(needs.pool, id, range, 1)
+  if (oldest === undefined || !isOld(oldest, now, needs.catchUp)) return false
+  if ((await countTimeline(needs.pool, id, range, most)) < most) return false
   const lapsed = await inTransaction(needs.pool, (db) => openGap(db, held, { from: position, to: head }))
   if (lapsed === null) return false
   needs.onLapsed(lapsed)

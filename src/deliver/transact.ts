@@ -1,19 +1,18 @@
 /**
- * From a plan to an attempt: freeze the transaction, or take up the one that is unanswered, and send it.
+ * From a plan to an attempt, over a connection that is there: freeze the transaction, or take up the one that is unanswered,
+ * and send it.
  *
  * Always: id and exact bytes are stored before the first byte goes out, and an unanswered transaction goes
  * again as it is until it is answered or one of the three reasons of contract 5.2 ends it.
  */
 import type { Batcher } from '../batcher.ts'
 import type { Clock } from '../clock.ts'
-import type { Gate } from '../gate.ts'
 import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import { pooledRandom } from '../pooled-random.ts'
 import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
-import type { Held } from '../store/leases.ts'
 import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
 import {
   attempt,
@@ -22,52 +21,48 @@ import {
   QUICK_MS,
   type Attempt,
   type Attempted,
-  type AttemptNeeds,
+  type RecordNeeds,
 } from './attempt.ts'
-import type { Lease } from './lease-keeper.ts'
 import type { Plan } from './plan.ts'
+import type { Holding } from './reach.ts'
+import type { Ready } from '../wire/send-result.ts'
 
-export interface TransactNeeds extends AttemptNeeds {
+export interface TransactNeeds extends RecordNeeds {
   clock: Clock
   /** Our server name, `origin` of transactions. */
   origin: string
   /** Shares commits between destinations. */
   freeze: Batcher<Frozen, number | null>
-  /** Requests in flight. A place is taken before a transaction is frozen: what waits for one may still change. */
-  place: Gate
   onAttempt: (attempt: CountedAttempt) => void
   log: Log
-}
-
-/** A destination in the hands of this worker. */
-export interface Holding {
-  held: Held
-  state: DestinationState
-  lease: Lease
-  /** Aborts when the lease is lost or the daemon can't wait any longer. */
-  signal: AbortSignal
 }
 
 /** Receivers forget transaction ids after this (contract 5.2), ms. */
 const FORGOTTEN_MS = 86_400_000
 
-/** Sends the unanswered transaction again, or ends it; false: look again. */
-export const repeatOpen: typeof repeat = (needs, ...given) =>
-  needs.place.within(() => repeat(needs, ...given))
+/** Whether an unanswered transaction ends unanswered: a text of it was taken away, or receivers have forgotten its id. */
+export const hasEnded = ({ made, createdAt }: OpenTransaction, now: number): boolean =>
+  made === null || now - createdAt >= FORGOTTEN_MS
 
-async function repeat(needs: TransactNeeds, holding: Holding, open: OpenTransaction): Promise<boolean> {
-  const { txnId, createdAt, acknowledges, worker } = open
+/** Sends the unanswered transaction again; false: look again. */
+export async function repeatOpen(
+  needs: TransactNeeds,
+  holding: Holding,
+  open: OpenTransaction,
+  ready: Ready,
+): Promise<boolean> {
+  const { txnId, acknowledges, worker } = open
   const { held, state } = holding
   const body = bytesOf(needs, open, state.name)
-  if (body === null || state.now - createdAt >= FORGOTTEN_MS) {
+  if (body === null || hasEnded(open, state.now)) {
     await dropTransaction(needs.pool, held, txnId)
     return false
   }
   const begun = await begin(needs, () => repeatTransaction(needs.pool, held, txnId))
   if (begun === null) return false
   const afterTakeover = worker !== held.worker
-  const again = { txnId, body, acknowledges, ...begun, afterTakeover, firstAttempt: false, anySticky: true }
-  const attempted = await deliver(needs, holding, again)
+  const again = { txnId, acknowledges, ...begun, afterTakeover, firstAttempt: false, anySticky: true }
+  const attempted = await deliver(needs, holding, again, { ready, body })
   count(needs, attempted, begun.startedAt, Array.from(acknowledges.lanes, unknownPdu))
   return true
 }
@@ -95,13 +90,11 @@ export interface Settled {
 }
 
 /** Freezes and sends what was planned; null: what it was planned from is so no more, look again. */
-export const sendNew: typeof freezeAndSend = (needs, ...given) =>
-  needs.place.within(() => freezeAndSend(needs, ...given))
-
-async function freezeAndSend(
+export async function sendNew(
   needs: TransactNeeds,
   holding: Holding,
   { pdus, soonestLapse, acknowledges: moves }: Extract<Plan, { do: 'send' }>,
+  ready: Ready,
 ): Promise<{ settled: Settled | null } | null> {
   const { held, state } = holding
   const txnId = makeTxnId(pooledRandom)
@@ -132,10 +125,12 @@ async function freezeAndSend(
   const begun = await begin(needs, () => needs.freeze.add(frozen))
   if (begun === null) return null
   const anySticky = pdus.some(({ sticky }) => sticky) || state.owed.length > 0
-  const first = { txnId, body, acknowledges, ...begun, afterTakeover: false, firstAttempt: true, anySticky }
-  const attempted = await deliver(needs, holding, first)
+  const first = { txnId, acknowledges, ...begun, afterTakeover: false, firstAttempt: true, anySticky }
+  const attempted = await deliver(needs, holding, first, { ready, body })
   count(needs, attempted, begun.startedAt, pdus)
-  const settled = anySticky || state.gap !== null ? null : settledBy(attempted, state, moves.position)
+  const isSlow = ready.connectMs >= QUICK_MS
+  const settled =
+    anySticky || isSlow || state.gap !== null ? null : settledBy(attempted, state, moves.position)
   return { settled }
 }
 
@@ -145,15 +140,15 @@ function settledBy(attempted: Attempted, state: DestinationState, position: numb
   return { position, lists: state.lists || attempted.judged.listsAny }
 }
 
-type Prepared = Omit<Attempt, 'held' | 'state' | 'stillHeld' | 'signal'>
+type Prepared = Omit<Attempt, 'held' | 'state' | 'connectMs' | 'txnId'> & { txnId: string }
 
 async function deliver(
   needs: TransactNeeds,
-  { held, state, lease, signal }: Holding,
+  { held, state }: Holding,
   prepared: Prepared,
+  over: { ready: Ready; body: string },
 ): Promise<Attempted> {
-  const stillHeld = () => lease.stillHeld()
-  const attempted = await attempt(needs, { ...prepared, held, state, stillHeld, signal })
+  const attempted = await attempt(needs, { ...prepared, held, state, connectMs: over.ready.connectMs }, over)
   // Cut off before anything left: the next look puts it together anew.
   if (attempted.kind === 'aborted' && attempted.neverLeft && prepared.firstAttempt) {
     await dropTransaction(needs.pool, held, prepared.txnId)

@@ -92,18 +92,24 @@ export async function serve(
   signal: AbortSignal,
 ): Promise<Turned> {
   const { pool, clock, stopping, follow } = needs
-  const started = clock.monotonic()
+  let began: number | null = null
   for (let sent = 0; ;) {
     const state = await loadDestination(pool, held)
     if (state?.held !== true) return DONE
-    const usedUp = sent >= TRANSACTIONS_A_TURN || clock.monotonic() - started > TURN_MS
+    // Its time runs from its first transaction: what it waited for before that, others had.
+    const usedUp = sent >= TRANSACTIONS_A_TURN || (began !== null && clock.monotonic() - began > TURN_MS)
     if (usedUp || stopping.aborted || signal.aborted) {
       const quick = await giveWay(pool, held, state.now)
       return { again: usedUp && quick !== null, quick: quick === true }
     }
     const step = await takeStep(needs, { held, state, lease, signal })
+    if (step.kind === 'give way') {
+      const quick = await giveWay(pool, held, state.now)
+      return { again: quick !== null, quick: quick === true }
+    }
     if (step.kind === 'sent') {
       sent += 1
+      began ??= clock.monotonic()
       const { settled } = step
       if (settled === null || follow?.mayBegin(state, settled.position) !== true) continue
       if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED

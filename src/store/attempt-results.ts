@@ -15,7 +15,8 @@ export const KEPT_ATTEMPTS = 100
 
 export interface AttemptResult {
   held: Held
-  txnId: string
+  /** Null: the destination could not be reached, and nothing had been planned for it. */
+  txnId: string | null
   startedAt: number
   durationMs: number
   outcome: 'answered' | 'failed' | 'never_left' | 'busy' | 'gone'

@@ -10,7 +10,7 @@ import type { Exchange } from './exchange.ts'
 import { explainError, oneLine } from './explain-error.ts'
 import { retryAfter } from './retry-after.ts'
 import { isNullAt, membersAt, membersOf, namesOf, plainAt } from './scan-json.ts'
-import type { SendAnswered, SendFailed, SendStage } from './send.ts'
+import type { SendAnswered, SendFailed, SendStage } from './send-result.ts'
 
 type PduResults = NonNullable<SendAnswered['pdus']>
 export type Reading = Omit<SendAnswered, 'durationMs'> | Omit<SendFailed, 'durationMs'>

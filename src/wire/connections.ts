@@ -50,6 +50,8 @@ export type Opened =
 export interface Connections {
   /** An idle connection to this destination, the caller's until it gives it back. */
   take(destination: ServerName): Connection | null
+  /** Whether there is one. */
+  isIdle(destination: ServerName): boolean
   open(destination: ServerName, target: Target, signal: AbortSignal): Promise<Opened>
   /** For a connection whose answer was read to its end. */
   giveBack(connection: Connection): void
@@ -131,6 +133,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
 
   return {
     take,
+    isIdle: (destination) => idle.has(destination),
     open,
     giveBack,
     drop,

@@ -1,5 +1,6 @@
 /**
- * One attempt to hand one transaction to one destination: sign, PUT, read the answer.
+ * One attempt to hand one transaction to one destination, in two steps: a connection first, then sign, PUT, read the answer.
+ * Between the two the caller decides what goes: nothing is chosen or stored for a server that can't be reached.
  *
  * It never retries a failure and never throws: what happened is the value it returns, and the caller decides what it
  * means. What nobody foresaw, a defect of ours too, is a failure of the stage `internal`: a turn that breaks off would
@@ -20,59 +21,9 @@ import { exchange } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { explainError } from './explain-error.ts'
 import { maySendAgain } from './send-again.ts'
+import type { Ready, Reach, Remotes, SendFailed, SendRequest, SendResult } from './send-result.ts'
 import type { ResolveTarget } from './target.ts'
 import { unlessAborted } from './unless-aborted.ts'
-
-/**
- * Everything one attempt needs. `timeoutMs` runs from the moment a connection is there to the last byte of the
- * answer; looking up the name and connecting have their own limits. A request that goes again has what the first
- * one left, and its new connection must be there within that.
- */
-export interface SendRequest {
-  readonly destination: ServerName
-  readonly txnId: string
-  /** The exact text of the transaction, canonical JSON. It is sent and signed as it is. */
-  readonly body: string
-  /** The ids of its PDUs: what an answer says of others is not read. */
-  readonly eventIds: readonly string[]
-  readonly timeoutMs: number
-  /** Asked before connecting and right before the request is written: are we still the one who may send? */
-  readonly stillHeld: () => boolean
-  readonly signal: AbortSignal
-}
-
-/**
- * How far an attempt got before it failed. `timeout` is a request that was not answered in time; a connection
- * that wasn't made in time is `connect` or `tls`. `internal` is what nobody foresaw; the log has it whole.
- */
-export type SendStage =
-  'discovery' | 'address' | 'connect' | 'tls' | 'timeout' | 'protocol' | 'http' | 'aborted' | 'internal'
-
-export interface SendAnswered {
-  readonly kind: 'answered'
-  /** What the answer said of those of our PDUs that it listed; null: it had no `pdus`. */
-  readonly pdus: Map<string, { error: string | null }> | null
-  readonly durationMs: number
-}
-
-export interface SendFailed {
-  readonly kind: 'failed'
-  readonly stage: SendStage
-  /** The HTTP status, where an answer got that far. */
-  readonly status: number | null
-  /** The Matrix `errcode` of the answer's body, where it has one. */
-  readonly errcode: string | null
-  readonly retryAfterMs: number | null
-  /** One line an operator can read. */
-  readonly message: string
-  readonly durationMs: number
-  /** False only where the request provably never left: then, and only then, the transaction may be made anew. */
-  readonly handed: boolean
-}
-
-export type SendResult = SendAnswered | SendFailed
-
-export type Send = (request: SendRequest) => Promise<SendResult>
 
 export interface SendNeeds {
   readonly connections: Connections
@@ -87,8 +38,9 @@ export interface SendNeeds {
 }
 
 type Unsent = Pick<SendFailed, 'stage' | 'message'>
+type Unreached = Omit<SendFailed, 'durationMs'>
 
-export function makeSend({
+export function makeRemotes({
   connections,
   resolveTarget,
   key,
@@ -96,53 +48,89 @@ export function makeSend({
   userAgent,
   clock,
   log,
-}: SendNeeds): Send {
-  return async function send(request) {
+}: SendNeeds): Remotes {
+  return { connect, isConnected: (destination) => connections.isIdle(destination) }
+
+  async function connect(reach: Reach): Promise<Ready | SendFailed> {
     const started = clock.monotonic()
-    const progress: Progress = { handed: false }
-    const reading = await attempt(request, progress).catch((error: unknown) =>
-      unforeseen(error, request, progress),
-    )
-    const result = { ...reading, durationMs: Math.round(clock.monotonic() - started) }
+    const took = () => Math.round(clock.monotonic() - started)
+    const about = { destination: reach.destination }
+    try {
+      // One signal may end hundreds of attempts at once; that is no leak to be warned of.
+      setMaxListeners(0, reach.signal)
+      const mayStart = !reach.signal.aborted && reach.stillHeld()
+      const idle = mayStart ? connections.take(reach.destination) : null
+      if (idle !== null) return ready(idle, reach, { wasIdle: true, connectMs: 0 })
+      const opened = await open(reach)
+      if ('client' in opened) return ready(opened, reach, { wasIdle: false, connectMs: took() })
+      return told({ ...unsent(opened), durationMs: took() }, about)
+    } catch (error) {
+      return told({ ...unforeseen(error, about, false), durationMs: took() }, about)
+    }
+  }
+
+  function ready(connection: Connection, reach: Reach, how: Pick<Ready, 'wasIdle' | 'connectMs'>): Ready {
+    let ours = true
+    return {
+      kind: 'ready',
+      ...how,
+      async send(request) {
+        ours = false
+        const started = clock.monotonic()
+        const progress: Progress = { handed: false }
+        const sending: Sending = { ...reach, ...request }
+        const about = { destination: reach.destination, txnId: request.txnId }
+        const reading: Reading = await attempt(connection, how.wasIdle, sending, progress).catch(
+          (error: unknown) => unforeseen(error, about, progress.handed),
+        )
+        return told({ ...reading, durationMs: Math.round(clock.monotonic() - started) }, about)
+      },
+      letGo() {
+        if (ours) connections.giveBack(connection)
+        ours = false
+      },
+    }
+  }
+
+  function told<R extends SendResult>(result: R, about: About): R {
     if (result.kind === 'failed') {
-      const { destination, txnId } = request
       const { stage, status, handed, message } = result
-      log.debug({ destination, txnId, stage, status, handed }, message)
+      log.debug({ ...about, stage, status, handed }, message)
     }
     return result
   }
 
-  function unforeseen(error: unknown, { destination, txnId }: SendRequest, { handed }: Progress): Reading {
+  function unforeseen(error: unknown, about: About, handed: boolean): Unreached {
     try {
-      log.error({ err: error, destination, txnId, handed }, 'an attempt ended in a way that nobody foresaw')
+      log.error({ err: error, ...about, handed }, 'an attempt ended in a way that nobody foresaw')
     } catch {
       // What was thrown can't even be looked at.
     }
     return { ...unsent({ stage: 'internal', message: explainUnforeseen(error) }), handed }
   }
 
-  async function attempt(request: SendRequest, progress: Progress): Promise<Reading> {
-    // One signal may end hundreds of attempts at once; that is no leak to be warned of.
-    setMaxListeners(0, request.signal)
-    const mayStart = !request.signal.aborted && request.stillHeld()
-    const idle = mayStart ? connections.take(request.destination) : null
-    if (idle === null) return onNewConnection(request, progress)
+  async function attempt(
+    connection: Connection,
+    wasIdle: boolean,
+    request: Sending,
+    progress: Progress,
+  ): Promise<Reading> {
     const until = clock.monotonic() + request.timeoutMs
-    const ended = await over(idle, request, progress)
-    if (!maySendAgain(ended)) return read(idle, ended, request)
+    const ended = await over(connection, request, progress)
+    if (!wasIdle || !maySendAgain(ended)) return read(connection, ended, request)
     ended.release()
     // Nothing was written, so what this connection took counts for nothing.
     return ended.handed ? again(request, until, progress) : onNewConnection(request, progress)
   }
 
-  async function onNewConnection(request: SendRequest, progress: Progress): Promise<Reading> {
+  async function onNewConnection(request: Sending, progress: Progress): Promise<Reading> {
     const opened = await open(request)
     if (!('client' in opened)) return unsent(opened)
     return read(opened, await over(opened, request, progress), request)
   }
 
   /** A short answer is read at once, a long one when it is its turn: each takes a few milliseconds of the only thread. */
-  function read({ turns }: Connection, ended: Exchange, { eventIds }: SendRequest): Promise<Reading> {
+  function read({ turns }: Connection, ended: Exchange, { eventIds }: Sending): Promise<Reading> {
     return new Promise((resolve, reject) => {
       const now = () => {
         try {
@@ -164,7 +152,7 @@ export function makeSend({
   }
 
   /** The second try of a request whose first may have been received, whatever becomes of this one. */
-  async function again(request: SendRequest, until: number, progress: Progress): Promise<Reading> {
+  async function again(request: Sending, until: number, progress: Progress): Promise<Reading> {
     const { destination, txnId, signal } = request
     log.debug({ destination, txnId }, 'the idle connection had just been closed: sent again on a new one')
     const limited = within(signal, until - clock.monotonic())
@@ -180,7 +168,7 @@ export function makeSend({
   }
 
   /** A new connection that we still may use, or how far it got. */
-  async function open({ destination, signal, stillHeld }: SendRequest): Promise<Connection | Unsent> {
+  async function open({ destination, signal, stillHeld }: Reach): Promise<Connection | Unsent> {
     if (!stillHeld()) return NOT_OURS
     if (signal.aborted) return ABORTED
     const resolution = await unlessAborted(resolveTarget(destination), signal)
@@ -191,7 +179,7 @@ export function makeSend({
     return opened.kind === 'failed' ? opened : opened.connection
   }
 
-  async function over(connection: Connection, request: SendRequest, progress: Progress): Promise<Exchange> {
+  async function over(connection: Connection, request: Sending, progress: Progress): Promise<Exchange> {
     try {
       const ended = await put(connection, request)
       progress.handed ||= ended.handed
@@ -204,7 +192,7 @@ export function makeSend({
     }
   }
 
-  function put(connection: Connection, request: SendRequest): Promise<Exchange> {
+  function put(connection: Connection, request: Sending): Promise<Exchange> {
     const { destination, txnId, body, timeoutMs, stillHeld, signal } = request
     const uri = `/_matrix/federation/v1/send/${encodeURIComponent(txnId)}`
     const signed = { origin, destination, method: 'PUT', uri, contentText: body, key }
@@ -214,6 +202,14 @@ export function makeSend({
     ]
     return exchange(connection, { uri, headers, body, timeoutMs, stillHeld, signal })
   }
+}
+
+type Sending = Reach & SendRequest
+
+/** For the log. */
+interface About {
+  destination: string
+  txnId?: string
 }
 
 /** What is known of an attempt wherever it breaks off. */
@@ -239,6 +235,6 @@ function explainUnforeseen(error: unknown): string {
   }
 }
 
-function unsent({ stage, message }: Unsent): Omit<SendFailed, 'durationMs'> {
+function unsent({ stage, message }: Unsent): Unreached {
   return { kind: 'failed', stage, status: null, errcode: null, retryAfterMs: null, message, handed: false }
 }

@@ -8,8 +8,9 @@ import { makeTxnId, type ServerName } from '../../src/matrix/ids.ts'
 import { readSigningKey } from '../../src/matrix/signing.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeConnections } from '../../src/wire/connections.ts'
-import { makeSend } from '../../src/wire/send.ts'
+import { makeRemotes } from '../../src/wire/send.ts'
 import { makeResolveTarget, systemLookup } from '../../src/wire/target.ts'
+import { connectAndSend } from '../support/connect-and-send.ts'
 import { answerParent } from './child.ts'
 
 export interface RawLoopOptions {
@@ -31,7 +32,7 @@ answerParent({
       { maxIdleConnections: destinations.length, connectTimeoutMs: 10_000, customCas: [ca] },
       systemClock,
     )
-    const send = makeSend({
+    const remotes = makeRemotes({
       connections,
       resolveTarget: makeResolveTarget({ lookup: systemLookup }),
       key: readSigningKey(keyText),
@@ -40,6 +41,7 @@ answerParent({
       clock: systemClock,
       log: makeLog({ level: 'silent', pretty: false }),
     })
+    const send = connectAndSend(remotes)
     const { signal } = new AbortController()
     const stillHeld = () => true
     const loop = async (destination: ServerName) => {

@@ -4,8 +4,8 @@
  */
 import { expect } from 'chai'
 import { makeWish } from '../../src/store/wishes.ts'
-import { until } from '../support/poll.ts'
 import { event, makeIngestWorld, purge, redact, ROOM, servers, sticky } from '../ingest/ingest-world.ts'
+import { reachable } from '../support/reachable.ts'
 import { ANSWERED, holdInTest, takenPlace, UNANSWERED } from './step-stage.ts'
 
 const D = 'd.example:8448'
@@ -67,17 +67,25 @@ describe('what happens between a look and what follows from it', () => {
     'is in a room that is purged': purge(),
   }
   for (const [way, item] of Object.entries(ways)) {
-    it(`a replay that waits for a place does not go to a server that ${way} meanwhile`, async () => {
-      await world.take([servers({ add: [OTHER] }), sticky(), servers({ add: [D] })])
+    const owed = [servers({ add: [OTHER] }), sticky(), servers({ add: [D] })]
+
+    it(`a replay that is planned does not go to a server that ${way} meanwhile`, async () => {
+      await world.take(owed)
+      const d = await holdInTest(world.pool, D)
+      d.after('read the timeline', () => world.take([item]))
+      expect(await d.step()).to.deep.equal({ kind: 'look again' })
+      await d.toTheEnd()
+      expect(d.sent).to.deep.equal([])
+    })
+
+    it(`nor one for which there is no place yet, to a server that ${way} while it waits`, async () => {
+      await world.take(owed)
       const { place, free } = takenPlace()
       const d = await holdInTest(world.pool, D, { place })
-      d.after('read the timeline', () => world.take([item]))
       const stepping = d.step()
-      await until(async () => (await world.value('select count(*) from changes where pos > 3')) === 1, {
-        what: way,
-      })
+      await world.take([item])
       free()
-      expect(await stepping).to.deep.equal({ kind: 'look again' })
+      await stepping
       await d.toTheEnd()
       expect(d.sent).to.deep.equal([])
     })
@@ -95,11 +103,8 @@ describe('what happens between a look and what follows from it', () => {
     await world.take([servers({ add: [D] }), event()])
     const { place, free } = takenPlace()
     const d = await holdInTest(world.pool, D, { place })
-    d.after('read the timeline', pause)
     const stepping = d.step()
-    await until(async () => (await world.value('select paused from destinations')) === true, {
-      what: 'pause',
-    })
+    await pause()
     free()
     expect(await stepping).to.deep.equal({ kind: 'look again' })
     await d.toTheEnd()
@@ -107,6 +112,15 @@ describe('what happens between a look and what follows from it', () => {
     await resume()
     await d.toTheEnd()
     expect(d.sent).to.have.length(1)
+  })
+
+  it('nor what was planned before `pause` has answered', async () => {
+    await world.take([servers({ add: [D] }), event()])
+    const d = await holdInTest(world.pool, D)
+    d.after('read the timeline', pause)
+    expect(await d.step()).to.deep.equal({ kind: 'look again' })
+    await d.toTheEnd()
+    expect(d.sent).to.deep.equal([])
   })
 
   it('a plan from before a pause and a resume is made anew', async () => {
@@ -126,10 +140,10 @@ describe('what happens between a look and what follows from it', () => {
     let answers = false
     const went: string[] = []
     const d = await holdInTest(world.pool, D, {
-      send: ({ txnId, body }) => {
+      ...reachable(({ txnId, body }) => {
         went.push(`${txnId} ${body}`)
         return Promise.resolve(answers ? ANSWERED : UNANSWERED)
-      },
+      }),
     })
     await d.step()
     expect(went).to.have.length(1)
@@ -155,10 +169,10 @@ describe('what happens between a look and what follows from it', () => {
     let answers = false
     const d = await holdInTest(world.pool, D, {
       log,
-      send: ({ body }) => {
+      ...reachable(({ body }) => {
         bodies.push(body)
         return Promise.resolve(answers ? ANSWERED : UNANSWERED)
-      },
+      }),
     })
     await d.step()
     await makeWish(world.pool, { wish: 'reset', name: D, who: 'test' })

@@ -2,7 +2,8 @@
 import { expect } from 'chai'
 import { writeResultsApart } from '../../src/store/attempt-results.ts'
 import type { AttemptResult } from '../../src/store/attempt-results.ts'
-import type { SendResult } from '../../src/wire/send.ts'
+import { reachable } from '../support/reachable.ts'
+import type { SendResult } from '../../src/wire/send-result.ts'
 import { event, makeIngestWorld, servers } from '../ingest/ingest-world.ts'
 import { UNANSWERED, holdInTest } from './step-stage.ts'
 
@@ -25,7 +26,11 @@ describe('what an attempt came to and can not be written down', () => {
   const attempts = () => world.rows('select outcome, status from attempts')
 
   it('is a failure with backoff, and the same bytes go again', async () => {
-    const d = await holdInTest(world.pool, D, { send: () => Promise.resolve(NUL) })
+    const d = await holdInTest(
+      world.pool,
+      D,
+      reachable(() => Promise.resolve(NUL)),
+    )
     await d.step()
     expect(await failing()).to.deep.equal([
       {
@@ -43,14 +48,14 @@ describe('what an attempt came to and can not be written down', () => {
       const pdus = new Map(eventIds.map((id) => [id, { error: 'half a character: \ud800' }]))
       return Promise.resolve({ kind: 'answered', pdus, durationMs: 1 })
     }
-    const d = await holdInTest(world.pool, D, { send })
+    const d = await holdInTest(world.pool, D, reachable(send))
     await d.step()
     expect((await failing())[0]).to.include({ failures: 1, waits: true, kind: 'internal' })
   })
 
   it('so is sending that throws', async () => {
     const send = () => Promise.reject(new RangeError('Maximum call stack size exceeded'))
-    const d = await holdInTest(world.pool, D, { send })
+    const d = await holdInTest(world.pool, D, reachable(send))
     await d.step()
     expect((await failing())[0]).to.include({ failures: 1, waits: true, kind: 'internal' })
     expect(await world.rows('select attempt from open_transactions')).to.have.length(1)

@@ -10,7 +10,8 @@ import { registerWorker, takeDestination } from '../../src/store/leases.ts'
 import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
 import type { StatementName } from '../../src/store/statement-names.ts'
 import { nameIn } from '../../src/store/statement.ts'
-import type { Send, SendResult } from '../../src/wire/send.ts'
+import type { SendResult } from '../../src/wire/send-result.ts'
+import { reachable, type Answers } from '../support/reachable.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const silent = { info() {}, warn() {}, error() {}, debug() {} } as unknown as StepNeeds['log']
@@ -33,11 +34,14 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
   if (taken.kind !== 'taken') throw new Error(`${name} is ${taken.kind}`)
   const { held } = taken
   const sent: { txnId: string; pdus: SentPdu[] }[] = []
+  /** The names of all statements that it has asked for. */
+  const statements: (string | null)[] = []
   let meanwhile: { after: StatementName; happens: () => Promise<unknown> } | null = null
   const pool = new Proxy(given, {
     get(target, key) {
       if (key !== 'query') return Reflect.get(target, key) as unknown
       return async (text: string, values?: unknown[]) => {
+        statements.push(nameIn(text))
         const result = await target.query(text, values)
         if (meanwhile !== null && nameIn(text) === meanwhile.after) {
           const { happens } = meanwhile
@@ -48,12 +52,13 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
       }
     },
   })
-  const send: Send = ({ txnId, body }) => {
+  const send: Answers = ({ txnId, body }) => {
     sent.push({ txnId, pdus: (JSON.parse(body) as { pdus: SentPdu[] }).pdus })
     return Promise.resolve(ANSWERED)
   }
   const needs: StepNeeds = {
-    ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent, send },
+    ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent },
+    ...reachable(send),
     ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
@@ -72,6 +77,8 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
   return {
     held,
     sent,
+    statements,
+    needs,
     step,
     /** Rooms of all that was sent, in order. */
     rooms: () => sent.flatMap(({ pdus }) => pdus.map(({ room_id }) => room_id)),

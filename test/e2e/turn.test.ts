@@ -4,6 +4,7 @@ import { expect } from 'chai'
 import { makeBatcher } from '../../src/batcher.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeGate } from '../../src/gate.ts'
+import { reachable } from '../support/reachable.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { writeAttemptResults } from '../../src/store/attempt-results.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
@@ -35,7 +36,7 @@ describe('a turn', () => {
     return {
       ...{ pool, running: new Set(), random: () => 0.5, log: makeLog({ level: 'silent', pretty: false }) },
       clock: { now: () => 0, monotonic: () => 0, sleep: () => Promise.resolve() },
-      send: () => Promise.resolve({ kind: 'answered', pdus: null, durationMs: 1 }),
+      ...reachable(() => Promise.resolve({ kind: 'answered', pdus: null, durationMs: 1 })),
       ...{ place: makeGate(8), origin: 'home.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
       ...{ requestTimeoutMs: 60_000, catchUp: { threshold_pdus: 500, min_age_ms: 300_000 } },
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
@@ -97,7 +98,7 @@ describe('a turn', () => {
     const clock = { now: () => time, monotonic: () => time, sleep: () => Promise.resolve() }
     const send = () =>
       Promise.resolve({ kind: 'failed', stage: 'timeout', durationMs: 1_000, ...failed } as const)
-    await makeTurn(needsWith({ clock, freeze, send }))(NAME, new AbortController().signal)
+    await makeTurn(needsWith({ clock, freeze, ...reachable(send) }))(NAME, new AbortController().signal)
     const { rows } = await pool.query(
       'select d.retry_at - o.started_at as wait from destinations d join open_transactions o on o.destination = d.id',
     )

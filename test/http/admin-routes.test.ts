@@ -218,6 +218,7 @@ describe('the admin API', () => {
             edus: 0,
             outcome: 'answered',
             status: 200,
+            message: null,
             pdu_errors: { $1: 'no' },
           },
         ],

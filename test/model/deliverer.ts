@@ -17,18 +17,18 @@ import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt
 import { areWished, beginToFollow, releaseFollowers } from '../../src/store/follow.ts'
 import { registerWorker, renewWorker } from '../../src/store/leases.ts'
 import { freezeTransactions } from '../../src/store/open-transactions.ts'
-import type { Send } from '../../src/wire/send.ts'
+import { makeGate } from '../../src/gate.ts'
+import type { Remotes } from '../../src/wire/send-result.ts'
 import { OURS, SETTINGS, US } from './driver.ts'
 import type { Process } from './process.ts'
 
-export interface DelivererNeeds {
+export interface DelivererNeeds extends Remotes {
   process: Process
   now: () => number
   monotonic: () => number
   wake: Wake
   /** A turn gave way although more is left. */
   again: () => void
-  send: Send
   /** Something that must not happen. */
   fault: (what: string, error: unknown) => void
   /** Ids of workers, no two the same. */
@@ -110,8 +110,9 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     ...{ pool, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
     ...{ backoff: SETTINGS.backoff, maxPdus: SETTINGS.maxPdus, maxBodyBytes: SETTINGS.maxBodyBytes },
     requestTimeoutMs: SETTINGS.requestTimeoutMs,
-    send: needs.send,
-    place: { within: <T>(work: () => Promise<T>) => work() },
+    connect: needs.connect,
+    isConnected: needs.isConnected,
+    place: makeGate(100),
     onAttempt: () => undefined,
     results: makeBatcher({ maxWeight: 1, run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows) }),
   }

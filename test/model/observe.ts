@@ -10,7 +10,8 @@ import { listOf } from './memory/sql-transactions.ts'
 export type Happened =
   | { what: 'looked at' }
   | { what: 'frozen'; view: FrozenView }
-  | { what: 'written down'; txnId: string }
+  /** Null: it could not be reached, and nothing had been planned. */
+  | { what: 'written down'; txnId: string | null; steady: boolean }
   | { what: 'ended unanswered'; txnId: string }
   /** Positions after `before`, up to `head`. */
   | { what: 'taken'; before: number; head: number; now: number }
@@ -62,7 +63,7 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       const [, , , , [answered], , , [next], [madeAt], , [positions], , [readAt]] =
         values as unknown as AdvanceInput
       const happened: Happened[] = []
-      if (answered != null) happened.push({ what: 'written down', txnId: answered })
+      if (answered != null) happened.push({ what: 'written down', txnId: answered, steady: true })
       happened.push({ what: 'moved' }, { what: 'looked at' })
       if (next == null) return happened
       const sent = listOf(positions)
@@ -72,8 +73,10 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     }
     case 'write down the result': {
       if (rows.length === 0) return []
-      const [one] = JSON.parse(values[0] as string) as { txnId: string }[]
-      return one === undefined ? [] : [{ what: 'written down', txnId: one.txnId }, { what: 'moved' }]
+      const [one] = JSON.parse(values[0] as string) as { txnId: string | null }[]
+      return one === undefined
+        ? []
+        : [{ what: 'written down', txnId: one.txnId, steady: false }, { what: 'moved' }]
     }
     case 'end it unanswered':
       return rowCount === 1 ? [{ what: 'ended unanswered', txnId: values[3] as string }] : []

@@ -1,5 +1,5 @@
 /** What the remote does with a request, as the schedule says. */
-import type { SendFailed, SendResult } from '../../src/wire/send.ts'
+import type { SendFailed, SendResult } from '../../src/wire/send-result.ts'
 import { SETTINGS } from './driver.ts'
 
 export type Remote =
@@ -27,6 +27,14 @@ export const cutOff = (handed: boolean): SendFailed => ({
   ...FAILED,
   ...{ stage: 'aborted', message: 'cut off', durationMs: 0, handed },
 })
+
+/** What comes of a connection that is asked for: null where there is one. */
+export const refusalOf = (remote: Remote): SendFailed | null =>
+  remote.does === 'refuses the connection' ? { ...FAILED, stage: 'connect', handed: false } : null
+
+/** Whether the connection may serve another request: the answer was read to its end. */
+export const isKept = ({ result }: Told): boolean =>
+  result.kind === 'answered' || (result.handed && result.stage === 'http')
 
 export function answerOf(remote: Remote, body: string): Told {
   const failed = (over: Partial<SendFailed>): Told => ({

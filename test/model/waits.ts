@@ -1,5 +1,5 @@
 /** When may an attempt be made? Contract 5.8 as plainly as it can be said: what holds it, and what frees it. */
-import type { SendResult } from '../../src/wire/send.ts'
+import type { SendResult } from '../../src/wire/send-result.ts'
 import { SETTINGS, type View } from './driver.ts'
 import { violated } from './watch.ts'
 
@@ -33,6 +33,8 @@ export interface Basis {
   held: Held | null
   seq: number
   takenAway?: boolean
+  /** False: it was owed nothing. */
+  owes?: boolean
 }
 
 export function makeWaits() {

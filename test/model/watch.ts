@@ -102,6 +102,23 @@ export function makeWatch(history: History) {
     waits.request(now, basis)
   }
 
+  /** A connection is asked for; `inVain`: that is all that comes of it. */
+  function connects(
+    { now, basis, stale }: { now: number; basis: Basis | null; stale: boolean },
+    inVain: boolean,
+  ): void {
+    if (stale) return
+    if (basis?.owes === false) violated('who is owed nothing is left alone', 'somebody connects to it')
+    if (inVain) waits.request(now, basis)
+  }
+
+  /** False only where nothing that was taken could be owed to it. */
+  const mayOwe = (view: View): boolean =>
+    view.openTxn !== null ||
+    view.gaps.some(({ open }) => open) ||
+    waiting(view) ||
+    history.all().some((event) => event.stickyUntil !== null)
+
   function checkTexts({ txnId, texts, positions }: Unanswered, body: string): void {
     for (const [index, pdu] of pdusOf(body).entries()) {
       const event = history.at(positions[index] ?? -1)
@@ -243,6 +260,7 @@ export function makeWatch(history: History) {
     frozen,
     ended,
     request,
+    connects,
     written,
     moved,
     takenOver,
@@ -255,6 +273,7 @@ export function makeWatch(history: History) {
     basis: (view: View): Basis => ({
       ...waits.basis(view),
       takenAway: unanswered !== null && takenAway(unanswered),
+      owes: mayOwe(view),
     }),
     /** Returns what puts it back as it is now. */
     save: () => {

@@ -6,7 +6,7 @@ import type { Log } from '../../src/observe/log.ts'
 import { destinationsCalled } from '../../src/store/ingest-state.ts'
 import { makeSeenTime } from '../../src/store/seen-time.ts'
 import { makeWish, type Wish } from '../../src/store/wishes.ts'
-import type { Send } from '../../src/wire/send.ts'
+import type { Connect, SendRequest, SendResult } from '../../src/wire/send-result.ts'
 import type { Connection, ModelDatabase } from './database.ts'
 import { makeDeliverer, type Deliverer } from './deliverer.ts'
 import { SETTINGS, US, type ModelItem, type View } from './driver.ts'
@@ -16,7 +16,7 @@ import type { Logged } from './memory/pool.ts'
 import { happenedIn } from './observe.ts'
 import { makeProcess, type Process } from './process.ts'
 import { makeProducer, type Producer } from './producer.ts'
-import { answerOf, cutOff, remoteInWords, WELL, type Remote, type Told } from './remote.ts'
+import { answerOf, cutOff, isKept, refusalOf, remoteInWords, WELL, type Remote, type Told } from './remote.ts'
 import { DAY, MINUTE, type By, type Door } from './schedule.ts'
 import { makeWatch, Violation, violated } from './watch.ts'
 import type { Basis } from './waits.ts'
@@ -58,6 +58,10 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   const taken: ModelItem[] = []
   const bases = new Map<Process, Basis>()
   const answers = new Map<string, Told>()
+  /** Who has a connection that is open and idle. */
+  const connected = new Set<Process>()
+  /** Who could not connect, until that is written down. */
+  const refused = new Map<Process, SendResult>()
   /** Processes whose lease was over at some time, maybe without their knowledge; and those leases. */
   const lost = new Set<Process>()
   const over = new Set<string>()
@@ -134,8 +138,16 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
           break
         }
         case 'written down': {
+          const refusal = one.steady ? undefined : refused.get(process)
+          if (refusal !== undefined) {
+            refused.delete(process)
+            saySoon(`        ${process.name} writes down that it is not there`)
+            watch.waits.written(refusal)
+            break
+          }
           const told = answers.get(`${process.name} ${one.txnId}`)
-          if (told === undefined || view === null) violated('an answer', `${one.txnId} was never answered`)
+          if (told === undefined || one.txnId === null || view === null)
+            violated('an answer', `${one.txnId} was never answered`)
           saySoon(`        ${process.name} writes down what became of ${name(one.txnId)}`)
           watch.written(one.txnId, told, view)
           break
@@ -204,27 +216,67 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     }
   }
 
-  const sendOf =
-    (process: Process): Send =>
-    async ({ txnId, body, stillHeld, signal }) => {
-      const isCut = () => signal.aborted
-      await process.step('the request')
-      if (isCut() || !stillHeld()) return cutOff(false)
-      const told = answerOf(remote, body)
-      const handed = told.result.kind === 'answered' || told.result.handed
-      saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(remote)}`)
-      const basis = bases.get(process) ?? null
-      try {
-        watch.request({ txnId, body }, { now: database.now(), handed, basis, stale: lost.has(process) })
-      } catch (error) {
-        fail(error)
+  const connectOf =
+    (process: Process): Connect =>
+    async ({ stillHeld, signal }) => {
+      const wasIdle = connected.delete(process)
+      if (!wasIdle) await process.step('the connection')
+      if (signal.aborted || !stillHeld()) return cutOff(false)
+      const refusal = wasIdle ? null : refusalOf(remote)
+      if (!wasIdle) {
+        saySoon(`        ${process.name} connects${refusal === null ? '' : ', and is refused'}`)
+        try {
+          const at = { now: database.now(), basis: bases.get(process) ?? null, stale: lost.has(process) }
+          watch.connects(at, refusal !== null)
+        } catch (error) {
+          fail(error)
+        }
       }
-      await process.during(passes(told.result.durationMs))
-      await process.step('the answer')
-      if (isCut()) return cutOff(handed)
-      answers.set(`${process.name} ${txnId}`, told)
-      return told.result
+      if (refusal !== null) {
+        await process.during(passes(refusal.durationMs))
+        refused.set(process, refusal)
+        return refusal
+      }
+      const send = (request: SendRequest) => sendOver(process, { ...request, stillHeld, signal })
+      const letGo = () => void connected.add(process)
+      let ours = true
+      return {
+        ...{ kind: 'ready', wasIdle, connectMs: 0 },
+        send: (request) => {
+          ours = false
+          return send(request)
+        },
+        letGo: () => {
+          if (ours) letGo()
+          ours = false
+        },
+      }
     }
+
+  async function sendOver(
+    process: Process,
+    { txnId, body, stillHeld, signal }: SendRequest & Pick<Parameters<Connect>[0], 'stillHeld' | 'signal'>,
+  ): Promise<SendResult> {
+    const isCut = () => signal.aborted
+    refused.delete(process)
+    await process.step('the request')
+    if (isCut() || !stillHeld()) return cutOff(false)
+    const told = answerOf(remote, body)
+    const handed = told.result.kind === 'answered' || told.result.handed
+    saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(remote)}`)
+    const basis = bases.get(process) ?? null
+    try {
+      watch.request({ txnId, body }, { now: database.now(), handed, basis, stale: lost.has(process) })
+    } catch (error) {
+      fail(error)
+    }
+    await process.during(passes(told.result.durationMs))
+    await process.step('the answer')
+    if (isCut()) return cutOff(handed)
+    answers.set(`${process.name} ${txnId}`, told)
+    if (isKept(told)) connected.add(process)
+    return told.result
+  }
 
   function startDeliverer(by: By): Deliverer & Actor {
     const actor = start(by)
@@ -237,7 +289,8 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       again: () => {
         job = true
       },
-      send: sendOf(actor.process),
+      connect: connectOf(actor.process),
+      isConnected: () => connected.has(actor.process),
       fault: (what, error) => {
         fail(new Error(`${by}: ${what}: ${String((error as Error | undefined)?.stack ?? error)}`))
       },

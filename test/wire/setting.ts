@@ -12,8 +12,9 @@ import { startFakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
 import type { FakeHomeserver, FakeHomeserverOptions } from '../../src/simulate/fake-homeserver.ts'
 import { makeConnections } from '../../src/wire/connections.ts'
 import type { Connections, ConnectionsConfig } from '../../src/wire/connections.ts'
-import { makeSend } from '../../src/wire/send.ts'
-import type { SendRequest, SendResult } from '../../src/wire/send.ts'
+import { makeRemotes } from '../../src/wire/send.ts'
+import type { Reach, SendRequest, SendResult } from '../../src/wire/send-result.ts'
+import { connectAndSend } from '../support/connect-and-send.ts'
 import { makeResolveTarget } from '../../src/wire/target.ts'
 import type { Lookup, VetAddress } from '../../src/wire/target.ts'
 
@@ -33,7 +34,7 @@ export function aBody(...eventIds: string[]): string {
 
 export interface Sender {
   readonly connections: Connections
-  readonly send: (destination: string, request?: Partial<SendRequest>) => Promise<SendResult>
+  readonly send: (destination: string, request?: Partial<Reach & SendRequest>) => Promise<SendResult>
 }
 
 export interface Setting {
@@ -81,7 +82,7 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
       const resolveTarget = makeResolveTarget({ lookup, ...(vet === undefined ? {} : { vet }) })
       const log = { debug: () => undefined, error: () => undefined }
       const needs = { connections, resolveTarget, key, origin, clock: systemClock, log }
-      const send = makeSend({ ...needs, userAgent: 'limpet/0.0.0' })
+      const send = connectAndSend(makeRemotes({ ...needs, userAgent: 'limpet/0.0.0' }))
       return {
         connections,
         send: (destination, request = {}) =>

@@ -1,7 +1,9 @@
 import { expect } from 'chai'
 import { systemClock } from '../../src/clock.ts'
-import { makeSend, type SendNeeds, type SendRequest } from '../../src/wire/send.ts'
+import { makeRemotes, type SendNeeds } from '../../src/wire/send.ts'
+import type { Reach, SendRequest } from '../../src/wire/send-result.ts'
 import { makeResolveTarget } from '../../src/wire/target.ts'
+import { connectAndSend } from '../support/connect-and-send.ts'
 import { answer, startRawRemote } from './raw-remote.ts'
 import { aBody, name, origin, useSetting } from './setting.ts'
 
@@ -12,7 +14,7 @@ const boom = () => {
 describe('what nobody foresaw in an attempt is an outcome, told once in the log', () => {
   const setting = useSetting()
 
-  const unforeseen: [string, Partial<SendNeeds>, Partial<SendRequest>, boolean][] = [
+  const unforeseen: [string, Partial<SendNeeds>, Partial<Reach & SendRequest>, boolean][] = [
     ['before connecting', { resolveTarget: boom }, {}, false],
     ['while asked whether we may', {}, { stillHeld: boom }, false],
     ['in the time', { clock: { ...systemClock, now: boom } }, {}, true],
@@ -58,13 +60,13 @@ describe('what nobody foresaw in an attempt is an outcome, told once in the log'
       log,
       userAgent: 'x',
     }
-    const send = makeSend({ ...needs, ...more })
-    const request: SendRequest = {
+    const send = connectAndSend(makeRemotes({ ...needs, ...more }))
+    const request: Reach & SendRequest = {
       ...{ destination: name(remote.serverName), txnId: 't', body: aBody('$a'), eventIds: ['$a'] },
       ...{ timeoutMs: 20_000, stillHeld: () => true, signal: new AbortController().signal },
     }
     return {
-      send: (over: Partial<SendRequest>) => send({ ...request, ...over }),
+      send: (over: Partial<Reach & SendRequest>) => send({ ...request, ...over }),
       told,
       requests: () => remote.requests.length,
       inUse: () => connections.counts().inUse,

@@ -4,13 +4,16 @@ import type { Page, Paged } from './page.ts'
 import { variants } from '../statement.ts'
 
 export interface AttemptView {
-  txn_id: string
+  /** Null: it failed before anything was planned. */
+  txn_id: string | null
   at: number
   duration_ms: number
   pdus: number
   edus: number
   outcome: string
   status: number | null
+  /** What went wrong, in one line; null where it was answered. */
+  message: string | null
   /** `{event_id: error}` of the answer; null where it had none. */
   pdu_errors: Record<string, string> | null
 }
@@ -29,7 +32,7 @@ export async function listAttempts(
   const { rows } = await db.query<Paged<AttemptView>>(
     selectPage(`select (select count(*) from attempts where destination = $1) as total,
             (select coalesce(json_agg(p), '[]') from (
-               select txn_id, at, duration_ms, pdus, edus, outcome, status, pdu_errors from attempts where destination = $1
+               select txn_id, at, duration_ms, pdus, edus, outcome, status, message, pdu_errors from attempts where destination = $1
                 order by ${page.orderBy} ${way} nulls last, seq ${way} limit $2 offset $3) p) as rows`),
     [destination, page.limit, page.from],
   )

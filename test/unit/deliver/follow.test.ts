@@ -10,7 +10,9 @@ import type { Advance } from '../../../src/store/advance.ts'
 import type { Pool } from '../../../src/store/db.ts'
 import type { DestinationState } from '../../../src/store/destination-state.ts'
 import type { Following, Stretch } from '../../../src/store/follow.ts'
-import type { SendResult } from '../../../src/wire/send.ts'
+import { makeGate } from '../../../src/gate.ts'
+import { reachable } from '../../support/reachable.ts'
+import type { SendResult } from '../../../src/wire/send-result.ts'
 import { until } from '../../support/poll.ts'
 
 const NAME = 'b.example'
@@ -80,7 +82,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     ...{ maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
     bodyOf: makeSharedBodies({ origin: 'home.example', clock }),
     backoff: {} as FollowNeeds['backoff'],
-    place: { within: (work) => work() },
+    place: makeGate(100),
     onAttempt: () => undefined,
     results: batcher(() => true),
     advance: batcher((call) => {
@@ -102,10 +104,10 @@ function stage(over: Partial<FollowNeeds> = {}) {
     },
     serveOn: () => Promise.resolve({ again: false }),
     takeAgain: () => Promise.resolve({ again: false }),
-    send: ({ body }) => {
+    ...reachable(({ body }) => {
       sent.push(body)
       return Promise.resolve<SendResult>({ kind: 'answered', pdus: null, durationMs: 1 })
-    },
+    }),
     ...over,
   })
   return {
@@ -320,10 +322,10 @@ describe('following', () => {
 
   it('ends with the stop, and acknowledges and lets go before', async () => {
     const it = stage({
-      send: () => {
+      ...reachable(() => {
         it.stopping.abort()
         return Promise.resolve<SendResult>({ kind: 'answered', pdus: null, durationMs: 1 })
-      },
+      }),
     })
     const ran = it.follow.run()
     await it.begin()

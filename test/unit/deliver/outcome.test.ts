@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { judge, nextTimeout } from '../../../src/deliver/outcome.ts'
-import type { SendFailed, SendStage } from '../../../src/wire/send.ts'
+import type { SendFailed, SendStage } from '../../../src/wire/send-result.ts'
 
 const SENT = { positions: [3, 5, 8], eventIds: ['$a', '$b', '$c'], firstAttempt: true }
 

@@ -1,0 +1,121 @@
+/**
+ * A place and a connection, before anything is decided about what goes.
+ *
+ * Always: what is planned, frozen or sent is so for a server that is there: nothing that was planned grows stale while it waits,
+ * and a server that is not there costs a connection that fails and one write. Who waits long for a place gives way, so
+ * that its lease stands in nobody's way.
+ */
+import type { Clock } from '../clock.ts'
+import { within } from '../either-signal.ts'
+import type { Gate } from '../gate.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import type { CountedAttempt } from '../observe/count-attempt.ts'
+import { loadDestination, type DestinationState } from '../store/destination-state.ts'
+import type { Held } from '../store/leases.ts'
+import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
+import { countedOf, record, type RecordNeeds } from './attempt.ts'
+import type { Lease } from './lease-keeper.ts'
+import { judge } from './outcome.ts'
+
+export interface ReachNeeds extends RecordNeeds, Remotes {
+  clock: Clock
+  /** Requests in flight, and connections that are made for one. */
+  place: Gate
+  onAttempt: (attempt: CountedAttempt) => void
+  /** Who has waited so long for a place gives way, ms. */
+  longestWaitMs?: number
+}
+
+/** A destination in the hands of this worker. */
+export interface Holding {
+  held: Held
+  state: DestinationState
+  lease: Lease
+  /** Aborts when the lease is lost or the daemon can't wait any longer. */
+  signal: AbortSignal
+}
+
+export type Reached<T> =
+  | { kind: 'done'; value: T }
+  /** It is not there, and its row says so now; or we were cut off. */
+  | { kind: 'not reached' }
+  /** No place came free in time. */
+  | { kind: 'no place' }
+
+const LONGEST_WAIT_MS = 5_000
+/** A state that was read longer ago is read again, ms. */
+const FRESH_MS = 50
+
+/**
+ * Has a place and a connection, and does `then` with the state as it is by then. Null is brought where by then it may not be sent
+ * anything (it is held, paused or waited for): look again.
+ */
+export async function reach<T>(
+  needs: ReachNeeds,
+  holding: Holding,
+  mayGo: (state: DestinationState) => boolean,
+  then: (ready: Ready, holding: Holding) => Promise<T>,
+): Promise<Reached<T | null>> {
+  const { clock } = needs
+  const asked = clock.monotonic()
+  const wait = within(holding.signal, needs.longestWaitMs ?? LONGEST_WAIT_MS)
+  const leave = await needs.place.enter(wait.signal)
+  wait.forget()
+  if (leave === null) return { kind: holding.signal.aborted ? 'not reached' : 'no place' }
+  try {
+    const ready = await connectFor(needs, holding, asked)
+    if (ready === null) return { kind: 'not reached' }
+    try {
+      const isFresh = ready.wasIdle && clock.monotonic() - asked < FRESH_MS
+      const state = isFresh ? holding.state : await loadDestination(needs.pool, holding.held)
+      if (state?.held !== true || !mayGo(state)) return { kind: 'done', value: null }
+      return { kind: 'done', value: await then(ready, { ...holding, state }) }
+    } finally {
+      ready.letGo()
+    }
+  } finally {
+    leave()
+  }
+}
+
+/**
+ * A connection; null where there is none, which is written down unless we were cut off. `askedAt`: when `state` was read, by the
+ * monotonic clock.
+ */
+async function connectFor(
+  needs: ReachNeeds,
+  { held, state, lease, signal }: Holding,
+  askedAt: number,
+): Promise<Ready | null> {
+  const destination = state.name as ServerName
+  const startedAt = state.now + Math.round(needs.clock.monotonic() - askedAt)
+  const stillHeld = () => lease.stillHeld()
+  const ready = await needs.connect({ destination, stillHeld, signal })
+  if (ready.kind === 'ready') return ready
+  if (ready.stage !== 'aborted') await noteUnreached(needs, { held, state }, ready, startedAt)
+  return null
+}
+
+/** One write: it failed, and when it may be tried again. What it owes us an answer for stays as it is. */
+async function noteUnreached(
+  needs: ReachNeeds,
+  { held, state }: Pick<Holding, 'held' | 'state'>,
+  failed: SendFailed,
+  startedAt: number,
+): Promise<void> {
+  const { open, position } = state
+  const nothing = { positions: [], lanes: '', eventIds: [], fromPos: position, toPos: position, sticky: [] }
+  const acknowledges = { ...(open?.acknowledges ?? nothing), gap: null, gapCursor: null, closesGap: false }
+  const judged = judge(failed, { ...acknowledges, firstAttempt: open === null })
+  const attempted = await record(
+    needs,
+    {
+      ...{ held, state, txnId: open?.txnId ?? null, acknowledges, startedAt, writtenMs: 0, connectMs: 0 },
+      ...{ firstAttempt: open === null, afterTakeover: false, anySticky: false },
+    },
+    failed,
+    judged,
+  )
+  const pdus = Array.from(acknowledges.lanes, (lane) => ({ lane, receivedTs: null, sticky: false }))
+  if (attempted.kind === 'written') needs.onAttempt(countedOf(attempted, startedAt, pdus))
+}
