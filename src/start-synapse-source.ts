@@ -100,6 +100,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     lease,
     progress: {
       saw: (head, place) => progress.saw(head, place),
+      stored: () => progress.stored(),
       failed: (error) => progress.failed(error),
       stopped: (why) => progress.stopped(why),
     },

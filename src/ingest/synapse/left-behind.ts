@@ -46,6 +46,8 @@ export interface LeftBehind {
   anyReadable(): boolean
   /** Takes rooms that can be read again to `place`, where the others are, and with them from there. */
   rejoin(place: number, signal: AbortSignal): Promise<void>
+  /** Forgets what was read of them, not where they are. */
+  forget(): void
   /** Synapse's stream goes on from `at`, as another one: none of them is further. */
   goBackTo(at: number): Promise<void>
   /** Tries them again until `signal` aborts; `place`: where the others are, null: unknown, or not ours to read. */
@@ -209,6 +211,9 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     leave,
     anyReadable: () => [...behind.values()].some(({ readable }) => readable),
     rejoin,
+    forget() {
+      for (const room of behind.values()) room.items.forget()
+    },
     goBackTo,
     run,
   }

@@ -23,6 +23,8 @@ export interface SourceReport {
 export interface Progress {
   /** The stream was looked at: it ends at `head`, and we are at `place`. */
   saw(head: number, place: number): void
+  /** Something of what is beyond our place was stored; the place itself may be where it was: a ban may redact very much. */
+  stored(): void
   failed(error: unknown): void
   /** Nothing is taken until an operator says so, and why; null: it goes on. */
   stopped(reason: string | null): void
@@ -58,6 +60,9 @@ export function makeProgress(clock: Pick<Clock, 'monotonic'>): Progress {
         marks.push({ head: end, at: now })
       // Its stream ends before our place: nothing of it can be taken.
       astray = here > end ? (astray ?? now) : null
+    },
+    stored() {
+      lookedAt = movedAt = clock.monotonic()
     },
     failed(cause) {
       error = (cause instanceof Error ? cause.message : String(cause)).slice(0, LONGEST_ERROR)

@@ -98,6 +98,19 @@ export async function readStreamEnd(
   return look
 }
 
+const SELECT_BEFORE = planned(`
+  select distinct e.stream_ordering as at, e.event_id as "eventId"
+    from unnest($1::bigint[]) n cross join lateral (
+      select stream_ordering, event_id from events
+       where stream_ordering <= n and stream_ordering > 0 order by stream_ordering desc limit 1) e
+   order by 1`)
+
+/** Events at and before `place`, the farther from it the fewer. */
+export async function readPlacesBefore(db: Db, place: number): Promise<PlacedEvent[]> {
+  const near = Array.from({ length: 20 }, (_, i) => place - 2 ** i + 1).filter((at) => at > 0)
+  return (await db.query<PlacedEvent>(SELECT_BEFORE, [near])).rows
+}
+
 /** @throws SynapseRefused where the users in the database are another homeserver's */
 export async function checkServerName(db: Db, serverName: string): Promise<void> {
   const { rows } = await db.query<{ domain: string }>(

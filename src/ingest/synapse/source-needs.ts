@@ -28,7 +28,7 @@ export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'r
   /** Left out, this process always reads. */
   readonly lease?: Pick<ReaderLease, 'held' | 'wait' | 'giveWay'> | undefined
   /** Told how it goes. */
-  readonly progress?: Pick<Progress, 'saw' | 'failed' | 'stopped'> | undefined
+  readonly progress?: Pick<Progress, 'saw' | 'stored' | 'failed' | 'stopped'> | undefined
   /** By which a restored database is noticed; left out, only while this process runs. */
   readonly timeline?: TimelineStore | undefined
   /** How many connections to Synapse's database were opened: those of one may all lead to other servers than the next. */

@@ -337,7 +337,7 @@ export async function synapseTables({
         )
         kept.set(name, all[0]?.all)
       }
-      const memory = [new Map(ids), new Map(after), new Map(newest)] as const
+      const memory = [new Map(ids), new Map(after), new Map(newest), groups] as const
       return {
         async restore() {
           await inTransaction(pool, async (db) => {
@@ -347,11 +347,13 @@ export async function synapseTables({
                 JSON.stringify(all),
               ])
           })
-          const [oldIds, oldAfter, oldNewest] = memory
+          const [oldIds, oldAfter, oldNewest, oldGroups] = memory
           for (const map of [ids, after, newest]) map.clear()
           for (const [at, id] of oldIds) ids.set(at, id)
           for (const [id, state] of oldAfter) after.set(id, state)
           for (const [room, at] of oldNewest) newest.set(room, at)
+          // Their numbers come again, too.
+          groups = oldGroups
           era += "'"
         },
       }
