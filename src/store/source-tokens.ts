@@ -11,3 +11,11 @@ export async function sourceTokens(
   )
   return rows
 }
+
+/** Removes those whose names begin with `prefix` and whose token is `token`, unless it is moved at this moment. */
+export async function dropSources(
+  db: Db,
+  { prefix, token }: { prefix: string; token: string },
+): Promise<void> {
+  await db.query('delete from sources where starts_with(source, $1) and source_token = $2', [prefix, token])
+}

@@ -43,7 +43,8 @@ export interface StreamLook {
 }
 
 // Number 1 is never used: Synapse's streams begin at 2.
-const SELECT_LOOK = planned(`
+const selectLook = (more: string) =>
+  planned(`
   with said as (
     select array_agg(instance_name order by instance_name) as writers, max(stream_id) as noted
       from stream_positions where stream_name = 'events'
@@ -57,7 +58,7 @@ const SELECT_LOOK = planned(`
             from generate_series(coalesce($1::bigint, greatest(e.newest - ${SCANNED}, 0)) + 1,
                                  least(e.newest, coalesce($1::bigint, e.newest) + ${SCANNED})) n
            where n > 1 and not exists (select from events where stream_ordering = n)
-             and not exists (select from current_state_delta_stream where stream_id = n)) as gap,
+             and not exists (select from current_state_delta_stream where stream_id = n) ${more}) as gap,
          (select json_build_object('at', stream_ordering, 'eventId', event_id) from events
            where stream_ordering > 0 and stream_ordering <= e.newest order by stream_ordering desc limit 1) as tip,
          (select coalesce(json_agg(json_build_object('at', stream_ordering, 'eventId', event_id)), '[]')
@@ -66,6 +67,20 @@ const SELECT_LOOK = planned(`
          pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
          pg_is_in_recovery() as standby, ${SERVER} as server
     from ended e`)
+
+const SELECT_LOOK = selectLook('')
+// An event that Synapse had as an outlier and now has with its state keeps its number; the one that it was given now is noted here alone.
+const SELECT_LOOK_WITH_EX_OUTLIERS = selectLook(
+  'and not exists (select from ex_outlier_stream where event_stream_ordering = n)',
+)
+
+/** Whether the table is there, and may be read, that explains most of the numbers that no event has. Older instructions did not grant it. */
+export async function mayReadExOutliers(db: Db): Promise<boolean> {
+  const { rows } = await db.query<{ may: boolean | null }>(
+    `select has_table_privilege(to_regclass('ex_outlier_stream'), 'select') as may`,
+  )
+  return rows[0]?.may === true
+}
 
 interface Row extends StreamLook {
   schema: number | null
@@ -79,9 +94,16 @@ interface Row extends StreamLook {
  */
 export async function readStreamEnd(
   db: Db,
-  { after, asked }: { after: number | null; asked: readonly number[] },
+  {
+    after,
+    asked,
+    exOutliers = false,
+  }: { after: number | null; asked: readonly number[]; exOutliers?: boolean },
 ): Promise<StreamLook> {
-  const { rows } = await db.query<Row>(SELECT_LOOK, [after, asked])
+  const { rows } = await db.query<Row>(exOutliers ? SELECT_LOOK_WITH_EX_OUTLIERS : SELECT_LOOK, [
+    after,
+    asked,
+  ])
   const [row] = rows
   if (row === undefined) throw new Error('Synapse said nothing about its stream')
   const { schema, writers, ...look } = row

@@ -18,6 +18,7 @@ import { makeOurPlace, type Place } from './our-place.ts'
 import { makePurges } from './purges.ts'
 import { makeRedactionItems, REDACTIONS_A_COMMIT } from './redaction-items.ts'
 import type { Redaction, UnreadableRedaction } from './redactions.ts'
+import { AnotherServer } from './refused.ts'
 import { makeRestoredWatch } from './restored.ts'
 import { readRoomByRoom, withoutRooms } from './room-by-room.ts'
 import { checkServerName, checkStateGroups, readPlacesBefore } from './safe-head.ts'
@@ -46,7 +47,11 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const purges = makePurges({ ...needs.purges, pool, clock })
   const { parseItem, held, heldBy, skipped } = needs
   const redactions = makeRedactionItems({ pool, parseItem, held, heldBy, log })
-  const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions, skipped })
+  const readTo = (at: number) => needs.progress?.readTo(at)
+  const windowItems = makeWindowItems({
+    ...{ pool, serverName, parseItem, log, purges, redactions, skipped },
+    readTo,
+  })
   const store = makeStoreItems({ append, log })
   const leftBehind = makeBehind()
   const bell = makeBell(clock)
@@ -148,7 +153,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
 
   function makeBehind() {
     if (needs.behind === undefined) return null
-    const { pool: patient, tokens } = needs.behind
+    const { pool: patient, tokens, drop } = needs.behind
     const parts = {
       parseItem,
       log,
@@ -157,7 +162,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       purges: makePurges({ ...needs.purges, pool: patient, clock }),
     }
     return makeLeftBehind({
-      ...{ store, tokens, clock, log },
+      ...{ store, tokens, drop, clock, log },
       makeItems: () =>
         makeWindowItems({ ...parts, skipped, redactions: makeRedactionItems({ ...parts, held, heldBy }) }),
       read: (span) => readHere(patient, { ...span, limit: REDACTIONS_A_COMMIT, serverName, leaveOut }),
@@ -184,7 +189,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   async function readHere(from: Pool, span: WindowSpan): Promise<Window> {
     const window = await readWindow(from, span)
     if (window.server !== server)
-      throw new Error('another server than told the end of the stream had its events')
+      throw new AnotherServer('another server than told the end of the stream had its events')
     return window
   }
 
