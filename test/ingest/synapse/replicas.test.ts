@@ -105,11 +105,11 @@ describe('replicas of a Synapse’s database', () => {
   }
   const ports = () => [portOf(primary.url), portOf(standby.url)] as const
   const inTurn = async () => (balancer = await startBalancer((count) => ports()[count % 2] ?? 0))
-  const limpetAt = (pool: Pool) => limpetFor(pool, { nameOf: synapse.nameOf })
+  const limpetAt = (pool: Pool) => limpetFor(pool, { nameOf: (id) => synapse.nameOf(id) })
   const sentTo = (limpet: Limpet) => limpet.lines.filter((line) => line.startsWith('event'))
   const follow = (limpet: Limpet, options?: Parameters<Limpet['follow']>[0]) => {
     const following = limpet.follow(options)
-    stopping.push(following.stop)
+    stopping.push(() => following.stop())
     return following
   }
 
@@ -119,7 +119,7 @@ describe('replicas of a Synapse’s database', () => {
       database: (await freshDatabase()).url,
       sources: { synapse: { database: at(port) } },
     })
-    stopping.push(async () => Promise.resolve().then(one.remove))
+    stopping.push(async () => Promise.resolve().then(() => one.remove()))
     const checked = await limpetHere(['check-config'], { cwd: one.dir })
     expect(checked.out).to.match(/^source's database: wrong$/m)
     const run = startLimpet(['run'], { cwd: one.dir })
@@ -197,7 +197,10 @@ describe('replicas of a Synapse’s database', () => {
     const here = limpet.token()
     // From now on each of these is another connection: the one before broke.
     rooms = {
-      query: (...asked: Parameters<Pool['query']>) => ((connections += 1), theirs.standby.query(...asked)),
+      query: (text: string, values: unknown[]) => {
+        connections += 1
+        return theirs.standby.query(text, values)
+      },
     } as unknown as Pool
     await member('@dave:d.example')
     await says()
