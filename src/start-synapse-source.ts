@@ -28,7 +28,7 @@ import { sourcePosition } from './store/read-back.ts'
 import { releaseSource, takeSource } from './store/source-leases.ts'
 import { readSourceStates, saySourceState } from './store/source-states.ts'
 import { changeTimeline, readTimeline } from './store/source-timelines.ts'
-import { sourceTokens } from './store/source-tokens.ts'
+import { dropSources, sourceTokens } from './store/source-tokens.ts'
 import { drop } from './store/takes-writes.ts'
 import { toldAmong, toldRooms } from './store/told-rooms.ts'
 
@@ -96,10 +96,16 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
         among: (roomIds) => toldAmong(pool, roomIds),
       },
     },
-    behind: { tokens: (prefix) => sourceTokens(pool, prefix), pool: patient },
+    behind: {
+      tokens: (prefix) => sourceTokens(pool, prefix),
+      drop: (prefix, token) => dropSources(pool, { prefix, token }),
+      pool: patient,
+    },
     lease,
     progress: {
       saw: (head, place) => progress.saw(head, place),
+      stored: () => progress.stored(),
+      readTo: (at) => progress.readTo(at),
       failed: (error) => progress.failed(error),
       stopped: (why) => progress.stopped(why),
     },

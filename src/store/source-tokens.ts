@@ -14,3 +14,16 @@ export async function sourceTokens(
   const { rows } = await db.query<{ source: string; token: string | null }>(TOKENS, [prefix])
   return rows
 }
+
+const DROP = sql(
+  'drop sources that are done',
+  'delete from sources where starts_with(source, $1) and source_token = $2',
+)
+
+/** Removes those whose names begin with `prefix` and whose token is `token`, unless it is moved at this moment. */
+export async function dropSources(
+  db: Db,
+  { prefix, token }: { prefix: string; token: string },
+): Promise<void> {
+  await db.query(DROP, [prefix, token])
+}

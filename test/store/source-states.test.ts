@@ -36,6 +36,23 @@ describe('how a source is doing', () => {
       expect(progress.report()).to.include({ state: 'running', behindMs: null })
     })
 
+    it('is behind but not stalled while it works on one window, unless it reads the same again and again', () => {
+      const progress = makeProgress(clock)
+      progress.saw(90, 10)
+      for (let at = 11; at < 21; at += 1) {
+        later(20_000)
+        progress.readTo(at)
+      }
+      expect(progress.report()).to.include({ state: 'running', place: 10, behindMs: 200_000 })
+      for (let again = 0; again < 3; again += 1) {
+        for (let at = 11; at < 21; at += 1) progress.readTo(at)
+        later(20_000)
+      }
+      expect(progress.report()).to.include({ state: 'stalled' })
+      progress.stored()
+      expect(progress.report()).to.include({ state: 'running', place: 10 })
+    })
+
     it('is not stalled where nothing comes', () => {
       const progress = makeProgress(clock)
       for (let i = 0; i < 100; i += 1) {

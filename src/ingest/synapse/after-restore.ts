@@ -4,20 +4,12 @@
  */
 import type { Log } from '../../observe/log.ts'
 import type { Db } from '../../store/db.ts'
-import type { Item } from '../items.ts'
+import type { OurPlace, Place } from './our-place.ts'
 import type { Progress } from './progress.ts'
 import type { ToldRooms } from './purges.ts'
 import { saidOfRestore, type RestoredWatch, type Verdict } from './restored.ts'
 import { roomsAnew } from './tell-anew.ts'
 import { eventsIn } from './token.ts'
-
-/** Our place in Synapse's stream. */
-export interface Place {
-  /** The token as it is stored. */
-  readonly stored: string | null
-  /** How far the event stream was read; may be ahead of what is stored where nothing was to be taken. */
-  readonly events: number
-}
 
 export interface AfterRestoreNeeds {
   readonly pool: Db
@@ -29,13 +21,7 @@ export interface AfterRestoreNeeds {
   readonly forget: () => void
   /** Rooms that are read by themselves go back, too. */
   readonly goBackTo: (at: number) => Promise<void>
-  /** Stores items and a place; null: our place is to be asked for. */
-  readonly take: (
-    items: Item[],
-    events: number,
-    from: string | null,
-    signal: AbortSignal,
-  ) => Promise<Place | null>
+  readonly take: OurPlace['take']
   readonly log: Log
 }
 
@@ -68,9 +54,9 @@ export function makeAfterRestore(needs: AfterRestoreNeeds): AfterRestore {
       if (from === null) return { place: here, more: false }
       // First: what is behind that place waits for it, what is ahead would be missed.
       await needs.goBackTo(from)
-      const place = await take([], from, here.stored, signal)
+      const place = await take([], { events: from, from: here.stored }, signal)
       if (place === null) return { place, more: true }
-      await watch.wentOn(from)
+      await watch.wentOn(verdict.common)
       log.warn({ events: from }, 'Synapse: going on in the restored database, as an operator said')
       return { place, more: true }
     },
@@ -79,7 +65,7 @@ export function makeAfterRestore(needs: AfterRestoreNeeds): AfterRestore {
       const { pool, told, serverName } = needs
       const at = Math.max(here.events, end ?? 0)
       const { items, upTo } = await roomsAnew(pool, { told, after, at, serverName })
-      const taken = await take(items, eventsIn(here.stored) ?? 0, here.stored, signal)
+      const taken = await take(items, { events: eventsIn(here.stored) ?? 0, from: here.stored }, signal)
       if (taken === null) return null
       await watch.tellingDone(upTo)
       return { ...taken, events: here.events }

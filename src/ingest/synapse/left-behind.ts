@@ -8,6 +8,7 @@
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'
+import { AnotherServer } from './refused.ts'
 import { onlyOf } from './room-by-room.ts'
 import type { RoomView } from './room-view.ts'
 import type { StoreItems } from './store-items.ts'
@@ -19,6 +20,8 @@ export interface LeftBehindNeeds {
   readonly store: StoreItems
   /** The stored tokens of the sources whose names begin with `prefix`. */
   readonly tokens: (prefix: string) => Promise<readonly StoredToken[]>
+  /** Removes those sources whose names begin with `prefix` and whose token is still `token`. */
+  readonly drop: (prefix: string, token: string) => Promise<void>
   /** Of a room that is read by itself: nothing of the others is remembered with it. */
   readonly makeItems: () => WindowItems
   readonly read: (span: { after: number; head: number }) => Promise<Window>
@@ -46,6 +49,8 @@ export interface LeftBehind {
   anyReadable(): boolean
   /** Takes rooms that can be read again to `place`, where the others are, and with them from there. */
   rejoin(place: number, signal: AbortSignal): Promise<void>
+  /** Forgets what was read of them, not where they are. */
+  forget(): void
   /** Synapse's stream goes on from `at`, as another one: none of them is further. */
   goBackTo(at: number): Promise<void>
   /** Tries them again until `signal` aborts; `place`: where the others are, null: unknown, or not ours to read. */
@@ -69,6 +74,7 @@ const LONGEST_WAIT_MS = 300_000
 /** If more rooms are slow, the cause is not the rooms. */
 const MOST_BEHIND = 100
 
+/** As far as the others: such a row is removed. One that is not there means the same, to every release. */
 const DONE = 'done'
 const tokenAt = (after: number): string => `after=${after}`
 /** Null: it is as far as the others. */
@@ -78,7 +84,7 @@ function afterIn(token: string | null): number | null {
 }
 
 export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
-  const { store, tokens, makeItems, read, joins, failed, clock, log } = needs
+  const { store, tokens, drop, makeItems, read, joins, failed, clock, log } = needs
   let behind = new Map<string, Room>()
   let waking = new AbortController()
 
@@ -89,7 +95,9 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
 
   async function load(): Promise<void> {
     const found = new Map<string, Room>()
-    for (const { source, token } of await tokens(BEHIND)) {
+    const stored = await tokens(BEHIND)
+    if (stored.some(({ token }) => token === DONE)) await dropDone()
+    for (const { source, token } of stored) {
       const after = afterIn(token)
       if (after === null) continue
       const roomId = source.slice(BEHIND.length)
@@ -98,6 +106,13 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     }
     behind = found
     wake()
+  }
+
+  /** If it fails, the next load does it. */
+  async function dropDone(): Promise<void> {
+    await drop(BEHIND, DONE).catch((error: unknown) =>
+      log.debug({ err: error }, 'Synapse: the place of a room that waits no more could not be removed'),
+    )
   }
 
   async function leave(roomId: string, after: number): Promise<void> {
@@ -147,7 +162,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
       try {
         await bringTo(room, place, signal)
       } catch (error) {
-        if (!isTooSlow(error)) throw error
+        if (!isTooSlow(error) && !(error instanceof AnotherServer)) throw error
         putOff(room, error)
         continue
       }
@@ -155,6 +170,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
       if (room.after !== place) continue
       await move(room, DONE, [])
       behind.delete(room.roomId)
+      await dropDone()
       await joins(room.roomId, room.items.give(room.roomId), place)
       log.info({ room_id: room.roomId }, 'Synapse: a room that was left behind is as far as the others again')
     }
@@ -209,6 +225,9 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     leave,
     anyReadable: () => [...behind.values()].some(({ readable }) => readable),
     rejoin,
+    forget() {
+      for (const room of behind.values()) room.items.forget()
+    },
     goBackTo,
     run,
   }

@@ -13,7 +13,7 @@ export type Step =
   | { readonly kind: 'changes'; readonly roomId: string; readonly changes: readonly MemberChange[] }
   | { readonly kind: 'redact'; readonly redaction: Redaction }
 
-export function orderSteps({ events, changes, redactions }: Omit<Window, 'upTo'>): Step[] {
+export function orderSteps({ events, changes, redactions }: Omit<Window, 'upTo' | 'server'>): Step[] {
   const placed: { at: number; rank: number; step: Step }[] = []
   for (const row of events) placed.push({ at: row.at, rank: 0, step: { kind: 'event', row } })
   let together: MemberChange[] = []

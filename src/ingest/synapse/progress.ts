@@ -2,9 +2,9 @@
  * How the source is doing in this process: whether our place moves while Synapse's stream does. Pure but for the clock.
  *
  * *Behind* counts from when the oldest thing that we have not taken was first seen, so steady traffic never adds up; where the
- * stream cannot be looked at, from when it last could. *Stalled* is a source that was behind for a minute in which its place
- * did not move, or could not be looked at for that long: one that catches up with much is behind, and runs. One that waits for
- * an operator is stalled from the start.
+ * stream cannot be looked at, from when it last could. *Stalled* is a source that was behind for a minute in which nothing of the stream was
+ * taken or read further, or could not be looked at for that long: one that catches up with much, or works for long on one window (a ban that
+ * redacts thousands of events), is behind, and runs. One that waits for an operator is stalled from the start.
  */
 import type { Clock } from '../../clock.ts'
 
@@ -23,6 +23,10 @@ export interface SourceReport {
 export interface Progress {
   /** The stream was looked at: it ends at `head`, and we are at `place`. */
   saw(head: number, place: number): void
+  /** Something of what is beyond our place was stored; the place itself may be where it was: a ban may redact very much. */
+  stored(): void
+  /** The stream was read up to the event at `at`, which is not stored yet; counts where it is further than ever before. */
+  readTo(at: number): void
   failed(error: unknown): void
   /** Nothing is taken until an operator says so, and why; null: it goes on. */
   stopped(reason: string | null): void
@@ -47,17 +51,30 @@ export function makeProgress(clock: Pick<Clock, 'monotonic'>): Progress {
   // Ends of the stream beyond our place, oldest first, and when each was first seen.
   let marks: { head: number; at: number }[] = []
   let astray: number | null = null
+  let furthest = 0
+
+  function worked(): void {
+    lookedAt = movedAt = clock.monotonic()
+  }
 
   return {
     saw(end, here) {
       const now = clock.monotonic()
       if (here !== place) movedAt = now
+      if (place !== null && here < place) furthest = here
       ;[head, place, lookedAt] = [end, here, now]
       marks = marks.filter((mark) => mark.head > here)
       if (end > here && (marks.at(-1)?.head ?? here) < end && marks.length < MOST_MARKS)
         marks.push({ head: end, at: now })
       // Its stream ends before our place: nothing of it can be taken.
       astray = here > end ? (astray ?? now) : null
+    },
+    stored: worked,
+    readTo(at) {
+      // What fails again and again is read again and again.
+      if (at <= furthest) return
+      furthest = at
+      worked()
     },
     failed(cause) {
       error = (cause instanceof Error ? cause.message : String(cause)).slice(0, LONGEST_ERROR)

@@ -35,6 +35,11 @@ export function refusalOf(error: unknown): unknown {
   return error
 }
 
+/** What was asked was answered by another server than told the end of the stream: it may be behind that. */
+export class AnotherServer extends Error {
+  override readonly name = 'AnotherServer'
+}
+
 /** Where several servers answer at the database's address. */
 export const severalServers = () =>
   new SynapseRefused(

@@ -23,15 +23,22 @@ export type Verdict =
 export interface RestoredWatch {
   /** Reads what is remembered. Call it whenever our place is looked up. */
   open(): Promise<void>
+  /** Whether no event is remembered. */
+  knowsNothing(): boolean
+  /** Events up to our place, the oldest first: they stand in the timeline that we follow. */
+  remember(events: readonly PlacedEvent[]): Promise<void>
   /** The numbers whose events are to be looked at. */
   asked(): number[]
-  judge(look: Pick<StreamLook, 'noted' | 'newest' | 'found' | 'standby'>, place: number): Promise<Verdict>
+  judge(
+    look: Pick<StreamLook, 'noted' | 'newest' | 'found' | 'standby' | 'server'>,
+    place: number,
+  ): Promise<Verdict>
   /** We have read up to `place`, and `tip` is the newest event of the stream. */
   passed(place: number, tip: PlacedEvent | null): Promise<void>
   /** Writes down what isn't written yet: before an end. */
   keep(): Promise<void>
-  /** We go on at `place`; all rooms are to be told anew. */
-  wentOn(place: number): Promise<void>
+  /** We go on after the last common place (null: none is known); all rooms are to be told anew. */
+  wentOn(common: number | null): Promise<void>
   /** The rooms (by limpet's id) up to which all have been told anew; null: there is nothing to tell. */
   toldUpTo(): number | null
   tellingDone(upTo: number | null): Promise<void>
@@ -62,6 +69,7 @@ export function makeRestoredWatch({
   let timeline: Timeline = NEW_TIMELINE
   let keptAt = -Infinity
   let isKept = true
+  let hasLooked = false
 
   async function change(to: Partial<Timeline>): Promise<void> {
     await store.save(to, timeline.continued)
@@ -78,6 +86,27 @@ export function makeRestoredWatch({
     return isLater
   }
 
+  /**
+   * A standby that took over without the last commits gives numbers out only beyond those that its log had set aside, so that nothing is at ours:
+   * nothing is missed then, but who came or left in what was lost was told.
+   */
+  async function compareServer(
+    { server, newest, found }: Pick<StreamLook, 'server' | 'newest' | 'found'>,
+    place: number,
+  ): Promise<void> {
+    const { server: before, anchors } = timeline
+    // One that lags has not got it yet.
+    if (server === before || newest < place) return
+    const isGone =
+      before !== null && anchors[0] !== undefined && !found.some(({ at }) => at === anchors[0]?.at)
+    if (isGone)
+      log.warn(
+        { place },
+        'Synapse: another server answers, without the newest event that was read; all rooms are told anew',
+      )
+    await change({ server, ...(isGone ? { toldUpTo: 0 } : {}) })
+  }
+
   async function keep(): Promise<void> {
     if (isKept || timeline.restored !== null) return
     ;[isKept, keptAt] = [true, monotonic()]
@@ -91,12 +120,23 @@ export function makeRestoredWatch({
     async open() {
       await adopt()
     },
+    knowsNothing: () => timeline.anchors.length === 0 && !hasLooked,
+    async remember(events) {
+      hasLooked = true
+      const anchors = events.map(anchorOf).reduce(withAnchor, timeline.anchors)
+      timeline = { ...timeline, anchors }
+      isKept = false
+      await keep()
+    },
     asked: () => timeline.anchors.map(({ at }) => at),
     async judge(look, place) {
       const { standing, others } = compare(timeline.anchors, look.found)
       const isAhead = look.noted !== null && look.noted < place && !look.standby
       const differs = others.length > 0 || isAhead
-      if (!differs && timeline.restored === null) return { kind: 'same' }
+      if (!differs && timeline.restored === null) {
+        await compareServer(look, place)
+        return { kind: 'same' }
+      }
       const known = timeline.restored
       if (await adopt()) return { kind: 'moved' }
       const lowest = Math.min(...others.map(({ at }) => at))
@@ -117,9 +157,10 @@ export function makeRestoredWatch({
       if (monotonic() - keptAt >= KEEP_EVERY_MS) await keep()
     },
     keep,
-    async wentOn(place) {
+    async wentOn(common) {
+      hasLooked = false
       await change({
-        anchors: timeline.anchors.filter(({ at }) => at <= place),
+        anchors: common === null ? [] : timeline.anchors.filter(({ at }) => at <= common),
         restored: null,
         goOn: false,
         toldUpTo: 0,

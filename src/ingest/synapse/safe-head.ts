@@ -10,6 +10,7 @@ import type { Db } from '../../store/db.ts'
 import { SERVER } from '../../store/one-server.ts'
 import { planned } from './planned.ts'
 import { SynapseRefused } from './refused.ts'
+import type { StatementName } from '../../store/statement-names.ts'
 import { sql } from '../../store/statement.ts'
 
 /** Synapse's schema versions that were read and tried; another one may mean something else by the same columns. */
@@ -44,9 +45,10 @@ export interface StreamLook {
 }
 
 // Number 1 is never used: Synapse's streams begin at 2.
-const SELECT_LOOK = planned(
-  'where does the stream end',
-  `with said as (
+const selectLook = (name: StatementName, more: string) =>
+  planned(
+    name,
+    `with said as (
     select array_agg(instance_name order by instance_name) as writers, max(stream_id) as noted
       from stream_positions where stream_name = 'events'
   ), ended as (
@@ -59,7 +61,7 @@ const SELECT_LOOK = planned(
             from generate_series(coalesce($1::bigint, greatest(e.newest - ${SCANNED}, 0)) + 1,
                                  least(e.newest, coalesce($1::bigint, e.newest) + ${SCANNED})) n
            where n > 1 and not exists (select from events where stream_ordering = n)
-             and not exists (select from current_state_delta_stream where stream_id = n)) as gap,
+             and not exists (select from current_state_delta_stream where stream_id = n) ${more}) as gap,
          (select json_build_object('at', stream_ordering, 'eventId', event_id) from events
            where stream_ordering > 0 and stream_ordering <= e.newest order by stream_ordering desc limit 1) as tip,
          (select coalesce(json_agg(json_build_object('at', stream_ordering, 'eventId', event_id)), '[]')
@@ -68,7 +70,25 @@ const SELECT_LOOK = planned(
          pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
          pg_is_in_recovery() as standby, ${SERVER} as server
     from ended e`,
+  )
+
+const SELECT_LOOK = selectLook('where does the stream end', '')
+// An event that Synapse had as an outlier and now has with its state keeps its number; the one that it was given now is noted here alone.
+const SELECT_LOOK_WITH_EX_OUTLIERS = selectLook(
+  'where does the stream end, by ex-outliers too',
+  'and not exists (select from ex_outlier_stream where event_stream_ordering = n)',
 )
+
+const MAY_READ_EX_OUTLIERS = sql(
+  'may ex-outliers be read',
+  `select has_table_privilege(to_regclass('ex_outlier_stream'), 'select') as may`,
+)
+
+/** Whether the table is there, and may be read, that explains most of the numbers that no event has. Older instructions did not grant it. */
+export async function mayReadExOutliers(db: Db): Promise<boolean> {
+  const { rows } = await db.query<{ may: boolean | null }>(MAY_READ_EX_OUTLIERS)
+  return rows[0]?.may === true
+}
 
 interface Row extends StreamLook {
   schema: number | null
@@ -82,9 +102,16 @@ interface Row extends StreamLook {
  */
 export async function readStreamEnd(
   db: Db,
-  { after, asked }: { after: number | null; asked: readonly number[] },
+  {
+    after,
+    asked,
+    exOutliers = false,
+  }: { after: number | null; asked: readonly number[]; exOutliers?: boolean },
 ): Promise<StreamLook> {
-  const { rows } = await db.query<Row>(SELECT_LOOK, [after, asked])
+  const { rows } = await db.query<Row>(exOutliers ? SELECT_LOOK_WITH_EX_OUTLIERS : SELECT_LOOK, [
+    after,
+    asked,
+  ])
   const [row] = rows
   if (row === undefined) throw new Error('Synapse said nothing about its stream')
   const { schema, writers, ...look } = row
@@ -99,6 +126,21 @@ export async function readStreamEnd(
     )
   }
   return look
+}
+
+const SELECT_BEFORE = planned(
+  'find events before a place',
+  `select distinct e.stream_ordering as at, e.event_id as "eventId"
+    from unnest($1::bigint[]) n cross join lateral (
+      select stream_ordering, event_id from events
+       where stream_ordering <= n and stream_ordering > 0 order by stream_ordering desc limit 1) e
+   order by 1`,
+)
+
+/** Events at and before `place`, the farther from it the fewer. */
+export async function readPlacesBefore(db: Db, place: number): Promise<PlacedEvent[]> {
+  const near = Array.from({ length: 20 }, (_, i) => place - 2 ** i + 1).filter((at) => at > 0)
+  return (await db.query<PlacedEvent>(SELECT_BEFORE, [near])).rows
 }
 
 const SELECT_DOMAIN = sql(

@@ -13,7 +13,7 @@ import type { WindowItemsNeeds } from './window-items.ts'
 /** Hears every message of a Redis channel until `signal` aborts, through any loss of connection. */
 export type Subscribe = (channel: string, onMessage: (message: string) => void, signal: AbortSignal) => void
 
-export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'redactions'> {
+export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'redactions' | 'readTo'> {
   readonly append: Append
   /** The stored token of a source; null where there is none. */
   readonly tokenOf: (source: string) => Promise<string | null>
@@ -24,11 +24,11 @@ export interface SynapseSourceNeeds extends Omit<WindowItemsNeeds, 'purges' | 'r
   /** What limpet holds of one sender, a page at a time: a ban redacts all that is left of it. */
   readonly heldBy?: RedactionItemsNeeds['heldBy']
   /** Rooms that cannot be read in time are left behind, and then read with the longer statements of `pool`; left out, they hold up the stream. */
-  readonly behind?: (Pick<LeftBehindNeeds, 'tokens'> & { readonly pool: Pool }) | undefined
+  readonly behind?: (Pick<LeftBehindNeeds, 'tokens' | 'drop'> & { readonly pool: Pool }) | undefined
   /** Left out, this process always reads. */
   readonly lease?: Pick<ReaderLease, 'held' | 'wait' | 'giveWay'> | undefined
   /** Told how it goes. */
-  readonly progress?: Pick<Progress, 'saw' | 'failed' | 'stopped'> | undefined
+  readonly progress?: Pick<Progress, 'saw' | 'stored' | 'readTo' | 'failed' | 'stopped'> | undefined
   /** By which a restored database is noticed; left out, only while this process runs. */
   readonly timeline?: TimelineStore | undefined
   /** How many connections to Synapse's database were opened: those of one may all lead to other servers than the next. */

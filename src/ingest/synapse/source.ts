@@ -8,34 +8,36 @@
  * itself (`left-behind.ts`). Reads only; nothing of Synapse's is written.
  */
 import { isRoomId } from '../../matrix/ids.ts'
+import type { Pool } from '../../store/db.ts'
 import type { Item } from '../items.ts'
-import { makeAfterRestore, type Place } from './after-restore.ts'
+import { makeAfterRestore } from './after-restore.ts'
 import { announcedBy, makeBell } from './bell.ts'
 import { keepFollowing } from './keep-following.ts'
 import { makeLeftBehind } from './left-behind.ts'
+import { makeOurPlace, type Place } from './our-place.ts'
 import { makePurges } from './purges.ts'
 import { makeRedactionItems, REDACTIONS_A_COMMIT } from './redaction-items.ts'
 import type { Redaction, UnreadableRedaction } from './redactions.ts'
+import { AnotherServer } from './refused.ts'
 import { makeRestoredWatch } from './restored.ts'
 import { readRoomByRoom, withoutRooms } from './room-by-room.ts'
-import { checkServerName, checkStateGroups } from './safe-head.ts'
+import { checkServerName, checkStateGroups, readPlacesBefore } from './safe-head.ts'
 import type { SynapseSourceNeeds } from './source-needs.ts'
 import { makeStoreItems } from './store-items.ts'
 import { makeStreamEnd } from './stream-end.ts'
 import { timelineInMemory } from './timeline.ts'
-import { eventsIn, tokenAt } from './token.ts'
-import { readWindow, type Window } from './window.ts'
+import { eventsIn } from './token.ts'
+import { readWindow, type Window, type WindowSpan } from './window.ts'
 import { makeWindowItems } from './window-items.ts'
 
 export type { Subscribe, SynapseSourceNeeds } from './source-needs.ts'
+export { SOURCE } from './token.ts'
 
 export interface SynapseSource {
   /** Runs until `signal` aborts. @throws SynapseRefused where this Synapse must not be read */
   run(signal: AbortSignal): Promise<void>
 }
 
-/** Its name among sources. */
-export const SOURCE = 'synapse'
 const WINDOW_EVENTS = 500
 /** Windows without items move the stored token only every so many stream orderings; until then they would be read again. */
 const UNSTORED_SPAN = 1_000
@@ -45,7 +47,11 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const purges = makePurges({ ...needs.purges, pool, clock })
   const { parseItem, held, heldBy, skipped } = needs
   const redactions = makeRedactionItems({ pool, parseItem, held, heldBy, log })
-  const windowItems = makeWindowItems({ pool, serverName, parseItem, log, purges, redactions, skipped })
+  const readTo = (at: number) => needs.progress?.readTo(at)
+  const windowItems = makeWindowItems({
+    ...{ pool, serverName, parseItem, log, purges, redactions, skipped },
+    readTo,
+  })
   const store = makeStoreItems({ append, log })
   const leftBehind = makeBehind()
   const bell = makeBell(clock)
@@ -55,17 +61,24 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const end = makeStreamEnd({ db: pool, clock })
   const monotonic = () => clock.monotonic()
   const watch = makeRestoredWatch({ store: needs.timeline ?? timelineInMemory(), monotonic, log })
+  const ours = makeOurPlace({
+    ...{ tokenOf, store, clock, log },
+    forget: (roomId) => windowItems.forget(roomId),
+    refuse: refuseOtherConnection,
+    stored: () => needs.progress?.stored(),
+  })
+  const { take } = ours
   const restored = makeAfterRestore({
     ...{ pool, serverName, watch, take, log, told: needs.purges.told, progress: needs.progress },
     forget: () => windowItems.forget(),
     goBackTo: async (at) => leftBehind?.goBackTo(at),
   })
-  let lastTaken = 0
   let wasAhead = false
-  let saidUnnoted = false
   /** For an operator's word: the database was restored. */
   let waits = true
   let lookedThrough = 0
+  /** Which answered the last look. */
+  let server = ''
 
   /** Takes a window; true: there is more to do at once. */
   async function step(signal: AbortSignal): Promise<boolean> {
@@ -74,7 +87,11 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     const look = await end.look(place?.events ?? null, watch.asked())
     looked(look.newest)
     lookedThrough = needs.connections?.() ?? 0
-    if (place === null) return begin(look.safe, signal)
+    comeTo(look.server)
+    if (place === null) {
+      place = await ours.begin(look.safe, signal)
+      return look.safe !== null
+    }
     const verdict = await watch.judge(look, place.events)
     needs.progress?.saw(look.newest, place.events)
     waits = verdict.kind !== 'same'
@@ -84,6 +101,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       return then.more
     }
     needs.progress?.stopped(null)
+    if (watch.knowsNothing()) await watch.remember(await readPlacesBefore(pool, place.events))
     if (watch.toldUpTo() !== null) {
       place = await restored.tell(place, look.safe, signal)
       return true
@@ -94,7 +112,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     if (place.events > head) return false
     if (leftBehind?.anyReadable()) {
       // A process that goes on after us must not find the room's place ahead of the stream's.
-      if (eventsIn(place.stored) !== place.events) place = await take([], place.events, place.stored, signal)
+      if (eventsIn(place.stored) !== place.events)
+        place = await take([], { events: place.events, from: place.stored }, signal)
       if (place === null) return true
       await leftBehind.rejoin(place.events, signal)
     }
@@ -115,7 +134,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     for (const roomId of slow) await leftBehind?.leave(roomId, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
     if (items.length > 0 || passed || unstored >= UNSTORED_SPAN) {
-      place = await take(items, window.upTo, place.stored, signal, true)
+      place = await take(items, { events: window.upTo, from: place.stored, onlyKnownRooms: true }, signal)
       if (place === null) return true
     } else {
       place = { ...place, events: window.upTo }
@@ -134,7 +153,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
 
   function makeBehind() {
     if (needs.behind === undefined) return null
-    const { pool: patient, tokens } = needs.behind
+    const { pool: patient, tokens, drop } = needs.behind
     const parts = {
       parseItem,
       log,
@@ -143,10 +162,10 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
       purges: makePurges({ ...needs.purges, pool: patient, clock }),
     }
     return makeLeftBehind({
-      ...{ store, tokens, clock, log },
+      ...{ store, tokens, drop, clock, log },
       makeItems: () =>
         makeWindowItems({ ...parts, skipped, redactions: makeRedactionItems({ ...parts, held, heldBy }) }),
-      read: (span) => readWindow(patient, { ...span, limit: REDACTIONS_A_COMMIT, serverName, leaveOut }),
+      read: (span) => readHere(patient, { ...span, limit: REDACTIONS_A_COMMIT, serverName, leaveOut }),
       joins: async (roomId, view, at) => {
         if (view === undefined) windowItems.forget(roomId)
         else await windowItems.adopt(roomId, view, at)
@@ -158,12 +177,34 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   /** The next window; a short one where its own events are redacted already, so that not too much is in one commit. */
   async function readNext(after: number, head: number): Promise<Window> {
     const span = { after, head, limit, serverName, leaveOut }
-    const window = await readWindow(pool, span)
+    const window = await readHere(pool, span)
     const own = new Set(window.events.map((row) => row.event_id))
     const redacted = window.redactions.filter((one) => own.has(one.event_id))
     return redacted.length <= REDACTIONS_A_COMMIT
       ? window
-      : readWindow(pool, { ...span, limit: Math.min(limit, REDACTIONS_A_COMMIT) })
+      : readHere(pool, { ...span, limit: Math.min(limit, REDACTIONS_A_COMMIT) })
+  }
+
+  /** A window as the server has it that told us the end of the stream: another one may be behind it. */
+  async function readHere(from: Pool, span: WindowSpan): Promise<Window> {
+    const window = await readWindow(from, span)
+    if (window.server !== server)
+      throw new AnotherServer('another server than told the end of the stream had its events')
+    return window
+  }
+
+  function refuseOtherConnection(): void {
+    if ((needs.connections?.() ?? 0) !== lookedThrough)
+      throw new Error('another connection to Synapse was opened within a look, maybe to another server')
+  }
+
+  /** Another server than before may have another state of the rooms: a standby that took over without the last commits. */
+  function comeTo(another: string): void {
+    if (server !== '' && another !== server) {
+      windowItems.forget()
+      leftBehind?.forget()
+    }
+    server = another
   }
 
   function leaveOut({ error, ...redaction }: UnreadableRedaction): void {
@@ -174,7 +215,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   async function takeAhead(piece: Redaction[], here: Place, signal: AbortSignal): Promise<Place | null> {
     const items = [...(await redactions.itemsOf(piece)).values()]
     if (items.length === 0) return here
-    const taken = await take(items, eventsIn(here.stored) ?? 0, here.stored, signal)
+    const taken = await take(items, { events: eventsIn(here.stored) ?? 0, from: here.stored }, signal)
     return taken === null ? null : { ...taken, events: here.events }
   }
 
@@ -183,7 +224,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     const gone = (await purges.due()).filter(isRoomId)
     if (gone.length === 0) return false
     const items = gone.map((roomId): Item => ({ type: 'purge', roomId }))
-    const stored = await take(items, eventsIn(here.stored) ?? 0, here.stored, signal)
+    const stored = await take(items, { events: eventsIn(here.stored) ?? 0, from: here.stored }, signal)
     place = stored === null ? null : { ...stored, events: here.events }
     if (stored === null) return true
     for (const roomId of gone) windowItems.forget(roomId)
@@ -191,64 +232,10 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     return false
   }
 
-  /** Our stored place; null: none was ever stored. */
   async function findPlace(): Promise<Place | null> {
     await watch.open()
     await leftBehind?.load()
-    const stored = await tokenOf(SOURCE)
-    const events = eventsIn(stored)
-    if (events === null) return null
-    // Our own database went back: what it was told since is to be told again.
-    if (events < lastTaken) windowItems.forget()
-    log.debug({ events }, 'Synapse: going on from the stored place')
-    return { stored, events }
-  }
-
-  /** The first start; true: our place is known now. */
-  async function begin(head: number | null, signal: AbortSignal): Promise<boolean> {
-    if (head === null) {
-      if (!saidUnnoted)
-        log.info('Synapse: no event writer has noted a place yet; waiting for its next event, or 11 minutes')
-      saidUnnoted = true
-      return false
-    }
-    place = await take([], head, null, signal)
-    if (place !== null)
-      log.info(
-        { events: head },
-        'Synapse: first start, at the head of its stream: what it held before is not sent',
-      )
-    return true
-  }
-
-  /** Stores items and the new place; null: not taken, or it is unknown whether, and the place is to be asked for. */
-  async function take(
-    items: Item[],
-    events: number,
-    from: string | null,
-    signal: AbortSignal,
-    onlyKnownRooms = false,
-  ): Promise<Place | null> {
-    if ((needs.connections?.() ?? 0) !== lookedThrough)
-      throw new Error('another connection to Synapse was opened within a look, maybe to another server')
-    const sourceToken = tokenAt(events)
-    const batch = { source: SOURCE, sourceToken, ifSourceToken: from, items, onlyKnownRooms }
-    const result = await store({ ...batch, forget: (roomId) => windowItems.forget(roomId) })
-    switch (result.kind) {
-      case 'taken':
-        lastTaken = events
-        return { stored: sourceToken, events }
-      case 'token_mismatch':
-        log.debug('Synapse: another process took this part of the stream')
-        return null
-      case 'unknown_rooms':
-        // Somebody purged rooms that were told: these are read and told again, and the window is taken then.
-        log.info({ rooms: result.rooms.length }, 'Synapse: rooms are told again that limpet knows no more')
-        return null
-      case 'busy':
-        await clock.sleep(result.retryAfterMs, signal)
-        return null
-    }
+    return ours.find()
   }
 
   function sayIfAhead(events: number, head: number): void {

@@ -13,7 +13,7 @@ import type { Clock } from '../../clock.ts'
 import type { Db } from '../../store/db.ts'
 import { comesBack } from '../../store/one-server.ts'
 import { severalServers } from './refused.ts'
-import { readStreamEnd, SCANNED, type StreamLook } from './safe-head.ts'
+import { mayReadExOutliers, readStreamEnd, SCANNED, type StreamLook } from './safe-head.ts'
 import { makeSettled } from './settled.ts'
 
 export interface StreamEnd {
@@ -31,6 +31,7 @@ const MOST_SERVERS = 20
 export function makeStreamEnd({ db, clock }: { db: Db; clock: Pick<Clock, 'monotonic'> }): StreamEnd {
   const settled = makeSettled(clock)
   let wasNoted = true
+  let exOutliers: boolean | null = null
   const servers: string[] = []
 
   /** A server that was replaced doesn't come back as it was: then there are several, of which each look meets one. */
@@ -58,7 +59,8 @@ export function makeStreamEnd({ db, clock }: { db: Db; clock: Pick<Clock, 'monot
   return {
     async look(place, asked) {
       const after = place === null ? null : Math.max(place, wasNoted ? settled.soon : settled.late)
-      const seen = await readStreamEnd(db, { after, asked })
+      exOutliers ??= await mayReadExOutliers(db)
+      const seen = await readStreamEnd(db, { after, asked, exOutliers })
       refuseSeveral(seen.server)
       settled.saw(seen)
       const safe = safeFor(place, seen, after ?? 0)

@@ -25,6 +25,8 @@ export interface Timeline {
   /** The rooms up to this one (limpet's id) have been told anew; null: there is nothing to tell. */
   readonly toldUpTo: number | null
   readonly continued: number
+  /** Which server had the newest of the anchors; null: unknown. */
+  readonly server: string | null
 }
 
 export interface TimelineStore {
@@ -39,6 +41,7 @@ export const NEW_TIMELINE: Timeline = {
   goOn: false,
   toldUpTo: null,
   continued: 0,
+  server: null,
 }
 
 /** One that ends with the process. */

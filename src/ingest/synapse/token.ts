@@ -5,6 +5,9 @@
  */
 import { SynapseRefused } from './refused.ts'
 
+/** The name of the Synapse source among sources. */
+export const SOURCE = 'synapse'
+
 /** The event stream's part of a token; null where nothing was ever taken. @throws SynapseRefused for any other text */
 export function eventsIn(token: string | null): number | null {
   if (token === null) return null

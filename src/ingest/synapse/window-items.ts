@@ -33,6 +33,8 @@ export interface WindowItemsNeeds {
   readonly parseItem: (raw: JsonObject) => Item
   /** Told of each event that is skipped since Synapse purged its state before it was read. */
   readonly skipped?: (() => void) | undefined
+  /** Told of each event whose servers are known now. */
+  readonly readTo?: ((at: number) => void) | undefined
   readonly log: Log
 }
 
@@ -97,7 +99,9 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
       else if (step.kind === 'changes') items.push(...change(step, view))
       else {
         const one = sent.get(step.row)
-        if (one !== undefined) items.push(await address(one, view, states))
+        if (one === undefined) continue
+        items.push(await address(one, view, states))
+        needs.readTo?.(step.row.at)
       }
     }
     const taken = () => {

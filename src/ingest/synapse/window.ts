@@ -5,6 +5,7 @@
  * and need no common snapshot. The window never ends inside a batch that Synapse wrote in one go.
  */
 import type { Db } from '../../store/db.ts'
+import { SERVER } from '../../store/one-server.ts'
 import { planned } from './planned.ts'
 import { readRedactions, type Redactions, type UnreadableRedaction } from './redactions.ts'
 
@@ -34,6 +35,8 @@ export interface MemberChange {
 export interface Window extends Redactions {
   /** The window's end, included. */
   readonly upTo: number
+  /** Which server had it. */
+  readonly server: string
   readonly events: readonly EventRow[]
   readonly changes: readonly MemberChange[]
 }
@@ -111,6 +114,8 @@ const SELECT_WINDOW = planned(
     select 'change', at, room_id, null, null, null, null, null, server, joined, stream_id from (${CHANGES}) c
      union all
     select 'redactions', null, null, null, null, null, null, null, null, null, null where exists (${MAY_REDACT})
+     union all
+    select 'server', null, null, null, null, null, null, null, ${SERVER}, null, null
   ) w order by kind, at, server is not null, stream_id, server`,
 )
 
@@ -118,6 +123,7 @@ type WindowRow =
   | ({ readonly kind: 'event' } & EventRow)
   | ({ readonly kind: 'change' } & MemberChange)
   | { readonly kind: 'redactions' }
+  | { readonly kind: 'server'; readonly server: string }
 
 export interface Span {
   /** Not included. */
@@ -132,33 +138,32 @@ export async function readChanges(db: Db, { after, upTo, serverName }: Span): Pr
   return rows.filter((change) => change.server !== serverName)
 }
 
+export interface WindowSpan {
+  readonly after: number
+  readonly head: number
+  readonly limit: number
+  readonly serverName: string
+  /** Told of each redaction that cannot be read. */
+  readonly leaveOut?: (unreadable: UnreadableRedaction) => void
+}
+
 /** Reads the window after `after`: about `limit` events of the stream (ours and others'), but nothing beyond `head`. */
 export async function readWindow(
   db: Db,
-  {
-    after,
-    head,
-    limit,
-    serverName,
-    leaveOut,
-  }: {
-    after: number
-    head: number
-    limit: number
-    serverName: string
-    /** Told of each redaction that cannot be read. */
-    leaveOut?: (unreadable: UnreadableRedaction) => void
-  },
+  { after, head, limit, serverName, leaveOut }: WindowSpan,
 ): Promise<Window> {
   const upTo = await readEnd(db, { after, head, limit })
   const span = { after, upTo, serverName }
   const { rows } = await db.query<WindowRow>(SELECT_WINDOW, [after, upTo, serverName])
   const events: EventRow[] = []
   const changes: MemberChange[] = []
+  let server = ''
   for (const row of rows) {
     if (row.kind === 'event') {
       const { at, event_id, room_id, room_version, json, internal_metadata, purged } = row
       events.push({ at, event_id, room_id, room_version, json, internal_metadata, purged })
+    } else if (row.kind === 'server') {
+      server = row.server
     } else if (row.kind === 'change' && row.server !== serverName) {
       const { at, room_id, server, joined } = row
       changes.push({ at, room_id, server, joined })
@@ -166,7 +171,7 @@ export async function readWindow(
   }
   const redacting = rows.some(({ kind }) => kind === 'redactions')
   const none = { redactions: [], bans: [] }
-  return { upTo, events, changes, ...(redacting ? await readRedactions(db, span, leaveOut) : none) }
+  return { upTo, server, events, changes, ...(redacting ? await readRedactions(db, span, leaveOut) : none) }
 }
 
 async function readEnd(

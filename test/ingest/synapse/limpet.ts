@@ -24,6 +24,10 @@ export interface Limpet {
   /** The ids of events that the log says were left out. */
   readonly leftOut: string[]
   token(): string | null
+  /** The names of the sources that have one. */
+  sources(): string[]
+  /** Stores one, as another process does. */
+  store(source: string, token: string): void
   /** An operator says: go on in a restored database. */
   goOn(): Promise<void>
   /** Follows `pool` until `stop`, which gives the error that `run` ended with, if any. */
@@ -35,6 +39,8 @@ export interface Limpet {
     /** With longer statements, for rooms that are slow to read. */
     patient?: Pool
     lease?: SynapseSourceNeeds['lease']
+    connections?: SynapseSourceNeeds['connections']
+    progress?: SynapseSourceNeeds['progress']
   }): {
     stop(): Promise<unknown>
     ended: Promise<unknown>
@@ -109,16 +115,25 @@ export function limpetFor(
     failNext: null,
     purge: (roomId) => told.delete(roomId),
     token: () => tokens.get(SOURCE) ?? null,
+    sources: () => [...tokens.keys()],
+    store: (source, token) => void tokens.set(source, token),
     goOn: async () => timeline.save({ goOn: true }, (await timeline.load()).continued),
-    follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock, patient, lease } = {}) {
+    follow({ subscribe, pollMs = 20, graceMs = 0, clock = systemClock, patient, ...more } = {}) {
       const stopping = new AbortController()
       const source = makeSynapseSource({
         pool,
         serverName: 'a.example',
         append,
         tokenOf: (source) => Promise.resolve(tokens.get(source) ?? null),
-        behind: patient && { pool: patient, tokens: (prefix) => Promise.resolve(startingWith(prefix)) },
-        lease,
+        behind: patient && {
+          pool: patient,
+          tokens: (prefix) => Promise.resolve(startingWith(prefix)),
+          drop: async (prefix, token) => {
+            for (const one of startingWith(prefix)) if (one.token === token) tokens.delete(one.source)
+            await Promise.resolve()
+          },
+        },
+        ...more,
         parseItem: (item) => {
           raw.push(item)
           return parse(item)

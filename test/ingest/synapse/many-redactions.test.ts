@@ -4,7 +4,8 @@ import { pino } from 'pino'
 import { systemClock } from '../../../src/clock.ts'
 import { makeAppend, type IngestRequest } from '../../../src/ingest/append.ts'
 import { parseItem } from '../../../src/ingest/parse-item.ts'
-import { makeSynapseSource } from '../../../src/ingest/synapse/source.ts'
+import { makeProgress } from '../../../src/ingest/synapse/progress.ts'
+import { makeSynapseSource, type SynapseSourceNeeds } from '../../../src/ingest/synapse/source.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { heldAmong, heldBy } from '../../../src/store/held-events.ts'
 import { sourcePosition } from '../../../src/store/read-back.ts'
@@ -21,6 +22,7 @@ describe('a ban that redacts many events of one of our users', () => {
   let ours: Pool
   let requests: IngestRequest[]
   let failAt: number | null
+  let onRequest: () => void
   /** How many rows each answer of Synapse's database had. */
   let answers: number[]
   const stops: (() => Promise<unknown>)[] = []
@@ -32,6 +34,7 @@ describe('a ban that redacts many events of one of our users', () => {
     ours = openPool({ url: database.url })
     requests = []
     failAt = null
+    onRequest = () => undefined
     answers = []
     await synapse.write({ at: 1, sender: alice, member: { user: alice, membership: 'join' } })
     await synapse.write({ at: 2, sender: bob, member: { user: bob, membership: 'join' } })
@@ -54,7 +57,7 @@ describe('a ban that redacts many events of one of our users', () => {
     return Object.assign(Object.create(pool) as Pool, { query })
   }
 
-  function follow() {
+  function follow(more: Pick<SynapseSourceNeeds, 'progress'> = {}) {
     const real = makeAppend({
       ...{ pool: ours, serverName: 'a.example', maxStickyMs: 3_600_000, random: () => 0.5 },
       onTaken: () => undefined,
@@ -69,6 +72,7 @@ describe('a ban that redacts many events of one of our users', () => {
           return Promise.resolve({ kind: 'unavailable', message: 'away' })
         }
         requests.push(request)
+        onRequest()
         return real(request)
       },
       tokenOf: async (name) => (await sourcePosition(ours, name)).sourceToken,
@@ -80,6 +84,7 @@ describe('a ban that redacts many events of one of our users', () => {
       clock: systemClock,
       log: pino({ level: 'silent' }),
       pollMs: 20,
+      ...more,
     }).run(stopping.signal)
     stops.push(() => {
       stopping.abort()
@@ -134,6 +139,24 @@ describe('a ban that redacts many events of one of our users', () => {
       'events=353',
     ])
     expect(await secrets()).to.equal(0)
+  })
+
+  it('is progress with every piece, however long all of them take', async () => {
+    let now = 0
+    const progress = makeProgress({ monotonic: () => now })
+    follow({ progress })
+    await reaches(2)
+    await says(3, 602)
+    await synapse.finishedUpTo(602)
+    await reaches(602)
+    const states: string[] = []
+    onRequest = () => {
+      now += 20_000
+      states.push(progress.report().state)
+    }
+    await bans(603)
+    await reaches(603)
+    expect(states).to.deep.equal(Array(7).fill('running'))
   })
 
   it('repeats harmlessly after a crash between two pieces', async () => {

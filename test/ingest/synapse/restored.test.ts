@@ -1,6 +1,5 @@
 /** A Synapse's database that was restored to an older state: nothing is taken until an operator says so, and then nothing is lost. */
 import { expect } from 'chai'
-import type { StreamLook } from '../../../src/ingest/synapse/safe-head.ts'
 import { until } from '../../support/poll.ts'
 import { limpetFor, type Limpet } from './limpet.ts'
 import { synapseTables, type SynapseTables } from './tables.ts'
@@ -163,11 +162,12 @@ describe('a Synapse’s database that was restored', () => {
       log: pino({ level: 'silent' }),
     })
     await watch.passed(5, { at: 5, eventId: '$5' })
-    const look: Pick<StreamLook, 'noted' | 'newest' | 'found' | 'standby'> = {
+    const look: Parameters<typeof watch.judge>[0] = {
       noted: 4,
       newest: 4,
       found: [],
       standby: true,
+      server: 'one',
     }
     expect(await watch.judge(look, 5)).to.deep.equal({ kind: 'same' })
     expect((await watch.judge({ ...look, found: [{ at: 5, eventId: "$5'" }] }, 5)).kind).to.equal('stopped')

@@ -73,6 +73,27 @@ describe('a statement of the Synapse source that takes too long', () => {
     await limpet.reaches(11)
     const waited = ['set b.example', 'event $5', 'event $8', 'event $10', 'event $11']
     expect(limpet.lines.slice(4)).to.deep.equal(waited)
+    expect(limpet.sources()).to.deep.equal(['synapse'])
+    // It may wait once more.
+    await synapse.slow('current_state_events', [ROOM], 60_000)
+    await running.pop()?.stop()
+    follow()
+    await says(12)
+    await synapse.finishedUpTo(12)
+    await limpet.reaches(12)
+    expect([limpet.sources(), sentOf().includes('event $12')]).to.deep.equal([
+      ['synapse', `synapse/${ROOM}`],
+      false,
+    ])
+    await synapse.slow('current_state_events', [], 0)
+    await until(() => sentOf().includes('event $12'), { what: 'the room that waited again' })
+  })
+
+  it('leaves nothing of rooms that waited under an older release', async () => {
+    limpet.store('synapse/!old:a.example', 'done')
+    limpet.store('synapse/!waits:a.example', 'after=3')
+    await started()
+    expect(limpet.sources()).to.deep.equal(['synapse/!waits:a.example', 'synapse'])
   })
 
   it('leaves a room behind for the next process too, in its order', async () => {

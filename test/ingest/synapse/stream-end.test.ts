@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import type { PoolClient } from 'pg'
 import type { Clock } from '../../../src/clock.ts'
 import { systemClock } from '../../../src/clock.ts'
+import { COLUMNS } from '../../../src/ingest/synapse/check.ts'
 import { LATE_MS, MOST_SOON_MS, SOON_MS } from '../../../src/ingest/synapse/settled.ts'
 import { makeStreamEnd, type StreamEnd } from '../../../src/ingest/synapse/stream-end.ts'
 import { holdTransaction } from '../../support/hold.ts'
@@ -161,6 +162,18 @@ describe('the end of a Synapse’s stream', () => {
     expect(await safe(5)).to.equal(5)
     passed += MOST_SOON_MS - SOON_MS
     expect(await safe(5)).to.equal(7)
+  })
+
+  it('is not held up by the number of an event that Synapse had as an outlier before, where that table may be read', async () => {
+    await synapse.pool.query(`insert into ex_outlier_stream values (4, '$old', 1, 'master')`)
+    await says(5)
+    await synapse.finishedUpTo(5)
+    expect(await safe(3)).to.equal(5)
+    const tables = [...Object.keys(COLUMNS), 'schema_version', 'users']
+    const one = makeStreamEnd({ db: await synapse.reader(tables), clock })
+    expect((await one.look(3, [])).safe).to.equal(3)
+    passed += SOON_MS
+    expect((await one.look(3, [])).safe).to.equal(5)
   })
 
   it('is not held up by numbers of changes of state, nor by what was missing when we came', async () => {

@@ -39,6 +39,8 @@ const TABLES = `
   create table current_state_delta_stream (stream_id bigint not null, room_id text not null, type text not null,
                                            state_key text not null, event_id text, prev_event_id text, instance_name text);
   create index on current_state_delta_stream (stream_id);
+  create table ex_outlier_stream (event_stream_ordering bigint primary key, event_id text not null, state_group bigint not null,
+                                  instance_name text);
   create table event_to_state_groups (event_id text not null unique, state_group bigint not null);
   create table state_group_edges (state_group bigint not null, prev_state_group bigint not null);
   create unique index on state_group_edges (state_group, prev_state_group);
@@ -337,7 +339,7 @@ export async function synapseTables({
         )
         kept.set(name, all[0]?.all)
       }
-      const memory = [new Map(ids), new Map(after), new Map(newest)] as const
+      const memory = [new Map(ids), new Map(after), new Map(newest), groups] as const
       return {
         async restore() {
           await inTransaction(pool, async (db) => {
@@ -347,11 +349,13 @@ export async function synapseTables({
                 JSON.stringify(all),
               ])
           })
-          const [oldIds, oldAfter, oldNewest] = memory
+          const [oldIds, oldAfter, oldNewest, oldGroups] = memory
           for (const map of [ids, after, newest]) map.clear()
           for (const [at, id] of oldIds) ids.set(at, id)
           for (const [id, state] of oldAfter) after.set(id, state)
           for (const [room, at] of oldNewest) newest.set(room, at)
+          // Their numbers come again, too.
+          groups = oldGroups
           era += "'"
         },
       }
