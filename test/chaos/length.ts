@@ -1,5 +1,5 @@
 /**
- * How much the crash tests do: a little in `npm test`, everything in `npm run test:chaos` (docs/chaos.md).
+ * How much the crash tests do: a little in `npm run test:crash`, everything in `npm run test:chaos` (docs/chaos.md).
  * `LIMPET_CHAOS=long` turns on what is left out otherwise, `LIMPET_KILLS` is how often processes are killed.
  * The same things go wrong in both, and what is asserted is the same.
  */
