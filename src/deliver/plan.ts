@@ -1,5 +1,5 @@
 /**
- * What goes into the next transaction? Pure: what was read of the database in, a plan out (design 4).
+ * What goes into the next transaction? Pure: what was read of the database in, a plan out.
  *
  * Places are given by lane: sticky replays that are owed, then those that an answer did not list, then the
  * gap's rooms or, without a gap, the timeline. What was chosen is then put in stream order.
