@@ -59,10 +59,13 @@ describe('references to the contract', () => {
     expect(references, 'references in all').to.be.above(30)
   })
 
+  // Put together, so that it is no reference itself.
+  const MISSING = ['5', '99'].join('.')
+
   it('are found in every form that is used, and told from what is not there', () => {
-    const text = `/**\n * as contract\n * 5.2, 5.${99} have it; contract, section 3; Contract 5.4 and 5.6.\n */`
-    expect(named(text)).to.deep.equal(['5.2', '5.99', '3', '5.4', '5.6'])
-    expect(['5.2', '3', '7', '5.99', '8'].map((section) => there.has(section))).to.deep.equal([
+    const text = `/**\n * as contract\n * 5.2, ${MISSING} have it; contract, section 3; Contract 5.4 and 5.6.\n */`
+    expect(named(text)).to.deep.equal(['5.2', MISSING, '3', '5.4', '5.6'])
+    expect(['5.2', '3', '7', MISSING, '8'].map((section) => there.has(section))).to.deep.equal([
       true,
       true,
       true,
