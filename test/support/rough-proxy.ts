@@ -1,5 +1,5 @@
 /**
- * A TCP proxy on loopback for bad days: it can fall silent without a word and find its voice again, hold everything
+ * A TCP proxy on loopback for bad days: it can fall silent without a word and find its voice again, be cut, hold everything
  * back for a while, and be slow.
  *
  * Whatever was connected while it was silent stays dead for good, and nobody is told: as after a firewall has
@@ -17,6 +17,9 @@ export interface RoughProxy {
   goSilent(): void
   /** What connects from now on gets through. */
   speak(): void
+  /** Ends every connection, and whatever connects from now on at once, until `mend`. */
+  cut(): void
+  mend(): void
   /** Holds every byte back until `release`; nothing is lost, and its order is kept. */
   hold(): void
   release(): void
@@ -34,11 +37,16 @@ export async function startRoughProxy(): Promise<RoughProxy> {
   const pairs = new Set<Pair>()
   let toPort: number | null = null
   let silent = false
+  let isCut = false
   let delay = () => 0
   let held: Promise<void> | null = null
   let letGo: () => void = () => undefined
 
   const server = createServer((client) => {
+    if (isCut) {
+      client.destroy()
+      return
+    }
     const pair: Pair = { dead: silent || toPort === null, sockets: [client] }
     pairs.add(pair)
     if (pair.dead || toPort === null) {
@@ -73,6 +81,13 @@ export async function startRoughProxy(): Promise<RoughProxy> {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
 
+  function endAll(): void {
+    for (const pair of pairs) {
+      pair.dead = true
+      for (const socket of pair.sockets) socket.destroy()
+    }
+  }
+
   function release(): void {
     held = null
     letGo()
@@ -90,6 +105,13 @@ export async function startRoughProxy(): Promise<RoughProxy> {
     speak() {
       silent = false
     },
+    cut() {
+      isCut = true
+      endAll()
+    },
+    mend() {
+      isCut = false
+    },
     hold() {
       held ??= new Promise((resolve) => {
         letGo = resolve
@@ -102,10 +124,7 @@ export async function startRoughProxy(): Promise<RoughProxy> {
     async close() {
       const closed = once(server, 'close')
       server.close()
-      for (const pair of pairs) {
-        pair.dead = true
-        for (const socket of pair.sockets) socket.destroy()
-      }
+      endAll()
       release()
       await closed
     },

@@ -143,7 +143,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     limit = Math.min(Math.ceil(limit * 1.125), WINDOW_EVENTS)
     await watch.passed(place.events, look.tip)
     needs.progress?.saw(look.newest, place.events)
-    return window.upTo < head
+    // Also here: where much is said each look finds something new.
+    return window.upTo < head || passPurges(place, signal)
   }
 
   async function readItems(window: Window, after: number) {

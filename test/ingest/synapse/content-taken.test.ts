@@ -1,4 +1,6 @@
 import { expect } from 'chai'
+import type { Pool } from '../../../src/store/db.ts'
+import { until } from '../../support/poll.ts'
 import { limpetFor, parseReal, type Limpet } from './limpet.ts'
 import { synapseTables, type SynapseTables, type Written } from './tables.ts'
 
@@ -266,6 +268,31 @@ describe('what Synapse takes away of its content', () => {
         'set',
         'event $4 to nobody',
       ])
+    })
+
+    it('are passed on where each look finds something new, too', async () => {
+      const other = '!other:a.example'
+      await synapse.pool.query(`insert into rooms (room_id, room_version) values ($1, '11')`, [other])
+      await says(3)
+      await synapse.finishedUpTo(3)
+      await purge()
+      let at = 3
+      const query = synapse.pool.query.bind(synapse.pool) as (...given: unknown[]) => unknown
+      const busy = Object.create(synapse.pool) as Pool
+      busy.query = (async (...given: unknown[]) => {
+        if (String(given[0]).includes('stream_positions') && limpet.token() !== null) {
+          at += 1
+          await synapse.write({ at, sender: alice, room: other })
+          await synapse.finishedUpTo(at)
+        }
+        return query(...given)
+      }) as unknown as Pool['query']
+      limpet = limpetFor(busy, { parse: parseReal })
+      limpet.tell(synapse.room)
+      running.push(limpet.follow())
+      const purged = `purge ${synapse.room}`
+      await until(() => limpet.lines.includes(purged) || at > 50, { what: 'the purge' })
+      expect(limpet.lines).to.include(purged)
     })
 
     it('wait a while, so that the leaves just before them still reach the servers that are up', async () => {

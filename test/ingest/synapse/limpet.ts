@@ -47,6 +47,8 @@ export interface Limpet {
   }
   /** Waits until the token is `events=N`. */
   reaches(events: number): Promise<void>
+  /** Somebody else tells this room. */
+  tell(roomId: string): void
   /** Somebody else has this room purged. */
   purge(roomId: string): void
   /** The next `append` fails like this. */
@@ -113,6 +115,7 @@ export function limpetFor(
     logged,
     leftOut,
     failNext: null,
+    tell: (roomId) => void told.add(roomId),
     purge: (roomId) => told.delete(roomId),
     token: () => tokens.get(SOURCE) ?? null,
     sources: () => [...tokens.keys()],

@@ -52,3 +52,15 @@ export function sendsFrom(from: Synapse, to: Synapse): Knock[] {
 export function txnIdOf({ path }: Knock): string {
   return decodeURIComponent(path.split('/').at(-1) ?? '')
 }
+
+/** Events that `to` had already listed in an answer when they came once more in another transaction. */
+export function sentAgain(from: Synapse, to: Synapse, room: RoomOf): string[] {
+  const listedIn = new Map<string, string>()
+  const again = new Set<string>()
+  for (const { eventId, txnId, listed } of arrivals(from, to, room)) {
+    const first = listedIn.get(eventId)
+    if (first !== undefined && first !== txnId) again.add(eventId)
+    if (listed === true && first === undefined) listedIn.set(eventId, txnId)
+  }
+  return [...again]
+}

@@ -42,17 +42,20 @@ export interface Gate {
   heal(): void
   /** Holds the answer to the next request that matches, until `release`. */
   holdAnswer(matches: (knock: Knock) => boolean): Hold
+  /** The same for every request that matches, until `release`. */
+  holdAnswers(matches: (knock: Knock) => boolean): Hold
   /** Gives the port back. */
   dispose(): Promise<void>
 }
 
 export interface Hold {
-  /** The homeserver has answered, and nobody knows yet. */
-  readonly held: () => boolean
+  /** The homeserver has answered, and nobody knows yet; how often, where every answer is held. */
+  readonly held: () => number
   release(): void
 }
 
 interface Waiting {
+  readonly once: boolean
   readonly matches: (knock: Knock) => boolean
   readonly held: () => void
   readonly until: Promise<void>
@@ -97,16 +100,33 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
     knocks.push(knock)
     const answered = await ask(request, body)
     const answer = await readWhole(answered)
-    const hold = [...waiting].find(({ matches }) => matches(knock))
-    if (hold !== undefined) {
-      waiting.delete(hold)
-      hold.held()
-      await hold.until
+    const holder = [...waiting].find(({ matches }) => matches(knock))
+    if (holder !== undefined) {
+      if (holder.once) waiting.delete(holder)
+      holder.held()
+      await holder.until
     }
     knock.status = answered.statusCode ?? 0
     knock.answer = answer
     response.writeHead(knock.status, endToEnd(answered.headers, answer))
     response.end(answer)
+  }
+
+  function hold(matches: Waiting['matches'], once: boolean): Hold {
+    let held = 0
+    let letGo: () => void = () => undefined
+    const until = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    const one: Waiting = { once, matches, until, held: () => (held += 1) }
+    waiting.add(one)
+    return {
+      held: () => held,
+      release() {
+        waiting.delete(one)
+        letGo()
+      },
+    }
   }
 
   async function ask(request: IncomingMessage, body: string): Promise<IncomingMessage> {
@@ -142,15 +162,8 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
     heal() {
       strangers.clear()
     },
-    holdAnswer(matches) {
-      let isHeld = false
-      let release: () => void = () => undefined
-      const until = new Promise<void>((resolve) => {
-        release = resolve
-      })
-      waiting.add({ matches, until, held: () => (isHeld = true) })
-      return { held: () => isHeld, release: () => release() }
-    },
+    holdAnswer: (matches) => hold(matches, true),
+    holdAnswers: (matches) => hold(matches, false),
     async dispose() {
       close()
       const closed = once(server, 'close')

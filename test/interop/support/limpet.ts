@@ -15,6 +15,7 @@ import type { Synapse } from './synapse.ts'
 import { overSocket } from './unix-http.ts'
 
 const checkout = join(import.meta.dirname, '..', '..', '..')
+const hurryPath = join(import.meta.dirname, 'hurry.ts')
 const START_DEADLINE_MS = 60_000
 
 export interface Limpet {
@@ -27,6 +28,8 @@ export interface Limpet {
   /** SIGTERM; resolves to the exit status. */
   stop(): Promise<number | null>
   kill9(): Promise<void>
+  /** A minute passes for it (`mayHurry`), and for nobody else. */
+  hurry(): void
   /** Starts it again after `stop` or `kill9`. @throws when it ends instead */
   start(): Promise<void>
   /** Starts it where it is expected to give up; resolves to its exit status. */
@@ -41,6 +44,10 @@ export interface LimpetOptions {
   readonly databaseUrl?: string
   /** Whether it hears Synapse's Redis. Default true. */
   readonly redis?: boolean
+  /** The port of 127.0.0.1 through which it reaches Synapse's database. Default: that database's own. */
+  readonly throughPort?: number
+  /** Whether its clock can be put forward. Default false. */
+  readonly mayHurry?: boolean
   /** Further sections of the configuration file. */
   readonly settings?: Readonly<Record<string, unknown>>
 }
@@ -50,9 +57,10 @@ const QUICK = { first_ms: 300, multiplier: 2, max_ms: 1_500, jitter: 0.2 }
 
 /** Starts a limpet that sends for `synapse`, and waits until it follows that Synapse's stream. */
 export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
-  const { synapse, redis = true, settings = {} } = options
+  const { synapse, redis = true, throughPort, mayHurry = false, settings = {} } = options
   const databaseUrl = options.databaseUrl ?? (await freshDatabase({ migrated: false })).url
-  const readable = await readerUrl(synapse.databaseUrl)
+  const readable = new URL(await readerUrl(synapse.databaseUrl))
+  if (throughPort !== undefined) readable.port = String(throughPort)
   const folder = await mkdtemp(join(tmpdir(), 'limpet-interop-'))
   const socket = join(folder, 'api.sock')
   const api = overSocket(socket)
@@ -73,7 +81,7 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
         ip_allowlist: ['127.0.0.0/8', '::1/128'],
         backoff: QUICK,
       },
-      sources: { synapse: { database: readable, ...(redis ? { redis: synapse.redisUrl } : {}) } },
+      sources: { synapse: { database: readable.href, ...(redis ? { redis: synapse.redisUrl } : {}) } },
       // What a killed one held is free again within a second.
       internal: { lease_ms: 1_000, stalled_ms: 1_000 },
       sweep_interval_ms: 1_000,
@@ -86,7 +94,16 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
 
   async function launch(): Promise<ReturnType<typeof spawn>> {
     const log = await open(logPath, 'a')
-    const args = ['--import', 'tsx', join(checkout, 'src', 'main.ts'), 'run', '--config', configPath]
+    const hurries = mayHurry ? ['--import', hurryPath] : []
+    const args = [
+      '--import',
+      'tsx',
+      ...hurries,
+      join(checkout, 'src', 'main.ts'),
+      'run',
+      '--config',
+      configPath,
+    ]
     const started = spawn(process.execPath, args, {
       cwd: checkout,
       env: inherited(),
@@ -163,6 +180,7 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
     post,
     stop: () => end('SIGTERM'),
     kill9: () => end('SIGKILL').then(() => undefined),
+    hurry: () => void child?.kill('SIGUSR2'),
     start,
     async startInVain() {
       const started = await launch()

@@ -7,7 +7,7 @@ import { Pool } from 'undici'
 export interface UnixHttp {
   /** One request; resolves to whatever answer there is. @throws where nobody answers */
   ask(
-    method: 'GET' | 'POST' | 'PUT',
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
     options?: { readonly token?: string | undefined; readonly body?: Record<string, unknown> | undefined },
   ): Promise<{ readonly status: number; readonly text: string }>
