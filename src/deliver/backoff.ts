@@ -7,7 +7,7 @@
  * An attempt that was brought forward and fails leaves failures and `retryAt` as they were, unless the
  * ordinary attempt's time came while it was under way: then it was that attempt.
  */
-import type { Waiting } from '../store/destination-state.ts'
+import type { Waiting } from '../store/waits.ts'
 
 export type { Waiting }
 

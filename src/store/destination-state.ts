@@ -8,6 +8,7 @@ import { MAY_WRITE } from './held.ts'
 import type { Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 import { sql } from './statement.ts'
+import { WAIT_COLUMNS, waitingOf, type Waiting, type WaitRow } from './waits.ts'
 
 export interface OpenTransaction {
   txnId: string
@@ -31,26 +32,6 @@ export interface StoredAcknowledges {
   gapCursor: number | null
   closesGap: boolean
   sticky: { room: number | null; upto: number | null; cursor: number }[]
-}
-
-/** When it may be tried again; `deliver/backoff.ts` has the rules. Times are ms since the epoch. */
-export interface Waiting {
-  failures: number
-  failingSince: number | null
-  /** Next ordinary attempt; null: any time. */
-  retryAt: number | null
-  /** The wait before `retryAt`, ms, without its jitter. */
-  retryInterval: number | null
-  holdKind: 'retry_after' | 'gone' | null
-  holdUntil: number | null
-  adviceAt: number | null
-  /** The advice was a `server_up`. */
-  adviceUp: boolean
-  /** No advice is followed before this. */
-  adviceAfter: number | null
-  /** The wait that led to `adviceAfter`, ms. */
-  adviceStep: number | null
-  askedAt: number | null
 }
 
 export interface DestinationState {
@@ -77,8 +58,7 @@ export interface DestinationState {
 
 const LOAD = sql(
   'look at the destination',
-  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.timeout_ms, d.failures, d.failing_since, d.retry_at,
-         d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at,
+  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.timeout_ms, ${WAIT_COLUMNS},
          s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
           and exists (select 1 from workers w where w.id = $2 and ${MAY_WRITE})) as held,
@@ -100,7 +80,7 @@ const LOAD = sql(
    where d.id = $1`,
 )
 
-interface Row {
+interface Row extends WaitRow {
   id: number
   name: string
   held: boolean
@@ -112,17 +92,6 @@ interface Row {
   paused: boolean
   lists: boolean
   timeout_ms: number | null
-  failures: number
-  failing_since: number | null
-  retry_at: number | null
-  retry_interval: number | null
-  hold_kind: 'retry_after' | 'gone' | null
-  hold_until: number | null
-  advice_at: number | null
-  advice_up: boolean
-  advice_after: number | null
-  advice_step: number | null
-  asked_at: number | null
   txn_id: string | null
   origin_server_ts: number
   bytes: number
@@ -184,19 +153,7 @@ function fromRow(row: Row, texts: readonly StoredPdu[] | null): DestinationState
     paused: row.paused,
     lists: row.lists,
     timeoutMs: row.timeout_ms,
-    waiting: {
-      failures: row.failures,
-      failingSince: row.failing_since,
-      retryAt: row.retry_at,
-      retryInterval: row.retry_interval,
-      holdKind: row.hold_kind,
-      holdUntil: row.hold_until,
-      adviceAt: row.advice_at,
-      adviceUp: row.advice_up,
-      adviceAfter: row.advice_after,
-      adviceStep: row.advice_step,
-      askedAt: row.asked_at,
-    },
+    waiting: waitingOf(row),
     open: row.txn_id === null ? null : openFrom(row, row.txn_id, texts),
     gap:
       row.gap_id === null

@@ -9,6 +9,7 @@
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { sql } from './statement.ts'
+import { TIMES_AHEAD } from './waits.ts'
 
 /** Clocks are corrected by less now and then; a wait that is so much longer does not matter, ms. */
 const LEAST_MS = 60_000
@@ -39,11 +40,11 @@ const DESTINATIONS = sql(
   'put waits back',
   `with ahead as (
     select d.id from destinations d
-     where greatest(d.retry_at, d.hold_until, d.advice_at, d.advice_after, d.look_at) > now_ms()
+     where greatest(${TIMES_AHEAD.map((column) => `d.${column}`).join(', ')}) > now_ms()
      order by d.id for update
   )
   update destinations d
-     set ${['retry_at', 'hold_until', 'advice_at', 'advice_after', 'look_at'].map(back).join(', ')}
+     set ${TIMES_AHEAD.map(back).join(', ')}
     from ahead a, (select now_ms() as now offset 0) n
    where d.id = a.id`,
 )

@@ -7,6 +7,7 @@
  */
 import type { Db } from './db.ts'
 import { variants, type Sql } from './statement.ts'
+import { NO_WAITS } from './waits.ts'
 
 export type Wish = 'wake' | 'reset' | 'pause' | 'resume'
 
@@ -20,8 +21,7 @@ export type Wished =
 // The last error stays: it says what the failures were that are forgotten.
 const CHANGES: Record<Wish, string> = {
   wake: `asked_at = now_ms(), look_at = now_ms()`,
-  reset: `failures = 0, failing_since = null, retry_at = null, retry_interval = null, hold_kind = null, hold_until = null,
-          advice_at = null, advice_up = false, advice_after = null, advice_step = null, asked_at = now_ms(), look_at = now_ms()`,
+  reset: `${NO_WAITS}, asked_at = now_ms(), look_at = now_ms()`,
   pause: `paused = true, narrowed_seq = narrowed_seq + 1`,
   resume: `paused = false, look_at = now_ms()`,
 }
