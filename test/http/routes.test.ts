@@ -92,7 +92,7 @@ describe('every route, token and method', function () {
     pool = openPool({ url })
     await migrate(pool)
     app = makeTestApp({
-      db: pool as Db,
+      db: pool,
       metricsToken: 'tok-metrics',
       log: makeLog({ level: 'warn', pretty: false, stream: { write: (line) => (lines += line) } }),
       onRoute: ({ method, url: path }) => {

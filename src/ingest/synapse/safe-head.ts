@@ -75,12 +75,12 @@ const selectLook = (name: StatementName, more: string) =>
 const SELECT_LOOK = selectLook('where does the stream end', '')
 // An event that Synapse had as an outlier and now has with its state keeps its number; the one that it was given now is noted here alone.
 const SELECT_LOOK_WITH_EX_OUTLIERS = selectLook(
-  'where does the stream end, by ex-outliers too',
+  'where does the stream end beside ex outliers',
   'and not exists (select from ex_outlier_stream where event_stream_ordering = n)',
 )
 
 const MAY_READ_EX_OUTLIERS = sql(
-  'may ex-outliers be read',
+  'may ex outliers be read',
   `select has_table_privilege(to_regclass('ex_outlier_stream'), 'select') as may`,
 )
 
