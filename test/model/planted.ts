@@ -471,4 +471,31 @@ export const BUGS: readonly Bug[] = [
     seed: 5,
     breaks: /what is owed is kept/,
   },
+  {
+    bug: 'somebody connects to a server that is owed nothing',
+    how: 'what is owed is found even where nothing is',
+    plant: () => ({
+      statements: {
+        'count the timeline': (right) => (call, values) => {
+          const found = right(call, values)
+          return Array.isArray(found) && found.length === 0 ? [{ pos: 1 }] : found
+        },
+      },
+    }),
+    breaks: /owed nothing is left alone/,
+  },
+  {
+    bug: 'a server that is not there is asked again and again',
+    how: 'an attempt without a transaction is not written down',
+    plant: () => ({
+      statements: {
+        'write down the result': (right) => (call, values) => {
+          const [json] = values as unknown as [string]
+          const [one] = JSON.parse(json) as { txnId: string | null }[]
+          return one?.txnId === null ? [{ destination: 1 }] : right(call, values)
+        },
+      },
+    }),
+    breaks: /backoff \(5\.8\)|never comes to rest/,
+  },
 ]

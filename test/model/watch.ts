@@ -107,8 +107,8 @@ export function makeWatch(history: History) {
     { now, basis, stale }: { now: number; basis: Basis | null; stale: boolean },
     inVain: boolean,
   ): void {
-    if (stale) return
-    if (basis?.owes === false) violated('who is owed nothing is left alone', 'somebody connects to it')
+    if (!stale && basis?.owes === false)
+      violated('who is owed nothing is left alone', 'somebody connects to it')
     if (inVain) waits.request(now, basis)
   }
 
