@@ -33,8 +33,11 @@ export interface StepNeeds extends TransactNeeds, ReachNeeds {
 }
 
 export type Step =
-  /** `settled`: after an ordinary answer, where it is owed nothing any more up to `position`; else null. */
-  | { kind: 'sent'; settled: Settled | null }
+  /**
+   * `settled`: after an ordinary answer, where it is owed nothing any more up to `position`; else null. `connectedAt`: since when
+   * it has had its connection, by the monotonic clock, ms.
+   */
+  | { kind: 'sent'; settled: Settled | null; connectedAt: number }
   | { kind: 'look again' }
   /** No place came free for a long time. */
   | { kind: 'give way' }
@@ -77,9 +80,10 @@ const limitsOf = ({ maxPdus, maxBodyBytes }: StepNeeds) => ({
 /** What goes to it now that it is there. */
 async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<Step> {
   const { state } = holding
+  const connectedAt = needs.clock.monotonic()
   if (state.open !== null) {
     return (await repeatOpen(needs, holding, state.open, ready))
-      ? { kind: 'sent', settled: null }
+      ? { kind: 'sent', settled: null, connectedAt }
       : LOOK_AGAIN
   }
   await growFreshGap(needs, holding)
@@ -89,7 +93,7 @@ async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<S
   const plan = planTransaction(reading, limitsOf(needs))
   if (plan.do !== 'send') return move(needs, holding, plan)
   const sent = await sendNew(needs, holding, plan, ready)
-  return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled }
+  return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled, connectedAt }
 }
 
 /** Nothing is sent: cursors move, and nobody holds it any more unless there is more to see. */

@@ -96,7 +96,7 @@ export async function serve(
   for (let sent = 0; ;) {
     const state = await loadDestination(pool, held)
     if (state?.held !== true) return DONE
-    // Its time runs from its first transaction: what it waited for before that, others had.
+    // Its time runs from its first connection: what it waited for before that, others had.
     const usedUp = sent >= TRANSACTIONS_A_TURN || (began !== null && clock.monotonic() - began > TURN_MS)
     if (usedUp || stopping.aborted || signal.aborted) {
       const quick = await giveWay(pool, held, state.now)
@@ -109,7 +109,7 @@ export async function serve(
     }
     if (step.kind === 'sent') {
       sent += 1
-      began ??= clock.monotonic()
+      began ??= step.connectedAt
       const { settled } = step
       if (settled === null || follow?.mayBegin(state, settled.position) !== true) continue
       if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
