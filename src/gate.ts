@@ -41,11 +41,12 @@ export function makeGate(places: number): Gate {
   return {
     enter,
     async within(work) {
-      const leaveIt = await enter()
+      if (free > 0) free -= 1
+      else await enter()
       try {
         return await work()
       } finally {
-        leaveIt?.()
+        leave()
       }
     },
   }

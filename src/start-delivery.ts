@@ -29,7 +29,6 @@ import { FROZEN_TOGETHER, freezeTransactions } from './store/open-transactions.t
 import { version } from './version.ts'
 import { makeConnections } from './wire/connections.ts'
 import { makeRemotes } from './wire/send.ts'
-import type { Connect } from './wire/send-result.ts'
 import { makeResolveTarget } from './wire/target.ts'
 
 export interface DeliveryNeeds {
@@ -86,24 +85,15 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     userAgent: `limpet/${version}`,
     clock,
     log,
+    underWay: metrics.transactionsInFlight,
   })
   // Both lanes together; of these the recovery lane can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
   const running = new Set<string>()
-  const connect: Connect = async (to) => {
-    const ready = await remotes.connect(to)
-    if (ready.kind === 'failed') return ready
-    const send: typeof ready.send = (request) => {
-      metrics.transactionsInFlight.inc()
-      return ready.send(request).finally(() => metrics.transactionsInFlight.dec())
-    }
-    return { ...ready, send }
-  }
   const shared = {
     pool,
     running,
-    connect,
-    isConnected: remotes.isConnected,
+    ...remotes,
     place: inFlight,
     random,
     clock,

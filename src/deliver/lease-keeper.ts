@@ -19,7 +19,7 @@ export interface Lease {
   /** Aborts when the lease is lost. */
   signal: AbortSignal
   /** Asked right before anything is written to a socket. */
-  stillHeld(): boolean
+  readonly stillHeld: () => boolean
 }
 
 export interface LeaseKeeper {

@@ -89,8 +89,8 @@ async function connectFor(
 ): Promise<Ready | null> {
   const destination = state.name as ServerName
   const startedAt = state.now + Math.round(needs.clock.monotonic() - askedAt)
-  const stillHeld = () => lease.stillHeld()
-  const ready = await needs.connect({ destination, stillHeld, signal })
+  const reaching = { destination, stillHeld: lease.stillHeld, signal }
+  const ready = needs.takeIdle(reaching) ?? (await needs.connect(reaching))
   if (ready.kind === 'ready') return ready
   if (ready.stage !== 'aborted') await noteUnreached(needs, { held, state }, ready, startedAt)
   return null

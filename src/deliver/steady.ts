@@ -69,8 +69,8 @@ export function sendWaiting(needs: SteadyNeeds, steady: Steady, upto: () => numb
  */
 async function connected(needs: SteadyNeeds, steady: Steady): Promise<Ready | null> {
   const { lease, signal, state } = steady
-  const destination = state.name as ServerName
-  const ready = await needs.connect({ destination, stillHeld: () => lease.stillHeld(), signal })
+  const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
+  const ready = needs.takeIdle(reach) ?? (await needs.connect(reach))
   if (ready.kind === 'failed') {
     steady.look = true
     return null

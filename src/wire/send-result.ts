@@ -72,6 +72,8 @@ export type Connect = (reach: Reach) => Promise<Ready | SendFailed>
 
 export interface Remotes {
   readonly connect: Connect
+  /** A connection that is open and idle, at once; null where there is none, or where we may not send. */
+  readonly takeIdle: (reach: Reach) => Ready | null
   /** Whether a connection is open and idle: then to reach it costs nothing. */
   readonly isConnected: (destination: ServerName) => boolean
 }

@@ -35,6 +35,8 @@ export interface SendNeeds {
   readonly userAgent: string
   readonly clock: Clock
   readonly log: Pick<Log, 'debug' | 'error'>
+  /** Counts the requests that are under way. */
+  readonly underWay?: { inc(): void; dec(): void }
 }
 
 type Unsent = Pick<SendFailed, 'stage' | 'message'>
@@ -48,42 +50,48 @@ export function makeRemotes({
   userAgent,
   clock,
   log,
+  underWay,
 }: SendNeeds): Remotes {
-  return { connect, isConnected: (destination) => connections.isIdle(destination) }
+  return { connect, takeIdle, isConnected: (destination) => connections.isIdle(destination) }
+
+  function takeIdle(reach: Reach): Ready | null {
+    const connection = isOurs(reach) ? connections.take(reach.destination) : null
+    return connection === null ? null : makeReady(connection, reach, true, 0)
+  }
+
+  /** What it throws is told by `connect`, which asks again. */
+  function isOurs({ signal, stillHeld }: Reach): boolean {
+    try {
+      return !signal.aborted && stillHeld()
+    } catch {
+      return false
+    }
+  }
 
   async function connect(reach: Reach): Promise<Ready | SendFailed> {
+    const idle = takeIdle(reach)
+    if (idle !== null) return idle
     const started = clock.monotonic()
     const took = () => Math.round(clock.monotonic() - started)
     const about = { destination: reach.destination }
     try {
       // One signal may end hundreds of attempts at once; that is no leak to be warned of.
       setMaxListeners(0, reach.signal)
-      const mayStart = !reach.signal.aborted && reach.stillHeld()
-      const idle = mayStart ? connections.take(reach.destination) : null
-      if (idle !== null) return ready(idle, reach, { wasIdle: true, connectMs: 0 })
       const opened = await open(reach)
-      if ('client' in opened) return ready(opened, reach, { wasIdle: false, connectMs: took() })
+      if ('client' in opened) return makeReady(opened, reach, false, took())
       return told({ ...unsent(opened), durationMs: took() }, about)
     } catch (error) {
       return told({ ...unforeseen(error, about, false), durationMs: took() }, about)
     }
   }
 
-  function ready(connection: Connection, reach: Reach, how: Pick<Ready, 'wasIdle' | 'connectMs'>): Ready {
+  function makeReady(connection: Connection, reach: Reach, wasIdle: boolean, connectMs: number): Ready {
     let ours = true
     return {
-      kind: 'ready',
-      ...how,
-      async send(request) {
+      ...{ kind: 'ready', wasIdle, connectMs },
+      send(request) {
         ours = false
-        const started = clock.monotonic()
-        const progress: Progress = { handed: false }
-        const sending: Sending = { ...reach, ...request }
-        const about = { destination: reach.destination, txnId: request.txnId }
-        const reading: Reading = await attempt(connection, how.wasIdle, sending, progress).catch(
-          (error: unknown) => unforeseen(error, about, progress.handed),
-        )
-        return told({ ...reading, durationMs: Math.round(clock.monotonic() - started) }, about)
+        return send(connection, wasIdle, reach, request)
       },
       letGo() {
         if (ours) connections.giveBack(connection)
@@ -92,11 +100,34 @@ export function makeRemotes({
     }
   }
 
-  function told<R extends SendResult>(result: R, about: About): R {
-    if (result.kind === 'failed') {
-      const { stage, status, handed, message } = result
-      log.debug({ ...about, stage, status, handed }, message)
+  async function send(
+    connection: Connection,
+    wasIdle: boolean,
+    reach: Reach,
+    request: SendRequest,
+  ): Promise<SendResult> {
+    const started = clock.monotonic()
+    const progress: Progress = { handed: false }
+    const { destination, stillHeld, signal } = reach
+    const { txnId, body, eventIds, timeoutMs } = request
+    const sending: Sending = { destination, stillHeld, signal, txnId, body, eventIds, timeoutMs }
+    underWay?.inc()
+    let reading: Reading
+    try {
+      setMaxListeners(0, signal)
+      reading = await attempt(connection, wasIdle, sending, progress)
+    } catch (error) {
+      reading = unforeseen(error, { destination, txnId }, progress.handed)
+    } finally {
+      underWay?.dec()
     }
+    const result = { ...reading, durationMs: Math.round(clock.monotonic() - started) }
+    return result.kind === 'failed' ? told(result, { destination, txnId }) : result
+  }
+
+  function told(result: SendFailed, about: About): SendFailed {
+    const { stage, status, handed, message } = result
+    log.debug({ ...about, stage, status, handed }, message)
     return result
   }
 

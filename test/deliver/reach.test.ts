@@ -32,7 +32,7 @@ describe('a destination is reached before anything is decided', () => {
       asked += 1
       return Promise.resolve(REFUSED)
     }
-    return { connect, isConnected: () => false, asked: () => asked }
+    return { connect, takeIdle: () => null, isConnected: () => false, asked: () => asked }
   }
   const row = async () =>
     (
@@ -98,7 +98,7 @@ describe('a destination is reached before anything is decided', () => {
       return Promise.resolve(bodies.length < 2 ? UNANSWERED : ANSWERED)
     })
     const connect: Connect = (to) => (there ? sends.connect(to) : Promise.resolve(REFUSED))
-    const d = await holdInTest(world.pool, D, { connect, isConnected: () => there })
+    const d = await holdInTest(world.pool, D, { connect, takeIdle: () => null, isConnected: () => there })
     await d.step()
     there = false
     const open = () =>
@@ -141,7 +141,7 @@ describe('a destination is reached before anything is decided', () => {
       const ready = await answers.connect(to)
       return { ...ready, wasIdle: false } as typeof ready
     }
-    const d = await holdInTest(world.pool, D, { connect, isConnected: () => false })
+    const d = await holdInTest(world.pool, D, { connect, takeIdle: () => null, isConnected: () => false })
     await d.step()
     expect(await row()).to.include({ position: await world.value('select head from stream') })
   })
@@ -154,7 +154,7 @@ describe('a destination is reached before anything is decided', () => {
       const send = () => Promise.reject(new Error('nothing is to be sent'))
       return { kind: 'ready', wasIdle: false, connectMs: 1, send, letGo: () => void (given += 1) }
     }
-    const d = await holdInTest(world.pool, D, { connect, isConnected: () => false })
+    const d = await holdInTest(world.pool, D, { connect, takeIdle: () => null, isConnected: () => false })
     expect(await d.step()).to.deep.equal({ kind: 'look again' })
     expect(given).to.equal(1)
     expect(await world.rows('select from open_transactions')).to.have.length(0)

@@ -111,6 +111,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     ...{ backoff: SETTINGS.backoff, maxPdus: SETTINGS.maxPdus, maxBodyBytes: SETTINGS.maxBodyBytes },
     requestTimeoutMs: SETTINGS.requestTimeoutMs,
     connect: needs.connect,
+    takeIdle: needs.takeIdle,
     isConnected: needs.isConnected,
     place: makeGate(100),
     onAttempt: () => undefined,

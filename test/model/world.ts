@@ -290,6 +290,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
         job = true
       },
       connect: connectOf(actor.process),
+      takeIdle: () => null,
       isConnected: () => connected.has(actor.process),
       fault: (what, error) => {
         fail(new Error(`${by}: ${what}: ${String((error as Error | undefined)?.stack ?? error)}`))

@@ -5,6 +5,7 @@ export type Answers = (request: SendRequest) => Promise<SendResult>
 
 export const reachable = (send: Answers): Remotes => ({
   isConnected: () => true,
+  takeIdle: () => null,
   connect: () =>
     Promise.resolve({ kind: 'ready', wasIdle: true, connectMs: 0, send, letGo: () => undefined }),
 })
