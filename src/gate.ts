@@ -1,6 +1,8 @@
 /** At most so many at once; the rest wait in the order in which they came. */
 export interface Gate {
   within<T>(work: () => Promise<T>): Promise<T>
+  /** A place at once, or null. */
+  take(): Leave | null
   /** Waits for a place; null where `signal` ended the wait. Whoever has one calls what comes back, once. */
   enter(signal?: AbortSignal): Promise<Leave | null>
 }
@@ -19,12 +21,16 @@ export function makeGate(places: number): Gate {
     else next()
   }
 
+  function take(): Leave | null {
+    if (free < 1) return null
+    free -= 1
+    return leave
+  }
+
   function enter(signal?: AbortSignal): Promise<Leave | null> {
     if (signal?.aborted === true) return Promise.resolve(null)
-    if (free > 0) {
-      free -= 1
-      return Promise.resolve(leave)
-    }
+    const taken = take()
+    if (taken !== null) return Promise.resolve(taken)
     return new Promise((resolve) => {
       const admit = () => end(leave)
       const giveUp = () => end(null)
@@ -39,10 +45,10 @@ export function makeGate(places: number): Gate {
   }
 
   return {
+    take,
     enter,
     async within(work) {
-      if (free > 0) free -= 1
-      else await enter()
+      if (take() === null) await enter()
       try {
         return await work()
       } finally {

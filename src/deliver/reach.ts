@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { within } from '../either-signal.ts'
-import type { Gate } from '../gate.ts'
+import type { Gate, Leave } from '../gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { loadDestination, type DestinationState } from '../store/destination-state.ts'
@@ -58,9 +58,7 @@ export async function reach<T>(
 ): Promise<Reached<T | null>> {
   const { clock } = needs
   const asked = clock.monotonic()
-  const wait = within(holding.signal, needs.longestWaitMs ?? LONGEST_WAIT_MS)
-  const leave = await needs.place.enter(wait.signal)
-  wait.forget()
+  const leave = needs.place.take() ?? (await waitForPlace(needs, holding.signal))
   if (leave === null) return { kind: holding.signal.aborted ? 'not reached' : 'no place' }
   try {
     const ready = await connectFor(needs, holding, asked)
@@ -76,6 +74,16 @@ export async function reach<T>(
   } finally {
     leave()
   }
+}
+
+async function waitForPlace(
+  { place, longestWaitMs = LONGEST_WAIT_MS }: ReachNeeds,
+  signal: AbortSignal,
+): Promise<Leave | null> {
+  const wait = within(signal, longestWaitMs)
+  const leave = await place.enter(wait.signal)
+  wait.forget()
+  return leave
 }
 
 /**

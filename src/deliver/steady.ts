@@ -14,7 +14,7 @@ import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
-import type { Ready } from '../wire/send-result.ts'
+import type { Reach, Ready } from '../wire/send-result.ts'
 import { begin, countedOf, QUICK_MS, record, sendOrFail } from './attempt.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
@@ -53,7 +53,9 @@ export function sendWaiting(needs: SteadyNeeds, steady: Steady, upto: () => numb
   // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
   return needs.place.within(async () => {
     if (steady.look) return
-    const ready = await connected(needs, steady)
+    const { lease, signal, state } = steady
+    const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
+    const ready = needs.takeIdle(reach) ?? (await connected(needs, steady, reach))
     if (ready === null) return
     try {
       await send(needs, steady, upto(), ready)
@@ -64,13 +66,11 @@ export function sendWaiting(needs: SteadyNeeds, steady: Steady, upto: () => numb
 }
 
 /**
- * Its connection, which is there as a rule; else one is made. Where that fails a turn finds out the same and writes it down: here
- * nobody knows what time the database has.
+ * A new connection, where there is no idle one. Where that fails a turn finds out the same and writes it down: here nobody knows what
+ * time the database has.
  */
-async function connected(needs: SteadyNeeds, steady: Steady): Promise<Ready | null> {
-  const { lease, signal, state } = steady
-  const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
-  const ready = needs.takeIdle(reach) ?? (await needs.connect(reach))
+async function connected(needs: SteadyNeeds, steady: Steady, reach: Reach): Promise<Ready | null> {
+  const ready = await needs.connect(reach)
   if (ready.kind === 'failed') {
     steady.look = true
     return null

@@ -88,7 +88,9 @@ export function makeRemotes({
   function makeReady(connection: Connection, reach: Reach, wasIdle: boolean, connectMs: number): Ready {
     let ours = true
     return {
-      ...{ kind: 'ready', wasIdle, connectMs },
+      kind: 'ready',
+      wasIdle,
+      connectMs,
       send(request) {
         ours = false
         return send(connection, wasIdle, reach, request)
