@@ -28,9 +28,16 @@ async function sectionOf({ bug, how, plant, options, seed = BITES_SEED }: Bug): 
     `Planted: ${how}. Caught by schedule ${failed.runs} of seed ${seed}; shrunk:\n`,
     `\`\`\`text\n${inWords(failed.schedule)}\n\nviolated: ${failed.why}\n\`\`\`\n`,
     `<details><summary>What happens</summary>\n`,
-    `\`\`\`text\n${story.replaceAll(/\n {4,}at .*/g, '')}\n\`\`\`\n`,
+    `\`\`\`text\n${shortened(story.replaceAll(/\n {4,}at .*/g, ''))}\n\`\`\`\n`,
     `</details>\n`,
   ].join('\n')
+}
+
+/** A story without end is told by its beginning and its end. */
+function shortened(story: string): string {
+  const lines = story.split('\n')
+  if (lines.length <= 120) return story
+  return [...lines.slice(0, 40), `      … ${lines.length - 50} lines`, ...lines.slice(-10)].join('\n')
 }
 
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
