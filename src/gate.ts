@@ -3,7 +3,7 @@ export interface Gate {
   within<T>(work: () => Promise<T>): Promise<T>
   /** A place at once, or null. */
   take(): Leave | null
-  /** Waits for a place; null where `signal` ended the wait. Whoever has one calls what comes back, once. */
+  /** Waits for a place; null where `signal` ended the wait. Call the result once, to give the place up. */
   enter(signal?: AbortSignal): Promise<Leave | null>
 }
 

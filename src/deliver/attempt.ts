@@ -161,6 +161,9 @@ async function write(
 const outcomeOf = (judged: Judged): AttemptResult['outcome'] =>
   judged.kind === 'failed' && judged.discard ? 'never_left' : judged.kind
 
+/** What is counted of a PDU that was sent before: no more than its lane is known. */
+export const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: false })
+
 /** What is counted of an attempt that was written down. */
 export const countedOf = (
   { result, judged }: Pick<Extract<Attempted, { kind: 'written' }>, 'result' | 'judged'>,

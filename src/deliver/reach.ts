@@ -13,7 +13,7 @@ import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { loadDestination, type DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
-import { countedOf, record, type RecordNeeds } from './attempt.ts'
+import { countedOf, record, unknownPdu, type RecordNeeds } from './attempt.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './outcome.ts'
 
@@ -47,8 +47,8 @@ const LONGEST_WAIT_MS = 5_000
 const FRESH_MS = 50
 
 /**
- * Has a place and a connection, and does `then` with the state as it is by then. Null is brought where by then it may not be sent
- * anything (it is held, paused or waited for): look again.
+ * Waits for a place and a connection, then calls `then` with the state as it is by then. The value is null if by then nothing may
+ * be sent to it (no longer held, paused, or not due): look again.
  */
 export async function reach<T>(
   needs: ReachNeeds,
@@ -98,7 +98,7 @@ async function connectFor(
   const destination = state.name as ServerName
   const startedAt = state.now + Math.round(needs.clock.monotonic() - askedAt)
   const reaching = { destination, stillHeld: lease.stillHeld, signal }
-  const ready = needs.takeIdle(reaching) ?? (await needs.connect(reaching))
+  const ready = await needs.connect(reaching)
   if (ready.kind === 'ready') return ready
   if (ready.stage !== 'aborted') await noteUnreached(needs, { held, state }, ready, startedAt)
   return null
@@ -124,6 +124,6 @@ async function noteUnreached(
     failed,
     judged,
   )
-  const pdus = Array.from(acknowledges.lanes, (lane) => ({ lane, receivedTs: null, sticky: false }))
-  if (attempted.kind === 'written') needs.onAttempt(countedOf(attempted, startedAt, pdus))
+  if (attempted.kind !== 'written') return
+  needs.onAttempt(countedOf(attempted, startedAt, Array.from(acknowledges.lanes, unknownPdu)))
 }

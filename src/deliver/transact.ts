@@ -19,6 +19,7 @@ import {
   begin,
   countedOf,
   QUICK_MS,
+  unknownPdu,
   type Attempt,
   type Attempted,
   type RecordNeeds,
@@ -79,8 +80,6 @@ function bytesOf(
   log.error({ destination, txnId }, 'an unanswered transaction is not what it was: made anew')
   return null
 }
-
-const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: false })
 
 /** What an ordinary answer leaves: a destination that is owed nothing up to `position`. */
 export interface Settled {

@@ -40,7 +40,7 @@ export const UNHELD = 'lease_owner = null, follows = false'
  */
 export const IN_ORDER = 'order by d.id for update of d'
 
-/** Begins a statement about many, after `input`: their rows are locked, whoever holds them. */
+/** Begins a statement about many, after `input`: their rows are locked, also those that another worker holds. */
 export const LOCKED = `
   locked as (
     select d.id, i.worker from destinations d join input i on i.destination = d.id ${IN_ORDER}

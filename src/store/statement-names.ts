@@ -1,5 +1,5 @@
 /**
- * What limpet asks its databases: the name of each statement, under whoever runs it, in the order of the files.
+ * What limpet asks its databases: the name of each statement, grouped by the part that runs it, in the order of the files.
  *
  * A name is a plain-English verb phrase or question, ASCII, and means one statement (`statement.ts`). The model test has a
  * twin of each statement here, or says why it needs none. What moves no item stands in `statement-names-beside.ts`.

@@ -4,7 +4,7 @@
  * test with its stories and its list of what never ran.
  *
  * Always: a name means one text. Where a statement has to be put together (an order, the name of a partition), its texts are
- * variants of one name, which says so. All names are in `statement-names.ts`, each under whoever runs it.
+ * variants of one name, which says so. All names are in `statement-names.ts`, grouped by the part that runs them.
  */
 import { createHash } from 'node:crypto'
 import type { StatementName } from './statement-names.ts'
@@ -39,7 +39,7 @@ export function variants(name: StatementName): (text: string) => Sql {
   return (text) => named(name, text)
 }
 
-/** What is no statement of ours to name: the commands of a session, and the files of migrations. */
+/** Text that needs no name: the commands of a session, and the files of migrations. */
 export const command = (text: string): Sql => text as Sql
 
 /** The names that were given so far. */

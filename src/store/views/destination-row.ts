@@ -7,6 +7,7 @@
  */
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
+import type { WaitRow } from '../waits.ts'
 
 /** Why the last attempt failed, as the turn wrote it down. */
 export interface LastError {
@@ -16,7 +17,7 @@ export interface LastError {
   at?: number
 }
 
-export interface DestinationRow {
+export interface DestinationRow extends Omit<WaitRow, 'advice_after' | 'advice_step'> {
   id: number
   name: string
   position: number
@@ -25,15 +26,6 @@ export interface DestinationRow {
   paused: boolean
   quick: boolean
   lists: boolean
-  failures: number
-  failing_since: number | null
-  retry_at: number | null
-  retry_interval: number | null
-  hold_kind: 'retry_after' | 'gone' | null
-  hold_until: number | null
-  advice_at: number | null
-  advice_up: boolean
-  asked_at: number | null
   last_attempt: number | null
   last_success: number | null
   last_error: LastError | null

@@ -1,6 +1,7 @@
 /** The rows of the tables that ingest, delivery and housekeeping touch, as the migrations make them. */
+import type { WaitRow } from '../../../src/store/waits.ts'
 
-export interface DestinationRow {
+export interface DestinationRow extends WaitRow {
   id: number
   name: string
   position: number
@@ -14,17 +15,6 @@ export interface DestinationRow {
   paused: boolean
   quick: boolean
   lists: boolean
-  failures: number
-  failing_since: number | null
-  retry_at: number | null
-  retry_interval: number | null
-  hold_kind: 'retry_after' | 'gone' | null
-  hold_until: number | null
-  advice_at: number | null
-  advice_up: boolean
-  advice_after: number | null
-  advice_step: number | null
-  asked_at: number | null
   timeout_ms: number | null
   attempt_seq: number
 }
