@@ -14,18 +14,17 @@ import { makeDue } from './deliver/due.ts'
 import { makeGate } from './gate.ts'
 import { makeFanout, type Wake } from './deliver/fanout.ts'
 import { makeLeaseKeeper } from './deliver/lease-keeper.ts'
-import { makeFollow, type Follow } from './deliver/follow.ts'
-import { makeSharedBodies } from './deliver/shared-bodies.ts'
+import { makeFollow, type Follow } from './deliver/follow/follow.ts'
+import { makeSharedBodies } from './deliver/bodies.ts'
 import { makeTurn, serve, takeAndServe, type TurnNeeds } from './deliver/turn.ts'
 import type { SigningKey } from './matrix/signing.ts'
 import { countAttempt, type CountedAttempt } from './observe/count-attempt.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
-import { advance, ADVANCED_TOGETHER } from './store/advance.ts'
+import { acknowledgeAndFreeze, FROZEN_TOGETHER, type Beginning } from './store/acknowledge-and-freeze.ts'
 import { areWished, beginToFollow, releaseFollowers } from './store/follow.ts'
 import { writeResultsApart, type AttemptResult } from './store/attempt-results.ts'
 import type { Pool } from './store/db.ts'
-import { FROZEN_TOGETHER, freezeTransactions } from './store/open-transactions.ts'
 import { version } from './version.ts'
 import { makeConnections } from './wire/connections.ts'
 import { makeRemotes } from './wire/send.ts'
@@ -104,6 +103,11 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
       run: (rows: AttemptResult[]) => writeResultsApart(pool, rows),
       maxWeight: SHARED,
     }),
+    freeze: makeBatcher({
+      run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows),
+      maxWeight: FROZEN_TOGETHER,
+    }),
+    bodyOf: makeSharedBodies({ origin: config.server_name, clock }),
     origin: config.server_name,
     maxPdus: federation.max_pdus,
     maxBodyBytes: federation.max_body_bytes,
@@ -112,8 +116,6 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   }
   const follow: Follow = makeFollow({
     ...shared,
-    bodyOf: makeSharedBodies({ origin: config.server_name, clock }),
-    advance: makeBatcher({ run: (rows) => advance(pool, rows), maxWeight: ADVANCED_TOGETHER }),
     begin: makeBatcher({ run: (rows) => beginToFollow(pool, rows), maxWeight: SHARED }),
     release: makeBatcher({ run: (rows) => releaseFollowers(pool, rows), maxWeight: SHARED }),
     wished: makeBatcher({ run: (rows) => areWished(pool, rows), maxWeight: SHARED }),
@@ -128,7 +130,6 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const turning: TurnNeeds = {
     ...shared,
     follow,
-    freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: FROZEN_TOGETHER }),
     lease: {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
       over: (id) => keeper.over(id),

@@ -13,7 +13,7 @@ import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { loadDestination, type DestinationState } from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
-import { countedOf, record, unknownPdu, type RecordNeeds } from './attempt.ts'
+import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './outcome.ts'
 
@@ -115,15 +115,11 @@ async function noteUnreached(
   const nothing = { positions: [], lanes: '', eventIds: [], fromPos: position, toPos: position, sticky: [] }
   const acknowledges = { ...(open?.acknowledges ?? nothing), gap: null, gapCursor: null, closesGap: false }
   const judged = judge(failed, { ...acknowledges, firstAttempt: open === null })
-  const attempted = await record(
-    needs,
-    {
-      ...{ held, state, txnId: open?.txnId ?? null, acknowledges, startedAt, writtenMs: 0, connectMs: 0 },
-      ...{ firstAttempt: open === null, afterTakeover: false, anySticky: false },
-    },
-    failed,
-    judged,
-  )
-  if (attempted.kind !== 'written') return
-  needs.onAttempt(countedOf(attempted, startedAt, Array.from(acknowledges.lanes, unknownPdu)))
+  const attempt = {
+    ...{ held, state, txnId: open?.txnId ?? null, acknowledges, startedAt, writtenMs: 0, connectMs: 0 },
+    ...{ firstAttempt: open === null, afterTakeover: false, anySticky: false },
+  }
+  const recorded = await record(needs, attempt, { result: failed, judged })
+  if (recorded === null) return
+  needs.onAttempt(countedOf(recorded, startedAt, Array.from(acknowledges.lanes, unknownPdu)))
 }

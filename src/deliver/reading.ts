@@ -1,37 +1,20 @@
-/**
- * Reads what the planner decides from: no more than one transaction needs, and only the lanes that the
- * destination's row says are in use.
- */
+/** Reads what the planner decides from: no more of each lane than one transaction needs. */
 import type { Pool } from '../store/db.ts'
+import type { LoggedEvent } from '../store/log-tail.ts'
 import type { DestinationState } from '../store/destination-state.ts'
-import { gapPositions, readGapRooms } from '../store/gap-rooms.ts'
-import { readOwedSticky, readUnlisted } from '../store/sticky-lane.ts'
-import { countTimeline, readTimeline } from '../store/timeline.ts'
-import type { Reading } from './plan.ts'
+import { LANES } from './lanes/list.ts'
+import type { Items, Reading } from './lanes/lane.ts'
 
 /** Reads the lanes of one destination; `maxPdus` is a transaction's. One more is read, to know whether that is all. */
 export async function readPending(pool: Pool, state: DestinationState, maxPdus: number): Promise<Reading> {
-  const { id, now, head, position, gap, owed } = state
-  const limit = maxPdus + 1
-  const unlistedDue = state.unlistedAt !== null && state.unlistedAt <= now
-  const sticky = owed.length > 0 ? await readOwedSticky(pool, id, now, limit) : []
-  const unlisted = unlistedDue ? await readUnlisted(pool, id, now, limit) : []
-  // A gap begins with one room a transaction; texts for more would be read for nothing, at each try of a dead server.
-  const rooms = Math.min(limit, (gap?.batch ?? 0) + sticky.length + unlisted.length + 1)
-  const gapRooms = gap === null ? [] : await readGapRooms(pool, id, gap, rooms)
-  const timeline = gap === null ? await readTimeline(pool, id, { after: position, upto: head }, limit) : []
-  return {
-    now,
-    position,
-    head,
-    gap,
-    owed,
-    sticky,
-    unlisted,
-    gapRooms,
-    timeline,
-    complete: { gapRooms: gapRooms.length < rooms, timeline: timeline.length < limit },
+  const items: Record<string, Items> = {}
+  let before = 0
+  for (const lane of LANES) {
+    const read = await lane.read(pool, state.id, state, { limit: maxPdus + 1, before })
+    items[lane.name] = read
+    before += read.pdus.length
   }
+  return { ...lookOf(state), items }
 }
 
 /**
@@ -39,17 +22,27 @@ export async function readPending(pool: Pool, state: DestinationState, maxPdus: 
  * is; else the reading of a destination whose lanes are empty, from which cursors may still move.
  */
 export async function readIfNothingIsOwed(pool: Pool, state: DestinationState): Promise<Reading | null> {
-  const { id, now, head, position, gap, owed, unlistedAt } = state
-  const range = { after: position, upto: head }
-  const isOwed =
-    (gap === null && (await countTimeline(pool, id, range, 1)) > 0) ||
-    (owed.length > 0 && (await readOwedSticky(pool, id, now, 1)).length > 0) ||
-    (unlistedAt !== null && unlistedAt <= now && (await readUnlisted(pool, id, now, 1)).length > 0) ||
-    (gap !== null && (await gapPositions(pool, id, gap, 1)).length > 0)
-  if (isOwed) return null
-  return {
-    ...{ now, position, head, gap, owed },
-    ...{ sticky: [], unlisted: [], gapRooms: [], timeline: [] },
-    complete: { gapRooms: true, timeline: true },
-  }
+  // The timeline is asked first: it is where something is owed nearly always.
+  for (const lane of LANES.toReversed()) if (await lane.owes(pool, state.id, state)) return null
+  return { ...lookOf(state), items: {} }
 }
+
+/** The same for a destination that is followed, from what the log brought for it. */
+export function readWaiting(
+  waiting: readonly { event: LoggedEvent }[],
+  maxPdus: number,
+): Record<string, Items> {
+  const next = waiting.length > maxPdus ? waiting.slice(0, maxPdus + 1) : waiting
+  const whole = next.length === waiting.length
+  const items: Record<string, Items> = {}
+  for (const lane of LANES) {
+    if (lane.takes === undefined) continue
+    const pdus = next.flatMap(({ event }) => (lane.takes?.(event) === true ? [event] : []))
+    items[lane.name] = { pdus, whole }
+  }
+  return items
+}
+
+const lookOf = ({ now, position, head, gap, owed, unlistedAt }: DestinationState) => ({
+  ...{ now, position, head, gap, owed, unlistedAt },
+})

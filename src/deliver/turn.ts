@@ -8,11 +8,11 @@
 import { loadDestination } from '../store/destination-state.ts'
 import { bumpWake, giveWay, releaseDestination, takeDestination, type Held } from '../store/leases.ts'
 import { eitherSignal } from '../either-signal.ts'
-import type { Follow } from './follow.ts'
+import type { Follow } from './follow/follow.ts'
 import type { Lease, LeaseKeeper } from './lease-keeper.ts'
-import { takeStep, type StepNeeds } from './step.ts'
+import { look, type LookNeeds } from './look.ts'
 
-export interface TurnNeeds extends StepNeeds {
+export interface TurnNeeds extends LookNeeds {
   /** The process' lease; `next` gives null where nothing may be done here. */
   lease: Pick<LeaseKeeper, 'next' | 'over'>
   /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
@@ -102,20 +102,20 @@ export async function serve(
       const quick = await giveWay(pool, held, state.now)
       return { again: usedUp && quick !== null, quick: quick === true }
     }
-    const step = await takeStep(needs, { held, state, lease, signal })
-    if (step.kind === 'give way') {
+    const looked = await look(needs, { held, state, lease, signal })
+    if (looked.kind === 'give way') {
       const quick = await giveWay(pool, held, state.now)
       return { again: quick !== null, quick: quick === true }
     }
-    if (step.kind === 'sent') {
+    if (looked.kind === 'sent') {
       sent += 1
-      began ??= step.connectedAt
-      const { settled } = step
+      began ??= looked.connectedAt
+      const { settled } = looked
       if (settled === null || follow?.mayBegin(state, settled.position) !== true) continue
       if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
     }
-    if (step.kind !== 'let go') continue
-    const { lookAt, position } = step
+    if (looked.kind !== 'let go') continue
+    const { lookAt, position } = looked
     const { wakeSeq, head: readAt } = state
     if (await releaseDestination(pool, held, { wakeSeq, lookAt, position, readAt })) return DONE
   }

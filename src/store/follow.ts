@@ -9,7 +9,7 @@ import type { Db } from './db.ts'
 import { ALIVE, HELD_AS_SAID, LOCKED, UNHELD, UNNARROWED } from './held.ts'
 import type { Held } from './leases.ts'
 import { planFor } from './prepare.ts'
-import { sql } from './statement.ts'
+import { sql, type Sql } from './statement.ts'
 
 export interface Following {
   held: Held
@@ -21,11 +21,12 @@ export interface Following {
   position: number
 }
 
-/** A stretch of membership: events with since < pos <= until. */
-export interface Stretch {
+/** The memberships of a room; those of `destination` at the same index are of events with since < pos <= until. */
+export interface RoomMembers {
   room: number
-  since: number
-  until: number
+  destination: number[]
+  since: number[]
+  until: number[]
 }
 
 /** A destination as its holder knows it. */
@@ -71,12 +72,7 @@ const FOLLOW = sql(
   `${INPUT}
     update destinations d set follows = true, look_at = null, position = greatest(d.position, i.position)
     ${HELD_AND_UNASKED(NOTHING_AHEAD)}
-  select d.id, array_agg(m.room order by m.room, m.since) filter (where m.room is not null) as rooms,
-         array_agg(m.since order by m.room, m.since) filter (where m.room is not null) as since,
-         array_agg(coalesce(m.until, ${Number.MAX_SAFE_INTEGER}) order by m.room, m.since)
-           filter (where m.room is not null) as until
-    from done d left join memberships m on m.destination = d.id and (m.until is null or m.until > d.position)
-   group by d.id`,
+  select id from done`,
 )
 
 const RELEASE = sql(
@@ -97,31 +93,35 @@ const argumentsOf = (them: readonly Following[]) => [
   them.map(({ narrowedSeq }) => narrowedSeq),
 ]
 
-/** Begins to follow; per destination its memberships after `position`, or null where a look at the rows is due. */
-export async function beginToFollow(
-  db: Db,
-  them: readonly Following[],
-): Promise<(readonly Stretch[] | null)[]> {
-  const { rows } = await db.query<{
-    id: number
-    rooms: number[] | null
-    since: number[] | null
-    until: number[] | null
-  }>(planFor(them.length, FOLLOW), argumentsOf(them))
-  const found = new Map(
-    rows.map(({ id, rooms, since, until }) => [
-      id,
-      (rooms ?? []).map((room, i) => ({ room, since: since?.[i] ?? 0, until: until?.[i] ?? 0 })),
-    ]),
-  )
-  return them.map(({ held }) => found.get(held.destination) ?? null)
-}
+/** Begins to follow; per destination, whether it did: else a look at the rows is due. */
+export const beginToFollow = (db: Db, them: readonly Following[]): Promise<boolean[]> =>
+  written(db, FOLLOW, them)
 
 /** Lets go of those that nobody asked to look again; per destination, whether it did. */
-export async function releaseFollowers(db: Db, them: readonly Following[]): Promise<boolean[]> {
-  const { rows } = await db.query<{ id: number }>(planFor(them.length, RELEASE), argumentsOf(them))
-  const released = new Set(rows.map(({ id }) => id))
-  return them.map(({ held }) => released.has(held.destination))
+export const releaseFollowers = (db: Db, them: readonly Following[]): Promise<boolean[]> =>
+  written(db, RELEASE, them)
+
+async function written(db: Db, statement: Sql, them: readonly Following[]): Promise<boolean[]> {
+  const { rows } = await db.query<{ id: number }>(planFor(them.length, statement), argumentsOf(them))
+  const done = new Set(rows.map(({ id }) => id))
+  return them.map(({ held }) => done.has(held.destination))
+}
+
+// $1 rooms, $2 position: who had left before it is not asked for.
+const MEMBERS = sql(
+  'who is in the rooms',
+  `select room, array_agg(destination) as destination, array_agg(since) as since,
+         array_agg(coalesce(until, ${Number.MAX_SAFE_INTEGER})) as until
+    from memberships where room = any($1) and (until is null or until > $2)
+   group by room`,
+)
+
+/** The memberships of rooms that reach beyond position `after`. */
+export async function readMembers(db: Db, rooms: readonly number[], after: number): Promise<RoomMembers[]> {
+  const found = await db.query<RoomMembers>(MEMBERS, [rooms, after])
+  const known = new Map(found.rows.map((row) => [row.room, row]))
+  // A room in which nobody is, is known too.
+  return rooms.map((room) => known.get(room) ?? { room, destination: [], since: [], until: [] })
 }
 
 const STOP = sql(

@@ -51,7 +51,7 @@ describe('a destination is reached before anything is decided', () => {
     expect(d.statements).to.deep.equal([
       'look at the destination',
       'count the timeline',
-      'write down the result',
+      'end the attempt',
     ])
     expect(await row()).to.deep.equal({ failures: 1, waits: true, kind: 'connect', position: 0 })
     expect(await attempts()).to.deep.equal([

@@ -1,20 +1,21 @@
 /** One destination in the hands of a test: the real step on a real database, with others acting in the middle of it. */
 import { makeBatcher } from '../../src/batcher.ts'
 import { systemClock } from '../../src/clock.ts'
-import { takeStep, type Step, type StepNeeds } from '../../src/deliver/step.ts'
+import { makeSharedBodies } from '../../src/deliver/bodies.ts'
+import { look, type Looked, type LookNeeds } from '../../src/deliver/look.ts'
 import { makeGate } from '../../src/gate.ts'
 import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { loadDestination } from '../../src/store/destination-state.ts'
 import { registerWorker, takeDestination } from '../../src/store/leases.ts'
-import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
+import { acknowledgeAndFreeze, type Beginning } from '../../src/store/acknowledge-and-freeze.ts'
 import type { StatementName } from '../../src/store/statement-names.ts'
 import { nameIn } from '../../src/store/statement.ts'
 import type { SendResult } from '../../src/wire/send-result.ts'
 import { reachable, type Answers } from '../support/reachable.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
-const silent = { info() {}, warn() {}, error() {}, debug() {} } as unknown as StepNeeds['log']
+const silent = { info() {}, warn() {}, error() {}, debug() {} } as unknown as LookNeeds['log']
 
 export const ANSWERED: SendResult = { kind: 'answered', pdus: null, durationMs: 1 }
 /** It may have been received. */
@@ -28,7 +29,7 @@ export interface SentPdu {
   type: string
 }
 
-export async function holdInTest(given: Pool, name: string, more: Partial<StepNeeds> = {}) {
+export async function holdInTest(given: Pool, name: string, more: Partial<LookNeeds> = {}) {
   await registerWorker(given, { id: WORKER, name: 'test', leaseMs: 3_600_000 })
   const taken = await takeDestination(given, WORKER, name)
   if (taken.kind !== 'taken') throw new Error(`${name} is ${taken.kind}`)
@@ -56,23 +57,24 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
     sent.push({ txnId, pdus: (JSON.parse(body) as { pdus: SentPdu[] }).pdus })
     return Promise.resolve(ANSWERED)
   }
-  const needs: StepNeeds = {
+  const needs: LookNeeds = {
     ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent },
     ...reachable(send),
     ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     results: makeBatcher({ run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows), maxWeight: 1 }),
-    freeze: makeBatcher({ run: (rows: Frozen[]) => freezeTransactions(pool, rows), maxWeight: 1 }),
+    freeze: makeBatcher({ run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows), maxWeight: 1 }),
+    bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),
     onLapsed: () => undefined,
     onAttempt: () => undefined,
     ...more,
   }
   const lease = { id: WORKER, signal: new AbortController().signal, stillHeld: () => true }
-  async function step(): Promise<Step> {
+  async function step(): Promise<Looked> {
     const state = await loadDestination(pool, held)
     if (state === null) throw new Error(`${name} is gone`)
-    return takeStep(needs, { held, state, lease, signal: lease.signal })
+    return look(needs, { held, state, lease, signal: lease.signal })
   }
   return {
     held,

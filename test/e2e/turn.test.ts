@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { makeBatcher } from '../../src/batcher.ts'
+import { systemClock } from '../../src/clock.ts'
+import { makeSharedBodies } from '../../src/deliver/bodies.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeGate } from '../../src/gate.ts'
 import { reachable } from '../support/reachable.ts'
@@ -9,7 +11,7 @@ import { makeLog } from '../../src/observe/log.ts'
 import { writeAttemptResults } from '../../src/store/attempt-results.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/leases.ts'
-import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
+import { acknowledgeAndFreeze, type Beginning } from '../../src/store/acknowledge-and-freeze.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const NAME = 'b.example'
@@ -41,7 +43,8 @@ describe('a turn', () => {
       ...{ requestTimeoutMs: 60_000, catchUp: { threshold_pdus: 500, min_age_ms: 300_000 } },
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: 1 }),
-      freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: 1 }),
+      freeze: makeBatcher({ run: (rows) => acknowledgeAndFreeze(pool, rows), maxWeight: 1 }),
+      bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),
       ...{ onLapsed: () => undefined, onAttempt: () => undefined, stopping: new AbortController().signal },
       lease: {
         next: async () => {
@@ -87,8 +90,8 @@ describe('a turn', () => {
     await owe()
     let time = 0
     const freeze = makeBatcher({
-      run: async (rows: Frozen[]) => {
-        const frozen = await freezeTransactions(pool, rows)
+      run: async (rows: Beginning[]) => {
+        const frozen = await acknowledgeAndFreeze(pool, rows)
         time += 6_000
         return frozen
       },

@@ -7,16 +7,15 @@ import type { Clock } from '../../src/clock.ts'
 import { makeReleaseAbandoned } from '../../src/deliver/abandoned.ts'
 import { makeDue } from '../../src/deliver/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/fanout.ts'
-import { makeFollow } from '../../src/deliver/follow.ts'
+import { makeFollow } from '../../src/deliver/follow/follow.ts'
 import type { Lease, LeaseKeeper } from '../../src/deliver/lease-keeper.ts'
-import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
+import { makeSharedBodies } from '../../src/deliver/bodies.ts'
 import { makeTurn, serve, takeAndServe, type TurnNeeds } from '../../src/deliver/turn.ts'
 import type { Log } from '../../src/observe/log.ts'
-import { advance } from '../../src/store/advance.ts'
+import { acknowledgeAndFreeze, type Beginning } from '../../src/store/acknowledge-and-freeze.ts'
 import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
 import { areWished, beginToFollow, releaseFollowers } from '../../src/store/follow.ts'
 import { registerWorker, renewWorker } from '../../src/store/leases.ts'
-import { freezeTransactions } from '../../src/store/open-transactions.ts'
 import { makeGate } from '../../src/gate.ts'
 import type { Remotes } from '../../src/wire/send-result.ts'
 import { OURS, SETTINGS, US } from './driver.ts'
@@ -115,12 +114,12 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     isConnected: needs.isConnected,
     place: makeGate(100),
     onAttempt: () => undefined,
+    bodyOf: makeSharedBodies({ origin: OURS, clock }),
+    freeze: makeBatcher({ maxWeight: 1, run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows) }),
     results: makeBatcher({ maxWeight: 1, run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows) }),
   }
   const follow = makeFollow({
     ...shared,
-    bodyOf: makeSharedBodies({ origin: OURS, clock }),
-    advance: makeBatcher({ maxWeight: 1, run: (rows) => advance(pool, rows) }),
     begin: makeBatcher({ maxWeight: 1, run: (rows) => beginToFollow(pool, rows) }),
     release: makeBatcher({ maxWeight: 1, run: (rows) => releaseFollowers(pool, rows) }),
     wished: makeBatcher({ maxWeight: 1, run: (rows) => areWished(pool, rows) }),
@@ -132,7 +131,6 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   const turning: TurnNeeds = {
     ...shared,
     ...{ follow, lease, catchUp: needs.catchUp, onLapsed: () => undefined },
-    freeze: makeBatcher({ maxWeight: 1, run: (rows) => freezeTransactions(pool, rows) }),
   }
   const served = makeTurn(turning)
   // The other server only is in the way: nobody watches what it gets.

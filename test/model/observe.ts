@@ -4,14 +4,13 @@
  */
 import { US, type FrozenView } from './driver.ts'
 import type { Logged } from './memory/pool.ts'
-import type { AdvanceInput } from './memory/sql-transactions.ts'
-import { listOf } from './memory/sql-transactions.ts'
+import { beginningOf, type BeginInput } from './memory/sql-transactions.ts'
 
 export type Happened =
   | { what: 'looked at' }
   | { what: 'frozen'; view: FrozenView }
   /** Null: it could not be reached, and nothing had been planned. */
-  | { what: 'written down'; txnId: string | null; steady: boolean }
+  | { what: 'written down'; txnId: string | null; answered: boolean }
   | { what: 'ended unanswered'; txnId: string }
   /** Positions after `before`, up to `head`. */
   | { what: 'taken'; before: number; head: number; now: number }
@@ -21,13 +20,6 @@ export type Happened =
   | { what: 'given up'; positions: number[] }
   /** Position, gaps or holder may be others. */
   | { what: 'moved' }
-
-interface FreezeInput {
-  txn_id: string
-  ack: { positions: number[]; lanes: string }
-  read_at: number
-  origin_server_ts: number
-}
 
 /** The watched destination is the only one that is served. */
 export function happenedIn(log: readonly Logged[]): Happened[] {
@@ -44,42 +36,31 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
         ? [{ what: 'taken over', worker: values[0] as string }]
         : []
     }
-    case 'freeze': {
-      const [row] = rows as { started_at: number }[]
-      const [one] = JSON.parse(values[0] as string) as FreezeInput[]
-      if (row === undefined || one === undefined) return []
-      const { txn_id: txnId, ack, read_at: readAt, origin_server_ts: madeAt } = one
-      const { positions, lanes } = ack
-      return [
-        {
-          what: 'frozen',
-          view: { txnId, positions, lanes, readAt, madeAt, steady: false, frozenAt: row.started_at },
-        },
-      ]
-    }
-    case 'advance': {
+    case 'acknowledge and freeze': {
       const [row] = rows as { now: number }[]
       if (row === undefined) return []
-      const [, , , , [answered], , , [next], [madeAt], , [positions], , [readAt]] =
-        values as unknown as AdvanceInput
-      const happened: Happened[] = []
-      if (answered != null) happened.push({ what: 'written down', txnId: answered, steady: true })
-      happened.push({ what: 'moved' }, { what: 'looked at' })
-      if (next == null) return happened
-      const sent = listOf(positions)
-      const lanes = 't'.repeat(sent.length)
-      const at = { steady: true, readAt: readAt ?? 0, madeAt: madeAt ?? 0, frozenAt: row.now }
-      return [...happened, { what: 'frozen', view: { txnId: next, positions: sent, lanes, ...at } }]
+      const { answered, again, txnId, positions, lanes, readAt, originServerTs, wakeSeq } = beginningOf(
+        values as unknown as BeginInput,
+        0,
+      )
+      if (again !== null) return []
+      // Who has not looked at the rows says what it knows.
+      const steady = wakeSeq !== null
+      const view = { txnId, positions, lanes, readAt, madeAt: originServerTs, steady, frozenAt: row.now }
+      const frozen: Happened = { what: 'frozen', view }
+      if (!steady) return [frozen]
+      const written: Happened[] =
+        answered === null ? [] : [{ what: 'written down', txnId: answered, answered: true }]
+      return [...written, { what: 'moved' }, { what: 'looked at' }, frozen]
     }
-    case 'write down the result': {
+    case 'end the attempt': {
       if (rows.length === 0) return []
-      const [one] = JSON.parse(values[0] as string) as { txnId: string | null }[]
-      return one === undefined
-        ? []
-        : [{ what: 'written down', txnId: one.txnId, steady: false }, { what: 'moved' }]
+      const [one] = JSON.parse(values[0] as string) as { txnId: string | null; outcome?: string }[]
+      if (one === undefined) return []
+      const { txnId, outcome } = one
+      if (outcome === undefined) return txnId === null ? [] : [{ what: 'ended unanswered', txnId }]
+      return [{ what: 'written down', txnId, answered: outcome === 'answered' }, { what: 'moved' }]
     }
-    case 'end it unanswered':
-      return rowCount === 1 ? [{ what: 'ended unanswered', txnId: values[3] as string }] : []
     case 'move the floor':
       return rowCount === 1 ? [{ what: 'shortened', upto: values[0] as number }] : []
     case 'give up':

@@ -5,7 +5,7 @@
 import type { Planted } from './memory/pool.ts'
 import { eventsBetween, headOf, inRoomNow, lives, openGapOf } from './memory/rules.ts'
 import { keyOf, type DestinationRow, type OpenRow, type Schema } from './memory/rows.ts'
-import { listOf, type AdvanceInput } from './memory/sql-transactions.ts'
+import { beginningOf, type BeginInput } from './memory/sql-transactions.ts'
 import type { ResultInput } from './memory/sql-results.ts'
 import type { Call, Run } from './memory/statement.ts'
 import type { Table, Tables } from './memory/tables.ts'
@@ -53,6 +53,15 @@ const withoutChanges = on((call) => ({
   call: { ...call, t: { ...call.t, changes: { ...call.t.changes, all: () => [] } } },
 }))
 
+/** Only where who freezes has not looked at the rows just now, as the model has it one at a time. */
+const forTheFollowed =
+  (plant: (right: Run) => Run) =>
+  (right: Run): Run =>
+  (call, values) => {
+    const { wakeSeq } = beginningOf(values as unknown as BeginInput, 0)
+    return wakeSeq === null ? right(call, values) : plant(right)(call, values)
+  }
+
 /** A lease outlives the server that gave it. */
 const outlived = on((call) => {
   const { workers } = call.t
@@ -65,13 +74,12 @@ const outlived = on((call) => {
 
 /** What is frozen, as if it had been planned from these rows. */
 function withNarrowed(
-  json: unknown,
-  rowOf: (one: { destination: number }) => DestinationRow | undefined,
-): string {
-  const frozen = JSON.parse(String(json)) as { destination: number; narrowed_seq: number }[]
-  return JSON.stringify(
-    frozen.map((one) => ({ ...one, narrowed_seq: rowOf(one)?.narrowed_seq ?? one.narrowed_seq })),
-  )
+  values: readonly unknown[],
+  rowOf: (destination: number) => DestinationRow | undefined,
+): BeginInput {
+  const [...input] = values as unknown as BeginInput
+  input[4] = input[4].map((seq, i) => rowOf(input[0][i] ?? 0)?.narrowed_seq ?? seq)
+  return input
 }
 
 interface LogRow {
@@ -87,7 +95,7 @@ export const BUGS: readonly Bug[] = [
       statements: {
         'read sticky events owed': (right) => (call, values) =>
           openGapOf(call.t, Number(values[0])) === undefined ? right(call, values) : [],
-        'write down the result': then<[string]>(({ t, now }, [json]) => {
+        'end the attempt': then<[string]>(({ t, now }, [json]) => {
           for (const { destination: id, answered, positions, lanes } of JSON.parse(json) as ResultInput[]) {
             const gap = openGapOf(t, id)
             if (!answered || !lanes.includes('c') || gap === undefined) continue
@@ -202,13 +210,14 @@ export const BUGS: readonly Bug[] = [
     how: 'a freeze takes the place of the answered transaction, and the position moves only with the last answer of a row',
     plant: () => ({
       statements: {
-        advance: (right) => (call, values) => {
-          const [ids, , , , answered, , , nexts] = values as unknown as AdvanceInput
-          const before = ids.map((id) => call.t.destinations.get(id)?.position ?? 0)
+        'acknowledge and freeze': (right) => (call, values) => {
+          const input = values as unknown as BeginInput
+          const before = input[0].map((id) => call.t.destinations.get(id)?.position ?? 0)
           const result = right(call, values)
-          for (const [i, id] of ids.entries()) {
+          for (const [i, id] of input[0].entries()) {
+            const { answered, txnId } = beginningOf(input, i)
             const open = call.t.open_transactions.get(id)
-            if (answered[i] == null || nexts[i] == null || open?.txn_id !== nexts[i]) continue
+            if (answered === null || open?.txn_id !== txnId) continue
             const position = before[i] ?? 0
             call.t.destinations.change(id, { position })
             call.t.open_transactions.put(id, { ...open, from_pos: position } satisfies OpenRow)
@@ -230,7 +239,7 @@ export const BUGS: readonly Bug[] = [
   {
     bug: 'a redacted text sent from the ring',
     how: 'a holder that follows the log freezes what it has in memory, and nothing asks for redactions since it was read',
-    plant: () => ({ statements: { advance: withoutChanges } }),
+    plant: () => ({ statements: { 'acknowledge and freeze': forTheFollowed(withoutChanges) } }),
     seed: 3,
     breaks: /I12/,
   },
@@ -255,7 +264,7 @@ export const BUGS: readonly Bug[] = [
     how: 'what an operator asks while a request is under way is overwritten by its result',
     plant: () => ({
       statements: {
-        'write down the result': then<[string]>(({ t }, [json]) => {
+        'end the attempt': then<[string]>(({ t }, [json]) => {
           for (const { destination } of JSON.parse(json) as ResultInput[]) {
             t.destinations.change(destination, { asked_at: null })
           }
@@ -281,13 +290,13 @@ export const BUGS: readonly Bug[] = [
     how: 'an answer moves the position to the end of what was read, not of what was sent',
     plant: () => ({
       statements: {
-        advance: on(({ t }, values) => {
-          const [...input] = values as unknown as AdvanceInput
-          input[11] = input[11].map((to, i) =>
-            to === null || listOf(input[10][i]).length === 0 ? to : headOf(t),
-          )
-          return { values: input }
-        }),
+        'acknowledge and freeze': forTheFollowed(
+          on(({ t }, values) => {
+            const [...input] = values as unknown as BeginInput
+            input[17] = input[17].map((to) => (to === null ? to : headOf(t)))
+            return { values: input }
+          }),
+        ),
       },
     }),
     seed: 2,
@@ -333,8 +342,8 @@ export const BUGS: readonly Bug[] = [
     how: 'a freeze does not ask whether anything was taken away from the destination since the look',
     plant: () => ({
       statements: {
-        freeze: on(({ t }, [json]) => ({
-          values: [withNarrowed(json, ({ destination }) => t.destinations.get(destination))],
+        'acknowledge and freeze': on(({ t }, values) => ({
+          values: withNarrowed(values, (id) => t.destinations.get(id)),
         })),
       },
     }),
@@ -345,10 +354,11 @@ export const BUGS: readonly Bug[] = [
     how: 'a freeze does not ask whether the destination was paused since the look',
     plant: () => ({
       statements: {
-        freeze: on((call, [json]) => {
+        'acknowledge and freeze': on((call, values) => {
           const { destinations } = call.t
-          const paused = ({ destination }: { destination: number }) => {
-            const d = destinations.get(destination)
+          if (beginningOf(values as unknown as BeginInput, 0).again !== null) return {}
+          const paused = (id: number) => {
+            const d = destinations.get(id)
             return d?.paused === true ? d : undefined
           }
           const unpaused = (id: string | number) => {
@@ -356,7 +366,7 @@ export const BUGS: readonly Bug[] = [
             return d === undefined ? undefined : { ...d, paused: false }
           }
           const t = { ...call.t, destinations: { ...destinations, get: unpaused } }
-          return { call: { ...call, t }, values: [withNarrowed(json, paused)] }
+          return { call: { ...call, t }, values: withNarrowed(values, paused) }
         }),
       },
     }),
@@ -489,7 +499,7 @@ export const BUGS: readonly Bug[] = [
     how: 'an attempt without a transaction is written down without a time for the next',
     plant: () => ({
       statements: {
-        'write down the result': (right) => (call, values) => {
+        'end the attempt': (right) => (call, values) => {
           const [json] = values as unknown as [string]
           const all = JSON.parse(json) as ResultInput[]
           for (const one of all) if (one.txnId === null) one.waiting = { ...one.waiting, retryAt: null }

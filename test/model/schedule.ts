@@ -198,8 +198,22 @@ const at = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.constantFrom(
-      ...['look at the destination', 'read the timeline', 'freeze', 'the request', 'the answer', 'commit'],
-      ...['write down the result', 'advance', 'let go', 'begin', 'begin to follow', 'follow the log'],
+      ...[
+        'look at the destination',
+        'read the timeline',
+        'acknowledge and freeze',
+        'the request',
+        'the answer',
+        'commit',
+      ],
+      ...[
+        'end the attempt',
+        'acknowledge and freeze',
+        'let go',
+        'begin',
+        'begin to follow',
+        'follow the log',
+      ],
     ),
   },
 )
@@ -333,7 +347,7 @@ const spread: fc.Arbitrary<Command[]> = fc
 /** What was so when a transaction was planned is so no more when it is frozen. */
 const narrowed: fc.Arbitrary<Command[]> = fc
   .record({
-    ...{ by, room, at: fc.constantFrom('begin', 'freeze', 'advance', 'repeat', 'let go') },
+    ...{ by, room, at: fc.constantFrom('begin', 'acknowledge and freeze', 'let go') },
     first: fc.constantFrom<('turn' | 'tick')[]>('turn', 'tick'),
     what: fc.constantFrom(...(['pause', 'pause', 'leave', 'leave', 'kick', 'rejoin', 'purge'] as const)),
     sticky: fc.boolean(),

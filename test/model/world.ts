@@ -138,7 +138,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
           break
         }
         case 'written down': {
-          const refusal = one.steady ? undefined : refused.get(process)
+          const refusal = one.answered ? undefined : refused.get(process)
           if (refusal !== undefined) {
             refused.delete(process)
             saySoon(`        ${process.name} writes down that it is not there`)

@@ -2,7 +2,13 @@
 import { expect } from 'chai'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { beginToFollow, releaseFollowers, stopFollowing, type Following } from '../../src/store/follow.ts'
+import {
+  beginToFollow,
+  readMembers,
+  releaseFollowers,
+  stopFollowing,
+  type Following,
+} from '../../src/store/follow.ts'
 import {
   bumpWake,
   giveWay,
@@ -57,34 +63,35 @@ describe('following a destination', () => {
     )
   const woken = async () => (await wakeForNewItems(pool, 20, 40)).map(({ name }) => name)
 
-  it('begins with the memberships that matter after its position, and moves that', async () => {
-    await member(1, 1, 0)
-    await member(2, 1, 3, 21)
-    await member(3, 1, 3, 20)
-    await member(4, 1, 30, 35)
-    await member(4, 1, 38)
-    await member(5, 2, 0)
-    const stretches = await begin()
-    expect(stretches).to.have.deep.members([
-      { room: 1, since: 0, until: Number.MAX_SAFE_INTEGER },
-      { room: 2, since: 3, until: 21 },
-      { room: 4, since: 30, until: 35 },
-      { room: 4, since: 38, until: Number.MAX_SAFE_INTEGER },
-    ])
+  it('begins where its position is moved to', async () => {
+    expect(await begin()).to.equal(true)
     expect(await row()).to.deep.equal({
       ...{ position: 20, lease_owner: WORKER, fence: 1, follows: true, look_at: null, wake_seq: 7 },
     })
   })
 
+  it('knows who is in the rooms that are spoken in, and who left them after a position', async () => {
+    await member(1, 1, 0)
+    await member(1, 2, 3, 21)
+    await member(1, 3, 3, 20)
+    await member(4, 1, 30, 35)
+    await member(4, 1, 38)
+    const members = await readMembers(pool, [4, 1, 9], 20)
+    const stretches = members.map(({ room, destination, since, until }) => ({
+      ...{ room, of: destination.map((id, i) => `${id}: ${since[i]} to ${until[i]}`).sort() },
+    }))
+    const ever = Number.MAX_SAFE_INTEGER
+    expect(stretches).to.deep.equal([
+      { room: 4, of: ['1: 30 to 35', `1: 38 to ${ever}`] },
+      { room: 1, of: [`1: 0 to ${ever}`, '2: 3 to 21'] },
+      { room: 9, of: [] },
+    ])
+  })
+
   it('begins for each of many by itself', async () => {
-    await member(1, 2, 0)
     await pool.query('update destinations set wake_seq = 8 where id = 3')
     const all = [3, 2, 1].map((destination) => following({ held: { ...HELD, destination } }))
-    expect(await beginToFollow(pool, all)).to.deep.equal([
-      null,
-      [{ room: 1, since: 0, until: Number.MAX_SAFE_INTEGER }],
-      [],
-    ])
+    expect(await beginToFollow(pool, all)).to.deep.equal([false, true, true])
   })
 
   const bad: [string, Partial<Following>, string?][] = [
@@ -98,7 +105,7 @@ describe('following a destination', () => {
     it(`neither begins nor lets go ${when}`, async () => {
       if (sql !== undefined) await pool.query(sql)
       const before = await row()
-      expect(await begin(more)).to.equal(null)
+      expect(await begin(more)).to.equal(false)
       expect(await release(more)).to.equal(false)
       expect(await row()).to.deep.equal(before)
     })
@@ -108,8 +115,8 @@ describe('following a destination', () => {
     await pool.query(
       `insert into replays (destination, pos, state, expires_at, at) values (1, 20, 'sent', 0, 0), (2, 21, 'sent', 0, 0)`,
     )
-    expect(await begin()).to.deep.equal([])
-    expect(await begin({ held: { ...HELD, destination: 2 } })).to.equal(null)
+    expect(await begin()).to.equal(true)
+    expect(await begin({ held: { ...HELD, destination: 2 } })).to.equal(false)
   })
 
   it('lets go and says up to where the log held nothing for it', async () => {

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/leases.ts'
 import { loadDestination } from '../../src/store/destination-state.ts'
-import { freezeTransactions, type Frozen } from '../../src/store/open-transactions.ts'
+import { freezeTransactions, type Frozen } from '../support/freeze.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'

@@ -1,7 +1,7 @@
 /** A statement that has waited for a lock asks after that whose lease lives: a renewal counts that came meanwhile, and so does its end. */
 import { expect } from 'chai'
-import { advance, type Advance } from '../../src/store/advance.ts'
-import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
+import { acknowledgeAndFreeze, type Frozen as Row } from '../../src/store/acknowledge-and-freeze.ts'
+import { dropTransaction, writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
 import type { PoolClient } from 'pg'
 import { inTransaction, openPool, type Pool } from '../../src/store/db.ts'
 import { beginToFollow, releaseFollowers } from '../../src/store/follow.ts'
@@ -13,14 +13,9 @@ import {
   renewWorker,
   takeDestination,
 } from '../../src/store/leases.ts'
-import {
-  dropTransaction,
-  freezeTransactions,
-  repeatTransaction,
-  type Frozen,
-} from '../../src/store/open-transactions.ts'
 import { settleDestinations } from '../../src/store/settle-destinations.ts'
 import { lockContent } from '../../src/store/stream.ts'
+import { freezeTransactions, frozenRow, type Frozen } from '../support/freeze.ts'
 import { holdTransaction } from '../support/hold.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'
@@ -43,10 +38,7 @@ const frozen: Frozen = {
   ...{ held: HELD, txnId: 'new', body: '{}', originServerTs: 0, acknowledges, readAt: 0, soonestLapse: null },
   narrowedSeq: 0,
 }
-const step = (more: Partial<Advance>): Advance[] => [
-  { ...{ held: HELD, wakeSeq: 0, narrowedSeq: 0, answered: null, next: null }, ...more },
-]
-const next = { txnId: 'new', originServerTs: 0, bytes: 2, positions: [1], toPos: 1, readAt: 9 }
+const followed: Row = { ...frozenRow(frozen), wakeSeq: 0, readAt: 9 }
 const result: AttemptResult = {
   ...{ held: HELD, txnId: 'old', startedAt: 0, durationMs: 1, outcome: 'answered', status: 200 },
   ...{ message: null, errorKind: null, acknowledges, answered: true, discard: false, timeoutMs: null },
@@ -68,15 +60,23 @@ const released = { wakeSeq: null, lookAt: null, position: null }
 /** What a holder writes: true where it was written. */
 const writes: [string, (pool: Pool) => Promise<boolean>, string?][] = [
   ['freezes', async (pool) => (await freezeTransactions(pool, [frozen]))[0] !== null],
-  ['freezes in steady traffic', async (pool) => (await advance(pool, step({ next })))[0] !== null],
+  ['freezes in steady traffic', async (pool) => (await acknowledgeAndFreeze(pool, [followed]))[0] !== null],
   [
     'acknowledges in steady traffic',
     async (pool) =>
-      (await advance(pool, step({ answered: { txnId: 'old', durationMs: 1, unlisted: [] } })))[0] !== null,
+      (
+        await acknowledgeAndFreeze(pool, [
+          { ...followed, answered: { txnId: 'old', durationMs: 1, unlisted: [] } },
+        ])
+      )[0] !== null,
     OPEN,
   ],
   ['writes down a result', async (pool) => (await writeAttemptResults(pool, [result]))[0] === true, OPEN],
-  ['repeats', async (pool) => (await repeatTransaction(pool, HELD, 'old')) !== null, OPEN],
+  [
+    'repeats',
+    async (pool) => (await acknowledgeAndFreeze(pool, [{ held: HELD, again: 'old' }]))[0] !== null,
+    OPEN,
+  ],
   [
     'ends a transaction',
     async (pool) => {
@@ -85,7 +85,7 @@ const writes: [string, (pool: Pool) => Promise<boolean>, string?][] = [
     },
     OPEN,
   ],
-  ['begins to follow', async (pool) => (await beginToFollow(pool, following))[0] !== null],
+  ['begins to follow', async (pool) => (await beginToFollow(pool, following))[0] === true],
   ['lets go of a followed one', async (pool) => (await releaseFollowers(pool, following))[0] === true],
   ['gives way', async (pool) => (await giveWay(pool, HELD, 0)) !== null],
   ['lets go', (pool) => releaseDestination(pool, HELD, released)],
@@ -206,7 +206,7 @@ describe('a lease is judged after the wait for a lock', () => {
   }
 
   it('freezes in steady traffic after it waited for a redaction', async () => {
-    const frozen = await waiting(() => advance(pool, step({ next })), {
+    const frozen = await waiting(() => acknowledgeAndFreeze(pool, [followed]), {
       ...{ lock: lockContent, meanwhile: isRenewed },
     })
     expect(frozen).to.not.deep.equal([null])

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { dropUnneeded, giveUpOld, neededUpTo } from '../../src/store/kept-events.ts'
 import { registerWorker, takeDestination } from '../../src/store/leases.ts'
-import { freezeTransactions } from '../../src/store/open-transactions.ts'
+import { freezeTransactions } from '../support/freeze.ts'
 import { event, HOUR, servers } from '../ingest/ingest-world.ts'
 import { holdTransaction } from '../support/hold.ts'
 import { until } from '../support/poll.ts'

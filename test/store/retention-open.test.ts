@@ -5,7 +5,7 @@ import { loadDestination, type StoredAcknowledges } from '../../src/store/destin
 import { openGap } from '../../src/store/gaps.ts'
 import { readGapRooms } from '../../src/store/gap-rooms.ts'
 import { giveWay, registerWorker, takeDestination, type Held } from '../../src/store/leases.ts'
-import { freezeTransactions } from '../../src/store/open-transactions.ts'
+import { freezeTransactions } from '../support/freeze.ts'
 import { event, HOUR, purge, redact, ROOM, servers } from '../ingest/ingest-world.ts'
 import { DAY, makeRetentionWorld, readTexts, SETTINGS, type RetentionWorld } from './retention-world.ts'
 

@@ -1,7 +1,14 @@
 /** Which followed destination gets which new item: by hand, and against the plainest reckoning. */
 import { expect } from 'chai'
-import { makeFollowers, type Followed } from '../../src/deliver/followers.ts'
-import { placeOf, type LoggedChange, type LoggedEvent, type LogEntry } from '../../src/store/log-tail.ts'
+import { makeFollowers, type Followed } from '../../src/deliver/follow/log-ring.ts'
+import type { RoomMembers } from '../../src/store/follow.ts'
+import {
+  placeOf,
+  type LoggedChange,
+  type LoggedEvent,
+  type LogEntry,
+  type LogRead,
+} from '../../src/store/log-tail.ts'
 import { seeded, type Random } from '../chaos/random.ts'
 
 const FOREVER = Number.MAX_SAFE_INTEGER
@@ -24,26 +31,73 @@ const read = (after: number, entries: LogEntry[], upto = entries.at(-1)?.pos ?? 
   const before = log.findLast(({ pos }) => pos <= after)
   return { after, place: before === undefined ? null : placeOf(before), entries, upto, more: false }
 }
+interface Stretch {
+  id: number
+  room: number
+  since: number
+  until: number
+}
+/** The memberships in the database: each server from 1 to 9 in the room, unless a test says something else. */
+let stretches: Stretch[] = []
+const membersOf = (them: readonly Stretch[], room: number, after: number): RoomMembers => {
+  const members = them.filter((one) => one.room === room && one.until > after)
+  return {
+    room,
+    destination: members.map(({ id }) => id),
+    since: members.map(({ since }) => since),
+    until: members.map(({ until }) => until),
+  }
+}
+/** As `follow.ts` uses them: what is not known of a room is learnt first. */
+function make() {
+  const followers = makeFollowers()
+  const learn = (rooms: number[], upto: number) => {
+    const from = followers.from()
+    followers.learn(
+      rooms.map((room) => membersOf(stretches, room, from)),
+      { from, upto },
+    )
+  }
+  return {
+    ...followers,
+    take: (read: LogRead, now: number) => {
+      learn(followers.missing(read), read.upto)
+      return followers.take(read, now)
+    },
+    add: (one: Followed) => {
+      learn(followers.missingSince(one.after), followers.upto())
+      return followers.add(one)
+    },
+  }
+}
+const isIn = (id: number, room: number, since: number, until = FOREVER) => {
+  stretches = [...stretches.filter((one) => one.id !== id), { id, room, since, until }]
+}
+const isNowhere = (id: number) => {
+  stretches = stretches.filter((one) => one.id !== id)
+}
 const followed = (id: number, more: Partial<Followed> = {}): Followed => ({
   ...{ id, after: 0, waiting: [], look: false },
-  rooms: new Map([[ROOM, { room: ROOM, since: 0, until: FOREVER }]]),
   ...more,
 })
-const within = (since: number, until = FOREVER) => new Map([[ROOM, { room: ROOM, since, until }]])
 const waits = ({ waiting }: Followed) => waiting.map((one) => one.event.pos)
 
 describe('the followed destinations', () => {
   beforeEach(() => {
     log = []
+    stretches = Array.from({ length: 9 }, (_, i) => ({ id: i + 1, room: ROOM, since: 0, until: FOREVER }))
   })
 
   it('get what comes after their own place, in order, while they are in its room', () => {
-    const followers = makeFollowers()
+    const followers = make()
     const all = followed(1)
     const late = followed(2, { after: 2 })
-    const left = followed(3, { rooms: within(0, 3) })
-    const joined = followed(4, { rooms: within(3) })
-    const elsewhere = followed(5, { rooms: new Map() })
+    isIn(3, ROOM, 0, 3)
+    const left = followed(3)
+    isIn(4, ROOM, 3)
+    const joined = followed(4)
+    isNowhere(5)
+    const elsewhere = followed(5)
     for (const one of [all, late, left, joined, elsewhere]) followers.add(one)
     const entries = [1, 2, 3, 4].map((pos) => event(pos))
     const touched = followers.take(read(0, [...entries, event(5, { room: OTHER_ROOM })]), 7)
@@ -55,14 +109,15 @@ describe('the followed destinations', () => {
       [],
     ])
     expect([...touched].map(({ id }) => id)).to.have.members([1, 2, 3, 4])
-    expect(all.waiting[0]).to.include({ bytes: '{"n":1}'.length + 1, readAt: 7 })
+    expect(all.waiting[0]).to.include({ readAt: 7 })
     expect(followers.upto()).to.equal(5)
   })
 
   it('get what is addressed to them, and not what leaves them out', () => {
-    const followers = makeFollowers()
+    const followers = make()
     const member = followed(1)
-    const outside = followed(2, { rooms: new Map() })
+    isNowhere(2)
+    const outside = followed(2)
     for (const one of [member, outside]) followers.add(one)
     followers.take(
       read(0, [
@@ -79,16 +134,20 @@ describe('the followed destinations', () => {
   })
 
   it('are given nothing after a kick, and the kick itself', () => {
-    const followers = makeFollowers()
+    const followers = make()
     const kicked = followed(1)
-    followers.add(kicked)
+    const kickedLater = followed(2)
+    for (const one of [kicked, kickedLater]) followers.add(one)
+    isIn(1, ROOM, 0, 2)
     followers.take(read(0, [event(1), change(2, 'servers', { removed: [1] }), event(3)]), 0)
+    followers.take(read(3, [change(4, 'servers', { removed: [2] }), event(5)]), 0)
     expect(waits(kicked)).to.deep.equal([1])
+    expect(waits(kickedLater), 'as the log says, not the members that were read').to.deep.equal([1, 3])
     expect(kicked.look, 'a leave is nothing to look at').to.equal(false)
   })
 
   it('must look at their rows after a join, and are given nothing until they have', () => {
-    const followers = makeFollowers()
+    const followers = make()
     const joining = followed(1)
     const other = followed(2)
     for (const one of [joining, other]) followers.add(one)
@@ -111,9 +170,10 @@ describe('the followed destinations', () => {
       [change(3, 'of a later release'), [true, true]],
     ]
     for (const [what, expected] of cases) {
-      const followers = makeFollowers()
+      const followers = make()
       const member = followed(1)
-      const outside = followed(2, { rooms: new Map() })
+      isNowhere(2)
+      const outside = followed(2)
       for (const one of [member, outside]) followers.add(one)
       followers.take(
         read(0, [event(1), event(2, { room: OTHER_ROOM, addressed: { exact: true, list: [2], less: [] } })]),
@@ -127,7 +187,7 @@ describe('the followed destinations', () => {
   })
 
   it('who are added a moment later get what was read meanwhile, joins too, if it is still known', () => {
-    const followers = makeFollowers()
+    const followers = make()
     followers.add(followed(1))
     followers.take(
       read(0, [event(1), event(2), change(3, 'servers', { room: OTHER_ROOM, added: [7] }), event(4)]),
@@ -147,8 +207,9 @@ describe('the followed destinations', () => {
 
   it('who are added after a text was taken away never get it', () => {
     for (const gone of [change(3, 'redact', { target: 2 }), change(3, 'purge'), change(3, 'erase')]) {
-      const followers = makeFollowers()
-      followers.add(followed(1, { rooms: new Map() }))
+      const followers = make()
+      isNowhere(1)
+      followers.add(followed(1))
       followers.take(read(0, [event(1), event(2), gone, event(4)]), 0)
       const late = followed(2, { after: 1 })
       expect(followers.knowsSince(1), gone.what).to.equal(false)
@@ -161,7 +222,7 @@ describe('the followed destinations', () => {
   })
 
   it('begin where the first of them stands, also behind what was read before, and leave no hole', () => {
-    const followers = makeFollowers()
+    const followers = make()
     const first = followed(1, { after: 10 })
     followers.add(first)
     followers.take(read(10, [event(11)], 20), 0)
@@ -181,7 +242,7 @@ describe('the followed destinations', () => {
   })
 
   it('are gone only when they themselves are removed, not who came in their place', () => {
-    const followers = makeFollowers()
+    const followers = make()
     const before = followed(1)
     followers.add(before)
     followers.remove(before)
@@ -194,18 +255,40 @@ describe('the followed destinations', () => {
     expect(waits(before)).to.deep.equal([])
   })
 
-  it('take the place of who was there before under the same id, in all its rooms', () => {
-    const followers = makeFollowers()
+  it('take the place of who was there before under the same id', () => {
+    const followers = make()
     const before = followed(1)
     followers.add(before)
-    followers.add(followed(1, { rooms: new Map() }))
+    const now = followed(1)
+    followers.add(now)
     followers.take(read(0, [event(1)]), 0)
     expect(waits(before)).to.deep.equal([])
+    expect(waits(now)).to.deep.equal([1])
     expect(followers.size()).to.equal(1)
   })
 
-  it('keep no more than a thousand that wait, nor more than some thousand entries, nor many bytes', () => {
+  it('must look where their room went and is there again in one read: only the rows know who is in it', () => {
+    const followers = make()
+    const one = followed(1)
+    followers.add(one)
+    followers.take(read(0, [event(1)]), 0)
+    followers.take(read(1, [change(2, 'purge'), change(3, 'servers', { added: [2] }), event(4)]), 0)
+    expect(one).to.deep.include({ look: true, waiting: [] })
+  })
+
+  it('are given nothing by members that were read before the log moved past them', () => {
     const followers = makeFollowers()
+    const one = followed(1)
+    followers.add(one)
+    const range = { from: followers.from(), upto: followers.upto() }
+    const members = [membersOf(stretches, ROOM, 0)]
+    followers.take(read(0, [change(1, 'servers', { removed: [1] })]), 0)
+    followers.learn(members, range)
+    expect(followers.missing(read(1, [event(2)])), 'it was not learnt').to.deep.equal([ROOM])
+  })
+
+  it('keep no more than a thousand that wait, nor more than some thousand entries, nor many bytes', () => {
+    const followers = make()
     const slow = followed(1)
     followers.add(slow)
     const positions = (from: number, n: number) => Array.from({ length: n }, (_, i) => from + i)
@@ -241,7 +324,7 @@ describe('the followed destinations', () => {
   })
 
   it('know nothing any more of a log that has become shorter than what was read of it', () => {
-    const followers = makeFollowers()
+    const followers = make()
     const one = followed(1)
     followers.add(one)
     followers.take(read(0, [event(1), event(2), event(3)]), 0)
@@ -278,7 +361,7 @@ describe('the followed destinations', () => {
     ]
     for (const [how, lost, instead, upto] of others) {
       it(how, () => {
-        const followers = makeFollowers()
+        const followers = make()
         const one = followed(1)
         followers.add(one)
         followers.take(read(0, before), 0)
@@ -300,7 +383,7 @@ describe('the followed destinations', () => {
     }
 
     it('and not where it only grew, has holes, or an entry was redacted', () => {
-      const followers = makeFollowers()
+      const followers = make()
       const one = followed(1)
       followers.add(one)
       followers.take(read(0, [], 5), 0)
@@ -325,7 +408,7 @@ function playAgainstTheModel(random: Random, seed: string): void {
   const some = (n: number) => Array.from({ length: n }, (_, i) => i + 1).filter(() => random() < 0.4)
   const log: LogEntry[] = []
   /** Every stretch of membership that ever was. */
-  const stretches: { id: number; room: number; since: number; until: number }[] = []
+  const stretches: Stretch[] = []
   const followers = makeFollowers()
   const here = new Map<number, { one: Followed; mayMiss: boolean }>()
   let pos = 0
@@ -381,10 +464,14 @@ function playAgainstTheModel(random: Random, seed: string): void {
     if (gone !== undefined) followers.remove(gone.one)
     here.delete(id)
     const after = Math.max(0, pos - Math.floor(random() * 12))
-    const mine = stretches.filter((one) => one.id === id && one.until > after)
-    const rooms = new Map(mine.map(({ room, since, until }) => [room, { room, since, until }]))
-    const one = followed(id, { after, rooms })
-    if (rooms.size < mine.length || !followers.add(one)) return
+    const one = followed(id, { after })
+    const range = { from: followers.from(), upto: followers.upto() }
+    const learnt = followers.missingSince(after).map((room) => membersOf(stretches, room, range.from))
+    // The log moves on while they are read.
+    if (random() < 0.2) append()
+    if (random() < 0.2) look()
+    followers.learn(learnt, range)
+    if (!followers.add(one)) return
     here.set(id, { one, mayMiss: false })
   }
 
@@ -396,13 +483,14 @@ function playAgainstTheModel(random: Random, seed: string): void {
   function look(): void {
     const after = random() < 0.2 ? Math.max(0, followers.upto() - upTo(9)) : followers.upto()
     const upto = Math.min(pos, after + upTo(20))
-    followers.take(
-      {
-        ...{ after, upto, more: false, place: placeAt(after) },
-        entries: log.filter((entry) => entry.pos > after && entry.pos <= upto),
-      },
-      0,
+    const entries = log.filter((entry) => entry.pos > after && entry.pos <= upto)
+    const read = { after, upto, more: false, place: placeAt(after), entries }
+    const from = followers.from()
+    followers.learn(
+      followers.missing(read).map((room) => membersOf(stretches, room, from)),
+      { from, upto },
     )
+    followers.take(read, 0)
   }
 
   for (let step = 0; step < 120; step += 1) {

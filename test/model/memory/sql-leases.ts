@@ -79,18 +79,23 @@ export const FOLLOW = {
       .filter(({ id, from }) => !call.t.replays.all().some((p) => p.destination === id && p.pos > from))
       .map(({ id, position }) => {
         call.t.destinations.change(id, { follows: true, look_at: null, position })
-        const mine = call.t.memberships
-          .all()
-          .filter((m) => m.destination === id && (m.until === null || m.until > position))
-          .sort((a, b) => a.room - b.room || a.since - b.since)
-        if (mine.length === 0) return { id, rooms: null, since: null, until: null }
-        return {
-          id,
-          rooms: mine.map(({ room }) => room),
-          since: mine.map(({ since }) => since),
-          until: mine.map(({ until }) => until ?? Number.MAX_SAFE_INTEGER),
-        }
+        return { id }
       }),
+  ),
+  'who is in the rooms': twin<[number[], number]>(({ t }, rooms, after) =>
+    rooms.flatMap((room) => {
+      const reaches = ({ until }: { until: number | null }) => until === null || until > after
+      const members = t.memberships.all().filter((m) => m.room === room && reaches(m))
+      if (members.length === 0) return []
+      return [
+        {
+          room,
+          destination: members.map(({ destination }) => destination),
+          since: members.map(({ since }) => since),
+          until: members.map(({ until }) => until ?? Number.MAX_SAFE_INTEGER),
+        },
+      ]
+    }),
   ),
   'who of the followed is wished for': twin<[number[], number[]]>(({ t, now }, ids, wakeSeqs) =>
     ids.flatMap((id, i) => {

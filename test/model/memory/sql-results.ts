@@ -6,6 +6,15 @@ import { held } from './sql-leases.ts'
 import { noteAttempt } from './sql-transactions.ts'
 import { twin, type Call, type Twins } from './statement.ts'
 
+/** As `dropTransaction` sends it. */
+export interface DropInput {
+  destination: number
+  worker: string
+  fence: number
+  txnId: string
+  ends: true
+}
+
 /** As `writeAttemptResults` sends it. */
 export type ResultInput = Omit<AttemptResult, 'held' | 'acknowledges'> & {
   destination: number
@@ -56,10 +65,17 @@ export function writeResult(call: Call, one: ResultInput): boolean {
   return true
 }
 
+function drop(call: Call, { destination: id, worker, fence, txnId }: DropInput): boolean {
+  if (held(call, worker, fence, id) === null) return false
+  if (call.t.open_transactions.get(id)?.txn_id !== txnId) return false
+  call.t.open_transactions.delete(id)
+  return true
+}
+
 const results = {
-  'write down the result': twin<[string]>((call, json) =>
-    (JSON.parse(json) as ResultInput[])
-      .filter((one) => writeResult(call, one))
+  'end the attempt': twin<[string]>((call, json) =>
+    (JSON.parse(json) as (ResultInput | DropInput)[])
+      .filter((one) => ('outcome' in one ? writeResult(call, one) : drop(call, one)))
       .map(({ destination }) => ({ destination })),
   ),
 } satisfies Twins

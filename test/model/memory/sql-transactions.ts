@@ -1,135 +1,125 @@
-/** `store/{open-transactions,advance}.ts`: what is frozen, and what is acknowledged with it. */
-import type { StoredAcknowledges } from '../../../src/store/destination-state.ts'
+/** `store/acknowledge-and-freeze.ts`: an attempt begins, and what was answered before it is acknowledged with it. */
 import { keyOf, type OpenRow } from './rows.ts'
 import { unnarrowed } from './rules.ts'
 import { held } from './sql-leases.ts'
 import { twin, type Call, type Twins } from './statement.ts'
-
-interface FrozenInput {
-  destination: number
-  worker: string
-  fence: number
-  txn_id: string
-  ack: Omit<StoredAcknowledges, 'eventIds'>
-  read_at: number
-  narrowed_seq: number
-  soonest_lapse: number | null
-  origin_server_ts: number
-  bytes: number
-}
 
 /** Something was taken away after this position. */
 export const takenAwayAfter = ({ t }: Call, pos: number): boolean =>
   t.changes.all().some((change) => ['redact', 'purge', 'erase'].includes(change.kind) && change.pos > pos)
 
 export const TRANSACTIONS = {
-  freeze: twin<[string]>((call, json) => {
-    const { t, now } = call
-    return (JSON.parse(json) as FrozenInput[]).flatMap((one) => {
-      const { destination, worker, fence, ack } = one
-      const d = held(call, worker, fence, destination)
-      if (d === null || !unnarrowed(d, one.narrowed_seq)) return []
-      if (one.soonest_lapse !== null && one.soonest_lapse <= now) return []
-      if (takenAwayAfter(call, one.read_at) || t.open_transactions.get(destination) !== undefined) return []
-      t.open_transactions.put(destination, {
-        ...{ destination, txn_id: one.txn_id, origin_server_ts: one.origin_server_ts, bytes: one.bytes },
-        ...{ void: false, created_at: now, started_at: now, attempt: 1, worker },
-        ...{ positions: ack.positions, lanes: ack.lanes, from_pos: ack.fromPos, to_pos: ack.toPos },
-        ...{ gap: ack.gap, gap_cursor: ack.gapCursor, closes_gap: ack.closesGap, sticky: ack.sticky },
-      })
-      return [{ destination, started_at: now }]
-    })
+  'acknowledge and freeze': twin<BeginInput>((call, ...input) => {
+    call.lock('content', 'shared')
+    return input[0].flatMap((_, i) => begin(call, input, i))
   }),
-  repeat: twin<[string, number, number, string]>((call, worker, fence, id, txnId) => {
-    const d = held(call, worker, fence, id)
-    if (d === null || d.paused) return []
-    const open = call.t.open_transactions.get(id)
-    if (open?.txn_id !== txnId || open.void) return []
-    call.t.open_transactions.put(id, { ...open, attempt: open.attempt + 1, started_at: call.now, worker })
-    return [{ started_at: call.now }]
-  }),
-  'end it unanswered': twin<[string, number, number, string]>((call, worker, fence, id, txnId) => {
-    if (held(call, worker, fence, id) === null) return 0
-    if (call.t.open_transactions.get(id)?.txn_id !== txnId) return 0
-    call.t.open_transactions.delete(id)
-    return 1
-  }),
-  advance: twin<AdvanceInput>((call, ...input) => advance(call, input)),
 } satisfies Twins
 
-/** Arrays of one value a destination, as `advance.ts` sends them. */
-export type AdvanceInput = [
+/** Arrays of one value a destination, as `acknowledgeAndFreeze` sends them. */
+export type BeginInput = [
   destinations: number[],
   workers: string[],
   fences: number[],
-  wakeSeqs: number[],
+  wakeSeqs: (number | null)[],
+  narrowedSeqs: (number | null)[],
+  readAt: (number | null)[],
+  soonestLapse: (number | null)[],
   answered: (string | null)[],
   durations: (number | null)[],
   unlisted: (string | null)[],
+  again: (string | null)[],
   next: (string | null)[],
   originServerTs: (number | null)[],
   bytes: (number | null)[],
   positions: (string | null)[],
+  lanes: (string | null)[],
+  fromPos: (number | null)[],
   toPos: (number | null)[],
-  readAt: (number | null)[],
-  narrowedSeqs: number[],
+  gap: (number | null)[],
+  gapCursor: (number | null)[],
+  closesGap: boolean[],
+  sticky: string[],
 ]
 
-export const listOf = (text: string | null | undefined): number[] =>
-  text == null || text === '{}' ? [] : text.slice(1, -1).split(',').map(Number)
-
-function advance(call: Call, input: AdvanceInput): object[] {
-  const { t, now } = call
-  call.lock('content', 'shared')
+/** What is sent for one destination. */
+export function beginningOf(input: BeginInput, i: number) {
   const [
     ids,
     workers,
     fences,
     wakeSeqs,
+    narrowedSeqs,
+    readAt,
+    lapses,
     answered,
     ,
-    ,
-    nexts,
-    times,
-    bytes,
-    positions,
-    toPos,
-    readAt,
-    narrowedSeqs,
+    unlisted,
+    again,
+    next,
+    ...more
   ] = input
-  return ids.flatMap((id, i) => {
-    const worker = workers[i] ?? ''
-    const d = held(call, worker, fences[i] ?? 0, id)
-    const open = t.open_transactions.get(id)
-    const done = answered[i] ?? null
-    const next = nexts[i] ?? null
-    if (d === null || (open?.txn_id ?? null) !== done) return []
-    if (open !== undefined && done !== null && d.position !== open.from_pos) return []
-    if (next !== null && !unnarrowed(d, narrowedSeqs[i])) return []
-    if (next !== null && (d.wake_seq !== wakeSeqs[i] || takenAwayAfter(call, readAt[i] ?? 0))) return []
-    const position = open === undefined ? d.position : open.to_pos
-    const attempt_seq = d.attempt_seq + (open === undefined ? 0 : 1)
-    t.destinations.change(id, { position, attempt_seq })
-    if (open !== undefined) noteAttempt(t, id, attempt_seq, open)
-    if (open !== undefined && next === null) t.open_transactions.delete(id)
-    if (next !== null) {
-      const sent = listOf(positions[i])
-      const made: OpenRow = {
-        ...{
-          destination: id,
-          txn_id: next,
-          origin_server_ts: times[i] ?? 0,
-          bytes: bytes[i] ?? 0,
-          void: false,
-        },
-        ...{ created_at: now, started_at: now, attempt: 1, worker, positions: sent },
-        ...{ lanes: 't'.repeat(sent.length), from_pos: position, to_pos: toPos[i] ?? 0 },
-        ...{ gap: null, gap_cursor: null, closes_gap: false, sticky: [] },
-      }
-      t.open_transactions.put(id, made)
-    }
-    return [{ id, now }]
+  const [times, bytes, positions, lanes, fromPos, toPos, gaps, gapCursors, closesGap, sticky] = more
+  return {
+    id: ids[i] ?? 0,
+    worker: workers[i] ?? '',
+    fence: fences[i] ?? 0,
+    wakeSeq: wakeSeqs[i] ?? null,
+    narrowedSeq: narrowedSeqs[i] ?? null,
+    readAt: readAt[i] ?? 0,
+    soonestLapse: lapses[i] ?? null,
+    answered: answered[i] ?? null,
+    unlisted: listOf(unlisted[i]),
+    again: again[i] ?? null,
+    txnId: next[i] ?? '',
+    originServerTs: times[i] ?? 0,
+    bytes: bytes[i] ?? 0,
+    positions: listOf(positions[i]),
+    lanes: lanes[i] ?? '',
+    fromPos: fromPos[i] ?? null,
+    toPos: toPos[i] ?? 0,
+    gap: gaps[i] ?? null,
+    gapCursor: gapCursors[i] ?? null,
+    closesGap: closesGap[i] ?? false,
+    sticky: JSON.parse(sticky[i] ?? '[]') as OpenRow['sticky'],
+  }
+}
+
+const listOf = (text: string | null | undefined): number[] =>
+  text == null || text === '{}' ? [] : text.slice(1, -1).split(',').map(Number)
+
+function begin(call: Call, input: BeginInput, i: number): object[] {
+  const { t, now } = call
+  const one = beginningOf(input, i)
+  const { id, worker } = one
+  const d = held(call, worker, one.fence, id)
+  const open = t.open_transactions.get(id)
+  if (d === null || (open?.txn_id ?? null) !== (one.answered ?? one.again)) return []
+  if (open !== undefined && one.again !== null) {
+    if (d.paused || open.void) return []
+    t.open_transactions.put(id, { ...open, attempt: open.attempt + 1, started_at: now, worker })
+    return [{ destination: id, now }]
+  }
+  if (open !== undefined && d.position !== open.from_pos) return []
+  if (one.wakeSeq !== null && d.wake_seq !== one.wakeSeq) return []
+  if (!unnarrowed(d, one.narrowedSeq) || takenAwayAfter(call, one.readAt)) return []
+  if (one.soonestLapse !== null && one.soonestLapse <= now) return []
+  const position = open === undefined ? d.position : open.to_pos
+  const attempt_seq = d.attempt_seq + (open === undefined ? 0 : 1)
+  t.destinations.change(id, { position, attempt_seq })
+  if (open !== undefined) noteAttempt(t, id, attempt_seq, open)
+  t.open_transactions.put(id, {
+    ...{
+      destination: id,
+      txn_id: one.txnId,
+      origin_server_ts: one.originServerTs,
+      bytes: one.bytes,
+      void: false,
+    },
+    ...{ created_at: now, started_at: now, attempt: 1, worker, positions: one.positions, lanes: one.lanes },
+    ...{ from_pos: one.fromPos ?? position, to_pos: one.toPos, gap: one.gap, gap_cursor: one.gapCursor },
+    ...{ closes_gap: one.closesGap, sticky: one.sticky },
   })
+  return [{ destination: id, now }]
 }
 
 export function noteAttempt(

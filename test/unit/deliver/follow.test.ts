@@ -2,14 +2,16 @@
 import { expect } from 'chai'
 import type { Batcher } from '../../../src/batcher.ts'
 import type { Clock } from '../../../src/clock.ts'
-import { makeFollow, type FollowNeeds } from '../../../src/deliver/follow.ts'
-import { makeSharedBodies } from '../../../src/deliver/shared-bodies.ts'
+import { makeFollow, type FollowNeeds } from '../../../src/deliver/follow/follow.ts'
+import { makeSharedBodies } from '../../../src/deliver/bodies.ts'
 import type { Turned } from '../../../src/deliver/turn.ts'
 import { makeLog } from '../../../src/observe/log.ts'
-import type { Advance } from '../../../src/store/advance.ts'
+import type { Beginning, Frozen } from '../../../src/store/acknowledge-and-freeze.ts'
+import type { AttemptResult } from '../../../src/store/attempt-results.ts'
 import type { Pool } from '../../../src/store/db.ts'
 import type { DestinationState } from '../../../src/store/destination-state.ts'
-import type { Following, Stretch } from '../../../src/store/follow.ts'
+import type { Following } from '../../../src/store/follow.ts'
+import { nameIn } from '../../../src/store/statement.ts'
 import { makeGate } from '../../../src/gate.ts'
 import { reachable } from '../../support/reachable.ts'
 import type { SendResult } from '../../../src/wire/send-result.ts'
@@ -29,6 +31,11 @@ interface Row {
   kind: 'event'
 }
 
+const ORDINARY = {
+  ...{ now: 0, wakeSeq: 0, narrowedSeq: 0, lists: false, gap: null, owed: [], timeoutMs: null },
+  waiting: { failures: 0, adviceAt: null },
+}
+
 /** One destination, in room 1, in a log of events that all go to it. */
 function stage(over: Partial<FollowNeeds> = {}) {
   const stopping = new AbortController()
@@ -38,7 +45,8 @@ function stage(over: Partial<FollowNeeds> = {}) {
   let time = 0
   const log: Row[] = []
   const sent: string[] = []
-  const advanced: Advance[] = []
+  const frozen: Frozen[] = []
+  const results: AttemptResult[] = []
   const released: Following[] = []
   const woken: string[] = []
   const statements: string[] = []
@@ -63,7 +71,9 @@ function stage(over: Partial<FollowNeeds> = {}) {
       }),
   }
   const query = async (text: string, values: unknown[]) => {
-    if (!text.includes('left join lateral')) {
+    if (nameIn(text) === 'who is in the rooms')
+      return { rows: [{ room: 1, destination: [5], since: [0], until: [Number.MAX_SAFE_INTEGER] }] }
+    if (nameIn(text) !== 'follow the log') {
       statements.push(text.trim())
       return { rowCount: 1, rows: [{ quick: true }] }
     }
@@ -84,14 +94,18 @@ function stage(over: Partial<FollowNeeds> = {}) {
     backoff: {} as FollowNeeds['backoff'],
     place: makeGate(100),
     onAttempt: () => undefined,
-    results: batcher(() => true),
-    advance: batcher((call) => {
-      advanced.push(call)
+    results: batcher((result) => {
+      results.push(result)
+      return true
+    }),
+    origin: 'home.example',
+    freeze: batcher((call: Beginning) => {
+      if (!('again' in call)) frozen.push(call)
       return time
     }),
-    begin: batcher<Following, readonly Stretch[] | null>(() => {
+    begin: batcher<Following, boolean>(() => {
       begun += 1
-      return [{ room: 1, since: 0, until: Number.MAX_SAFE_INTEGER }]
+      return true
     }),
     release: batcher((call) => {
       released.push(call)
@@ -111,7 +125,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     ...over,
   })
   return {
-    ...{ follow, running, stopping, cutting, sent, advanced, released, woken, statements },
+    ...{ follow, running, stopping, cutting, sent, frozen, results, released, woken, statements },
     begun: () => begun,
     reads: () => reads,
     append: () => {
@@ -120,7 +134,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     },
     begin: (position = log.at(-1)?.pos ?? 0, name = NAME) => {
       running.add(name)
-      const state = { name, id: 5, position, wakeSeq: 0, lists: false } as unknown as DestinationState
+      const state = { ...ORDINARY, name, id: 5, position } as unknown as DestinationState
       return follow.begin({ held: { worker: 'w', destination: 5, fence: 1 }, state, lease })
     },
     /** Lets `ms` pass for everybody who sleeps. */
@@ -279,11 +293,12 @@ describe('following', () => {
     await passUntil(it, 'the first event to be sent', () => it.sent.length === 1)
     it.append()
     await passUntil(it, 'the second event to be sent', () => it.sent.length === 2)
-    const [first, second] = it.advanced
-    expect(second?.answered?.txnId).to.equal(first?.next?.txnId)
-    expect(second?.next?.positions).to.deep.equal([2])
-    await passUntil(it, 'the second answer to be written', () => it.advanced.length === 3)
-    expect(it.advanced[2]).to.deep.include({ next: null })
+    const [first, second] = it.frozen
+    expect(second?.answered?.txnId).to.equal(first?.txnId)
+    expect(second?.acknowledges.positions).to.deep.equal([2])
+    expect(it.results).to.deep.equal([])
+    await passUntil(it, 'the second answer to be written', () => it.results.length === 1)
+    expect(it.results[0]).to.deep.include({ txnId: second?.txnId, answered: true })
     expect(it.released, 'it is followed for longer than that').to.deep.equal([])
     it.cutting.abort()
   })
@@ -304,15 +319,15 @@ describe('following', () => {
     expect(it.follow.mayBegin(ordinary, 0)).to.equal(false)
     it.append()
     await passUntil(it, 'it to be let go', () => it.released.length === 1)
-    expect(it.advanced.filter(({ next }) => next !== null).length, 'transactions').to.be.lessThan(2)
+    expect(it.frozen.length, 'transactions').to.be.lessThan(2)
     it.cutting.abort()
   })
 
   it('is not begun once the process stops, though the stop came while it was about to be', async () => {
     const it = stage({
-      begin: batcher<Following, readonly Stretch[] | null>(() => {
+      begin: batcher<Following, boolean>(() => {
         it.stopping.abort()
-        return []
+        return true
       }),
     })
     expect(await it.begin()).to.equal(false)
@@ -334,8 +349,6 @@ describe('following', () => {
     void ran.then(() => (done = true))
     await passUntil(it, 'the end', () => done)
     expect(it.released).to.have.length(1)
-    const [first, second] = it.advanced
-    expect(second).to.deep.include({ next: null })
-    expect(second?.answered?.txnId).to.equal(first?.next?.txnId)
+    expect(it.results.map(({ txnId }) => txnId)).to.deep.equal(it.frozen.map(({ txnId }) => txnId))
   })
 })

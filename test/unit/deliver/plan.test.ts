@@ -1,5 +1,6 @@
 import { expect } from 'chai'
-import { planTransaction, type Acknowledges, type Pdu, type Reading } from '../../../src/deliver/plan.ts'
+import type { Acknowledges, Look, Pdu, Reading } from '../../../src/deliver/lanes/lane.ts'
+import { planTransaction } from '../../../src/deliver/plan.ts'
 
 const NOW = 1_000_000
 const LIMITS = { maxPdus: 50, maxBytes: 1_000_000 }
@@ -18,17 +19,29 @@ const sticky = (pos: number, { expiresAt = NOW + 60_000, size = 2 } = {}) => ({
 })
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
 
-const reading = (over: Partial<Reading>): Reading => ({
-  now: NOW,
-  position: 0,
-  head: 1_000,
-  gap: null,
-  owed: [],
-  sticky: [],
-  unlisted: [],
-  gapRooms: [],
-  timeline: [],
-  complete: { gapRooms: true, timeline: true },
+interface Given extends Partial<Look> {
+  sticky?: Pdu[]
+  unlisted?: Pdu[]
+  gapRooms?: Pdu[]
+  timeline?: Pdu[]
+  complete?: { gapRooms: boolean; timeline: boolean }
+}
+
+const reading = ({
+  sticky = [],
+  unlisted = [],
+  gapRooms = [],
+  timeline = [],
+  complete = { gapRooms: true, timeline: true },
+  ...over
+}: Given): Reading => ({
+  ...{ now: NOW, position: 0, head: 1_000, gap: null, owed: [], unlistedAt: null },
+  items: {
+    replays: { pdus: sticky, whole: true },
+    unlisted: { pdus: unlisted, whole: true },
+    gap: { pdus: gapRooms, whole: complete.gapRooms },
+    timeline: { pdus: timeline, whole: complete.timeline },
+  },
   ...over,
 })
 const gap = (over: Partial<NonNullable<Reading['gap']>> = {}) => ({
@@ -43,12 +56,12 @@ const JOIN = { room: 7, upto: 900, cursor: 0 }
 const GAP_ROW = { room: null, upto: null, cursor: 0 }
 
 /** What a plan sends, as `3t 5s`, and what it acknowledges. */
-function plan(over: Partial<Reading>, limits = LIMITS) {
+function plan(over: Given, limits = LIMITS) {
   const planned = planTransaction(reading(over), limits)
   const acknowledges: Acknowledges | null = planned.do === 'nothing' ? null : planned.acknowledges
-  const sent = planned.do === 'send' ? planned.pdus.map(({ pos, lane }) => `${pos}${lane}`) : []
+  const sent = planned.do === 'send' ? planned.pdus.map(({ pos, letter }) => `${pos}${letter}`) : []
   const lanes = { s: 0, t: 0, c: 0 }
-  if (planned.do === 'send') for (const { lane } of planned.pdus) lanes[lane] += 1
+  if (planned.do === 'send') for (const { letter } of planned.pdus) lanes[letter] += 1
   const soonestLapse = planned.do === 'send' ? planned.soonestLapse : null
   return { do: planned.do, sent, lanes, acknowledges, soonestLapse }
 }

@@ -1,6 +1,6 @@
 /** Whose bodies are one, and until when. */
 import { expect } from 'chai'
-import { makeSharedBodies } from '../../../src/deliver/shared-bodies.ts'
+import { makeSharedBodies } from '../../../src/deliver/bodies.ts'
 
 describe('one body for many', () => {
   let time = 0

@@ -1,32 +1,35 @@
 /**
  * Serves destinations in steady traffic without a look at their rows: after its last transaction a turn hands its
- * destination over, this process follows the log for it, and sends what comes.
+ * destination over, this process reads the log once for all that it follows, and sends what comes.
  *
- * Always: under the same lease and fence as the turn; nothing is frozen after somebody else's wish or a redaction that
- * is not known here (`advance.ts` asks). What is not ordinary goes back to a turn that looks at the rows: a sticky
- * event, a failure, a slow answer, a join. Nobody is kept for long without traffic, nor for ever with it.
+ *     the log ──▶ log-ring (who gets it, by audience) ──▶ follower ──▶ transaction (running ledger)
+ *     a bell (our own ingest, a wish), or 25 ms ──▶ a round: read the log, then look after everybody
+ *
+ * What a destination goes through here is in `follower.ts`. It is released after two idle seconds, and its rows are looked at after a
+ * minute in any case.
  */
-import type { Batcher } from '../batcher.ts'
-import type { Clock, Random } from '../clock.ts'
-import type { Log } from '../observe/log.ts'
-import type { Pool } from '../store/db.ts'
-import type { DestinationState } from '../store/destination-state.ts'
-import { stopFollowing, type Following, type Known, type Stretch } from '../store/follow.ts'
-import { giveWay, type Held } from '../store/leases.ts'
-import { readLog } from '../store/log-tail.ts'
-import { eitherSignal, type EitherSignal } from '../either-signal.ts'
-import type { Wake } from './fanout.ts'
-import { makeFollowers, type Followed } from './followers.ts'
-import type { Lease } from './lease-keeper.ts'
-import type { Turned } from './turn.ts'
-import { settle, sendWaiting, type Steady, type SteadyNeeds } from './steady.ts'
+import type { Batcher } from '../../batcher.ts'
+import type { Clock, Random } from '../../clock.ts'
+import type { Log } from '../../observe/log.ts'
+import type { Pool } from '../../store/db.ts'
+import type { DestinationState } from '../../store/destination-state.ts'
+import { readMembers, stopFollowing, type Following, type Known } from '../../store/follow.ts'
+import { giveWay, type Held } from '../../store/leases.ts'
+import { readLog } from '../../store/log-tail.ts'
+import { eitherSignal, type EitherSignal } from '../../either-signal.ts'
+import type { Wake } from '../fanout.ts'
+import { become, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'
+import { makeFollowers } from './log-ring.ts'
+import { settle } from './running-ledger.ts'
+import type { Lease } from '../lease-keeper.ts'
+import type { Turned } from '../turn.ts'
 
-export interface FollowNeeds extends SteadyNeeds {
+export interface FollowNeeds extends FollowerNeeds {
   pool: Pool
   clock: Clock
   random: Random
   log: Log
-  begin: Batcher<Following, readonly Stretch[] | null>
+  begin: Batcher<Following, boolean>
   release: Batcher<Following, boolean>
   /** Whether somebody wishes a look at its rows. */
   wished: Batcher<Known, boolean>
@@ -61,14 +64,6 @@ export interface Follow {
   nudge(): void
   /** Follows the log until `stopping`; resolves when everything is let go. */
   run(): Promise<void>
-}
-
-interface Follower extends Followed, Steady {
-  mode: 'idle' | 'busy' | 'leaving' | 'released'
-  /** Its last transaction, by the monotonic clock, ms. */
-  sentAt: number
-  /** Its rows are looked at then, whatever happens. */
-  endsAt: number
 }
 
 /** Items of another process are seen after this, ms; those of this one at once. */
@@ -114,6 +109,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   /** It is nobody's here any more. */
   function finish(follower: Follower): void {
+    become(follower, 'gone')
     forget(follower)
     running.delete(follower.state.name)
   }
@@ -123,7 +119,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
     answered !== null && clock.monotonic() - sentAt >= SETTLE_MS
 
   function start(follower: Follower): void {
-    follower.mode = 'busy'
+    become(follower, 'busy')
     working += 1
     void work(follower)
       .catch((error: unknown) => {
@@ -132,7 +128,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
           { err: error, destination: follower.state.name },
           'a followed destination broke off',
         )
-        finish(follower)
+        if (follower.mode !== 'gone') finish(follower)
       })
       .finally(() => (working -= 1))
   }
@@ -147,23 +143,29 @@ export function makeFollow(needs: FollowNeeds): Follow {
       else if (follower.waiting.length > 0) {
         await sendWaiting(needs, follower, () => followers.upto())
         follower.sentAt = clock.monotonic()
-      } else if (mustSettle(follower)) await settle(needs, follower)
+      } else if (mustSettle(follower)) await writeDown(follower)
       else if (isTired(follower)) break
       else {
-        follower.mode = 'idle'
+        become(follower, 'idle')
         return
       }
     }
     await (follower.look ? leave(follower) : letGo(follower))
   }
 
+  /** Its last answer. */
+  async function writeDown(follower: Follower): Promise<void> {
+    if (!(await settle(needs, follower))) follower.look = true
+  }
+
   /** Back to a turn. */
   async function leave(follower: Follower): Promise<void> {
-    follower.mode = 'leaving'
+    if (follower.mode === 'busy') become(follower, 'leaving')
     forget(follower)
-    if (follower.answered !== null) await settle(needs, follower)
+    if (follower.answered !== null) await writeDown(follower)
     const { name } = follower.state
     const turned = await backToTurn(follower)
+    become(follower, 'gone')
     if (turned.followed !== true) running.delete(name)
     if (turned.again) wake(name, turned.quick === true)
   }
@@ -179,8 +181,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
   const isConcerned = ({ waiting, look }: Follower): boolean => waiting.length > 0 || look
 
   async function letGo(follower: Follower): Promise<void> {
-    follower.mode = 'leaving'
-    if (follower.answered !== null) await settle(needs, follower)
+    become(follower, 'leaving')
+    if (follower.answered !== null) await writeDown(follower)
     const { held, state, waiting } = follower
     // Who must look is given nothing any more: only the rows know what it is owed.
     if (follower.look) return leave(follower)
@@ -190,11 +192,12 @@ export function makeFollow(needs: FollowNeeds): Follow {
     running.delete(state.name)
     byName.delete(state.name)
     // What came before the commit woke nobody: the read that begins after it tells (`run`).
-    follower.mode = 'released'
+    become(follower, 'released')
     if (isConcerned(follower)) wakeReleased(follower)
   }
 
   function wakeReleased(follower: Follower): void {
+    become(follower, 'gone')
     followers.remove(follower)
     wake(follower.state.name, true)
   }
@@ -220,15 +223,28 @@ export function makeFollow(needs: FollowNeeds): Follow {
     }
   }
 
+  /** Who is in these rooms, as far as the log was read. */
+  async function learn(rooms: readonly number[], upto = followers.upto()): Promise<void> {
+    if (rooms.length === 0) return
+    const from = followers.from()
+    followers.learn(await readMembers(pool, rooms, from), { from, upto })
+  }
+
   async function follow(): Promise<void> {
     const released = [...followers.all()].filter(({ mode }) => mode === 'released')
     const read = await readLog(pool, followers.upto(), READ_AT_ONCE)
+    await learn(followers.missing(read), read.upto)
     for (const follower of followers.take(read, clock.monotonic())) {
       if (follower.mode === 'idle') start(follower)
       else if (follower.mode === 'released') wakeReleased(follower)
     }
     if (read.more) rung = true
-    else for (const follower of released) followers.remove(follower)
+    else {
+      for (const follower of released) {
+        if (follower.mode === 'released') become(follower, 'gone')
+        followers.remove(follower)
+      }
+    }
     lookAfter()
   }
 
@@ -253,21 +269,19 @@ export function makeFollow(needs: FollowNeeds): Follow {
       isOrdinary(state),
     async begin({ held, state, lease }) {
       const { position, wakeSeq, narrowedSeq } = state
-      const stretches = await needs.begin.add({ held, wakeSeq, narrowedSeq, position })
-      if (stretches === null) return false
+      if (!(await needs.begin.add({ held, wakeSeq, narrowedSeq, position }))) return false
+      await learn(followers.missingSince(position))
       const now = clock.monotonic()
       const follower: Follower = {
         id: held.destination,
-        rooms: new Map(stretches.map((stretch) => [stretch.room, stretch])),
         after: position,
         waiting: [],
         look: false,
         ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
       }
-      // Two stretches in one room (it left and is back): the look that follows sees the newer one only. And a stop that
-      // came meanwhile waits for nobody who is added after it.
-      if (!mayGoOn() || follower.rooms.size < stretches.length || !followers.add(follower)) {
+      // A stop that came meanwhile waits for nobody who is added after it.
+      if (!mayGoOn() || !followers.add(follower)) {
         await stopFollowing(pool, held)
         return false
       }

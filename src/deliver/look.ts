@@ -9,7 +9,7 @@
 import { inTransaction } from '../store/db.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import { growGap, moveOn, openGap } from '../store/gaps.ts'
-import { dropTransaction } from '../store/open-transactions.ts'
+import { dropTransaction } from '../store/attempt-results.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
 import { countTimeline, readTimeline } from '../store/timeline.ts'
 import type { ServerName } from '../matrix/ids.ts'
@@ -18,12 +18,14 @@ import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
 import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
 import { growsTo, isOld, worthCounting, type CatchUpSettings } from './catch-up.ts'
+import { ROWS } from './ledger.ts'
 import { planTransaction, type Plan } from './plan.ts'
 import { reach, type Holding, type ReachNeeds } from './reach.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
-import { hasEnded, repeatOpen, sendNew, type Settled, type TransactNeeds } from './transact.ts'
+import { QUICK_MS } from './record.ts'
+import { hasEnded, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
 
-export interface StepNeeds extends TransactNeeds, ReachNeeds {
+export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   log: Log
   catchUp: CatchUpSettings
   maxPdus: number
@@ -32,20 +34,17 @@ export interface StepNeeds extends TransactNeeds, ReachNeeds {
   onLapsed: (count: number) => void
 }
 
-export type Step =
-  /**
-   * `settled`: after an ordinary answer, where it is owed nothing any more up to `position`; else null. `connectedAt`: since when
-   * it has had its connection, by the monotonic clock, ms.
-   */
+export type Looked =
+  /** `connectedAt`: since when it has had its connection, by the monotonic clock, ms. */
   | { kind: 'sent'; settled: Settled | null; connectedAt: number }
   | { kind: 'look again' }
   /** No place came free for a long time. */
   | { kind: 'give way' }
   | { kind: 'let go'; lookAt: number | null; position: number | null }
 
-const LOOK_AGAIN: Step = { kind: 'look again' }
+const LOOK_AGAIN: Looked = { kind: 'look again' }
 
-export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step> {
+export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> {
   const { state } = holding
   if (state.paused) return { kind: 'let go', lookAt: null, position: null }
   const due = dueAt(state, needs)
@@ -64,27 +63,34 @@ export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step
   return reached.kind === 'done' ? (reached.value ?? LOOK_AGAIN) : LOOK_AGAIN
 }
 
-const dueAt = ({ waiting, now }: DestinationState, { backoff }: Pick<StepNeeds, 'backoff'>): number =>
+const dueAt = ({ waiting, now }: DestinationState, { backoff }: Pick<LookNeeds, 'backoff'>): number =>
   nextAttempt(withoutImpossibleWaits(waiting, now, backoff), now)
 
 const isDue =
-  (needs: StepNeeds) =>
+  (needs: LookNeeds) =>
   (state: DestinationState): boolean =>
     !state.paused && dueAt(state, needs) <= state.now
 
-const limitsOf = ({ maxPdus, maxBodyBytes }: StepNeeds) => ({
+const limitsOf = ({ maxPdus, maxBodyBytes }: LookNeeds) => ({
   maxPdus,
   maxBytes: maxBodyBytes - ENVELOPE_BYTES,
 })
 
+/** What an ordinary answer leaves: a destination that is owed nothing up to `position`. */
+export interface Settled {
+  position: number
+  /** It has listed a PDU in an answer. */
+  lists: boolean
+}
+
 /** What goes to it now that it is there. */
-async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<Step> {
-  const { state } = holding
+async function send(needs: LookNeeds, holding: Holding, ready: Ready): Promise<Looked> {
+  const { held, state } = holding
   const connectedAt = needs.clock.monotonic()
+  const over = { held, state, ready, ledger: ROWS }
   if (state.open !== null) {
-    return (await repeatOpen(needs, holding, state.open, ready))
-      ? { kind: 'sent', settled: null, connectedAt }
-      : LOOK_AGAIN
+    const ended = await sendAgain(needs, over, state.open)
+    return ended.kind === 'forbidden' ? LOOK_AGAIN : { kind: 'sent', settled: null, connectedAt }
   }
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
@@ -92,12 +98,22 @@ async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<S
   const reading = await readPending(needs.pool, state, needs.maxPdus)
   const plan = planTransaction(reading, limitsOf(needs))
   if (plan.do !== 'send') return move(needs, holding, plan)
-  const sent = await sendNew(needs, holding, plan, ready)
-  return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled, connectedAt }
+  const ended = await sendPlanned(needs, over, plan, state.head)
+  if (ended.kind === 'forbidden') return LOOK_AGAIN
+  return { kind: 'sent', settled: settledBy(ended, plan.acknowledges.position), connectedAt }
+}
+
+/** After an ordinary answer, where it is owed nothing any more up to `position`; else null. */
+function settledBy(ended: Ended, position: number): Settled | null {
+  if (ended.kind !== 'ended' || ended.judged.kind !== 'answered') return null
+  const { attempt, result, judged } = ended
+  const { state, connectMs, anySticky } = attempt
+  if (anySticky || state.gap !== null || Math.max(connectMs, result.durationMs) >= QUICK_MS) return null
+  return { position, lists: state.lists || judged.listsAny }
 }
 
 /** Nothing is sent: cursors move, and nobody holds it any more unless there is more to see. */
-async function move(needs: StepNeeds, holding: Holding, plan: Plan): Promise<Step> {
+async function move(needs: LookNeeds, holding: Holding, plan: Plan): Promise<Looked> {
   const { state } = holding
   // The sticky lane is empty: whatever its rows still covered has lapsed or gone.
   await settleJoins(needs, state)
@@ -110,7 +126,7 @@ async function move(needs: StepNeeds, holding: Holding, plan: Plan): Promise<Ste
 }
 
 /** A gap of which nothing is acknowledged yet takes in what came since it was opened. */
-async function growFreshGap(needs: StepNeeds, { held, state }: Holding): Promise<void> {
+async function growFreshGap(needs: LookNeeds, { held, state }: Holding): Promise<void> {
   const to = state.gap === null ? null : growsTo(state.gap, state.head)
   if (state.gap === null || to === null) return
   await growGap(needs.pool, held, state.gap, to)
@@ -118,7 +134,7 @@ async function growFreshGap(needs: StepNeeds, { held, state }: Holding): Promise
 }
 
 /** Opens a gap where the backlog is large and old; true when it did. */
-async function openGapIfDue(needs: StepNeeds, { held, state }: Holding): Promise<boolean> {
+async function openGapIfDue(needs: LookNeeds, { held, state }: Holding): Promise<boolean> {
   const { position, head, now, id } = state
   const most = worthCounting({ position, head }, needs.catchUp)
   if (most === null) return false
@@ -133,12 +149,12 @@ async function openGapIfDue(needs: StepNeeds, { held, state }: Holding): Promise
   return true
 }
 
-async function closeGap(needs: StepNeeds, { held, state }: Holding, id: number, to: number): Promise<void> {
+async function closeGap(needs: LookNeeds, { held, state }: Holding, id: number, to: number): Promise<void> {
   const range = { from: state.position, to, readAt: state.head, gap: { id, cursor: to, closes: true } }
   await inTransaction(needs.pool, (db) => moveOn(db, held, range))
 }
 
-async function settleJoins(needs: StepNeeds, state: DestinationState): Promise<void> {
+async function settleJoins(needs: LookNeeds, state: DestinationState): Promise<void> {
   const rooms = state.owed.flatMap(({ room }) => (room === null ? [] : [room]))
   if (rooms.length === 0) return
   needs.onLapsed(await noteLapsed(needs.pool, state.now, state.id))

@@ -14,20 +14,18 @@ import {
   type LogEntry,
   type LogRead,
   type Place,
-} from '../store/log-tail.ts'
-import type { Stretch } from '../store/follow.ts'
+} from '../../store/log-tail.ts'
+import type { RoomMembers } from '../../store/follow.ts'
+import { makeAudience } from './audience.ts'
 
 export interface Waiting {
   event: LoggedEvent
-  bytes: number
   /** When it was read, by the monotonic clock, ms. */
   readAt: number
 }
 
 export interface Followed {
   id: number
-  /** Where it is in which room. */
-  rooms: Map<number, Stretch>
   /** Everything up to here was settled before it was followed. */
   after: number
   /** Events that it is owed, in stream order. */
@@ -43,8 +41,19 @@ export interface Followers<F extends Followed> {
   all(): Iterable<F>
   /** Whether what the log brought since `after` is known, or can be. */
   knowsSince(after: number): boolean
+  /** The rooms of which the members must be learnt before `read` is taken. */
+  missing(read: LogRead): number[]
+  /** Likewise, before somebody is added who was settled up to `after`. */
+  missingSince(after: number): number[]
   /**
-   * Replaces an entry with the same id. False if the log since `after` is no longer known: it can't
+   * What was missing, read when the log was known from `from` to `upto` (with `missing`: up to the end of that read). Does nothing where
+   * it has moved past that meanwhile: changes would be missed.
+   */
+  learn(rooms: readonly RoomMembers[], range: { from: number; upto: number }): void
+  /** After this position it may be asked who was in a room. */
+  from(): number
+  /**
+   * Replaces an entry with the same id. False if the log since `after` is no longer known, or a room that was spoken in since: it can't
    * be followed from there.
    */
   add(followed: F): boolean
@@ -68,7 +77,7 @@ interface Kept {
 
 export function makeFollowers<F extends Followed>(): Followers<F> {
   const byId = new Map<number, F>()
-  const byRoom = new Map<number, Set<F>>()
+  const audience = makeAudience()
   // Entries with positions in (from, upto], the newest of them all.
   let ring: Kept[] = []
   let ringBytes = 0
@@ -77,10 +86,10 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   // The newest entry up to `upto`; null: there is none; undefined: not known.
   let last: Place | null | undefined
 
-  function give(followed: F, event: LoggedEvent, bytes: number, readAt: number): boolean {
+  function give(followed: F, event: LoggedEvent, readAt: number): boolean {
     if (event.pos <= followed.after || followed.look) return false
     if (followed.waiting.length >= MOST_WAITING) mustLook(followed)
-    else followed.waiting.push({ event, bytes, readAt })
+    else followed.waiting.push({ event, readAt })
     return true
   }
 
@@ -89,15 +98,8 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     followed.waiting = []
   }
 
-  const isIn = ({ rooms }: F, { room, pos }: LoggedEvent) => {
-    const stretch = rooms.get(room)
-    return stretch !== undefined && stretch.since < pos && pos <= stretch.until
-  }
-
-  function entitled(event: LoggedEvent): Iterable<F> {
-    const { addressed } = event
-    const inRoom = byRoom.get(event.room) ?? []
-    if (addressed === null) return [...inRoom].filter((followed) => isIn(followed, event))
+  function entitled({ room, pos, addressed }: LoggedEvent): Iterable<F> {
+    if (addressed === null) return audience.of(room, pos, byId)
     const them = new Set<F>()
     for (const id of addressed.list) {
       const followed = byId.get(id)
@@ -105,19 +107,31 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     }
     if (addressed.exact) return them
     const less = new Set(addressed.less)
-    for (const followed of inRoom) {
-      if (isIn(followed, event) && !less.has(followed.id)) them.add(followed)
-    }
+    for (const followed of audience.of(room, pos, byId)) if (!less.has(followed.id)) them.add(followed)
     return them
   }
 
+  function isEntitled({ id }: F, { room, pos, addressed }: LoggedEvent): boolean {
+    if (addressed?.list.includes(id) === true) return true
+    if (addressed !== null && (addressed.exact || addressed.less.includes(id))) return false
+    return audience.has(room, id, pos)
+  }
+
   /** Applies one entry to those of `only`, or to all. */
-  function apply({ entry, bytes, readAt }: Kept, touched: Set<F>, only: F | null = null): void {
+  function apply({ entry, readAt }: Kept, touched: Set<F>, only: F | null = null): void {
     const concerns = (followed: F) => only === null || followed === only
     if (entry.kind === 'event') {
-      for (const followed of entitled(entry)) {
-        if (concerns(followed) && give(followed, entry, bytes, readAt)) touched.add(followed)
+      // The room went, and is there again, in one read: only the rows know who is in it.
+      if (entry.addressed?.exact !== true && !audience.knows(entry.room)) {
+        for (const followed of only === null ? byId.values() : [only]) {
+          if (entry.pos <= followed.after) continue
+          mustLook(followed)
+          touched.add(followed)
+        }
+        return
       }
+      const them = only === null ? entitled(entry) : isEntitled(only, entry) ? [only] : []
+      for (const followed of them) if (give(followed, entry, readAt)) touched.add(followed)
       return
     }
     applyChange(entry, touched, concerns)
@@ -134,19 +148,13 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         const followed = byId.get(id)
         if (followed !== undefined) look(followed)
       }
-      for (const id of change.removed) {
-        const followed = byId.get(id)
-        const stretch = followed?.rooms.get(change.room ?? 0)
-        if (stretch !== undefined && stretch.since < change.pos)
-          stretch.until = Math.min(stretch.until, change.pos)
-      }
       return
     }
     for (const followed of byId.values()) {
       if (change.what === 'redact' && !waitsFor(followed, ({ pos }) => pos === change.target)) continue
       if (
         change.what === 'purge' &&
-        !followed.rooms.has(change.room ?? 0) &&
+        !audience.has(change.room ?? 0, followed.id, change.pos) &&
         !waitsFor(followed, ({ room }) => room === change.room)
       )
         continue
@@ -184,17 +192,13 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       touched.add(followed)
     }
     empty(at)
+    audience.forget()
     upto = at
   }
 
   function remove(followed: F): void {
     if (byId.get(followed.id) !== followed) return
     byId.delete(followed.id)
-    for (const room of followed.rooms.keys()) {
-      const them = byRoom.get(room)
-      them?.delete(followed)
-      if (them?.size === 0) byRoom.delete(room)
-    }
   }
 
   function trim(): void {
@@ -209,27 +213,31 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     ring = ring.slice(gone)
   }
 
+  const since = (after: number): LogEntry[] => ring.flatMap(({ entry }) => (entry.pos > after ? [entry] : []))
+
   return {
     upto: () => upto,
     size: () => byId.size,
     all: () => byId.values(),
     knowsSince: (after) => byId.size === 0 || after >= from,
+    missing: ({ entries }) => audience.missing(entries),
+    missingSince: (after) => (byId.size === 0 ? [] : audience.missing(since(after))),
+    learn: (rooms, range) => {
+      if (range.from <= from && range.upto >= upto) audience.learn(rooms, range)
+    },
+    from: () => from,
     add(followed) {
       const before = byId.get(followed.id)
       if (before !== undefined) remove(before)
       // Nothing was read while nobody was followed.
       if (byId.size === 0) {
         empty(followed.after)
+        audience.forget()
         upto = followed.after
         last = undefined
       }
-      if (followed.after < from) return false
+      if (followed.after < from || audience.missing(since(followed.after)).length > 0) return false
       byId.set(followed.id, followed)
-      for (const room of followed.rooms.keys()) {
-        const them = byRoom.get(room)
-        if (them === undefined) byRoom.set(room, new Set([followed]))
-        else them.add(followed)
-      }
       for (const kept of ring) if (kept.entry.pos > followed.after) apply(kept, new Set(), followed)
       return true
     },
@@ -250,6 +258,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         const bytes = entry.kind === 'event' ? Buffer.byteLength(entry.pdu) + 1 : 0
         const kept = { entry, bytes, readAt: now }
         apply(kept, touched)
+        if (entry.kind === 'change') audience.apply(entry)
         ring.push(kept)
         ringBytes += bytes
         if (entry.kind === 'change') forget(entry)
@@ -257,6 +266,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       if (read.upto >= upto) last = place
       upto = Math.max(upto, read.upto)
       trim()
+      audience.trim()
       return touched
     },
   }

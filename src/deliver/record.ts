@@ -1,11 +1,11 @@
 /**
- * One attempt and what it came to: send the frozen bytes, judge the answer, write it down.
+ * Writes down what an attempt came to.
  *
- * Promise: when this resolves 'written', PostgreSQL says what happened. In every other case the open
- * transaction stands as it was frozen, and the same bytes go out again. Nothing that an answer holds, and no defect of
- * ours in what is made of it, ends without backoff: what can't be written down is written down as a failure (`internal`).
+ * Promise: when this resolves 'written', PostgreSQL says what happened. In every other case the open transaction stands as it was frozen,
+ * and the same bytes go out again. Nothing that an answer holds, and no defect of ours in what is made of it, ends without backoff:
+ * what can't be written down is written down as a failure (`internal`).
  */
-import type { Clock, Random } from '../clock.ts'
+import type { Random } from '../clock.ts'
 import type { Batcher } from '../batcher.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { writeAttemptResults, type AttemptResult } from '../store/attempt-results.ts'
@@ -15,7 +15,7 @@ import type { DestinationState, StoredAcknowledges } from '../store/destination-
 import { moveGap } from '../store/gaps.ts'
 import type { Held } from '../store/leases.ts'
 import { moveStickyCursors, noteListing } from '../store/replays.ts'
-import type { Ready, SendFailed, SendRequest, SendResult } from '../wire/send-result.ts'
+import type { SendFailed, SendResult } from '../wire/send-result.ts'
 import { afterFailure, afterSuccess, type BackoffSettings } from './backoff.ts'
 import { nextBatch } from './catch-up.ts'
 import { judge, nextTimeout, type Judged } from './outcome.ts'
@@ -30,15 +30,8 @@ export interface RecordNeeds {
   log: Pick<Log, 'error'>
 }
 
-/** When an attempt began, the connection being there. */
-export interface Begun {
-  /** By the database's clock, when it wrote that the attempt begins. */
-  startedAt: number
-  /** What that write took at most, ms: the request goes out so long after `startedAt`. */
-  writtenMs: number
-}
-
-export interface Attempt extends Begun {
+/** An attempt that was made, or that failed to reach its destination. */
+export interface Attempt {
   held: Held
   state: DestinationState
   /** Null: there was none yet when it turned out that the destination can't be reached. */
@@ -51,92 +44,53 @@ export interface Attempt extends Begun {
   anySticky: boolean
   /** What it took to have a connection, ms: a server that lets us wait for one is slow. */
   connectMs: number
+  /** By the database's clock, when it wrote that the attempt begins. */
+  startedAt: number
+  /** What that write took at most, ms: the request goes out so long after `startedAt`. */
+  writtenMs: number
 }
 
-export type Attempted =
-  | { kind: 'written'; result: SendResult; judged: Judged }
-  /** Cut off by ourselves (lease lost, daemon stops): says nothing about the destination. */
-  | { kind: 'aborted'; neverLeft: boolean }
-  /** The lease was over before it could be written down: somebody else serves the destination now. */
-  | { kind: 'lost' }
+/** What came of it, and what that means. */
+export interface Judgement {
+  result: SendResult
+  judged: Judged
+}
 
 /** An answer under 5 s puts a destination into the `delivery` lane. */
 export const QUICK_MS = 5_000
 /** Repeats to a destination that has never listed a PDU (contract 5.5). */
 const REPEATS_TO_THE_SILENT = 5
 
-/** Has the beginning of an attempt written, which gives the time, or null where it was forbidden. */
-export async function begin(
-  { clock }: { clock: Clock },
-  write: () => Promise<number | null>,
-): Promise<Begun | null> {
-  const asked = clock.monotonic()
-  const startedAt = await write()
-  return startedAt === null ? null : { startedAt, writtenMs: clock.monotonic() - asked }
-}
-
-/** Sends it over a connection that is there, and writes down what it came to. */
-export async function attempt(
-  needs: RecordNeeds,
-  at: Attempt & { txnId: string },
-  { ready, body }: { ready: Ready; body: string },
-): Promise<Attempted> {
-  const { state, acknowledges, txnId } = at
-  const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
-  const request = { txnId, body, eventIds: acknowledges.eventIds, timeoutMs }
-  const result = await sendOrFail(needs, ready, state.name, request)
-  if (result.kind === 'failed' && result.stage === 'aborted')
-    return { kind: 'aborted', neverLeft: !result.handed }
-  const judged = judge(result, { ...acknowledges, firstAttempt: at.firstAttempt })
-  return record(needs, at, result, judged)
-}
-
-/** `send` never throws; if it does, that is a failure too. */
-export async function sendOrFail(
-  { log }: Pick<RecordNeeds, 'log'>,
-  ready: Ready,
-  destination: string,
-  request: SendRequest,
-): Promise<SendResult> {
-  try {
-    return await ready.send(request)
-  } catch (error) {
-    log.error({ err: error, destination, txnId: request.txnId }, 'sending threw')
-    return internal('sending it broke off, the log says more', 0)
-  }
-}
-
-const internal = (message: string, durationMs: number): SendFailed => ({
+/** A failure of our own. */
+export const internal = (message: string, durationMs: number): SendFailed => ({
   ...{ kind: 'failed', stage: 'internal', status: null, errcode: null, retryAfterMs: null },
   ...{ message, durationMs, handed: true },
 })
+
+/** As it was written down, or null: the lease was over before, and somebody else serves the destination now. */
+export type Recorded = Judgement | null
 
 /** Writes down what it came to; where that can't be written, that it can't. */
 export async function record(
   needs: RecordNeeds,
   at: Attempt,
-  result: SendResult,
-  judged: Judged,
-): Promise<Attempted> {
+  { result, judged }: Judgement,
+): Promise<Recorded> {
   try {
-    return await write(needs, at, result, judged)
+    return await write(needs, at, { result, judged })
   } catch (error) {
     if (!isRefusedForGood(error)) throw error
     const { state, txnId, acknowledges, firstAttempt } = at
     needs.log.error({ err: error, destination: state.name, txnId }, 'what an attempt came to was refused')
     const failed = internal('what it came to could not be written down, the log says more', result.durationMs)
-    return write(needs, at, failed, judge(failed, { ...acknowledges, firstAttempt }))
+    return write(needs, at, { result: failed, judged: judge(failed, { ...acknowledges, firstAttempt }) })
   }
 }
 
-async function write(
-  needs: RecordNeeds,
-  at: Attempt,
-  result: SendResult,
-  judged: Judged,
-): Promise<Attempted> {
+async function write(needs: RecordNeeds, at: Attempt, judgement: Judgement): Promise<Recorded> {
   const { acknowledges } = at
-  const row = toRow(needs, at, result, judged)
+  const { result, judged } = judgement
+  const row = toRow(needs, at, judgement)
   const written = isPlain(at, judged)
     ? await needs.results.add(row)
     : await inTransaction(needs.pool, async (db) => {
@@ -154,7 +108,7 @@ async function write(
         await noteListing(db, { destination, listed, ahead, unlisted, maxTries })
         return true
       })
-  return written ? { kind: 'written', result, judged } : { kind: 'lost' }
+  return written ? judgement : null
 }
 
 /** As operators see it, in the list of transactions and in metrics. */
@@ -166,7 +120,7 @@ export const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: f
 
 /** What is counted of an attempt that was written down. */
 export const countedOf = (
-  { result, judged }: Pick<Extract<Attempted, { kind: 'written' }>, 'result' | 'judged'>,
+  { result, judged }: Judgement,
   startedAt: number,
   pdus: CountedAttempt['pdus'],
 ): CountedAttempt => ({
@@ -199,7 +153,7 @@ function gapMove({ state, acknowledges }: Attempt, result: SendResult, judged: J
   }
 }
 
-function toRow(needs: RecordNeeds, at: Attempt, result: SendResult, judged: Judged): AttemptResult {
+function toRow(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): AttemptResult {
   const { held, state, txnId, startedAt, acknowledges } = at
   const { durationMs } = result
   const answered = judged.kind === 'answered'

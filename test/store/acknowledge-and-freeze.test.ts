@@ -1,7 +1,7 @@
 /** One statement that acknowledges and freezes: what it writes, and when it writes nothing at all. */
 import { expect } from 'chai'
 import { assembleTransaction } from '../../src/matrix/transaction.ts'
-import { advance, type Advance, type Answered, type Next } from '../../src/store/advance.ts'
+import { acknowledgeAndFreeze, type Answered, type Frozen } from '../../src/store/acknowledge-and-freeze.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { loadDestination } from '../../src/store/destination-state.ts'
 import { registerWorker } from '../../src/store/leases.ts'
@@ -30,19 +30,37 @@ describe('acknowledging and freezing in one', () => {
   })
   afterEach(() => pool.end())
 
-  const next = (txnId: string, positions: number[], more: Partial<Next> = {}): Next => ({
-    ...{ txnId, positions, originServerTs: 17, bytes: 100, toPos: positions.at(-1) ?? 0, readAt: 200 },
+  const next = (
+    txnId: string,
+    positions: number[],
+    { toPos = positions.at(-1) ?? 0, ...more }: Partial<Frozen> & { toPos?: number } = {},
+  ): Partial<Frozen> => ({
+    txnId,
+    acknowledges: {
+      ...{ positions, lanes: 't'.repeat(positions.length), fromPos: null, toPos },
+      ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
+    },
     ...more,
   })
   const answered = (txnId: string, more: Partial<Answered> = {}): Answered => ({
     ...{ txnId, durationMs: 12.4, unlisted: [], ...more },
   })
-  const step = (destination: number, more: Partial<Advance>): Advance => ({
+  const step = (destination: number, more: Partial<Frozen>): Frozen => ({
+    ...{
+      originServerTs: 17,
+      bytes: 100,
+      readAt: 200,
+      wakeSeq: 7,
+      narrowedSeq: 4,
+      soonestLapse: null,
+      answered: null,
+    },
+    ...(next('none', []) as Frozen),
     held: { worker: WORKER, destination, fence: 1 },
-    ...{ wakeSeq: 7, narrowedSeq: 4, answered: null, next: null, ...more },
+    ...more,
   })
-  const one = async (more: Partial<Advance>, destination = 1) =>
-    (await advance(pool, [step(destination, more)]))[0]
+  const one = async (more: Partial<Frozen>, destination = 1) =>
+    (await acknowledgeAndFreeze(pool, [step(destination, more)]))[0]
   const rows = async (sql: string) => (await pool.query<Record<string, unknown>>(sql)).rows
   /** All that a step may change, of destination 1. */
   const everything = async () => [
@@ -57,7 +75,7 @@ describe('acknowledging and freezing in one', () => {
     const pduTexts = ['{"n":3}', '{"n":5}']
     const body = assembleTransaction({ origin: 'home.example', originServerTs: 17, pduTexts })
     const bytes = Buffer.byteLength(body)
-    const startedAt = await one({ next: next('a', [3, 5], { toPos: 9, bytes }) })
+    const startedAt = await one({ ...next('a', [3, 5], { toPos: 9, bytes }) })
     const state = await loadDestination(pool, { worker: WORKER, destination: 1, fence: 1 })
     expect(state?.position).to.equal(0)
     expect(state?.open).to.deep.include({ txnId: 'a', attempt: 1, worker: WORKER, createdAt: startedAt })
@@ -72,12 +90,12 @@ describe('acknowledging and freezing in one', () => {
   })
 
   it('acknowledges what was answered in the commit that freezes the next', async () => {
-    const firstAt = await one({ next: next('a', [3, 5], { toPos: 9 }) })
+    const firstAt = await one({ ...next('a', [3, 5], { toPos: 9 }) })
     // It was marked as void after it had gone: the next one is not.
     await pool.query('update open_transactions set void = true')
     const secondAt = await one({
       answered: answered('a', { unlisted: [5] }),
-      next: next('b', [11], { toPos: 20, originServerTs: 18, bytes: 50 }),
+      ...next('b', [11], { toPos: 20, originServerTs: 18, bytes: 50 }),
     })
     expect(
       await rows('select position, attempt_seq, last_attempt from destinations where id = 1'),
@@ -104,16 +122,57 @@ describe('acknowledging and freezing in one', () => {
     })
   })
 
-  it('ends with an acknowledgement alone, whatever was wished or taken away meanwhile', async () => {
-    await one({ next: next('a', [3]) })
-    await pool.query(`insert into changes (pos, kind, room) values (300, 'redact', 1)`)
-    expect(await one({ answered: answered('a'), wakeSeq: 6 })).to.be.a('number')
-    expect(await rows('select from open_transactions')).to.deep.equal([])
-    expect(await rows('select position from destinations where id = 1')).to.deep.equal([{ position: 3 }])
-    expect(await rows('select txn_id from attempts')).to.deep.equal([{ txn_id: 'a' }])
+  it('freezes what a look has planned, in every lane, whatever was wished since', async () => {
+    const sticky = [{ room: 1, upto: 90, cursor: 70 }]
+    const acknowledges = {
+      ...{ positions: [3, 5], lanes: 'sc', fromPos: 0, toPos: 0 },
+      ...{ gap: 8, gapCursor: 5, closesGap: true, sticky },
+    }
+    expect(await one({ txnId: 'a', acknowledges, wakeSeq: null })).to.be.a('number')
+    const [open] = await rows('select * from open_transactions')
+    expect(open).to.deep.include({
+      ...{ txn_id: 'a', positions: [3, 5], lanes: 'sc', from_pos: 0, to_pos: 0 },
+      ...{ gap: 8, gap_cursor: 5, closes_gap: true, sticky },
+    })
   })
 
-  const bad: [string, Partial<Advance>, string?][] = [
+  it('notes that the same bytes go again, but not while it is paused, nor once a text of them is gone', async () => {
+    const again = async () => (await acknowledgeAndFreeze(pool, [{ held: step(1, {}).held, again: 'a' }]))[0]
+    expect(await again(), 'nothing is open').to.equal(null)
+    const frozenAt = await one(next('a', [3]))
+    // A repeat asks for no wish, and for nothing that was taken away since.
+    await pool.query('update destinations set wake_seq = 99, narrowed_seq = 99 where id = 1')
+    await pool.query(`insert into changes (pos, kind) values (300, 'redact')`)
+    const startedAt = await again()
+    expect(await rows('select txn_id, attempt, created_at, started_at from open_transactions')).to.deep.equal(
+      [{ txn_id: 'a', attempt: 2, created_at: frozenAt, started_at: startedAt }],
+    )
+    await pool.query('update destinations set paused = true where id = 1')
+    expect(await again(), 'paused').to.equal(null)
+    await pool.query('update destinations set paused = false where id = 1')
+    await pool.query('update open_transactions set void = true')
+    expect(await again(), 'void').to.equal(null)
+    expect(await rows('select attempt from open_transactions')).to.deep.equal([{ attempt: 2 }])
+  })
+
+  it('sends nothing again of which a text was taken away while it waited for that', async () => {
+    await one(next('a', [3]))
+    const redacting = await holdTransaction(pool)
+    try {
+      await lockContent(redacting)
+      const again = acknowledgeAndFreeze(pool, [{ held: step(1, {}).held, again: 'a' }])
+      const waits = `select from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())`
+      await until(async () => (await pool.query(waits)).rowCount === 1, { what: 'it to wait' })
+      await redacting.query('update open_transactions set void = true')
+      await redacting.query('commit')
+      expect(await again).to.deep.equal([null])
+    } finally {
+      redacting.release()
+    }
+  })
+
+  const bad: [string, Partial<Frozen>, string?][] = [
     ['after a wish of somebody else', { wakeSeq: 6 }],
     ['after something was taken away from it', { narrowedSeq: 3 }],
     ['while it is paused, by whatever release', {}, 'update destinations set paused = true where id = 1'],
@@ -129,27 +188,27 @@ describe('acknowledging and freezing in one', () => {
   ]
   for (const [when, more, sql] of bad) {
     it(`writes nothing ${when}`, async () => {
-      await one({ next: next('a', [3]) })
+      await one({ ...next('a', [3]) })
       if (sql !== undefined) await pool.query(sql)
       const before = await everything()
-      expect(await one({ answered: answered('a'), next: next('b', [4]), ...more })).to.equal(null)
+      expect(await one({ answered: answered('a'), ...next('b', [4]), ...more })).to.equal(null)
       expect(await everything()).to.deep.equal(before)
     })
   }
 
   it('freezes after a redaction that was read, and after any other change', async () => {
     await pool.query(`insert into changes (pos, kind) values (200, 'redact'), (300, 'servers')`)
-    expect(await one({ next: next('a', [3]) })).to.be.a('number')
+    expect(await one({ ...next('a', [3]) })).to.be.a('number')
   })
 
   it('sees a wish that was made while it waited for the row', async () => {
-    await one({ next: next('a', [3]) })
+    await one({ ...next('a', [3]) })
     const before = await everything()
     const wishing = await holdTransaction(pool)
     try {
       await wishing.query('update destinations set wake_seq = wake_seq + 1 where id = 1')
-      const advanced = one({ answered: answered('a'), next: next('b', [4]) })
-      const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%/* advance */%' and datname = current_database()`
+      const advanced = one({ answered: answered('a'), ...next('b', [4]) })
+      const waits = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%/* acknowledge and freeze */%' and datname = current_database()`
       await until(async () => (await pool.query(waits)).rowCount === 1, { what: 'it to wait for the row' })
       await wishing.query('commit')
       expect(await advanced).to.equal(null)
@@ -165,7 +224,7 @@ describe('acknowledging and freezing in one', () => {
     const redacting = await holdTransaction(pool)
     try {
       await lockContent(redacting)
-      const advanced = one({ next: next('a', [3]) })
+      const advanced = one({ ...next('a', [3]) })
       const waits = `select from pg_locks where locktype = 'advisory' and not granted
         and database = (select oid from pg_database where datname = current_database())`
       await until(async () => (await pool.query(waits)).rowCount === 1, {
@@ -183,15 +242,15 @@ describe('acknowledging and freezing in one', () => {
   it('does it for many in one commit, and says for whom it did', async () => {
     const all = Array.from({ length: MANY }, (_, i) => i + 1)
     const refused = (id: number) => id % 10 === 0
-    const first = await advance(
+    const first = await acknowledgeAndFreeze(
       pool,
-      all.map((id) => step(id, { next: next(`a${id}`, [id % 100]), wakeSeq: refused(id) ? 6 : 7 })),
+      all.map((id) => step(id, { ...next(`a${id}`, [id % 100]), wakeSeq: refused(id) ? 6 : 7 })),
     )
     expect(first.map((at) => at === null)).to.deep.equal(all.map(refused))
     const backwards = all.toReversed()
-    const second = await advance(
+    const second = await acknowledgeAndFreeze(
       pool,
-      backwards.map((id) => step(id, { answered: answered(`a${id}`), next: next(`b${id}`, [100]) })),
+      backwards.map((id) => step(id, { answered: answered(`a${id}`), ...next(`b${id}`, [100]) })),
     )
     expect(second.map((at) => at === null)).to.deep.equal(backwards.map(refused))
     const open = await rows('select txn_id from open_transactions order by destination')
@@ -204,7 +263,7 @@ describe('acknowledging and freezing in one', () => {
   it('never waits crosswise with another that has the same destinations in another order', async () => {
     const ids = Array.from({ length: MANY }, (_, i) => i + 1)
     const go = (order: number[]) =>
-      advance(
+      acknowledgeAndFreeze(
         pool,
         order.map((id) => step(id, {})),
       )
@@ -212,9 +271,9 @@ describe('acknowledging and freezing in one', () => {
   })
 
   it('keeps the newest attempts, a hundred and some', async () => {
-    await one({ next: next('t0', [1], { toPos: 1 }) })
+    await one({ ...next('t0', [1], { toPos: 1 }) })
     for (let n = 1; n <= 130; n += 1) {
-      await one({ answered: answered(`t${n - 1}`), next: next(`t${n}`, [n + 1]) })
+      await one({ answered: answered(`t${n - 1}`), ...next(`t${n}`, [n + 1]) })
     }
     const kept = await rows('select seq from attempts order by seq desc')
     expect(kept.length).to.be.within(100, 116)

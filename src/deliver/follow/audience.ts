@@ -1,0 +1,160 @@
+/**
+ * Who is in which room? For the rooms in which something is said: the members of a room are read once, and the changes that the log
+ * brings keep them right. So to begin to follow a destination costs nothing for the rooms it is in. Pure: no I/O.
+ *
+ * Always: asked only for positions in (`from`, `upto`] of the log that was read. A membership is an interval of positions, so what is
+ * read later than a position still says who was there.
+ */
+import type { RoomMembers } from '../../store/follow.ts'
+import type { LoggedChange, LogEntry } from '../../store/log-tail.ts'
+
+export interface Audience {
+  /** The rooms of these entries of which the members are not known. */
+  missing(entries: Iterable<LogEntry>): number[]
+  /** Memberships of rooms, as far as they were at `upto`, up to which the log was read; positions after `from` will be asked for. */
+  learn(rooms: readonly RoomMembers[], range: { from: number; upto: number }): void
+  /** Those of `them` that were in the room at that position. */
+  of<D>(room: number, pos: number, them: ReadonlyMap<number, D>): D[]
+  /** Whether the members of a room are known. */
+  knows(room: number): boolean
+  has(room: number, destination: number, pos: number): boolean
+  apply(change: LoggedChange): void
+  /** Everything must be learnt again. */
+  forget(): void
+  /** Keeps no more than it may: what goes is read again when it is asked for. Call it when nothing is being asked. */
+  trim(): void
+}
+
+interface Stretch {
+  since: number
+  until: number
+}
+
+interface Room {
+  /** In the room at every position that can be asked for; sorted. */
+  always: Int32Array
+  /** The others, and those who changed since. */
+  odd: Map<number, Stretch[]>
+  /** Up to where `learn` has seen the changes. */
+  upto: number
+}
+
+/** Memberships that are kept, 4 bytes each. */
+const MOST = 2_000_000
+/** A room in which so many have changed since its members were read is read again. */
+const MOST_ODD = 1_000
+
+export function makeAudience(most = MOST): Audience {
+  const rooms = new Map<number, Room>()
+  let size = 0
+
+  function drop(number: number): void {
+    const room = rooms.get(number)
+    if (room === undefined) return
+    rooms.delete(number)
+    size -= room.always.length
+  }
+
+  return {
+    missing(entries) {
+      const found = new Set<number>()
+      for (const entry of entries) {
+        if (entry.kind === 'event' && entry.addressed?.exact !== true && !rooms.has(entry.room))
+          found.add(entry.room)
+      }
+      return [...found]
+    },
+    learn(them, { from, upto }) {
+      for (const { room: number, destination, since, until } of them) {
+        drop(number)
+        const always: number[] = []
+        const odd = new Map<number, Stretch[]>()
+        for (const [i, id] of destination.entries()) {
+          const stretch = { since: since[i] ?? 0, until: until[i] ?? 0 }
+          // What came later the log will tell, or it never came: the database may have failed over since.
+          if (stretch.since > upto) continue
+          if (stretch.until > upto) stretch.until = Infinity
+          if (stretch.since <= from && stretch.until === Infinity) always.push(id)
+          else odd.set(id, [...(odd.get(id) ?? []), stretch])
+        }
+        rooms.set(number, { always: Int32Array.from(always).sort(), odd, upto })
+        size += always.length
+      }
+    },
+    of(number, pos, them) {
+      const room = rooms.get(number)
+      if (room === undefined) return []
+      const found = []
+      if (room.always.length + room.odd.size > them.size) {
+        for (const [id, one] of them) if (isIn(room, id, pos)) found.push(one)
+        return found
+      }
+      for (const id of room.always) {
+        const one = them.get(id)
+        if (one !== undefined && (room.odd.size === 0 || !room.odd.has(id))) found.push(one)
+      }
+      for (const [id, stretches] of room.odd) {
+        const one = them.get(id)
+        if (one !== undefined && covers(stretches, pos)) found.push(one)
+      }
+      return found
+    },
+    knows: (number) => rooms.has(number),
+    has(number, destination, pos) {
+      const room = rooms.get(number)
+      return room !== undefined && isIn(room, destination, pos)
+    },
+    apply({ what, pos, room: number, added, removed }) {
+      const room = rooms.get(number ?? -1)
+      if (what === 'redact') return
+      if (what !== 'servers') {
+        if (what === 'purge' && number !== null) drop(number)
+        else this.forget()
+        return
+      }
+      if (room === undefined || pos <= room.upto) return
+      for (const id of removed) {
+        const stretches = stretchesOf(room, id)
+        for (const stretch of stretches) if (stretch.since < pos) stretch.until = Math.min(stretch.until, pos)
+        room.odd.set(id, stretches)
+      }
+      for (const id of added) room.odd.set(id, [...stretchesOf(room, id), { since: pos, until: Infinity }])
+    },
+    forget() {
+      rooms.clear()
+      size = 0
+    },
+    trim() {
+      for (const [number, { odd }] of rooms) if (odd.size > MOST_ODD) drop(number)
+      for (const number of rooms.keys()) {
+        if (size <= most) break
+        drop(number)
+      }
+    },
+  }
+}
+
+const covers = (stretches: readonly Stretch[], pos: number): boolean =>
+  stretches.some(({ since, until }) => since < pos && pos <= until)
+
+const isIn = (room: Room, id: number, pos: number): boolean => {
+  const odd = room.odd.get(id)
+  return odd === undefined ? isAlways(room, id) : covers(odd, pos)
+}
+
+function stretchesOf(room: Room, id: number): Stretch[] {
+  const odd = room.odd.get(id)
+  if (odd !== undefined) return odd
+  return isAlways(room, id) ? [{ since: 0, until: Infinity }] : []
+}
+
+function isAlways({ always }: Room, id: number): boolean {
+  let low = 0
+  let high = always.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((always[middle] ?? 0) < id) low = middle + 1
+    else high = middle
+  }
+  return always[low] === id
+}

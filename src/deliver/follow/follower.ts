@@ -1,0 +1,126 @@
+/**
+ * One life of a destination that this process follows.
+ *
+ *     idle ──▶ busy ──▶ leaving ──▶ released
+ *       ▲───────┘│         │            │
+ *       └────────┴─────────┴──▶ gone ◀──┘
+ *
+ * | mode     | it                                                        | what ends it                                        |
+ * | -------- | --------------------------------------------------------- | --------------------------------------------------- |
+ * | idle     | waits for the log; its last answer may still be unwritten | something to send, a wish, its linger or term, stop |
+ * | busy     | sends what waits, one transaction after another           | nothing waits; a look is due; nothing for a while   |
+ * | leaving  | writes down its last answer, then lets go or looks        | its row is free, or a turn has it                   |
+ * | released | its row is free; what came before that woke nobody        | the read of the log that began after that           |
+ * | gone     | is nothing here any more                                  |                                                     |
+ *
+ * Always: under the lease and fence of the turn that handed it over; nothing is frozen after somebody else's wish or a redaction that
+ * is not known here (`store/acknowledge-and-freeze.ts` asks). What is not ordinary goes back to a turn: a failure, a slow answer, a
+ * sticky event, a join.
+ */
+import type { ServerName } from '../../matrix/ids.ts'
+import { ENVELOPE_BYTES } from '../../matrix/transaction.ts'
+import type { Log } from '../../observe/log.ts'
+import type { DestinationState } from '../../store/destination-state.ts'
+import type { Held } from '../../store/leases.ts'
+import type { Reach, Ready } from '../../wire/send-result.ts'
+import type { Lease } from '../lease-keeper.ts'
+import { planTransaction } from '../plan.ts'
+import type { ReachNeeds } from '../reach.ts'
+import { readWaiting } from '../reading.ts'
+import { sendPlanned, type TransactionNeeds } from '../transaction.ts'
+import type { Followed } from './log-ring.ts'
+import { isSlow, runningLedger, type Books } from './running-ledger.ts'
+
+export type Mode = 'idle' | 'busy' | 'leaving' | 'released' | 'gone'
+
+const NEXT: Readonly<Record<Mode, readonly Mode[]>> = {
+  idle: ['busy', 'gone'],
+  busy: ['idle', 'leaving', 'gone'],
+  leaving: ['released', 'gone'],
+  released: ['gone'],
+  gone: [],
+}
+
+export interface Follower extends Followed, Books {
+  mode: Mode
+  held: Held
+  lease: Lease
+  /** Aborts when the lease is lost or the daemon can't wait any longer. */
+  signal: AbortSignal
+  /** As it was when it was looked at last; its position as acknowledged since. */
+  state: DestinationState
+  /** Its last answer took long, and came then, ms since the epoch. Null: it was quick. */
+  slowAt: number | null
+  /** Its last transaction, by the monotonic clock, ms. */
+  sentAt: number
+  /** Its rows are looked at then, whatever happens. */
+  endsAt: number
+}
+
+/** @throws Error for a step that no life has: a defect of ours. */
+export function become(follower: Follower, mode: Mode): void {
+  if (!NEXT[follower.mode].includes(mode))
+    throw new Error(`a followed destination can't be ${mode} after ${follower.mode}`)
+  follower.mode = mode
+}
+
+export interface FollowerNeeds extends TransactionNeeds, ReachNeeds {
+  maxPdus: number
+  maxBodyBytes: number
+  log: Log
+}
+
+/** Sends one transaction of what waits. `upto`: up to where the log has been read. */
+export function sendWaiting(needs: FollowerNeeds, follower: Follower, upto: () => number): Promise<void> {
+  // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
+  return needs.place.within(async () => {
+    if (follower.look) return
+    const { lease, signal, state } = follower
+    const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
+    const ready = needs.takeIdle(reach) ?? (await connected(needs, follower, reach))
+    if (ready === null) return
+    try {
+      await send(needs, follower, upto(), ready)
+    } finally {
+      ready.letGo()
+    }
+  })
+}
+
+/**
+ * A new connection, where there is no idle one. Where that fails a turn finds out the same and writes it down: here nobody knows what
+ * time the database has.
+ */
+async function connected(needs: FollowerNeeds, follower: Follower, reach: Reach): Promise<Ready | null> {
+  const ready = await needs.connect(reach)
+  if (ready.kind === 'failed') {
+    follower.look = true
+    return null
+  }
+  if (!follower.look) return ready
+  ready.letGo()
+  return null
+}
+
+async function send(needs: FollowerNeeds, follower: Follower, upto: number, ready: Ready): Promise<void> {
+  const { held, state, waiting } = follower
+  const { maxPdus, maxBodyBytes } = needs
+  const { now, position } = state
+  const items = readWaiting(waiting, maxPdus)
+  const reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
+  const plan = planTransaction(reading, { maxPdus, maxBytes: maxBodyBytes - ENVELOPE_BYTES })
+  if (plan.do !== 'send') return
+  const sent = new Set(plan.pdus.map(({ pos }) => pos))
+  const ledger = runningLedger(follower)
+  const frozen = () => {
+    ledger.frozen()
+    // What came meanwhile stays.
+    follower.waiting = follower.waiting.filter(({ event }) => !sent.has(event.pos))
+  }
+  const ended = await sendPlanned(needs, { held, state, ready, ledger: { ...ledger, frozen } }, plan, upto)
+  if (ended.kind === 'ended' && ended.kept) return
+  follower.look = true
+  if (ended.kind === 'ended' && isSlow(ended.attempt, ended)) {
+    follower.slowAt = ended.attempt.startedAt + ended.result.durationMs
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * The books of a destination that is followed: an ordinary answer is written down with the next freeze, in one statement
+ * (`store/acknowledge-and-freeze.ts`), or by itself where nothing comes next. In a crash before that the same bytes go again.
+ *
+ * Always: an answer is kept only where it changes nothing but the position; everything else is written down at once, and the rows are
+ * looked at.
+ */
+import type { Ledger } from '../ledger.ts'
+import { QUICK_MS, record, type Attempt, type Judgement, type RecordNeeds } from '../record.ts'
+
+export interface Books {
+  /** What was answered, and is written down with the next freeze. */
+  answered: { attempt: Attempt & { txnId: string }; judgement: Judgement } | null
+  state: Attempt['state']
+}
+
+/** The ledger of one that is followed. */
+export function runningLedger(books: Books): Ledger {
+  return {
+    beside() {
+      const { state, answered } = books
+      return { wakeSeq: state.wakeSeq, answered: answered === null ? null : answeredOf(answered) }
+    },
+    frozen() {
+      books.answered = null
+    },
+    keeps(attempt, judgement) {
+      const { txnId } = attempt
+      if (txnId === null || !isOrdinary(attempt, judgement)) return false
+      books.answered = { attempt: { ...attempt, txnId }, judgement }
+      books.state.position = attempt.acknowledges.toPos
+      return true
+    },
+  }
+}
+
+const answeredOf = ({ attempt, judgement: { result, judged } }: NonNullable<Books['answered']>) => ({
+  txnId: attempt.txnId,
+  durationMs: result.durationMs,
+  unlisted: judged.kind === 'answered' ? judged.unlisted : [],
+})
+
+/** It took long, with its connection: it belongs into the other lane. */
+export const isSlow = ({ connectMs }: Attempt, { result }: Judgement): boolean =>
+  connectMs + result.durationMs >= QUICK_MS
+
+/** Nothing changes but its position. */
+function isOrdinary(attempt: Attempt, judgement: Judgement): boolean {
+  const { judged } = judgement
+  if (judged.kind !== 'answered' || attempt.anySticky || isSlow(attempt, judgement)) return false
+  return judged.pduErrors === null && (attempt.state.lists || !judged.listsAny)
+}
+
+/** Writes down the last answer, where nothing is frozen after it. False: the lease was over, and the same bytes go out again. */
+export async function settle(needs: RecordNeeds, books: Books): Promise<boolean> {
+  const { answered } = books
+  if (answered === null) return true
+  books.answered = null
+  return (await record(needs, answered.attempt, answered.judgement)) !== null
+}

@@ -1,0 +1,35 @@
+/**
+ * What an open gap owes: each room's newest event, and what was addressed to that server alone (contract 5.4). It begins with one room
+ * a transaction, and goes when all replays that are owed have gone: what was left of the gap's sticky events would be forgotten with it.
+ */
+import { gapPositions, readGapRooms } from '../../store/gap-rooms.ts'
+import { NO_ITEMS, type Lane } from './lane.ts'
+import { liveOf } from './replays.ts'
+
+export const gap: Lane = {
+  name: 'gap',
+  letter: 'c',
+  owes: async (db, id, { gap }) => gap !== null && (await gapPositions(db, id, gap, 1)).length > 0,
+  async read(db, id, { gap }, { limit, before }) {
+    if (gap === null) return NO_ITEMS
+    // Texts for more rooms would be read for nothing.
+    const rooms = Math.min(limit, gap.batch + before + 1)
+    const pdus = await readGapRooms(db, id, gap, rooms)
+    return { pdus, whole: pdus.length < rooms }
+  },
+  offer(reading, space) {
+    const { gap, items } = reading
+    // What is smaller than the next replay must not slip in before it.
+    if (gap === null || liveOf(reading, 'replays').some(({ pos }) => !space.has(pos))) return {}
+    const { pdus, whole } = items['gap'] ?? NO_ITEMS
+    let rooms = 0
+    let gapCursor: number | null = null
+    for (const pdu of pdus) {
+      // An event that goes as a sticky replay anyway takes no place from the gap's batch.
+      if (!space.has(pdu.pos)) rooms += 1
+      if (rooms > gap.batch || !space.give(pdu, 'c')) return { gapCursor }
+      gapCursor = pdu.pos
+    }
+    return whole ? { gapCursor: gap.to, closesGap: true, position: gap.to } : { gapCursor }
+  },
+}

@@ -1,0 +1,91 @@
+/**
+ * A lane: what a destination is owed for one reason, in the order of the stream. It is written once: it reads what is owed, it
+ * offers that to a transaction, and it says what an answer acknowledges. All lanes are in `list.ts`, first things first; a
+ * transaction that is planned from rows and one of a followed destination both go through them.
+ */
+import type { LoggedEvent } from '../../store/log-tail.ts'
+import type { Pool } from '../../store/db.ts'
+
+export interface Pdu {
+  pos: number
+  eventId: string
+  /** Canonical JSON. */
+  pdu: string
+  /** It was ever sticky (and not redacted since): what an answer says of it is noted. */
+  sticky: boolean
+  /** When ingest took it, ms since the epoch. */
+  receivedTs: number
+  /** Of a replay, by the database's clock: from this moment it must not go as one any more. */
+  expiresAt?: number
+}
+
+/** As it stands in `open_transactions.lanes`, one a PDU: timeline, catch-up, sticky replay. */
+export type Letter = 't' | 'c' | 's'
+
+/** A row of `sticky_owed`; `room` null: the gap's. */
+export interface OwedRow {
+  room: number | null
+  upto: number | null
+  cursor: number
+}
+
+/** What the destination's row says, as it was looked at. */
+export interface Look {
+  now: number
+  position: number
+  /** Up to where the log was read. */
+  head: number
+  gap: { id: number; from: number; to: number; cursor: number; batch: number } | null
+  owed: OwedRow[]
+  /** When the next unlisted sticky event is due. */
+  unlistedAt: number | null
+}
+
+/** What a lane has. */
+export interface Items {
+  /** In stream order, and at least one more than fits where there is more. */
+  pdus: readonly Pdu[]
+  /** That is all it has. */
+  whole: boolean
+}
+
+export const NO_ITEMS: Items = { pdus: [], whole: true }
+
+export interface Reading extends Look {
+  /** By the names of the lanes; a lane that is left out has nothing. */
+  items: Readonly<Partial<Record<string, Items>>>
+}
+
+/** What an answer acknowledges. */
+export interface Acknowledges {
+  /** The position after it. */
+  position: number
+  gapCursor: number | null
+  closesGap: boolean
+  sticky: OwedRow[]
+}
+
+/** The places of one transaction. */
+export interface Space {
+  readonly maxPdus: number
+  taken(): number
+  has(pos: number): boolean
+  /** False where no place is left for it. What has one already costs nothing. */
+  give(pdu: Pdu, letter: Letter): boolean
+}
+
+export interface Lane {
+  readonly name: string
+  readonly letter: Letter
+  /** Whether it owes anything: asked before anybody connects, so bounded, and without a text. */
+  owes(db: Pool, id: number, look: Look): Promise<boolean>
+  /** What it owes, at most `limit`; `before`: how much the lanes before it have. */
+  read(db: Pool, id: number, look: Look, how: { limit: number; before: number }): Promise<Items>
+  /**
+   * Gives its items places, and returns what an answer then acknowledges. Pure. Always: a prefix of the lane, so that no cursor
+   * passes something that is owed and was not chosen.
+   */
+  offer(reading: Reading, space: Space): Partial<Acknowledges>
+  /** Whether an event of the log belongs to it while its destination is followed; absent: such a destination is not followed. */
+  takes?(event: LoggedEvent): boolean
+}

@@ -1,0 +1,54 @@
+/**
+ * Sticky events that a join or a gap owes (MSC4354). They come first, as they have a deadline: while ordinary events wait too, they
+ * have four places in five; while a gap is open, all of them.
+ */
+import { readOwedSticky } from '../../store/sticky-lane.ts'
+import { NO_ITEMS, type Items, type Lane, type OwedRow, type Reading, type Space } from './lane.ts'
+
+/** Places that sticky replays have at least while other PDUs wait too (contract 5.7). */
+const STICKY_SHARE = 0.8
+
+export const replays: Lane = {
+  name: 'replays',
+  letter: 's',
+  owes: async (db, id, { now, owed }) => owed.length > 0 && (await readOwedSticky(db, id, now, 1)).length > 0,
+  async read(db, id, { now, owed }, { limit }) {
+    if (owed.length === 0) return NO_ITEMS
+    const pdus = await readOwedSticky(db, id, now, limit)
+    return { pdus, whole: pdus.length < limit }
+  },
+  offer(reading, space) {
+    const through = giveSticky(reading, space, liveOf(reading, 'replays'))
+    return { sticky: movedRows(reading.owed, through) }
+  },
+}
+
+/** What has not lapsed of a lane. */
+export const liveOf = ({ items, now }: Reading, name: string): Items['pdus'] =>
+  (items[name] ?? NO_ITEMS).pdus.filter(({ expiresAt }) => expiresAt !== undefined && now < expiresAt)
+
+/** Gives replays the places that are theirs. Returns the position of the last that went; 0: none. */
+export function giveSticky(reading: Reading, space: Space, live: Items['pdus']): number {
+  if (live.length === 0) return 0
+  const places = othersWait(reading) ? Math.ceil(space.maxPdus * STICKY_SHARE) : space.maxPdus
+  let through = 0
+  for (const pdu of live) {
+    if (space.taken() >= places || !space.give(pdu, 's')) break
+    through = pdu.pos
+  }
+  return through
+}
+
+/** Whether something of the timeline waits that is no replay. */
+function othersWait(reading: Reading): boolean {
+  if (reading.gap !== null) return false
+  const all = new Set([...liveOf(reading, 'replays'), ...liveOf(reading, 'unlisted')].map(({ pos }) => pos))
+  return (reading.items['timeline'] ?? NO_ITEMS).pdus.some(({ pos }) => !all.has(pos))
+}
+
+/** Rows whose cursor a lane that was taken through `through` moves. */
+function movedRows(owed: readonly OwedRow[], through: number): OwedRow[] {
+  return owed
+    .map((row) => ({ ...row, cursor: Math.max(row.cursor, Math.min(through, row.upto ?? through)) }))
+    .filter((row, index) => row.cursor > (owed[index]?.cursor ?? 0))
+}

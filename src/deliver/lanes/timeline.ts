@@ -1,0 +1,27 @@
+/** Everything else, event by event in stream order; nothing of it while a gap is open. A followed destination gets it from the log. */
+import { countTimeline, readTimeline } from '../../store/timeline.ts'
+import { NO_ITEMS, type Lane, type Look } from './lane.ts'
+
+export const timeline: Lane = {
+  name: 'timeline',
+  letter: 't',
+  owes: async (db, id, look) => look.gap === null && (await countTimeline(db, id, rangeOf(look), 1)) > 0,
+  async read(db, id, look, { limit }) {
+    if (look.gap !== null) return NO_ITEMS
+    const pdus = await readTimeline(db, id, rangeOf(look), limit)
+    return { pdus, whole: pdus.length < limit }
+  },
+  offer({ gap, position, head, items }, space) {
+    if (gap !== null) return {}
+    const { pdus, whole } = items['timeline'] ?? NO_ITEMS
+    let through = position
+    for (const pdu of pdus) {
+      if (!space.give(pdu, 't')) return { position: through }
+      through = pdu.pos
+    }
+    return { position: whole ? Math.max(through, head) : through }
+  },
+  takes: () => true,
+}
+
+const rangeOf = ({ position, head }: Look) => ({ after: position, upto: head })

@@ -1,0 +1,211 @@
+/**
+ * The one way of a transaction, over a connection that is there: frozen, sent, judged, ended. What is planned from rows, what a followed
+ * destination gets from the log and what is still unanswered all go through here; who keeps the books is an argument (`ledger.ts`).
+ *
+ * Always: id and exact bytes are stored before the first byte goes out, and an unanswered transaction goes again as it is until it is
+ * answered or one of the three reasons of contract 5.2 ends it.
+ */
+import type { Batcher } from '../batcher.ts'
+import type { Clock } from '../clock.ts'
+import { makeTxnId } from '../matrix/ids.ts'
+import { assembleTransaction } from '../matrix/transaction.ts'
+import type { CountedAttempt } from '../observe/count-attempt.ts'
+import type { Log } from '../observe/log.ts'
+import { pooledRandom } from '../pooled-random.ts'
+import type { Beginning } from '../store/acknowledge-and-freeze.ts'
+import { dropTransaction } from '../store/attempt-results.ts'
+import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
+import type { Held } from '../store/leases.ts'
+import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
+import type { Body, BodyEvent } from './bodies.ts'
+import type { Ledger } from './ledger.ts'
+import { judge } from './outcome.ts'
+import type { Sending } from './plan.ts'
+import {
+  countedOf,
+  internal,
+  record,
+  unknownPdu,
+  type Attempt,
+  type Judgement,
+  type RecordNeeds,
+} from './record.ts'
+
+export interface TransactionNeeds extends RecordNeeds {
+  clock: Clock
+  /** Our server name, `origin` of transactions. */
+  origin: string
+  /** Has the beginning of an attempt written; shares commits between destinations. */
+  freeze: Batcher<Beginning, number | null>
+  /** The body of a transaction that holds these. */
+  bodyOf: (events: readonly BodyEvent[]) => Body
+  onAttempt: (attempt: CountedAttempt) => void
+  log: Log
+}
+
+/** To whom, over what, and in whose books. */
+export interface Over {
+  held: Held
+  state: DestinationState
+  ready: Ready
+  ledger: Ledger
+}
+
+/** What became of it. */
+export type Ended =
+  /** It must not go: what it was planned from is so no more. Nothing was sent. */
+  | { kind: 'forbidden' }
+  /** Cut off by ourselves (lease lost, daemon stops): says nothing about the destination. */
+  | { kind: 'aborted' }
+  /** The lease was over before it could be written down: somebody else serves the destination now. */
+  | { kind: 'lost' }
+  /** It is in the books, and `kept`: will be in the rows with the next freeze. */
+  | ({ kind: 'ended'; kept: boolean; attempt: Attempt } & Judgement)
+
+const FORBIDDEN: Ended = { kind: 'forbidden' }
+
+/** Freezes what was planned, and sends it. `head`: up to where the log had been read. */
+export async function sendPlanned(
+  needs: TransactionNeeds,
+  over: Over,
+  { pdus, soonestLapse, acknowledges: moves }: Sending,
+  head: number,
+): Promise<Ended> {
+  const { held, state, ledger } = over
+  const txnId = makeTxnId(pooledRandom)
+  const { text, bytes, originServerTs } = needs.bodyOf(pdus)
+  const acknowledges: StoredAcknowledges = {
+    positions: pdus.map(({ pos }) => pos),
+    lanes: pdus.map(({ letter }) => letter).join(''),
+    eventIds: pdus.map(({ eventId }) => eventId),
+    fromPos: state.position,
+    toPos: moves.position,
+    gap: state.gap?.id ?? null,
+    gapCursor: moves.gapCursor,
+    closesGap: moves.closesGap,
+    sticky: moves.sticky,
+  }
+  const beside = ledger.beside()
+  const asked = needs.clock.monotonic()
+  const startedAt = await needs.freeze.add({
+    ...{ held, txnId, originServerTs, bytes, soonestLapse, ...beside, readAt: head },
+    // Where the position may move with the same write, the database knows best where that is.
+    acknowledges: { ...acknowledges, fromPos: beside.wakeSeq === null ? state.position : null },
+    narrowedSeq: state.narrowedSeq,
+  })
+  if (startedAt === null) return FORBIDDEN
+  ledger.frozen()
+  const anySticky = state.owed.length > 0 || pdus.some(({ sticky }) => sticky)
+  const attempt = attemptOf(needs, over, { txnId, acknowledges, startedAt, asked, anySticky, again: null })
+  const counted = pdus.map(({ letter: lane, receivedTs, sticky }) => ({ lane, receivedTs, sticky }))
+  return sendAndEnd(needs, over, attempt, { text, counted })
+}
+
+/** Sends the unanswered transaction again. */
+export async function sendAgain(needs: TransactionNeeds, over: Over, open: OpenTransaction): Promise<Ended> {
+  const { txnId, acknowledges } = open
+  const { held, state } = over
+  const text = bytesOf(needs, open, state.name)
+  if (text === null || hasEnded(open, state.now)) {
+    await dropTransaction(needs.pool, held, txnId)
+    return FORBIDDEN
+  }
+  const asked = needs.clock.monotonic()
+  const startedAt = await needs.freeze.add({ held, again: txnId })
+  if (startedAt === null) return FORBIDDEN
+  const attempt = attemptOf(needs, over, {
+    ...{ txnId, acknowledges, startedAt, asked, anySticky: true, again: open },
+  })
+  return sendAndEnd(needs, over, attempt, { text, counted: Array.from(acknowledges.lanes, unknownPdu) })
+}
+
+/** Receivers forget transaction ids after this (contract 5.2), ms. */
+const FORGOTTEN_MS = 86_400_000
+
+/** Whether an unanswered transaction ends unanswered: a text of it was taken away, or receivers have forgotten its id. */
+export const hasEnded = ({ made, createdAt }: OpenTransaction, now: number): boolean =>
+  made === null || now - createdAt >= FORGOTTEN_MS
+
+/** Its exact bytes; null where a text of them was taken away. */
+function bytesOf(
+  { origin, log }: TransactionNeeds,
+  { txnId, made }: OpenTransaction,
+  destination: string,
+): string | null {
+  if (made === null) return null
+  const body = assembleTransaction({ origin, ...made })
+  if (Buffer.byteLength(body) === made.bytes) return body
+  log.error({ destination, txnId }, 'an unanswered transaction is not what it was: made anew')
+  return null
+}
+
+interface Frozen {
+  txnId: string
+  acknowledges: StoredAcknowledges
+  startedAt: number
+  /** When the write began, by the monotonic clock, ms. */
+  asked: number
+  anySticky: boolean
+  /** It went before. */
+  again: OpenTransaction | null
+}
+
+type Made = Attempt & { txnId: string }
+
+function attemptOf(
+  { clock }: TransactionNeeds,
+  { held, state, ready }: Over,
+  { txnId, acknowledges, startedAt, asked, anySticky, again }: Frozen,
+): Made {
+  return {
+    ...{ held, state, txnId, acknowledges, startedAt, anySticky, connectMs: ready.connectMs },
+    writtenMs: clock.monotonic() - asked,
+    firstAttempt: again === null,
+    afterTakeover: again !== null && again.worker !== held.worker,
+  }
+}
+
+async function sendAndEnd(
+  needs: TransactionNeeds,
+  { held, state, ready, ledger }: Over,
+  attempt: Made,
+  { text: body, counted }: { text: string; counted: CountedAttempt['pdus'] },
+): Promise<Ended> {
+  const { txnId, acknowledges, firstAttempt, startedAt } = attempt
+  const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
+  const request = { txnId, body, eventIds: acknowledges.eventIds, timeoutMs }
+  const result = await sendOrFail(needs, ready, state.name, request)
+  const count = (outcome: 'aborted' | 'lost') => {
+    needs.onAttempt({ pdus: counted, outcome, answered: false, durationMs: 0, finishedAt: startedAt })
+  }
+  if (result.kind === 'failed' && result.stage === 'aborted') {
+    count('aborted')
+    // Cut off before anything left: the next look puts it together anew.
+    if (firstAttempt && !result.handed) await dropTransaction(needs.pool, held, txnId)
+    return { kind: 'aborted' }
+  }
+  const judgement = { result, judged: judge(result, { ...acknowledges, firstAttempt }) }
+  const kept = ledger.keeps(attempt, judgement)
+  const recorded = kept ? judgement : await record(needs, attempt, judgement)
+  if (recorded === null) {
+    count('lost')
+    return { kind: 'lost' }
+  }
+  needs.onAttempt(countedOf(recorded, startedAt, counted))
+  return { kind: 'ended', kept, attempt, ...recorded }
+}
+
+/** `send` never throws; if it does, that is a failure too. */
+async function sendOrFail(
+  { log }: Pick<TransactionNeeds, 'log'>,
+  ready: Ready,
+  destination: string,
+  request: SendRequest,
+): Promise<SendResult> {
+  try {
+    return await ready.send(request)
+  } catch (error) {
+    log.error({ err: error, destination, txnId: request.txnId }, 'sending threw')
+    return internal('sending it broke off, the log says more', 0)
+  }
+}

@@ -1,0 +1,17 @@
+/** Freezes what a turn has planned, as the tests of other things need it. */
+import { acknowledgeAndFreeze, type Frozen as Row } from '../../src/store/acknowledge-and-freeze.ts'
+import type { Pool } from '../../src/store/db.ts'
+import type { StoredAcknowledges } from '../../src/store/destination-state.ts'
+
+export type Frozen = Omit<Row, 'bytes' | 'wakeSeq' | 'answered' | 'acknowledges'> & {
+  body: string
+  acknowledges: StoredAcknowledges
+}
+
+export const frozenRow = ({ body, ...more }: Frozen): Row => ({
+  ...{ ...more, bytes: Buffer.byteLength(body), wakeSeq: null, answered: null },
+})
+
+/** Per transaction: when it started, or null. */
+export const freezeTransactions = (pool: Pool, frozen: readonly Frozen[]): Promise<(number | null)[]> =>
+  acknowledgeAndFreeze(pool, frozen.map(frozenRow))
