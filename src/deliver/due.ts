@@ -10,7 +10,7 @@ import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
 import { findDue, findForgotten } from '../store/wake-lists.ts'
 import type { Wake } from './fanout.ts'
-import type { Turn } from './turn.ts'
+import type { Turn } from './turned.ts'
 
 export interface DueNeeds {
   pool: Pool

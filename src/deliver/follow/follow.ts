@@ -9,47 +9,24 @@
  * minute in any case.
  */
 import type { Batcher } from '../../batcher.ts'
-import type { Clock, Random } from '../../clock.ts'
-import type { Log } from '../../observe/log.ts'
-import type { Pool } from '../../store/db.ts'
+import type { Random } from '../../clock.ts'
 import type { DestinationState } from '../../store/destination-state.ts'
 import { readMembers, stopFollowing, type Following, type Known } from '../../store/follow.ts'
-import { giveWay, type Held } from '../../store/leases.ts'
+import type { Held } from '../../store/leases.ts'
 import { readLog } from '../../store/log-tail.ts'
 import { eitherSignal, type EitherSignal } from '../../either-signal.ts'
-import type { Wake } from '../fanout.ts'
-import { become, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'
+import { become, type Follower } from './follower.ts'
+import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './log-ring.ts'
-import { settle } from './running-ledger.ts'
 import type { Lease } from '../lease-keeper.ts'
-import type { Turned } from '../turn.ts'
 
-export interface FollowNeeds extends FollowerNeeds {
-  pool: Pool
-  clock: Clock
+export interface FollowNeeds extends LifeNeeds {
   random: Random
-  log: Log
   begin: Batcher<Following, boolean>
-  release: Batcher<Following, boolean>
   /** Whether somebody wishes a look at its rows. */
   wished: Batcher<Known, boolean>
-  wake: Wake
-  /** Looks at the rows and serves, under the same lease, until there is nothing to do; then it lets go. */
-  serveOn: (held: Held, lease: Lease, signal: AbortSignal) => Promise<Turned>
-  /** The same for one that turned out to be held no more; it is taken first, if nobody else has it. */
-  takeAgain: (name: string, signal: AbortSignal) => Promise<Turned>
-  /** Names that have a turn in this process or are followed by it. */
-  running: Set<string>
-  /** How long after the last transaction, ms; 0: not at all. */
-  lingerMs: number
   /** Most of them at once. */
   most: number
-  /** False: everybody is let go, and nobody is taken over, until it is true again. Left out: always true. */
-  mayWork?: () => boolean
-  /** Aborts when the daemon stops: nothing new is begun. */
-  stopping: AbortSignal
-  /** Aborts when it can't wait any longer for what is under way. */
-  cutting: AbortSignal
 }
 
 export interface Follow {
@@ -71,26 +48,20 @@ const POLL_MS = 25
 const RUNG = Symbol('rung')
 /** Log entries read at once. */
 const READ_AT_ONCE = 1_000
-/** What waits longer for one destination is read from the log again: memory does not grow with a backlog, ms. */
-const OLDEST_MS = 5_000
 /** Who is farther behind the head, in positions, reads the log by itself: all others would wait for it. */
 const NEAR = READ_AT_ONCE
 /** After so long with steady traffic the rows are looked at once, ms (and up to half as much more). */
 const TERM_MS = 60_000
-/** An answer waits so long for the next transaction, to be written with it, ms; in a crash before that it is repeated. */
-const SETTLE_MS = 100
 const PAUSE_AFTER_FAULT_MS = 500
 
 export function makeFollow(needs: FollowNeeds): Follow {
-  const { pool, clock, log, running, stopping } = needs
+  const { pool, clock, log, stopping } = needs
   const followers = makeFollowers<Follower>()
-  const byName = new Map<string, Follower>()
+  const lives = makeLives(needs, followers)
+  const { byName, start, mayGoOn } = lives
   let ring: () => void = () => undefined
   let rung = false
-  let working = 0
 
-  const ended = (): boolean => stopping.aborted
-  const mayGoOn = (): boolean => !ended() && needs.mayWork?.() !== false
   let both: ({ lease: Lease } & EitherSignal) | null = null
 
   /** One for all that a lease holds. */
@@ -100,127 +71,6 @@ export function makeFollow(needs: FollowNeeds): Follow {
       both = { lease, ...eitherSignal(lease.signal, needs.cutting) }
     }
     return both.signal
-  }
-
-  function forget(follower: Follower): void {
-    followers.remove(follower)
-    if (byName.get(follower.state.name) === follower) byName.delete(follower.state.name)
-  }
-
-  /** It is nobody's here any more. */
-  function finish(follower: Follower): void {
-    become(follower, 'gone')
-    forget(follower)
-    running.delete(follower.state.name)
-  }
-
-  const isTired = ({ sentAt }: Follower): boolean => clock.monotonic() - sentAt > needs.lingerMs
-  const mustSettle = ({ answered, sentAt }: Follower): boolean =>
-    answered !== null && clock.monotonic() - sentAt >= SETTLE_MS
-
-  function start(follower: Follower): void {
-    become(follower, 'busy')
-    working += 1
-    void work(follower)
-      .catch((error: unknown) => {
-        // Its rows say what is unanswered; `abandoned.ts` gives it back.
-        log[ended() ? 'info' : 'error'](
-          { err: error, destination: follower.state.name },
-          'a followed destination broke off',
-        )
-        if (follower.mode !== 'gone') finish(follower)
-      })
-      .finally(() => (working -= 1))
-  }
-
-  async function work(follower: Follower): Promise<void> {
-    while (!follower.look && mayGoOn()) {
-      if (!follower.lease.stillHeld()) {
-        finish(follower)
-        return
-      }
-      if (clock.monotonic() > follower.endsAt) follower.look = true
-      else if (follower.waiting.length > 0) {
-        await sendWaiting(needs, follower, () => followers.upto())
-        follower.sentAt = clock.monotonic()
-      } else if (mustSettle(follower)) await writeDown(follower)
-      else if (isTired(follower)) break
-      else {
-        become(follower, 'idle')
-        return
-      }
-    }
-    await (follower.look ? leave(follower) : letGo(follower))
-  }
-
-  /** Its last answer. */
-  async function writeDown(follower: Follower): Promise<void> {
-    if (!(await settle(needs, follower))) follower.look = true
-  }
-
-  /** Back to a turn. */
-  async function leave(follower: Follower): Promise<void> {
-    if (follower.mode === 'busy') become(follower, 'leaving')
-    forget(follower)
-    if (follower.answered !== null) await writeDown(follower)
-    const { name } = follower.state
-    const turned = await backToTurn(follower)
-    become(follower, 'gone')
-    if (turned.followed !== true) running.delete(name)
-    if (turned.again) wake(name, turned.quick === true)
-  }
-
-  async function backToTurn({ held, lease, signal, slowAt, state }: Follower): Promise<Turned> {
-    if (!(await stopFollowing(pool, held))) return needs.takeAgain(state.name, needs.cutting)
-    if (slowAt === null) return needs.serveOn(held, lease, signal)
-    // The slow have few places of their own: it waits for one of these.
-    const quick = await giveWay(pool, held, Math.ceil(slowAt))
-    return { again: quick !== null, quick: quick === true }
-  }
-
-  const isConcerned = ({ waiting, look }: Follower): boolean => waiting.length > 0 || look
-
-  async function letGo(follower: Follower): Promise<void> {
-    become(follower, 'leaving')
-    if (follower.answered !== null) await writeDown(follower)
-    const { held, state, waiting } = follower
-    // Who must look is given nothing any more: only the rows know what it is owed.
-    if (follower.look) return leave(follower)
-    const position = waiting.length > 0 ? state.position : Math.max(state.position, followers.upto())
-    const { wakeSeq, narrowedSeq } = state
-    if (!(await needs.release.add({ held, wakeSeq, narrowedSeq, position }))) return leave(follower)
-    running.delete(state.name)
-    byName.delete(state.name)
-    // What came before the commit woke nobody: the read that begins after it tells (`run`).
-    become(follower, 'released')
-    if (isConcerned(follower)) wakeReleased(follower)
-  }
-
-  function wakeReleased(follower: Follower): void {
-    become(follower, 'gone')
-    followers.remove(follower)
-    wake(follower.state.name, true)
-  }
-
-  /** By now it may be somebody else's: no fault of the queue's is its. */
-  function wake(name: string, quick: boolean): void {
-    needs
-      .wake([{ name, quick }])
-      .catch((error: unknown) => log.debug({ err: error }, 'a wake was lost; the sweep finds it'))
-  }
-
-  function lookAfter(): void {
-    const now = clock.monotonic()
-    for (const follower of byName.values()) {
-      const [oldest] = follower.waiting
-      if (follower.mode === 'busy' && oldest !== undefined && now - oldest.readAt > OLDEST_MS) {
-        follower.look = true
-        follower.waiting = []
-      }
-      if (follower.mode !== 'idle') continue
-      if (!follower.lease.stillHeld()) finish(follower)
-      else if (follower.look || mustSettle(follower) || isTired(follower) || !mayGoOn()) start(follower)
-    }
   }
 
   /** Who is in these rooms, as far as the log was read. */
@@ -236,7 +86,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
     await learn(followers.missing(read), read.upto)
     for (const follower of followers.take(read, clock.monotonic())) {
       if (follower.mode === 'idle') start(follower)
-      else if (follower.mode === 'released') wakeReleased(follower)
+      else if (follower.mode === 'released') lives.wakeReleased(follower)
     }
     if (read.more) rung = true
     else {
@@ -245,7 +95,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
         followers.remove(follower)
       }
     }
-    lookAfter()
+    lives.lookAfter()
   }
 
   async function pause(ms: number): Promise<void> {
@@ -311,12 +161,12 @@ export function makeFollow(needs: FollowNeeds): Follow {
       ring()
     },
     async run() {
-      while (!needs.cutting.aborted && (!ended() || followers.size() > 0 || working > 0)) {
+      while (!needs.cutting.aborted && (!stopping.aborted || followers.size() > 0 || lives.working() > 0)) {
         await pause(followers.size() > 0 ? POLL_MS : 60_000)
         rung = false
-        if (ended()) await clock.sleep(POLL_MS)
+        if (stopping.aborted) await clock.sleep(POLL_MS)
         if (followers.size() === 0) {
-          lookAfter()
+          lives.lookAfter()
           continue
         }
         try {
@@ -324,7 +174,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
         } catch (error) {
           log.warn({ err: error }, 'the log could not be followed; trying again')
           await clock.sleep(PAUSE_AFTER_FAULT_MS, stopping)
-          lookAfter()
+          lives.lookAfter()
         }
       }
     },

@@ -1,0 +1,182 @@
+/**
+ * What becomes of a destination that is followed: it sends, it lets go, or it goes back to a turn. Its modes are in `follower.ts`.
+ */
+import type { Batcher } from '../../batcher.ts'
+import { stopFollowing, type Following } from '../../store/follow.ts'
+import { giveWay, type Held } from '../../store/leases.ts'
+import type { Wake } from '../fanout.ts'
+import type { Lease } from '../lease-keeper.ts'
+import type { Turned } from '../turned.ts'
+import { become, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'
+import type { Followers } from './log-ring.ts'
+import { settle } from './running-ledger.ts'
+
+export interface LifeNeeds extends FollowerNeeds {
+  release: Batcher<Following, boolean>
+  wake: Wake
+  /** Looks at the rows and serves, under the same lease, until there is nothing to do; then it lets go. */
+  serveOn: (held: Held, lease: Lease, signal: AbortSignal) => Promise<Turned>
+  /** The same for one that turned out to be held no more; it is taken first, if nobody else has it. */
+  takeAgain: (name: string, signal: AbortSignal) => Promise<Turned>
+  /** Names that have a turn in this process or are followed by it. */
+  running: Set<string>
+  /** How long after the last transaction, ms; 0: not at all. */
+  lingerMs: number
+  /** False: everybody is let go, and nobody is taken over, until it is true again. Left out: always true. */
+  mayWork?: () => boolean
+  /** Aborts when the daemon stops: nothing new is begun. */
+  stopping: AbortSignal
+  /** Aborts when it can't wait any longer for what is under way. */
+  cutting: AbortSignal
+}
+
+export interface Lives {
+  /** By the names of the destinations; who is let go is not in it. */
+  byName: Map<string, Follower>
+  /** Something is to be done for one that is idle. */
+  start(follower: Follower): void
+  /** Something came for one that was let go before anybody else would be woken for it. */
+  wakeReleased(follower: Follower): void
+  /** Starts those that are idle and have something to do beside what the log brings. */
+  lookAfter(): void
+  /** How many are not idle. */
+  working(): number
+  mayGoOn(): boolean
+}
+
+/** What waits longer for one destination is read from the log again: memory does not grow with a backlog, ms. */
+const OLDEST_MS = 5_000
+/** An answer waits so long for the next transaction, to be written with it, ms; in a crash before that it is repeated. */
+const SETTLE_MS = 100
+
+export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Lives {
+  const { pool, clock, log, running, stopping } = needs
+  const byName = new Map<string, Follower>()
+  let working = 0
+
+  const ended = (): boolean => stopping.aborted
+  const mayGoOn = (): boolean => !ended() && needs.mayWork?.() !== false
+
+  function forget(follower: Follower): void {
+    followers.remove(follower)
+    if (byName.get(follower.state.name) === follower) byName.delete(follower.state.name)
+  }
+
+  /** It is nobody's here any more. */
+  function finish(follower: Follower): void {
+    become(follower, 'gone')
+    forget(follower)
+    running.delete(follower.state.name)
+  }
+
+  const isTired = ({ sentAt }: Follower): boolean => clock.monotonic() - sentAt > needs.lingerMs
+  const mustSettle = ({ answered, sentAt }: Follower): boolean =>
+    answered !== null && clock.monotonic() - sentAt >= SETTLE_MS
+
+  function start(follower: Follower): void {
+    become(follower, 'busy')
+    working += 1
+    void work(follower)
+      .catch((error: unknown) => {
+        // Its rows say what is unanswered; `abandoned.ts` gives it back.
+        log[ended() ? 'info' : 'error'](
+          { err: error, destination: follower.state.name },
+          'a followed destination broke off',
+        )
+        if (follower.mode !== 'gone') finish(follower)
+      })
+      .finally(() => (working -= 1))
+  }
+
+  async function work(follower: Follower): Promise<void> {
+    while (!follower.look && mayGoOn()) {
+      if (!follower.lease.stillHeld()) {
+        finish(follower)
+        return
+      }
+      if (clock.monotonic() > follower.endsAt) follower.look = true
+      else if (follower.waiting.length > 0) {
+        await sendWaiting(needs, follower, () => followers.upto())
+        follower.sentAt = clock.monotonic()
+      } else if (mustSettle(follower)) await writeDown(follower)
+      else if (isTired(follower)) break
+      else {
+        become(follower, 'idle')
+        return
+      }
+    }
+    await (follower.look ? leave(follower) : letGo(follower))
+  }
+
+  /** Its last answer. */
+  async function writeDown(follower: Follower): Promise<void> {
+    if (!(await settle(needs, follower))) follower.look = true
+  }
+
+  /** Back to a turn. */
+  async function leave(follower: Follower): Promise<void> {
+    if (follower.mode === 'busy') become(follower, 'leaving')
+    forget(follower)
+    if (follower.answered !== null) await writeDown(follower)
+    const { name } = follower.state
+    const turned = await backToTurn(follower)
+    become(follower, 'gone')
+    if (turned.followed !== true) running.delete(name)
+    if (turned.again) wake(name, turned.quick === true)
+  }
+
+  async function backToTurn({ held, lease, signal, slowAt, state }: Follower): Promise<Turned> {
+    if (!(await stopFollowing(pool, held))) return needs.takeAgain(state.name, needs.cutting)
+    if (slowAt === null) return needs.serveOn(held, lease, signal)
+    // The slow have few places of their own: it waits for one of these.
+    const quick = await giveWay(pool, held, Math.ceil(slowAt))
+    return { again: quick !== null, quick: quick === true }
+  }
+
+  const isConcerned = ({ waiting, look }: Follower): boolean => waiting.length > 0 || look
+
+  async function letGo(follower: Follower): Promise<void> {
+    become(follower, 'leaving')
+    if (follower.answered !== null) await writeDown(follower)
+    const { held, state, waiting } = follower
+    // Who must look is given nothing any more: only the rows know what it is owed.
+    if (follower.look) return leave(follower)
+    const position = waiting.length > 0 ? state.position : Math.max(state.position, followers.upto())
+    const { wakeSeq, narrowedSeq } = state
+    if (!(await needs.release.add({ held, wakeSeq, narrowedSeq, position }))) return leave(follower)
+    running.delete(state.name)
+    byName.delete(state.name)
+    // What came before the commit woke nobody: the read that begins after it tells (`run`).
+    become(follower, 'released')
+    if (isConcerned(follower)) wakeReleased(follower)
+  }
+
+  function wakeReleased(follower: Follower): void {
+    become(follower, 'gone')
+    followers.remove(follower)
+    wake(follower.state.name, true)
+  }
+
+  /** By now it may be somebody else's: no fault of the queue's is its. */
+  function wake(name: string, quick: boolean): void {
+    needs
+      .wake([{ name, quick }])
+      .catch((error: unknown) => log.debug({ err: error }, 'a wake was lost; the sweep finds it'))
+  }
+
+  function lookAfter(): void {
+    const now = clock.monotonic()
+    for (const follower of byName.values()) {
+      const [oldest] = follower.waiting
+      if (follower.mode === 'busy' && oldest !== undefined && now - oldest.readAt > OLDEST_MS) {
+        follower.look = true
+        follower.waiting = []
+      }
+      if (follower.mode !== 'idle') continue
+      if (!follower.lease.stillHeld()) finish(follower)
+      else if (follower.look || mustSettle(follower) || isTired(follower) || !mayGoOn()) start(follower)
+    }
+  }
+
+  return { byName, start, wakeReleased, lookAfter, working: () => working, mayGoOn }
+}

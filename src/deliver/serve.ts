@@ -1,0 +1,61 @@
+/**
+ * Look after look at a destination that is held, until there is nothing to do or its turn is used up; then it is let go, or handed to
+ * its follower. It is let go only if nobody wished another look since it was looked at last.
+ */
+import { loadDestination } from '../store/destination-state.ts'
+import { giveWay, releaseDestination, type Held } from '../store/leases.ts'
+import type { Follow } from './follow/follow.ts'
+import type { Lease } from './lease-keeper.ts'
+import { look, type LookNeeds } from './look.ts'
+import type { Turned } from './turned.ts'
+
+export interface ServeNeeds extends LookNeeds {
+  /** Takes over destinations that may get more at once; null: nobody does. */
+  follow: Pick<Follow, 'has' | 'mayBegin' | 'begin' | 'woken'> | null
+  /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
+  stopping: AbortSignal
+}
+
+/** A turn that has sent so many gives way to others. */
+const TRANSACTIONS_A_TURN = 50
+const TURN_MS = 5_000
+
+const DONE: Turned = { again: false }
+const FOLLOWED: Turned = { again: false, followed: true }
+
+/** Serves one that is held, until there is nothing to do or its turn is used up; then it lets go. */
+export async function serve(
+  needs: ServeNeeds,
+  held: Held,
+  lease: Lease,
+  signal: AbortSignal,
+): Promise<Turned> {
+  const { pool, clock, stopping, follow } = needs
+  let began: number | null = null
+  for (let sent = 0; ;) {
+    const state = await loadDestination(pool, held)
+    if (state?.held !== true) return DONE
+    // Its time runs from its first connection: what it waited for before that, others had.
+    const usedUp = sent >= TRANSACTIONS_A_TURN || (began !== null && clock.monotonic() - began > TURN_MS)
+    if (usedUp || stopping.aborted || signal.aborted) {
+      const quick = await giveWay(pool, held, state.now)
+      return { again: usedUp && quick !== null, quick: quick === true }
+    }
+    const looked = await look(needs, { held, state, lease, signal })
+    if (looked.kind === 'give way') {
+      const quick = await giveWay(pool, held, state.now)
+      return { again: quick !== null, quick: quick === true }
+    }
+    if (looked.kind === 'sent') {
+      sent += 1
+      began ??= looked.connectedAt
+      const { settled } = looked
+      if (settled === null || follow?.mayBegin(state, settled.position) !== true) continue
+      if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
+    }
+    if (looked.kind !== 'let go') continue
+    const { lookAt, position } = looked
+    const { wakeSeq, head: readAt } = state
+    if (await releaseDestination(pool, held, { wakeSeq, lookAt, position, readAt })) return DONE
+  }
+}
