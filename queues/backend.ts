@@ -1,13 +1,8 @@
 /**
- * Which datastore the queues live in: BullMQ on PostgreSQL (the daemon's own database, another schema) or on Redis.
- *
- * The only place where that is asked; everything above speaks `Backend`. An open backend survives its server:
+ * What the queues need of the datastore they live in. `open-backend.ts` chooses that; everything above speaks `Backend`. An open backend survives its server:
  * workers reconnect by themselves, and what a caller waits for fails within two seconds instead of hanging.
  */
-import type { Log } from '../src/observe/log.ts'
 import type { NewJob } from './jobs.ts'
-import { openPostgresBackend } from './postgres-backend.ts'
-import { openRedisBackend } from './redis-backend.ts'
 
 export type QueueConfig =
   | { kind: 'postgres'; url: string }
@@ -48,14 +43,4 @@ export interface Backend {
   checkSettings(): Promise<void>
   /** Ends every connection, at the latest after two seconds. Close the workers first. */
   close(): Promise<void>
-}
-
-/**
- * Opens the queue's connections. Rejects with a `QueueError` of code `unreachable` within a few seconds when nobody
- * answers, its message being the one line that a user should see.
- */
-export function openBackend(config: QueueConfig, { log }: { log: Log }): Promise<Backend> {
-  return config.kind === 'postgres'
-    ? openPostgresBackend(config.url, log)
-    : openRedisBackend(config.urls, log)
 }

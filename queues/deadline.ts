@@ -1,3 +1,4 @@
+/** What waits for the queue fails after a time: the work goes on, its answer is ignored. */
 import { timerMs } from '../src/clock.ts'
 
 /** How long anybody waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */

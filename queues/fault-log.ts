@@ -1,3 +1,4 @@
+/** What BullMQ reports, each kind of fault at once and then counted: an outage is a few lines, not thousands. */
 import type { Log } from '../src/observe/log.ts'
 
 // How long the same kind of fault is only counted after it was said, ms.

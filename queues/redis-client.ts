@@ -5,13 +5,12 @@
  * second later, to where the address leads by then.
  */
 import { Cluster, Redis } from 'ioredis'
-import { infoField, isReadOnly } from './redis-role.ts'
+import { infoField, isReadOnly, type Client } from './redis-role.ts'
 import { PATIENCE_MS, withDeadline } from './deadline.ts'
 
 /** How long opening may take before nobody is there, ms. */
 export const OPEN_MS = 3_000
 
-export type Client = Redis | Cluster
 
 interface Patience {
   enableOfflineQueue: boolean

@@ -3,7 +3,8 @@
  * those that it is set to take are lost at its next look at its master.
  */
 import { Cluster, type Redis } from 'ioredis'
-import type { Client } from './redis-client.ts'
+
+export type Client = Redis | Cluster
 
 /** A message of ours, in the words of Redis: it is treated as its own would be. */
 export class ReplicaError extends Error {

@@ -6,7 +6,8 @@
  * `server_name`. When it throws, nothing is left open.
  */
 import { randomUUID } from 'node:crypto'
-import { openBackend, type Backend } from '../queues/backend.ts'
+import type { Backend } from '../queues/backend.ts'
+import { openBackend } from '../queues/open-backend.ts'
 import { makeFaultLog } from '../queues/fault-log.ts'
 import { CONNECTIONS as QUEUE_CONNECTIONS, SCHEMA as QUEUE_SCHEMA } from '../queues/postgres-connection.ts'
 import { systemClock } from './clock.ts'

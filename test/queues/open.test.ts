@@ -1,7 +1,8 @@
 /** Opening a backend: what is refused, with which words, and what a silent server costs. */
 import { expect } from 'chai'
 import { pino } from 'pino'
-import { type Backend, openBackend, type QueueConfig } from '../../queues/backend.ts'
+import type { Backend, QueueConfig } from '../../queues/backend.ts'
+import { openBackend } from '../../queues/open-backend.ts'
 import { QueueError } from '../../queues/queue-error.ts'
 import { openQueues, type Queues } from '../../queues/queues.ts'
 import { quietPort } from '../support/port.ts'

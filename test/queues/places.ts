@@ -1,6 +1,7 @@
 /** Where the queues can live, each with the means to hurt it. */
 import { pino } from 'pino'
-import { openBackend, type QueueConfig } from '../../queues/backend.ts'
+import type { QueueConfig } from '../../queues/backend.ts'
+import { openBackend } from '../../queues/open-backend.ts'
 import { openPool } from '../../src/store/db.ts'
 import { freshDatabase, ownServer } from '../support/postgres.ts'
 import { ownRedis, type Redis, redisCluster, sharedRedis } from '../support/redis.ts'

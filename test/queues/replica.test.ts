@@ -1,6 +1,6 @@
 /** A Redis that becomes a replica and is set to take writes all the same: they don't count, so everybody leaves it. */
 import { expect } from 'chai'
-import { openBackend } from '../../queues/backend.ts'
+import { openBackend } from '../../queues/open-backend.ts'
 import { openQueues } from '../../queues/queues.ts'
 import { startWorkers } from '../../queues/workers.ts'
 import { until } from '../support/poll.ts'

@@ -1,6 +1,7 @@
 /** A backend to try the queues on, and workers whose turns are counted. */
 import { pino } from 'pino'
-import { type Backend, openBackend } from '../../queues/backend.ts'
+import type { Backend } from '../../queues/backend.ts'
+import { openBackend } from '../../queues/open-backend.ts'
 import type { WakeTarget } from '../../queues/jobs.ts'
 import { openQueues, type Queues } from '../../queues/queues.ts'
 import { startWorkers, type Turn, type Workers } from '../../queues/workers.ts'

@@ -1,6 +1,7 @@
 /** A worker in a process of its own, for a test to kill: says which turn it began, and never ends it. */
 import { pino } from 'pino'
-import { openBackend, type QueueConfig } from '../../queues/backend.ts'
+import type { QueueConfig } from '../../queues/backend.ts'
+import { openBackend } from '../../queues/open-backend.ts'
 import { startWorkers } from '../../queues/workers.ts'
 
 const log = pino({ level: 'silent' })

@@ -1,7 +1,7 @@
 /** What an operator may have set for the role or the database, and what of it must not reach our statements. */
 import { expect } from 'chai'
 import { pino } from 'pino'
-import { openBackend } from '../../queues/backend.ts'
+import { openBackend } from '../../queues/open-backend.ts'
 import { inTransaction, openPool, type Pool } from '../../src/store/db.ts'
 import { query } from '../../src/store/embedded-postmaster.ts'
 import { withSweepLock } from '../../src/store/housekeeping.ts'
