@@ -16,7 +16,14 @@ import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
 import { QueueError, reasonOf } from './queue-error.ts'
 import { chooseClient, FOR_ADDING, FOR_WORKERS, OPEN_MS, whenReady } from './redis-client.ts'
-import { infoField, proveWrite, refusesWrites, refuseReplica, ReplicaError, type Client } from './redis-role.ts'
+import {
+  infoField,
+  proveWrite,
+  refusesWrites,
+  refuseReplica,
+  ReplicaError,
+  type Client,
+} from './redis-role.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
 const PREFIX = '{limpet}'

@@ -11,7 +11,6 @@ import { PATIENCE_MS, withDeadline } from './deadline.ts'
 /** How long opening may take before nobody is there, ms. */
 export const OPEN_MS = 3_000
 
-
 interface Patience {
   enableOfflineQueue: boolean
   maxRetriesPerRequest: number | null

@@ -34,14 +34,14 @@ export interface Lives {
   /** By the names of the destinations; who is let go is not in it. */
   byName: Map<string, Follower>
   /** Something is to be done for one that is idle. */
-  start(follower: Follower): void
+  start: (follower: Follower) => void
   /** Something came for one that was let go before anybody else would be woken for it. */
   wakeReleased(follower: Follower): void
   /** Starts those that are idle and have something to do beside what the log brings. */
   lookAfter(): void
   /** How many are not idle. */
   working(): number
-  mayGoOn(): boolean
+  mayGoOn: () => boolean
 }
 
 /** What waits longer for one destination is read from the log again: memory does not grow with a backlog, ms. */
