@@ -1,8 +1,8 @@
 /**
- * Which datastore the queues live in: BullMQ on PostgreSQL (the daemon's own database, another schema) or on Redis.
+ * Which datastore holds the queues: BullMQ on PostgreSQL (the daemon's own database, in another schema) or on Redis.
  *
- * The only place where that is asked; everything above speaks `Backend`. An open backend survives its server:
- * workers reconnect by themselves, and what a caller waits for fails within two seconds instead of hanging.
+ * This is the only place that asks; everything above speaks `Backend`. An open backend survives its server: workers
+ * reconnect by themselves, and a call that waits fails within two seconds instead of hanging.
  */
 import type { Log } from '../src/observe/log.ts'
 import type { NewJob } from './jobs.ts'

@@ -1,3 +1,4 @@
+/** How long a caller waits for the queue, and the error it gets after that. */
 import { timerMs } from '../src/clock.ts'
 
 /** How long anybody waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */

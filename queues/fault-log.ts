@@ -1,3 +1,6 @@
+/**
+ * Logs what BullMQ reports without flooding the log: each kind of fault at most once in ten seconds, with a count.
+ */
 import type { Log } from '../src/observe/log.ts'
 
 // How long the same kind of fault is only counted after it was said, ms.

@@ -1,8 +1,8 @@
 /**
- * Every metric limpet has (contract, section 7), made in one place and typed, so that a wrong label does not compile.
+ * Every metric of limpet (contract, section 7), made in one place and typed, so that a wrong label does not compile.
  *
- * Base units: seconds, bytes. No label holds a destination's name unless `perDestination` asks for it: ten
- * thousand destinations would make ten thousand series of each.
+ * Base units: seconds, bytes. No label contains a destination's name unless `perDestination` asks for it: ten thousand
+ * destinations would make ten thousand series of each metric.
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 

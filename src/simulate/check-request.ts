@@ -1,9 +1,9 @@
 /**
- * Whether a request to `/send` is one that a strict homeserver takes: who signed it, for whom, and its limits.
+ * Would a strict homeserver take this request to `/send`? Who signed it, for whom, and is it within the limits?
  *
- * The signature is checked as a real receiver does it: the body is parsed and encoded again, so one that was
- * not canonical fails. tweetnacl checks, which shares no code with the `node:crypto` that signs; it costs about
- * 10 ms, so a large fleet checks a sample.
+ * The signature is checked as a real receiver does it: the body is parsed and encoded again, so a body that was not
+ * canonical fails. tweetnacl checks, and shares no code with the `node:crypto` that signs. It costs about 10 ms, so a
+ * large fleet checks a sample.
  */
 import { canonicalFromValue, canonicalText } from '../matrix/canonical-json.ts'
 import { isJsonObject } from '../matrix/json-value.ts'

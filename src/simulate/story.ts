@@ -1,8 +1,8 @@
 /**
- * The story as it happens: three acts of traffic, and between them what befalls the servers.
+ * Runs the story: three acts of traffic, and between them what happens to the servers.
  *
- * It waits for what it can see at the servers, never for a time alone, so that a slow machine only takes
- * longer. What it waits for in vain is left to the verdict.
+ * It waits for what it can see at the servers, never for a time alone, so a slow machine only takes longer. If it
+ * waits for something in vain, the verdict says so.
  */
 import type { Clock } from '../clock.ts'
 import type { FakeHomeserver } from './fake-homeserver.ts'

@@ -1,10 +1,10 @@
 /**
  * What an answer to `/send` means. Pure, and total: whatever its bytes are, it means something.
  *
- * *Answered* is status 200 and a JSON object, read whole. Everything else is a failure, redirects too (the spec
- * has none here), with what the answer says about itself: status, `errcode`, how long to stay away. Only the events that
- * were sent are looked up in it; nothing is made of what else it holds (`scan-json.ts`), and whatever words are taken from
- * it are short and fit to print, to log and to store (`oneLine`).
+ * *Answered* is status 200 and a JSON object, read whole. Everything else is a failure, also a redirect (the spec has
+ * none here), with what the answer says about itself: status, `errcode`, how long to stay away. Only the events that
+ * were sent are looked up in it; nothing else in it is parsed (`scan-json.ts`). Words taken from it are short and safe
+ * to print, to log and to store (`oneLine`).
  */
 import type { Exchange } from './exchange.ts'
 import { explainError, oneLine } from './explain-error.ts'

@@ -1,6 +1,4 @@
-/**
- * An error of the network in one short line that an operator can read, with its code to search for.
- */
+/** A network error in one short line that an operator can understand, with its code to search for. */
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the name has no address',

@@ -1,11 +1,12 @@
 /**
- * One attempt to hand one transaction to one destination, in two steps: a connection first, then sign, PUT, read the answer.
- * Between the two the caller decides what goes: nothing is chosen or stored for a server that can't be reached.
+ * One attempt to hand one transaction to one destination, in two steps: first a connection; then sign, PUT, read the
+ * answer. Between the two the caller decides what to send: nothing is chosen or stored for a server that can't be
+ * reached.
  *
- * It never retries a failure and never throws: what happened is the value it returns, and the caller decides what it
- * means. What nobody foresaw, a defect of ours too, is a failure of the stage `internal`: a turn that breaks off would
- * come back without backoff and without a word for the operator. Only a request that met its idle connection's end goes
- * again within the attempt, once, on a new connection (`send-again.ts`).
+ * It never retries a failure and never throws: the outcome is its return value, and the caller decides what it means.
+ * An unforeseen error, or a defect of ours, is a failure of the stage `internal`: a turn that broke off would come
+ * back without backoff, and the operator would see nothing. Only a request that met the end of its idle connection is
+ * sent again within the attempt, once, on a new connection (`send-again.ts`).
  */
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../clock.ts'

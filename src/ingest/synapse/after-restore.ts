@@ -1,6 +1,7 @@
 /**
- * What is done once Synapse's database is known to be restored: nothing, until an operator says so; then our place goes back to
- * the last one that both timelines have, and all rooms are told anew before anything else is taken.
+ * What happens once Synapse's database is known to be restored. Nothing, until an operator says so. Then our place
+ * goes back to the last one that both timelines have, and limpet reads the servers of all rooms again before it takes
+ * anything else.
  */
 import type { Log } from '../../observe/log.ts'
 import type { Db } from '../../store/db.ts'

@@ -1,6 +1,6 @@
 /**
- * Whether a Synapse's database can be read, before a daemon does: the checks of its first look, and every column that its
- * statements ask for. Reads no row of those.
+ * Can this Synapse's database be read? Asked before a daemon does: the checks of its first look, and every column that
+ * its statements use. It reads no rows of those tables.
  */
 import type { Db } from '../../store/db.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'

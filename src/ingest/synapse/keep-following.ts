@@ -1,6 +1,7 @@
 /**
- * Takes what there is, waits for more, and goes on after whatever fails: sooner where the window was too large, later with each
- * failure else. Ends with `signal`, or where this Synapse must not be read at all.
+ * The loop that follows a source: takes what there is, waits for more, and goes on after any failure. It retries
+ * sooner if the window was too large, and later with each other failure. It ends with `signal`, or if this Synapse
+ * must not be read.
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'

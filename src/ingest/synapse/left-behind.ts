@@ -1,10 +1,11 @@
 /**
- * Rooms that cannot be read in time, and wait while the stream goes on without them.
+ * Rooms that cannot be read in time. They wait while the stream goes on without them.
  *
- * Nothing of them is skipped. A room that is left behind becomes a source of its own, `synapse/!room:…`, whose stored token says up to where
- * the room was taken: written before the stream moves past it, moved in the commit that stores its items, and only from where
- * we thought it was. It is tried again with longer statements and longer waits, in the order of its own events, and joins the others again when it has come
- * as far as they are. Another process that begins to read finds the tokens.
+ * Nothing of them is skipped. A room that is left behind becomes a source of its own, `synapse/!room:…`. Its stored
+ * token says how far the room was taken. The token is written before the stream moves past that place, and moved in
+ * the commit that stores the room's items, only from where we thought it was. The room is tried again with longer
+ * statements and longer waits, in the order of its own events, and joins the others when it has caught up with them.
+ * Another process that begins to read finds the tokens.
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'

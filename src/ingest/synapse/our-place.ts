@@ -1,6 +1,7 @@
 /**
- * Where we are in Synapse's stream, and the one way to move: with the items up to there, in one commit, and only from where
- * we thought we were. What was not taken, or may not have been, makes our place unknown: it is to be found again.
+ * Our place in Synapse's stream, and the one way to move it: in the commit that stores the items up to there, and only
+ * from where we thought it was. If the items were not taken, or may not have been, our place is unknown and has to be
+ * read again.
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'

@@ -1,9 +1,10 @@
 /**
- * One of Synapse's stored events as an `event` item of the ingest API, not yet looked at. Pure.
+ * One of Synapse's stored events as an `event` item of the ingest API, before its checks. Pure.
  *
- * What Synapse's own sender would not send is null: out-of-band memberships (the other server sends those), what is
- * marked `proactively_send: false`, and others' events that nobody asked this server to forward. An event without
- * parents (a room's first) goes to nobody. An invite that is too large for a receiver goes without its `invite_room_state`.
+ * The result is null for what Synapse's own sender would not send: out-of-band memberships (the other server sends
+ * those), events marked `proactively_send: false`, and other servers' events that nobody asked this server to forward.
+ * An event without parents (a room's first) goes to nobody. If an invite is too large for a receiver, it goes without
+ * its `invite_room_state`.
  */
 import { canonicalText } from '../../matrix/canonical-json.ts'
 import { domainOf } from '../../matrix/ids.ts'

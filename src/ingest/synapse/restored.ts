@@ -1,10 +1,11 @@
 /**
- * Whether Synapse's database was restored to an older state while we followed it; if so nothing is taken until an operator says so.
+ * Was Synapse's database restored to an older state while we followed it? If so, nothing is taken until an operator
+ * says so.
  *
- * Its numbers come again then, with other events: what has one at or below our place would never be sent, and what we know of
- * its rooms is of another timeline. It is noticed at every look: another event stands where an anchor is, or the stream ends
- * before our place. On a standby the end alone proves nothing, since one that lags may have been connected to; there the
- * events tell, once there are new ones.
+ * After a restore Synapse gives the same numbers to other events. An event at or below our place would never be sent,
+ * and what we know of its rooms belongs to another timeline. Every look checks for it: another event stands where an
+ * anchor is, or the stream ends before our place. On a standby the end alone proves nothing, because it may just lag;
+ * there only the events tell, once there are new ones.
  */
 import type { Log } from '../../observe/log.ts'
 import { anchorOf, compare, withAnchor } from './anchors.ts'

@@ -1,10 +1,12 @@
 /**
- * What one look at Synapse's database says about the end of its event stream, and whether this Synapse may be read at all.
+ * What one look at Synapse's database says about the end of its event stream, and whether this Synapse may be read at
+ * all.
  *
- * Synapse takes `stream_ordering` from a sequence before the transaction that inserts, so a lower one can be committed after a
- * higher one. After each commit the writer notes in `stream_positions` a value up to which all of its own are finished. It lags
- * for a moment, never leads. The row is gone from a change of the writer's name until its first write under the new one; and a
- * second writer has none before its own first write is done. `stream-end.ts` says what may be read then.
+ * Synapse takes `stream_ordering` from a sequence before the transaction that inserts, so a lower number can be
+ * committed after a higher one. After each commit the writer notes in `stream_positions` a value up to which all its
+ * own numbers are finished. That value lags for a moment and never leads. There is no row between a change of the
+ * writer's name and its first write under the new one, and a second writer has none before its own first write is
+ * done. `stream-end.ts` says what may be read then.
  */
 import type { Db } from '../../store/db.ts'
 import { SERVER } from '../../store/one-server.ts'

@@ -1,11 +1,12 @@
 /**
  * Follows a Synapse: its own events and its rooms' servers become items, in the order of its stream.
  *
- * Truth is Synapse's database, read at every poll; its Redis only says when to look sooner, so losing it costs
- * promptness alone. Our place is the source token of source `synapse`, moved in the commit that stores the items
- * and only from where we thought it was: several processes may run this, and each window is taken once; with a lease one of them
- * reads. The first start begins at the safe head. A window that cannot be read in time is halved, and a room that cannot be waits by
- * itself (`left-behind.ts`). Reads only; nothing of Synapse's is written.
+ * The truth is in Synapse's database, which is read at every poll. Its Redis only says when to look sooner, so losing
+ * it costs nothing but promptness. Our place is the source token of source `synapse`. It moves in the commit that
+ * stores the items, and only from where we thought it was. So several processes may run this, and each window is taken
+ * once; with a lease only one of them reads. The first start begins at the safe head. A window that cannot be read in
+ * time is halved, and a room that cannot be read in time waits by itself (`left-behind.ts`). limpet only reads; it
+ * writes nothing of Synapse's.
  */
 import { isRoomId } from '../../matrix/ids.ts'
 import type { Pool } from '../../store/db.ts'

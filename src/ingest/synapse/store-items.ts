@@ -1,4 +1,4 @@
-/** Stores what a source brings; an item that only the database could refuse is left out, with a line in the log. */
+/** Stores what a source brings. An item that only the database could refuse is left out, with a line in the log. */
 import type { Log } from '../../observe/log.ts'
 import type { Append, AppendResult } from '../append.ts'
 import type { Item } from '../items.ts'
