@@ -56,7 +56,7 @@ const SAY_EVERY_MS = 5_000
 export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> } {
   const { config, settings, pool, append, metrics, clock, log, fail } = needs
   const stopping = new AbortController()
-  const onError = makeFaultLog({ log, what: "a connection to Synapse's database broke" })
+  const onError = makeFaultLog({ log, what: "a connection to Synapse's database was lost" })
   const opened = { url: settings.database, onError, onlyReads: true }
   const synapse = openPool({ ...opened, max: 1, statementMs: STATEMENT_MS })
   let connections = 0

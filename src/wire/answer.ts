@@ -34,7 +34,7 @@ export function readAnswer(answer: Answer, now: number, eventIds: readonly strin
   if (ending === 'timeout') return failure(answer, 'timeout', 'no answer in time')
   if (ending === 'too large') return failure(answer, 'protocol', 'the answer is larger than 256 KiB')
   if (ending === 'given up')
-    return failure(answer, 'protocol', 'the answer is large, and all answers together took too much memory')
+    return failure(answer, 'protocol', 'the answer was too large for the memory that all answers share')
   if (ending === 'error') return broken(answer)
   const members = membersOf(answer.body, PDUS)
   if (members === null) return failure(answer, 'protocol', 'answered 200 without a JSON object')
@@ -63,7 +63,7 @@ function refusal(answer: Answer, status: number, now: number): Reading {
 
 function broken(answer: Answer): Reading {
   if (answer.status !== null) {
-    return failure(answer, 'protocol', `the answer broke off: ${explainError(answer.error)}`)
+    return failure(answer, 'protocol', `the answer was cut off: ${explainError(answer.error)}`)
   }
   return failure(answer, answer.handed ? 'protocol' : 'connect', explainError(answer.error))
 }

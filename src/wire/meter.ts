@@ -42,8 +42,8 @@ export function meter(socket: TLSSocket, turns: Turns): Meter {
   function next(): Buffer | null {
     if (left <= 0) {
       const [code, message] = asked
-        ? [TOO_MUCH, 'more came than any answer has']
-        : [UNASKED, 'something came that nobody asked for']
+        ? [TOO_MUCH, 'the server sent more than any answer may have']
+        : [UNASKED, 'the server sent something that was not asked for']
       socket.destroy(Object.assign(new Error(message), { code }))
       return null
     }

@@ -136,7 +136,7 @@ export function makeRemotes({
 
   function unforeseen(error: unknown, about: About, handed: boolean): Unreached {
     try {
-      log.error({ err: error, ...about, handed }, 'an attempt ended in a way that nobody foresaw')
+      log.error({ err: error, ...about, handed }, 'an attempt ended with an unforeseen error')
     } catch {
       // What was thrown can't even be looked at.
     }
@@ -170,7 +170,7 @@ export function makeRemotes({
         try {
           resolve(readAnswer(ended, clock.now(), eventIds))
         } catch (error) {
-          reject(error instanceof Error ? error : new Error('what was thrown is no error'))
+          reject(error instanceof Error ? error : new Error('something was thrown that is not an error'))
         }
         ended.release()
       }
@@ -188,7 +188,7 @@ export function makeRemotes({
   /** The second try of a request whose first may have been received, whatever becomes of this one. */
   async function again(request: Sending, until: number, progress: Progress): Promise<Reading> {
     const { destination, txnId, signal } = request
-    log.debug({ destination, txnId }, 'the idle connection had just been closed: sent again on a new one')
+    log.debug({ destination, txnId }, 'the idle connection had just been closed: sending again on a new one')
     const limited = within(signal, until - clock.monotonic())
     const opened = await open({ ...request, signal: limited.signal })
     limited.forget()
@@ -263,9 +263,9 @@ const LATE: Unsent = { stage: 'timeout', message: 'no answer in time' }
 /** Whatever was thrown: even a look at it may throw. */
 function explainUnforeseen(error: unknown): string {
   try {
-    return `an error in limpet, its log says more: ${explainError(error)}`
+    return `internal error (see limpet's log): ${explainError(error)}`
   } catch {
-    return 'an error in limpet, its log says more'
+    return "internal error (see limpet's log)"
   }
 }
 

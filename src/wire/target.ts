@@ -70,7 +70,7 @@ export function makeResolveTarget({
     const addresses = found.filter((address) => vet(address) === null).slice(0, MOST_ADDRESSES)
     if (addresses.length === 0) {
       const reason = found[0] === undefined ? 'the name has no addresses' : vet(found[0])
-      return failed('address', reason ?? 'no address of it may be connected to')
+      return failed('address', reason ?? 'none of its addresses may be connected to')
     }
     // Steps 1 and 2: the Host header is the server name as it is, with the port where it carries one.
     const sni = literal === null ? host : null

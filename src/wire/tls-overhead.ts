@@ -46,7 +46,7 @@ export function makeWatchOverhead(): WatchOverhead {
     const look = () => {
       if (tcp.bytesRead - wire <= MOST_OVERHEAD + 2 * (socket.bytesRead - plain)) return
       stop()
-      socket.destroy(Object.assign(new Error('TLS brings much that is no data'), { code: OVERHEAD }))
+      socket.destroy(Object.assign(new Error('TLS carries much that is not data'), { code: OVERHEAD }))
     }
     const again = () => {
       wire = tcp.bytesRead

@@ -175,7 +175,7 @@ describe('check-config and migrate', () => {
     await fails(
       from(url),
       2,
-      /^limpet: sources\.synapse: the database is no Synapse's, or of an unknown schema: /,
+      /^limpet: sources\.synapse: the database is not a Synapse's, or has an unknown schema: /,
     )
     const tables = await synapseTables()
     try {
@@ -226,7 +226,11 @@ describe('check-config and migrate', () => {
       /^limpet: the database belongs to server_name b\.example, but the configuration says a\.example/,
     )
     await sql(`insert into limpet_migrations (version, name, checksum) values (9999, 'x', 'x')`)
-    await fails(one, 2, /^limpet: the database schema is version 9999, this limpet knows \d+: /)
+    await fails(
+      one,
+      2,
+      /^limpet: the database schema is version 9999, but this limpet knows only versions up to \d+: /,
+    )
     await fails(one, 2, /^limpet: the database schema is version 9999/, 'migrate')
   })
 

@@ -58,7 +58,7 @@ export function makeAfterRestore(needs: AfterRestoreNeeds): AfterRestore {
       const place = await take([], { events: from, from: here.stored }, signal)
       if (place === null) return { place, more: true }
       await watch.wentOn(verdict.common)
-      log.warn({ events: from }, 'Synapse: going on in the restored database, as an operator said')
+      log.warn({ events: from }, 'Synapse: going on in the restored database, as ordered by an operator')
       return { place, more: true }
     },
     async tell(here, end, signal) {

@@ -41,7 +41,7 @@ export async function keepFollowing(needs: FollowNeeds, signal: AbortSignal): Pr
       if (!checked) await needs.check()
       checked = true
       await needs.catchUp(signal)
-      if (failures > 0) log.info('Synapse: its stream is taken again')
+      if (failures > 0) log.info('Synapse: its stream is read again')
       failures = 0
     } catch (error) {
       const cause = refusalOf(error)
@@ -50,7 +50,7 @@ export async function keepFollowing(needs: FollowNeeds, signal: AbortSignal): Pr
       halved = isTooSlow(error) && needs.halve()
       failures += 1
       if (failures === FAILURES_ENOUGH) await lease?.giveWay()
-      if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be taken; trying again')
+      if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be read; trying again')
     }
     if (failures === 0) await bell.wait(pollMs, signal)
     else if (halved) await clock.sleep(pollMs, signal)

@@ -28,7 +28,7 @@ export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
   if (metadata['out_of_band_membership'] === true || metadata['proactively_send'] === false) return null
   const behalf = metadata['send_on_behalf_of']
   const sender = pdu['sender']
-  if (typeof sender !== 'string') throw new TypeError('the json has no sender')
+  if (typeof sender !== 'string') throw new TypeError('the JSON has no sender')
   const ours = domainOf(sender) === serverName
   if (!ours && typeof behalf !== 'string') return null
   const flagged = NOT_STICKY.some((key) => metadata[key] === true)

@@ -55,7 +55,7 @@ export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
       mine = await take(LEASE_MS)
     } catch (error) {
       // It runs on for as long as it was given.
-      log.debug({ err: error }, 'Synapse: whether this process may read could not be asked')
+      log.debug({ err: error }, 'Synapse: could not ask whether this process may read')
       return
     }
     until = mine ? asked + LEASE_MS - EARLIER_MS : -Infinity
@@ -71,7 +71,7 @@ export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
     until = -Infinity
     // Where limpet's database is away it lapses.
     await release().catch((error: unknown) => {
-      log.debug({ err: error }, 'Synapse: the lease was not given back')
+      log.debug({ err: error }, 'Synapse: could not give back the lease')
     })
   }
 

@@ -123,7 +123,7 @@ export function makeRedactionItems({
       try {
         items.set(event_id, parseItem(rawRedaction(redaction, stored.get(event_id) ?? null)))
       } catch (error) {
-        log.error({ err: error, event_id }, 'Synapse: a redaction that cannot be passed on was left out')
+        log.error({ err: error, event_id }, 'Synapse: left out a redaction that cannot be passed on')
       }
     }
     return items

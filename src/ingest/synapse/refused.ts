@@ -20,7 +20,7 @@ export function refusalOf(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const code = (error as { code?: unknown }).code
   if (typeof code === 'string' && MISSING.has(code)) {
-    return new SynapseRefused(`the database is no Synapse's, or of an unknown schema: ${error.message}`, {
+    return new SynapseRefused(`the database is not a Synapse's, or has an unknown schema: ${error.message}`, {
       cause: error,
     })
   }

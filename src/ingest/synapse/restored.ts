@@ -48,7 +48,9 @@ export interface RestoredWatch {
 /** What an operator is told, in one line. */
 export function saidOfRestore({ place, head, common }: Restored): string {
   const same =
-    common === null ? 'it has no event that limpet remembers' : `both have the same events up to ${common}`
+    common === null
+      ? 'it has none of the events that limpet remembers'
+      : `both have the same events up to ${common}`
   return (
     `its database was restored to an older state: limpet had read up to ${place}, ${same}, and it ends at ${head}. ` +
     'Nothing is taken from it until you run: limpet source synapse --continue'
@@ -103,7 +105,7 @@ export function makeRestoredWatch({
     if (isGone)
       log.warn(
         { place },
-        'Synapse: another server answers, without the newest event that was read; all rooms are told anew',
+        'Synapse: another server answers, without the newest event that was read; telling all rooms again',
       )
     await change({ server, ...(isGone ? { toldUpTo: 0 } : {}) })
   }
@@ -114,7 +116,7 @@ export function makeRestoredWatch({
     // They are only marks: without the newest we go on, and the next is as good.
     await store
       .save({ anchors: timeline.anchors }, timeline.continued)
-      .catch((error: unknown) => log.debug({ err: error }, 'Synapse: an anchor could not be written'))
+      .catch((error: unknown) => log.debug({ err: error }, 'Synapse: could not write an anchor'))
   }
 
   return {

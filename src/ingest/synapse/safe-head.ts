@@ -115,11 +115,11 @@ export async function readStreamEnd(
     asked,
   ])
   const [row] = rows
-  if (row === undefined) throw new Error('Synapse said nothing about its stream')
+  if (row === undefined) throw new Error('Synapse gave no answer about its stream')
   const { schema, writers, ...look } = row
   if (schema === null || !VERIFIED_SCHEMAS.includes(schema)) {
     throw new SynapseRefused(
-      `Synapse's schema version is ${schema ?? 'unknown'}, and this limpet was verified with ${VERIFIED_SCHEMAS.join(', ')} only`,
+      `Synapse's schema version is ${schema ?? 'unknown'}, but this limpet was verified with ${VERIFIED_SCHEMAS.join(', ')} only`,
     )
   }
   if (writers !== null && writers.length > 1) {
@@ -155,7 +155,7 @@ export async function checkServerName(db: Db, serverName: string): Promise<void>
   const { rows } = await db.query<{ domain: string }>(SELECT_DOMAIN)
   const found = rows[0]?.domain
   if (found !== undefined && found !== serverName) {
-    throw new SynapseRefused(`the database belongs to ${found}, and server_name is ${serverName}`)
+    throw new SynapseRefused(`the database belongs to ${found}, but server_name is ${serverName}`)
   }
 }
 
@@ -175,7 +175,7 @@ export async function checkStateGroups(db: Db): Promise<void> {
   // Null: no event was ever written.
   if (rows[0]?.here === false) {
     throw new SynapseRefused(
-      "Synapse's rooms have their states in another database (`databases:`), which is not supported yet",
+      "Synapse keeps its rooms' states in another database (`databases:`), which is not supported yet",
     )
   }
 }

@@ -191,13 +191,13 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   async function readHere(from: Pool, span: WindowSpan): Promise<Window> {
     const window = await readWindow(from, span)
     if (window.server !== server)
-      throw new AnotherServer('another server than told the end of the stream had its events')
+      throw new AnotherServer('the events came from a different server than the end of the stream')
     return window
   }
 
   function refuseOtherConnection(): void {
     if ((needs.connections?.() ?? 0) !== lookedThrough)
-      throw new Error('another connection to Synapse was opened within a look, maybe to another server')
+      throw new Error('a new connection to Synapse was opened during the look, perhaps to another server')
   }
 
   /** Another server than before may have another state of the rooms: a standby that took over without the last commits. */
@@ -210,7 +210,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   }
 
   function leaveOut({ error, ...redaction }: UnreadableRedaction): void {
-    log.error({ err: error, ...redaction }, 'Synapse: a redaction that cannot be read was left out')
+    log.error({ err: error, ...redaction }, 'Synapse: left out a redaction that cannot be read')
   }
 
   /** Passes on a piece of a window's redactions; our place stays where it is. */
@@ -230,7 +230,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     place = stored === null ? null : { ...stored, events: here.events }
     if (stored === null) return true
     for (const roomId of gone) windowItems.forget(roomId)
-    log.info({ rooms: gone.length }, 'Synapse: rooms were purged')
+    log.info({ rooms: gone.length }, 'Synapse: passed on the purge of rooms')
     return false
   }
 
@@ -245,7 +245,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     if (ahead && !wasAhead) {
       log.error(
         { events, head },
-        "Synapse: its stream ends before limpet's place in it: does this standby lag, or was its database restored?",
+        "Synapse: its stream ends before limpet's place in it: does this standby lag, or was the database restored?",
       )
     }
     wasAhead = ahead

@@ -9,6 +9,6 @@ import { parseJson } from '../../matrix/strict-json.ts'
 export function objectIn(text: string | null, what: string): JsonObject {
   if (text === null) throw new TypeError(`there is no ${what}`)
   const value = parseJson(text)
-  if (!isJsonObject(value)) throw new TypeError(`the ${what} is no JSON object`)
+  if (!isJsonObject(value)) throw new TypeError(`the ${what} is not a JSON object`)
   return value
 }

@@ -136,14 +136,14 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
       return { row, item, replaces: isId(replaces) ? replaces : null }
     } catch (error) {
       // One odd event must not stop the stream.
-      log.error({ err: error, event_id: row.event_id }, 'Synapse: an event that cannot be sent was left out')
+      log.error({ err: error, event_id: row.event_id }, 'Synapse: left out an event that cannot be sent')
       return null
     }
   }
 
   /** Nobody knows any more who was in the room when it was made. */
   function skip({ event_id, room_id }: EventRow): void {
-    log.warn({ event_id, room_id }, 'Synapse: an event was skipped: a purge of its room’s history came first')
+    log.warn({ event_id, room_id }, 'Synapse: skipped an event: its room’s history was purged first')
     needs.skipped?.()
   }
 
