@@ -78,12 +78,14 @@ export const settingsSchema = z.strictObject({
       .array(path)
       .default([])
       .describe("PEM files with further certificate authorities, besides Node's and the system's."),
-    max_idle_connections: whole(0).default(1000).describe('Idle connections that one process keeps.'),
-    max_concurrency: whole(1).default(512).describe('Requests in flight in one process.'),
+    max_idle_connections: whole(0)
+      .default(1000)
+      .describe('Idle connections that one process keeps, at most.'),
+    max_concurrency: whole(1).default(512).describe('Requests in flight in one process, at most.'),
     recovering_concurrency: whole(1)
       .optional()
       .describe(
-        'How many of those may go to destinations that fail, are slow or have never answered. Default: half of them, 256.',
+        'How many of these may go to destinations that fail, are slow or have never answered. Default: half of them, 256.',
       ),
     connect_timeout_ms: ms(1, 300_000).default(10_000).describe('Time limit of one attempt to connect.'),
     request_timeout_ms: ms(1, 300_000)
@@ -161,7 +163,7 @@ export const settingsSchema = z.strictObject({
       .union([z.boolean(), z.literal('auto')], 'must be true, false or auto')
       .default('auto')
       .describe('Readable lines instead of JSON; auto: only on a terminal.'),
-  }).describe('JSON lines on standard output.'),
+  }).describe('The log: JSON lines on standard output.'),
   sources: section({
     synapse: z
       .strictObject({

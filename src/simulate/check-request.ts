@@ -75,14 +75,14 @@ export function readTransaction(body: string, origin: string): Contents | Refusa
   try {
     parsed = JSON.parse(body)
   } catch {
-    return bad('the body is no JSON')
+    return bad('the body is not JSON')
   }
-  if (!isJsonObject(parsed)) return bad('the body is no object')
+  if (!isJsonObject(parsed)) return bad('the body is not an object')
   const { origin: said, origin_server_ts: ts, pdus, edus } = parsed
-  if (said !== origin) return bad('the origin in the body is not who signed it')
+  if (said !== origin) return bad('the origin in the body is not the server that signed it')
   if (!Number.isSafeInteger(ts)) return bad('no origin_server_ts')
-  if (!Array.isArray(pdus) || !pdus.every(isJsonObject)) return bad('pdus is no list of objects')
-  if (edus !== undefined && !Array.isArray(edus)) return bad('edus is no list')
+  if (!Array.isArray(pdus) || !pdus.every(isJsonObject)) return bad('pdus is not a list of objects')
+  if (edus !== undefined && !Array.isArray(edus)) return bad('edus is not a list')
   if (pdus.length > MAX_PDUS) return bad(`${pdus.length} PDUs`)
   const eduCount = edus?.length ?? 0
   if (eduCount > MAX_EDUS) return bad(`${eduCount} EDUs`)

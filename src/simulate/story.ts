@@ -93,16 +93,16 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
       }
       return [...open].map(([{ serverName }, { count }]) => `${serverName} ${count}`).join()
     })
-    if (!done) tell(`after ${PATIENCE_MS / 1000} s without a change it is still not so that ${what}`)
+    if (!done) tell(`after ${PATIENCE_MS / 1000} s without a change this is still not true: ${what}`)
   }
 
   await dead.stop()
   present.delete(dead.serverName)
   await traffic.join(rooms.map(({ members }, room) => ({ room, servers: members })))
-  tell(`traffic begins: ${rooms.length} rooms; ${dead.serverName} is dead and stays so`)
+  tell(`traffic begins: ${rooms.length} rooms; ${dead.serverName} is dead and stays dead`)
   await act(plan.opening)
 
-  await settled([away], 'the server that goes away has all so far')
+  await settled([away], 'the server that goes away has everything so far')
   await away.stop()
   present.delete(away.serverName)
   const left = clock.monotonic()
@@ -123,8 +123,8 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
 
   tell('traffic goes on')
   await act(plan.ending)
-  tell('traffic ends; everybody gets the rest')
+  tell('traffic ends; every server gets the rest')
   const alive = fleet.servers.filter((server) => server !== dead)
-  await settled(alive, 'everybody has everything')
+  await settled(alive, 'every server has everything')
   return rules([{ server: joiner.serverName, room: traffic.roomId(ROOM.gathering) }])
 }
