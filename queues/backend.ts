@@ -1,6 +1,8 @@
 /**
- * What the queues need of the datastore they live in. `open-backend.ts` chooses that; everything above speaks `Backend`. An open backend survives its server:
- * workers reconnect by themselves, and what a caller waits for fails within two seconds instead of hanging.
+ * What the queues need of the datastore that holds them. `open-backend.ts` chooses it; everything above speaks `Backend`.
+ *
+ * An open backend survives its server: workers reconnect by themselves, and a call that waits fails within two seconds instead of
+ * hanging.
  */
 import type { NewJob } from './jobs.ts'
 

@@ -1,4 +1,4 @@
-/** What waits for the queue fails after a time: the work goes on, its answer is ignored. */
+/** How long a caller waits for the queue, and the error it gets after that. */
 import { timerMs } from '../src/clock.ts'
 
 /** How long anybody waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */

@@ -1,4 +1,6 @@
-/** What BullMQ reports, each kind of fault at once and then counted: an outage is a few lines, not thousands. */
+/**
+ * Logs what BullMQ reports without flooding the log: each kind of fault at most once in ten seconds, with a count.
+ */
 import type { Log } from '../src/observe/log.ts'
 
 // How long the same kind of fault is only counted after it was said, ms.

@@ -1,8 +1,8 @@
 /**
- * Runs `work` at most once at a time, and once more after it when somebody asked meanwhile.
+ * Runs `work` at most once at a time, and once more afterwards if somebody asked while it ran.
  *
- * Everybody's promise is that of a run which began after they asked, so whatever they did before is seen by it;
- * a thousand who ask at once cost two runs.
+ * Each caller gets the result of a run that began after it asked, so the run sees whatever the caller did before. A
+ * thousand callers at once cost two runs.
  */
 export function makeOnceMore(work: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | null = null

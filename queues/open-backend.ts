@@ -1,6 +1,6 @@
 /**
- * Which datastore do the queues live in? BullMQ on PostgreSQL (the daemon's own database, another schema) or on Redis: the only place
- * where that is asked.
+ * Which datastore holds the queues: BullMQ on PostgreSQL (the daemon's own database, in another schema) or on Redis. This is the only
+ * place that asks.
  */
 import type { Log } from '../src/observe/log.ts'
 import type { Backend, QueueConfig } from './backend.ts'

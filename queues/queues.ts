@@ -27,14 +27,14 @@ export interface Queues {
   forget(destination: string): Promise<void>
   /** Jobs by queue and state (`waiting`, `active`). */
   counts(): Promise<Record<string, Record<string, number>>>
-  /** Rejects within two seconds when the queue does not answer, or answers that it takes no writes. */
+  /** Rejects within two seconds when the queue does not answer, or answers that it accepts no writes. */
   takesWrites(): Promise<void>
   /** Takes no more jobs; resolves when those under way are in, or have failed. The connections are the backend's. */
   close(): Promise<void>
 }
 
 export function openQueues({ backend, log }: { backend: Backend; log: Log }): Queues {
-  const onFault = makeFaultLog({ log, what: 'the queue has a fault' })
+  const onFault = makeFaultLog({ log, what: 'error in the queue' })
   const open = (name: string): JobQueue => {
     const queue = backend.openQueue(name)
     queue.on('error', onFault)

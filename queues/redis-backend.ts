@@ -1,11 +1,13 @@
 /**
- * The queues in Redis or a Redis Cluster.
+ * The queues in Redis or in a Redis Cluster.
  *
- * Two connections for commands and one for each worker that waits. The one that adds jobs fails at once while Redis is
- * away (an HTTP request stands behind it); the one of the workers waits for Redis to come back, as BullMQ wants it.
- * All keys share the hash tag `{limpet}`, so that a Cluster keeps them in one slot. Both are asked now and then whether their server
- * takes writes: a process without jobs would not notice that it is a replica by now. (Those of the workers that wait notice
- * by themselves: waiting for a job is a write.)
+ * There are two connections for commands, and one for each worker that waits. The connection that adds jobs fails at
+ * once while Redis is away, because an HTTP request waits for it. The workers' connection waits until Redis is back,
+ * as BullMQ expects. All keys share the hash tag `{limpet}`, so that a Cluster keeps them in one slot.
+ *
+ * Both command connections are asked now and then whether their server accepts writes. Otherwise a process without
+ * jobs would not notice that its server has become a replica. A waiting worker notices by itself, because waiting for
+ * a job is a write.
  */
 import { Queue, Worker } from 'bullmq'
 import { Cluster } from 'ioredis'
@@ -36,8 +38,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   // Why the connection that adds is not there, if it was left because of that.
   let readOnly: Error | null = null
   const onReadOnly = (error: Error) => {
-    if (readOnly === null)
-      log.warn({ err: error }, 'the queue takes no writes; its connections are made again')
+    if (readOnly === null) log.warn({ err: error }, 'the queue accepts no writes; reconnecting')
     readOnly = error
   }
   const makeClient = await chooseClient(urls, onReadOnly).catch((error: unknown) => {
@@ -57,7 +58,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       await withDeadline(PATIENCE_MS, 'the queue (Redis)', proveWrite(client, PREFIX))
       if (client !== adding || readOnly === null) return
       readOnly = null
-      log.info('the queue takes writes again')
+      log.info('the queue accepts writes again')
     } catch (error) {
       // What it says itself is seen to where it is heard (`redis-client.ts`).
       if (error instanceof ReplicaError) {
@@ -108,7 +109,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
         adding.status === 'ready' ? prove(adding) : Promise.reject(readOnly ?? new Error('not connected'))
       await asked.catch((error: unknown) => {
         if (!refusesWrites(error)) throw error
-        throw new Error(`the queue takes no writes: ${error.message}`, { cause: error })
+        throw new Error(`the queue accepts no writes: ${error.message}`, { cause: error })
       })
     },
     migrate: () => Promise.resolve(),
@@ -119,7 +120,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
         if (policy !== undefined && policy !== 'noeviction') {
           throw new QueueError(
             'settings',
-            `the Redis at ${where} has maxmemory-policy ${policy} and may throw jobs away: set it to noeviction`,
+            `the Redis at ${where} has maxmemory-policy ${policy} and may evict jobs: set it to noeviction`,
           )
         }
       }
@@ -156,7 +157,7 @@ async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], wher
     if (numbered === undefined) return
     throw new QueueError(
       'settings',
-      `the Redis Cluster at ${where} has only database 0: leave /${numbered} out`,
+      `the Redis Cluster at ${where} has only database 0: remove /${numbered} from the URL`,
     )
   }
   // From a query string it is text.
@@ -166,7 +167,7 @@ async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], wher
   if (used === undefined || Number(used) === wanted) return
   throw new QueueError(
     'settings',
-    `the Redis at ${where} has no database ${wanted} (see its setting databases): name one that it has`,
+    `the Redis at ${where} has no database ${wanted} (see its setting "databases"): use one that exists`,
   )
 }
 

@@ -1,8 +1,8 @@
 /**
- * Connections to Redis: how patient they are, and whether it is one server or a Cluster.
+ * Connections to Redis: how long they wait, and whether they lead to one server or to a Cluster.
  *
- * A server that answers that it takes no writes (a master that has become a replica) is left: the connection is made again, a
- * second later, to where the address leads by then.
+ * If a server answers that it accepts no writes (a master that has become a replica), limpet drops the connection and
+ * opens a new one a second later, to wherever the address leads by then.
  */
 import { Cluster, Redis } from 'ioredis'
 import { infoField, isReadOnly, type Client } from './redis-role.ts'
@@ -59,7 +59,7 @@ export const FOR_WORKERS: Patience = {
 /**
  * Looks at the first address that answers, and gives what makes a connection: to that one Redis, or to the Cluster that
  * it belongs to. Rejects with the reason of the last one when none answers. `onReadOnly` is told when one is left because its
- * server takes no writes.
+ * server accepts no writes.
  */
 export async function chooseClient(
   urls: string[],

@@ -1,6 +1,6 @@
 /**
- * Whether a Redis takes our writes, and whether they count: one that follows another (a replica) mostly refuses them, and
- * those that it is set to take are lost at its next look at its master.
+ * Does a Redis accept our writes, and do they last? A replica usually refuses writes. A replica that is configured to
+ * accept them loses them at its next synchronisation with its master.
  */
 import { Cluster, type Redis } from 'ioredis'
 

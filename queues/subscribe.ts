@@ -1,5 +1,5 @@
 /**
- * Hears a Redis channel, as a nudge: messages may be lost with the connection, which comes back by itself.
+ * Listens to a Redis channel for nudges. Messages may be lost while the connection is down; it reconnects by itself.
  */
 import { Redis } from 'ioredis'
 import type { Log } from '../src/observe/log.ts'

@@ -1,8 +1,8 @@
 /**
- * How fast a job comes back whose worker died, in ms: BullMQ's defaults take up to 37 s.
+ * How soon a job comes back after its worker has died, in ms. BullMQ's defaults take up to 37 s.
  *
- * A lock that ran out although its worker lives (a blocked event loop) makes two active jobs for one destination;
- * no setting prevents that, the lease in the destination's row does.
+ * If a lock expires while its worker still lives (a blocked event loop), two jobs for one destination become active.
+ * No setting prevents that; the lease in the destination's row does.
  */
 export const WORKER_TIMING = {
   lockDuration: 5_000,

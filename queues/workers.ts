@@ -1,9 +1,9 @@
 /**
- * Who works the queues: one worker a lane, and one for the fanout, as the roles of this process say.
+ * Which workers this process runs: one for each lane and one for the fanout, as its roles say.
  *
- * Promises: a job that throws is logged and ends (a retry time is a row, the sweep brings it back); nothing the queue
- * does ends the process; `close` returns. That a destination has one turn at a time is likely here and certain only
- * by its lease.
+ * Promises: a job that throws is logged and ends (its retry time is in a row, and the sweep brings it back); nothing
+ * that the queue does ends the process; `close` always returns. The queue makes it likely that a destination has only
+ * one turn at a time; only the lease makes it certain.
  */
 import type { Log } from '../src/observe/log.ts'
 import type { Backend, JobWorker } from './backend.ts'
@@ -56,7 +56,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     }
     const worker = backend.openWorker(name, processor, { concurrency: atOnce })
     // Without listeners to these two BullMQ's errors would end the process.
-    const onFault = makeFaultLog({ log, what: `the queue ${name} has a fault` })
+    const onFault = makeFaultLog({ log, what: `error in the queue ${name}` })
     worker.on('error', (error) => {
       if (!closed) onFault(error)
     })
@@ -72,7 +72,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
   async function serve(lane: Lane, data: unknown): Promise<void> {
     const destination = destinationOf(data)
     if (destination === null) {
-      log.warn({ queue: lane }, 'a job of another release was left out')
+      log.warn({ queue: lane }, 'a job of another release was skipped')
       return
     }
     const { again, quick = lane === 'delivery' } = await turn(destination, stop.signal)
@@ -92,7 +92,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
       if (!(await settledWithin(graceMs, closing))) {
         stop.abort(new Error('the process is shutting down'))
         if (!(await settledWithin(ABORTED_MS, closing)))
-          log.warn('jobs were still active at the end; others will take them')
+          log.warn('jobs were still active when this process stopped; other processes will take them')
       }
       closed = true
     },

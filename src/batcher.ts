@@ -1,8 +1,8 @@
 /**
- * Lets calls that come while one is under way share the next one.
+ * Collects the calls that come while one is under way, and makes them as one.
  *
- * A commit costs the same for one row as for fifty, so requests that arrive during a commit wait for it
- * and go together. Order is kept: calls are taken in the order in which they came, one batch at a time.
+ * A commit costs the same for one row as for fifty. So requests that arrive during a commit wait for it and then go
+ * together. Order is kept: calls are taken in the order in which they came, one batch at a time.
  */
 export interface Batcher<T, R> {
   /** Resolves or rejects with what `run` gave for this call. */

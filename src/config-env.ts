@@ -1,8 +1,8 @@
 /**
- * Settings from the environment: `LIMPET_` and the key's path in upper case, `__` between levels
- * (`LIMPET_FEDERATION__MAX_PDUS`). Each beats what the file says.
+ * Settings from the environment: `LIMPET_` and the key's path in upper case, with `__` between levels
+ * (`LIMPET_FEDERATION__MAX_PDUS`). Each overrides the file.
  *
- * A value is taken as it stands where the setting is text, else read as YAML: `512`, `true`, `[a, b]`,
+ * If the setting is text, the value is taken as it stands; otherwise it is read as YAML: `512`, `true`, `[a, b]`,
  * `{host: 0.0.0.0, port: 8469}`.
  */
 import { z } from 'zod'
@@ -29,7 +29,7 @@ export function overrideFromEnvironment(tree: Tree, env: Environment): Map<strin
     if (!name.startsWith('LIMPET_') || value === undefined) continue
     const path = name.slice('LIMPET_'.length).toLowerCase().split('__')
     if (isForeign(name, value, path)) continue
-    if (value === '') throw new ConfigError(name, 'is empty; leave it out for the default')
+    if (value === '') throw new ConfigError(name, 'is empty; leave it out to get the default')
     set(tree, path, valueAt(path, value, name), name)
     from.set(path.join('.'), name)
   }
@@ -47,7 +47,7 @@ function set(tree: Tree, path: readonly string[], value: unknown, name: string):
   let node = tree
   for (const key of path.slice(0, -1)) {
     const next = (node[key] ??= {})
-    if (!isTree(next)) throw new ConfigError(name, `${key} is no section here; set it as a whole`)
+    if (!isTree(next)) throw new ConfigError(name, `${key} is not a section here; set it as a whole`)
     node = next
   }
   const key = path.at(-1) ?? ''

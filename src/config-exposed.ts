@@ -1,7 +1,7 @@
 /**
- * Whether the configuration file itself shows secrets to others. It is said, and `check-config` fails; `run` goes on: up to limpet 0.1
- * `init` made the file 0644, and an upgrade must not end an installation that works. Files that hold nothing but a
- * secret are refused (`config-secrets.ts`).
+ * Can others read the secrets in the configuration file itself? `run` warns about it and goes on, and `check-config`
+ * fails. `run` goes on because `init` created the file with mode 0644 up to limpet 0.1, and an upgrade must not stop
+ * an installation that works. Files that contain nothing but a secret are refused (`config-secrets.ts`).
  */
 import { statSync } from 'node:fs'
 import { isTree } from './config-env.ts'
@@ -15,11 +15,11 @@ import { maskUrls } from './observe/secrets.ts'
 export function complainOfOpenFile(file: string | null): string | null {
   const mode = file === null ? 0 : statSync(file).mode
   if (file === null || (mode & OTHERS) === 0) return null
-  const mended = `run: chmod 600 ${file} (or 640, where its group must read it)`
-  if ((mode & 0o002) !== 0) return `${file} may be changed by anybody (mode ${octal(mode)}); ${mended}`
+  const mended = `run: chmod 600 ${file} (or 640 if its group must read it)`
+  if ((mode & 0o002) !== 0) return `${file} can be changed by any user (mode ${octal(mode)}); ${mended}`
   const shown = secretsIn(file)
   if (shown.length === 0) return null
-  return `${file} holds ${shown.join(', ')} and may be read by anybody (mode ${octal(mode)}); ${mended}`
+  return `${file} holds ${shown.join(', ')} and can be read by any user (mode ${octal(mode)}); ${mended}`
 }
 
 /** The settings of `file` that are secrets and stand in it. A URL without a password is none. */

@@ -1,6 +1,7 @@
 /**
- * What stands in other files that the configuration names and that is looked at before anything is opened: the
- * signing key, the certificates of our own authorities, and the keys of TLS that a database's URL names. What is wrong with one is a `ConfigError` with its key and its file.
+ * The other files that the configuration names, checked before anything is opened: the signing key, our own
+ * certificate authorities, and the TLS keys that a database's URL names. An error is a `ConfigError` with the key and
+ * the file.
  */
 import { X509Certificate } from 'node:crypto'
 import { statSync } from 'node:fs'
@@ -32,11 +33,11 @@ export function readAuthorities({ federation }: Pick<Config, 'federation'>): str
     const key = `federation.custom_ca_paths.${index}`
     const pem = readTextFile(file, key)
     const certificates = pem.match(CERTIFICATE)
-    if (certificates === null) throw new ConfigError(key, `${file} holds no PEM certificate`)
+    if (certificates === null) throw new ConfigError(key, `${file} contains no PEM certificate`)
     try {
       for (const certificate of certificates) new X509Certificate(certificate)
     } catch (error) {
-      throw new ConfigError(key, `${file} holds a certificate that is damaged`, { cause: error })
+      throw new ConfigError(key, `${file} contains a damaged certificate`, { cause: error })
     }
     return pem
   })

@@ -1,8 +1,8 @@
 /**
- * Folders and files that are nobody else's business: `data_dir`, what lies in it, and the files of secrets.
+ * Folders and files that only limpet's user may use: `data_dir`, what is in it, and files of secrets.
  *
- * Promise: what we make is ours alone (0700). What is there already and is open to others is closed where it is ours; where
- * it is not and somebody else may exchange what is in it, it is refused.
+ * Promise: what limpet creates is for its user alone (0700). An existing folder that is ours and open to others is
+ * closed. One that is not ours, and in which somebody else could replace files, is refused.
  */
 import { chmodSync, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { ConfigError } from './config-error.ts'
@@ -30,7 +30,7 @@ export function closeDataDir(dir: string): string | null {
     // Mounted read-only, say: what lies in it has modes of its own.
     return `data_dir ${dir} is open to others (mode ${before}) and can't be closed: ${(error as Error).message}`
   }
-  return `data_dir ${dir} was open to others (mode ${before}); it is 0700 now`
+  return `data_dir ${dir} was open to others (mode ${before}); it is now 0700`
 }
 
 /**
@@ -43,11 +43,11 @@ export function isOpenDataDir(dir: string): boolean {
   if (uid === me() || me() === 0) return (mode & 0o007) !== 0
   // A mounted volume belongs to root, and its group is how we may write into it.
   if (uid === 0 && (mode & 0o002) === 0) return false
-  const whose = uid === 0 ? 'anybody may write into it' : `it belongs to the user id ${uid}`
+  const whose = uid === 0 ? 'any user may write to it' : `it belongs to user id ${uid}`
   throw new ConfigError(
     'data_dir',
-    `${dir} is not ours: ${whose} (mode ${octal(mode)}), who could exchange what is in it; ` +
-      `run: chown ${me()} ${dir} && chmod 700 ${dir} (a volume that is mounted so: name a folder in it)`,
+    `${dir} does not belong to limpet's user: ${whose} (mode ${octal(mode)}), and its owner or writers could replace what is in it; ` +
+      `run: chown ${me()} ${dir} && chmod 700 ${dir} (for a mounted volume: use a folder in it)`,
   )
 }
 

@@ -1,6 +1,6 @@
 /**
- * Says in one line what is wrong with a configuration: the key's path, what it must be, and, where it came from
- * the environment, the variable.
+ * Says in one line what is wrong with a configuration: the key's path, what the value must be, and the variable if the
+ * value came from the environment.
  */
 import type { z } from 'zod'
 import type { Tree } from './config-env.ts'
@@ -23,9 +23,9 @@ export function refuseEmptyAndLater(tree: Tree, path: readonly string[] = []): v
     if (path.length > 1 && path[0] === 'tokens')
       throw new ConfigError(
         path.join('.'),
-        'has a name without a token; must be a token or a map of NAME: token',
+        'has a name without a token; must be a token, or a map of names to tokens (NAME: token)',
       )
-    if (!isSection(at)) throw new ConfigError(name, 'has no value; leave the key out for the default')
+    if (!isSection(at)) throw new ConfigError(name, 'has no value; leave the key out to get the default')
     tree[key] = undefined
   }
 }
@@ -59,7 +59,7 @@ interface Flat {
 
 function flatten(issue: Issue): Flat[] {
   if (issue.code === 'unrecognized_keys')
-    return issue.keys.map((key) => ({ path: [...issue.path, key], what: 'is no setting of limpet' }))
+    return issue.keys.map((key) => ({ path: [...issue.path, key], what: 'unknown setting' }))
   return [{ path: [...issue.path], what: describe(issue) }]
 }
 
@@ -79,11 +79,11 @@ function describe(issue: Issue): string {
       if (issue.input === undefined && issue.message.endsWith('undefined')) return 'is missing'
       return `must be ${KINDS[issue.expected] ?? issue.expected}`
     case 'too_big':
-      return `must not be above ${String(issue.maximum)}`
+      return `must be at most ${String(issue.maximum)}`
     case 'too_small':
       return issue.origin === 'string' || issue.origin === 'array'
         ? 'must not be empty'
-        : `must not be below ${String(issue.minimum)}`
+        : `must be at least ${String(issue.minimum)}`
     case 'invalid_value':
       return `must be one of ${issue.values.map(String).join(', ')}`
     default:

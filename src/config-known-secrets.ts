@@ -1,5 +1,6 @@
 /**
- * Finds the secrets in a configuration that nobody has checked yet, so that whatever is wrong with it is said without them.
+ * Finds the secrets in a configuration that has not been checked yet, so that an error about it can be shown without
+ * them.
  */
 import type { Environment, Tree } from './config-env.ts'
 import { isTree } from './config-env.ts'

@@ -1,6 +1,4 @@
-/**
- * The configuration as it may be shown: every effective value, secrets masked, keys as in the file.
- */
+/** The configuration as it may be shown: every effective value with secrets masked, and keys as in the file. */
 import type { Config } from './config.ts'
 import type { NamedToken } from './config-secrets.ts'
 import { maskUrls } from './observe/secrets.ts'

@@ -1,14 +1,14 @@
 /**
- * A configuration file that names every setting, with what it does and its default: `config.sample.yaml`, and what
- * `limpet init` writes. Made from the schema, so that it is never out of date.
+ * A configuration file with every setting, its meaning and its default: `config.sample.yaml`, and the file that
+ * `limpet init` writes. It is generated from the schema, so it is never out of date.
  */
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { settingsSchema } from './config-schema.ts'
 
-const HEAD = `# limpet's configuration. What stands behind a # is the default, or an example where there is none.
-# Every key can be set by an environment variable too: LIMPET_FEDERATION__MAX_PDUS=50 is federation.max_pdus.
-# Relative paths start at this file's folder.
+const HEAD = `# limpet's configuration. A value after a # is the default, or an example if there is no default.
+# An environment variable overrides a key: LIMPET_FEDERATION__MAX_PDUS=50 sets federation.max_pdus.
+# Relative paths are relative to this file's folder.
 `
 
 /** `values`: what is set, by top-level key; everything else is there as a comment. */

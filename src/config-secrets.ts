@@ -1,6 +1,4 @@
-/**
- * Secrets that stand in files of their own: `…_path` settings, the signing key's file, generated tokens.
- */
+/** Secrets in files of their own: `…_path` settings, the signing key's file, and generated tokens. */
 import { accessSync, closeSync, constants, existsSync, fstatSync, linkSync, openSync } from 'node:fs'
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -41,7 +39,8 @@ export function readSecretFiles(tree: Tree, folder: string): void {
     if (!isTree(node)) continue
     const file = node[`${key}_path`]
     if (typeof file !== 'string') continue
-    if (node[key] !== undefined) throw new ConfigError(secret, `is set, and ${key}_path too; leave one out`)
+    if (node[key] !== undefined)
+      throw new ConfigError(secret, `is set together with ${key}_path; leave one of them out`)
     const text = readSecretFile(resolve(folder, file), `${secret}_path`).trim()
     if (text === '') throw new ConfigError(`${secret}_path`, `${file} is empty`)
     // A map NAME: token is YAML in the file as well; a single secret is the file's text as it stands.
@@ -85,8 +84,8 @@ export function refuseOpenToOthers(file: string, mode: number, key: string): voi
   if ((mode & OTHERS) === 0) return
   // A mounted one can't be changed from within: it comes with its mode.
   const mounted =
-    'a secret that is mounted: `mode: 0440` with `gid` (Docker), `defaultMode: 0440` with `fsGroup` (Kubernetes)'
-  const how = `chmod 600 ${file} (or 640, where its group must read it; ${mounted})`
+    'for a mounted secret: `mode: 0440` with `gid` (Docker), `defaultMode: 0440` with `fsGroup` (Kubernetes)'
+  const how = `chmod 600 ${file} (or 640 if its group must read it; ${mounted})`
   throw new ConfigError(key, `${file} is open to others (mode ${octal(mode)}); run: ${how}`)
 }
 
@@ -106,10 +105,7 @@ export function readGeneratedTokens(dataDir: string): Partial<Record<TokenKind, 
   const found: unknown = parseOrNull(text)
   // Also a token that no request could bring: it would be an admin's who can't get in, or an empty one anybody's.
   if (!isTree(found) || !Object.values(found).every((value) => token.safeParse(value).success))
-    throw new ConfigError(
-      'tokens',
-      `${file} is damaged; remove it, and new tokens are made at the next start`,
-    )
+    throw new ConfigError('tokens', `${file} is damaged; remove it, and the next start creates new tokens`)
   return found
 }
 
@@ -131,7 +127,7 @@ export function generateTokens(
     closeDataDir(dataDir)
     writeFileSync(
       next,
-      `# Made by limpet for what tokens.* in the configuration leaves out.\n${lines.join('')}`,
+      `# Made by limpet: the tokens that the configuration does not set.\n${lines.join('')}`,
       {
         mode: 0o600,
         flag: 'wx',

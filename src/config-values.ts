@@ -1,6 +1,4 @@
-/**
- * The kinds of value a setting can have: what each accepts, and what it says of anything else.
- */
+/** The kinds of value that a setting can have: what each accepts, and the error for anything else. */
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { LONGEST_TIMER_MS } from './clock.ts'
@@ -28,13 +26,13 @@ const tokenMap = z
   .record(z.string().regex(/^[A-Za-z0-9_.@-]{1,64}$/), token)
   .refine((map) => Object.keys(map).length > 0, 'must not be empty')
 export const tokens = z.union([token, tokenMap], {
-  error: 'must be a token (letters, digits and ._~+/-=) or a map of NAME: token',
+  error: 'must be a token (letters, digits and ._~+/-=), or a map of names to tokens (NAME: token)',
 })
 
 export const serverName = z.string().transform((text, context): ServerName => {
   const name = parseServerName(text)
   if (name !== null) return name
-  context.addIssue({ code: 'custom', message: `${JSON.stringify(text)} is no server name` })
+  context.addIssue({ code: 'custom', message: `${JSON.stringify(text)} is not a valid server name` })
   return z.NEVER
 })
 
@@ -45,7 +43,7 @@ const url = (protocols: readonly string[], what: string, path: RegExp) =>
     // Else the rest of a password is taken for a host or a database, and shown as such.
     .refine(
       (text) => isUnmistakable(text, path),
-      `must be ${what} in which / ? # @ & ; of a user or a password are written %2F %3F %23 %40 %26 %3B`,
+      `must be ${what} ; write / ? # @ & ; in a user name or password as %2F %3F %23 %40 %26 %3B`,
     )
 export const postgresUrl = url(['postgres:', 'postgresql:'], 'a postgres:// URL', /^[^@]*$/)
 export const redisUrl = url(['redis:', 'rediss:'], 'a redis:// or rediss:// URL', /^\/?\d*$/)
@@ -86,7 +84,7 @@ export const queueSetting = z.string().transform((text, context) => {
   context.addIssue({
     code: 'custom',
     message:
-      'must be `postgres` or a redis:// or rediss:// URL (of a Redis Cluster several, comma-separated)',
+      'must be `postgres` or a redis:// or rediss:// URL (for a Redis Cluster: several, separated by commas)',
   })
   return z.NEVER
 })

@@ -1,8 +1,9 @@
 /**
- * What in the environment weakens what limpet promises? Node has switches for that, which nobody sees in a configuration. Pure.
+ * What in the environment weakens limpet's promises? Node has switches for that which no configuration shows. Pure.
  *
- * The check of certificates is not among what they can do: `main.ts` takes that variable away, and federation says by
- * itself what it demands (`wire/dial.ts`, `wire/trust.ts`). Here is what to tell an operator, one line each.
+ * None of them turns off the check of certificates: `main.ts` removes that variable, and limpet sets its own demands
+ * on connections to other servers (`wire/dial.ts`, `wire/trust.ts`). This file says, in one line each, what to tell an
+ * operator.
  */
 import type { Environment } from './config-env.ts'
 
@@ -12,12 +13,18 @@ export const NO_CERTIFICATES = 'NODE_TLS_REJECT_UNAUTHORIZED'
 const FLAGS: readonly (readonly [RegExp, string])[] = [
   [
     /^--tls-keylog\b/,
-    'the keys of every TLS connection are written to a file: who reads it reads all traffic',
+    'the keys of every TLS connection are written to a file: anyone who can read it can decrypt all traffic',
   ],
-  [/^--tls-min-v1\.[01]$/, 'PostgreSQL and Redis may speak an old version of TLS'],
-  [/^--tls-cipher-list\b/, "PostgreSQL and Redis may use other ciphers than Node's"],
-  [/^--inspect\b/, 'a debugger listens: who reaches its port controls this process and reads its keys'],
-  [/^--insecure-http-parser$/, 'requests are read leniently; behind a proxy one may be taken for two'],
+  [/^--tls-min-v1\.[01]$/, 'connections to PostgreSQL and Redis may use an old TLS version'],
+  [/^--tls-cipher-list\b/, "connections to PostgreSQL and Redis may use ciphers other than Node's defaults"],
+  [
+    /^--inspect\b/,
+    'a debugger is listening: anyone who can reach its port controls this process and can read its keys',
+  ],
+  [
+    /^--insecure-http-parser$/,
+    'HTTP requests are parsed leniently; behind a proxy, one request may be taken for two',
+  ],
   [/^--(?:security-revert|reverse-security)\b/, 'a security fix of Node is turned off'],
 ]
 
@@ -26,7 +33,7 @@ export function weakenedBy(env: Environment, args: readonly string[]): string[] 
   const lines: string[] = []
   if (env[NO_CERTIFICATES] === '0')
     lines.push(
-      `${NO_CERTIFICATES}=0 is not obeyed: certificates are checked. Remove it; an authority of your own goes into federation.custom_ca_paths, that of PostgreSQL into sslrootcert of its URL, that of Redis into NODE_EXTRA_CA_CERTS`,
+      `${NO_CERTIFICATES}=0 is ignored: certificates are checked. Remove it. To trust your own certificate authority, use federation.custom_ca_paths for remote servers, sslrootcert in the URL for PostgreSQL, and NODE_EXTRA_CA_CERTS for Redis`,
     )
   if (env['PGSSLMODE'] === 'no-verify')
     lines.push(
@@ -34,7 +41,7 @@ export function weakenedBy(env: Environment, args: readonly string[]): string[] 
     )
   if ((env['NODE_EXTRA_CA_CERTS'] ?? '') !== '')
     lines.push(
-      'NODE_EXTRA_CA_CERTS: its authorities are believed for PostgreSQL and Redis, not for federation (that is federation.custom_ca_paths)',
+      'NODE_EXTRA_CA_CERTS: its authorities are trusted for PostgreSQL and Redis, not for remote servers (for these use federation.custom_ca_paths)',
     )
   for (const flag of [...(env['NODE_OPTIONS'] ?? '').split(/\s+/), ...args]) {
     const found = FLAGS.find(([pattern]) => pattern.test(flag))

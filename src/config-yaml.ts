@@ -1,6 +1,6 @@
 /**
- * Reads YAML, and says what is wrong with it without quoting it: a line of the configuration may hold a secret. Nothing is
- * printed by the way either.
+ * Reads YAML, and explains errors without quoting the text, because a line of the configuration may contain a secret.
+ * It prints nothing itself.
  */
 import { parseDocument } from 'yaml'
 
@@ -15,7 +15,7 @@ export function parseSettings(text: string, fail: (what: string) => Error): unkn
   } catch {
     // An alias without an anchor, or aliases that would fill the memory; the message names them.
     throw fail(
-      'not valid YAML: an alias (*name) that can not be resolved; put quotes around a value that begins with *',
+      'not valid YAML: an alias (*name) that cannot be resolved; put quotes around a value that begins with *',
     )
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The configuration: a YAML file, the environment over it, defaults below it; checked as a whole at the start.
+ * The configuration: defaults, then a YAML file, then the environment, checked as a whole at the start.
  *
- * Promise: a `Config` holds only possible values, absolute paths and no `…_path` of a secret any more. Whatever is
- * wrong is a `ConfigError` of one line that names the key. Relative paths start at the folder of the configuration file
- * (at the working directory where there is none), so that every command finds the same data from wherever it is called.
+ * Promise: a `Config` contains only possible values, absolute paths, and no `…_path` of a secret any more. Every error
+ * is a `ConfigError` of one line that names the key. Relative paths are relative to the configuration file's folder
+ * (without a file: to the working directory), so that every command finds the same data wherever it is started.
  */
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
@@ -80,7 +80,7 @@ export function loadConfig({
   noteSecrets(tree, env, secrets)
   const parsed = settingsSchema.safeParse(tree)
   if (!parsed.success && used === null && tree['server_name'] === undefined) {
-    const hint = 'make one with `limpet init`, or name one with --config'
+    const hint = 'create one with `limpet init`, or name one with --config'
     throw new ConfigError('server_name', `is missing, and there is no limpet.yaml in ${cwd}: ${hint}`)
   }
   if (!parsed.success) throw explainIssues(parsed.error, tree, variables)
@@ -159,23 +159,24 @@ function addGenerated(tokens: Tokens, generated: Partial<Record<TokenKind, strin
 /** What each value alone does not show. */
 function refuseContradictions({ federation, retention, sticky, tokens, listen }: Config): void {
   if (federation.recovering_concurrency > federation.max_concurrency)
-    throw new ConfigError('federation.recovering_concurrency', 'must not be above federation.max_concurrency')
+    throw new ConfigError('federation.recovering_concurrency', 'must be at most federation.max_concurrency')
   if (federation.backoff.first_ms > federation.backoff.max_ms)
-    throw new ConfigError('federation.backoff.first_ms', 'must not be above federation.backoff.max_ms')
+    throw new ConfigError('federation.backoff.first_ms', 'must be at most federation.backoff.max_ms')
   if (retention.events_ms < 2 * sticky.max_duration_ms)
     throw new ConfigError(
       'retention.events_ms',
-      `must be at least 2 x sticky.max_duration_ms, ${2 * sticky.max_duration_ms}`,
+      `must be at least 2 x sticky.max_duration_ms, which is ${2 * sticky.max_duration_ms}`,
     )
   const seen = new Map<string, string>()
   for (const kind of TOKEN_KINDS)
     for (const { name, token } of tokens[kind]) {
       const key = `tokens.${kind}`
       const other = seen.get(token)
-      if (other !== undefined) throw new ConfigError(key, `${name}: the same token stands under ${other}`)
+      if (other !== undefined)
+        throw new ConfigError(key, `${name}: the same token is also listed under ${other}`)
       seen.set(token, key)
     }
   const places = listen.map((one) => ('socket' in one ? one.socket : `${one.host}:${one.port}`))
   const twice = places.find((place, index) => !place.endsWith(':0') && places.indexOf(place) !== index)
-  if (twice !== undefined) throw new ConfigError('listen', `${twice} is there twice`)
+  if (twice !== undefined) throw new ConfigError('listen', `${twice} is listed twice`)
 }

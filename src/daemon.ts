@@ -1,10 +1,11 @@
 /**
- * The composition root: opens, joins, starts, and closes in reverse.
+ * The composition root: it opens the parts, joins them, starts them, and closes them in reverse order.
  *
- * Promise: when `startDaemon` returns, the daemon serves what its roles say. `stop` takes no new work, lets
- * requests in flight end (at most `shutdown_grace_ms`) and loses nothing; neither does a SIGKILL.
+ * Promise: when `startDaemon` returns, the daemon serves what its roles say. `stop` takes no new work, lets requests
+ * in flight end (at most `shutdown_grace_ms`), and loses nothing. SIGKILL loses nothing either.
  *
- * A process loads what its roles need, and all of it before it runs: later there may be files of another release.
+ * A process loads everything that its roles need before it runs: later the files on disk may be those of another
+ * release.
  */
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
@@ -59,7 +60,7 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): { config: Con
   if (roles.includes('deliver') && (concurrency < max_concurrency || idle < max_idle_connections))
     log.warn(
       { limit, max_concurrency: concurrency, max_idle_connections: idle, connections: door },
-      'the limit of open files is low: fewer requests and idle connections than configured; raise it (ulimit -n, LimitNOFILE)',
+      'the limit of open files is low, so limpet uses fewer requests and idle connections than configured; raise it (ulimit -n, LimitNOFILE)',
     )
   const fitting = {
     max_concurrency: concurrency,
@@ -86,7 +87,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config: settled, door } = withinDescriptors(options)
   const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled
   const key = loadSigningKey(config.signing_key_path)
-  if (!selfTest(key)) throw new Error(`the signing key ${config.signing_key_path} does not sign as it should`)
+  if (!selfTest(key))
+    throw new Error(`a signature made with the key ${config.signing_key_path} does not verify`)
   const authorities = readAuthorities(config)
   const clock = systemClock
   const random = Math.random
@@ -107,7 +109,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     phase = 'stopping'
     // Whatever one of them meets, those after it are closed too: the database that is ours to stop is the last.
     for (const closer of closers.splice(0).reverse())
-      await closer().catch((error: unknown) => log.warn({ err: error }, 'a part did not stop as it should'))
+      await closer().catch((error: unknown) =>
+        log.warn({ err: error }, 'a part of limpet did not stop cleanly'),
+      )
   }
   try {
     const stores = await openStores({ config, log, migrating: config.auto_migrate })

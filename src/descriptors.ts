@@ -1,8 +1,8 @@
 /**
- * Who of this process may have how many file descriptors.
+ * How many file descriptors may each part of this process use?
  *
- * Promise: connections to us and connections to other servers have shares of their own, and together with what else a
- * process opens they stay below its limit: neither can take from the other what it needs to go on.
+ * Promise: connections to us and connections to other servers have separate shares. Together with everything else that
+ * the process opens they stay below its limit, so neither can take what the other needs.
  */
 import { readFileSync } from 'node:fs'
 

@@ -1,8 +1,8 @@
 /**
- * One signal of two, or of one and a time, for as long as a turn or a request takes.
+ * One signal made of two, or of one and a time, for as long as a turn or a request takes.
  *
- * Not `AbortSignal.any`: as long as its sources live, they remember every signal that was ever made of them (65
- * bytes each, Node 20), and the lease and the process outlive millions of turns.
+ * `AbortSignal.any` is not used: while its sources live, they remember every signal that was ever made of them (65
+ * bytes each in Node 20), and the lease and the process outlive millions of turns.
  */
 import { setMaxListeners } from 'node:events'
 

@@ -1,6 +1,6 @@
 /**
- * Starts the embedded PostgreSQL, and starts it again where it ends without having been asked to (killed by
- * the kernel for its memory, by mistake by an operator): nobody else would.
+ * Starts the embedded PostgreSQL, and starts it again when it ends unexpectedly (killed by the kernel for its memory,
+ * or by an operator's mistake). Nothing else would.
  */
 import type { Clock } from './clock.ts'
 import type { Log } from './observe/log.ts'
@@ -33,12 +33,12 @@ export async function watchEmbedded({
       await clock.sleep(LOOK_EVERY_MS, stopping.signal)
       if (stopping.signal.aborted) return
       if (isAlive(server.pid)) continue
-      log.error({ pid: server.pid }, 'embedded PostgreSQL has ended by itself; starting it again')
+      log.error({ pid: server.pid }, 'embedded PostgreSQL ended unexpectedly; starting it again')
       try {
         // The same socket and password: everybody's connections know these.
         server = await startEmbedded({ dataDir, log, place, owns: true })
       } catch (error) {
-        log.error({ err: error }, 'embedded PostgreSQL does not start; it is tried again')
+        log.error({ err: error }, 'embedded PostgreSQL does not start; trying again')
       }
     }
   }

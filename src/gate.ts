@@ -1,4 +1,4 @@
-/** At most so many at once; the rest wait in the order in which they came. */
+/** Lets at most a given number through at once; the others wait in the order in which they came. */
 export interface Gate {
   within<T>(work: () => Promise<T>): Promise<T>
   /** A place at once, or null. */

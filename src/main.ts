@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The executable: hands the command line to `cli/program.ts`, and sees what it said out of the door. */
+/** The executable: passes the command line to `cli/program.ts`, and makes sure that its output gets out. */
 import { setFlagsFromString } from 'node:v8'
 
 // With a large backlog most of what V8 holds is garbage that it has not looked for yet: it lets the heap grow to a multiple

@@ -1,6 +1,5 @@
 /**
- * Opens what the daemon remembers with (PostgreSQL) and what it is nudged by (the queue), or says in one
- * line why it can't.
+ * Opens the database (PostgreSQL) and the queue, or says in one line why it can't.
  *
  * Promise: when this returns, both answer, the schema is this version's and the database is bound to our
  * `server_name`. When it throws, nothing is left open.
@@ -72,7 +71,7 @@ export async function openStores({ config, log, migrating }: OpenStoresNeeds): P
       await reach(url, () => refusePooling({ url, clock: systemClock, nonce: randomUUID() }))
       await reach(url, () => refuseNarrow(url, config, log))
     }
-    const onError = makeFaultLog({ log, what: 'a database connection broke' })
+    const onError = makeFaultLog({ log, what: 'a database connection was lost' })
     const pool = openPool({ url: databaseUrl, max: POOL_SIZE, onError })
     closers.push(() => pool.end())
     const silence = watchForSilence(pool, { url: databaseUrl, clock: systemClock, log })
@@ -80,7 +79,7 @@ export async function openStores({ config, log, migrating }: OpenStoresNeeds): P
     await reach(databaseUrl, () => refuseUnfit(pool, { queueSchema: queueSchemaOf(config), migrating }))
     if (migrating) {
       const applied = await migrate(pool)
-      if (applied.length > 0) log.info({ applied }, 'the database was brought to this version')
+      if (applied.length > 0) log.info({ applied }, 'the database was migrated to this version')
     } else {
       const complaint = await checkSchema(pool)
       if (complaint !== null) throw new SchemaError(complaint)

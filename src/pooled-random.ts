@@ -1,6 +1,6 @@
 /**
- * Random bytes for ids. The system is asked for many at once: a question costs about ten microseconds, whatever is asked for,
- * and every transaction needs an id.
+ * Random bytes for ids. They are taken from the system in large batches: each request to it costs about ten
+ * microseconds, whatever its size, and every transaction needs an id.
  */
 import { randomFillSync } from 'node:crypto'
 

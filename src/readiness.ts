@@ -1,9 +1,10 @@
 /**
- * Whether database and queue take a write, for `/health/ready`: soon, and in words that name which of the two does not.
+ * Do the database and the queue accept a write? For `/health/ready`: a quick answer that names the one that does not.
  *
- * That a server answers says little: a standby does, one whose disk is full, one that waits for a replica that is gone. So
- * something is written. A monitor waits some seconds. A peer that is gone without a word would be noticed by the pool a
- * minute later; until then one question is under way, and callers that ask meanwhile wait for the next.
+ * That a server answers proves little: a standby does, and so do one whose disk is full and one that waits for a
+ * replica that is gone. So something is written. A monitor waits for seconds, but the pool would notice a peer that is
+ * gone without a word only after a minute. Until then one question is under way, and callers that ask meanwhile wait
+ * for the next.
  */
 import { PATIENCE_MS, withDeadline } from '../queues/deadline.ts'
 import { makeOnceMore } from '../queues/once-more.ts'
@@ -46,6 +47,6 @@ async function faultOf(what: string, asked: Promise<unknown>): Promise<string | 
     const { message, code } = error as NodeJS.ErrnoException
     const why = message === '' ? (code ?? 'unknown') : message
     if (why.startsWith(what)) return why
-    return refusesWrites(error) ? `${what} takes no writes: ${why}` : `${what} can't be reached: ${why}`
+    return refusesWrites(error) ? `${what} accepts no writes: ${why}` : `${what} can't be reached: ${why}`
   }
 }

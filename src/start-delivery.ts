@@ -1,6 +1,4 @@
-/**
- * Starts what delivers in this process: the lease, the queue's workers and the look for due destinations.
- */
+/** Starts delivery in this process: the lease, the queue's workers, and the search for due destinations. */
 import { lookup } from 'node:dns/promises'
 import { hostname } from 'node:os'
 import type { Backend } from '../queues/backend.ts'

@@ -1,7 +1,7 @@
 /**
- * Starts what keeps house in this process: the sweep, the gauges that are made from its counts, and beside it what
- * takes the old out of the log, which may wait for readers and must not hold up a sweep. What time passes is noted on a timer
- * of its own: a process that is restarted before it sweeps twice has seen time all the same.
+ * Starts housekeeping in this process: the sweep, and the gauges that are made from its counts; and separately the
+ * removal of old parts of the log, which may wait for readers and must not hold up a sweep. The passing of time is
+ * recorded on a timer of its own, so that a process that is restarted before its second sweep has still seen time.
  */
 import type { Queues } from '../queues/queues.ts'
 import type { Clock } from './clock.ts'
@@ -73,7 +73,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       answered = true
     } catch (error) {
       answered = false
-      log.debug({ err: error }, 'what time has passed could not be noted; it is tried again')
+      log.debug({ err: error }, 'could not record how much time has passed; trying again')
     }
   }
   const retain = makeRetention({
@@ -91,7 +91,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       await retain(stopping.signal)
     } catch (error) {
       if (stopping.signal.aborted) return
-      log.warn({ err: error }, 'what is old could not be taken out of the log; it is tried again')
+      log.warn({ err: error }, 'could not remove old parts of the log; trying again')
     }
   }
   const every = { everyMs: config.sweep_interval_ms, clock, log }

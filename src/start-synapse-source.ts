@@ -1,5 +1,5 @@
 /**
- * Starts `sources.synapse` in this process: Synapse's database and Redis in, items out through `append`.
+ * Starts `sources.synapse` in this process: Synapse's database and Redis are its input, and `append` is its output.
  *
  * Of several processes one reads, under a lease in limpet's database; the others stand by.
  */
@@ -56,7 +56,7 @@ const SAY_EVERY_MS = 5_000
 export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> } {
   const { config, settings, pool, append, metrics, clock, log, fail } = needs
   const stopping = new AbortController()
-  const onError = makeFaultLog({ log, what: "a connection to Synapse's database broke" })
+  const onError = makeFaultLog({ log, what: "a connection to Synapse's database was lost" })
   const opened = { url: settings.database, onError, onlyReads: true }
   const synapse = openPool({ ...opened, max: 1, statementMs: STATEMENT_MS })
   let connections = 0
@@ -131,7 +131,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
       const found = (await readSourceStates(pool)).find(({ name }) => name === SOURCE)
       behindMs = found?.behind_ms ?? behindMs
     } catch (error) {
-      log.debug({ err: error }, 'the state of the source could not be written down')
+      log.debug({ err: error }, 'could not write down the state of the source')
     }
     metrics.sourceBehind.set({ source: SOURCE }, behindMs / 1000)
   }

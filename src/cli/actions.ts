@@ -8,8 +8,8 @@ export const ACTIONS = [
   {
     name: 'reset',
     description: "forget a destination's failures, 429 and 410 included, and try it now",
-    done: 'is tried now, its failures are forgotten',
+    done: 'is tried now; its failures are forgotten',
   },
   { name: 'pause', description: 'stop sending to a destination; what is owed is kept', done: 'is paused' },
-  { name: 'resume', description: 'send to a paused destination again', done: 'is sent to again' },
+  { name: 'resume', description: 'send to a paused destination again', done: 'is resumed' },
 ] as const

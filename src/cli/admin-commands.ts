@@ -35,7 +35,10 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       .description(description)
       .option('--url <url>', 'the admin API (default: the first admin listener of the configuration)')
       .option('--token <token>', 'admin token (default: the one configured or generated)')
-      .option('--config <file>', 'configuration file (default: limpet.yaml here, if there is one)')
+      .option(
+        '--config <file>',
+        'configuration file (default: limpet.yaml in the working directory, if there is one)',
+      )
 
   /** Asks what `ask` asks, and prints it as JSON or as `show` does. */
   const print = async (
@@ -60,9 +63,9 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
   withJson(add('destinations', 'list destinations'))
     .option('--state <state>', 'only those in this state')
     .option('--order-by <field>', 'destination, pending_pdus, oldest_pending_ms, failing_since, …')
-    .option('--dir <f|b>', 'forwards or backwards')
-    .option('--search <text>', 'only names with this in them')
-    .option('--limit <n>', 'at most so many (1000 is the most)')
+    .option('--dir <f|b>', 'f: ascending; b: descending')
+    .option('--search <text>', 'only names that contain this text')
+    .option('--limit <n>', 'show at most this many (up to 1000)')
     .action((options: Options, command: Command) =>
       print(
         command,
@@ -126,7 +129,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
         ? print(
             command,
             (client) => client.post(`${path}/continue`),
-            () => `${name} goes on at its next look`,
+            () => `${name} goes on the next time limpet reads it`,
           )
         : print(
             command,
@@ -138,7 +141,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
   withJson(add('sticky', 'list unexpired sticky events and to whom each is still owed'))
     .option('--room <room_id>', 'only of this room')
     .option('--destination <name>', 'only those still owed to this destination')
-    .option('--limit <n>', 'at most so many (1000 is the most)')
+    .option('--limit <n>', 'show at most this many (up to 1000)')
     .action((options: Options, command: Command) =>
       print(
         command,
@@ -152,7 +155,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       ),
     )
 
-  withJson(add('explain <event_id>', 'tell what became of one event, per destination'))
+  withJson(add('explain <event_id>', 'show what became of one event, per destination'))
     .option('--destination <name>', 'for this destination only')
     .action((eventId: string, options: Options, command: Command) =>
       print(

@@ -1,9 +1,9 @@
 /**
- * `limpet check-config`: the effective values, then a look at everything that `run` needs: key file, tokens, database, queue, and
- * the database and the Redis of a source.
+ * `limpet check-config`: prints the effective values, then checks everything that `run` needs: key file, tokens,
+ * database, queue, and a source's database and Redis.
  *
- * All of it is looked at; the command ends with the first thing that is wrong. It changes nothing: an embedded
- * database that does not exist yet is not made.
+ * It checks all of them and ends with the first error. It changes nothing: an embedded database that does not exist
+ * yet is not created.
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -65,7 +65,7 @@ export async function runCheckConfig({
   await check('configuration file', () => checkFile(config))
   await check('signing key', () => checkKey(config))
   if (config.federation.custom_ca_paths.length > 0)
-    await check('own authorities', () => `ok, ${readAuthorities(config).length}`)
+    await check('custom CAs', () => `ok, ${readAuthorities(config).length}`)
   await check('tokens', () => checkTokens(config))
   await check('database', () => checkDatabase(config, log))
   if (config.queue.kind === 'redis') await check('queue', () => checkRedis(config, log))
@@ -82,7 +82,7 @@ function checkFile(config: Config): string {
   if (exposed !== null) throw new ConfigError(null, exposed)
   refuseOpenTlsKeys(config)
   if (!existsSync(config.data_dir) || !isOpenDataDir(config.data_dir)) return 'ok'
-  return 'ok; data_dir is open to others, `run` closes it'
+  return 'ok; data_dir is open to other users, `run` closes it'
 }
 
 function checkKey(config: Config): string {
@@ -90,7 +90,7 @@ function checkKey(config: Config): string {
   if (!selfTest(key))
     throw new ConfigError(
       'signing_key_path',
-      'what this key signs does not verify; this machine computes wrongly',
+      'a signature made with this key does not verify: this machine computes wrongly',
     )
   return `ok, signs as ${key.keyId}, public key ${key.publicKey}`
 }
@@ -99,18 +99,18 @@ function checkTokens(config: Config): string {
   const missing = TOKEN_KINDS.filter((kind) => config.tokens[kind].length === 0)
   if (missing.length === 0) return 'ok'
   refuseUnwritable(config.data_dir)
-  return `ok, ${missing.join(', ')} made at the first start`
+  return `ok; the first start creates ${missing.join(', ')}`
 }
 
 async function checkDatabase(config: Config, log: Log): Promise<string> {
   if (config.database.kind === 'embedded' && !existsSync(join(config.data_dir, 'postgres', 'data'))) {
     refuseUnwritable(config.data_dir)
-    return 'ok, embedded, made at the first start'
+    return 'ok, embedded; the first start creates it'
   }
   if (config.database.kind === 'embedded' && isOfLimpet01(nameRoom(config.data_dir))) {
     refuseOtherVersion(nameRoom(config.data_dir), findProgram())
     // To look into it would mean to start it, and so to change it in a way that the old release can't go on with.
-    if (!isUsed(config.data_dir)) return 'ok, embedded, of limpet 0.1; `run` brings it to this version'
+    if (!isUsed(config.data_dir)) return 'ok, embedded, made by limpet 0.1; `run` migrates it to this version'
   }
   const found = await withDatabase(config, log, async ({ pool, url }) => {
     const queueSchema = config.queue.kind === 'postgres' ? SCHEMA : null
@@ -138,12 +138,12 @@ async function checkOurs(config: Config, pool: Pool): Promise<string> {
   const complaint = await checkSchema(pool)
   // What `run` or `migrate` mends is no error; a schema that this version doesn't know is one.
   if (config.auto_migrate && complaint?.includes('limpet migrate'))
-    return 'ok, `run` brings it to this version'
+    return 'ok, `run` migrates it to this version'
   if (complaint !== null) throw new SchemaError(complaint)
   const bound = await boundServerName(pool)
   if (bound !== null && bound !== config.server_name)
     throw new SchemaError(
-      `the database belongs to server_name ${bound}, the configuration says ${config.server_name}`,
+      `the database belongs to server_name ${bound}, but the configuration says ${config.server_name}`,
     )
   return 'ok'
 }
@@ -155,7 +155,7 @@ async function checkQueueSchema(config: Config, url: string, log: Log): Promise<
     return "the queue's schema ok"
   } catch (error) {
     if (config.auto_migrate && error instanceof QueueError && error.code === 'schema')
-      return "the queue's schema too"
+      return "`run` migrates the queue's schema too"
     throw error
   } finally {
     await backend.close()

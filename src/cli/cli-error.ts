@@ -1,6 +1,6 @@
 /**
- * What a command ends with when it can't do what it was asked: one line on standard error and an exit status,
- * 1 for what failed, 2 for usage, configuration and schema (contract, section 1).
+ * The error with which a command ends: one line on standard error and an exit status, 1 for a failure, 2 for usage,
+ * configuration or schema (contract, section 1).
  */
 import { ConfigError } from '../config-error.ts'
 import { KeyFileError } from '../matrix/key-file-error.ts'

@@ -1,9 +1,9 @@
 /**
- * Asks a running daemon: HTTP to its first `admin` listener with the admin token, or to what `--url` and
- * `--token` say.
+ * Asks a running daemon over HTTP: at its first `admin` listener with the admin token, or as `--url` and `--token`
+ * say.
  *
- * Whatever goes wrong is a `CommandError` of one line that says what to do. A listener of the configuration is told the token only once
- * it is clear that it is limpet's (`connect-to-limpet.ts`); with `--url` somebody has named the place.
+ * Every failure is a `CommandError` of one line that says what to do. A configured listener gets the token only once
+ * it is certain that it is limpet's (`connect-to-limpet.ts`). A `--url` is trusted as given.
  */
 import { request as httpRequest, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
@@ -74,7 +74,7 @@ function targetOf(config: Config | null): Target {
     return targetOfListener({ place: { socketPath: socket }, shown: socket, users })
   }
   if (listener.port === 0) {
-    throw new CommandError('the port of the admin listener is 0, so it is another at every start: give --url')
+    throw new CommandError('the admin listener has port 0, so its port changes at every start: give --url')
   }
   // Who listens everywhere is here as well.
   const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listener.host] ?? listener.host

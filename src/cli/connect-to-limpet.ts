@@ -1,9 +1,9 @@
 /**
- * A connection to limpet's own listener, on which nothing is said before it is clear who listens there: after a crash another user
- * of the machine can take a port, or a socket's place in a folder that is open to them.
+ * A connection to limpet's own listener, on which nothing is sent before it is clear which user listens there. After a
+ * crash, another user of the machine can take over a port, or a socket in a folder that is open to them.
  *
- * Promise: the connection that is given leads to one of the users that limpet may run as. What can't be looked at is believed:
- * another machine, and systems without /proc/net/tcp.
+ * Promise: the connection leads to one of the users that limpet may run as. Two cases can't be checked and are
+ * trusted: another machine, and a system without /proc/net/tcp.
  */
 import {
   closeSync,
@@ -96,7 +96,7 @@ function refuseOthers(
   }
   if (found?.length === 0) {
     throw new CommandError(
-      `it can't be told which user listens at ${shown}: no token was sent (if it is limpet, give --url ${shown})`,
+      `can't tell which user listens at ${shown}: no token was sent (if it is limpet, give --url ${shown})`,
     )
   }
 }

@@ -1,4 +1,6 @@
-/** `limpet destination NAME`: everything about one, first of all why nothing goes out or what goes next. */
+/**
+ * `limpet destination NAME`: everything about one destination, beginning with why nothing goes out or what goes next.
+ */
 import type { DestinationAnswer, RoomsAnswer, StickyAnswer, TransactionsAnswer } from './answers.ts'
 import { age, distance, facts, moment, table, wrap } from './table.ts'
 
@@ -16,7 +18,7 @@ export function showDestination(
   { destination: d, rooms, sticky, transactions }: DestinationPage,
   now: number,
 ): string {
-  const more = d.pending_capped === true ? ' and more' : ''
+  const more = d.pending_capped === true ? ' or more' : ''
   const oldest = age(d.oldest_pending_ms)
   const head = [
     wrap(`${d.destination} is ${d.state}: ${d.reason}`, 2),
@@ -92,7 +94,7 @@ function errorText({ last_error: error }: DestinationAnswer, now: number): strin
   if (error === null) return null
   const status = error.status === null ? '' : ` ${error.status}`
   const ago = error.at === null ? '' : ` (${distance(error.at, now) ?? ''})`
-  return `${error.kind ?? 'error'}${status}: ${error.message ?? 'no more is known'}${ago}`
+  return `${error.kind ?? 'error'}${status}: ${error.message ?? 'no details'}${ago}`
 }
 
 const number = (value: number) => value.toLocaleString('en-US')

@@ -1,4 +1,4 @@
-/** `limpet destinations`: one line each. */
+/** `limpet destinations`: one line for each destination. */
 import type { DestinationAnswer, DestinationsAnswer } from './answers.ts'
 import { age, distance, table, type Column } from './table.ts'
 

@@ -21,7 +21,7 @@ export function showExplain(event: EventAnswer, now: number): string {
       event.sticky_until &&
         `${moment(event.sticky_until) ?? ''} (${distance(event.sticky_until, now) ?? ''})`,
     ],
-    ['destinations', summary.length === 0 ? 'none: it goes to nobody' : summary.join(', ')],
+    ['destinations', summary.length === 0 ? 'none: the event is for no remote server' : summary.join(', ')],
   ])
   const troubled = event.destinations.filter(({ outcome }) => outcome !== 'delivered')
   const fine = event.destinations.filter(({ outcome }) => outcome === 'delivered')

@@ -1,6 +1,7 @@
 /**
- * `limpet init`: what a new install needs, in one folder: `limpet.yaml`, a signing key, tokens. Overwrites nothing.
- * All of it is for its owner alone (0600 in a folder of 0700): the configuration may come to hold secrets too.
+ * `limpet init`: creates what a new install needs in one folder: `limpet.yaml`, a signing key and tokens. It
+ * overwrites nothing. Only the owner can read the files (0600, in a folder of 0700), because the configuration may
+ * later hold secrets too.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -25,13 +26,13 @@ export interface InitOptions {
 
 export function runInit({ dir, serverName, signingKey, io }: InitOptions): void {
   if (parseServerName(serverName) === null)
-    throw new UsageError(`${JSON.stringify(serverName)} is no server name`)
+    throw new UsageError(`${JSON.stringify(serverName)} is not a valid server name`)
   const folder = resolve(io.cwd, dir)
   const file = join(folder, 'limpet.yaml')
   const ownKey = join(folder, 'limpet-data', `${serverName}.signing.key`)
   const tokens = join(folder, 'limpet-data', 'tokens.yaml')
   for (const path of signingKey === undefined ? [file, ownKey, tokens] : [file, tokens])
-    if (existsSync(path)) throw new CommandError(`${path} is there already; nothing was written`)
+    if (existsSync(path)) throw new CommandError(`${path} already exists; nothing was written`)
 
   const given = signingKey === undefined ? null : resolve(io.cwd, signingKey)
   const key = given === null ? null : loadSigningKey(given)
@@ -52,9 +53,9 @@ export function runInit({ dir, serverName, signingKey, io }: InitOptions): void 
   const lines = [
     `wrote ${show(file)}`,
     key === null
-      ? `wrote ${show(ownKey)}; the homeserver must publish this key, or put its own in this place`
+      ? `wrote ${show(ownKey)}; the homeserver must publish this key, or copy the homeserver's own key to this path`
       : `uses ${show(given ?? '')} (${key.keyId})`,
-    `wrote ${show(tokens)}; the homeserver sends with tokens.ingest`,
+    `wrote ${show(tokens)}; the homeserver sends its items with tokens.ingest`,
     `next: limpet check-config --config ${show(file)}`,
   ]
   io.stdout.write(`${lines.join('\n')}\n`)

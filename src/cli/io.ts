@@ -1,4 +1,4 @@
-/** What a command has to do with the world outside: where it writes, which environment and folder it starts from. */
+/** What a command uses of the outside world: where it writes, its environment, and the folder it starts in. */
 import { printable, printableJson } from '../observe/printable.ts'
 import type { Secrets } from '../observe/secrets.ts'
 

@@ -1,4 +1,4 @@
-/** Commands that a later release brings: they answer so instead of being unknown. */
+/** Commands of later releases: they say so instead of being unknown. */
 import type { Command } from 'commander'
 import { UsageError } from './cli-error.ts'
 

@@ -1,8 +1,9 @@
 /**
- * As which users of this machine limpet may run, seen by a command: nobody else may be told a token.
+ * As which users of this machine may limpet run? A command sends a token only to these.
  *
- * They are root, the user of the command itself, and the owner of what limpet makes: `data_dir` and the tokens in it. Where `data_dir`
- * does not tell (it is missing, or a mounted volume that belongs to root and is written to by a group), the signing key's owner counts.
+ * They are root, the command's own user, and the owner of what limpet creates: `data_dir` and the tokens in it. If
+ * `data_dir` does not tell (it is missing, or it is a mounted volume that belongs to root and is writable by a group),
+ * the owner of the signing key counts.
  */
 import { readFileSync, statSync, type Stats } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,7 @@
-/** `limpet migrate`: brings the database, ours and the queue's, to this version. Idempotent. */
+/**
+ * `limpet migrate`: migrates the database, limpet's tables and the queue's, to this version. Running it again is
+ * harmless.
+ */
 import type { Config } from '../config.ts'
 import type { Log } from '../observe/log.ts'
 import { refuseUnfit } from '../store/fitness.ts'
@@ -12,7 +15,7 @@ import { withDatabase } from './with-database.ts'
 export async function runMigrate({ config, log, io }: { config: Config; log: Log; io: Io }): Promise<void> {
   const applied = await withProgress(io.stderr, 'migrating the database', migrateAll(config, log))
   for (const name of applied) io.stdout.write(`applied ${name}\n`)
-  io.stdout.write('the database is at this version\n')
+  io.stdout.write('the database is up to date\n')
 }
 
 async function migrateAll(config: Config, log: Log): Promise<string[]> {

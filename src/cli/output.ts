@@ -1,8 +1,9 @@
 /**
- * What becomes of standard output and standard error when the process ends, or their reader does.
+ * What becomes of standard output and standard error when the process ends or their reader goes away.
  *
- * Promises: all that a command said arrives where somebody reads it; a reader who has gone (`limpet status | head -1`)
- * is no error and ends nothing midway; what could not be written for another reason is an error, in one line.
+ * Promises: everything that a command prints arrives if somebody reads it. A reader that goes away (`limpet status |
+ * head -1`) is not an error and ends nothing midway. Output that can't be written for another reason is an error, in
+ * one line.
  */
 import type { Writable } from 'node:stream'
 

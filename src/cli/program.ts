@@ -1,8 +1,8 @@
 /**
- * The command line: which commands there are, what each is given, and how a failure is told.
+ * The command line: which commands there are, what each one is given, and how a failure is reported.
  *
- * What a command works with is loaded when it is the one to run: the whole daemon is a second of computing, which `limpet
- * status` has no use for.
+ * Only the command that runs is loaded: loading the whole daemon takes a second of processor time, which `limpet
+ * status` does not need.
  */
 import { Command, CommanderError } from 'commander'
 import { loadConfig } from '../config.ts'
@@ -53,7 +53,7 @@ export function makeProgram(io: Io): Command {
     .option('--role <roles>', 'some of ingest, deliver, housekeep, comma-separated (default: all)')
     .option(
       '--listen <address>',
-      'instead of the listeners configured: HOST:PORT, the path of a socket, or none',
+      'listen here instead of where the configuration says: HOST:PORT, the path of a socket, or none',
     )
     .action(async (options: { role?: string; listen?: string }, command: Command) => {
       const roles = parseRoles(options.role)
@@ -93,7 +93,7 @@ export function makeProgram(io: Io): Command {
 
   program
     .command('migrate')
-    .description("bring the database, ours and the queue's, to this version")
+    .description("migrate the database (limpet's tables and the queue's) to this version")
     .action(async (_options: object, command: Command) => {
       const config = configFor(command, io)
       const { runMigrate } = await import('./migrate.ts')
@@ -133,6 +133,6 @@ function prepare(command: Command): void {
 
 function usageLine(error: CommanderError): string {
   // Nothing was typed at all.
-  if (error.code === 'commander.help') return 'which command? limpet --help lists them'
+  if (error.code === 'commander.help') return 'no command given; limpet --help lists them'
   return oneLine(error.message.replace(/^error: /, ''))
 }

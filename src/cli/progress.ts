@@ -1,8 +1,8 @@
 /**
- * Says on standard error what is being waited for, once it takes longer than two seconds.
+ * Says on standard error what a command is waiting for, once that takes longer than two seconds.
  *
- * On a terminal the line counts the seconds and goes away at the end; elsewhere there is a line at first and one every
- * ten seconds.
+ * On a terminal the line counts the seconds and disappears at the end. Elsewhere one line is printed at first and
+ * another every ten seconds.
  */
 import { draw, type Output } from './io.ts'
 

@@ -1,9 +1,9 @@
 /**
  * `limpet run`: the daemon in the foreground, until a signal.
  *
- * SIGTERM or SIGINT: no new work, what is in flight ends, exit 0; a second one exits at once. Neither loses anything
- * that was acknowledged, and neither leaves the embedded PostgreSQL running. The last line of an orderly end is
- * `stopped`. SIGHUP ends nothing.
+ * At SIGTERM or SIGINT it takes no new work, lets requests in flight end, and exits 0. A second signal makes it exit
+ * at once. Neither loses anything that was acknowledged, and neither leaves the embedded PostgreSQL running. The last
+ * log line of an orderly stop is `stopped`. SIGHUP does not end it.
  */
 import type { Config, Listener } from '../config.ts'
 import { weakenedBy } from '../config-weakened.ts'
@@ -40,7 +40,9 @@ export function run({ config, roles, listen, log, linesLost, env }: RunOptions):
   for (const line of weakenedBy(env, process.execArgv)) log.warn(line)
   const { ip_denylist, ip_allowlist } = config.federation
   if (ip_denylist !== undefined || ip_allowlist.length > 0)
-    log.warn('federation.ip_denylist and ip_allowlist are accepted; they come into force in a later release')
+    log.warn(
+      'federation.ip_denylist and ip_allowlist are not enforced yet: they come into force in a later release',
+    )
   return untilSignal(process, {
     start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log, linesLost }),
     exitNow: (status) => process.exit(status),
@@ -75,7 +77,7 @@ export async function untilSignal(
     exitNow(signal === 'SIGINT' ? 130 : 143)
   }
   const onHangup = () =>
-    log.warn('SIGHUP: this version reads nothing again while it runs; restart it for a new configuration')
+    log.warn('SIGHUP: this version does not reload its configuration; restart it instead')
   signals.on('SIGTERM', onSignal)
   signals.on('SIGINT', onSignal)
   signals.on('SIGHUP', onHangup)
@@ -101,7 +103,7 @@ export async function untilSignal(
       return await begin()
     } catch (error) {
       if (first === null) throw error
-      log.info({ reason: error instanceof Error ? error.message : String(error) }, 'it had not started yet')
+      log.info({ reason: error instanceof Error ? error.message : String(error) }, 'the start was broken off')
       log.info('stopped')
       return null
     }

@@ -11,9 +11,9 @@ export function registerSimulate(program: Command, io: Io): void {
     .option('--servers <n>', 'remote homeservers', '40')
     .option('--rooms <n>', 'rooms', '60')
     .option('--events <n>', 'events', '5000')
-    .option('--seed <n>', 'the same seed tells the same story', '1')
+    .option('--seed <n>', 'the same seed gives the same run', '1')
     .option('--json', 'print the verdict as JSON')
-    .option('--keep', "keep the daemon's folder: configuration, database and log")
+    .option('--keep', "keep the daemon's folder (configuration, database and log)")
     .action(async (options: SimulateOptions) => {
       const sizes = parseSizes(options)
       const stop = new AbortController()

@@ -1,9 +1,9 @@
 /**
- * Does limpet tell the same story? Its own account (admin API and metrics) beside the verdict, which knows
- * nothing of it.
+ * Does limpet's own account agree with the verdict? The admin API and the metrics are compared with what the servers
+ * saw.
  *
- * What the servers saw does not tell everything: where a slow machine let one fall behind for a moment, a sticky event
- * that came in its turn may have been a replay or not. Those may differ; nothing else may.
+ * The servers do not see everything: if a slow machine let a server fall behind for a moment, a sticky event that came
+ * in its turn may have been a replay or not. There the two may differ, and nowhere else.
  */
 import { systemClock } from '../clock.ts'
 import { GATHERED } from '../simulate/story-plan.ts'
@@ -53,7 +53,7 @@ export async function compareNow({
   const differ = (what: string, one: string, count: number, ours: number, doubtful = 0) => {
     if (count <= ours && count >= ours - doubtful) return
     const saw = doubtful === 0 ? `${ours}` : `${ours - doubtful} to ${ours}`
-    disagreements.push(`${what}: ${one} ${count}, the servers saw ${saw}`)
+    disagreements.push(`${what}: ${one} ${count}, but the servers saw ${saw}`)
   }
   // A server that was behind only because the machine is slow is served rightly, but not by the seed.
   const byPace = replayedByPace({ plan, verdict })
@@ -70,7 +70,7 @@ export async function compareNow({
   for (const { server, lapsed: ids } of servers) {
     for (const id of ids) {
       const said = await outcome(get, id, server)
-      if (said !== 'lapsed') disagreements.push(`${id} lapsed for ${server}, limpet says ${said}`)
+      if (said !== 'lapsed') disagreements.push(`${id} lapsed for ${server}, but limpet says ${said}`)
     }
   }
   disagreements.push(...(await wrongStates(get, servers[dead]?.server ?? '')))

@@ -1,8 +1,7 @@
 /**
- * The daemon that the demo is about: a whole one in this process, on a database of its own in a temporary
- * folder.
+ * The demo's daemon: a complete one in this process, with its own database in a temporary folder.
  *
- * Promise: after `stop` the database server is gone, and so is the folder unless it is kept. When the start
+ * Promise: after `stop` the database server has ended, and the folder is removed unless it is to be kept. If the start
  * fails, nothing is left.
  */
 import { randomBytes } from 'node:crypto'

@@ -1,7 +1,7 @@
 /**
- * `limpet simulate`, while it runs: a table that is drawn again and again on a terminal, plain lines elsewhere.
+ * What `limpet simulate` shows while it runs: on a terminal a table that is redrawn, elsewhere plain lines.
  *
- * Both go to standard error: what a run ends with is its output.
+ * Both go to standard error, because the output of a run is its verdict.
  */
 import type { DestinationsAnswer } from './answers.ts'
 import { draw as drawOn, type Output } from './io.ts'

@@ -1,4 +1,4 @@
-/** What `limpet simulate` is asked for, checked: impossible sizes are refused in one line. */
+/** The options of `limpet simulate`, checked: impossible sizes are refused in one line. */
 import { FEWEST_SERVERS } from '../simulate/story-cast.ts'
 import { FEWEST_EVENTS } from '../simulate/story-plan.ts'
 import type { Sizes } from '../simulate/story-plan.ts'

@@ -1,4 +1,4 @@
-/** `limpet simulate`, while it runs: what there is to see of each destination, in lines. */
+/** What `limpet simulate` shows of each destination while it runs, as lines. */
 import type { Fleet } from '../simulate/fleet.ts'
 import { partOf } from '../simulate/story-cast.ts'
 import type { Plan } from '../simulate/story-plan.ts'
@@ -69,6 +69,6 @@ export function progressLine({ plan, fleet, traffic }: Shown): string {
   const count = (value: number) => value.toLocaleString('en-US')
   const received = fleet.servers.reduce((sum, server) => sum + server.received.size, 0)
   const owed = fleet.servers.reduce((sum, { serverName }) => sum + owedTo(traffic, serverName), 0)
-  const told = `${count(traffic.events)} of ${count(plan.sizes.events)} events told`
+  const told = `${count(traffic.events)} of ${count(plan.sizes.events)} events sent to limpet`
   return `${told}, ${count(owed)} owed, ${count(received)} received`
 }

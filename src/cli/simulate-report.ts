@@ -1,4 +1,4 @@
-/** `limpet simulate`, the end: a line for each destination, and the verdict. */
+/** What `limpet simulate` prints at the end: a line for each destination, and the verdict. */
 import { partOf } from '../simulate/story-cast.ts'
 import type { Plan } from '../simulate/story-plan.ts'
 import type { ServerVerdict, Verdict } from '../simulate/verdict.ts'
@@ -22,7 +22,7 @@ export function complaintOf(report: Report): string | null {
   if (isGood(report)) return null
   const { missing, notEntitled, faults: said } = report.verdict.totals
   const other = said + report.limpet.disagreements.length
-  return `the verdict is bad: missing ${missing}, not entitled ${notEntitled}, other faults ${other}`
+  return `the run failed: missing ${missing}, not entitled ${notEntitled}, other faults ${other}`
 }
 
 /** For `--json`: sizes, what the seed implies, limpet's own counts, totals, and the verdict on each server. */
@@ -71,14 +71,14 @@ function faults({ verdict, limpet }: Report): string[] {
   const all = [
     ...verdict.servers.flatMap(({ server, missing, notEntitled, faults: said }) => [
       ...missing.map((id) => `${server}: ${id} is missing`),
-      ...notEntitled.map((id) => `${server}: ${id} was received without being entitled`),
+      ...notEntitled.map((id) => `${server}: received ${id} without being entitled to it`),
       ...said.map((fault) => `${server}: ${fault}`),
     ]),
     ...limpet.disagreements,
   ]
   if (all.length === 0) return []
   const more = all.length > SHOWN ? [`… and ${all.length - SHOWN} more`] : []
-  return ['What is wrong:', ...all.slice(0, SHOWN).map((fault) => `  ${fault}`), ...more, '']
+  return ['Faults:', ...all.slice(0, SHOWN).map((fault) => `  ${fault}`), ...more, '']
 }
 
 function summary(report: Report): string[] {
@@ -88,13 +88,14 @@ function summary(report: Report): string[] {
   const joinSizes = servers[plan.cast.joiner]?.joinSizes.join(' + ') ?? ''
   const { sizes } = plan
   const byPace = replayedByPace(report)
-  const slow = byPace === 0 ? '' : ` (${byPace} went to servers that fell behind at this machine's pace)`
+  const slow =
+    byPace === 0 ? '' : ` (${byPace} went to servers that fell behind because this machine is slow)`
   return [
     `missing ${totals.missing}, not entitled ${totals.notEntitled}, replayed ${totals.replayed}, lapsed ${totals.lapsed}`,
-    `The seed implies ${plan.implied.replayed} replays (${impliedText(plan)}) and ${plan.implied.lapsed} that lapses; ` +
+    `The seed implies ${plan.implied.replayed} replayed (${impliedText(plan)}) and ${plan.implied.lapsed} lapsed; ` +
       `limpet counts ${limpet.replayed} and ${limpet.lapsed}${slow}.`,
     `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
-    `Owed ${count(totals.owed)} in all: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
+    `Owed ${count(totals.owed)} in total: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
       `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,
     `${isGood(report) ? 'good' : 'BAD'}: ${count(sizes.events)} events in ${sizes.rooms} rooms to ${sizes.servers} servers ` +
       `in ${seconds.toFixed(1)} s, seed ${sizes.seed}`,

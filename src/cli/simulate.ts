@@ -1,9 +1,9 @@
 /**
- * `limpet simulate`: the demo. A fleet of strict homeservers on loopback, a daemon with everything embedded,
- * traffic, and what befalls real servers; at the end a verdict for each destination.
+ * `limpet simulate`, the demo: a fleet of strict homeservers on loopback, a daemon with everything embedded, traffic,
+ * the kind of trouble that real servers have, and at the end a verdict for each destination.
  *
- * Exit 0: nothing is missing, nobody got what is not theirs, and limpet did nothing that a strict server
- * minds. Ctrl-C ends it in good order: the database server is stopped and the folder removed.
+ * Exit 0: nothing is missing, no server got an event that it was not entitled to, and limpet did nothing that a strict
+ * server objects to. Ctrl-C ends it cleanly: the database server is stopped and the folder removed.
  */
 import { systemClock } from '../clock.ts'
 import { makeCertificateAuthority } from '../simulate/certs.ts'
@@ -71,7 +71,7 @@ async function tellAll(plan: Plan, { live, keep, signal }: Stage): Promise<Repor
     throw error
   } finally {
     live.end()
-    live.tell(keep ? `stopping; what is left is in ${demo.dir}` : 'stopping')
+    live.tell(keep ? `stopping; the daemon's folder stays: ${demo.dir}` : 'stopping')
     await demo.stop()
     await fleet?.stop()
   }

@@ -25,20 +25,22 @@ function restoredLines(
   const goesOn =
     common === null
       ? [
-          'It has no event that limpet remembers. limpet goes on at the end of its stream:',
-          'what is in it now and was not sent before is not sent.',
+          'It has none of the events that limpet remembers. limpet will go on at the end of its stream:',
+          'events that are in it now and have not been sent yet will not be sent.',
         ]
       : [
-          `As far as limpet remembers, it has the same events as before up to ${common}. limpet goes on there:`,
-          'what was written to the restored database since is sent; what limpet has sent already is not sent again.',
+          `As far as limpet remembers, it has the same events as before up to ${common}. limpet will go on there:`,
+          'what was written to the restored database since then is sent, and what limpet has already sent is not sent again.',
         ]
   return [
-    `The database of ${name} was restored to an older state: limpet had read up to ${place}, and it ended at ${head}.`,
+    `The database of ${name} was restored to an older state: limpet had read up to ${place}, but the database ended at ${head}.`,
     ...goesOn,
-    'What limpet took from the state before the restore stays as it is, and is delivered to the servers that are still in the rooms.',
-    'The servers of all rooms are told anew, as the restored database has them.',
+    'What limpet read before the restore stays, and is delivered to the servers that are still in the rooms.',
+    'limpet reads the servers of all rooms again from the restored database.',
     ...(continuing
-      ? ['It was told to go on, and does so at its next look.']
-      : [`Stop older releases of limpet beside this one, then: limpet source ${name} --continue`]),
+      ? ['An operator has told it to go on; it does so the next time limpet reads it.']
+      : [
+          `If older releases of limpet run beside this one, stop them. Then run: limpet source ${name} --continue`,
+        ]),
   ]
 }

@@ -1,8 +1,8 @@
 /**
- * Which user has the other end of a TCP connection within this machine: from /proc/net/tcp and tcp6, as text (proc(5)).
+ * Which user has the other end of a TCP connection within this machine? Read from /proc/net/tcp and tcp6 (proc(5)).
  *
- * A connection that nobody has accepted yet belongs to no user: its row says inode 0, and its user id means nothing. Then the
- * users are those that listen where it arrived, because one of them will accept it.
+ * A connection that has not been accepted yet belongs to no user: its row says inode 0, and its user id means nothing.
+ * Then the answer is the users that listen where it arrived, because one of them will accept it.
  */
 import { endianness } from 'node:os'
 import { isIPv4 } from 'node:net'

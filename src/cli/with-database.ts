@@ -1,6 +1,7 @@
 /**
- * Lends the configured database to a command: it is reachable while the command works, and in the state in which it
- * was found afterwards. An embedded one that runs for a daemon is shared; one that doesn't run is started and stopped.
+ * Lends the configured database to a command. The command can use it while it works, and leaves it in the state in
+ * which it was found: an embedded database that a daemon runs is shared; one that does not run is started and stopped
+ * again.
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -92,7 +93,9 @@ export function isUsed(dataDir: string): boolean {
 function urlOfDaemon(dataDir: string): string {
   const url = existsSync(join(dataDir, 'postgres')) ? urlOfRunning(nameRoom(dataDir)) : null
   if (url === null)
-    throw new CommandError(`the limpet that uses ${dataDir} has not started its database yet; try again`)
+    throw new CommandError(
+      `the limpet that uses ${dataDir} has not started its database yet; try again in a moment`,
+    )
   return url
 }
 

@@ -30,7 +30,7 @@ export function makeReleaseAbandoned({ pool, lease, running, log }: AbandonedNee
       // takes it from now on has another fence.
       if (running.has(name)) continue
       if (await releaseAbandoned(pool, left, PAUSE_MS)) {
-        log.warn({ destination: name }, 'a turn had broken off: its destination is given back')
+        log.warn({ destination: name }, 'a turn failed; its destination is released')
       }
     }
   }

@@ -81,12 +81,12 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
   function lose(why: string): void {
     if (term === null) return
     const { id } = term.lease
-    log.warn({ worker: id, why }, 'lease lost: everything under way here is given up')
+    log.warn({ worker: id, why }, 'lease lost: transactions under way in this process are aborted')
     term.controller.abort(new Error('the lease is lost'))
     term = null
     // Where the database does not hear of it, the lease ends by itself.
     giveUpWorker(pool, id).catch((error: unknown) =>
-      log.debug({ err: error }, 'a lost lease was not given back'),
+      log.debug({ err: error }, 'a lost lease could not be removed'),
     )
   }
 

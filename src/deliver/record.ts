@@ -81,8 +81,11 @@ export async function record(
   } catch (error) {
     if (!isRefusedForGood(error)) throw error
     const { state, txnId, acknowledges, firstAttempt } = at
-    needs.log.error({ err: error, destination: state.name, txnId }, 'what an attempt came to was refused')
-    const failed = internal('what it came to could not be written down, the log says more', result.durationMs)
+    needs.log.error(
+      { err: error, destination: state.name, txnId },
+      'the database refused the result of an attempt',
+    )
+    const failed = internal("internal error (see limpet's log)", result.durationMs)
     return write(needs, at, { result: failed, judged: judge(failed, { ...acknowledges, firstAttempt }) })
   }
 }

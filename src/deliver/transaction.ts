@@ -135,7 +135,10 @@ function bytesOf(
   if (made === null) return null
   const body = assembleTransaction({ origin, ...made })
   if (Buffer.byteLength(body) === made.bytes) return body
-  log.error({ destination, txnId }, 'an unanswered transaction is not what it was: made anew')
+  log.error(
+    { destination, txnId },
+    'the bytes of an unanswered transaction could not be restored; a new one is made',
+  )
   return null
 }
 
@@ -205,7 +208,7 @@ async function sendOrFail(
   try {
     return await ready.send(request)
   } catch (error) {
-    log.error({ err: error, destination, txnId: request.txnId }, 'sending threw')
-    return internal('sending it broke off, the log says more', 0)
+    log.error({ err: error, destination, txnId: request.txnId }, 'sending failed with an internal error')
+    return internal("internal error (see limpet's log)", 0)
   }
 }

@@ -1,4 +1,7 @@
-/** Admin API: what an operator does to one destination. Wishes only; the process that holds the lease carries them out. */
+/**
+ * Admin API: an operator's actions on one destination. Each is stored as a wish; the process that holds the
+ * destination carries it out.
+ */
 import type { FastifyInstance } from 'fastify'
 import type { Pool } from '../store/db.ts'
 import { makeWish, type Wish } from '../store/wishes.ts'
@@ -22,17 +25,13 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake }: Actio
     app.post<{ Params: { server: string } }>(`/v1/destinations/:server/${wish}`, async (request) => {
       const name = request.params.server
       const wished = await makeWish(pool, { wish, name, who: callerName(request) })
-      if (wished.kind === 'unknown') throw notFound(`no destination is called ${name}`)
+      if (wished.kind === 'unknown') throw notFound(`unknown destination ${name}`)
       if (wished.kind === 'paused') {
-        throw new AdminRefusal(
-          409,
-          'M_LIMPET_PAUSED',
-          `${name} is paused: resume it, and it is tried at once`,
-        )
+        throw new AdminRefusal(409, 'M_LIMPET_PAUSED', `${name} is paused: resume it to send to it again`)
       }
       if (wished.kind === 'held') {
         const until = new Date(wished.until).toISOString()
-        const message = `${name} asked for no request before ${until} (Retry-After): reset it to try all the same`
+        const message = `${name} asked for no requests before ${until} (Retry-After): reset it to try anyway`
         throw new AdminRefusal(409, 'M_LIMPET_HELD', message)
       }
       // Not waited for: the wish is durable, a queue that is away may take long to say so, and without this
@@ -40,7 +39,7 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake }: Actio
       void wake([{ destination: name, lane: wished.lane }]).catch((error: unknown) => {
         request.log.warn(
           { err: error, destination: name },
-          'the queue was not told; the next sweep will do it',
+          'the queue did not take the wake; the next sweep carries the action out',
         )
       })
       return {}

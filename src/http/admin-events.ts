@@ -1,4 +1,4 @@
-/** Admin API about events: what became of one, and which sticky ones are owed to whom. */
+/** Admin API: what became of an event, and which sticky events are owed to which servers. */
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { inSnapshot, type Pool } from '../store/db.ts'
@@ -22,9 +22,7 @@ async function explain(db: Db, eventId: string, name: string | null) {
   const event = await findEvent(db, eventId)
   if (event === null) {
     const gone = await isKnownEvent(db, eventId)
-    throw notFound(
-      gone ? 'that event is no longer in the log (purged, or too old)' : 'that event is not known',
-    )
+    throw notFound(gone ? 'that event is no longer in the log (purged, or too old)' : 'unknown event')
   }
   const only = name === null ? null : await idOf(db, name)
   const facts = await readEventFacts(db, [event], only)
@@ -73,6 +71,6 @@ async function sticky(db: Db, query: unknown) {
 
 async function idOf(db: Db, name: string): Promise<number> {
   const row = await findDestination(db, name)
-  if (row === null) throw notFound(`no destination is called ${name}`)
+  if (row === null) throw notFound(`unknown destination ${name}`)
   return row.id
 }

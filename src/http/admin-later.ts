@@ -1,4 +1,6 @@
-/** Calls of the contract that later releases bring: refused by name, so that nobody looks for a typing error. */
+/**
+ * Calls of the contract that later releases bring. They are refused by name, so that nobody looks for a typing error.
+ */
 import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { AdminRefusal } from './admin-refusal.ts'
 
@@ -23,7 +25,7 @@ export function registerLaterRoutes(app: FastifyInstance): void {
       method,
       url,
       handler: () => {
-        throw new AdminRefusal(404, 'M_UNRECOGNIZED', 'this call comes with a later release')
+        throw new AdminRefusal(404, 'M_UNRECOGNIZED', 'this call comes in a later release')
       },
     })
   }

@@ -1,8 +1,8 @@
 /**
- * Query strings of the admin API: paging and filters, parsed at the door.
+ * Query strings of the admin API, parsed at the door: paging and filters.
  *
- * Lists are paged with `from` (a `next_token`, or absent), `limit`, `order_by` and `dir`; whatever is no
- * possible value is refused with the parameter's name (contract, section 4).
+ * Lists are paged with `from` (a `next_token`, or absent), `limit`, `order_by` and `dir`. An impossible value is
+ * refused with the parameter's name (contract, section 4).
  */
 import type { Page, Paged } from '../store/views/page.ts'
 import { badParam } from './admin-refusal.ts'

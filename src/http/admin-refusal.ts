@@ -1,4 +1,4 @@
-/** What an admin request is refused with: a Matrix error (`{errcode, error}`) and its HTTP status. */
+/** How an admin request is refused: a Matrix error (`{errcode, error}`) and its HTTP status. */
 export class AdminRefusal extends Error {
   readonly status: number
   readonly errcode: string

@@ -1,6 +1,6 @@
 /**
- * The admin API (contract, section 4): what operators see and do. Register it where requests have been
- * authenticated: reads for a read or an admin token, the rest for admin.
+ * The admin API (contract, section 4): what operators see and do. Register it behind authentication: GET needs a read
+ * or an admin token, everything else an admin token.
  */
 import type { FastifyInstance } from 'fastify'
 import { inSnapshot, nowMs, type Db } from '../store/db.ts'
@@ -72,7 +72,7 @@ function registerDestinationRoutes(app: FastifyInstance, { pool, serverName, ver
 
 async function known(db: Db, name: string): Promise<DestinationRow> {
   const row = await findDestination(db, name)
-  if (row === null) throw notFound(`no destination is called ${name}`)
+  if (row === null) throw notFound(`unknown destination ${name}`)
   return row
 }
 

@@ -1,8 +1,8 @@
 /**
- * What one listener serves: health always, the rest as its `serve` list and the process's roles allow.
+ * What one listener serves: health always, and the rest as its `serve` list and the process's roles allow.
  *
- * While the daemon starts or stops, or is not fit to go on, everything but health and metrics answers 503 and says
- * why: nothing is half taken.
+ * While the daemon starts or stops, or can't go on, everything but health and metrics is answered with 503 and the
+ * reason. Nothing is half taken.
  */
 import Fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
@@ -120,7 +120,7 @@ function readJson(body: Uint8Array, parsed: (error: Error | null, value?: unknow
   try {
     parsed(null, body.length === 0 ? undefined : parseJson(body, BODY_LIMITS))
   } catch (error) {
-    const why = error instanceof JsonError ? error.message : 'this is no JSON'
+    const why = error instanceof JsonError ? error.message : 'the body is not valid JSON'
     parsed(new MatrixError(400, 'M_BAD_JSON', why))
   }
 }

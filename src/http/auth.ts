@@ -1,8 +1,8 @@
 /**
- * Who asks, and may they: bearer tokens of three kinds (contract, section 2), compared in constant time.
+ * Who sends a request, and may they? Bearer tokens of three kinds (contract, section 2), compared in constant time.
  *
- * Ingest may not read or administer, admin may not ingest. The name of the token stays on the request: operators'
- * actions are recorded under it.
+ * An ingest token may not read or administer, and an admin token may not ingest. The name of the token stays with the
+ * request, because operators' actions are recorded under it.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
@@ -43,13 +43,13 @@ export function makeGuard(tokens: Tokens): Guard {
     const digest = digestOf(bearerOf(request))
     // All are compared, so that the time says nothing about which one was close. Digests have one length.
     const found = known.filter((one) => timingSafeEqual(one.digest, digest))[0]
-    if (found === undefined) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'this token is not known')
+    if (found === undefined) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'unknown token')
     const allowed = kinds(request)
     if (!allowed.includes(found.caller.kind))
       throw new MatrixError(
         403,
         'M_FORBIDDEN',
-        `a token of the kind ${found.caller.kind} may not do this; ${allowed.join(' or ')} may`,
+        `this needs a token of the kind ${allowed.join(' or ')}, not ${found.caller.kind}`,
       )
     callers.set(request, found.caller)
     return Promise.resolve()
@@ -65,14 +65,14 @@ export function makeTokenGuard(token: string | null): (request: FastifyRequest) 
       watchers.add(request)
       return Promise.resolve()
     }
-    throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'this token is not known')
+    throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'unknown token')
   }
 }
 
 function bearerOf(request: FastifyRequest): string {
   const [, token] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
   if (token !== undefined) return token
-  throw new MatrixError(401, 'M_MISSING_TOKEN', 'the header is missing: Authorization: Bearer TOKEN')
+  throw new MatrixError(401, 'M_MISSING_TOKEN', 'missing header: Authorization: Bearer TOKEN')
 }
 
 function digestOf(token: string): Buffer {

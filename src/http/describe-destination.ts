@@ -1,8 +1,8 @@
 /**
- * What state a destination is in, and one sentence: why nothing goes out, or what goes next.
+ * The state of a destination, and one sentence: why nothing goes out, or what goes next.
  *
- * Pure. The state is the first that holds of paused, backing_off, catching_up, sending, idle (contract,
- * section 4); `blocked`, `dead` and `refused` come later.
+ * Pure. The state is the first that applies of paused, backing_off, catching_up, sending, idle (contract, section 4);
+ * `blocked`, `dead` and `refused` come later.
  */
 import { nextAttempt } from '../deliver/backoff.ts'
 import type { DestinationState } from '../observe/metrics.ts'
@@ -58,7 +58,7 @@ export function reasonOf(
   if (owed === null) return row.failures > 0 ? `nothing is owed; ${failedText(row)}` : 'nothing is owed'
   const resting = row.pending_pdus === 0 && closer.next_unlisted !== null && closer.next_unlisted > now
   if (!resting) return `goes out next: ${owed}`
-  return `sent again at ${time(closer.next_unlisted ?? now)}, as an answer did not list it: ${owed}`
+  return `sent again at ${time(closer.next_unlisted ?? now)} because an answer did not list it: ${owed}`
 }
 
 /** What anything that is owed to it has to wait for; null: nothing. */
@@ -73,7 +73,7 @@ export function holdOf(
   if (row.open_txn_id !== null) return openText(row)
   if (state !== 'catching_up') return null
   const left = closer.rooms_left === null ? 'the newest event of each room' : count(closer.rooms_left, 'room')
-  return `catching up from ${row.gap_from ?? 0} to ${row.gap_to ?? 0}: ${left} to go, then real time goes on`
+  return `catching up from ${row.gap_from ?? 0} to ${row.gap_to ?? 0}: ${left} to go, then real-time traffic`
 }
 
 /** Plain names are found by server discovery, which this version does not have (resolving server names, 3.3 on). */
@@ -87,7 +87,7 @@ function needsDiscovery(text: string): boolean {
 function backoffText(row: DestinationRow, next: number): string {
   const held = row.hold_until !== null && row.hold_until >= next
   if (held && row.hold_kind === 'retry_after') {
-    return `it asked for no request before ${time(row.hold_until ?? next)} (Retry-After)`
+    return `it asked for no requests before ${time(row.hold_until ?? next)} (Retry-After)`
   }
   if (held && row.hold_kind === 'gone') return `it answered 410 (gone): next attempt at ${time(next)}`
   return `${failedText(row)}: next attempt at ${time(next)}`
@@ -103,8 +103,9 @@ function openText(row: DestinationRow): string {
   const what = `transaction ${row.open_txn_id ?? ''} with ${count(row.open_pdus ?? 0, 'PDU')}`
   if (row.process !== null)
     return `${what} is under way (attempt ${row.open_attempt ?? 1}, by ${row.process})`
-  if (row.open_void === true) return `${what} was taken back by a redaction or purge and is made anew`
-  return `${what} is unanswered and goes again, the same bytes under the same id`
+  if (row.open_void === true)
+    return `${what} was withdrawn because of a redaction or purge, and is put together again`
+  return `${what} is unanswered and is sent again with the same id and bytes`
 }
 
 function owedText(row: DestinationRow, { capped }: Closer): string | null {

@@ -1,4 +1,4 @@
-/** A destination as the admin API shows it: `GET /v1/destinations/{server}`, and the rows of the list. */
+/** A destination as the admin API shows it, in `GET /v1/destinations/{server}` and in the list. */
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import { nextAttemptOf, reasonOf, stateOf, type Closer } from './describe-destination.ts'
 

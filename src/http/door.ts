@@ -1,9 +1,11 @@
 /**
- * The HTTP server of one listener, before any request has a route: time-outs, connections, bodies that nobody reads.
+ * The HTTP server of one listener, before a request has a route: time-outs, connections, and bodies that are not
+ * wanted.
  *
- * Promises: no byte of a body is asked for before its request may have one (`Expect: 100-continue` waits for that too); of a
- * body that is not read, no more than `UNREAD_BYTES` are taken, for no longer than `UNREAD_MS` after the answer, and then the
- * connection ends. So much is taken because a client that is still writing sees no answer if its connection is reset.
+ * Promises: no byte of a body is asked for before it is known that the request may have one (`Expect: 100-continue`
+ * waits for that too). Of a body that is not read, at most `UNREAD_BYTES` are taken, for at most `UNREAD_MS` after the
+ * answer; then the connection is closed. That much is taken because a client that is still writing does not see the
+ * answer if its connection is reset.
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
@@ -46,7 +48,7 @@ export function makeDoorServer(handler: RequestListener, visitors: Visitors | nu
   server.on('checkExpectation', (request, response) => {
     const done = visitors?.asked(request.socket)
     if (done !== undefined) response.once('close', done)
-    const body = bodyOf('the expectation of this request is not met: only 100-continue is')
+    const body = bodyOf('unsupported Expect header: only 100-continue is supported')
     response.writeHead(417, {
       'content-type': 'application/json',
       'content-length': body.length,
@@ -100,14 +102,17 @@ function throwAway(unread: IncomingMessage): void {
 /** For requests that a framework never sees: what is no HTTP, or too long, or does not come. */
 export function answerBroken(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return
-  const [status, message] = BROKEN[error.code ?? ''] ?? ['400 Bad Request', 'this is no HTTP request']
+  const [status, message] = BROKEN[error.code ?? ''] ?? [
+    '400 Bad Request',
+    'this is not a valid HTTP request',
+  ]
   const body = bodyOf(message)
   const head = `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`
   socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`)
 }
 
 const BROKEN: Readonly<Record<string, [status: string, message: string]>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not come in time'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request did not arrive in time'],
   HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers are too large'],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: ['413 Payload Too Large', 'the chunk extensions are too large'],
 }

@@ -1,8 +1,8 @@
 /**
- * Every refusal is a Matrix error: `{"errcode", "error"}` with the HTTP status, whichever part refuses: a route, the
- * framework, the database that is away.
+ * Every refusal is a Matrix error, `{"errcode", "error"}` with the HTTP status, whether it comes from a route, the
+ * framework or an unavailable database.
  *
- * What an unexpected error says goes to the log and not to the client.
+ * The text of an unexpected error goes to the log and not to the client.
  */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isUnavailable } from '../store/db.ts'
@@ -33,14 +33,14 @@ const MESSAGES: Readonly<Record<string, [status: number, errcode: string, messag
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [
     415,
     'M_INVALID_PARAM',
-    'the content type must be application/json, for items also application/x-ndjson',
+    'the content type must be application/json (or application/x-ndjson for items)',
   ],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: [
     400,
     'M_BAD_JSON',
-    'the body does not have the length that its header says',
+    "the body's length does not match its content-length header",
   ],
-  FST_ERR_BAD_URL: [400, 'M_INVALID_PARAM', 'the path is no valid URL'],
+  FST_ERR_BAD_URL: [400, 'M_INVALID_PARAM', 'the path is not a valid URL'],
   FST_ERR_MAX_PARAM_LENGTH: [414, 'M_INVALID_PARAM', 'the path is too long'],
 }
 
@@ -49,13 +49,13 @@ export function asMatrixError(error: unknown): MatrixError {
   if (error instanceof MatrixError) return error
   if (error instanceof AdminRefusal) return new MatrixError(error.status, error.errcode, error.message)
   if (isUnavailable(error))
-    return new MatrixError(503, 'M_LIMPET_UNAVAILABLE', 'the database is away; try again')
+    return new MatrixError(503, 'M_LIMPET_UNAVAILABLE', 'the database is unavailable; try again')
   const { code, statusCode, message } = error as Partial<FastifyError>
   const known = code === undefined ? undefined : MESSAGES[code]
   if (known !== undefined) return new MatrixError(...known)
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
-    return new MatrixError(statusCode, 'M_INVALID_PARAM', message ?? 'the request is not valid')
-  return new MatrixError(500, 'M_UNKNOWN', 'an error of limpet; its log says more')
+    return new MatrixError(statusCode, 'M_INVALID_PARAM', message ?? 'the request is invalid')
+  return new MatrixError(500, 'M_UNKNOWN', "internal error; see limpet's log")
 }
 
 /** Answers with `error`, and logs it where it is a surprise. */
@@ -84,7 +84,7 @@ export function useMatrixErrors(app: FastifyInstance): void {
     const methods = paths.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
     if (methods.length === 0) return new MatrixError(404, 'M_UNRECOGNIZED', 'there is nothing at this path')
     void reply.header('allow', methods.join(', '))
-    const message = `${request.method} is not possible here; ${methods.join(', ')} is`
+    const message = `${request.method} is not allowed here; use ${methods.join(' or ')}`
     return new MatrixError(405, 'M_UNRECOGNIZED', message)
   }
   // As a hook: what stands at the place of a handler runs only after the body was read and parsed.

@@ -1,8 +1,8 @@
 /**
- * What became of one event for one destination, from what is kept: membership says who was entitled,
- * position, gaps and replays say what is past, attempts say when and how.
+ * What became of one event for one destination, worked out from what is stored: memberships say whether it was
+ * entitled; position, gaps and replays say what is past; attempts say when and how it was sent.
  *
- * Pure. Attempts may have aged out: then the rest decides alone, and `txn_id` and `at` stay null.
+ * Pure. Attempts may have been removed by then. The rest then decides alone, and `txn_id` and `at` stay null.
  */
 import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
@@ -48,7 +48,7 @@ export function fateOf(event: EventRow, known: Known, now: number): Fate {
   const { open, replay, carried, destination } = known
   if (open !== null) {
     const as = laneOf(open.lanes[open.positions.indexOf(event.pos)])
-    const why = 'it is in a transaction that is not answered yet'
+    const why = 'it is in a transaction that has not been answered yet'
     return { outcome: 'pending', as, txn_id: open.txn_id, at: open.started_at, why }
   }
   const confirmed = destination.lists ? ('delivered' as const) : ('acknowledged' as const)
@@ -70,7 +70,7 @@ export function fateOf(event: EventRow, known: Known, now: number): Fate {
   }
   if (replay?.state === 'unlisted' && sticky && inRoomNow(known)) {
     const when = replay.next_at === null ? '' : ` at ${new Date(replay.next_at).toISOString()}`
-    const why = `its answer did not list the event, which is sent again${when} while it is sticky`
+    const why = `its answer did not list the event; it is sent again${when} while it is sticky`
     return {
       outcome: 'pending',
       as: 'sticky_replay',
@@ -96,8 +96,8 @@ export function fateOf(event: EventRow, known: Known, now: number): Fate {
   return { ...nothing, outcome: 'not_entitled', why: whyNot(event, known) }
 }
 
-const NOT_CONFIRMED = 'acknowledged, not confirmed: this destination lists nothing in its answers'
-const FROM_POSITION = 'its position is past the event; the transaction is no longer kept'
+const NOT_CONFIRMED = 'acknowledged, not confirmed: this destination never lists events in its answers'
+const FROM_POSITION = "its position is past the event; the transaction's record is no longer kept"
 
 /** Whether an interval of membership holds at a position. */
 export const covers = ({ since, until }: Interval, pos: number) =>
@@ -119,7 +119,7 @@ function replayOwed(event: EventRow, known: Known): string | null {
   const sent = known.replay?.state === 'sent' ? known.replay : null
   const join = joinCovers(event, known)
   if (join !== undefined && (sent?.listed_at ?? -1) < (join.upto ?? 0)) {
-    return 'it joined the room after the event, which is sticky still'
+    return 'it joined the room after the event, which is still sticky'
   }
   if (sent !== null || !entitled(event, known)) return null
   const { pos } = event
@@ -127,7 +127,7 @@ function replayOwed(event: EventRow, known: Known): string | null {
     ({ room, after_pos, cursor, upto }) =>
       room === null && pos > Math.max(after_pos, cursor) && pos <= (upto ?? Infinity),
   )
-  return gap === undefined ? null : 'it is sticky still: sticky events go first in a catch-up'
+  return gap === undefined ? null : 'it is still sticky: sticky events go first in a catch-up'
 }
 
 /** For an entitled destination without a record of the event: where position and gaps put it. */
@@ -139,7 +139,7 @@ function passage(event: EventRow, known: Known, now: number): Fate {
   const broughtInTime = gap?.closed_at === null && pos <= position
   if (gap === undefined || broughtInTime || (gap.closed_at !== null && pos > position)) {
     if (pos <= position) return { ...nothing, outcome: 'delivered', as: 'timeline', why: FROM_POSITION }
-    const why = `it has everything up to ${position}, this is ${pos}`
+    const why = `it has everything up to ${position}; this event is ${pos}`
     return { ...nothing, outcome: 'pending', as: 'timeline', why }
   }
   const alone = known.addressed && !inRoomThen(event, known)
@@ -148,7 +148,7 @@ function passage(event: EventRow, known: Known, now: number): Fate {
     if (gap.closed_at !== null || pos <= gap.cursor) {
       return { ...nothing, outcome: 'delivered', as: 'catch_up', why: FROM_POSITION }
     }
-    const why = `catch-up ${range} goes by stream order and is at ${gap.cursor}`
+    const why = `catch-up ${range} goes in stream order and has reached ${gap.cursor}`
     return { ...nothing, outcome: 'pending', as: 'catch_up', why }
   }
   const end = gap.closed_at ?? now
@@ -167,8 +167,8 @@ function passage(event: EventRow, known: Known, now: number): Fate {
 }
 
 function whyNot(event: EventRow, known: Known): string {
-  if (event.exact === true) return 'the event was addressed to others only (`to`)'
-  if (known.leftOut) return 'the event left it out (`not_to`)'
+  if (event.exact === true) return 'the event was addressed only to other servers (`to`)'
+  if (known.leftOut) return 'the event excluded it (`not_to`)'
   const { intervals } = known
   const after = intervals.find(({ since }) => since >= event.pos)
   const before = intervals.findLast(({ until }) => until !== null && until < event.pos)

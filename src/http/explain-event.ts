@@ -1,4 +1,4 @@
-/** Joins what is kept about events by destination, so that the fate of each can be told. Pure. */
+/** Groups what is stored about events by destination, so that the fate of each can be told. Pure. */
 import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { EventFacts, EventRow, Interval } from '../store/views/event-facts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'

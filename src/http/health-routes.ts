@@ -1,6 +1,6 @@
 /**
- * For monitoring of the process: does it live, is it ready, what does it count. Served by every role; health needs
- * no token, metrics need one only where `metrics.token` is set.
+ * For monitoring: is the process alive, is it ready, and what does it count? Every role serves this. Health needs no
+ * token, and metrics need one only if `metrics.token` is set.
  */
 import type { FastifyInstance } from 'fastify'
 import type { Metrics } from '../observe/metrics.ts'

@@ -1,8 +1,8 @@
 /**
- * The homeserver's side (contract, section 3): takes items, and says what it was told.
+ * The homeserver's side of the API (contract, section 3): it takes items, and says what it was told.
  *
- * All or nothing: an answer of 200 means that every item is durable, any other that none is, but for a 503, after
- * which nobody knows and `/v1/ingest/position` tells.
+ * All or nothing: after 200 every item is durable, after any other answer none is. The exception is 503: the outcome
+ * is unknown, and `/v1/ingest/position` tells it.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Append, AppendResult } from '../ingest/append.ts'
@@ -65,7 +65,7 @@ export function registerIngestRoutes(
   })
 
   app.get('/v1/ingest/unreachable', { onRequest: maySee }, () => {
-    throw new MatrixError(404, 'M_UNRECOGNIZED', 'this call comes with a later release')
+    throw new MatrixError(404, 'M_UNRECOGNIZED', 'this call comes in a later release')
   })
 
   app.get('/v1/rooms', { onRequest: maySee }, async ({ query }) => {
@@ -76,7 +76,7 @@ export function registerIngestRoutes(
 
   app.get<{ Params: { roomId: string } }>('/v1/rooms/:roomId', { onRequest: maySee }, async ({ params }) => {
     const room = await roomByName(db, params.roomId)
-    if (room === null) throw new MatrixError(404, 'M_NOT_FOUND', 'nothing is known of this room')
+    if (room === null) throw new MatrixError(404, 'M_NOT_FOUND', 'this room is not known')
     return room
   })
 }
@@ -95,17 +95,13 @@ async function readBody(request: FastifyRequest, service: IngestService): Promis
 function refuseParameters(query: Readonly<Record<string, unknown>>): void {
   const [name] = Object.keys(query)
   if (name !== undefined)
-    throw new BodyError(name.slice(0, 100), 'is a parameter; in JSON it stands in the body, beside items')
+    throw new BodyError(name.slice(0, 100), 'belongs in the JSON body, beside items, not in the query string')
 }
 
 function bytesOf(request: FastifyRequest): Buffer {
   const encoding = request.headers['content-encoding'] ?? ''
   if (!isIdentity(encoding))
-    throw new MatrixError(
-      415,
-      'M_INVALID_PARAM',
-      `bodies with content-encoding ${encoding} are not taken here`,
-    )
+    throw new MatrixError(415, 'M_INVALID_PARAM', `content-encoding ${encoding} is not supported`)
   if (!Buffer.isBuffer(request.body)) throw new MatrixError(400, 'M_BAD_JSON', 'the body is missing')
   return request.body
 }
@@ -133,7 +129,7 @@ function answerOf(result: AppendResult, shownIndex: ParsedBody['shownIndex']): o
       throw new MatrixError(
         409,
         'M_LIMPET_TOKEN_MISMATCH',
-        'another source_token is stored: this was taken already, or is not next',
+        'if_source_token does not match the stored token: these items were already taken, or an earlier batch is missing',
         {
           source_token: result.sourceToken,
         },
@@ -148,7 +144,7 @@ function answerOf(result: AppendResult, shownIndex: ParsedBody['shownIndex']): o
     case 'unavailable':
       throw new MatrixError(503, 'M_LIMPET_UNAVAILABLE', result.message)
     case 'busy':
-      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'the database does not keep up; try again', {
+      throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'the database cannot keep up; try again later', {
         retry_after_ms: result.retryAfterMs,
       })
   }

@@ -1,7 +1,6 @@
 /**
- * Text that no name, id or token can be, and that PostgreSQL has no place for: refused before any route sees it.
- *
- * Bodies are JSON and looked at by the code that reads them; here it is about what stands in a URL.
+ * Refuses, before any route sees it, text in a URL that no name, id or token can contain and that PostgreSQL can't
+ * store. Bodies are checked by the code that parses them.
  */
 import type { FastifyInstance } from 'fastify'
 import { MatrixError } from './errors.ts'
@@ -14,7 +13,14 @@ export function refuseOddText(app: FastifyInstance): void {
   app.addHook('preParsing', (request, _reply, _payload, next) => {
     const name = oddIn(request.params) ?? oddIn(request.query)
     if (name === null) next()
-    else next(new MatrixError(400, 'M_INVALID_PARAM', `${name} has a character that no name or id has`))
+    else
+      next(
+        new MatrixError(
+          400,
+          'M_INVALID_PARAM',
+          `${name} contains a character that no name or id may contain`,
+        ),
+      )
   })
 }
 

@@ -1,8 +1,8 @@
 /**
- * Our own listeners: TCP addresses and Unix sockets, each with what it serves.
+ * limpet's own listeners: TCP addresses and Unix sockets, each with what it serves.
  *
- * Promise: after `close` no request is half done. New ones are refused with 503 from its first moment, those
- * under way end, at the latest after `graceMs`.
+ * Promise: after `close` no request is half done. New requests are refused with 503 at once, and those under way end,
+ * within `graceMs` at the latest.
  */
 import { lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'

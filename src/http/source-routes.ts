@@ -1,6 +1,6 @@
 /**
- * Admin API: one source that limpet follows, and an operator's word that it shall go on after its database was restored.
- * The process that follows the source carries it out at its next look.
+ * Admin API: one source that limpet follows, and the operator's order to go on after its database was restored. The
+ * process that follows the source carries it out the next time it reads the source.
  */
 import type { FastifyInstance } from 'fastify'
 import type { Pool } from '../store/db.ts'
@@ -14,7 +14,7 @@ type OfSource = { Params: { name: string } }
 export function registerSourceRoutes(app: FastifyInstance, { pool }: { pool: Pool }): void {
   const known = async (name: string) => {
     const row = (await readSourceStates(pool)).find((one) => one.name === name)
-    if (row === undefined) throw notFound(`limpet follows no source that is called ${name}`)
+    if (row === undefined) throw notFound(`unknown source ${name}`)
     return row
   }
   app.get<OfSource>('/v1/sources/:name', async ({ params }) => {
@@ -27,7 +27,7 @@ export function registerSourceRoutes(app: FastifyInstance, { pool }: { pool: Poo
   app.post<OfSource>('/v1/sources/:name/continue', async (request) => {
     const { name } = await known(request.params.name)
     if (!(await wishToContinue(pool, { source: name, who: callerName(request) }))) {
-      const message = `${name} goes on by itself: its database was not restored`
+      const message = `${name} needs no command to go on: its database was not restored`
       throw new AdminRefusal(409, 'M_LIMPET_NOT_RESTORED', message)
     }
     return {}

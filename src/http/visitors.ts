@@ -1,13 +1,14 @@
 /**
- * Who may keep a connection of ours, of all our listeners together.
+ * Which connections may stay open, counted over all our listeners?
  *
- * Promises: there are never more than `most` connections for longer than a moment, so that this process keeps
- * descriptors for all else; and a silent one, or one without a token, never keeps out somebody new (a health check,
- * a producer): it is the one who goes.
+ * Promises: there are never more than `most` connections for longer than a moment, so that the process keeps
+ * descriptors for everything else. A connection that is silent, or has no token, never keeps a new one out (a health
+ * check, a producer): it is closed instead.
  *
- * A connection is in one of four states. Who gives way first: the longest silent stranger; then the stranger whose answer
- * has taken longest; then the acquaintance (the latest request had a token that we know) who has been silent longest. An
- * acquaintance with a request under way gives way to nobody: then it is the new one who goes.
+ * A connection is either a stranger or an acquaintance (its latest request had a token that we know), and either
+ * silent or with a request under way. They give way in this order: the stranger that has been silent longest; the
+ * stranger whose answer has taken longest; the acquaintance that has been silent longest. An acquaintance with a
+ * request under way never gives way; then the new connection is closed.
  */
 import type { Socket } from 'node:net'
 

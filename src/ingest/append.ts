@@ -1,9 +1,9 @@
 /**
- * The one way in: stores items for good, then says that there is something new.
+ * The one way in: stores items for good, then announces that there is something new.
  *
- * Requests that arrive during a commit share the next one; each is all or nothing by itself, and each
- * one's `if_source_token` is looked at under the stream's lock, so that two instances of one producer,
- * or a retry after a lost answer, change nothing. When `append` says 'taken', the items are durable.
+ * Requests that arrive during a commit share the next one. Each is all or nothing by itself, and its `if_source_token`
+ * is checked under the stream's lock, so that a second instance of a producer, or a retry after a lost answer, changes
+ * nothing. When `append` says 'taken', the items are durable.
  */
 import type { Random } from '../clock.ts'
 import { makeBatcher } from '../batcher.ts'
@@ -119,7 +119,8 @@ async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise
       return await inTransaction(needs.pool, (db) => takeAll(needs, db, requests, checked))
     } catch (error) {
       if (isUnavailable(error)) {
-        const message = 'the database is away; whether the items were taken is unknown'
+        const message =
+          'the database is unavailable; it is unknown whether the items were taken (ask /v1/ingest/position)'
         return requests.map(() => ({ result: { kind: 'unavailable', message } }))
       }
       if (isConflict(error) && attempt < 5) continue

@@ -1,4 +1,4 @@
-/** The lines of an NDJSON body that say something, with their numbers; empty ones are skipped, a few at a time. */
+/** The lines of an NDJSON body with their numbers, without the empty ones, a few at a time. */
 
 export type BodyLine =
   | { readonly bytes: Uint8Array; readonly index: number }

@@ -1,14 +1,15 @@
 /**
- * Whether the form that a `redact` gives is the redacted form of the event that it names.
+ * Is the form that a `redact` item gives really the redacted form of the event it names?
  *
- * Taken, a wrong one would leave in place, and send on, what was to be taken away. It is judged by the room version
- * that its event was taken with, which is not kept: the room may be of another one by now (its first events were told with
- * a wrong one, say). The id tells. From room version 3 on it is a hash over the redacted form, so a form that has the
- * id under a version's rules, and nothing beyond them, is the right one, under whichever version that is; in versions 1
- * and 2 the event carries its id. Only where no version fits is the stored event asked which one it is of.
+ * A wrong form, if taken, would leave in place and send on what was to be removed. The form is judged by the room
+ * version with which its event was taken. That version is not stored, and the room's may be another one by now, if its
+ * first events were told with a wrong version. But the id tells. From room version 3 on the id is a hash over the
+ * redacted form: a form that has this id under a version's rules, and contains nothing beyond them, is the right one,
+ * whichever version that is. In versions 1 and 2 the event carries its id. Only if no version fits is the stored event
+ * asked for its version.
  *
- * It costs some hashes and a walk through the event, and depends on nothing that changes: so it is asked before anything is
- * locked, and under the locks only of what was not there yet then.
+ * The check costs some hashes and a walk through the event, and depends on nothing that changes. So it is done before
+ * anything is locked; under the locks only what was not there before is checked.
  */
 import { canonicalText } from '../matrix/canonical-json.ts'
 import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
@@ -130,11 +131,11 @@ function faultUnder(
   }
   // Ids of room versions 1 and 2 say nothing about what they name.
   if (!belongsToRoom({ pdu, roomVersion, eventId, roomId }))
-    return { path: 'pdu.room_id', message: `the redacted form is not of ${roomId}` }
+    return { path: 'pdu.room_id', message: `the redacted form does not belong to ${roomId}` }
   const left = beyondRedaction(pdu, rules)
   if (left.length > 0) {
     const what = left.slice(0, 5).join(', ').slice(0, 200)
-    const message = `this is not the redacted form: a redaction in room version ${roomVersion} takes away ${what}`
+    const message = `this is not the redacted form: a redaction in room version ${roomVersion} removes ${what}`
     return { path: 'pdu', message }
   }
   const misshapen = findMisshapen(pdu, rules)

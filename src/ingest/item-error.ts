@@ -1,4 +1,4 @@
-/** The error that names an item which can't be taken. */
+/** Errors of a request to take items: which item or field is wrong, where in it, and why. */
 import type { JsonError } from '../matrix/json-value.ts'
 
 /** An item that can't be taken, and with it its whole request: which one, where in it, why. */

@@ -1,9 +1,9 @@
 /**
- * What a source tells limpet, after it was looked at: the items of the ingest API (contract, section 3) as types.
+ * What a source tells limpet, as types: the items of the ingest API (contract, section 3), after their checks.
  *
- * An `Item` has passed every check that needs no database: its fields and their types, sizes, the event id
- * against the reference hash. Server names have not been looked at: an item of a thousand names with one that is no
- * server name is taken, and the name listed in the answer, so that nothing odd stops the stream.
+ * An `Item` has passed every check that needs no database: fields and their types, sizes, and the event id against the
+ * reference hash. Server names have not been checked: an item with a thousand names, one of them invalid, is taken,
+ * and the answer lists that name, so that nothing odd stops the stream.
  */
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json-value.ts'

@@ -1,8 +1,8 @@
 /**
- * Which rooms are known at each point of a batch, and whether a request goes by the servers of one that is not. Pure.
+ * Which rooms are known at each point of a batch? And does a request rely on the servers of a room that is not? Pure.
  *
- * A source that tells a room's whole list once and then only what changes (`onlyKnownRooms`) must not go on where the list was
- * purged meanwhile: an event would reach nobody, and an `add` would make the room known with that one server.
+ * A source that tells a room's whole list once, and then only changes (`onlyKnownRooms`), must not go on if the list
+ * was purged meanwhile: an event would go to nobody, and an `add` would make the room known with that one server only.
  */
 import type { IngestState } from '../store/ingest-state.ts'
 import type { Item } from './items.ts'

@@ -1,9 +1,9 @@
 /**
  * The body of a request to take items, JSON or NDJSON, as an `IngestRequest`.
  *
- * A big request is the hottest work that ingest does. It is done in slices, so that sends and lease renewals of
- * the same process go on meanwhile: no piece is longer than one item, and no item is larger than `BODY_LIMITS` says.
- * An item is read, checked and made text before the next one is read.
+ * A large request is the most expensive work of ingest. It is done in slices, so that sends and lease renewals of the
+ * same process go on meanwhile: no slice is longer than one item, and no item is larger than `BODY_LIMITS` allows.
+ * Each item is read, checked and made text before the next one is read.
  */
 import { isUtf8 } from 'node:buffer'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -42,7 +42,7 @@ export async function parseJsonBody(body: Uint8Array, options: ParseOptions): Pr
   if (!isJsonObject(whole)) throw new BodyError('', 'the body must be an object', 'M_BAD_JSON')
   for (const key of Object.keys(whole))
     if (!['items', 'source', 'source_token', 'if_source_token'].includes(key))
-      throw new BodyError(key.slice(0, 100), 'is no field of this request')
+      throw new BodyError(key.slice(0, 100), 'unknown field')
   const list = whole['items']
   if (!Array.isArray(list)) throw new BodyError('items', list === undefined ? 'is missing' : 'must be a list')
   return { request: { ...producerOf(whole), items }, shownIndex: (place) => place }
@@ -98,7 +98,7 @@ export async function parseServersUp(body: Uint8Array): Promise<IngestRequest> {
   )
   if (!isJsonObject(whole)) throw new BodyError('', 'the body must be an object', 'M_BAD_JSON')
   for (const key of Object.keys(whole))
-    if (key !== 'servers') throw new BodyError(key.slice(0, 100), 'is no field of this request')
+    if (key !== 'servers') throw new BodyError(key.slice(0, 100), 'unknown field')
   const servers = whole['servers']
   if (!Array.isArray(servers))
     throw new BodyError('servers', servers === undefined ? 'is missing' : 'must be a list')
@@ -162,11 +162,12 @@ function costOf(item: Item): number {
 }
 
 function refuseOtherText(body: Uint8Array): void {
-  if (!isUtf8(body)) throw new BodyError('', 'the body is not UTF-8', 'M_BAD_JSON')
+  if (!isUtf8(body)) throw new BodyError('', 'the body is not valid UTF-8', 'M_BAD_JSON')
 }
 
 function refuseTooMany(count: number): void {
-  if (count > MAX_ITEMS) throw new BodyError('items', `more than ${MAX_ITEMS} in one request`, 'M_TOO_LARGE')
+  if (count > MAX_ITEMS)
+    throw new BodyError('items', `more than ${MAX_ITEMS} in one request; send them in several`, 'M_TOO_LARGE')
 }
 
 /** A parameter without a value (`if_source_token=`) is null: nothing stored yet. */
@@ -174,8 +175,8 @@ function queryAsBody(query: Readonly<Record<string, unknown>>): JsonObject {
   const body: JsonObject = {}
   for (const [key, value] of Object.entries(query)) {
     if (key !== 'source' && key !== 'source_token' && key !== 'if_source_token')
-      throw new BodyError(key.slice(0, 100), 'is no parameter of this request')
-    if (typeof value !== 'string') throw new BodyError(key, 'must be there once')
+      throw new BodyError(key.slice(0, 100), 'unknown parameter')
+    if (typeof value !== 'string') throw new BodyError(key, 'may be given only once')
     body[key] = value === '' && key !== 'source' ? null : value
   }
   return body
@@ -193,16 +194,16 @@ function producerOf(body: JsonObject): Omit<IngestRequest, 'items'> {
 export function parseSource(value: JsonValue | undefined): string {
   if (value === undefined) return 'default'
   if (typeof value === 'string' && /^[a-z0-9_.-]{1,64}$/.test(value)) return value
-  throw new BodyError('source', 'must be 1 to 64 of the characters a-z 0-9 _ . -')
+  throw new BodyError('source', 'must be 1 to 64 characters from a-z 0-9 _ . -')
 }
 
 function tokenOf(body: JsonObject, key: string): string | null | undefined {
   const value = body[key]
   if (value === undefined || value === null) return value
   if (typeof value !== 'string') throw new BodyError(key, 'must be text or null')
-  if (value === '') throw new BodyError(key, 'must not be empty; null stands for none')
+  if (value === '') throw new BodyError(key, 'must not be empty; use null for none')
   if (value.length > MAX_TOKEN || value.includes('\0'))
-    throw new BodyError(key, `must be at most ${MAX_TOKEN} characters, none of them NUL`)
+    throw new BodyError(key, `must have at most ${MAX_TOKEN} characters and no NUL`)
   return value
 }
 

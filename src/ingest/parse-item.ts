@@ -1,8 +1,8 @@
 /**
- * One item at the door: from JSON to an `Item`, or an `ItemError` that says which field is wrong and why.
+ * One item at the door: from JSON to an `Item`, or to an `ItemError` that says which field is wrong and why.
  *
- * What passes can be stored and sent as it is. Every field is asked for, every field that nobody asked for is an
- * error: a misspelt `also_to` must not quietly send an event to fewer servers.
+ * What passes can be stored and sent as it is. Every required field must be there, and an unknown field is an error: a
+ * misspelt `also_to` must not quietly send an event to fewer servers.
  */
 import { canonicalText } from '../matrix/canonical-json.ts'
 import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
@@ -50,9 +50,9 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
   const type = node['type']
   if (typeof type !== 'string') return fail('type', 'must be text')
   if (LATER.has(type)) return fail('type', `items of type ${type} come in a later release`)
-  if (!isKnown(type)) return fail('type', `there are no items of type ${JSON.stringify(type.slice(0, 50))}`)
+  if (!isKnown(type)) return fail('type', `unknown item type ${JSON.stringify(type.slice(0, 50))}`)
   for (const key of Object.keys(node))
-    if (!FIELDS[type].has(key)) return fail(key.slice(0, 100), `is no field of an item of type ${type}`)
+    if (!FIELDS[type].has(key)) return fail(key.slice(0, 100), `unknown field of an item of type ${type}`)
   switch (type) {
     case 'event':
       return parseEvent(node, options, fail)
@@ -76,7 +76,7 @@ function isKnown(type: string): type is Item['type'] {
 function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventItem {
   const roomId = roomIdOf(node, fail)
   const version = textOf(node['room_version'], 'room_version', fail)
-  if (!ROOM_VERSION.test(version)) fail('room_version', 'is no room version')
+  if (!ROOM_VERSION.test(version)) fail('room_version', 'is not a valid room version')
   const eventId = eventIdOf(node, fail)
   const audience = audienceOf(node, fail)
   const flag = node['sticky'] ?? true
@@ -85,11 +85,14 @@ function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventI
   refuseMisshapen(pdu, version, fail)
   const sender = senderOf(pdu, fail)
   const originServerTs = sentAt(pdu, fail)
-  if (!isInRoom(pdu, { roomId, version, eventId })) fail('pdu.room_id', `is not ${roomId}`)
+  if (!isInRoom(pdu, { roomId, version, eventId })) fail('pdu.room_id', `does not match room_id ${roomId}`)
   const text = textOfPdu(pdu, roomVersion(version)?.oddNumbers ?? 'keep', fail)
   const check = checkEventId({ pdu, roomVersion: version, eventId })
   if (check.kind === 'mismatch')
-    fail('event_id', `is not that of the PDU, which is ${check.expected ?? 'missing (pdu.event_id)'}`)
+    fail(
+      'event_id',
+      `does not match the PDU's event id, which is ${check.expected ?? 'missing (pdu.event_id)'}`,
+    )
   const sticky = flag && isOurs(sender, options.serverName)
   return {
     type: 'event',
@@ -110,11 +113,11 @@ function parseServers(node: JsonObject, fail: Fail): ServersItem {
   const add = listOf(node, 'add', fail)
   const remove = listOf(node, 'remove', fail)
   if (set === null) {
-    if (add === null && remove === null) fail('add', 'one of add, remove and set must be there')
+    if (add === null && remove === null) fail('add', 'needs one of add, remove and set')
     return { type: 'servers', roomId, change: { add: add ?? [], remove: remove ?? [] } }
   }
   if (add !== null || remove !== null)
-    fail('set', 'is the whole list: it stands beside neither add nor remove')
+    fail('set', 'is the whole list: it cannot be combined with add or remove')
   return { type: 'servers', roomId, change: { set } }
 }
 
@@ -134,7 +137,7 @@ function audienceOf(node: JsonObject, fail: Fail): Audience {
   const notTo = listOf(node, 'not_to', fail)
   if (to === null) return { alsoTo: alsoTo ?? [], notTo: notTo ?? [] }
   if (alsoTo !== null || notTo !== null)
-    fail('to', 'is exactly who gets it: it stands beside neither also_to nor not_to')
+    fail('to', 'is the exact list of recipients: it cannot be combined with also_to or not_to')
   return { to }
 }
 
@@ -156,7 +159,7 @@ function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): 
   if (respelled !== null)
     return fail(
       `pdu.${respelled}`,
-      'is a number in a spelling that a server which reads and writes it changes (1e3 to 1000.0), and then no signature over it holds',
+      "is a number in a form that other servers rewrite (1e3 becomes 1000.0), which breaks the event's signatures",
       'M_BAD_JSON',
     )
   let text: string
@@ -168,7 +171,7 @@ function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): 
   }
   const bytes = countedBytes(text, pdu)
   if (bytes > MAX_PDU_BYTES)
-    fail('pdu', `has ${bytes} bytes of canonical JSON, more than ${MAX_PDU_BYTES}`, 'M_TOO_LARGE')
+    fail('pdu', `has ${bytes} bytes of canonical JSON; the limit is ${MAX_PDU_BYTES}`, 'M_TOO_LARGE')
   return text
 }
 
@@ -188,7 +191,7 @@ function senderOf(pdu: JsonObject, fail: Fail): string {
     domainOf(sender) !== null &&
     Buffer.byteLength(sender) <= MAX_ID_BYTES &&
     !sender.includes('\0')
-  return isUser ? sender : fail('pdu.sender', 'is no user id')
+  return isUser ? sender : fail('pdu.sender', 'is not a valid user id')
 }
 
 /** When it was sent, in whole milliseconds. Old room versions let a fraction through, or a number without end. */
@@ -210,12 +213,12 @@ function isInRoom(pdu: JsonObject, given: { roomId: RoomId; version: string; eve
 
 function roomIdOf(node: JsonObject, fail: Fail): RoomId {
   const text = textOf(node['room_id'], 'room_id', fail)
-  return isRoomId(text) ? text : fail('room_id', 'is no room id')
+  return isRoomId(text) ? text : fail('room_id', 'is not a valid room id')
 }
 
 function eventIdOf(node: JsonObject, fail: Fail): EventId {
   const text = textOf(node['event_id'], 'event_id', fail)
-  return isEventId(text) ? text : fail('event_id', 'is no event id')
+  return isEventId(text) ? text : fail('event_id', 'is not a valid event id')
 }
 
 function textOf(value: JsonValue | undefined, path: string, fail: Fail): string {

@@ -1,6 +1,4 @@
-/**
- * What a request did: what it is answered, and what is counted of it. Filled item by item, read after the commit.
- */
+/** What a request did: its answer, and what is counted. Filled item by item, and read after the commit. */
 import type { Item } from './items.ts'
 
 /** Why something was left out: our own name, no server name, nothing changes by it, nobody knows it. */

@@ -1,10 +1,9 @@
 /**
- * What items do, one after another, to what is known of rooms and servers. Pure: no I/O, no clock.
+ * Applies items, one after another, to what is known of rooms and servers. Pure: no I/O, no clock.
  *
- * The state is loaded before (`store/ingest-state.ts`) and changed here item by item, so that an item
- * sees what the ones before it in the same batch did; the effects are written after.
- * Always: an item takes one position; a duplicate event takes none. Nothing odd stops the stream: names
- * that can't be used are left out and listed (contract 3).
+ * The state is loaded before (`store/ingest-state.ts`) and changed here item by item, so that an item sees what
+ * earlier items of its batch did. The effects are written afterwards. Always: an item takes one position; a duplicate
+ * event takes none. Nothing odd stops the stream: names that can't be used are left out and listed (contract 3).
  */
 import { createHash } from 'node:crypto'
 import { parseServerName } from '../matrix/ids.ts'

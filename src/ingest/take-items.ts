@@ -1,7 +1,9 @@
 /**
- * Takes a request's items in their order: everything is staged and written together, a statement a table, purges last. What comes
- * in a room after its purge has all before it written first; unless the purge is the first that the batch has of its room: what was there
- * before the batch is forgotten at its beginning then, of all such rooms at once.
+ * Takes a request's items in their order. Everything is staged and written together, a statement a table, purges last.
+ *
+ * What comes in a room after its purge is the exception: everything before it is written first. But if the purge is
+ * the batch's first item of its room, what was there before the batch is forgotten at the batch's beginning, for all
+ * such rooms at once.
  */
 import type { Random } from '../clock.ts'
 import { adviseUp } from '../store/advice.ts'

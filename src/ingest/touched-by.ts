@@ -1,7 +1,7 @@
 /**
- * Which rooms, servers and events must be looked up before some items can be taken. Pure.
+ * Which rooms, servers and events must be looked up before some items can be taken? Pure.
  *
- * Names that are no server names and our own are left out: they stay unknown, and are listed as ignored.
+ * Invalid server names and our own name are left out: they stay unknown, and are listed as ignored.
  */
 import { parseServerName } from '../matrix/ids.ts'
 import type { Touched } from '../store/ingest-state.ts'

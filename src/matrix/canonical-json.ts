@@ -137,7 +137,7 @@ function oddNumber(level: number, out: Output): JsonError {
   return new JsonError(
     'odd number',
     out.path.slice(0, level),
-    'a number that is no integer within ±(2^53 - 1)',
+    'a number that is not an integer within ±(2^53 - 1)',
   )
 }
 

@@ -1,9 +1,9 @@
 /**
- * Whether an event is the one its id names.
+ * Is the event the one that its id names?
  *
- * Since room version 3 the id is the event's reference hash, so a wrong id means that every receiver would
- * store the event under another name than the one we answer for. Spec: server-server API, "Calculating the
- * reference hash for an event", and "Event IDs" of each room version.
+ * Since room version 3 the id is the event's reference hash. With a wrong id every receiver would store the event
+ * under another name than the one we vouch for. Spec: server-server API, "Calculating the reference hash for an
+ * event", and "Event IDs" of each room version.
  */
 import { createHash } from 'node:crypto'
 import { canonicalText } from './canonical-json.ts'

@@ -1,9 +1,9 @@
 /**
- * The names of Matrix as strings that have been looked at.
+ * The names of Matrix as strings that have been checked.
  *
- * A branded type says that one of the parsers here saw the text; code that holds a `ServerName` need not ask
- * again whether it can stand in a URL, a header or a table. Spec: appendices, "Identifier Grammar".
- * Server names are compared case-sensitively (appendices, "Server Name"); nothing here changes case.
+ * A branded type says that one of the parsers here has seen the text. Code that has a `ServerName` need not check
+ * again whether it fits into a URL, a header or a table. Spec: appendices, "Identifier Grammar". Server names are
+ * compared case-sensitively (appendices, "Server Name"); nothing here changes case.
  */
 import { isIPv4, isIPv6 } from 'node:net'
 

@@ -1,9 +1,9 @@
 /**
- * Reads one JSON document strictly (what that means, `strict-json.ts` says), in one go or in pieces.
+ * Reads one JSON document strictly (as `strict-json.ts` defines it), at once or in pieces.
  *
- * A reader can pause before any value and go on later, so that a large body does not hold up the process. It can hand
- * out the elements of one list one by one, so that the whole of it is never in memory. Bytes become text a little at a
- * time. It needs no stack: depth is a limit like any other, and all of them are checked before memory is taken.
+ * A reader can pause before any value and go on later, so that a large body does not hold up the process. It can pass
+ * on the elements of one list one by one, so that the whole list is never in memory. Bytes become text a little at a
+ * time. It needs no stack: depth is a limit like any other, and every limit is checked before memory is taken.
  */
 import { beginAnew, jsonTextOf, number, skipSpace, string, unexpected, word } from './json-text.ts'
 import { CLOSE_ARRAY, CLOSE_OBJECT, COLON, COMMA, OPEN_ARRAY, OPEN_OBJECT, QUOTE } from './json-tokens.ts'

@@ -1,6 +1,7 @@
 /**
- * The text of one JSON document, and what stands next in it: a string, a number, a word. Bytes become text a little at a time,
- * and what is behind us is forgotten. Functions and not methods: the engine knows what each of them works on.
+ * The text of one JSON document, and what comes next in it: a string, a number, a word. Bytes become text a little at
+ * a time, and what has been read is forgotten. These are functions and not methods, so that the engine knows what each
+ * works on.
  */
 import {
   BACKSLASH,

@@ -1,4 +1,6 @@
-/** The smallest parts of JSON text: what a reader compares with, and what a number or a string means. */
+/**
+ * The smallest parts of JSON text: the characters that a reader compares with, and what a number or a string means.
+ */
 import { UNLIMITED } from './read-limits.ts'
 import { makeOddNumber } from './json-value.ts'
 import type { OddNumber } from './json-value.ts'

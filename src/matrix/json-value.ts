@@ -1,6 +1,6 @@
 /**
- * What JSON is once it has been read strictly: plain JavaScript values, and numbers that JavaScript or
- * canonical JSON cannot hold, which keep their text.
+ * JSON after it has been read strictly: plain JavaScript values. Numbers that JavaScript or canonical JSON cannot
+ * represent keep their text.
  */
 const ODD = Symbol('odd number')
 

@@ -1,4 +1,4 @@
-/** The text is no key file that we can sign with; the message says which line and why. */
+/** The error for a key file that we cannot sign with; its message says which line is wrong and why. */
 export class KeyFileError extends Error {
   override readonly name = 'KeyFileError'
 }

@@ -1,6 +1,6 @@
 /**
- * Makes valid events: hashed, signed, under the right id. For the simulator and for tests; the daemon itself
- * only passes on what a homeserver finished.
+ * Makes valid events: hashed, signed, and under the right id. For the simulator and for tests; the daemon itself only
+ * passes on events that a homeserver has finished.
  *
  * Spec: server-server API, "Adding hashes and signatures to outgoing events", and appendices, "Signing JSON".
  */

@@ -1,10 +1,10 @@
 /**
- * Whether an object has the form of an event, as far as one that has it not spoils the transaction that it is in.
+ * Does an object have the form of an event, as far as a wrong form would spoil the transaction that carries it?
  *
  * Spec: "Event format" of each room version. A homeserver's own events have it. Many receivers refuse a whole
- * transaction, or fail on it, over one PDU whose `depth` is no integer or whose `signatures` are no object, so that
- * everything else in it would be refused with it, again and again. Asked is what receivers parse before they look at
- * an event by itself; whatever else a room version wants of an event is between the two homeservers.
+ * transaction, or fail on it, because of one PDU whose `depth` is not an integer or whose `signatures` are not an
+ * object; everything else in it would be refused too, again and again. This file checks what receivers parse before
+ * they look at single events. Anything else that a room version requires is between the two homeservers.
  */
 import { isJsonObject, isOddNumber, textOfOddNumber } from './json-value.ts'
 import type { JsonObject, JsonValue } from './json-value.ts'
@@ -76,7 +76,7 @@ function optionalFault(pdu: JsonObject): Misshapen | null {
 function versionFault(pdu: JsonObject, version: RoomVersion): Misshapen | null {
   const { eventId } = version
   if (eventId !== 'inside' && pdu['event_id'] !== undefined)
-    return { path: 'event_id', why: `must not be there in room version ${version.version}` }
+    return { path: 'event_id', why: `is not allowed in room version ${version.version}` }
   for (const key of ['auth_events', 'prev_events'] as const) {
     const list = pdu[key]
     // An event without them is refused by itself.
@@ -86,7 +86,7 @@ function versionFault(pdu: JsonObject, version: RoomVersion): Misshapen | null {
       (one) => !(eventId === 'inside' ? isReference(one) : typeof one === 'string'),
     )
     if (wrong >= 0)
-      return { path: `${key}.${wrong}`, why: 'must be an event id in the form of the room version' }
+      return { path: `${key}.${wrong}`, why: 'must be an event id in the format of the room version' }
   }
   return null
 }

@@ -1,6 +1,6 @@
 /**
- * Says what a key file is that is not in our format (Synapse's) but PEM, and how to make ours of it: a command of one line
- * that works as it stands, in the file's own name. Nothing of the key is ever in what it says.
+ * Recognises a key file in PEM format, which is not ours (Synapse's), and says how to convert it: a command of one
+ * line that works as it stands, with the file's own name. The message never contains any part of the key.
  */
 import { createPrivateKey } from 'node:crypto'
 

@@ -1,8 +1,8 @@
 /**
  * How much of one JSON document is read before it is refused, and what reading it costs.
  *
- * Those who may send us bodies can hold up the process by nesting or by number, with few bytes. No event of a valid size
- * (65,536 bytes) meets any of these limits: it has at most 32,768 values.
+ * A few bytes of nesting or of many small values could hold up the process. No event of a valid size (65,536 bytes)
+ * reaches any of these limits: it has at most 32,768 values.
  */
 import type { JsonValue } from './json-value.ts'
 

@@ -1,9 +1,9 @@
 /**
- * How a receiver that parses a number and writes it again spells it.
+ * How does a receiver that parses a number and writes it again spell it?
  *
  * Synapse checks a transaction's signature over its own encoding of the parsed body (X-Matrix signs the `content`,
- * server-server API "Request Authentication"), so one number whose spelling changes on that way makes the whole
- * transaction a 401. Within canonical JSON nothing changes; room versions 1 to 5 may hold other numbers too. The
+ * server-server API "Request Authentication"). So one number whose spelling changes on the way makes the whole
+ * transaction a 401. Within canonical JSON nothing changes, but room versions 1 to 5 may contain other numbers. The
  * spelling is that of Python's `json`: integers digit by digit, the rest as the shortest text of the same double.
  */
 import { isJsonObject, isOddNumber, textOfOddNumber } from './json-value.ts'

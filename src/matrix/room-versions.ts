@@ -1,7 +1,7 @@
 /**
- * What differs between room versions, as far as a sender of finished events must know it.
+ * The differences between room versions that matter to a sender of finished events.
  *
- * Spec: rooms/v1 to rooms/v12. Authorisation and state resolution are the homeserver's and do not appear.
+ * Spec: rooms/v1 to rooms/v12. Authorisation and state resolution are the homeserver's, and do not appear.
  */
 export interface RoomVersion {
   /** As in the create event: `1` to `12`. */

@@ -1,10 +1,10 @@
 /**
  * The homeserver's ed25519 key: reads it, signs with it, and proves that the signatures are right.
  *
- * Two implementations on purpose. `node:crypto` signs (30 to 50 µs with a key object made once; making it for
- * every request would cost ten times that). tweetnacl (10 ms) makes keys, derives the public half and verifies:
- * a fault in one is seen by the other before anybody else sees it.
- * A seed never appears in a message of an error.
+ * There are two implementations on purpose. `node:crypto` signs: 30 to 50 µs with a key object that is made once
+ * (making it for every request would cost ten times that). tweetnacl (10 ms) makes keys, derives the public half and
+ * verifies. So a fault in one is seen by the other before anybody else sees it. A seed never appears in an error
+ * message.
  */
 import { createPrivateKey, sign } from 'node:crypto'
 import nacl from 'tweetnacl'

@@ -1,12 +1,12 @@
 /**
  * Reads JSON as every other homeserver will read it, or says where that is not possible.
  *
- * `JSON.parse` takes the last of two equal keys, lets lone surrogates through and rounds big numbers; then
- * two servers hash different events. Here the first two are errors and such numbers keep their text, so that
- * the code that knows the room version decides about them.
+ * `JSON.parse` takes the last of two equal keys, lets lone surrogates through and rounds large numbers; then two
+ * servers hash different events. Here the first two are errors, and such numbers keep their text, so that the code
+ * that knows the room version decides about them.
  *
- * Always: ends in a value or a `JsonError`, whatever the text; no string of the result keeps the memory of
- * the whole text alive (an id that outlives its request would otherwise pin 16 MiB).
+ * Always: whatever the text, the result is a value or a `JsonError`. No string of the result keeps the whole text in
+ * memory (an id that outlives its request would otherwise keep 16 MiB).
  */
 import { isUtf8 } from 'node:buffer'
 import { makeJsonReader } from './json-reader.ts'

@@ -1,8 +1,8 @@
 /**
- * The body of `PUT /_matrix/federation/v1/send/{txnId}`, spliced from texts that are canonical already.
+ * The body of `PUT /_matrix/federation/v1/send/{txnId}`, put together from texts that are already canonical.
  *
- * Spec: server-server API, "Transactions". The body does not name the destination, so that one text can be
- * stored once and sent to many.
+ * Spec: server-server API, "Transactions". The body does not name the destination, so one text can be stored once and
+ * sent to many destinations.
  */
 
 /** "A limited size of at most 50 PDUs and 100 EDUs." */

@@ -1,9 +1,9 @@
 /**
- * The `Authorization: X-Matrix` header by which a homeserver knows who is asking.
+ * The `Authorization: X-Matrix` header, by which a homeserver knows who sends a request.
  *
- * Spec: server-server API, "Request Authentication". What is signed is the canonical JSON of
- * `{content, destination, method, origin, uri}`; these keys stand in canonical order already, so the bytes are
- * put together from the body's own canonical text and nothing is parsed or sorted.
+ * Spec: server-server API, "Request Authentication". What is signed is the canonical JSON of `{content, destination,
+ * method, origin, uri}`. These keys are already in canonical order, so the bytes are put together from the body's own
+ * canonical text, and nothing is parsed or sorted.
  */
 import type { SigningKey } from './signing.ts'
 

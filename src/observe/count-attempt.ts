@@ -1,6 +1,4 @@
-/**
- * Turns what an attempt came to into metrics.
- */
+/** Counts the outcome of an attempt in the metrics. */
 import type { AttemptOutcome, Metrics } from './metrics.ts'
 
 /** What is counted of an attempt; the delivery's own types fit it. */

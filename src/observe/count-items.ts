@@ -1,4 +1,4 @@
-/** Turns what ingest took into metrics. */
+/** Counts what ingest took in the metrics. */
 import type { IngestIgnoredWhy, IngestItemType, Metrics } from './metrics.ts'
 
 /** What is counted of a request; the ingest's own type fits it. */

@@ -1,6 +1,6 @@
 /**
- * Logs the first of a row of failures and its end, not every one: for what is tried again twice a second. A row is known by
- * what fails; that it then fails in another way is no news.
+ * Logs the first failure of a series and its end, but not each one: for work that is repeated twice a second. A series
+ * belongs to the work that fails; that it then fails in another way is not logged.
  */
 import type { Log } from './log.ts'
 
@@ -15,7 +15,7 @@ export function makeFaultNotes(log: Pick<Log, 'info' | 'warn'>): FaultNotes {
   const failing = new Set<string>()
 
   function failed(what: string, error: unknown): void {
-    if (!failing.has(what)) log.warn({ err: error }, `${what} failed; it is tried again`)
+    if (!failing.has(what)) log.warn({ err: error }, `${what} failed; trying again`)
     failing.add(what)
   }
 

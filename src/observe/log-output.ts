@@ -1,8 +1,8 @@
 /**
  * Where log lines go: standard output, whatever becomes of it.
  *
- * Promises: a line that can't be written (disk full, reader gone, reader that does not read) is lost and counted, and
- * nothing else happens: no error, no waiting, no memory that grows. When lines go through again, they are written again.
+ * Promises: a line that can't be written (disk full, reader gone, reader that does not read) is lost and counted.
+ * Nothing else happens: no error, no waiting, no growing memory. Lines are written again as soon as that is possible.
  */
 import { fstatSync, writeSync } from 'node:fs'
 

@@ -1,9 +1,9 @@
 /**
- * The log: JSON lines on standard output, or readable lines where that is a terminal.
+ * The log: JSON lines on standard output, or readable lines on a terminal.
  *
- * Promises: no token, password or Authorization header is written, from any caller and under whichever of the usual names; the
- * configuration's secrets, and the passwords of URLs, are masked wherever they stand in a message or an error (`secrets.ts`);
- * no text from elsewhere brings control characters to a terminal (`printable.ts`).
+ * Promises: no token, password or Authorization header is written, whoever logs it and under whichever of the usual
+ * names. The configuration's secrets and the passwords of URLs are masked wherever they appear in a message or an
+ * error (`secrets.ts`). No text from elsewhere brings control characters to a terminal (`printable.ts`).
  */
 import { createRequire } from 'node:module'
 import { pino } from 'pino'
@@ -58,7 +58,10 @@ export function makeLog({
     // This one went through again: a reader of the log should know that something is missing before it.
     const missing = lost - told
     told = lost
-    log.warn({ lost: missing }, 'log lines before the last one were lost: standard output did not take them')
+    log.warn(
+      { lost: missing },
+      'log lines before the previous one were lost because standard output did not accept them',
+    )
   }
 }
 

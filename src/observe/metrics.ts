@@ -1,8 +1,8 @@
 /**
- * Every metric limpet has (contract, section 7), made in one place and typed, so that a wrong label does not compile.
+ * Every metric of limpet (contract, section 7), made in one place and typed, so that a wrong label does not compile.
  *
- * Base units: seconds, bytes. No label holds a destination's name unless `perDestination` asks for it: ten
- * thousand destinations would make ten thousand series of each.
+ * Base units: seconds, bytes. No label contains a destination's name unless `perDestination` asks for it: ten thousand
+ * destinations would make ten thousand series of each metric.
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
@@ -81,11 +81,14 @@ export function makeMetrics({
     position: gauge('stream_position', 'Newest position of the stream, as of the last sweep.'),
     destinations: gauge('destinations', 'Destinations by state, as of the last sweep.', ['state']),
     pendingPdus: gauge('pending_pdus', 'PDUs owed to all destinations, as of the last sweep.'),
-    oldestPending: gauge('oldest_pending_seconds', 'Age of the oldest PDU owed to any destination; 0: none.'),
+    oldestPending: gauge(
+      'oldest_pending_seconds',
+      'Age of the oldest PDU owed to any destination; 0 if none.',
+    ),
     stickyPending: gauge('sticky_pending', 'Unexpired sticky events still owed, as of the last sweep.'),
     oldestSnapshot: gauge(
       'oldest_snapshot_seconds',
-      'Age of the oldest snapshot held on the database, as of the last sweep; 0: none.',
+      'Age of the oldest snapshot held on the database, as of the last sweep; 0 if none.',
     ),
   }
   const each = perDestination
@@ -131,7 +134,7 @@ export function makeMetrics({
 
   new Counter({
     name: 'limpet_log_lines_lost_total',
-    help: 'Log lines that standard output did not take: disk full, or its reader gone.',
+    help: 'Log lines that standard output did not accept (disk full, or its reader gone).',
     registers: [registry],
     collect() {
       this.reset()
@@ -146,10 +149,15 @@ export function makeMetrics({
     registry,
     setTotals,
     clearTotals,
-    ingestItems: counterOf('ingest_items_total', 'Items taken, by type; no duplicates.', 'type', ITEM_TYPES),
+    ingestItems: counterOf(
+      'ingest_items_total',
+      'Items taken, by type, without duplicates.',
+      'type',
+      ITEM_TYPES,
+    ),
     ingestIgnored: counterOf(
       'ingest_ignored_total',
-      'What ingest left out and listed as ignored; purged: what Synapse purged before it was read.',
+      'What ingest left out and listed as ignored, by reason; purged: Synapse purged it before it was read.',
       'why',
       IGNORED_WHYS,
     ),
@@ -162,15 +170,19 @@ export function makeMetrics({
     edusSent: counterOf('edus_sent_total', 'EDUs in transactions that were answered.', 'type', EDU_TYPES),
     transactions: counterOf(
       'transactions_total',
-      'Attempts to send a transaction, by what came of them.',
+      'Attempts to send a transaction, by outcome.',
       'outcome',
       OUTCOMES,
     ),
     transactionsInFlight: gauge(
       'transactions_in_flight',
-      'Requests to destinations under way in this process.',
+      'Requests to destinations that are under way in this process.',
     ),
-    transactionSeconds: histogram('transaction_seconds', 'Time of one attempt to send.', TRANSACTION_BUCKETS),
+    transactionSeconds: histogram(
+      'transaction_seconds',
+      'Duration of one attempt to send.',
+      TRANSACTION_BUCKETS,
+    ),
     deliverySeconds: histogram(
       'delivery_seconds',
       'From ingest to acknowledged, every PDU.',
@@ -185,12 +197,12 @@ export function makeMetrics({
     queueJobs,
     sourceBehind: gauge(
       'source_behind_seconds',
-      'For how long something has waited in a source that was not taken, or it could not be looked at; 0: neither.',
+      'For how long something in a source has waited to be taken, or the source could not be read; 0 if neither.',
       ['source'],
     ),
     givenUp: counterOf(
       'given_up_total',
-      'Pairs of event and destination that were given up.',
+      'Pairs of event and destination that were given up, by reason.',
       'why',
       GIVEN_UP_WHYS,
     ),

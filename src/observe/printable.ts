@@ -1,9 +1,9 @@
 /**
- * Text from elsewhere as a terminal may see it: no character moves the cursor, changes colours or what is shown, or turns
- * the direction of what follows.
+ * Text from elsewhere, made safe for a terminal: no character moves the cursor, changes colours or the displayed text,
+ * or reverses the direction of what follows.
  *
- * Such are control characters (C0, DEL, C1), format characters (bidi overrides, zero width), and the two separators of
- * lines and paragraphs that are none of ASCII's. A line feed and a tab stay.
+ * The characters concerned are control characters (C0, DEL, C1), format characters (bidi overrides, zero width), and
+ * the two Unicode separators of lines and paragraphs. Line feed and tab stay.
  */
 const ODD = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 const ODD_IN_JSON = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu

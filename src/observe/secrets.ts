@@ -1,9 +1,9 @@
 /**
  * Keeps secrets out of what limpet writes.
  *
- * Promise: what is known to be a secret appears in no text that went through `hide`, as it is, decoded, or encoded for a URL, for
- * JSON or for a query string; and no password of a URL appears, known or not, wherever it stands in the URL. The time that it
- * takes grows with the length of the text and no faster.
+ * Promise: a known secret appears in no text that went through `hide`, neither as it is, nor decoded, nor encoded for
+ * a URL, for JSON or for a query string. No password of a URL appears, known or not, wherever in the URL it is. The
+ * time grows with the length of the text and no faster.
  */
 
 const MASK = '***'

@@ -1,8 +1,8 @@
 /**
  * How a fake homeserver behaves, as a value that can be changed while it runs, and what it answers.
  *
- * The odd ones are things real servers and their proxies do: work slowly, take a request and never answer,
- * process it and lose the answer, answer an error page, drop PDUs of rooms they don't know while answering 200
+ * The odd behaviours are those of real servers and their proxies: they work slowly, take a request and never answer,
+ * process it and lose the answer, answer with an error page, drop PDUs of rooms they don't know while answering 200
  * (Synapse), or never list any PDU.
  */
 import type { JsonObject } from '../matrix/json-value.ts'

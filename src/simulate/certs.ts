@@ -1,8 +1,8 @@
 /**
- * Certificates for loopback servers, made in this process: an authority and the leaves it signs.
+ * Certificates for loopback servers, made in this process: an authority and the leaves that it signs.
  *
- * Nothing is written to disk, and everything lives for a day. One leaf can serve a whole fleet, since all of
- * its servers are 127.0.0.1. The odd leaves (another name, expired) are for tests of who refuses them.
+ * Nothing is written to disk, and everything is valid for a day. One leaf can serve a whole fleet, because all its
+ * servers are 127.0.0.1. The odd leaves (another name, expired) are for tests that must see them refused.
  */
 import { generate } from 'selfsigned'
 

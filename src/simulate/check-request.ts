@@ -1,9 +1,9 @@
 /**
- * Whether a request to `/send` is one that a strict homeserver takes: who signed it, for whom, and its limits.
+ * Would a strict homeserver take this request to `/send`? Who signed it, for whom, and is it within the limits?
  *
- * The signature is checked as a real receiver does it: the body is parsed and encoded again, so one that was
- * not canonical fails. tweetnacl checks, which shares no code with the `node:crypto` that signs; it costs about
- * 10 ms, so a large fleet checks a sample.
+ * The signature is checked as a real receiver does it: the body is parsed and encoded again, so a body that was not
+ * canonical fails. tweetnacl checks, and shares no code with the `node:crypto` that signs. It costs about 10 ms, so a
+ * large fleet checks a sample.
  */
 import { canonicalFromValue, canonicalText } from '../matrix/canonical-json.ts'
 import { isJsonObject } from '../matrix/json-value.ts'
@@ -75,14 +75,14 @@ export function readTransaction(body: string, origin: string): Contents | Refusa
   try {
     parsed = JSON.parse(body)
   } catch {
-    return bad('the body is no JSON')
+    return bad('the body is not JSON')
   }
-  if (!isJsonObject(parsed)) return bad('the body is no object')
+  if (!isJsonObject(parsed)) return bad('the body is not an object')
   const { origin: said, origin_server_ts: ts, pdus, edus } = parsed
-  if (said !== origin) return bad('the origin in the body is not who signed it')
+  if (said !== origin) return bad('the origin in the body is not the server that signed it')
   if (!Number.isSafeInteger(ts)) return bad('no origin_server_ts')
-  if (!Array.isArray(pdus) || !pdus.every(isJsonObject)) return bad('pdus is no list of objects')
-  if (edus !== undefined && !Array.isArray(edus)) return bad('edus is no list')
+  if (!Array.isArray(pdus) || !pdus.every(isJsonObject)) return bad('pdus is not a list of objects')
+  if (edus !== undefined && !Array.isArray(edus)) return bad('edus is not a list')
   if (pdus.length > MAX_PDUS) return bad(`${pdus.length} PDUs`)
   const eduCount = edus?.length ?? 0
   if (eduCount > MAX_EDUS) return bad(`${eduCount} EDUs`)

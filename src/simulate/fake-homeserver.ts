@@ -1,11 +1,10 @@
 /**
  * A strict remote homeserver over TLS on loopback, for the demo's fleet, the benchmark and the tests.
  *
- * It speaks one endpoint, `PUT /_matrix/federation/v1/send/{txnId}`, and holds its sender to all that the spec
- * asks: signed by whom and for whom, 50 PDUs, 100 EDUs, one transaction at a time, the same bytes each time.
- * What a correct sender never does is refused where a server would refuse it, and always written down in
- * `violations`. It survives `stop` and `restart` with its memory and its port, as a real one does with its
- * database.
+ * It has one endpoint, `PUT /_matrix/federation/v1/send/{txnId}`, and holds its sender to everything that the spec
+ * demands: signed by whom and for whom, 50 PDUs, 100 EDUs, one transaction at a time, the same bytes each time. What a
+ * correct sender never does is refused if a server would refuse it, and always recorded in `violations`. The server
+ * survives `stop` and `restart` with its memory and its port, as a real one does with its database.
  */
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'

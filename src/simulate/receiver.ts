@@ -1,8 +1,8 @@
 /**
- * What a strict homeserver makes of the transactions it is sent: refuse, process, or answer from memory.
+ * What a strict homeserver does with the transactions that it is sent: refuse, process, or answer from memory.
  *
- * Everything but the sockets: a request goes in as text, and what should happen on its connection comes out as
- * a value. What it took, and what it holds against the sender, is kept for a verdict.
+ * Everything but the sockets: a request goes in as text, and what should happen on its connection comes out as a
+ * value. What it took, and the violations that it saw, are kept for a verdict.
  */
 import { eventIdOf } from '../matrix/event-id.ts'
 import { roomVersion } from '../matrix/room-versions.ts'

@@ -1,7 +1,7 @@
 /**
- * Who plays what: which servers of the fleet have a part, and how they behave. All others are just well.
+ * The parts of the story: which servers of the fleet have one, and how they behave. All others are simply healthy.
  *
- * Where there are few servers, one plays two parts that don't disturb each other.
+ * With few servers, one server plays two parts that don't disturb each other.
  */
 import { errorPage, matrixError, tooManyRequests } from './behaviour.ts'
 import type { Behaves, FixedAnswer } from './behaviour.ts'

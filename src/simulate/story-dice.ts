@@ -1,8 +1,8 @@
 /**
- * Chance from a seed: the same seed gives the same story.
+ * Random choices from a seed: the same seed gives the same story.
  *
- * mulberry32, 32 bits of state: good enough to shuffle rooms, and it fits on a screen. Nothing secret comes
- * from here.
+ * mulberry32 with 32 bits of state is good enough to shuffle rooms, and it fits on a screen. Nothing secret comes from
+ * here.
  */
 export interface Dice {
   /** A number in [0, 1). */

@@ -1,6 +1,6 @@
 /**
- * How far is each server behind? Cheap to ask, again and again, so that traffic can wait for those who can't
- * keep up: a machine that is too slow for the story would else tell another one, in which everybody is behind.
+ * How far is each server behind? Cheap enough to ask again and again, so that traffic can wait for servers that can't
+ * keep up. Otherwise a machine that is too slow for the story would tell another one, in which every server is behind.
  */
 import type { Heard, HeardTransaction } from './story-record.ts'
 import { owedByJoin } from './verdict-claims.ts'

@@ -1,9 +1,9 @@
 /**
  * What will happen: the whole story as a value, made from its sizes and a seed before anything runs.
  *
- * Three acts. In the first everybody talks; in the second one server is away, for longer than the catch-up
- * threshold, and what it misses is what catch-up is about; in the third it is back, and another has joined
- * a room full of sticky events. Servers and rooms are indices here; the fleet gives them names.
+ * There are three acts. In the first every server gets traffic. In the second one server is away, for longer than the
+ * catch-up threshold, and misses what catch-up is about. In the third it is back, and another server has joined a room
+ * full of sticky events. Servers and rooms are indices here; the fleet gives them names.
  */
 import { castOf } from './story-cast.ts'
 import type { Cast } from './story-cast.ts'

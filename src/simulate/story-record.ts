@@ -1,5 +1,6 @@
 /**
- * What limpet was told, in the order in which it was told it: all that a verdict needs of the sender's side.
+ * What limpet was told, in the order in which it was told: everything that a verdict needs to know of the sender's
+ * side.
  *
  * Times are milliseconds since the epoch by this machine's clock, which the embedded database shares.
  */

@@ -1,6 +1,6 @@
 /**
- * Which rooms there are, and who is in them: one with every server, a few that the story needs, and the rest
- * ever smaller, as on real servers.
+ * Which rooms there are, and which servers are in them: one room with every server, a few that the story needs, and
+ * the rest smaller and smaller, as on real servers.
  */
 import type { Cast } from './story-cast.ts'
 import type { Dice } from './story-dice.ts'

@@ -1,8 +1,8 @@
 /**
- * The story as it happens: three acts of traffic, and between them what befalls the servers.
+ * Runs the story: three acts of traffic, and between them what happens to the servers.
  *
- * It waits for what it can see at the servers, never for a time alone, so that a slow machine only takes
- * longer. What it waits for in vain is left to the verdict.
+ * It waits for what it can see at the servers, never for a time alone, so a slow machine only takes longer. If it
+ * waits for something in vain, the verdict says so.
  */
 import type { Clock } from '../clock.ts'
 import type { FakeHomeserver } from './fake-homeserver.ts'
@@ -93,16 +93,16 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
       }
       return [...open].map(([{ serverName }, { count }]) => `${serverName} ${count}`).join()
     })
-    if (!done) tell(`after ${PATIENCE_MS / 1000} s without a change it is still not so that ${what}`)
+    if (!done) tell(`after ${PATIENCE_MS / 1000} s without a change this is still not true: ${what}`)
   }
 
   await dead.stop()
   present.delete(dead.serverName)
   await traffic.join(rooms.map(({ members }, room) => ({ room, servers: members })))
-  tell(`traffic begins: ${rooms.length} rooms; ${dead.serverName} is dead and stays so`)
+  tell(`traffic begins: ${rooms.length} rooms; ${dead.serverName} is dead and stays dead`)
   await act(plan.opening)
 
-  await settled([away], 'the server that goes away has all so far')
+  await settled([away], 'the server that goes away has everything so far')
   await away.stop()
   present.delete(away.serverName)
   const left = clock.monotonic()
@@ -123,8 +123,8 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
 
   tell('traffic goes on')
   await act(plan.ending)
-  tell('traffic ends; everybody gets the rest')
+  tell('traffic ends; every server gets the rest')
   const alive = fleet.servers.filter((server) => server !== dead)
-  await settled(alive, 'everybody has everything')
+  await settled(alive, 'every server has everything')
   return rules([{ server: joiner.serverName, room: traffic.roomId(ROOM.gathering) }])
 }

@@ -1,6 +1,6 @@
 /**
- * The homeserver's side of the story: makes signed events out of what is planned, hands them to limpet, and
- * writes down what limpet was told.
+ * The homeserver's side of the story: it makes signed events out of what is planned, sends them to limpet, and records
+ * what limpet was told.
  */
 import type { Clock } from '../clock.ts'
 import { makePdu } from '../matrix/make-pdu.ts'

@@ -1,13 +1,13 @@
 /**
- * What one receiving homeserver remembers of the transactions it was sent, and what it holds against the sender.
+ * What one receiving homeserver remembers of the transactions that it was sent, and the violations that it saw.
  *
- * Spec, server-server API, "Transactions": a sender has one transaction under way at a time and repeats it,
- * same id and same bytes, until it is answered. So here an id that was received and not answered with a 200
- * stays *unanswered*, however it failed, and any other new id meanwhile is a violation. A repeat of an answered
- * id is none (its sender may not have seen the answer). `forgive` is for callers that know a reason: the 24 h rule,
- * a redaction, an operator's skip.
+ * Spec, server-server API, "Transactions": a sender has one transaction under way at a time and repeats it, with the
+ * same id and the same bytes, until it is answered. So an id that was received and not answered with a 200 stays
+ * *unanswered*, however it failed, and any other new id meanwhile is a violation. A repeat of an answered id is not,
+ * because its sender may not have seen the answer. `forgive` is for callers that know a reason: the 24 h rule, a
+ * redaction, an operator's skip.
  *
- * No I/O: the listener asks, this decides and keeps score.
+ * No I/O: the listener asks, and this file decides and keeps score.
  */
 import { createHash } from 'node:crypto'
 

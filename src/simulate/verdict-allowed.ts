@@ -1,6 +1,6 @@
 /**
- * May the server have got what it got? Every event of every transaction it was sent, answered or not, is one
- * that it is entitled to, or a sticky replay that it may have.
+ * Was the server allowed to get what it got? Every event of every transaction that it was sent, answered or not, must
+ * be one that it is entitled to, or a sticky replay that it may have.
  */
 import { lists, putTogether } from './story-record.ts'
 import type { HeardTransaction } from './story-record.ts'

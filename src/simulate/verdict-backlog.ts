@@ -1,13 +1,13 @@
 /**
- * When was a server behind, and what may a catch-up have skipped then? (contract 5.4)
+ * When was a server behind, and what was a catch-up allowed to skip then? (contract 5.4)
  *
- * Follows one server's transactions and keeps what it waits for. It is behind at a transaction if, when that
- * was put together, more than `thresholdPdus` of its events waited, the oldest for longer than `minAgeMs`. Only
- * then may an event be left out, and only where a newer one of its room, that waited as well, comes in its
- * place; never one that is addressed to the server alone, nor one that is sticky still.
+ * It follows one server's transactions and keeps track of what waits for it. The server is behind at a transaction if,
+ * when that was put together, more than `thresholdPdus` of its events waited, the oldest for longer than `minAgeMs`.
+ * Only then may an event be left out, and only if a newer one of its room, which waited as well, comes in its place.
+ * An event that is addressed to the server alone, or that is still sticky, may never be left out.
  *
- * What limpet knows lags a little behind what happened. Where that leaves a doubt whether a server was behind,
- * it may skip (`at`, when a request began), but is not reproached for not catching up (`takenAt`).
+ * What limpet knows lags a little behind what happened. If that leaves a doubt whether a server was behind, limpet may
+ * skip (`at`, when a request began), but is not blamed for not catching up (`takenAt`).
  */
 import { putTogether } from './story-record.ts'
 import type { HeardTransaction } from './story-record.ts'

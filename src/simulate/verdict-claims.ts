@@ -1,9 +1,9 @@
 /**
- * Who should get what? The room memberships of the story, walked through once, item by item, as plainly as
- * possible: this is the reference that limpet is held against, so it shares nothing with it.
+ * Which server should get which event? The room memberships of the story, walked through once, item by item, as
+ * plainly as possible. This is the reference that limpet is held against, so it shares nothing with limpet.
  *
- * An event is for the servers that are in its room at its own point of the stream, or exactly for those it
- * names. A server that joins is owed the room's earlier sticky events as well, while they are sticky.
+ * An event is for the servers that are in its room at its own point of the stream, or exactly for those that it names.
+ * A server that joins is owed the room's earlier sticky events as well, while they are sticky.
  */
 import type { Told, ToldEvent } from './story-record.ts'
 

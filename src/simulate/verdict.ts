@@ -1,9 +1,9 @@
 /**
- * What should each server have, what has it, and was anything done that is never to be done?
+ * What should each server have, what does it have, and did anything happen that must never happen?
  *
- * Every event that a server is owed has exactly one end: received, skipped by a catch-up that was allowed,
- * lapsed, pending (its server stayed dead), or missing. The judgement knows the story and what the servers
- * wrote down, nothing of limpet's own records, and holds the promises of contract 5 against them.
+ * Every event that a server is owed has exactly one end: received, skipped by a catch-up that was allowed, lapsed,
+ * pending (its server stayed dead), or missing. The verdict knows the story and what the servers recorded, and nothing
+ * of limpet's own records. It holds the promises of contract 5 against them.
  */
 import { lists } from './story-record.ts'
 import type { Heard, HeardTransaction, Told } from './story-record.ts'

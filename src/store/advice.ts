@@ -1,9 +1,9 @@
 /**
- * Tells a failing destination's row that the server seems to be alive (`server_up`, a join).
+ * Tells a failing destination's row that its server seems to be alive (`server_up`, a join).
  *
- * The next attempt is brought forward to a random moment of the next five seconds, not before
- * `advice_after`, and never against a `Retry-After`; `up` says that even a 410 may be tried again
- * (contract 5.8). Failures stay until a 200. A destination that isn't failing needs no advice.
+ * The next attempt is brought forward to a random moment of the next five seconds, but not before `advice_after`, and
+ * never against a `Retry-After`. `up` means that even a 410 may be tried again (contract 5.8). Failures stay until a
+ * 200. A destination that isn't failing needs no advice.
  */
 import type { Db } from './db.ts'
 import { IN_ORDER } from './held.ts'

@@ -1,4 +1,4 @@
-/** To which `server_name` a database is bound, asked without binding it. */
+/** The `server_name` to which a database is bound, read without binding it. */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'
 

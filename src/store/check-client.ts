@@ -1,4 +1,7 @@
-/** One connection for a question about the database, beside any pool: it is given up after a moment, and ends nobody. */
+/**
+ * One connection for a question about the database, apart from any pool. It is given up after a moment, and never ends
+ * the process.
+ */
 import type pg from 'pg'
 import { clientFor } from './scram-client.ts'
 import { sql } from './statement.ts'

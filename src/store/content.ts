@@ -1,8 +1,8 @@
 /**
  * Takes content away: `redact` puts the redacted form in an event's place, `purge` forgets a room.
  *
- * But for `redactEarly` the caller holds the content lock to its commit, and has marked every open transaction that carries what goes
- * as void (`holders.ts`): no transaction frozen later holds the old text.
+ * Except in `redactEarly`, the caller holds the content lock until its commit, and has marked every open transaction
+ * that carries the content as void (`holders.ts`). So no transaction that is frozen later contains the old text.
  */
 import type { Db } from './db.ts'
 import { sent, sentSince } from './entitled.ts'

@@ -1,15 +1,14 @@
 /**
- * One `run` at a time on a `data_dir`.
+ * Allows one `run` at a time on a `data_dir`.
  *
- * Promise: while a process that took the lock lives, nobody else gets it; whatever way that process
- * ends, the next one does. The file says who (`pid`) and since when (`identity`), so a number that the
- * system has given to another program does not keep us out.
+ * Promise: while a process that took the lock lives, no other process gets it; however that process ends, the next one
+ * does. The file says who (`pid`) and since when (`identity`), so a process id that the system has given to another
+ * program does not keep us out.
  *
- * Two machines that share a `data_dir` over a network file system are not told apart: the embedded
- * database is for one machine.
+ * Two machines that share a `data_dir` over a network file system are not told apart: the embedded database is for one
+ * machine.
  *
- * Where it can't be told, the lock counts as held: a start that is refused can be helped by hand, two processes on one
- * database can't.
+ * In doubt the lock counts as held: a refused start can be put right by hand, two processes on one database can't.
  */
 import { randomBytes } from 'node:crypto'
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
@@ -23,7 +22,7 @@ export class DataDirInUseError extends Error {
   readonly pid: number
   constructor(dir: string, pid: number) {
     super(
-      `data_dir ${dir} is in use by the limpet with process id ${pid}: stop it first, or give this one another data_dir`,
+      `data_dir ${dir} is in use by another limpet (process ${pid}): stop that one first, or give this one another data_dir`,
     )
     this.name = 'DataDirInUseError'
     this.pid = pid

@@ -1,7 +1,7 @@
 /**
  * The one way to the database: a pool whose int8 columns are numbers, and transactions on it.
  *
- * Everything in `store/` takes a `Db` first, which is a pool or the client of a transaction. Reads of
+ * Everything in `store/` takes a `Db` as its first argument, which is a pool or the client of a transaction. Reads of
  * several tables that must fit together are one statement, or one `inSnapshot`.
  */
 import pg from 'pg'

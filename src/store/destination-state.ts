@@ -1,7 +1,9 @@
 /**
- * Everything the holder of a destination decides from, in one read: its row, the open transaction, the gap,
- * the replays that are owed, the head of the stream and the database's time. The texts of an open transaction are a
- * second read, which asks again whether it is open: what a redact or purge took in between is no loss.
+ * Everything from which the holder of a destination decides, in one read: its row, the open transaction, the gap, the
+ * replays that are owed, the head of the stream and the database's time.
+ *
+ * The texts of an open transaction are a second read, which asks again whether the transaction is open: if a redaction
+ * or purge came in between, nothing is lost.
  */
 import type { Db } from './db.ts'
 import { MAY_WRITE } from './held.ts'

@@ -1,7 +1,9 @@
 /**
- * The server that a limpet left running which was killed: it is ours if it runs as the owner of the data directory, listens where
- * nobody else gets, and proves that it knows the password in `data_dir`. One that is ours and does not (a limpet up to 0.1 started it,
- * on a port; or a start was cut short) is stopped, so that it is started anew as it should be.
+ * Adopts a PostgreSQL that a killed limpet left running. It is ours if it runs as the owner of the data directory,
+ * listens where nobody else can, and proves that it knows the password in `data_dir`.
+ *
+ * A server that is ours but does not prove it (started by a limpet up to 0.1 on a port, or by a start that was cut
+ * short) is stopped, and started again as it should be.
  */
 import type { Clock } from '../clock.ts'
 import type { Cluster } from './embedded-cluster.ts'
@@ -48,14 +50,14 @@ export async function adoptEmbedded(
       if (place !== null && known === 'yes')
         return { pid, place: renew ? await renewed(cluster, place) : place }
       if (known === 'no') {
-        log.info({ pid }, 'embedded PostgreSQL was running in another way; it is started anew')
+        log.info({ pid }, 'embedded PostgreSQL was running with other settings; restarting it')
         await stopPostmaster(pid, 'fast', clock)
       }
     }
     if (clock.monotonic() > deadline) {
       throw new EmbeddedError(
         'EMBEDDED_FAILED',
-        `a PostgreSQL (process ${pid}) runs on ${cluster.data} but does not answer: stop it and start again`,
+        `a PostgreSQL (process ${pid}) runs on ${cluster.data} but does not answer: stop it, then start limpet again`,
       )
     }
     await clock.sleep(50)

@@ -1,12 +1,12 @@
 /**
- * The directory of the embedded database: made once, whole or not at all, and only ever used by the
- * major version that made it.
+ * The directory of the embedded database: created once, completely or not at all, and only ever used by the major
+ * version that created it.
  *
  *     DATA_DIR/postgres/data         what PostgreSQL calls its data directory
  *                       s            the folder of its socket (or `socket`: where that is; `embedded-socket.ts`)
  *                       password     of the role `limpet`, new at each start, mode 0600
  *                       pg_hba.conf  who may log in: `limpet`, into its own database, on the socket, with its password
- *                       server.log   what PostgreSQL has to say (server.log.1: the same, older)
+ *                       server.log   PostgreSQL's own log (server.log.1: the same, older)
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -85,7 +85,7 @@ function refuseUnusable(room: string): void {
   } catch (cause) {
     throw new ConfigError(
       'data_dir',
-      `${room} can't be used by us, it belongs to the user id ${statSync(room).uid}; run: chown -R ${process.geteuid?.()} ${room}`,
+      `${room} belongs to user id ${statSync(room).uid}, so limpet can't use it; run: chown -R ${process.geteuid?.()} ${room}`,
       { cause },
     )
   }
@@ -103,7 +103,7 @@ export function refuseOtherVersion({ data }: Cluster, program: Program): void {
   if (found === String(program.major)) return
   throw new EmbeddedError(
     'EMBEDDED_VERSION',
-    `the database in ${data} was made by PostgreSQL ${found}, this limpet brings ${program.major}: ` +
+    `the database in ${data} was made by PostgreSQL ${found}, but this limpet comes with PostgreSQL ${program.major}: ` +
       `run the limpet release that made it, or start a PostgreSQL ${found} of your own on that directory ` +
       'and set `database` to its postgres:// URL',
   )
@@ -163,7 +163,7 @@ async function initdb(
   throw new EmbeddedError(
     'EMBEDDED_FAILED',
     `the embedded PostgreSQL could not make its data directory in ${cluster.room} (initdb: ${end}): ` +
-      (why.slice(-3).join(' ').trim() || output.trim().split('\n').at(-1) || 'it said nothing'),
+      (why.slice(-3).join(' ').trim() || output.trim().split('\n').at(-1) || 'it printed nothing'),
   )
 }
 

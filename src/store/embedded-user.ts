@@ -1,17 +1,19 @@
 /**
- * As whom PostgreSQL runs. It refuses to run as root, so root needs a way to be somebody else, and one that it shares with
- * nobody: what else runs as `nobody`, or another PostgreSQL's `postgres`, could read the database.
+ * As which user does PostgreSQL run? It refuses to run as root, so root needs another user, and one that no other
+ * program shares: a program that runs as `nobody`, or another PostgreSQL's `postgres`, could read the database.
  *
- * 1. Not root: as we are.
- * 2. Root, and there is an account `limpet` that gets to `data_dir`: as that account, which then owns the database's directory;
- *    binaries it can't reach are copied there.
- * 3. Else root in a user namespace (`unshare -U`) in which we bear an ordinary user's number. To the file system we stay
- *    root, so a checkout and a `data_dir` under root's 0700 home will do, and nobody else's programs get to it.
- * 4. Else not at all.
+ * 1. Not root: as the same user.
+ * 2. Root, and there is an account `limpet` that can reach `data_dir`: as that account, which then owns the database's
+ *    directory; binaries that it can't reach are copied there.
+ * 3. Otherwise, root in a user namespace (`unshare -U`) in which we have an ordinary user's id. To the file system we
+ *    are still root, so a checkout and a `data_dir` under root's 0700 home work, and no other user's programs can
+ *    reach them.
+ * 4. Otherwise not at all.
  *
- * Who owns an existing data directory decides first, and then who owns `data_dir`: what an ordinary user began goes on as that user,
- * so that a command that root gives beside a user's daemon leaves it usable. In a `data_dir` of root's, up to limpet 0.1 it could
- * belong to `postgres` or `nobody`: it is taken over in way 2 or 3, and where neither is open it goes on with a warning.
+ * The owner of an existing data directory decides first, and then the owner of `data_dir`. What an ordinary user began
+ * goes on as that user, so that a command run as root beside a user's daemon leaves it usable. Up to limpet 0.1, a
+ * database in root's `data_dir` could belong to `postgres` or `nobody`: it is taken over in way 2 or 3, and if neither
+ * is possible it goes on with a warning.
  */
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import { spawn } from 'node:child_process'
@@ -95,8 +97,8 @@ export async function findRunAs(
     throw nobodyToBe(`there is no account \`limpet\`${whose}`)
   }
   warn(
-    `PostgreSQL runs as the account ${owner.name}, which other programs may run as too and then read the database: ` +
-      'make an account `limpet` (useradd --system limpet) and start again',
+    `PostgreSQL runs as the account ${owner.name}; other programs may run as it too, and could then read the database: ` +
+      'create an account `limpet` (useradd --system limpet) and start again',
   )
   return asAccount(program, room, owner)
 }
@@ -170,7 +172,7 @@ function nobodyToBe(why: string): EmbeddedError {
   return new EmbeddedError(
     'EMBEDDED_USER',
     `PostgreSQL does not run as root, user namespaces (unshare -U) are not available here, and ${why}: ` +
-      'run limpet as an ordinary user, make an account of its own (useradd --system limpet) that gets to `data_dir` ' +
+      'run limpet as an ordinary user, create an account for it (useradd --system limpet) that can reach `data_dir` ' +
       '(not under a 0700 home), or set `database` to a postgres:// URL',
   )
 }

@@ -1,14 +1,13 @@
 /**
- * The embedded database: a real PostgreSQL, from the binaries that npm brought, under `data_dir`.
+ * The embedded database: a real PostgreSQL under `data_dir`, from the binaries that npm installed.
  *
- * Promises: it listens on a Unix socket in a folder that nobody else can get into, and on no port; limpet connects as a role
- * that is no superuser, with a password that is new at each start, to a server that proves that it knows it. A server that an
- * earlier limpet left running on this `data_dir` (killed with SIGKILL) is adopted, and one that crashed recovers; the
- * server is in a session of its own, so that a Ctrl-C meant for limpet does not stop it before limpet
- * has written down what it has in hand. Nobody stops it but `stop`, and the end of the process that started it, whichever
- * it is but a SIGKILL.
+ * Promises: it listens on a Unix socket in a folder that no other user can enter, and on no port. limpet connects as a
+ * role that is not a superuser, with a password that is new at each start, to a server that proves that it knows it. A
+ * server that an earlier, killed limpet left running on this `data_dir` is adopted, and one that crashed recovers. The
+ * server has a session of its own, so that a Ctrl-C meant for limpet does not stop it before limpet has written down
+ * its unfinished work. Only `stop` ends it, and the end of the process that started it, unless that is a SIGKILL.
  *
- * The caller holds the lock of `data_dir` (`data-dir-lock.ts`) or knows that nobody else starts here.
+ * The caller holds the lock of `data_dir` (`data-dir-lock.ts`), or knows that nothing else starts here.
  */
 import type { ChildProcess } from 'node:child_process'
 import { closeSync, readFileSync, rmSync } from 'node:fs'
@@ -76,7 +75,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   const found = await adoptEmbedded(cluster, { clock, log, renew: owns })
   if (found !== null) {
     if (owns) endWithUs(found.pid, cluster)
-    log.info({ pid: found.pid }, 'embedded PostgreSQL was running already')
+    log.info({ pid: found.pid }, 'embedded PostgreSQL was already running')
     return embedded(cluster, found, { adopted: true, clock })
   }
   const runAs = await findRunAs(program, cluster.room, warn).catch((error: unknown) => {
@@ -111,7 +110,7 @@ async function startServer(cluster: Cluster, making: Making): Promise<{ pid: num
   const deadline = clock.monotonic() + PATIENCE_MS
   const folders = socketFolders(cluster, runAs, making.place?.folder)
   let folder = folders.next()
-  let last = 'no folder is safe for its socket: set XDG_RUNTIME_DIR to one of your own with mode 0700'
+  let last = 'no folder is safe for its socket: set XDG_RUNTIME_DIR to a folder of yours with mode 0700'
   while (folder.done !== true) {
     const attempt = await tryServer(cluster, folder.value, making)
     if (attempt.kind === 'up') return attempt.server
@@ -180,7 +179,7 @@ function isRunning(child: ChildProcess): boolean {
 
 function explain(said: string, failure: string | undefined, where: string): Attempt {
   const lines = said.split('\n').filter((line) => /FATAL|ERROR|error while loading|not found/.test(line))
-  const why = `${failure ?? lines.at(-1)?.replace(/^.*?(FATAL|ERROR): +/, '') ?? 'it said nothing'} (${where})`
+  const why = `${failure ?? lines.at(-1)?.replace(/^.*?(FATAL|ERROR): +/, '') ?? 'it printed nothing'} (${where})`
   // Some file systems hold no sockets.
   if (/could not create any Unix-domain sockets|could not (bind|create) Unix/.test(said)) {
     return { kind: 'no socket there', why }

@@ -1,6 +1,7 @@
 /**
- * SQL: who gets an event, and who has had it already. The rule stands here once: a destination is entitled to
- * what is addressed to it, and to what goes to a room's servers if it was in the room when the event was taken.
+ * SQL: which destination gets an event, and which has had it already? The rule is written once, here. A destination is
+ * entitled to what is addressed to it, and to what goes to a room's servers if it was in the room when the event was
+ * taken.
  *
  * Conditions on an event `e`, with its recipients `r` left joined. `to`: an expression for the destination's id.
  */

@@ -1,6 +1,6 @@
 /**
- * Whether a database that answers is one that limpet can work in: asked when it is opened for a daemon or changed, and by
- * `limpet check-config`. What is missing is said in one line, before anything is written.
+ * Can limpet work in this database? Asked when it is opened for a daemon or migrated, and by `limpet check-config`.
+ * What is missing is said in one line, before anything is written.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'
@@ -71,13 +71,13 @@ function complain(found: Found, { queueSchema, migrating }: FitnessNeeds): strin
   if (found.version < OLDEST)
     return `the database is PostgreSQL ${found.version_text}: limpet needs 14 or newer`
   if (found.encoding !== 'UTF8')
-    return `the database ${database} has the encoding ${found.encoding}: limpet needs one made with encoding UTF8 (create database … encoding 'UTF8' template template0)`
+    return `the database ${database} has the encoding ${found.encoding}: limpet needs a database with encoding UTF8 (create database … encoding 'UTF8' template template0)`
   if (schema === null)
-    return `no schema of the search_path (${found.search_path}) is there for ${role}: create one, or set search_path`
+    return `no schema of the search_path (${found.search_path}) exists for ${role}: create one, or set search_path`
   if (found.may_create !== true)
     return `${role} may not create tables in the schema ${schema} of the database ${database}: grant create on schema ${quoted(schema)} to ${quoted(role)}`
   if (found.is_owner === false)
-    return `limpet's tables belong to ${owner ?? 'another role'}, and ${role} can't change them: connect as that role, or grant it to ${role}`
+    return `limpet's tables belong to ${owner ?? 'another role'}, and ${role} can't alter them: connect as that role, or grant it to ${role}`
   if (queueSchema === null) return null
   if (migrating && !found.may_make_schemas)
     return `${role} may not create the queue's schema ${queueSchema}: grant create on database ${quoted(database)} to ${quoted(role)}`

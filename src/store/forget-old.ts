@@ -1,6 +1,6 @@
 /**
- * Forgets what was only needed as long as its part of the log was there: ids of events, changes, memberships that
- * have ended, lists of recipients. In small commits, for nobody waits for it.
+ * Deletes what was needed only while its part of the log existed: event ids, changes, memberships that have ended,
+ * lists of recipients. In small commits, because nothing waits for it.
  */
 import type { Db } from './db.ts'
 import { oldUpTo } from './seen-time.ts'

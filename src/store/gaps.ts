@@ -1,6 +1,4 @@
-/**
- * Gaps: opened, grown, moved along and closed, always by the holder and by compare-and-set.
- */
+/** Gaps are opened, grown, moved along and closed here, always by the holder and by compare-and-set. */
 import type { Db } from './db.ts'
 import { entitled } from './entitled.ts'
 import { holding } from './held.ts'

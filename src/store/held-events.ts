@@ -1,6 +1,6 @@
 /**
- * Which events there is something stored of: what a source asks before it tells of thousands of redactions.
- * Reads only, and locks nothing: what it says may have changed by the time that a redaction is taken.
+ * Which of these events does limpet still store? A source asks before it passes on thousands of redactions. Only
+ * reads, and no locks: the answer may have changed by the time that a redaction is taken.
  */
 import type { Db } from './db.ts'
 import { planFor } from './prepare.ts'

@@ -1,9 +1,9 @@
 /**
- * SQL: whether a worker still holds a destination. Every write of a holder asks it.
+ * SQL: does a worker still hold a destination? Every write of a holder asks it.
  *
- * Always: who has to wait for a lock asks that after the wait, by `living()` in the database, which reads anew. The
- * statement's own view of `workers` is from before it waited: in it one that lives looks dead, and one that died alive.
- * A lease ends with the server that gave it: after a failover nothing of what its worker remembers is written.
+ * Always: a statement that has to wait for a lock asks after the wait, with `living()` in the database, which reads
+ * anew. The statement's own view of `workers` is from before the wait: there a living worker can look dead, and a dead
+ * one alive. A lease ends with the server that gave it: after a failover nothing that its worker remembers is written.
  */
 /**
  * Begins a statement about one destination, $3: `held` has its id, and its row is locked, if worker $1 holds it under

@@ -1,9 +1,9 @@
 /**
- * Which unanswered transactions carry a text that is taken away? Theirs are marked void in the same commit: the row stays, so
- * that its attempt, if one is under way, ends by itself; the next one plans anew.
+ * Which unanswered transactions carry a text that is taken away? They are marked void in the same commit. The row
+ * stays, so that an attempt that is under way ends by itself; the next attempt plans anew.
  *
- * Under the content lock nothing is frozen, so what is found can only become less. All of them are looked through once,
- * however much goes: each on its own for each event took seconds under the lock that everybody needs.
+ * Under the content lock nothing is frozen, so the set can only shrink. All transactions are looked through once,
+ * however many texts go: one look for each event took seconds, under a lock that everything needs.
  */
 import type { Db } from './db.ts'
 import { isMany, planFor } from './prepare.ts'

@@ -1,7 +1,7 @@
 /**
- * Writes what a run of items does to the stream, the rooms and the destinations: a statement a table.
+ * Writes the effects of a run of items on the stream, the rooms and the destinations: a statement a table.
  *
- * Runs inside the transaction that holds the stream's lock; the caller moves the head and commits.
+ * It runs inside the transaction that holds the stream's lock; the caller moves the head and commits.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'

@@ -1,8 +1,8 @@
 /**
- * What a batch of items needs to know before it can be taken: loaded once, under the stream's lock.
+ * Everything that must be known before a batch of items can be taken, loaded once under the stream's lock.
  *
- * Ids for rooms and destinations not seen before are drawn here already; one that stays unused is only
- * a hole in a sequence. None is drawn for what is only mentioned: advice about strangers comes all the time.
+ * Ids for new rooms and destinations are drawn here already; an id that stays unused is only a hole in a sequence. No
+ * id is drawn for a name that is only mentioned, because advice about strangers comes all the time.
  */
 import type { Db } from './db.ts'
 import { selectStream, withRoom, type StreamRow } from './stream.ts'

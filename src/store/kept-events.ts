@@ -1,10 +1,11 @@
 /**
- * What retention spares of the log: what open gaps still owe, once for all who lag, and what unanswered
- * transactions are made of (their bytes are kept by reference).
+ * What retention keeps of the log: what open gaps still owe, stored once for all destinations that lag, and what
+ * unanswered transactions are made of (their bytes are kept by reference).
  *
- * Always: what is copied is what the log holds. Copying holds the content lock, so that a `redact` or `purge` either
- * finds the copy or is copied. What nobody needs any more goes, and what is too old is given up and counted; neither
- * while anything unanswered is made of it, which is asked under the lock that every freeze holds.
+ * Always: a copy equals what the log contains. Copying holds the content lock, so that a `redact` or `purge` either
+ * finds the copy or is itself copied. What is no longer needed is removed, and what is too old is given up and
+ * counted. Neither happens while an unanswered transaction is made of it, which is asked under the lock that every
+ * freeze holds.
  */
 import { addToCounter } from './content.ts'
 import { inTransactionOn, type Db } from './db.ts'

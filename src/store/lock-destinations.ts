@@ -1,12 +1,12 @@
 /**
- * Which destinations do some items concern beyond the stream itself? Their rows are locked before anything of
- * theirs is written.
+ * Which destinations do some items concern beyond the stream itself? Their rows are locked before anything of theirs
+ * is written.
  *
- * A turn that writes down an answer takes the destination's row first and then its other rows, for one
- * destination or for many in the order of ids. Ingest writes some of those other rows too: join replays, advice, whether
- * open transactions are void, that something was taken away (a trigger on memberships does). So it does the same, once,
- * for all it is going to touch: two who take locks in different orders wait for each other, which costs everybody a second
- * and one of the two its work.
+ * A turn that writes down an answer locks the destination's row first and then its other rows, for one destination or
+ * for many in the order of ids. Ingest writes some of those other rows too: join replays, advice, whether open
+ * transactions are void, and that something was taken away (by a trigger on memberships). So ingest locks in the same
+ * order, once, for everything that it is going to write. Two that lock in different orders would wait for each other,
+ * which costs everybody a second and one of the two its work.
  */
 import type { Db } from './db.ts'
 import { IN_ORDER } from './held.ts'

@@ -1,11 +1,11 @@
 /**
- * The log's partitions: made ahead of the head, and taken away behind it without anybody waiting.
+ * The log's partitions: made ahead of the head, and removed behind it without making anything wait.
  *
- * `events` is partitioned by position; a partition's name says its range (events_FROM_TO holds FROM <= pos < TO).
- * A new one is made by itself and then attached, which waits for nobody who reads or appends. There is no default
- * partition: it would have to be searched at every attach, and forbids a concurrent detach. An old one is detached
- * concurrently: PostgreSQL takes it out of sight, waits until the last transaction that saw it has ended, and lets
- * go of it. That may be cut off at any moment; what is left is finished by the next look.
+ * `events` is partitioned by position; a partition's name says its range (events_FROM_TO holds FROM <= pos < TO). A
+ * new partition is created by itself and then attached, which waits for nothing that reads or appends. There is no
+ * default partition: every attach would have to search it, and PostgreSQL refuses a concurrent detach beside one. An
+ * old partition is detached concurrently: PostgreSQL hides it, waits until the last transaction that saw it has ended,
+ * and releases it. That may be interrupted at any moment; the next look finishes the rest.
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { sql, variants } from './statement.ts'

@@ -1,9 +1,10 @@
 /**
- * What did the log get since? Events and changes in the order of their positions, from one snapshot, for who
- * follows it.
+ * What has been added to the log since? Events and changes in the order of their positions, from one snapshot, for a
+ * process that follows the log.
  *
- * Always: everything up to `upto` is in what was read so far, whatever positions are missing in between. And each read
- * says what stands where it begins: after a failover to an older state it is not what was read there before.
+ * Always: everything up to `upto` is in what was read so far, whichever positions are missing in between. Each read
+ * also says what stands where it begins: after a failover to an older state that differs from what was read there
+ * before.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'

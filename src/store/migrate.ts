@@ -1,8 +1,8 @@
 /**
- * Brings the database to this version's schema and says whether a schema is one that this version knows.
+ * Brings the database to this version's schema, and says whether this version knows a schema.
  *
- * Migrations are numbered files, forward only, one transaction each, with a ledger of checksums. Two
- * processes that start together wait for each other on an advisory lock.
+ * Migrations are numbered files, forward only, each in one transaction, with a ledger of checksums. Two processes that
+ * start together wait for each other on an advisory lock.
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
@@ -99,10 +99,10 @@ function compare(have: ReadonlyMap<number, string>, known: readonly Migration[])
   for (const [version, checksum] of have) {
     const migration = known.find((m) => m.version === version)
     if (migration === undefined) {
-      return `the database schema is version ${version}, this limpet knows ${newest}: run the limpet that made it, or a newer one`
+      return `the database schema is version ${version}, but this limpet knows only versions up to ${newest}: run the release that made it, or a newer one`
     }
     if (migration.checksum !== checksum) {
-      return `migration ${migration.name} was applied with another content: this database was made by a different limpet`
+      return `migration ${migration.name} was applied with different content: this database was made by a different limpet`
     }
   }
   return null
@@ -119,7 +119,7 @@ export async function bindServerName(db: Db, serverName: string): Promise<void> 
   const bound = await boundServerName(db)
   if (bound !== serverName) {
     throw new SchemaError(
-      `the database belongs to server_name ${bound ?? '?'}, the configuration says ${serverName}: use another database`,
+      `the database belongs to server_name ${bound ?? '?'}, but the configuration says ${serverName}: use another database`,
     )
   }
 }

@@ -1,10 +1,10 @@
 /**
- * Whether one address leads to several servers: standbys behind a balancer, say. What is read from one and then from another
- * doesn't fit together, since one is always behind.
+ * Does one address lead to several servers, such as standbys behind a balancer? What is read from one and then from
+ * another does not fit together, because one is always behind.
  *
- * Promise: no false alarm. Several connections are open at once, and each is asked several times; only servers that answer
- * while the others do count as several, so a restart or a switchover in the middle of it doesn't. A balancer that sends all of one
- * client to one server isn't noticed, and does no harm.
+ * Promise: no false alarm. Several connections are open at once, and each is asked several times. Only servers that
+ * answer while the others do count as several, so a restart or a switchover in between doesn't. A balancer that sends
+ * all connections of one client to one server isn't noticed, and does no harm.
  */
 import type pg from 'pg'
 import { isLate, openClient } from './check-client.ts'

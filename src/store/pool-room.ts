@@ -1,8 +1,8 @@
 /**
- * How many connections does a pooler before the database give one process at once? One in session mode keeps a client that gets
- * none waiting, without a word: the one that waits only sees time pass.
+ * How many connections does a pooler in front of the database give one process at once? A pooler in session mode lets
+ * a client that gets none wait without a word, and the client only sees time pass.
  *
- * Nothing is asked of a database without a pooler: a server that has no connection left says so itself.
+ * A database without a pooler is not asked anything: a server that has no connection left says so itself.
  */
 import type pg from 'pg'
 import { placeOf } from '../config-url.ts'
@@ -35,9 +35,9 @@ export async function narrowRoom(
   const given = await countGiven(url, most)
   if (given === null || given >= most) return null
   const complaint =
-    `the pooler before ${named} at ${placeOf(url)} gives only ${given} connections at once, and a limpet process opens up to ${most}: ` +
-    `what finds none free waits and fails with "timeout exceeded when trying to connect"; set PgBouncer's default_pool_size to at least ${most} ` +
-    `for each limpet process, and its max_db_connections, max_user_connections and PostgreSQL's max_connections to no less`
+    `the pooler in front of ${named} at ${placeOf(url)} gives only ${given} connections at once, and a limpet process opens up to ${most}: ` +
+    `requests that find none free wait and fail with "timeout exceeded when trying to connect"; set PgBouncer's default_pool_size to at least ${most} ` +
+    `for each limpet process, and its max_db_connections, max_user_connections and PostgreSQL's max_connections at least as high`
   return { given, complaint, tooFew: given < fewest }
 }
 

@@ -1,10 +1,10 @@
 /**
- * Finds out whether a pooler stands before the database that gives a session's server connection to others between its
- * transactions (PgBouncer's `pool_mode` transaction or statement). Prepared statements, settings, advisory locks and LISTEN
- * are the session's: with such a pooler they end up with somebody else.
+ * Is the database behind a pooler that gives a session's server connection to others between its transactions
+ * (PgBouncer's `pool_mode` transaction or statement)? Prepared statements, settings, advisory locks and LISTEN belong
+ * to the session, and with such a pooler they end up with another client.
  *
- * Promise: certain, not likely. Pooling is what shares a server connection with a session that is still open; no pooling is
- * what brings a notification to a session that asks nothing.
+ * Promise: the answer is certain, not likely. There is pooling if a server connection is shared with a session that is
+ * still open. There is none if a session that asks nothing receives a notification.
  */
 import type pg from 'pg'
 import type { Clock } from '../clock.ts'
@@ -41,7 +41,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
   const where = `the database at ${placeOf(url)}`
   const pooled = (mode: string) =>
     new UnfitDatabaseError(
-      `${where} is behind a pooler in ${mode} mode, which can't work: give limpet the database itself, or in PgBouncer pool_mode = session for it`,
+      `${where} is behind a pooler in ${mode} mode, which limpet can't use: give limpet the database's own address, or set pool_mode = session for it in PgBouncer`,
     )
   const [first, second] = [openClient(url), openClient(url)]
   try {
@@ -60,7 +60,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
       if (isOfStatementMode(error)) throw pooled('statement')
       if (!isLate(error)) throw error
       throw new UnfitDatabaseError(
-        `${where} gives no second connection while the first one is open: if a pooler stands before it, its pool_size must be at least 30 for each limpet process`,
+        `${where} gives no second connection while the first one is open: if it is behind a pooler, the pool_size must be at least 30 for each limpet process`,
         { cause: error, passing: true },
       )
     }

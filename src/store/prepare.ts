@@ -1,10 +1,10 @@
 /**
- * Lets PostgreSQL parse and plan a statement once a connection instead of at every call: for the short
- * statements of a turn that was more than half of what they cost.
+ * Lets PostgreSQL parse and plan a statement once a connection instead of at every call. For the short statements of a
+ * turn that was more than half of their cost.
  *
- * Only statements with a name and parameters are prepared (`statement.ts`), so there are few. A statement whose
- * result would change its columns with the schema (`select d.*`) must not be written: PostgreSQL refuses to
- * run it again on a connection that has prepared it.
+ * Only statements with a name and parameters are prepared (`statement.ts`), so there are few. A statement whose result
+ * would change its columns with the schema (`select d.*`) must not be written: PostgreSQL refuses to run it again on a
+ * connection that has prepared it.
  */
 import type pg from 'pg'
 import { preparedName, type Sql } from './statement.ts'

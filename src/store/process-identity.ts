@@ -1,11 +1,11 @@
 /**
- * Is the process that left its number in a file still there, or has the number gone to another one?
+ * Is the process that left its id in a file still there, or has another process got that id?
  *
- * A process id alone can't tell: after a crash, and certainly after a restart of a container or the
- * machine, the same small number belongs to somebody else.
+ * A process id alone can't tell: after a crash, and certainly after a restart of a container or the machine, the same
+ * small number belongs to another process.
  *
- * /proc may show less than everything: only our own user's processes (`hidepid`, systemd's ProtectProc=), and nothing that
- * is not a process (systemd's ProcSubset=pid), which hides the id of the boot.
+ * /proc may show only a part: only our own user's processes (`hidepid`, systemd's ProtectProc=), or nothing but
+ * processes (systemd's ProcSubset=pid), which hides the id of the boot.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, readlinkSync } from 'node:fs'

@@ -1,8 +1,8 @@
 /**
- * What ingest was told, read back: a producer compares its rooms with ours by digests, and finds its own place.
+ * Reads back what ingest was told: a producer compares its rooms with ours by digests, and finds its own place.
  *
- * Counts and digests are of the remote servers that are in the room now. Each function is one statement, so what it
- * returns fits together.
+ * Counts and digests are of the remote servers that are in the room now. Each function is one statement, so its result
+ * is consistent.
  */
 import type { Db } from './db.ts'
 import type { Page, Paged } from './views/page.ts'

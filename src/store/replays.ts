@@ -1,8 +1,8 @@
 /**
- * Writes down what an answer said of sticky events: listed, or not listed and to be sent again.
+ * Writes down what an answer said about sticky events: listed, or not listed and to be sent again.
  *
- * A row is kept only where the destination's position does not say it: where a later lane would meet the
- * event again (the position is behind it, or a join replay covers it), or where it must be repeated.
+ * A row is kept only if the destination's position does not say it: if a later lane would meet the event again (the
+ * position is behind it, or a join replay covers it), or if it must be repeated.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'

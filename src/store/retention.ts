@@ -1,10 +1,10 @@
 /**
- * Takes what is old out of the log, a partition at a time, and spares what somebody is still owed.
+ * Removes what is old from the log, a partition at a time, and keeps what some destination is still owed.
  *
- * Runs in one process at a time, under a lock of its own: it may wait for readers, and the sweep must not. Before
- * a partition goes, every destination is past it or has a gap over it, and what those gaps need is copied. Each step can be
- * made again and each is found again from what is there, so a crash between any two costs a look. Ingest, turns and
- * readers wait for nothing here but the locks of single rows.
+ * It runs in one process at a time, under a lock of its own, because it may wait for readers and the sweep must not.
+ * Before a partition goes, every destination is past it or has a gap over it, and what those gaps need is copied. Each
+ * step can be repeated, and the next step is found from what is there, so a crash between two steps costs only another
+ * look. Ingest, turns and readers wait for nothing here but the locks of single rows.
  */
 import { systemClock, type Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
@@ -106,7 +106,8 @@ async function look(needs: Looking, db: Db, retained: Retained): Promise<void> {
     if (retained.waitsFor !== null) break
     if (!(await prepareNext(needs, db, retained))) break
   }
-  if (retained.dropped.length > 0) log.info({ partitions: retained.dropped }, 'old parts of the log are gone')
+  if (retained.dropped.length > 0)
+    log.info({ partitions: retained.dropped }, 'old parts of the log were removed')
   if (retained.dropped.length === 0 && !(await isTime(db))) return
   await step('forget')
   await sweepKept(needs, db)
@@ -208,7 +209,10 @@ async function prepareNext(needs: Looking, db: Db, retained: Retained): Promise<
   await begin(needs, 'settle destinations')
   const { held, moved, gaps, lapsed } = await settleDestinations(db, upto, needs.signal)
   needs.onLapsed?.(lapsed)
-  needs.log.debug({ upto, held, moved, gaps }, 'destinations were brought past the part of the log that goes')
+  needs.log.debug(
+    { upto, held, moved, gaps },
+    'destinations were moved past the part of the log that is being removed',
+  )
   if (held > 0) {
     retained.waitsFor = 'destinations'
     return false

@@ -1,4 +1,7 @@
-/** The database's schema is not the one that this release works with. By itself, so that who only tells of it loads no driver. */
+/**
+ * The error for a schema that this release does not work with. In a file of its own, so that code that only reports it
+ * loads no database driver.
+ */
 export class SchemaError extends Error {
   readonly code = 'SCHEMA'
 }

@@ -1,9 +1,9 @@
 /**
- * A connection on which nothing is said before the server has proven that it knows us (SCRAM, RFC 5802).
+ * A connection on which nothing is sent before the server has proved that it knows our password (SCRAM, RFC 5802).
  *
- * `pg` answers whatever a server asks for: one that asks for the password gets it, and one that asks for nothing is
- * believed. A URL with `require_auth=scram-sha-256` (libpq's own word) demands the proof: a password in the clear or as
- * MD5 is never sent, and a server that skips the exchange is left before the first statement.
+ * `pg` answers whatever a server asks for: a server that asks for the password gets it, and one that asks for nothing
+ * is believed. A URL with `require_auth=scram-sha-256` (libpq's own parameter) demands the proof: the password is
+ * never sent in the clear or as MD5, and a server that skips the exchange is left before the first statement.
  */
 import { VerifiedClient } from './verified-client.ts'
 
@@ -45,7 +45,7 @@ export class ScramClient extends VerifiedClient {
   }
 
   #leave(what: string): void {
-    const error = new UnprovenServerError(`the database server ${what}; only scram-sha-256 is answered`)
+    const error = new UnprovenServerError(`the database server ${what}; limpet answers only scram-sha-256`)
     ;(this as unknown as Handlers).connection.stream.destroy(error)
   }
 }

@@ -1,14 +1,14 @@
 /**
- * How old is something, by time that a running limpet saw? What is old is taken away for good, so no clock is believed
- * at its word.
+ * How old is something, measured in time that a running limpet saw? What is old is removed for good, so no single
+ * clock is trusted.
  *
  * Between two looks of one process, time counts if the database's clock and the process's own monotonic clock moved
- * alike (within 10 %); the smaller of the two counts. So a clock that jumps adds nothing, in either direction, and time
- * while no limpet ran adds nothing. Every look leaves a mark now and then: how much time had been seen, where the
+ * alike (within 10 %); the smaller of the two counts. So a clock that jumps adds nothing, in either direction, and
+ * time while no limpet ran adds nothing. Now and then a look leaves a mark: how much time had been seen, where the
  * stream's head was, and the lowest reading of the clock since. An event is as old as the first mark that has it.
  *
- * Always: `seen_ms` only grows, and never faster than any process's own clock. Several processes look without knowing
- * of each other: each knows how much had been seen at its own last look, so nothing is counted twice.
+ * Always: `seen_ms` only grows, and never faster than any process's own clock. Several processes look independently:
+ * each knows how much had been seen at its own last look, so nothing is counted twice.
  */
 import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
@@ -79,7 +79,7 @@ export function makeSeenTime(needs: SeenTimeNeeds): SeenTime {
     if (Math.abs(database - process) > Math.max(process * TOLERANCE, READING_MS)) {
       log.warn(
         { database_ms: database, process_ms: Math.round(process) },
-        "the database's clock and this process's clock did not move alike: this time does not age the log",
+        "the database's clock and this process's clock moved by different amounts: this time does not age the log",
       )
       return 0
     }

@@ -1,9 +1,10 @@
 /**
- * What every connection of ours is told before its first use.
+ * What every connection is set to before its first use.
  *
- * Promise: whatever an operator has set for the role or the database, a session of ours behaves as our SQL expects, through a
- * pooler in session mode too: by statements after the connect, not by parameters of the start, which PgBouncer refuses. What
- * an operator may want to decide stays as it is: `search_path`, `synchronous_commit`, `default_transaction_read_only`, `TimeZone`.
+ * Promise: whatever an operator has set for the role or the database, our sessions behave as our SQL expects, also
+ * through a pooler in session mode. So the settings are statements after the connect, not start parameters, which
+ * PgBouncer refuses. What an operator may want to decide is left alone: `search_path`, `synchronous_commit`,
+ * `default_transaction_read_only`, `TimeZone`.
  */
 import type pg from 'pg'
 import { command, variants } from './statement.ts'

@@ -1,11 +1,11 @@
 /**
- * A clock that was set back makes every wait longer by as much: what had a second left has an hour and a second. So the
- * sweep keeps what the database's clock said at the last one, and where it says less now, all that lies ahead is put back
- * by the difference: what is left of a wait is what was left of it.
+ * A clock that is set back makes every wait longer by as much: a wait with one second left would last an hour and a
+ * second. So the sweep keeps what the database's clock said last time. If it says less now, every time that lies ahead
+ * is moved back by the difference, so that each wait has as much left as before.
  *
- * Always: it happens once for each time the clock is set back, for everything or for nothing. The difference is too small
- * by what passed since the last sweep, so nothing of before comes early. What was written since the clock was set back is not
- * told from the rest: it may be tried too early once, and the next sweep puts nothing back any more.
+ * Always: this happens once for each time that the clock is set back, for everything or for nothing. The difference is
+ * too small by the time since the last sweep, so nothing older comes early. What was written after the clock was set
+ * back can't be told from the rest: it may be tried too early once, and the next sweep moves nothing any more.
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { sql } from './statement.ts'

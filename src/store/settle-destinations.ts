@@ -1,10 +1,10 @@
 /**
- * Brings every destination past the part of the log that is about to go: a destination that is owed nothing up to there is
- * moved on, for the others what is left is a gap, which catch-up works off from what `kept-events.ts` keeps.
+ * Moves every destination past the part of the log that is about to go. A destination that is owed nothing up to there
+ * is moved on. For the others the rest becomes a gap, which catch-up works off from what `kept-events.ts` keeps.
  *
- * Always: only a destination that nobody serves is touched, under the lock of its row, for which a taker waits; who
- * is being served is left for the next look. What is unanswered stays what it is (same id, same bytes): only what
- * its answer acknowledges is put right in the same commit.
+ * Always: only a destination that no process serves is touched, under the lock of its row, for which a taker waits. A
+ * destination that is being served is left for the next look. An unanswered transaction stays as it is (same id, same
+ * bytes); only what its answer acknowledges is corrected in the same commit.
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { countLapsedIn, oweSticky } from './gaps.ts'

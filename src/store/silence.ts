@@ -1,13 +1,14 @@
 /**
- * Notices within fifteen seconds that the database says nothing any more although nobody closed a connection: its
- * machine lost power, a firewall forgot us, the server hangs. Then every connection of the pool that has not been
- * heard since is given up, so that a caller that waits on one gets an error and the next caller gets a new connection.
- * And it says when the database begins to answer that it takes no writes, and when it takes some again: the
- * connections of the pool are refused or dropped one by one by themselves (`takes-writes.ts`).
+ * Notices within fifteen seconds that the database has fallen silent although no connection was closed: its machine
+ * lost power, a firewall forgot us, the server hangs. Then it gives up every connection of the pool on which nothing
+ * has been heard since, so that a caller that waits on one gets an error and the next caller gets a new connection.
  *
- * A statement may take long; so the time a statement takes says nothing. Asked is on a connection of its own, and
- * as long as that one is answered, nobody is disturbed. The other way round, a database that answers on new
- * connections only (the firewall again) is found out because that connection is an old one, too.
+ * It also logs when the database begins to answer that it accepts no writes, and when it accepts them again. The
+ * connections themselves are refused or dropped one by one (`takes-writes.ts`).
+ *
+ * A statement may take long, so the duration of a statement proves nothing. limpet asks on a separate connection;
+ * while that one gets answers, nothing else is touched. Conversely, a database that answers on new connections only
+ * (the firewall again) is found out, because the separate connection is an old one too.
  */
 import type { Socket } from 'node:net'
 import pg from 'pg'
@@ -75,8 +76,8 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
   function note(error: Error | null): void {
     if (readOnly === (error !== null)) return
     readOnly = error !== null
-    if (error !== null) log.warn({ err: error }, 'the database takes no writes; its connections are dropped')
-    else log.info('the database takes writes again')
+    if (error !== null) log.warn({ err: error }, 'the database accepts no writes; dropping its connections')
+    else log.info('the database accepts writes again')
   }
 
   function giveUpTheUnheard(why: Error): number {
@@ -102,7 +103,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
       await ask()
       note(null)
     } catch (error) {
-      // Where it takes no writes the next question goes where the address leads by then.
+      // Where it accepts no writes the next question goes where the address leads by then.
       if (asking !== null) socketOf(asking).destroy()
       asking = null
       if (isReadOnly(error)) {
@@ -114,7 +115,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
       await clock.sleep(READ_FIRST_MS)
       const connections = giveUpTheUnheard(new Error('Connection terminated: the database fell silent'))
       if (connections > 0) {
-        log.warn({ err: error, connections }, 'the database is silent: these connections are given up')
+        log.warn({ err: error, connections }, 'the database is silent: giving up these connections')
       }
     } finally {
       asked.abort()

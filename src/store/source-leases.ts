@@ -1,7 +1,7 @@
 /**
  * Which process follows a source: a lease in the database, by the database's time.
  *
- * It saves work and guards nothing: what is taken of a source is guarded by its token.
+ * It saves work and protects nothing: what is taken from a source is protected by its token.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'

@@ -1,8 +1,9 @@
 /**
- * How the sources that limpet follows are doing: each process that follows one says so every few seconds, any can ask.
+ * How are the sources doing that limpet follows? Each process that follows one says so every few seconds, and any
+ * process can ask.
  *
- * Several processes may follow one source, and one of them may be cut off from it: the word of the one that moves counts, as
- * long as it is fresh. A source of which nobody has said anything for a while is stopped.
+ * Several processes may follow one source, and one of them may be cut off from it. What the process that makes
+ * progress says counts, while it is fresh. A source about which no process has said anything for a while is stopped.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'

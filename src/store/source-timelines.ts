@@ -1,8 +1,8 @@
 /**
- * What sources remember of the streams they read, beside their tokens; the meaning is the source's.
+ * What sources remember of the streams that they read, beside their tokens. Only the source knows what it means.
  *
- * Changes are merged, and only written where no operator's command has come since the writer read it. On a schema before 0008
- * nothing is remembered.
+ * Changes are merged, and written only if no operator's command has come since the writer read the row. On a schema
+ * before 0008 nothing is remembered.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'

@@ -1,4 +1,4 @@
-/** The stored tokens of sources whose names begin alike: those that a source keeps for parts of itself. */
+/** The stored tokens of all sources whose names begin with a prefix: those that a source keeps for its own parts. */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'
 

@@ -1,6 +1,6 @@
 /**
- * The names of statements beside the way of an item (`statement-names.ts` has that): what is shown, how a database is opened,
- * what is kept of sources, and what is read of Synapse.
+ * The names of the statements that move no item (`statement-names.ts` has the others): what is shown, how a database
+ * is opened, what is stored about sources, and what is read from Synapse.
  */
 
 /** What people, gauges and producers are shown. */

@@ -1,8 +1,10 @@
 /**
- * What limpet asks its databases: the name of each statement, grouped by the part that runs it, in the order of the files.
+ * The name of each statement that limpet sends to a database, grouped by the part that runs it, in the order of the
+ * files.
  *
- * A name is a plain-English verb phrase or question, ASCII, and means one statement (`statement.ts`). The model test has a
- * twin of each statement here, or says why it needs none. What moves no item stands in `statement-names-beside.ts`.
+ * A name is a plain-English verb phrase or question, in ASCII, and means one statement (`statement.ts`). The model
+ * test has a twin of each statement here, or says why it needs none. Statements that move no item are in
+ * `statement-names-beside.ts`.
  */
 import { BESIDE, type NameBeside } from './statement-names-beside.ts'
 

@@ -1,10 +1,11 @@
 /**
- * A statement and its name. The name stands where the statement is written, and everybody speaks of it by that name:
- * `pg_stat_statements` and `pg_stat_activity` (as a comment behind the first keyword), the prepared statement, and the model
- * test with its stories and its list of what never ran.
+ * A statement and its name. The name is written beside the statement and used everywhere: in `pg_stat_statements` and
+ * `pg_stat_activity` (as a comment behind the first keyword), for the prepared statement, and in the model test with
+ * its stories and its list of statements that never ran.
  *
- * Always: a name means one text. Where a statement has to be put together (an order, the name of a partition), its texts are
- * variants of one name, which says so. All names are in `statement-names.ts`, grouped by the part that runs them.
+ * Always: a name means one text. If a statement has to be put together (an order, the name of a partition), its texts
+ * are variants of one name, which is declared so. All names are in `statement-names.ts`, grouped by the part that runs
+ * them.
  */
 import { createHash } from 'node:crypto'
 import type { StatementName } from './statement-names.ts'

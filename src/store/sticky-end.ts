@@ -1,13 +1,14 @@
 /**
  * Ends what a wrong clock made sticky for too long.
  *
- * An event that was taken while the database's clock was a year ahead would be sticky for a year once the clock is right:
- * replayed to everybody who joins, and kept in the log with all that came after it. No event is sticky for longer than an
- * hour after it was received (MSC4354), so what was received more than an hour of seen time ago is over, whatever its row says.
+ * An event that was taken while the database's clock was a year ahead would stay sticky for a year after the clock is
+ * right again: replayed to every server that joins, and kept in the log with everything after it. No event is sticky
+ * for more than an hour after it was received (MSC4354). So what was received more than an hour of seen time ago is
+ * over, whatever its row says.
  *
- * Always: an event is ended no earlier than a clock that was right all along would have ended it. One reading of the clock
- * decides nothing: while it is behind, everything looks as if it lay too far ahead, and what lapsed is never taken back. So the age is
- * that of `seen-time.ts`, and time that no process saw ends nothing.
+ * Always: an event is ended no earlier than a clock that was right all along would have ended it. One reading of the
+ * clock decides nothing: while it is behind, everything seems to lie too far ahead, and a lapse is never undone. So
+ * the age is that of `seen-time.ts`, and time that no process saw ends nothing.
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { oldUpTo } from './seen-time.ts'

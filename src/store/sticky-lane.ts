@@ -1,9 +1,9 @@
 /**
- * Which sticky events are owed as replays? Those of rooms joined and of the open gap, in stream order, and
- * those that an answer did not list and whose next try has come.
+ * Which sticky events are owed as replays? Those of joined rooms and of the open gap, in stream order, and those that
+ * an answer did not list and whose next try is due.
  *
- * A replay goes only to a server that is in the room now. History visibility is not applied (MSC4354).
- * A join asks for what was sent before it once more; a gap only for what it missed.
+ * A replay goes only to a server that is in the room now. History visibility is not applied (MSC4354). A join asks
+ * once more for what was sent before it; a gap asks only for what it missed.
  */
 import type { Db } from './db.ts'
 import { entitled, sent, sentSince } from './entitled.ts'

@@ -1,8 +1,8 @@
 /**
- * The stream's one counter: who may append, and where the stream ends.
+ * The stream's one counter: who may append, and where does the stream end?
  *
- * Always: positions commit in their order. Each append holds one transaction-scoped advisory lock
- * from before it reads anything until its commit, so a snapshot that sees head H sees all up to H.
+ * Always: positions are committed in order. Each append holds one transaction-scoped advisory lock from before its
+ * first read until its commit. So a snapshot that sees head H sees everything up to H.
  */
 import type { Db } from './db.ts'
 import { extendLog, LEAST_ROOM } from './log-partitions.ts'

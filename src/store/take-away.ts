@@ -1,9 +1,10 @@
 /**
- * How does retention take texts away that somebody may be about to freeze?
+ * How does retention delete texts that a holder may be about to freeze?
  *
- * Under the lock that every freeze holds, taken exclusively before anything is asked: what is asked then stays true until
- * the commit. And it is a change of the log like a redaction, at a position of its own: what was read before it may not
- * freeze what it read, and plans anew. So nothing that is unanswered ever loses a text to retention (contract 5.2).
+ * It takes the lock that every freeze holds, exclusively and before it asks anything: what it finds then stays true
+ * until the commit. And the deletion is a change of the log like a redaction, at a position of its own: a plan that
+ * was read before it may not be frozen, and is made anew. So no unanswered transaction ever loses a text to retention
+ * (contract 5.2).
  */
 import { inTransactionOn, type Db } from './db.ts'
 import { lockContent, lockStream, moveHead } from './stream.ts'

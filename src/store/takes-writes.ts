@@ -1,10 +1,11 @@
 /**
- * A connection is worth having only if its server takes writes. After a switchover the old primary may be back as a
- * standby at the address that we know: it answers, and a process that stays connected to it can do nothing, for good.
+ * A connection is useful only if its server accepts writes. After a switchover the old primary may come back as a
+ * standby at the address that we know. It answers, and a process that stays connected to it can do nothing, for good.
  *
- * So each connection asks before its first use, and is refused by us where the answer is no; and one whose server says
- * later that it takes no writes any more (SQLSTATE 25006) is dropped as soon as it is in no transaction, in the pool or lent.
- * The next one goes where the address leads by then. (`pg` takes no list of hosts and no `target_session_attrs`.)
+ * So each connection asks before its first use, and is refused if the answer is no. A connection whose server later
+ * says that it accepts no writes any more (SQLSTATE 25006) is dropped as soon as it is not in a transaction, in the
+ * pool or lent. The next one goes where the address leads by then. (`pg` supports neither a list of hosts nor
+ * `target_session_attrs`.)
  */
 import type { Socket } from 'node:net'
 import type pg from 'pg'
@@ -21,7 +22,7 @@ export class ReadOnlyError extends Error {
   readonly code = READ_ONLY
 }
 
-/** Whether a server says that it takes no writes, or we do for it. */
+/** Whether a server says that it accepts no writes, or we do for it. */
 export function isReadOnly(error: unknown): error is Error {
   return error instanceof Error && (error as { code?: unknown }).code === READ_ONLY
 }
@@ -33,7 +34,7 @@ const QUESTION = sql(
   `select pg_is_in_recovery() as standby, current_setting('default_transaction_read_only') = 'on' as fenced`,
 )
 
-/** Throws `ReadOnlyError` where the server of this connection takes no writes. */
+/** Throws `ReadOnlyError` where the server of this connection accepts no writes. */
 export async function askWhetherWritable(client: Pick<pg.ClientBase, 'query'>): Promise<void> {
   const asked = { text: QUESTION, query_timeout: PATIENCE_MS }
   const { rows } = await client.query<{ standby: boolean; fenced: boolean }>(asked)
@@ -41,7 +42,7 @@ export async function askWhetherWritable(client: Pick<pg.ClientBase, 'query'>): 
   if (rows[0]?.fenced === true) throw new ReadOnlyError('default_transaction_read_only is on')
 }
 
-/** For a new connection, before its first use. Throws where its server takes no writes; the caller ends it then. */
+/** For a new connection, before its first use. Throws where its server accepts no writes; the caller ends it then. */
 export async function demandWrites(client: pg.ClientBase): Promise<void> {
   dropOnceReadOnly(client)
   await askWhetherWritable(client)

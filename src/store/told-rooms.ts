@@ -1,5 +1,6 @@
 /**
- * The rooms whose servers we were told and that nobody purged since: what a source compares with its homeserver's rooms.
+ * The rooms whose servers limpet was told, without those purged since. A source compares them with its homeserver's
+ * rooms.
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'

@@ -1,6 +1,6 @@
 /**
- * Why a database could not be used, in one line for an operator: what happened and what to look at. The same words wherever
- * a database is opened: by the daemon, by a command, for a source.
+ * Why could a database not be used? One line for an operator: what happened and what to look at. The words are the
+ * same wherever a database is opened: by the daemon, by a command, for a source.
  */
 import { placeOf } from '../config-url.ts'
 import { isUnavailable } from './db.ts'
@@ -27,11 +27,11 @@ export function unusable(error: unknown, { url, named = 'the database', connecti
   const first: unknown = error instanceof AggregateError ? (error.errors[0] ?? error) : error
   const why = wordsOf(first)
   const what = isReadOnly(first)
-    ? `takes no writes (${why}): name the primary`
+    ? `accepts no writes (${why}): use the address of the primary`
     : isUnavailable(first)
       ? `can't be reached (${why}): is it running, and is the address right?`
       : isRefused(first)
-        ? `does not let us in (${why}): check user, password and database name`
+        ? `refused the login (${why}): check user, password and database name`
         : connecting
           ? `can't be used: ${why}`
           : null

@@ -1,6 +1,6 @@
 /**
- * A client of `pg` that checks certificates unless its URL says that it must not (`sslmode=no-verify`, or `require` with
- * `uselibpqcompat`): by itself `pg` leaves that to a variable of Node's.
+ * A client of `pg` that checks certificates unless its URL says that it must not (`sslmode=no-verify`, or `require`
+ * with `uselibpqcompat`). Without it, `pg` leaves that to a variable of Node's.
  */
 import pg from 'pg'
 

@@ -1,5 +1,5 @@
 /**
- * When may a destination be tried again? What its row says of that: eleven columns, which belong together.
+ * When may a destination be tried again? The eleven columns of its row that say so, and that belong together.
  *
  * `deliver/backoff.ts` has the rules. Times are ms since the epoch.
  */

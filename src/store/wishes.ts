@@ -1,9 +1,9 @@
 /**
  * What an operator asks of one destination: wake, reset, pause, resume.
  *
- * Operators write wishes; only the lease holder changes position, gap and open transaction. Each wish is
- * one statement that also writes who asked, and raises `wake_seq`, so that a holder that is just letting
- * go looks once more. A pause takes away: what was planned before it is not frozen after it. The caller nudges the queue after it.
+ * Operators write wishes; only the holder changes position, gap and open transaction. Each wish is one statement that
+ * also records who asked, and raises `wake_seq`, so that a holder that is just letting go looks once more. A pause
+ * takes away: what was planned before it is not frozen after it. The caller wakes the destination afterwards.
  */
 import type { Db } from './db.ts'
 import { variants, type Sql } from './statement.ts'

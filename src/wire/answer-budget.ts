@@ -1,9 +1,9 @@
 /**
- * How much memory all answers that are being read may take together, and who gives way when it is used up.
+ * How much memory may all answers that are being read take together, and which gives way when it is used up?
  *
- * The one that holds the most gives way: its answer is given up, which is a failure like any other. So nobody whose answer is
- * no larger than the whole divided by the requests in flight ever gives way, whatever the others send and however slowly.
- * An ordinary answer has 3 KB. Waiting instead would let those that never end hold up the others.
+ * The largest gives way: it is given up, which is a failure like any other. So an answer that is no larger than the
+ * budget divided by the requests in flight is never given up, whatever the others send and however slowly. An ordinary
+ * answer has 3 KB. If answers waited instead, those that never end would hold up the others.
  */
 
 export interface AnswerBudget {

@@ -1,10 +1,10 @@
 /**
  * What an answer to `/send` means. Pure, and total: whatever its bytes are, it means something.
  *
- * *Answered* is status 200 and a JSON object, read whole. Everything else is a failure, redirects too (the spec
- * has none here), with what the answer says about itself: status, `errcode`, how long to stay away. Only the events that
- * were sent are looked up in it; nothing is made of what else it holds (`scan-json.ts`), and whatever words are taken from
- * it are short and fit to print, to log and to store (`oneLine`).
+ * *Answered* is status 200 and a JSON object, read whole. Everything else is a failure, also a redirect (the spec has
+ * none here), with what the answer says about itself: status, `errcode`, how long to stay away. Only the events that
+ * were sent are looked up in it; nothing else in it is parsed (`scan-json.ts`). Words taken from it are short and safe
+ * to print, to log and to store (`oneLine`).
  */
 import type { Exchange } from './exchange.ts'
 import { explainError, oneLine } from './explain-error.ts'
@@ -34,7 +34,7 @@ export function readAnswer(answer: Answer, now: number, eventIds: readonly strin
   if (ending === 'timeout') return failure(answer, 'timeout', 'no answer in time')
   if (ending === 'too large') return failure(answer, 'protocol', 'the answer is larger than 256 KiB')
   if (ending === 'given up')
-    return failure(answer, 'protocol', 'the answer is large, and all answers together took too much memory')
+    return failure(answer, 'protocol', 'the answer was too large for the memory that all answers share')
   if (ending === 'error') return broken(answer)
   const members = membersOf(answer.body, PDUS)
   if (members === null) return failure(answer, 'protocol', 'answered 200 without a JSON object')
@@ -63,7 +63,7 @@ function refusal(answer: Answer, status: number, now: number): Reading {
 
 function broken(answer: Answer): Reading {
   if (answer.status !== null) {
-    return failure(answer, 'protocol', `the answer broke off: ${explainError(answer.error)}`)
+    return failure(answer, 'protocol', `the answer was cut off: ${explainError(answer.error)}`)
   }
   return failure(answer, answer.handed ? 'protocol' : 'connect', explainError(answer.error))
 }

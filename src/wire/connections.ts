@@ -1,9 +1,9 @@
 /**
- * The connections of this process to other servers: opened, kept while idle, taken again.
+ * This process's connections to other servers: opened, kept while idle, reused.
  *
- * One connection serves one request at a time and belongs to one destination. It never reconnects by itself:
- * when its socket is gone, so is it, and nothing can be sent a second time behind our back. Idle ones are
- * capped (65 KB each); the one unused longest goes first.
+ * A connection serves one request at a time and belongs to one destination. It never reconnects by itself: it ends
+ * with its socket, so nothing can be sent a second time without our knowing. The number of idle connections is limited
+ * (65 KB each); the one unused longest goes first.
  */
 import type { TLSSocket } from 'node:tls'
 import { Client } from 'undici'

@@ -1,9 +1,8 @@
 /**
  * Opens one verified TLS connection to a target, or says how far it got.
  *
- * Nothing of a request exists yet while this runs, so whatever fails here provably handed nothing over. The
- * addresses are those that were vetted; the certificate is checked against the target's own name, whatever
- * address answered.
+ * Nothing of a request exists yet at that time, so a failure here has provably sent nothing. Only the vetted addresses
+ * are used, and the certificate is checked against the target's own name, whichever address answered.
  */
 import { connect as connectTcp } from 'node:net'
 import type { Socket } from 'node:net'

@@ -1,11 +1,11 @@
 /**
  * One request and its answer on one open connection.
  *
- * The one promise that matters: `handed` is false only where not one byte of the request was given to the
- * socket. The line is undici's `onRequestStart`, which it calls in the same turn in which it writes; there we
- * ask a last time whether we may, and from there on the request counts as received. It never happens twice:
- * a connection has one socket and no other. And the answer is bounded, whatever it is made of: in the bytes that come
- * (`meter.ts`), in those that are kept (`kept-body.ts`), in time.
+ * The promise that matters: `handed` is false only if not one byte of the request was given to the socket. The line is
+ * undici's `onRequestStart`, which is called in the same turn of the event loop in which undici writes. There we ask
+ * for the last time whether we may send, and from there on the request counts as received. It is never sent twice: a
+ * connection has one socket and no other. The answer is limited, whatever it is made of: in the bytes that come
+ * (`meter.ts`), in those that are kept (`kept-body.ts`), and in time.
  */
 import type { Dispatcher } from 'undici'
 import { timerMs } from '../clock.ts'

@@ -1,6 +1,4 @@
-/**
- * An error of the network in one short line that an operator can read, with its code to search for.
- */
+/** A network error in one short line that an operator can understand, with its code to search for. */
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the name has no address',
@@ -15,7 +13,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENETUNREACH: 'the network is unreachable',
   EMFILE: 'this process has too many files open',
   LIMPET_UNASKED: 'the server sent something before it was asked',
-  LIMPET_TLS_OVERHEAD: 'TLS brought much and said nothing',
+  LIMPET_TLS_OVERHEAD: 'TLS carried much and delivered nothing',
   ERR_TLS_CERT_ALTNAME_INVALID: 'certificate is for another name',
   CERT_HAS_EXPIRED: 'certificate has expired',
   CERT_NOT_YET_VALID: 'certificate is not valid yet',

@@ -1,10 +1,10 @@
 /**
- * At most so many TLS handshakes at once.
+ * Limits the number of TLS handshakes at once.
  *
- * A handshake is a millisecond or two of this process's only thread: 32 at once end after 80–100 ms, 256 at
- * once after 580 ms (measured), and a restart opens thousands. But a peer that says nothing uses no thread, so
- * a place is given up after `slotMs` whatever became of its handshake: servers that accept and stay silent
- * must not keep the places from those that would answer.
+ * A handshake takes a millisecond or two of this process's only thread: 32 at once end after 80–100 ms, 256 at once
+ * after 580 ms (measured), and a restart opens thousands. But a peer that says nothing uses no thread, so a place is
+ * given up after `slotMs` whatever became of its handshake: servers that accept and stay silent must not take the
+ * places from those that would answer.
  */
 import { timerMs } from '../clock.ts'
 

@@ -1,8 +1,8 @@
 /**
- * The body of one answer while it is read: one piece of memory that grows, whatever pieces it comes in.
+ * The body of one answer while it is read: one piece of memory that grows, whatever pieces the body comes in.
  *
- * A piece that is kept as it came keeps all that came with it (16 KiB for one byte, where a server sends it so). So only
- * the first one is: most answers have no other.
+ * A piece that is kept as it came also keeps everything that came with it (16 KiB for one byte, if a server sends it
+ * like that). So only the first piece is kept so; most answers have no other.
  */
 import type { AnswerBudget } from './answer-budget.ts'
 

@@ -1,12 +1,12 @@
 /**
- * Counts what a connection brings, and ends it at more than was allowed.
+ * Counts the bytes that a connection brings, and ends it if there are more than allowed.
  *
- * HTTP can carry many bytes beside the answer itself: informational answers, chunk extensions, trailers,
- * spaces, empty lines. The parser knows few of them and bounds fewer; here they are all bytes. Always: nothing is
- * allowed on a connection that is not asked for anything, so what comes there unasked ends it.
+ * HTTP can carry many bytes beside the answer itself: informational answers, chunk extensions, trailers, spaces, empty
+ * lines. The parser reports few of them and limits fewer; here they are all bytes. Always: nothing is allowed on a
+ * connection on which no request is under way, so bytes that come unasked end it.
  *
- * undici takes what it parses with `socket.read()`, and from nowhere else. That is replaced by one that counts, and that
- * gives out no more than is this turn's (`turns.ts`).
+ * undici reads with `socket.read()` and in no other way. That function is replaced by one that counts, and that
+ * returns no more than this turn of the event loop may work on (`turns.ts`).
  */
 import type { TLSSocket } from 'node:tls'
 import type { Turns } from './turns.ts'
@@ -42,8 +42,8 @@ export function meter(socket: TLSSocket, turns: Turns): Meter {
   function next(): Buffer | null {
     if (left <= 0) {
       const [code, message] = asked
-        ? [TOO_MUCH, 'more came than any answer has']
-        : [UNASKED, 'something came that nobody asked for']
+        ? [TOO_MUCH, 'the server sent more than any answer may have']
+        : [UNASKED, 'the server sent something that was not asked for']
       socket.destroy(Object.assign(new Error(message), { code }))
       return null
     }

@@ -1,9 +1,10 @@
 /**
- * How long an answer asks us to stay away.
+ * How long does an answer ask us to stay away?
  *
- * Two places say so: the `Retry-After` header, in seconds or as a date (RFC 9110, 10.2.3), and `retry_after_ms`
- * in the JSON body (Matrix; deprecated in favour of the header since v1.10, and still what many send alone).
- * Where both do, the longer one is taken: waiting too long is polite, coming too soon starts the wait again.
+ * There are two places for it: the `Retry-After` header, in seconds or as a date (RFC 9110, 10.2.3), and
+ * `retry_after_ms` in the JSON body (Matrix; deprecated in favour of the header since v1.10, and still the only one
+ * that many send). If both are there, the longer one counts: waiting too long is polite, coming too soon starts the
+ * wait again.
  */
 
 /** Nobody may send us away for longer than this with one answer. */

@@ -1,10 +1,10 @@
 /**
- * Finds members of JSON text without building the rest of it. Pure.
+ * Finds members of JSON text without parsing the rest of it. Pure.
  *
- * What `JSON.parse` makes of a text, its sender chooses: hundreds of thousands of objects, keys whose hashes collide,
- * nesting as deep as the text is long. Here the bytes are walked through once, nothing is made of what nobody asked for,
- * and a level of nesting costs one byte. Always: takes what `JSON.parse` takes of the same text, refuses what it
- * refuses, and of two equal keys the last one counts, as there. The time is linear in the text, whatever it holds.
+ * The sender of a text chooses what `JSON.parse` makes of it: hundreds of thousands of objects, keys whose hashes
+ * collide, nesting as deep as the text is long. Here the bytes are walked through once, nothing is built that was not
+ * asked for, and a level of nesting costs one byte. Always: it accepts and refuses the same texts as `JSON.parse`, and
+ * of two equal keys the last one counts, as there. The time is linear in the text, whatever it contains.
  */
 
 /** UTF-8; what is not is read as U+FFFD, as everywhere. */

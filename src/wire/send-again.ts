@@ -1,10 +1,11 @@
 /**
- * May a request that went into an idle connection go again at once, on a new one?
+ * May a request that was written to an idle connection be sent again at once, on a new one?
  *
- * Servers close idle connections at times of their own (nginx after 75 s), and a request can pass that goodbye on its
- * way. Such a request says nothing about the server's health, so it is not a failure: it goes once more, with the
- * same id and the same bytes, which makes it harmless where the first was read after all. Always: only where the
- * connection was closed or reset and not one byte came back. Silence is a time-out, and a broken answer is an answer.
+ * Servers close idle connections at times of their own choosing (nginx after 75 s), and a request can cross the close
+ * on its way. Such a request says nothing about the server's health, so it is not a failure: it is sent once more,
+ * with the same id and the same bytes, which makes it harmless if the first one was read after all. Always: only if
+ * the connection was closed or reset and not one byte came back. Silence is a time-out, and a broken answer is an
+ * answer.
  */
 import type { Exchange } from './exchange.ts'
 import { codeOf } from './explain-error.ts'

@@ -1,4 +1,4 @@
-/** What it takes to hand a transaction to another server, and what can come of it. Types alone. */
+/** What is needed to hand a transaction to another server, and what the outcome can be. Types only. */
 import type { ServerName } from '../matrix/ids.ts'
 
 /** For whom a connection is wanted, and its request will be sent. */

@@ -1,11 +1,12 @@
 /**
- * One attempt to hand one transaction to one destination, in two steps: a connection first, then sign, PUT, read the answer.
- * Between the two the caller decides what goes: nothing is chosen or stored for a server that can't be reached.
+ * One attempt to hand one transaction to one destination, in two steps: first a connection; then sign, PUT, read the
+ * answer. Between the two the caller decides what to send: nothing is chosen or stored for a server that can't be
+ * reached.
  *
- * It never retries a failure and never throws: what happened is the value it returns, and the caller decides what it
- * means. What nobody foresaw, a defect of ours too, is a failure of the stage `internal`: a turn that breaks off would
- * come back without backoff and without a word for the operator. Only a request that met its idle connection's end goes
- * again within the attempt, once, on a new connection (`send-again.ts`).
+ * It never retries a failure and never throws: the outcome is its return value, and the caller decides what it means.
+ * An unforeseen error, or a defect of ours, is a failure of the stage `internal`: a turn that broke off would come
+ * back without backoff, and the operator would see nothing. Only a request that met the end of its idle connection is
+ * sent again within the attempt, once, on a new connection (`send-again.ts`).
  */
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../clock.ts'
@@ -135,7 +136,7 @@ export function makeRemotes({
 
   function unforeseen(error: unknown, about: About, handed: boolean): Unreached {
     try {
-      log.error({ err: error, ...about, handed }, 'an attempt ended in a way that nobody foresaw')
+      log.error({ err: error, ...about, handed }, 'an attempt ended with an unforeseen error')
     } catch {
       // What was thrown can't even be looked at.
     }
@@ -169,7 +170,7 @@ export function makeRemotes({
         try {
           resolve(readAnswer(ended, clock.now(), eventIds))
         } catch (error) {
-          reject(error instanceof Error ? error : new Error('what was thrown is no error'))
+          reject(error instanceof Error ? error : new Error('something was thrown that is not an error'))
         }
         ended.release()
       }
@@ -187,7 +188,7 @@ export function makeRemotes({
   /** The second try of a request whose first may have been received, whatever becomes of this one. */
   async function again(request: Sending, until: number, progress: Progress): Promise<Reading> {
     const { destination, txnId, signal } = request
-    log.debug({ destination, txnId }, 'the idle connection had just been closed: sent again on a new one')
+    log.debug({ destination, txnId }, 'the idle connection had just been closed: sending again on a new one')
     const limited = within(signal, until - clock.monotonic())
     const opened = await open({ ...request, signal: limited.signal })
     limited.forget()
@@ -262,9 +263,9 @@ const LATE: Unsent = { stage: 'timeout', message: 'no answer in time' }
 /** Whatever was thrown: even a look at it may throw. */
 function explainUnforeseen(error: unknown): string {
   try {
-    return `an error in limpet, its log says more: ${explainError(error)}`
+    return `internal error (see limpet's log): ${explainError(error)}`
   } catch {
-    return 'an error in limpet, its log says more'
+    return "internal error (see limpet's log)"
   }
 }
 

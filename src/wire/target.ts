@@ -1,10 +1,9 @@
 /**
- * Server name to where its connections go: addresses, port, and whose certificate is expected.
+ * From a server name to where its connections go: addresses, port, and the name that the certificate must have.
  *
- * Spec, server-server API, "Resolving server names", steps 1 and 2: an IP literal, and a name that carries a
- * port. A plain name needs discovery and is refused here until there is one. Whatever addresses come out of
- * this were vetted, and they alone are connected to: nothing resolves a second time between the check and the
- * use.
+ * Spec, server-server API, "Resolving server names", steps 1 and 2: an IP literal, and a name with a port. A plain
+ * name needs server discovery, and is refused here until that exists. The addresses that come out of this were vetted,
+ * and no others are connected to: nothing is resolved a second time between the check and the use.
  */
 import { lookup as lookupInSystem } from 'node:dns/promises'
 import { splitServerName } from '../matrix/ids.ts'
@@ -71,7 +70,7 @@ export function makeResolveTarget({
     const addresses = found.filter((address) => vet(address) === null).slice(0, MOST_ADDRESSES)
     if (addresses.length === 0) {
       const reason = found[0] === undefined ? 'the name has no addresses' : vet(found[0])
-      return failed('address', reason ?? 'no address of it may be connected to')
+      return failed('address', reason ?? 'none of its addresses may be connected to')
     }
     // Steps 1 and 2: the Host header is the server name as it is, with the port where it carries one.
     const sni = literal === null ? host : null

@@ -1,10 +1,11 @@
 /**
- * Ends connections on which TLS brings much and says nothing.
+ * Ends connections on which TLS carries much and delivers nothing.
  *
- * Renewed keys, tickets, padding, handshakes: nobody is told of them, they cost time (a renewed key 20–30 µs), and some
- * are answered. What came over the wire and what came out of it are compared ten times a second while there is a handshake or
- * a request, else once: nearly all connections are idle, and a look at all of them would cost more than the sending. A record of ordinary
- * size has 22 bytes of its own, a handshake 3–8 KB; OpenSSL itself refuses certificates of more than 100 KB.
+ * Renewed keys, tickets, padding, handshakes: none of them is reported, they cost time (a renewed key 20–30 µs), and
+ * some are answered. What came over the wire and what came out of it are compared ten times a second during a
+ * handshake or a request, otherwise once a second: nearly all connections are idle, and looking at all of them would
+ * cost more than sending does. A record of ordinary size has an overhead of 22 bytes, a handshake 3–8 KB; OpenSSL
+ * itself refuses certificates of more than 100 KB.
  */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -45,7 +46,7 @@ export function makeWatchOverhead(): WatchOverhead {
     const look = () => {
       if (tcp.bytesRead - wire <= MOST_OVERHEAD + 2 * (socket.bytesRead - plain)) return
       stop()
-      socket.destroy(Object.assign(new Error('TLS brings much that is no data'), { code: OVERHEAD }))
+      socket.destroy(Object.assign(new Error('TLS carries much that is not data'), { code: OVERHEAD }))
     }
     const again = () => {
       wire = tcp.bytesRead

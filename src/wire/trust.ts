@@ -1,8 +1,9 @@
 /**
- * Whose certificates we believe: Node's bundled roots, the system's bundle where there is one, and our own.
+ * Which certificate authorities do we trust? Node's bundled roots, the system's bundle if there is one, and configured
+ * ones.
  *
- * Built once and shared by every connection. Handing the list of roots to each connection instead would parse
- * it each time: 15 times slower, and a megabyte a connection (measured).
+ * The set is built once and shared by all connections. Handing the list of roots to each connection would parse it
+ * each time: 15 times slower, and a megabyte for each connection (measured).
  */
 import { constants, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -45,7 +46,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE----
 export function makeTrust(customCas: readonly string[]): SecureContext {
   const ours = customCas.flatMap((pem, i) => {
     const certificates = pem.match(CERTIFICATE)
-    if (certificates === null) throw new TypeError(`own authority ${i + 1} holds no PEM certificate`)
+    if (certificates === null) throw new TypeError(`custom CA ${i + 1} contains no PEM certificate`)
     // `createSecureContext` passes over what it can't read.
     for (const certificate of certificates) new X509Certificate(certificate)
     return certificates

@@ -1,9 +1,9 @@
 /**
- * How much of what others send is worked on in one turn of the event loop.
+ * How much of what others send is processed in one turn of the event loop?
  *
- * Renewing the lease, timers and everybody else's answers wait while one is read. So all connections together are given
- * so many bytes a turn; what is left over waits for the next one, first come, first served. Likewise a long answer is
- * made sense of alone in its turn.
+ * While an answer is read, lease renewal, timers and all other answers wait. So all connections together get a fixed
+ * number of bytes in each turn; the rest waits for the next turn, first come, first served. Likewise a long answer has
+ * a turn to itself when it is interpreted.
  */
 
 export interface Turns {

@@ -1,4 +1,4 @@
-/** What `promise` brings, or null as soon as `signal` aborts. */
+/** The result of `promise`, or null as soon as `signal` aborts. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
   return new Promise((resolve, reject) => {
     const abort = () => resolve(null)

@@ -53,7 +53,7 @@ describe('a start without what it needs', function () {
     expect(status).to.equal(1)
   })
 
-  it('ends with one line where the database takes no writes', async () => {
+  it('ends with one line where the database accepts no writes', async () => {
     const database = await freshDatabase()
     const name = new URL(database.url).pathname.slice(1)
     await query(database.url, (client) =>
@@ -61,7 +61,7 @@ describe('a start without what it needs', function () {
     )
     const { status, errors } = await run({ database: database.url, queue: 'postgres' })
     expect(errors).to.match(
-      /^limpet: the database at 127\.0\.0\.1:\d+\/\w+ takes no writes \(default_transaction_read_only is on\): name the primary\n$/,
+      /^limpet: the database at 127\.0\.0\.1:\d+\/\w+ accepts no writes \(default_transaction_read_only is on\): use the address of the primary\n$/,
     )
     expect(status).to.equal(1)
   })

@@ -1,5 +1,5 @@
 /**
- * A database or a queue whose primary moves: the old one is back as a standby that answers and takes no writes, and the
+ * A database or a queue whose primary moves: the old one is back as a standby that answers and accepts no writes, and the
  * address leads to it for a while before it leads to the new one. Connections that were opened meanwhile lead to the
  * old one for good, unless limpet drops them.
  */

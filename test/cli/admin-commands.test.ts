@@ -134,7 +134,7 @@ describe('commands that speak to a running daemon', () => {
     expect(out).to.match(/^destinations +1 delivered, 1 pending$/m)
     expect(out).to.match(/^d\.example:8448 +delivered +timeline +20\S+ \S+ +abc.*$/m)
     expect(out).to.match(
-      /^very-long.* pending +timeline +- +-\n {4}it has everything up to 0, this is 1; the last/m,
+      /^very-long.* pending +timeline +- +-\n {4}it has everything up to 0; this event is 1; the last/m,
     )
     expect(await shown('explain', '$1', '--destination', D)).to.match(/^destinations +1 delivered$/m)
   })
@@ -150,9 +150,9 @@ describe('commands that speak to a running daemon', () => {
 
   for (const [action, said] of [
     ['wake', 'is tried now'],
-    ['reset', 'is tried now, its failures are forgotten'],
+    ['reset', 'is tried now; its failures are forgotten'],
     ['pause', 'is paused'],
-    ['resume', 'is sent to again'],
+    ['resume', 'is resumed'],
   ] as const) {
     it(`${action}: does it and says so`, async () => {
       expect(await shown(action, D)).to.equal(`${D} ${said}\n`)
@@ -196,7 +196,7 @@ tokens: {admin: {alice: admin-token}}
       expect(await limpet('status', '--token', 'wrong')).to.deep.equal({
         status: 1,
         out: '',
-        error: 'this token is not known (M_UNKNOWN_TOKEN)',
+        error: 'unknown token (M_UNKNOWN_TOKEN)',
       })
     })
 
@@ -229,7 +229,7 @@ tokens: {admin: {alice: admin-token}}
       configure('server_name: us.example\nlisten: {host: 127.0.0.1, port: 8469, serve: [metrics]}\n')
       expect((await limpet('status', '--token', 't')).error).to.match(/serves `admin`: give --url/)
       configure('server_name: us.example\nlisten: {host: 127.0.0.1, port: 0}\n')
-      expect((await limpet('status', '--token', 't')).error).to.match(/port of the admin listener is 0/)
+      expect((await limpet('status', '--token', 't')).error).to.match(/the admin listener has port 0/)
       configure('server_nam: us.example\n')
       expect(await limpet('status')).to.include({ status: 2 })
       expect(await limpet('status', '--url', 'ftp://x', '--token', 't')).to.include({ status: 2 })
@@ -250,13 +250,13 @@ tokens: {admin: {alice: admin-token}}
 
   it('passes on why the daemon refuses', async () => {
     expect((await limpet('destination', 'nope', ...there())).error).to.equal(
-      'no destination is called nope (M_NOT_FOUND)',
+      'unknown destination nope (M_NOT_FOUND)',
     )
     await s.change(D, { paused: true })
     const { status, error } = await limpet('wake', D, ...there())
     expect([status, error]).to.deep.equal([
       1,
-      `${D} is paused: resume it, and it is tried at once (M_LIMPET_PAUSED)`,
+      `${D} is paused: resume it to send to it again (M_LIMPET_PAUSED)`,
     ])
     expect((await limpet('destinations', '--limit', '5000', ...there())).error).to.match(
       /limit must be a whole number/,

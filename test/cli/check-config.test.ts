@@ -60,7 +60,7 @@ describe('check-config and migrate', () => {
     await fails(
       one,
       2,
-      /^limpet: \S+limpet\.yaml holds database and may be read by anybody \(mode 0644\); run: chmod 600 /,
+      /^limpet: \S+limpet\.yaml holds database and can be read by any user \(mode 0644\); run: chmod 600 /,
     )
     chmodSync(one.file, 0o640)
     expect((await run(one, 'check-config')).out).to.match(/^configuration file: ok$/m)
@@ -70,7 +70,7 @@ describe('check-config and migrate', () => {
     const one = setUp()
     const { status, out } = await run(one, 'check-config')
     expect(status).to.equal(0)
-    expect(out).to.include('database: ok, embedded, made at the first start')
+    expect(out).to.include('database: ok, embedded; the first start creates it')
     expect(existsSync(join(one.dir, 'limpet-data'))).to.equal(false)
   })
 
@@ -88,16 +88,18 @@ describe('check-config and migrate', () => {
       chmodSync(dataDir, 0o755)
       // Its limpet was killed; then, it runs; then, both have been stopped.
       const left = await run(one, 'check-config')
-      expect(left.out).to.match(/^database: ok, embedded, of limpet 0\.1; `run` brings it to this version$/m)
+      expect(left.out).to.match(
+        /^database: ok, embedded, made by limpet 0\.1; `run` migrates it to this version$/m,
+      )
       expect(isAlive(server.pid)).to.equal(true)
       unchanged()
       const unlock = lockDataDir(dataDir)
       const beside = await run(one, 'check-config')
-      expect(beside.out).to.match(/^database: ok, `run` brings it to this version/m)
+      expect(beside.out).to.match(/^database: ok, `run` migrates it to this version/m)
       unlock()
       unchanged()
       await server.stop()
-      expect((await run(one, 'check-config')).out).to.match(/^database: ok, embedded, of limpet 0\.1/m)
+      expect((await run(one, 'check-config')).out).to.match(/^database: ok, embedded, made by limpet 0\.1/m)
       unchanged()
     } finally {
       await server.stop('immediate')
@@ -124,11 +126,11 @@ describe('check-config and migrate', () => {
     await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: \/.*own\.pem does not exist\n$/)
     const pem = join(one.dir, 'own.pem')
     writeFileSync(pem, 'hello')
-    await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: .*own\.pem holds no PEM certificate\n$/)
+    await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: .*own\.pem contains no PEM certificate\n$/)
     writeFileSync(pem, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
-    await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: .*holds a certificate that is damaged\n$/)
+    await fails(one, 2, /^limpet: federation\.custom_ca_paths\.0: .*contains a damaged certificate\n$/)
     writeFileSync(pem, (await loopbackAuthority()).ca.cert)
-    expect((await run(one, 'check-config')).out).to.match(/^own authorities: ok, 1$/m)
+    expect((await run(one, 'check-config')).out).to.match(/^custom CAs: ok, 1$/m)
   })
 
   it('wants a database that takes writes, exit 1: which server an address leads to may change by itself', async () => {
@@ -136,7 +138,7 @@ describe('check-config and migrate', () => {
     const one = setUp({ database: url })
     await sql(`alter database ${new URL(url).pathname.slice(1)} set default_transaction_read_only = on`)
     const says =
-      /^limpet: the database at \S+ takes no writes \(default_transaction_read_only is on\): name the primary\n$/
+      /^limpet: the database at \S+ accepts no writes \(default_transaction_read_only is on\): use the address of the primary\n$/
     await fails(one, 1, says)
     await fails(one, 1, says, 'migrate')
   })
@@ -145,7 +147,7 @@ describe('check-config and migrate', () => {
     const { url } = await database(true)
     const one = setUp({ database: url })
     expect((await run(one, 'check-config')).out).to.match(
-      /^tokens: ok, ingest, read, admin made at the first start$/m,
+      /^tokens: ok; the first start creates ingest, read, admin$/m,
     )
     expect(existsSync(join(one.dir, 'limpet-data'))).to.equal(false)
     mkdirSync(join(one.dir, 'limpet-data'))
@@ -173,7 +175,7 @@ describe('check-config and migrate', () => {
     await fails(
       from(url),
       2,
-      /^limpet: sources\.synapse: the database is no Synapse's, or of an unknown schema: /,
+      /^limpet: sources\.synapse: the database is not a Synapse's, or has an unknown schema: /,
     )
     const tables = await synapseTables()
     try {
@@ -196,7 +198,7 @@ describe('check-config and migrate', () => {
     expect(out).not.to.include('hidden')
   })
 
-  it('says that the database is away or does not let us in, exit 1', async () => {
+  it('says that the database is away or refused the login, exit 1', async () => {
     const away = setUp({ database: `postgres://u@127.0.0.1:${await quietPort()}/d` })
     await fails(
       away,
@@ -206,7 +208,7 @@ describe('check-config and migrate', () => {
     const { url } = await database(false)
     const wrong = new URL(url)
     wrong.password = 'wrong'
-    const refused = /does not let us in \(password authentication failed .*check user, password and database/
+    const refused = /refused the login \(password authentication failed .*check user, password and database/
     await fails(setUp({ database: wrong.href }), 1, refused)
     wrong.href = url
     wrong.pathname = '/none'
@@ -221,24 +223,28 @@ describe('check-config and migrate', () => {
     await fails(
       one,
       2,
-      /^limpet: the database belongs to server_name b\.example, the configuration says a\.example/,
+      /^limpet: the database belongs to server_name b\.example, but the configuration says a\.example/,
     )
     await sql(`insert into limpet_migrations (version, name, checksum) values (9999, 'x', 'x')`)
-    await fails(one, 2, /^limpet: the database schema is version 9999, this limpet knows \d+: /)
+    await fails(
+      one,
+      2,
+      /^limpet: the database schema is version 9999, but this limpet knows only versions up to \d+: /,
+    )
     await fails(one, 2, /^limpet: the database schema is version 9999/, 'migrate')
   })
 
   it("migrates an empty database, ours and the queue's, and says so; a second time nothing happens", async () => {
     const { url, sql } = await database(false)
     const one = setUp({ database: url })
-    expect((await run(one, 'check-config')).out).to.include('database: ok, `run` brings it to this version')
+    expect((await run(one, 'check-config')).out).to.include('database: ok, `run` migrates it to this version')
     const first = await run(one, 'migrate')
     expect(first).to.include({ status: 0, err: '' })
     expect(first.out).to.match(/^applied 0001_limpet\.sql\n/)
     const queue = await sql(`select from pg_tables where schemaname = 'limpet_queue'`)
     expect(queue.rowCount).to.be.above(0)
     const second = await run(one, 'migrate')
-    expect(second.out).to.equal('the database is at this version\n')
+    expect(second.out).to.equal('the database is up to date\n')
     expect((await run(one, 'check-config')).out).to.match(/^database: ok; the queue's schema ok$/m)
   })
 

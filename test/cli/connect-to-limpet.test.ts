@@ -77,7 +77,7 @@ describe('a connection to limpet', () => {
       return ['', '']
     }
     expect(await ask(place, [ME], { tables })).to.equal(
-      "it can't be told which user listens at the door: no token was sent (if it is limpet, give --url the door)",
+      "can't tell which user listens at the door: no token was sent (if it is limpet, give --url the door)",
     )
     expect(looks).to.equal(3)
   })

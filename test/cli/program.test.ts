@@ -40,7 +40,7 @@ describe('the command line', () => {
   })
 
   it('says in one line what is wrong with what was typed, exit 2', async () => {
-    await fails(2, /^limpet: which command\? limpet --help lists them\n$/)
+    await fails(2, /^limpet: no command given; limpet --help lists them\n$/)
     await fails(2, /^limpet: unknown command 'statsu' \(Did you mean status\?\)\n$/, 'statsu')
     await fails(2, /^limpet: unknown option '--rol' \(Did you mean --role\?\)\n$/, 'run', '--rol', 'x')
     await fails(2, /^limpet: required option '--server-name <name>' not specified\n$/, 'init')
@@ -87,7 +87,7 @@ describe('the command line', () => {
   it('says which key of the configuration is wrong, exit 2, with every command', async () => {
     writeFileSync(here.file, 'server_name: a.example\nfrobnicate: 1\n')
     for (const command of ['run', 'check-config', 'migrate', 'status'])
-      await fails(2, /^limpet: frobnicate: is no setting of limpet\n$/, command)
+      await fails(2, /^limpet: frobnicate: unknown setting\n$/, command)
     await fails(2, /^limpet: .*none\.yaml does not exist\n$/, 'run', '--config', 'none.yaml')
   })
 
@@ -142,7 +142,7 @@ describe('the command line', () => {
     it('overwrites nothing', async () => {
       await fails(
         1,
-        /limpet\.yaml is there already; nothing was written\n$/,
+        /limpet\.yaml already exists; nothing was written\n$/,
         'init',
         '--server-name',
         'b.example',
@@ -151,12 +151,12 @@ describe('the command line', () => {
       const key = join(here.dir, 'new/limpet-data/b.example.signing.key')
       const before = readFileSync(key, 'utf8')
       writeFileSync(join(here.dir, 'new/limpet.yaml.old'), '')
-      await fails(1, /is there already/, 'init', 'new', '--server-name', 'b.example')
+      await fails(1, /already exists/, 'init', 'new', '--server-name', 'b.example')
       expect(readFileSync(key, 'utf8')).to.equal(before)
     })
 
     it('refuses a bad name and a bad key before it writes anything', async () => {
-      await fails(2, /"b b" is no server name\n$/, 'init', 'new', '--server-name', 'b b')
+      await fails(2, /"b b" is not a valid server name\n$/, 'init', 'new', '--server-name', 'b b')
       chmodSync(here.key, 0o644)
       await fails(2, /is open to others/, 'init', 'new', '--server-name', 'b', '--signing-key', 'signing.key')
       writeFileSync(here.key, 'rsa 1 abc')

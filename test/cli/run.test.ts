@@ -52,7 +52,7 @@ describe('limpet run, as a process', function () {
       ['while the database is made', () => existsSync(join(room, 'data.partial'))],
       ['while PostgreSQL starts', () => existsSync(join(room, 'data/postmaster.pid'))],
       ['before the schema is there', (run) => run.out.includes('embedded PostgreSQL started')],
-      ['before it runs', (run) => run.out.includes('brought to this version')],
+      ['before it runs', (run) => run.out.includes('migrated to this version')],
     ]
     for (const [moment, reached] of moments) {
       rmSync(join(one.dir, 'limpet-data'), { recursive: true, force: true })
@@ -98,7 +98,7 @@ describe('limpet run, as a process', function () {
     await fails(
       start(one),
       1,
-      /^limpet: data_dir .* is in use by the limpet with process id \d+: stop it first/,
+      /^limpet: data_dir .* is in use by another limpet \(process \d+\): stop that one first/,
     )
     expect((await fetch(`${base}/health/ready`)).status).to.equal(200)
     // Commands share the embedded database while it runs, and start and stop it when it doesn't.
@@ -127,7 +127,7 @@ describe('limpet run, as a process', function () {
     const noQueueRun = start(noQueue)
     await Promise.all([
       fails(start(key), 2, /^limpet: signing_key_path: .* is open to others/),
-      fails(start(wrong), 2, /^limpet: frobnicate: is no setting of limpet\n$/),
+      fails(start(wrong), 2, /^limpet: frobnicate: unknown setting\n$/),
       fails(start(noCa), 2, /^limpet: federation\.custom_ca_paths\.0: .*none\.pem does not exist\n$/),
       fails(awayRun, 1, /^limpet: the database at 127\.0\.0\.1:\d+\/d can't be reached \(.*ECONNREFUSED/),
       fails(noQueueRun, 1, /ECONNREFUSED/),

@@ -54,7 +54,7 @@ describe("limpet's count of replays beside what the servers saw", () => {
     for (const replayed of [0, 1])
       expect(await disagreements({ told, sent: inTurn }, replayed)).to.deep.equal([])
     expect(await disagreements({ told, sent: inTurn }, 2)).to.deep.equal([
-      'sticky replays: limpet counts 2, the servers saw 0 to 1',
+      'sticky replays: limpet counts 2, but the servers saw 0 to 1',
     ])
   })
 
@@ -79,7 +79,7 @@ describe("limpet's count of replays beside what the servers saw", () => {
     ]
     expect(await disagreements({ told, sent: ahead }, 1)).to.deep.equal([])
     expect(await disagreements({ told, sent: ahead }, 0)).to.deep.equal([
-      'sticky replays: limpet counts 0, the servers saw 1',
+      'sticky replays: limpet counts 0, but the servers saw 1',
     ])
   })
 
@@ -92,14 +92,16 @@ describe("limpet's count of replays beside what the servers saw", () => {
     ]
     const lane = { told: [join(), said('q'), ...stickies], sent: caughtUp }
     expect(await disagreements(lane, 4)).to.deep.equal([])
-    expect(await disagreements(lane, 3)).to.deep.equal(['sticky replays: limpet counts 3, the servers saw 4'])
+    expect(await disagreements(lane, 3)).to.deep.equal([
+      'sticky replays: limpet counts 3, but the servers saw 4',
+    ])
   })
 
   it('must not differ where nobody was behind', async () => {
     const prompt = { told, sent: [{ ids: ['a', 'b', 's', 'c'], at: at(2100) }] }
     expect(await disagreements(prompt, 0)).to.deep.equal([])
     expect(await disagreements(prompt, 1)).to.deep.equal([
-      'sticky replays: limpet counts 1, the servers saw 0',
+      'sticky replays: limpet counts 1, but the servers saw 0',
     ])
   })
 })

@@ -116,7 +116,7 @@ describe('limpet simulate', () => {
         'what somebody should not have',
         report(heard('$one', '$two')),
         'missing 0, not entitled 1, other faults 1',
-        '$two was received without being entitled',
+        'received $two without being entitled to it',
       ],
       [
         'what a server holds against limpet',
@@ -126,18 +126,18 @@ describe('limpet simulate', () => {
       ],
     ] as const) {
       it(`${what}, and fails`, () => {
-        expect(complaintOf(bad)).to.equal(`the verdict is bad: ${complaint}`)
-        expect(showReport(bad)).to.include(`What is wrong:\n  ${server}: ${line}\n`)
+        expect(complaintOf(bad)).to.equal(`the run failed: ${complaint}`)
+        expect(showReport(bad)).to.include(`Faults:\n  ${server}: ${line}\n`)
         expect(showReport(bad)).to.match(/^BAD: /m)
         expect(jsonOf(bad)).to.include({ good: false })
       })
     }
 
     it('where limpet itself says otherwise, and fails', () => {
-      const bad = report(heard('$one'), ['sticky replays: limpet counts 3, the servers saw 2'])
+      const bad = report(heard('$one'), ['sticky replays: limpet counts 3, but the servers saw 2'])
       expect(complaintOf(bad)).to.match(/other faults 1$/)
       expect(showReport(bad)).to.include(
-        'What is wrong:\n  sticky replays: limpet counts 3, the servers saw 2\n',
+        'Faults:\n  sticky replays: limpet counts 3, but the servers saw 2\n',
       )
     })
 

@@ -35,7 +35,7 @@ describe('what an attempt came to and can not be written down', () => {
     expect(await failing()).to.deep.equal([
       {
         ...{ failures: 1, waits: true, kind: 'internal' },
-        message: 'what it came to could not be written down, the log says more',
+        message: "internal error (see limpet's log)",
       },
     ])
     expect(await attempts()).to.deep.equal([{ outcome: 'failed', status: null }])

@@ -53,7 +53,7 @@ describe('a daemon with the embedded database', () => {
     }
     let refusal: unknown
     await startDaemon(options).catch((error: unknown) => (refusal = error))
-    expect(String(refusal)).to.include(`process id ${process.pid}`)
+    expect(String(refusal)).to.include(`process ${process.pid}`)
     await daemon.stop()
   })
 })

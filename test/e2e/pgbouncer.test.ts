@@ -102,7 +102,7 @@ describe('behind a PgBouncer', () => {
 
   for (const mode of ['transaction', 'statement'] as const) {
     const line = new RegExp(
-      `^limpet: the database at 127\\.0\\.0\\.1:\\d+/\\w+ is behind a pooler in (${mode}|transaction) mode.*pool_mode = session for it\n$`,
+      `^limpet: the database at 127\\.0\\.0\\.1:\\d+/\\w+ is behind a pooler in (${mode}|transaction) mode.*pool_mode = session for it in PgBouncer\n$`,
     )
 
     it(`in ${mode} mode is refused in one line by every command that opens the database, exit 2`, async function () {
@@ -182,7 +182,7 @@ describe('behind a PgBouncer', () => {
   describe('whose pool is smaller than what limpet opens', () => {
     const line = (given: number) =>
       new RegExp(
-        `the pooler before the database at 127\\.0\\.0\\.1:\\d+/\\w+ gives only ${given} connections at once, and a limpet process opens up to 27: .*default_pool_size to at least 27`,
+        `the pooler in front of the database at 127\\.0\\.0\\.1:\\d+/\\w+ gives only ${given} connections at once, and a limpet process opens up to 27: .*default_pool_size to at least 27`,
       )
     const narrow = async (context: Mocha.Context, default_pool_size: number) =>
       setUp(await bounce(context, { mode: 'session', settings: { default_pool_size } }))

@@ -68,7 +68,7 @@ describe('several processes on one database', () => {
       body: '{"items":[]}',
     })
     expect(answer.status).to.equal(503)
-    const why = 'the database schema is version 9999, this limpet knows'
+    const why = 'the database schema is version 9999, but this limpet knows'
     expect(answer.body).to.include({ errcode: 'M_LIMPET_UNAVAILABLE' })
     expect((answer.body as { error: string }).error)
       .to.include(why)

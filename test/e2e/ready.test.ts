@@ -56,20 +56,20 @@ describe('whether a daemon is ready', () => {
   const isReady = (world: World) =>
     until(async () => (await world.request('/health/ready')).status === 200, { what: 'to be ready' })
 
-  it('names the queue that answers and takes no writes, and uses it again once it does', async () => {
+  it('names the queue that answers and accepts no writes, and uses it again once it does', async () => {
     const world = await makeWorld({ settings: { queue: redis.url } })
     closers.push(() => world.stop())
     await world.start()
     await isReady(world)
     await redis.command('REPLICAOF', '127.0.0.1', '1')
-    expect(await says(world, 'READONLY')).to.match(/^the queue takes no writes: READONLY/)
+    expect(await says(world, 'READONLY')).to.match(/^the queue accepts no writes: READONLY/)
     await redis.command('REPLICAOF', 'NO', 'ONE')
     await isReady(world)
     // A replica that takes writes loses them at its next look at its master.
     await redis.command('CONFIG', 'SET', 'replica-read-only', 'no')
     await redis.command('REPLICAOF', '127.0.0.1', '1')
     expect(await says(world, 'replica')).to.match(
-      /^the queue takes no writes: READONLY this server is a replica/,
+      /^the queue accepts no writes: READONLY this server is a replica/,
     )
     await redis.command('REPLICAOF', 'NO', 'ONE')
     await redis.command('CONFIG', 'SET', 'replica-read-only', 'yes')
@@ -81,12 +81,12 @@ describe('whether a daemon is ready', () => {
     closers.push(() => world.stop())
     await world.start(['ingest'])
     await redis.command('CONFIG', 'SET', 'maxmemory', '1')
-    expect(await says(world, 'OOM')).to.match(/^the queue takes no writes: OOM command not allowed/)
+    expect(await says(world, 'OOM')).to.match(/^the queue accepts no writes: OOM command not allowed/)
     await redis.command('CONFIG', 'SET', 'maxmemory', '0')
     await isReady(world)
   })
 
-  it('names the database that answers and takes no writes', async () => {
+  it('names the database that answers and accepts no writes', async () => {
     const world = await makeWorld()
     closers.push(() => world.stop())
     await world.start(['ingest'])
@@ -100,7 +100,7 @@ describe('whether a daemon is ready', () => {
       })
     await fence(true)
     expect(await says(world, 'read_only')).to.equal(
-      'the database takes no writes: default_transaction_read_only is on',
+      'the database accepts no writes: default_transaction_read_only is on',
     )
     await fence(false)
     await isReady(world)

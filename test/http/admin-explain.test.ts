@@ -128,21 +128,21 @@ describe('GET /v1/events/{event_id}', () => {
           last_error: { kind: 'tls', message: 'certificate has expired' },
         }),
       expected: { outcome: 'pending', as: 'timeline', txn_id: null },
-      why: /everything up to 3, this is 5; the last 3 attempts failed \(certificate has expired\): next attempt at/,
+      why: /everything up to 3; this event is 5; the last 3 attempts failed \(certificate has expired\): next attempt at/,
     },
     {
       story: 'pending in an unanswered transaction',
       position: 3,
       also: () => s.open(D, { positions: [4, 5], lanes: 'tt' }, 'held'),
       expected: { outcome: 'pending', as: 'timeline', txn_id: 'open1' },
-      why: /not answered yet; transaction open1 with 2 PDUs is under way \(attempt 1, by box-1\)$/,
+      why: /has not been answered yet; transaction open1 with 2 PDUs is under way \(attempt 1, by box-1\)$/,
     },
     {
       story: 'pending in an open gap of which it is the newest of its room',
       position: 0,
       also: () => s.gap(D, 0, 9, { cursor: 2 }),
       expected: { outcome: 'pending', as: 'catch_up' },
-      why: /goes by stream order and is at 2; catching up from 0 to 9/,
+      why: /goes in stream order and has reached 2; catching up from 0 to 9/,
     },
     {
       story: 'pending in an open gap because it came for this destination alone',
@@ -166,7 +166,7 @@ describe('GET /v1/events/{event_id}', () => {
       story: 'pending and next, although no sweep has counted it yet',
       position: 3,
       expected: { outcome: 'pending', as: 'timeline' },
-      why: /this is 5; it goes out next$/,
+      why: /this event is 5; it goes out next$/,
     },
     {
       story: 'pending as a sticky replay for a join',
@@ -206,7 +206,7 @@ describe('GET /v1/events/{event_id}', () => {
         await s.replay(D, 5, 'unlisted', { next_at: 1000, tries: 1 })
       },
       expected: { outcome: 'pending', as: 'sticky_replay', txn_id: 'txn1' },
-      why: /did not list the event, which is sent again at 1970-01-01T00:00:01/,
+      why: /did not list the event; it is sent again at 1970-01-01T00:00:01/,
     },
     {
       story: 'acknowledged where no answer listed it until it lapsed',
@@ -369,7 +369,7 @@ describe('GET /v1/events/{event_id}', () => {
         why: 'it was never in the room',
       },
     ])
-    expect((await why(6))[0]?.why).to.match(/to others only/)
+    expect((await why(6))[0]?.why).to.match(/addressed only to other servers/)
     await s.member(D, 'a', 1, 3)
     expect((await why(5))[0]?.why).to.match(/left the room at 3/)
     await s.member(D, 'a', 8)

@@ -53,19 +53,19 @@ describe('the admin API', () => {
         'an answer missing',
         () => s.open(D, { positions: [1], lanes: 't' }),
         'sending',
-        /open1 with 1 PDU is unanswered and goes again, the same bytes/,
+        /open1 with 1 PDU is unanswered and is sent again with the same id and bytes/,
       ],
       [
         'an answer missing while another process has just taken over',
         () => s.open(D, { positions: [1], lanes: 't' }, 'of another'),
         'sending',
-        /open1 with 1 PDU is unanswered and goes again/,
+        /open1 with 1 PDU is unanswered and is sent again/,
       ],
       [
         'bytes taken by a redaction',
         () => s.open(D, { positions: [1], lanes: 't', void: true }),
         'sending',
-        /taken back by a redaction or purge/,
+        /withdrawn because of a redaction or purge/,
       ],
       [
         'only a sticky event that an answer did not list',
@@ -75,7 +75,7 @@ describe('the admin API', () => {
           await s.replay(D, 1, 'unlisted', { next_at: Date.now() + MINUTE })
         },
         'sending',
-        /^sent again at 20\S+, as an answer did not list it: 1 sticky event$/,
+        /^sent again at 20\S+ because an answer did not list it: 1 sticky event$/,
       ],
       ['an open gap', () => s.gap(D, 0, 9), 'catching_up', /^catching up from 0 to 9: 0 rooms to go/],
       [
@@ -94,7 +94,7 @@ describe('the admin API', () => {
           await s.change(D, { hold_kind: 'retry_after', hold_until: Date.now() + MINUTE })
         },
         'backing_off',
-        /^it asked for no request before .* \(Retry-After\); owed: 1 PDU$/,
+        /^it asked for no requests before .* \(Retry-After\); owed: 1 PDU$/,
       ],
       [
         'a 410',

@@ -34,7 +34,7 @@ describe('the lock of a data_dir', () => {
     try {
       expect(await other.said()).to.equal('held')
       expect(() => lockDataDir(dir))
-        .to.throw(`data_dir ${dir} is in use by the limpet with process id ${other.child.pid}`)
+        .to.throw(`data_dir ${dir} is in use by another limpet (process ${other.child.pid})`)
         .with.property('code', 'DATA_DIR_IN_USE')
     } finally {
       await other.kill()
@@ -105,7 +105,7 @@ describe('the lock of a data_dir', () => {
       mkdirSync(join(proc, String(pid)), { recursive: true })
       writeFileSync(join(proc, String(pid), 'stat'), text.slice(0, end) + fields.join(' '))
     }
-    const inUse = `is in use by the limpet with process id ${process.pid}`
+    const inUse = `is in use by another limpet (process ${process.pid})`
     const takenBy = (pid: number) =>
       writeFileSync(join(dir, 'limpet.lock'), JSON.stringify({ pid, identity: null }))
 

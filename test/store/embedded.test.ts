@@ -302,7 +302,7 @@ describe('the embedded PostgreSQL', function () {
     const error = await start().catch((thrown: unknown) => thrown)
     expect(error).to.have.property('code', 'EMBEDDED_VERSION')
     expect((error as Error).message)
-      .to.match(/made by PostgreSQL 15, this limpet brings 18: .*postgres:\/\/ URL/)
+      .to.match(/made by PostgreSQL 15, but this limpet comes with PostgreSQL 18: .*postgres:\/\/ URL/)
       .and.not.include('\n')
   })
 
@@ -388,7 +388,7 @@ describe('the embedded PostgreSQL', function () {
     const said: string[] = []
     await start({ log: { info: () => undefined, warn: (_fields, message) => said.push(message) } })
     expect(statSync(dataDir).mode & 0o777).to.equal(0o700)
-    expect(said).to.deep.equal([`data_dir ${dataDir} was open to others (mode 0755); it is 0700 now`])
+    expect(said).to.deep.equal([`data_dir ${dataDir} was open to others (mode 0755); it is now 0700`])
   })
 
   // Root in a mount namespace in which `unshare` does nothing but fail: as in a container that allows
@@ -433,7 +433,7 @@ describe('the embedded PostgreSQL', function () {
       const { ended, output } = startElsewhere(dataDir, hidden)
       await ended
       expect(output()).to.match(
-        /PostgreSQL does not run as root, .* no account `limpet`: run limpet as an ordinary user, make an account/,
+        /PostgreSQL does not run as root, .* no account `limpet`: run limpet as an ordinary user, create an account/,
       )
     })
 
@@ -452,7 +452,9 @@ describe('the embedded PostgreSQL', function () {
       execFileSync('chown', ['-R', 'nobody', join(dataDir, 'postgres')])
       chmodSync(dataDir, 0o711)
       const { pid, said } = await startedAs(hidden)
-      expect(said).to.match(/as the account nobody, which other programs may run as.*useradd --system limpet/)
+      expect(said).to.match(
+        /as the account nobody; other programs may run as it too.*useradd --system limpet/,
+      )
       expect(said).to.match(/^the account nobody$/m)
       process.kill(pid, 'SIGQUIT')
       await until(() => !isAlive(pid), { what: 'the server to be gone' })

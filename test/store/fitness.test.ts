@@ -57,7 +57,9 @@ describe('the database is refused', () => {
       client.query(`create database ${name} template template0 encoding 'SQL_ASCII'`),
     )
     await admin(`grant create on database ${name} to ${ROLE}; grant create on schema public to ${ROLE}`)
-    expect(await complaint()).to.match(/has the encoding SQL_ASCII: limpet needs one made with encoding UTF8/)
+    expect(await complaint()).to.match(
+      /has the encoding SQL_ASCII: limpet needs a database with encoding UTF8/,
+    )
   })
 
   it('where tables may not be created', async () => {
@@ -69,9 +71,7 @@ describe('the database is refused', () => {
 
   it('where the search_path leads nowhere', async () => {
     await admin(`alter database ${name} set search_path = nowhere`)
-    expect(await complaint()).to.match(
-      /^no schema of the search_path \(nowhere\) is there for fitness_limpet/,
-    )
+    expect(await complaint()).to.match(/^no schema of the search_path \(nowhere\) exists for fitness_limpet/)
   })
 
   it("where the queue's schema may not be created, which a queue elsewhere does not need", async () => {
@@ -90,7 +90,7 @@ describe('the database is refused', () => {
   it("where limpet's tables are another's", async () => {
     await admin('create table limpet_migrations (version int)')
     expect(await complaint()).to.match(
-      /^limpet's tables belong to limpet, and fitness_limpet can't change them/,
+      /^limpet's tables belong to limpet, and fitness_limpet can't alter them/,
     )
   })
 })

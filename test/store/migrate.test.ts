@@ -57,7 +57,7 @@ describe('the schema', () => {
     await pool.query(
       `insert into limpet_migrations (version, name, checksum) values (95, '0095_a.sql', 'x'), (97, '0097_b.sql', 'y')`,
     )
-    const complaint = `the database schema is version 97, this limpet knows ${known}: run the limpet that made it, or a newer one`
+    const complaint = `the database schema is version 97, but this limpet knows only versions up to ${known}: run the release that made it, or a newer one`
     expect(await checkSchema(pool)).to.equal(complaint)
     expect(await fault(migrate(pool))).to.equal(complaint)
   })
@@ -74,7 +74,7 @@ describe('the schema', () => {
     await migrate(pool)
     await pool.query(`update limpet_migrations set checksum = 'other' where version = 1`)
     const complaint =
-      'migration 0001_limpet.sql was applied with another content: this database was made by a different limpet'
+      'migration 0001_limpet.sql was applied with different content: this database was made by a different limpet'
     expect(await checkSchema(pool)).to.equal(complaint)
     expect(await fault(migrate(pool))).to.equal(complaint)
   })
@@ -95,7 +95,7 @@ describe('a database', () => {
     const error = await bindServerName(pool, 'other.example').catch((thrown: unknown) => thrown)
     expect(error).to.be.instanceOf(SchemaError)
     expect((error as Error).message).to.equal(
-      'the database belongs to server_name home.example, the configuration says other.example: use another database',
+      'the database belongs to server_name home.example, but the configuration says other.example: use another database',
     )
     expect(await boundServerName(pool)).to.equal('home.example')
   })

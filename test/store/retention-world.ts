@@ -67,7 +67,7 @@ export async function makeRetentionWorld() {
            left join gaps g on g.destination = d.id and g.closed_at is null where d.name = $1`,
         [name],
       )
-      if (row === undefined) throw new Error(`no destination is called ${name}`)
+      if (row === undefined) throw new Error(`unknown destination ${name}`)
       return row
     },
   }

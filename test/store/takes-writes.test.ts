@@ -7,7 +7,7 @@ import { until } from '../support/poll.ts'
 
 const WRITE = `insert into cursors (name, pos) values ('test', 1) on conflict (name) do update set pos = cursors.pos + 1`
 
-describe('a database that takes no writes', () => {
+describe('a database that accepts no writes', () => {
   let database: FreshDatabase
   let pool: Pool
   beforeEach(async () => {

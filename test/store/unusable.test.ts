@@ -22,17 +22,17 @@ describe('what is said of a database that can not be used', () => {
     [
       'one that knows no such user',
       withCode('password authentication failed', '28P01'),
-      'does not let us in (password authentication failed): check user, password and database name',
+      'refused the login (password authentication failed): check user, password and database name',
     ],
     [
       'one that does not exist',
       withCode('database "d" does not exist', '3D000'),
-      'does not let us in (database "d" does not exist): check user, password and database name',
+      'refused the login (database "d" does not exist): check user, password and database name',
     ],
     [
       'a standby',
       new ReadOnlyError('this server is a standby'),
-      'takes no writes (this server is a standby): name the primary',
+      'accepts no writes (this server is a standby): use the address of the primary',
     ],
   ] as const)
     it(what, () => {

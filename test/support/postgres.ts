@@ -146,7 +146,7 @@ export interface OwnServer {
   backUp(): { restore(): void }
   /** Copies the stopped server whole; `start` starts the copy, as a server of its own. */
   clone(): { start(port: number): Promise<OwnServer> }
-  /** Of the stopped server: from its next start on it is a standby of the one on `port`, and takes no writes. */
+  /** Of the stopped server: from its next start on it is a standby of the one on `port`, and accepts no writes. */
   follow(port: number): void
   /** Stops it and removes its directory. */
   remove(): Promise<void>

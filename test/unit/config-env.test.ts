@@ -60,12 +60,12 @@ describe('settings from the environment', () => {
 
   it('are refused with the name of the variable', () => {
     expect(() => load('', { LIMPET_FEDERATION__MAX_PDUS: '60' })).to.throw(
-      'federation.max_pdus (LIMPET_FEDERATION__MAX_PDUS): must not be above 50',
+      'federation.max_pdus (LIMPET_FEDERATION__MAX_PDUS): must be at most 50',
     )
     expect(() => load('', { LIMPET_FEDERATON__MAX_PDUS: '6' })).to.throw('LIMPET_FEDERATON__MAX_PDUS')
     expect(() => load('', { LIMPET_DATABASE: '' })).to.throw('LIMPET_DATABASE: is empty')
     expect(() => load('listen: [{port: 1}]', { LIMPET_LISTEN__PORT: '2' })).to.throw(
-      'LIMPET_LISTEN__PORT: listen is no section',
+      'LIMPET_LISTEN__PORT: listen is not a section',
     )
   })
 
@@ -116,6 +116,6 @@ describe('settings from the environment', () => {
       LIMPET_SERVICE_HOSTS: '10.0.0.1',
       LIMPET_POSTGRESQL_SERVICE_PORTS: '1',
     }))
-      expect(() => load('', { [name]: value }), name).to.throw(`(${name}): is no setting of limpet`)
+      expect(() => load('', { [name]: value }), name).to.throw(`(${name}): unknown setting`)
   })
 })

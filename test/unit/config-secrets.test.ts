@@ -55,7 +55,9 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
     expect(() => load('queue_path: none')).to.throw(ConfigError, /^queue_path: .*none does not exist$/)
     expect(() => load('queue_path: empty')).to.throw(ConfigError, /^queue_path: .* is empty$/)
     expect(() => load('queue_path: wrong')).to.throw(ConfigError, 'queue: must be')
-    expect(() => load('queue: postgres\nqueue_path: wrong')).to.throw('queue: is set, and queue_path too')
+    expect(() => load('queue: postgres\nqueue_path: wrong')).to.throw(
+      'queue: is set together with queue_path',
+    )
   })
 
   it('are made once where tokens are not configured, for their owner only', () => {
@@ -105,7 +107,7 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
         const path = put('key', 'x', mode)
         expect(() => readKeyFile(path)).to.throw(
           ConfigError,
-          `signing_key_path: ${path} is open to others (mode 0${mode.toString(8)}); run: chmod 600 ${path} (or 640, where its group must read it; a secret that is mounted: \`mode: 0440\` with \`gid\` (Docker), \`defaultMode: 0440\` with \`fsGroup\` (Kubernetes))`,
+          `signing_key_path: ${path} is open to others (mode 0${mode.toString(8)}); run: chmod 600 ${path} (or 640 if its group must read it; for a mounted secret: \`mode: 0440\` with \`gid\` (Docker), \`defaultMode: 0440\` with \`fsGroup\` (Kubernetes))`,
         )
       })
     }
@@ -187,7 +189,7 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
       it(`is complained of where others read in it: ${yaml}`, () => {
         const file = join(dir, 'limpet.yaml')
         expect(complaint(yaml, 0o644)).to.equal(
-          `${file} holds ${key} and may be read by anybody (mode 0644); run: chmod 600 ${file} (or 640, where its group must read it)`,
+          `${file} holds ${key} and can be read by any user (mode 0644); run: chmod 600 ${file} (or 640 if its group must read it)`,
         )
         expect(complaint(yaml, 0o640)).to.equal(null)
       })
@@ -204,7 +206,7 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
     })
 
     it('may be changed by nobody else', () => {
-      expect(complaint('', 0o646)).to.match(/may be changed by anybody \(mode 0646\); run: chmod 600/)
+      expect(complaint('', 0o646)).to.match(/can be changed by any user \(mode 0646\); run: chmod 600/)
     })
   })
 
@@ -253,10 +255,10 @@ sources: {synapse: {database_path: db, redis_path: queue}}`)
       mine(64124, 0o777, () =>
         expect(() => closeDataDir(dir)).to.throw(
           ConfigError,
-          /^data_dir: .* belongs to the user id 64124.*run: chown 64123/,
+          /^data_dir: .* belongs to user id 64124.*run: chown 64123/,
         ),
       )
-      mine(0, 0o777, () => expect(() => closeDataDir(dir)).to.throw(ConfigError, 'anybody may write into it'))
+      mine(0, 0o777, () => expect(() => closeDataDir(dir)).to.throw(ConfigError, 'any user may write to it'))
       // A volume of Kubernetes: root's, and its group is the daemon's.
       mine(0, 0o775, () => expect(closeDataDir(dir)).to.equal(null))
       chownSync(dir, 0, 0)

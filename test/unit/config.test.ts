@@ -127,12 +127,12 @@ describe('the configuration', () => {
 
   const refused: [why: string, yaml: string, message: RegExp][] = [
     ['a missing server name', '', /^server_name: is missing$/],
-    ['a bad server name', 'server_name: "a b"', /^server_name: "a b" is no server name$/],
-    ['an unknown key', ours('frobnicate: 1'), /^frobnicate: is no setting of limpet$/],
+    ['a bad server name', 'server_name: "a b"', /^server_name: "a b" is not a valid server name$/],
+    ['an unknown key', ours('frobnicate: 1'), /^frobnicate: unknown setting$/],
     [
       'an unknown key further in',
       ours('federation: {max_pduss: 1}'),
-      /^federation\.max_pduss: is no setting/,
+      /^federation\.max_pduss: unknown setting/,
     ],
     ['a number that should be text', 'server_name: 5', /^server_name: must be text$/],
     [
@@ -154,37 +154,37 @@ describe('the configuration', () => {
     [
       'more PDUs than the specification allows',
       ours('federation: {max_pdus: 51}'),
-      /^federation\.max_pdus: must not be above 50$/,
+      /^federation\.max_pdus: must be at most 50$/,
     ],
     [
       'more EDUs than the specification allows',
       ours('federation: {max_edus: 101}'),
-      /^federation\.max_edus: must not be above 100$/,
+      /^federation\.max_edus: must be at most 100$/,
     ],
     [
       'a longer stickiness than the MSC allows',
       ours('sticky: {max_duration_ms: 3600001}'),
-      /^sticky\.max_duration_ms: must not be above 3600000$/,
+      /^sticky\.max_duration_ms: must be at most 3600000$/,
     ],
     [
       'a log that ends before stickiness does',
       ours('retention: {events_ms: 7199999}'),
-      /^retention\.events_ms: must be at least 2 x sticky\.max_duration_ms, 7200000$/,
+      /^retention\.events_ms: must be at least 2 x sticky\.max_duration_ms, which is 7200000$/,
     ],
     [
       'more recovering requests than requests',
       ours('federation: {max_concurrency: 10, recovering_concurrency: 11}'),
-      /^federation\.recovering_concurrency: must not be above/,
+      /^federation\.recovering_concurrency: must be at most/,
     ],
     [
       'a first wait above the longest',
       ours('federation: {backoff: {first_ms: 10, max_ms: 9}}'),
-      /^federation\.backoff\.first_ms: must not be above/,
+      /^federation\.backoff\.first_ms: must be at most/,
     ],
     [
       'jitter of all',
       ours('federation: {backoff: {jitter: 1}}'),
-      /^federation\.backoff\.jitter: must not be above 0.99$/,
+      /^federation\.backoff\.jitter: must be at most 0.99$/,
     ],
     [
       'a database of another kind',
@@ -193,11 +193,11 @@ describe('the configuration', () => {
     ],
     ['a queue of another kind', ours('queue: kafka'), /^queue: must be `postgres` or a redis:/],
     ['no listener', ours('listen: []'), /^listen: must not be empty$/],
-    ['a port that there is not', ours('listen: {port: 65536}'), /^listen\.port: must not be above 65535$/],
+    ['a port that there is not', ours('listen: {port: 65536}'), /^listen\.port: must be at most 65535$/],
     [
       'the second listener being wrong',
       ours('listen: [{port: 1}, {port: -1}]'),
-      /^listen\.1\.port: must not be below 0$/,
+      /^listen\.1\.port: must be at least 0$/,
     ],
     ['a socket with a port', ours('listen: {socket: x, port: 1}'), /^listen: must be either/],
     [
@@ -208,7 +208,7 @@ describe('the configuration', () => {
     [
       'the same place twice',
       ours('listen: [{port: 1}, {port: 1}]'),
-      /^listen: 127\.0\.0\.1:1 is there twice$/,
+      /^listen: 127\.0\.0\.1:1 is listed twice$/,
     ],
     [
       'something else to serve',
@@ -220,7 +220,7 @@ describe('the configuration', () => {
     [
       'one token for two kinds',
       ours('tokens: {ingest: abc, admin: abc}'),
-      /^tokens\.admin: admin: the same token stands under tokens\.ingest$/,
+      /^tokens\.admin: admin: the same token is also listed under tokens\.ingest$/,
     ],
     ['a key without a value', ours('database:'), /^database: has no value; leave the key out/],
     [
@@ -237,7 +237,7 @@ describe('the configuration', () => {
     [
       'a body that no PDU fits into',
       ours('federation: {max_body_bytes: 69999}'),
-      /^federation\.max_body_bytes: must not be below 70000$/,
+      /^federation\.max_body_bytes: must be at least 70000$/,
     ],
     ['the same key twice', ours('server_name: b'), /Map keys must be unique at line 2/],
     ['broken YAML', 'a: [', /limpet\.yaml: /],
@@ -290,7 +290,7 @@ describe('the configuration', () => {
     const empty = mkdtempSync(join(dir, 'empty-'))
     expect(() => loadConfig({ env: {}, cwd: empty })).to.throw(
       ConfigError,
-      `server_name: is missing, and there is no limpet.yaml in ${empty}: make one`,
+      `server_name: is missing, and there is no limpet.yaml in ${empty}: create one`,
     )
     const config = loadConfig({ env: { LIMPET_SERVER_NAME: 'a.example' }, cwd: empty })
     expect(config.file).to.equal(null)

@@ -48,7 +48,7 @@ describe('what operators are given', () => {
     const names = program.commands.map((command) => command.name())
     const unit = read('systemd/limpet.service')
     const used = [
-      ...[...runbook.matchAll(/`?limpet ([a-z-]+)(?= |`|$)/gm)].map(([, name]) => name),
+      ...[...runbook.matchAll(/(?:`|^)limpet ([a-z-]+)(?= |`|$)/gm)].map(([, name]) => name),
       ...[...unit.matchAll(/main\.js ([a-z-]+)/g)].map(([, name]) => name),
     ]
     expect(used).to.have.length.above(6)

@@ -127,7 +127,7 @@ describe('certificates', () => {
   })
 
   it('does not start with an authority that is none', () => {
-    expect(() => makeTrust(['hello'])).to.throw('own authority 1 holds no PEM certificate')
+    expect(() => makeTrust(['hello'])).to.throw('custom CA 1 contains no PEM certificate')
     expect(() => makeTrust(['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----'])).to.throw()
   })
 

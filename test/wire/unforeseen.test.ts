@@ -28,7 +28,7 @@ describe('what nobody foresaw in an attempt is an outcome, told once in the log'
       const result = await send(request)
       expect(result).to.include({ kind: 'failed', stage: 'internal', status: null, handed })
       expect(result.kind === 'failed' && result.message).to.match(
-        /^an error in limpet, its log says more: [ -~]+$/,
+        /^internal error \(see limpet's log\): [ -~]+$/,
       )
       expect(told).to.have.length(1)
       expect(requests()).to.equal(handed ? 1 : 0)

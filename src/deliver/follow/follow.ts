@@ -153,7 +153,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
           follower.look = true
           if (follower.mode === 'idle') start(follower)
         })
-        .catch((error: unknown) => log.error({ err: error, destination: name }, 'a wish was lost'))
+        .catch((error: unknown) => log.error({ err: error, destination: name }, 'a wish for a look could not be served'))
     },
     nudge() {
       if (followers.size() === 0) return

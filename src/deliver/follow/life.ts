@@ -81,7 +81,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
         // Its rows say what is unanswered; `abandoned.ts` gives it back.
         log[ended() ? 'info' : 'error'](
           { err: error, destination: follower.state.name },
-          'a followed destination broke off',
+          'serving a followed destination failed',
         )
         if (follower.mode !== 'gone') finish(follower)
       })

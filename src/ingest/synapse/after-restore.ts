@@ -1,6 +1,7 @@
 /**
- * What is done once Synapse's database is known to be restored: nothing, until an operator says so; then our place goes back to
- * the last one that both timelines have, and all rooms are told anew before anything else is taken.
+ * What happens once Synapse's database is known to be restored. Nothing, until an operator says so. Then our place
+ * goes back to the last one that both timelines have, and limpet reads the servers of all rooms again before it takes
+ * anything else.
  */
 import type { Log } from '../../observe/log.ts'
 import type { Db } from '../../store/db.ts'
@@ -57,7 +58,7 @@ export function makeAfterRestore(needs: AfterRestoreNeeds): AfterRestore {
       const place = await take([], { events: from, from: here.stored }, signal)
       if (place === null) return { place, more: true }
       await watch.wentOn(verdict.common)
-      log.warn({ events: from }, 'Synapse: going on in the restored database, as an operator said')
+      log.warn({ events: from }, 'Synapse: going on in the restored database, as ordered by an operator')
       return { place, more: true }
     },
     async tell(here, end, signal) {

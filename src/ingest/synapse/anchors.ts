@@ -1,9 +1,10 @@
 /**
- * Which events were at which places of Synapse's stream when limpet read past them: by these a database that was restored is
- * told from one that went on, and the last place that both have in common is found. Pure.
+ * Anchors: which events stood at which places of Synapse's stream when limpet read past them. They tell a restored
+ * database from one that simply went on, and find the last place that both have in common. Pure.
  *
- * At most sixteen, dense near our place and ever sparser before it, so that they reach back over hundreds of thousands of events.
- * An anchor stays true whatever becomes of our place; an event that is gone (purged, or taken away by retention) says nothing.
+ * There are at most sixteen, dense near our place and ever sparser below, so that they reach back over hundreds of
+ * thousands of events. An anchor stays true wherever our place moves. If its event is gone (purged, or removed by
+ * retention), that proves nothing.
  */
 import { createHash } from 'node:crypto'
 import type { PlacedEvent } from './safe-head.ts'

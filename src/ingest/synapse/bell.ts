@@ -1,9 +1,9 @@
 /**
- * A wait that a nudge cuts short, and how many looks a nudge is worth.
+ * A wait that a nudge cuts short, and how often limpet looks after a nudge.
  *
- * Synapse publishes that there are events a moment before it notes how far its stream is finished, so a look right
- * after a nudge may be too early: looks follow each other quickly until one finds what was announced, for half a second at most.
- * Many nudges within a short time are one look. What is announced is believed for nothing but this.
+ * Synapse publishes that there are events a moment before it notes how far its stream is finished. A look right after
+ * a nudge may therefore be too early, so looks follow each other quickly until one finds what was announced, for at
+ * most half a second. Many nudges within a short time are one look. The announcement is used for nothing else.
  */
 import type { Clock } from '../../clock.ts'
 

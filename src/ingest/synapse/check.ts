@@ -1,6 +1,6 @@
 /**
- * Whether a Synapse's database can be read, before a daemon does: the checks of its first look, and every column that its
- * statements ask for. Reads no row of those.
+ * Can this Synapse's database be read? Asked before a daemon does: the checks of its first look, and every column that
+ * its statements use. It reads no rows of those tables.
  */
 import type { Db } from '../../store/db.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
@@ -39,7 +39,7 @@ export async function checkSynapse(db: Db, serverName: string): Promise<void> {
     const { rows } = await db.query<{ encoding: string }>(SELECT_ENCODING)
     if (rows[0]?.encoding !== 'UTF8')
       throw new SynapseRefused(
-        `the database has the encoding ${rows[0]?.encoding ?? 'unknown'}, and Synapse's is UTF8`,
+        `the database has the encoding ${rows[0]?.encoding ?? 'unknown'}, but Synapse needs UTF8`,
       )
     await checkServerName(db, serverName)
     await readStreamEnd(db, { after: null, asked: [] })

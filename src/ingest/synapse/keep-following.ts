@@ -1,6 +1,7 @@
 /**
- * Takes what there is, waits for more, and goes on after whatever fails: sooner where the window was too large, later with each
- * failure else. Ends with `signal`, or where this Synapse must not be read at all.
+ * The loop that follows a source: takes what there is, waits for more, and goes on after any failure. It retries
+ * sooner if the window was too large, and later with each other failure. It ends with `signal`, or if this Synapse
+ * must not be read.
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'
@@ -40,7 +41,7 @@ export async function keepFollowing(needs: FollowNeeds, signal: AbortSignal): Pr
       if (!checked) await needs.check()
       checked = true
       await needs.catchUp(signal)
-      if (failures > 0) log.info('Synapse: its stream is taken again')
+      if (failures > 0) log.info('Synapse: its stream is read again')
       failures = 0
     } catch (error) {
       const cause = refusalOf(error)
@@ -49,7 +50,7 @@ export async function keepFollowing(needs: FollowNeeds, signal: AbortSignal): Pr
       halved = isTooSlow(error) && needs.halve()
       failures += 1
       if (failures === FAILURES_ENOUGH) await lease?.giveWay()
-      if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be taken; trying again')
+      if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be read; trying again')
     }
     if (failures === 0) await bell.wait(pollMs, signal)
     else if (halved) await clock.sleep(pollMs, signal)

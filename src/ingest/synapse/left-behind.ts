@@ -1,10 +1,11 @@
 /**
- * Rooms that cannot be read in time, and wait while the stream goes on without them.
+ * Rooms that cannot be read in time. They wait while the stream goes on without them.
  *
- * Nothing of them is skipped. A room that is left behind becomes a source of its own, `synapse/!room:…`, whose stored token says up to where
- * the room was taken: written before the stream moves past it, moved in the commit that stores its items, and only from where
- * we thought it was. It is tried again with longer statements and longer waits, in the order of its own events, and joins the others again when it has come
- * as far as they are. Another process that begins to read finds the tokens.
+ * Nothing of them is skipped. A room that is left behind becomes a source of its own, `synapse/!room:…`. Its stored
+ * token says how far the room was taken. The token is written before the stream moves past that place, and moved in
+ * the commit that stores the room's items, only from where we thought it was. The room is tried again with longer
+ * statements and longer waits, in the order of its own events, and joins the others when it has caught up with them.
+ * Another process that begins to read finds the tokens.
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'
@@ -111,18 +112,17 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
   /** If it fails, the next load does it. */
   async function dropDone(): Promise<void> {
     await drop(BEHIND, DONE).catch((error: unknown) =>
-      log.debug({ err: error }, 'Synapse: the place of a room that waits no more could not be removed'),
+      log.debug({ err: error }, 'Synapse: could not remove the place of a room that no longer waits'),
     )
   }
 
   async function leave(roomId: string, after: number): Promise<void> {
-    if (behind.size >= MOST_BEHIND)
-      throw new Error(`${behind.size} rooms wait already: no more are left behind`)
+    if (behind.size >= MOST_BEHIND) throw new Error(`${behind.size} rooms already wait: the limit is reached`)
     const source = BEHIND + roomId
     for (let from: string | null = null; ;) {
       const result = await store({ source, sourceToken: tokenAt(after), ifSourceToken: from, items: [] })
       if (result.kind === 'taken') break
-      if (result.kind !== 'token_mismatch') throw new Error('limpet takes nothing just now')
+      if (result.kind !== 'token_mismatch') throw new Error('limpet takes no items at the moment')
       // It waits already, by the word of another process; or it waited once.
       if (afterIn(result.sourceToken) !== null) return load()
       from = result.sourceToken
@@ -130,7 +130,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     behind.set(roomId, add(roomId, after))
     log.error(
       { room_id: roomId, after },
-      "Synapse: a room cannot be read in time; its events wait, the other rooms' go on",
+      'Synapse: a room cannot be read in time; its events wait while the other rooms go on',
     )
     wake()
   }
@@ -154,7 +154,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
     })
     if (result.kind === 'taken') return
     if (result.kind === 'token_mismatch') await load()
-    throw new Error(`what a room is behind by was not taken: ${result.kind}`)
+    throw new Error(`the events of a room that was left behind were not taken: ${result.kind}`)
   }
 
   async function rejoin(place: number, signal: AbortSignal): Promise<void> {
@@ -172,7 +172,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
       behind.delete(room.roomId)
       await dropDone()
       await joins(room.roomId, room.items.give(room.roomId), place)
-      log.info({ room_id: room.roomId }, 'Synapse: a room that was left behind is as far as the others again')
+      log.info({ room_id: room.roomId }, 'Synapse: a room that was left behind has caught up with the others')
     }
   }
 

@@ -1,9 +1,9 @@
 /**
- * Puts what a window holds into the order in which limpet's stream takes it. Pure.
+ * Puts the content of a window into the order in which limpet's stream takes it. Pure.
  *
- * Promises: an event comes before the change that its own position brings, so the event that ends a server's
- * membership still finds it there; several users' changes of one room at one position are one step; a redaction comes
- * after the event that it redacts, and after the redacting one.
+ * Promises: an event comes before the membership change at its own position, so that the event that ends a server's
+ * membership still finds it there. Changes of several users at one position of a room are one step. A redaction comes
+ * after the event that it redacts, and after the redacting event.
  */
 import type { Redaction } from './redactions.ts'
 import type { EventRow, MemberChange, Window } from './window.ts'

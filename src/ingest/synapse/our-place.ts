@@ -1,6 +1,7 @@
 /**
- * Where we are in Synapse's stream, and the one way to move: with the items up to there, in one commit, and only from where
- * we thought we were. What was not taken, or may not have been, makes our place unknown: it is to be found again.
+ * Our place in Synapse's stream, and the one way to move it: in the commit that stores the items up to there, and only
+ * from where we thought it was. If the items were not taken, or may not have been, our place is unknown and has to be
+ * read again.
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'
@@ -61,11 +62,11 @@ export function makeOurPlace(needs: OurPlaceNeeds): OurPlace {
         if (items.length > 0) stored()
         return { stored: sourceToken, events }
       case 'token_mismatch':
-        log.debug('Synapse: another process took this part of the stream')
+        log.debug('Synapse: another process has already taken this part of the stream')
         return null
       case 'unknown_rooms':
         // Somebody purged rooms that were told: these are read and told again, and the window is taken then.
-        log.info({ rooms: result.rooms.length }, 'Synapse: rooms are told again that limpet knows no more')
+        log.info({ rooms: result.rooms.length }, 'Synapse: telling rooms again that limpet no longer knows')
         return null
       case 'busy':
         await clock.sleep(result.retryAfterMs, signal)
@@ -88,7 +89,7 @@ export function makeOurPlace(needs: OurPlaceNeeds): OurPlace {
       if (head === null) {
         if (!saidUnnoted)
           log.info(
-            'Synapse: no event writer has noted a place yet; waiting for its next event, or 11 minutes',
+            'Synapse: no event writer has noted a place yet; waiting for its next event, or for 11 minutes',
           )
         saidUnnoted = true
         return null
@@ -97,7 +98,7 @@ export function makeOurPlace(needs: OurPlaceNeeds): OurPlace {
       if (place !== null)
         log.info(
           { events: head },
-          'Synapse: first start, at the head of its stream: what it held before is not sent',
+          'Synapse: first start, at the head of its stream: earlier events are not sent',
         )
       return place
     },

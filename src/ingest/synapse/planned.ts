@@ -1,8 +1,8 @@
 /**
- * Statements to Synapse's database: planned for the numbers of each call, and never prepared under a name.
+ * Statements to Synapse's database. They are planned for the values of each call, and never prepared under a name.
  *
- * Its tables can be very large, and a plan made for any range of a stream reads them from end to end; a pooler between us
- * and an operator's database may give every transaction another connection, which would not know the name.
+ * Synapse's tables can be very large, and a plan made for any range of a stream would read them from end to end. And a
+ * pooler in front of the database may give every transaction another connection, which does not know the name.
  */
 import { planFor } from '../../store/prepare.ts'
 import type { StatementName } from '../../store/statement-names.ts'

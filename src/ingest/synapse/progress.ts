@@ -1,10 +1,11 @@
 /**
- * How the source is doing in this process: whether our place moves while Synapse's stream does. Pure but for the clock.
+ * How the source is doing in this process: does our place move while Synapse's stream does? Pure but for the clock.
  *
- * *Behind* counts from when the oldest thing that we have not taken was first seen, so steady traffic never adds up; where the
- * stream cannot be looked at, from when it last could. *Stalled* is a source that was behind for a minute in which nothing of the stream was
- * taken or read further, or could not be looked at for that long: one that catches up with much, or works for long on one window (a ban that
- * redacts thousands of events), is behind, and runs. One that waits for an operator is stalled from the start.
+ * *Behind* counts from when the oldest thing that we have not taken was first seen, so steady traffic never adds up.
+ * If the stream can't be read, it counts from when it last could be. *Stalled* means behind for a minute in which
+ * nothing was taken or read further, or in which the stream could not be read. A source that catches up with much, or
+ * works for minutes on one window (a ban that redacts thousands of events), is behind but running. A source that waits
+ * for an operator is stalled from the start.
  */
 import type { Clock } from '../../clock.ts'
 

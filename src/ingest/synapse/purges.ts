@@ -1,12 +1,14 @@
 /**
- * Which rooms Synapse has purged (the admin API's deletion of a room, or that of rooms that everybody forgot).
+ * Which rooms has Synapse purged? (By the admin API's deletion of a room, or because everybody has forgotten it.)
  *
- * A purge deletes the room's rows and writes nothing in their place, so it is seen by what is not there: a room that limpet
- * knows has no row in `rooms` any more. It is passed on a while later, since the users' leaves come just before it
- * and shall reach the servers that are up. A room that begins anew and has no older event was purged meanwhile.
+ * A purge deletes the room's rows and writes nothing in their place, so limpet sees it by what is missing: a room that
+ * it knows has no row in `rooms` any more. The purge is passed on a while later, because the users' leaves come just
+ * before it and should reach the servers that are up. If a room begins again and has no older event, it was purged
+ * meanwhile.
  *
- * It costs one statement a look while no room comes or goes: all rooms are compared only when the digest of Synapse's has
- * changed, some are gone and wait, or nobody has compared them for ten minutes (a room may be told after it has gone).
+ * This costs one statement a look while no room comes or goes. All rooms are compared only if the digest of Synapse's
+ * rooms has changed, if some are gone and wait, or if the last comparison was ten minutes ago (a room may be told
+ * after it has gone).
  */
 import type { Clock } from '../../clock.ts'
 import type { Pool } from '../../store/db.ts'

@@ -1,9 +1,10 @@
 /**
- * One of Synapse's stored events as an `event` item of the ingest API, not yet looked at. Pure.
+ * One of Synapse's stored events as an `event` item of the ingest API, before its checks. Pure.
  *
- * What Synapse's own sender would not send is null: out-of-band memberships (the other server sends those), what is
- * marked `proactively_send: false`, and others' events that nobody asked this server to forward. An event without
- * parents (a room's first) goes to nobody. An invite that is too large for a receiver goes without its `invite_room_state`.
+ * The result is null for what Synapse's own sender would not send: out-of-band memberships (the other server sends
+ * those), events marked `proactively_send: false`, and other servers' events that nobody asked this server to forward.
+ * An event without parents (a room's first) goes to nobody. If an invite is too large for a receiver, it goes without
+ * its `invite_room_state`.
  */
 import { canonicalText } from '../../matrix/canonical-json.ts'
 import { domainOf } from '../../matrix/ids.ts'
@@ -27,7 +28,7 @@ export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
   if (metadata['out_of_band_membership'] === true || metadata['proactively_send'] === false) return null
   const behalf = metadata['send_on_behalf_of']
   const sender = pdu['sender']
-  if (typeof sender !== 'string') throw new TypeError('the json has no sender')
+  if (typeof sender !== 'string') throw new TypeError('the JSON has no sender')
   const ours = domainOf(sender) === serverName
   if (!ours && typeof behalf !== 'string') return null
   const flagged = NOT_STICKY.some((key) => metadata[key] === true)

@@ -1,9 +1,10 @@
 /**
- * Which of several limpet processes reads a Synapse: one at a time, the others stand by.
+ * Which of several limpet processes reads a Synapse? One at a time; the others stand by.
  *
- * Only a saving: each window is taken once however many read, since the stored token moves only from where its reader thought it was.
- * So a lease that is late, or a release that knows none, costs statements and nothing else. The lease lapses by the time of limpet's
- * database; its holder goes by its own clock, and stops earlier.
+ * The lease only saves work. Each window is taken once however many processes read, because the stored token moves
+ * only from where its reader thought it was. So a late lease, or an older release that knows no lease, costs
+ * statements and nothing else. The lease expires by the time of limpet's database; its holder goes by its own clock,
+ * and stops earlier.
  */
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../observe/log.ts'
@@ -54,7 +55,7 @@ export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
       mine = await take(LEASE_MS)
     } catch (error) {
       // It runs on for as long as it was given.
-      log.debug({ err: error }, 'Synapse: whether this process may read could not be asked')
+      log.debug({ err: error }, 'Synapse: could not ask whether this process may read')
       return
     }
     until = mine ? asked + LEASE_MS - EARLIER_MS : -Infinity
@@ -70,7 +71,7 @@ export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
     until = -Infinity
     // Where limpet's database is away it lapses.
     await release().catch((error: unknown) => {
-      log.debug({ err: error }, 'Synapse: the lease was not given back')
+      log.debug({ err: error }, 'Synapse: could not give back the lease')
     })
   }
 

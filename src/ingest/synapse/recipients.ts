@@ -1,10 +1,12 @@
 /**
- * Who gets an event beside, or in spite of, the room's servers in limpet's stream.
+ * Which servers get an event in addition to the room's servers in limpet's stream, or are excluded although they are
+ * there?
  *
- * Synapse's sender takes the servers with a joined user in the state *before* the event, so that a kick reaches the
- * server whose last user it removes, and an event on a fork goes to those who were there on its own branch. limpet's stream
- * has the room's current state; the difference is said. To a sticky event the room's current servers are entitled as well: to those
- * that its branch does not know yet it is owed as to any other newcomer (MSC4354), and nothing else would bring it to them.
+ * Synapse's sender takes the servers with a joined user in the state *before* the event. So a kick reaches the server
+ * whose last user it removes, and an event on a fork goes to the servers that were there on its own branch. limpet's
+ * stream has the room's current state, so the difference is given with the event. A sticky event is also for the
+ * room's current servers: a server that the event's branch does not know yet is owed it like any other newcomer
+ * (MSC4354), and nothing else would bring it there.
  */
 import type { Audience, EventItem } from '../items.ts'
 import { isIn, type RoomView } from './room-view.ts'

@@ -1,11 +1,12 @@
 /**
- * A window's redactions as items: those that change what limpet holds, and a bounded number of them a commit.
+ * A window's redactions as items: only those that change something limpet stores, and a limited number in each commit.
  *
- * A ban may redact thousands of events at once (MSC4293), most of which limpet never held or gave away long ago, and every
- * commit holds up all other ingest and every freeze. So limpet's log is asked, a page at a time, which of them it holds
- * as they were sent; only those are looked up in Synapse. Many go ahead of their window in pieces, each a commit that leaves
- * the source's place where it was: after a crash in between, what is done already is not found again. Ids and texts
- * are read a piece at a time: memory does not grow with what a ban redacts.
+ * A ban may redact thousands of events at once (MSC4293). limpet never had most of them, or removed them long ago, and
+ * every commit holds up all other ingest and every freeze. So limpet asks its own log, a page at a time, which of
+ * these events it still stores unredacted, and looks up only those in Synapse. A large number goes ahead of its window
+ * in pieces. Each piece is a commit that leaves the source's place where it was; after a crash in between, what is
+ * done already is not found again. Ids and texts are read a piece at a time, so memory does not grow with what a ban
+ * redacts.
  */
 import type { JsonObject } from '../../matrix/json-value.ts'
 import type { Log } from '../../observe/log.ts'
@@ -122,7 +123,7 @@ export function makeRedactionItems({
       try {
         items.set(event_id, parseItem(rawRedaction(redaction, stored.get(event_id) ?? null)))
       } catch (error) {
-        log.error({ err: error, event_id }, 'Synapse: a redaction that cannot be passed on was left out')
+        log.error({ err: error, event_id }, 'Synapse: left out a redaction that cannot be passed on')
       }
     }
     return items

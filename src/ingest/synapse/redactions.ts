@@ -1,9 +1,10 @@
 /**
- * Which events of ours were redacted, as Synapse itself judges it when it reads an event.
+ * Which of our events were redacted? The answer is what Synapse itself would say when it reads an event.
  *
- * A redaction that Synapse accepted has a row in `redactions`. From room version 3 on anybody may send one of their own
- * server's events, and that is looked at only when both are there (`recheck`). A ban or kick may redact all that its user
- * sent (MSC4293, `room_ban_redactions`). Synapse leaves the stored event as it is for days; limpet must not send it so long.
+ * A redaction that Synapse accepted has a row in `redactions`. From room version 3 on, a user may redact events of
+ * their own server, which Synapse checks only when both events are there (`recheck`). A ban or kick may redact
+ * everything that its user sent (MSC4293, `room_ban_redactions`). Synapse leaves the stored event unchanged for days;
+ * limpet must not send it that long.
  */
 import { domainOf } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json-value.ts'

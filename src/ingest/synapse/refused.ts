@@ -1,6 +1,6 @@
 /**
- * A Synapse that limpet must not read from: another schema than the verified one, several event writers, another
- * homeserver's database, or no right to read it. One line for the operator; `run` ends with it and exit status 2.
+ * A Synapse that limpet must not read from: an unverified schema, several event writers, another homeserver's
+ * database, or missing rights. The operator gets one line; `run` ends with it and exit status 2.
  */
 export class SynapseRefused extends Error {
   override readonly name = 'SynapseRefused'
@@ -20,7 +20,7 @@ export function refusalOf(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const code = (error as { code?: unknown }).code
   if (typeof code === 'string' && MISSING.has(code)) {
-    return new SynapseRefused(`the database is no Synapse's, or of an unknown schema: ${error.message}`, {
+    return new SynapseRefused(`the database is not a Synapse's, or has an unknown schema: ${error.message}`, {
       cause: error,
     })
   }

@@ -1,10 +1,11 @@
 /**
- * Whether Synapse's database was restored to an older state while we followed it; if so nothing is taken until an operator says so.
+ * Was Synapse's database restored to an older state while we followed it? If so, nothing is taken until an operator
+ * says so.
  *
- * Its numbers come again then, with other events: what has one at or below our place would never be sent, and what we know of
- * its rooms is of another timeline. It is noticed at every look: another event stands where an anchor is, or the stream ends
- * before our place. On a standby the end alone proves nothing, since one that lags may have been connected to; there the
- * events tell, once there are new ones.
+ * After a restore Synapse gives the same numbers to other events. An event at or below our place would never be sent,
+ * and what we know of its rooms belongs to another timeline. Every look checks for it: another event stands where an
+ * anchor is, or the stream ends before our place. On a standby the end alone proves nothing, because it may just lag;
+ * there only the events tell, once there are new ones.
  */
 import type { Log } from '../../observe/log.ts'
 import { anchorOf, compare, withAnchor } from './anchors.ts'
@@ -47,7 +48,9 @@ export interface RestoredWatch {
 /** What an operator is told, in one line. */
 export function saidOfRestore({ place, head, common }: Restored): string {
   const same =
-    common === null ? 'it has no event that limpet remembers' : `both have the same events up to ${common}`
+    common === null
+      ? 'it has none of the events that limpet remembers'
+      : `both have the same events up to ${common}`
   return (
     `its database was restored to an older state: limpet had read up to ${place}, ${same}, and it ends at ${head}. ` +
     'Nothing is taken from it until you run: limpet source synapse --continue'
@@ -102,7 +105,7 @@ export function makeRestoredWatch({
     if (isGone)
       log.warn(
         { place },
-        'Synapse: another server answers, without the newest event that was read; all rooms are told anew',
+        'Synapse: another server answers, without the newest event that was read; telling all rooms again',
       )
     await change({ server, ...(isGone ? { toldUpTo: 0 } : {}) })
   }
@@ -113,7 +116,7 @@ export function makeRestoredWatch({
     // They are only marks: without the newest we go on, and the next is as good.
     await store
       .save({ anchors: timeline.anchors }, timeline.continued)
-      .catch((error: unknown) => log.debug({ err: error }, 'Synapse: an anchor could not be written'))
+      .catch((error: unknown) => log.debug({ err: error }, 'Synapse: could not write an anchor'))
   }
 
   return {

@@ -1,9 +1,9 @@
 /**
  * Makes items of a window although one of its rooms cannot be read in time.
  *
- * What a room costs to read depends on its members and on what the homeserver's disk does. When the statement about all rooms of a window is
- * too slow, each room is asked about by itself: those that can be read go on, those that cannot are named, and nothing of
- * theirs is in the items. Where no room at all can be read it is the database that is slow, and that is an error.
+ * How long a room takes to read depends on its members and on the homeserver's disk. If the statement about all rooms
+ * of a window is too slow, each room is asked about by itself. Rooms that can be read go on; the others are named, and
+ * the items contain nothing of theirs. If no room at all can be read, the database is slow, and that is an error.
  */
 import { isTooSlow } from './too-slow.ts'
 import type { Window } from './window.ts'

@@ -1,11 +1,11 @@
 /**
- * Which servers were in a room's current state at a position of Synapse's event stream, and with how many users.
+ * Which servers were in a room's current state at a position of Synapse's event stream, and with how many users?
  *
- * Synapse keeps the current state of now, and a record of its changes; taking back the changes after the
- * position gives the state at it. One statement, so one snapshot. It reads every member of the room.
+ * Synapse keeps the current state as it is now, and a record of its changes. Taking back the changes after the
+ * position gives the state at it. This is one statement, and so one snapshot. It reads every member of the room.
  *
- * When a partial state becomes whole (the end of a fast join, MSC3706), the members that were missing come as changes too, though
- * they were in the room all the time. So the servers that come after the position are named as well.
+ * When a partial state becomes complete (the end of a fast join, MSC3706), the missing members come as changes too,
+ * although they were in the room all the time. So the servers that come after the position are named as well.
  */
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'

@@ -2,8 +2,8 @@
  * Who is in one room, counted in joined users by server: now (at our place in Synapse's stream, as limpet was told),
  * and in the state at the event that was looked at last. Pure.
  *
- * Both are moved by differences, and so is the set of servers that are in one and not in the other, which is nearly
- * always empty: finding an event's recipients costs nothing that grows with the room. Holds remote servers only.
+ * Both are moved by differences. So is the set of servers that are in one and not in the other, which is nearly always
+ * empty: finding an event's recipients costs nothing that grows with the room. It contains remote servers only.
  */
 export interface RoomView {
   readonly servers: Map<string, Counts>

@@ -1,10 +1,11 @@
 /**
- * The rooms' servers in memory: every member of a room is read once, then the counts follow Synapse's record of changes.
+ * The rooms' servers in memory. Every member of a room is read once; then the counts follow Synapse's record of
+ * changes.
  *
- * All views stand at one place of Synapse's stream, `position`. What a window does to them is taken back when the window was
- * not taken by limpet, and a place that another process has moved on is caught up with by reading the changes alone, so two
- * processes do not make each other read whole rooms. Forgetting a room is always allowed: it is read and told again. So is
- * a room whose state begins to be partial, or to be whole.
+ * All views stand at one place of Synapse's stream, `position`. If limpet does not take a window, what the window
+ * changed in them is taken back. If another process has moved our place on, only the changes are read, so that two
+ * processes do not make each other read whole rooms. Forgetting a room is always allowed: it is then read and told
+ * again. So is a room whose state becomes partial or complete.
  */
 import type { Pool } from '../../store/db.ts'
 import { bump, isIn, makeRoomView, type CountChange, type RoomView } from './room-view.ts'

@@ -1,10 +1,12 @@
 /**
- * What one look at Synapse's database says about the end of its event stream, and whether this Synapse may be read at all.
+ * What one look at Synapse's database says about the end of its event stream, and whether this Synapse may be read at
+ * all.
  *
- * Synapse takes `stream_ordering` from a sequence before the transaction that inserts, so a lower one can be committed after a
- * higher one. After each commit the writer notes in `stream_positions` a value up to which all of its own are finished. It lags
- * for a moment, never leads. The row is gone from a change of the writer's name until its first write under the new one; and a
- * second writer has none before its own first write is done. `stream-end.ts` says what may be read then.
+ * Synapse takes `stream_ordering` from a sequence before the transaction that inserts, so a lower number can be
+ * committed after a higher one. After each commit the writer notes in `stream_positions` a value up to which all its
+ * own numbers are finished. That value lags for a moment and never leads. There is no row between a change of the
+ * writer's name and its first write under the new one, and a second writer has none before its own first write is
+ * done. `stream-end.ts` says what may be read then.
  */
 import type { Db } from '../../store/db.ts'
 import { SERVER } from '../../store/one-server.ts'
@@ -113,11 +115,11 @@ export async function readStreamEnd(
     asked,
   ])
   const [row] = rows
-  if (row === undefined) throw new Error('Synapse said nothing about its stream')
+  if (row === undefined) throw new Error('Synapse gave no answer about its stream')
   const { schema, writers, ...look } = row
   if (schema === null || !VERIFIED_SCHEMAS.includes(schema)) {
     throw new SynapseRefused(
-      `Synapse's schema version is ${schema ?? 'unknown'}, and this limpet was verified with ${VERIFIED_SCHEMAS.join(', ')} only`,
+      `Synapse's schema version is ${schema ?? 'unknown'}, but this limpet was verified with ${VERIFIED_SCHEMAS.join(', ')} only`,
     )
   }
   if (writers !== null && writers.length > 1) {
@@ -153,7 +155,7 @@ export async function checkServerName(db: Db, serverName: string): Promise<void>
   const { rows } = await db.query<{ domain: string }>(SELECT_DOMAIN)
   const found = rows[0]?.domain
   if (found !== undefined && found !== serverName) {
-    throw new SynapseRefused(`the database belongs to ${found}, and server_name is ${serverName}`)
+    throw new SynapseRefused(`the database belongs to ${found}, but server_name is ${serverName}`)
   }
 }
 
@@ -173,7 +175,7 @@ export async function checkStateGroups(db: Db): Promise<void> {
   // Null: no event was ever written.
   if (rows[0]?.here === false) {
     throw new SynapseRefused(
-      "Synapse's rooms have their states in another database (`databases:`), which is not supported yet",
+      "Synapse keeps its rooms' states in another database (`databases:`), which is not supported yet",
     )
   }
 }

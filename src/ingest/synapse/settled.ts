@@ -1,14 +1,15 @@
 /**
- * Up to which number of Synapse's event stream nothing can come any more. Pure but for the clock.
+ * Up to which number of Synapse's event stream can nothing come any more? Pure but for the clock.
  *
- * A number is drawn before the transaction that writes its event begins, so a number that is missing may have been given up,
- * or may still come. What was drawn when we looked at the stream is done once every transaction that was open at that look has
- * ended, and once some time has passed in which a transaction could still begin. How much time is enough depends on who
+ * A number is drawn before the transaction that writes its event begins. So a missing number may have been given up,
+ * or may still come. A number that was drawn before a look is settled once every transaction that was open at that
+ * look has ended, and once some time has passed in which a transaction could still begin. How much time depends on who
  * may have drawn it:
  *
- * - *soon*: the writer has said that its own numbers are done, and only one that we don't know of could have drawn this one;
- * - *late*: nobody has said anything. Between drawing and writing Synapse runs further statements, each ended by
- *   PostgreSQL after at most ten minutes (`statement_timeout`, Synapse's default).
+ * - *soon*: the writer has said that its own numbers are finished, and only a writer that we don't know of could have
+ *   drawn this one;
+ * - *late*: nobody has said anything. Between drawing and writing Synapse runs further statements, and PostgreSQL ends
+ *   each after at most ten minutes (`statement_timeout`, Synapse's default).
  */
 import type { Clock } from '../../clock.ts'
 

@@ -1,11 +1,12 @@
 /**
  * Follows a Synapse: its own events and its rooms' servers become items, in the order of its stream.
  *
- * Truth is Synapse's database, read at every poll; its Redis only says when to look sooner, so losing it costs
- * promptness alone. Our place is the source token of source `synapse`, moved in the commit that stores the items
- * and only from where we thought it was: several processes may run this, and each window is taken once; with a lease one of them
- * reads. The first start begins at the safe head. A window that cannot be read in time is halved, and a room that cannot be waits by
- * itself (`left-behind.ts`). Reads only; nothing of Synapse's is written.
+ * The truth is in Synapse's database, which is read at every poll. Its Redis only says when to look sooner, so losing
+ * it costs nothing but promptness. Our place is the source token of source `synapse`. It moves in the commit that
+ * stores the items, and only from where we thought it was. So several processes may run this, and each window is taken
+ * once; with a lease only one of them reads. The first start begins at the safe head. A window that cannot be read in
+ * time is halved, and a room that cannot be read in time waits by itself (`left-behind.ts`). limpet only reads; it
+ * writes nothing of Synapse's.
  */
 import { isRoomId } from '../../matrix/ids.ts'
 import type { Pool } from '../../store/db.ts'
@@ -190,13 +191,13 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   async function readHere(from: Pool, span: WindowSpan): Promise<Window> {
     const window = await readWindow(from, span)
     if (window.server !== server)
-      throw new AnotherServer('another server than told the end of the stream had its events')
+      throw new AnotherServer('the events came from a different server than the end of the stream')
     return window
   }
 
   function refuseOtherConnection(): void {
     if ((needs.connections?.() ?? 0) !== lookedThrough)
-      throw new Error('another connection to Synapse was opened within a look, maybe to another server')
+      throw new Error('a new connection to Synapse was opened during the look, perhaps to another server')
   }
 
   /** Another server than before may have another state of the rooms: a standby that took over without the last commits. */
@@ -209,7 +210,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   }
 
   function leaveOut({ error, ...redaction }: UnreadableRedaction): void {
-    log.error({ err: error, ...redaction }, 'Synapse: a redaction that cannot be read was left out')
+    log.error({ err: error, ...redaction }, 'Synapse: left out a redaction that cannot be read')
   }
 
   /** Passes on a piece of a window's redactions; our place stays where it is. */
@@ -229,7 +230,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     place = stored === null ? null : { ...stored, events: here.events }
     if (stored === null) return true
     for (const roomId of gone) windowItems.forget(roomId)
-    log.info({ rooms: gone.length }, 'Synapse: rooms were purged')
+    log.info({ rooms: gone.length }, 'Synapse: passed on the purge of rooms')
     return false
   }
 
@@ -244,7 +245,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     if (ahead && !wasAhead) {
       log.error(
         { events, head },
-        "Synapse: its stream ends before limpet's place in it: does this standby lag, or was its database restored?",
+        "Synapse: its stream ends before limpet's place in it: does this standby lag, or was the database restored?",
       )
     }
     wasAhead = ahead

@@ -1,12 +1,12 @@
 /**
- * What Synapse's tables say about the state in which its events were made: the state group before each, or how to
- * get there from the one after it, and whether a `leave` takes back an invite.
+ * What Synapse's tables say about the state in which its events were made: the state group before each event, or how
+ * to get there from the group after it, and whether a `leave` takes back an invite.
  *
- * `event_to_state_groups` names the group *after* an event. For anything but a membership its servers are those
- * before it too. A membership's own group has, as a rule, an edge to the one before it and holds nothing else. That is how
- * the state is stored, and a state compressor may store it otherwise: as a whole, or as the difference to another group. So
- * the group that the edge leads to is believed only if it holds for the user what the event says that it replaced
- * (`unsigned.replaces_state`); if not, what it replaced says what it changed.
+ * `event_to_state_groups` names the group *after* an event. Unless the event is a membership, the servers before it
+ * are the same. The group of a membership usually has an edge to the group before it and holds nothing else. But a
+ * state compressor may store it as a whole, or as the difference to another group. So the group that the edge leads to
+ * is used only if it holds for the user what the event says that it replaced (`unsigned.replaces_state`). If not, the
+ * replaced event says what changed.
  */
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'

@@ -1,10 +1,10 @@
 /**
- * The joined users of a room in one of Synapse's state groups, by server, and what differs between two groups.
+ * The joined users of a room in one of Synapse's state groups, by server, and the difference between two groups.
  *
- * A group is a whole state of a room and never changes. It is stored as the difference to the group that its edge
- * leads to, over at most about a hundred hops, or as a whole where it has no edge. The nearer group's entry counts;
- * entries are never taken away on the way. Laterals with `offset 0` keep the planner from reading these tables (the largest
- * that Synapse has) from end to end, as it would when it guesses how many rows a recursion finds.
+ * A group is a complete state of a room and never changes. It is stored as the difference to the group that its edge
+ * leads to, over at most about a hundred hops, or as a whole if it has no edge. The nearest group's entry counts, and
+ * no group takes an entry away. Laterals with `offset 0` keep the planner from reading these tables (Synapse's
+ * largest) from end to end, as it would after guessing how many rows a recursion finds.
  */
 import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'

@@ -1,4 +1,4 @@
-/** Stores what a source brings; an item that only the database could refuse is left out, with a line in the log. */
+/** Stores what a source brings. An item that only the database could refuse is left out, with a line in the log. */
 import type { Log } from '../../observe/log.ts'
 import type { Append, AppendResult } from '../append.ts'
 import type { Item } from '../items.ts'
@@ -30,7 +30,7 @@ export function makeStoreItems({ append, log }: { append: Append; log: Log }): S
         const odd = batch.items[index]
         if (odd === undefined) throw new Error(`the items were not taken: ${message}`)
         const event_id = 'eventId' in odd ? odd.eventId : undefined
-        log.error({ type: odd.type, event_id, path }, `Synapse: an item was left out: ${message}`)
+        log.error({ type: odd.type, event_id, path }, `Synapse: left out an item: ${message}`)
         if ('roomId' in odd && odd.type !== 'event') forget(odd.roomId)
         return store({ ...batch, items: batch.items.toSpliced(index, 1) })
       }

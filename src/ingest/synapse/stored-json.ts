@@ -1,6 +1,6 @@
 /**
- * JSON that Synapse stored in a text column. It is read here, row by row, and never by a cast in SQL: one row that
- * is none would fail the statement, and with it every row of its window, for good.
+ * JSON that Synapse stored in a text column. It is parsed here, row by row, and never by a cast in SQL: one row that
+ * is not valid JSON would make the statement fail, and with it every row of its window, for good.
  */
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import { parseJson } from '../../matrix/strict-json.ts'
@@ -9,6 +9,6 @@ import { parseJson } from '../../matrix/strict-json.ts'
 export function objectIn(text: string | null, what: string): JsonObject {
   if (text === null) throw new TypeError(`there is no ${what}`)
   const value = parseJson(text)
-  if (!isJsonObject(value)) throw new TypeError(`the ${what} is no JSON object`)
+  if (!isJsonObject(value)) throw new TypeError(`the ${what} is not a JSON object`)
   return value
 }

@@ -1,13 +1,15 @@
 /**
- * How far Synapse's event stream may be read: up to where nothing can come any more below.
+ * How far may Synapse's event stream be read? Up to the place below which nothing can come any more.
  *
- * Every number up to there is in the tables, or is known to stay missing. What the writer has noted is done as far as
- * it goes by that writer alone. A number that is missing below may be one of a second writer, whose first event isn't
- * committed yet, or of a session that outlived its Synapse; so it is waited for until nobody can be about to write it (`settled.ts`).
- * Where no writer has noted anything, what is there without a gap is taken after a moment (Synapse writes on for a while
- * after an event is there), and a gap is passed when a row comes, or after minutes; never because two looks saw the same.
+ * Every number up to there is in the tables, or is known to stay missing. What the writer has noted is final for its
+ * own numbers only. A missing number below that may be one of a second writer, whose first event isn't committed yet,
+ * or of a session that outlived its Synapse. So limpet waits until nobody can be about to write it (`settled.ts`). If
+ * no writer has noted anything, the events up to the first missing number are taken after a moment (Synapse still
+ * writes for a while after an event is there). A missing number is passed when a row comes, or after minutes; never
+ * because two looks saw the same.
  *
- * The stream of events is the only one that limpet reads by its positions (`current_state_delta_stream` shares its numbers).
+ * The stream of events is the only one that limpet reads by its positions (`current_state_delta_stream` shares its
+ * numbers).
  */
 import type { Clock } from '../../clock.ts'
 import type { Db } from '../../store/db.ts'

@@ -1,7 +1,7 @@
 /**
- * Tells all rooms that limpet knows anew, page by page, as they are at a place of Synapse's stream: after its database was
- * restored, limpet's own record of who is in which room is of another timeline. A room that Synapse has no more is left to
- * the purges.
+ * Tells limpet the servers of all rooms again, page by page, as they are at a place of Synapse's stream. Needed after
+ * its database was restored, when limpet's own record of who is in which room belongs to another timeline. Rooms that
+ * Synapse does not have any more are left to the purges.
  */
 import { isRoomId } from '../../matrix/ids.ts'
 import type { Db } from '../../store/db.ts'

@@ -1,9 +1,10 @@
 /**
- * What is remembered of the timeline of Synapse's stream that we follow, beside the source token: its anchors, and, where
- * Synapse's database was restored to an older state, where that left us and what an operator said.
+ * What limpet remembers of the timeline of Synapse's stream, beside the source token: the anchors, and, if Synapse's
+ * database was restored to an older state, where that left us and what an operator said.
  *
- * It is not written in the commit of the token: an anchor is true whatever the token says. Processes of an older release neither
- * read nor write it. `continued` counts the operator's commands: what was written before one is not written after it.
+ * It is not written in the token's commit: an anchor is true whatever the token says. Processes of an older release
+ * neither read nor write it. `continued` counts the operator's commands: what was read before a command is not written
+ * after it.
  */
 import type { Anchor } from './anchors.ts'
 

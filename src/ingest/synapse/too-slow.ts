@@ -1,9 +1,9 @@
 /**
- * How long a statement to Synapse's database may take, and whether an error says that one took longer.
+ * How long may a statement to Synapse's database take, and does an error say that one took longer?
  *
- * PostgreSQL itself ends it (`statement_timeout`), so that nothing of ours goes on there when nobody waits for it any more: its
- * snapshot keeps vacuum from its work, and the same statement is asked again soon. The client's own time-out (`query_timeout`, 60 s) is
- * for a server that says nothing.
+ * PostgreSQL itself ends it (`statement_timeout`), so that nothing of ours goes on there when nobody waits for it any
+ * more: its snapshot would keep vacuum from working, and the same statement is asked again soon. The client's own
+ * time-out (`query_timeout`, 60 s) is for a server that does not answer at all.
  */
 
 /** What reads the stream, ms: one that is slow holds up all rooms. */

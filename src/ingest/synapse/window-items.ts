@@ -1,10 +1,12 @@
 /**
- * Turns windows of Synapse's stream into items: every room's servers first, then events, changes and redactions in order.
+ * Turns windows of Synapse's stream into items: every room's servers first, then events, changes and redactions in
+ * order.
  *
- * It remembers which rooms it has told, so that a room's whole list is read once. Telling one again is harmless
- * (an equal list changes nothing) and mends what went wrong before, so `forget` is always allowed. A room that begins anew is
- * told again where limpet does not know it: another process may have passed on that it was purged. So is one whose state is partial no more; servers
- * that a later change brings in stay in it until then, so that nobody leaves a room who was in it all the time.
+ * It remembers which rooms it has told, so that a room's whole list is read once. Telling a room again is harmless (an
+ * equal list changes nothing) and repairs earlier errors, so `forget` is always allowed. A room that begins again is
+ * told again if limpet does not know it, because another process may have passed on its purge. So is a room whose
+ * state is no longer partial; until then, servers that a later change brings in stay in it, so that no server leaves a
+ * room that it was in all the time.
  */
 import { isEventId, isRoomId } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
@@ -134,14 +136,14 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
       return { row, item, replaces: isId(replaces) ? replaces : null }
     } catch (error) {
       // One odd event must not stop the stream.
-      log.error({ err: error, event_id: row.event_id }, 'Synapse: an event that cannot be sent was left out')
+      log.error({ err: error, event_id: row.event_id }, 'Synapse: left out an event that cannot be sent')
       return null
     }
   }
 
   /** Nobody knows any more who was in the room when it was made. */
   function skip({ event_id, room_id }: EventRow): void {
-    log.warn({ event_id, room_id }, 'Synapse: an event was skipped: a purge of its room’s history came first')
+    log.warn({ event_id, room_id }, 'Synapse: skipped an event: its room’s history was purged first')
     needs.skipped?.()
   }
 

@@ -1,8 +1,9 @@
 /**
- * Reads one window of Synapse's event stream: what of it goes out, who came into or left which room, what was redacted.
+ * Reads one window of Synapse's event stream: which events go out, who came into or left which room, what was
+ * redacted.
  *
- * Everything in the window is committed and stays as it is (`safe-head.ts`), so these are single statements
- * and need no common snapshot. The window never ends inside a batch that Synapse wrote in one go.
+ * Everything in the window is committed and stays as it is (`safe-head.ts`), so these are single statements and need
+ * no common snapshot. A window never ends inside a batch that Synapse wrote at once.
  */
 import type { Db } from '../../store/db.ts'
 import { SERVER } from '../../store/one-server.ts'

@@ -1,4 +1,4 @@
-/** How much is one destination owed? Counts that are exact up to a cap, and what goes with them. */
+/** How much is one destination owed? Counts that are exact up to a cap, and the age of the oldest. */
 import type { Db } from '../db.ts'
 import { OWED_STICKY, owedPdus, SUBJECT } from './owed.ts'
 import { sql } from '../statement.ts'

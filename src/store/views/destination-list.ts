@@ -1,8 +1,8 @@
 /**
- * The table of destinations: searched, ordered, and read a page at a time.
+ * The table of destinations: searched, sorted, and read a page at a time.
  *
- * Counts are the last sweep's. A state is decided outside the database, from a narrow row; asking for one
- * therefore reads those narrow rows of all destinations (10,000 in some 20 ms) and the page's in full.
+ * Counts are the last sweep's. A state is decided outside the database, from a narrow row; so a filter by state reads
+ * the narrow rows of all destinations (10,000 in some 20 ms) and only the page's rows in full.
  */
 import type { Db } from '../db.ts'
 import { readDestinations, type DestinationRow } from './destination-row.ts'

@@ -1,9 +1,8 @@
 /**
- * One destination as operators see it: its row, the gap and the open transaction that go with it, and who
- * serves it now.
+ * One destination as operators see it: its row, its gap, its open transaction, and the process that serves it now.
  *
- * Read only. Names are the schema's; what they mean together (its state, why nothing goes out) is decided
- * by the reader of this.
+ * Read only. Names are the schema's. What they mean together (the state, why nothing goes out) is decided by the code
+ * that reads this.
  */
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'

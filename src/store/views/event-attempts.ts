@@ -1,4 +1,7 @@
-/** Where one event went: the answered transactions that carried it, and which gaps hold something newer of its room. */
+/**
+ * Where did one event go? The answered transactions that carried it, and the gaps that contain something newer of its
+ * room.
+ */
 import type { Db } from '../db.ts'
 import { entitledAsMember } from '../entitled.ts'
 import type { EventRow } from './event-facts.ts'

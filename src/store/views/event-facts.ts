@@ -1,9 +1,9 @@
 /**
- * Everything that says what became of given events, for each destination they ever concerned: who was in
- * the room when, what was addressed, and what gaps, replays, owed rows and open transactions know.
+ * Everything that says what became of given events, for each destination that they ever concerned: who was in the room
+ * when, what was addressed, and what gaps, replays, owed rows and open transactions say.
  *
- * Nobody keeps a row per (event, destination); these few tables together answer for all of them. Read them
- * on one snapshot (`inSnapshot`), else an event may seem to be nowhere between two statements.
+ * There is no row per event and destination; these few tables together answer for all of them. Read them on one
+ * snapshot (`inSnapshot`), otherwise an event may seem to be nowhere between two statements.
  */
 import { nowMs, type Db } from '../db.ts'
 import { readDestinations, type DestinationRow } from './destination-row.ts'

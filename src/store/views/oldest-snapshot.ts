@@ -1,10 +1,10 @@
 /**
- * How old is the oldest snapshot that anybody holds on our database? What was written since cannot be cleaned up, so the rows
- * that every commit writes grow longer chains, and each commit gets slower.
+ * How old is the oldest snapshot that is held on our database? Rows that were replaced since then cannot be cleaned
+ * up. So the rows that every commit writes get longer chains of versions, and each commit gets slower.
  *
- * Sessions, prepared transactions and replication slots are asked. That a session holds one is shown to every role, since
- * when is not, without `pg_read_all_stats`; of a slot nothing says it. Then it counts from when it was first seen here: the
- * age is never more than the true one.
+ * Sessions, prepared transactions and replication slots are asked. Every role can see that a session holds a snapshot,
+ * but only `pg_read_all_stats` shows since when, and of a slot nothing shows it. Then the age counts from when limpet
+ * first saw it, and is never more than the true one.
  */
 import type { Clock } from '../../clock.ts'
 import type { Db } from '../db.ts'

@@ -1,11 +1,11 @@
 /**
- * SQL for everything that one destination is still owed: PDUs of timeline and catch-up, and unexpired
- * sticky events in any lane.
+ * SQL for everything that one destination is still owed: PDUs of timeline and catch-up, and unexpired sticky events in
+ * any lane.
  *
- * What the planner asks page by page is asked here for all at once, from the rows alone (their meaning:
- * `migrations/0001_limpet.sql`). Each room is probed by itself through the index on (room, pos), so that
- * the cost grows with the destination's rooms and with the limit, not with the log. Every statement has the
- * destination's id as `$1` and starts with `with ${SUBJECT}`.
+ * The planner asks page by page; here everything is asked at once, from the rows alone (their meaning is in
+ * `migrations/0001_limpet.sql`). Each room is searched by itself through the index on (room, pos), so that the cost
+ * grows with the destination's rooms and with the limit, not with the log. Every statement has the destination's id as
+ * `$1` and starts with `with ${SUBJECT}`.
  */
 import { entitled, entitledAsMember, memberAt, sentSince } from '../entitled.ts'
 

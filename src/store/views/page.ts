@@ -1,4 +1,4 @@
-/** One page of a list: from which row on, how many, by which stored field, forwards or backwards. */
+/** One page of a list: the first row, how many rows, the stored field that sorts them, and the direction. */
 export interface Page<OrderBy extends string> {
   /** Rows to leave out first. */
   from: number

@@ -1,5 +1,5 @@
 /**
- * Unexpired sticky events, a page at a time; of one room, or only those that one destination is still owed.
+ * Unexpired sticky events, a page at a time: all, those of one room, or only those that one destination is still owed.
  */
 import type { Db } from '../db.ts'
 import { SELECT_EVENT, type EventRow } from './event-facts.ts'

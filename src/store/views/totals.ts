@@ -1,4 +1,6 @@
-/** The totals of `limpet status`: backlog as of the last sweep, the stream's head and the throughput as of now. */
+/**
+ * The totals of `limpet status`: the backlog as of the last sweep, the stream's head and the throughput as of now.
+ */
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
 

@@ -1,4 +1,4 @@
-/** The newest transactions of a destination (at most 100 are kept), each as it was attempted. */
+/** The newest attempts to a destination (at most 100 are kept), each with its transaction. */
 import type { Db } from '../db.ts'
 import type { Page, Paged } from './page.ts'
 import { variants } from '../statement.ts'

@@ -191,7 +191,7 @@ describe('what Synapse takes away of its content', () => {
 
   describe('purges of a room’s history, before limpet has read it', () => {
     const amy = '@amy:a.example'
-    const SKIPPED = 'Synapse: an event was skipped: a purge of its room’s history came first'
+    const SKIPPED = 'Synapse: skipped an event: its room’s history was purged first'
     const skipped = () => limpet.logged.filter((message) => message === SKIPPED).length
     beforeEach(() => follow())
 

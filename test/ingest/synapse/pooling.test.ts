@@ -67,7 +67,7 @@ describe("a Synapse's database that is away when limpet starts", () => {
       fail: (error) => failed.push(error),
     })
     try {
-      await until(() => logged.some((line) => line.includes('could not be taken')), {
+      await until(() => logged.some((line) => line.includes('could not be read')), {
         what: 'it to be missed',
       })
       address.forwardTo(Number(new URL(bouncer.through(synapse.url)).port))

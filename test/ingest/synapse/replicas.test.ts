@@ -179,7 +179,9 @@ describe('replicas of a Synapse’s database', () => {
     const here = limpet.token()
     await says()
     await says()
-    await until(() => limpet.logged.join().includes('could not be taken'), { what: 'a look to fail' })
+    await until(() => limpet.logged.join().includes('could not be read'), {
+      what: 'a look to fail',
+    })
     expect([limpet.token(), sentTo(limpet)]).to.deep.equal([here, []])
     rows = theirs.primary
     await limpet.reaches(next - 1)
@@ -204,7 +206,9 @@ describe('replicas of a Synapse’s database', () => {
     } as unknown as Pool
     await member('@dave:d.example')
     await says()
-    await until(() => limpet.logged.join().includes('could not be taken'), { what: 'a look to fail' })
+    await until(() => limpet.logged.join().includes('could not be read'), {
+      what: 'a look to fail',
+    })
     expect([limpet.token(), limpet.lines]).to.deep.equal([here, []])
     rooms = theirs.primary
     await limpet.reaches(next - 1)

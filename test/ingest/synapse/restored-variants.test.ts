@@ -74,7 +74,9 @@ describe('a Synapse’s database that was restored', () => {
     const dump = await synapse.dump()
     await saysOneByOne(4, 7)
     door.away = true
-    await until(() => limpet.logged.join().includes('could not be taken'), { what: 'a look to fail' })
+    await until(() => limpet.logged.join().includes('could not be read'), {
+      what: 'a look to fail',
+    })
     await dump.restore()
     await says(4, 12)
     await synapse.finishedUpTo(12)

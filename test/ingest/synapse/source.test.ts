@@ -264,14 +264,14 @@ describe('the Synapse source', () => {
 
     it("another homeserver's database", async () => {
       await synapse.pool.query(`update users set name = '@alice:other.example'`)
-      expect((await refusal()).message).to.contain('belongs to other.example, and server_name is a.example')
+      expect((await refusal()).message).to.contain('belongs to other.example, but server_name is a.example')
     })
 
     it('a Synapse whose rooms have their states elsewhere', async () => {
       await says(1)
       await synapse.pool.query('delete from state_groups_state')
       await synapse.pool.query('update event_to_state_groups set state_group = 7')
-      expect((await refusal()).message).to.contain('their states in another database')
+      expect((await refusal()).message).to.contain("rooms' states in another database")
     })
 
     it('a database user who may not read what it needs', async () => {
