@@ -79,7 +79,7 @@ export async function begin(
 export async function attempt(
   needs: RecordNeeds,
   at: Attempt & { txnId: string },
-  { ready, body }: { ready: Ready; body: string },
+  { ready, body }: { ready: Ready; body: Buffer },
 ): Promise<Attempted> {
   const { state, acknowledges, txnId } = at
   const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs

@@ -76,6 +76,8 @@ const POLL_MS = 25
 const RUNG = Symbol('rung')
 /** Log entries read at once. */
 const READ_AT_ONCE = 1_000
+/** And bytes of their texts. */
+const READ_BYTES = 4_000_000
 /** What waits longer for one destination is read from the log again: memory does not grow with a backlog, ms. */
 const OLDEST_MS = 5_000
 /** Who is farther behind the head, in positions, reads the log by itself: all others would wait for it. */
@@ -222,7 +224,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   async function follow(): Promise<void> {
     const released = [...followers.all()].filter(({ mode }) => mode === 'released')
-    const read = await readLog(pool, followers.upto(), READ_AT_ONCE)
+    const read = await readLog(pool, followers.upto(), { rows: READ_AT_ONCE, bytes: READ_BYTES })
     for (const follower of followers.take(read, clock.monotonic())) {
       if (follower.mode === 'idle') start(follower)
       else if (follower.mode === 'released') wakeReleased(follower)

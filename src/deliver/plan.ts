@@ -35,13 +35,13 @@ export interface Reading {
   head: number
   gap: { id: number; from: number; to: number; cursor: number; batch: number } | null
   owed: OwedRow[]
-  /** In stream order, and at least one more than fits where there is more. */
+  /** In stream order. */
   sticky: StickyPdu[]
   unlisted: StickyPdu[]
   gapRooms: Pdu[]
   timeline: Pdu[]
-  /** Whether `gapRooms` and `timeline` hold all there is (up to `head`). */
-  complete: { gapRooms: boolean; timeline: boolean }
+  /** Whether they hold all there is (up to `head`). */
+  complete: { sticky: boolean; gapRooms: boolean; timeline: boolean }
 }
 
 export interface Limits {
@@ -103,7 +103,7 @@ export function planTransaction(reading: Reading, limits: Limits): Plan {
   }
   // All places are the replays' while a gap is open: what is smaller than the next of them must not slip in before it. And
   // what is left of the gap's sticky lane would be forgotten with the gap, so all of it goes first.
-  const replaysLeft = live.some(({ pos }) => !chosen.has(pos))
+  const replaysLeft = !reading.complete.sticky || live.some(({ pos }) => !chosen.has(pos))
   if (gap === null) takeTimeline(reading, choose, acknowledges)
   else if (!replaysLeft) {
     Object.assign(acknowledges, takeGapRooms(reading, gap, chosen, choose))

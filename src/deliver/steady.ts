@@ -16,6 +16,7 @@ import type { Held } from '../store/leases.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
 import type { Reach, Ready } from '../wire/send-result.ts'
 import { begin, countedOf, QUICK_MS, record, sendOrFail } from './attempt.ts'
+import { wantedForSome, type Bytes } from './bodies.ts'
 import type { Waiting } from './followers.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge, type Judged } from './outcome.ts'
@@ -30,7 +31,6 @@ export interface SteadyNeeds extends ReachNeeds {
   /** The body of a transaction that holds these. */
   bodyOf: (events: readonly BodyEvent[]) => Body
   maxPdus: number
-  maxBodyBytes: number
 }
 
 export interface Steady {
@@ -57,13 +57,21 @@ export function sendWaiting(needs: SteadyNeeds, steady: Steady, upto: () => numb
     const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
     const ready = needs.takeIdle(reach) ?? (await connected(needs, steady, reach))
     if (ready === null) return
+    const wanted = wantedForSome(steady.waiting, needs)
+    let bytes = needs.bodies.take(wanted)
     try {
-      await send(needs, steady, upto(), ready)
+      bytes ??= await needs.bodies.enter(wanted, signal)
+      if (bytes === null) steady.look = true
+      else if (!mustLook(steady)) await send(needs, steady, upto(), ready, bytes)
     } finally {
+      bytes?.end()
       ready.letGo()
     }
   })
 }
+
+/** It may have come to that while something was waited for. */
+const mustLook = ({ look }: Steady): boolean => look
 
 /**
  * A new connection, where there is no idle one. Where that fails a turn finds out the same and writes it down: here nobody knows what
@@ -80,29 +88,36 @@ async function connected(needs: SteadyNeeds, steady: Steady, reach: Reach): Prom
   return null
 }
 
-function choose(waiting: readonly Waiting[], { maxPdus, maxBodyBytes }: SteadyNeeds): Waiting[] {
+function choose(waiting: readonly Waiting[], maxPdus: number, most: number): Waiting[] {
   let bytes = ENVELOPE_BYTES
   let count = 0
   for (const one of waiting) {
     bytes += one.bytes
-    if (count >= maxPdus || (count > 0 && bytes > maxBodyBytes)) break
+    if (count >= maxPdus || (count > 0 && bytes > most)) break
     count += 1
   }
   return waiting.slice(0, count)
 }
 
-async function send(needs: SteadyNeeds, steady: Steady, upto: number, ready: Ready): Promise<void> {
+async function send(
+  needs: SteadyNeeds,
+  steady: Steady,
+  upto: number,
+  ready: Ready,
+  granted: Bytes,
+): Promise<void> {
   const { held, state } = steady
-  const chosen = choose(steady.waiting, needs)
+  const chosen = choose(steady.waiting, needs.maxPdus, granted.granted)
   if (chosen.length === 0) return
   const all = chosen.length === steady.waiting.length
   const events = chosen.map(({ event }) => event)
   const last = events.at(-1)?.pos ?? 0
   const txnId = makeTxnId(pooledRandom)
-  const { text: body, bytes, originServerTs } = needs.bodyOf(events)
+  const { bytes: body, originServerTs } = needs.bodyOf(events)
+  granted.keep(body.length)
   const positions = events.map(({ pos }) => pos)
   const toPos = all ? Math.max(last, upto) : last
-  const next = { txnId, originServerTs, bytes, positions, toPos, readAt: upto }
+  const next = { txnId, originServerTs, bytes: body.length, positions, toPos, readAt: upto }
   const { wakeSeq, narrowedSeq } = state
   const begun = await begin(needs, () =>
     needs.advance.add({ held, wakeSeq, narrowedSeq, answered: steady.answered, next }),
@@ -119,6 +134,7 @@ async function send(needs: SteadyNeeds, steady: Steady, upto: number, ready: Rea
   const result = await sendOrFail(needs, ready, state.name, {
     ...{ txnId, body, eventIds, timeoutMs: needs.requestTimeoutMs },
   })
+  granted.end()
   if (result.kind === 'failed' && result.stage === 'aborted') {
     steady.look = true
     // Nothing had left: the next look puts it together anew.

@@ -13,13 +13,13 @@ import { dropTransaction } from '../store/open-transactions.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
 import { countTimeline, readTimeline } from '../store/timeline.ts'
 import type { ServerName } from '../matrix/ids.ts'
-import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
 import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
+import { forPdus } from './bodies.ts'
 import { growsTo, isOld, worthCounting, type CatchUpSettings } from './catch-up.ts'
 import { planTransaction, type Plan } from './plan.ts'
-import { reach, type Holding, type ReachNeeds } from './reach.ts'
+import { reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
 import { hasEnded, repeatOpen, sendNew, type Settled, type TransactNeeds } from './transact.ts'
 
@@ -27,7 +27,6 @@ export interface StepNeeds extends TransactNeeds, ReachNeeds {
   log: Log
   catchUp: CatchUpSettings
   maxPdus: number
-  maxBodyBytes: number
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
 }
@@ -57,7 +56,7 @@ export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step
     }
   } else if (!needs.isConnected(state.name as ServerName)) {
     const empty = await readIfNothingIsOwed(needs.pool, state)
-    if (empty !== null) return move(needs, holding, planTransaction(empty, limitsOf(needs)))
+    if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
   }
   const reached = await reach(needs, holding, isDue(needs), (ready, now) => send(needs, now, ready))
   if (reached.kind === 'no place') return { kind: 'give way' }
@@ -72,13 +71,11 @@ const isDue =
   (state: DestinationState): boolean =>
     !state.paused && dueAt(state, needs) <= state.now
 
-const limitsOf = ({ maxPdus, maxBodyBytes }: StepNeeds) => ({
-  maxPdus,
-  maxBytes: maxBodyBytes - ENVELOPE_BYTES,
-})
+/** For one for which nothing is read. */
+const NO_LIMITS = { maxPdus: 0, maxBytes: 0 }
 
 /** What goes to it now that it is there. */
-async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<Step> {
+async function send(needs: StepNeeds, holding: Connected, ready: Ready): Promise<Step> {
   const { state } = holding
   const connectedAt = needs.clock.monotonic()
   if (state.open !== null) {
@@ -89,8 +86,9 @@ async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<S
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
   if (state.gap === null && (await openGapIfDue(needs, holding))) return LOOK_AGAIN
-  const reading = await readPending(needs.pool, state, needs.maxPdus)
-  const plan = planTransaction(reading, limitsOf(needs))
+  const { maxPdus, maxBodyBytes } = needs
+  const limits = { maxPdus, maxBytes: forPdus(holding.bytes, maxBodyBytes) }
+  const plan = planTransaction(await readPending(needs.pool, state, limits), limits)
   if (plan.do !== 'send') return move(needs, holding, plan)
   const sent = await sendNew(needs, holding, plan, ready)
   return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled, connectedAt }
@@ -123,7 +121,7 @@ async function openGapIfDue(needs: StepNeeds, { held, state }: Holding): Promise
   const most = worthCounting({ position, head }, needs.catchUp)
   if (most === null) return false
   const range = { after: position, upto: head }
-  const [oldest] = await readTimeline(needs.pool, id, range, 1)
+  const [oldest] = (await readTimeline(needs.pool, id, range, { rows: 1, bytes: 0 })).pdus
   if (oldest === undefined || !isOld(oldest, now, needs.catchUp)) return false
   if ((await countTimeline(needs.pool, id, range, most)) < most) return false
   const lapsed = await inTransaction(needs.pool, (db) => openGap(db, held, { from: position, to: head }))

@@ -12,7 +12,12 @@ import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import { pooledRandom } from '../pooled-random.ts'
-import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
+import {
+  readOpenTexts,
+  type DestinationState,
+  type OpenTransaction,
+  type StoredAcknowledges,
+} from '../store/destination-state.ts'
 import { dropTransaction, repeatTransaction, type Frozen } from '../store/open-transactions.ts'
 import {
   attempt,
@@ -25,7 +30,7 @@ import {
   type RecordNeeds,
 } from './attempt.ts'
 import type { Plan } from './plan.ts'
-import type { Holding } from './reach.ts'
+import type { Connected, Holding } from './reach.ts'
 import type { Ready } from '../wire/send-result.ts'
 
 export interface TransactNeeds extends RecordNeeds {
@@ -42,19 +47,22 @@ export interface TransactNeeds extends RecordNeeds {
 const FORGOTTEN_MS = 86_400_000
 
 /** Whether an unanswered transaction ends unanswered: a text of it was taken away, or receivers have forgotten its id. */
-export const hasEnded = ({ made, createdAt }: OpenTransaction, now: number): boolean =>
-  made === null || now - createdAt >= FORGOTTEN_MS
+export const hasEnded = ({ void: isVoid, createdAt }: OpenTransaction, now: number): boolean =>
+  isVoid || now - createdAt >= FORGOTTEN_MS
 
 /** Sends the unanswered transaction again; false: look again. */
 export async function repeatOpen(
   needs: TransactNeeds,
-  holding: Holding,
+  holding: Connected,
   open: OpenTransaction,
   ready: Ready,
 ): Promise<boolean> {
-  const { txnId, acknowledges, worker } = open
+  const { txnId, worker } = open
   const { held, state } = holding
-  const body = bytesOf(needs, open, state.name)
+  holding.bytes.keep(open.bytes)
+  const texts = await readOpenTexts(needs.pool, held.destination, open)
+  const body = texts === null ? null : bytesOf(needs, open, texts, state.name)
+  const acknowledges = { ...open.acknowledges, eventIds: (texts ?? []).map(({ eventId }) => eventId) }
   if (body === null || hasEnded(open, state.now)) {
     await dropTransaction(needs.pool, held, txnId)
     return false
@@ -68,15 +76,16 @@ export async function repeatOpen(
   return true
 }
 
-/** Its exact bytes; null where a text of them was taken away. */
+/** Its exact bytes; null where they are not what they were. */
 function bytesOf(
   { origin, log }: TransactNeeds,
-  { txnId, made }: OpenTransaction,
+  { txnId, originServerTs, bytes }: OpenTransaction,
+  texts: readonly { pdu: string }[],
   destination: string,
-): string | null {
-  if (made === null) return null
-  const body = assembleTransaction({ origin, ...made })
-  if (Buffer.byteLength(body) === made.bytes) return body
+): Buffer | null {
+  const pduTexts = texts.map(({ pdu }) => pdu)
+  const body = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts }))
+  if (body.length === bytes) return body
   log.error({ destination, txnId }, 'an unanswered transaction is not what it was: made anew')
   return null
 }
@@ -91,14 +100,15 @@ export interface Settled {
 /** Freezes and sends what was planned; null: what it was planned from is so no more, look again. */
 export async function sendNew(
   needs: TransactNeeds,
-  holding: Holding,
+  holding: Connected,
   { pdus, soonestLapse, acknowledges: moves }: Extract<Plan, { do: 'send' }>,
   ready: Ready,
 ): Promise<{ settled: Settled | null } | null> {
   const { held, state } = holding
   const txnId = makeTxnId(pooledRandom)
   const pduTexts = pdus.map(({ pdu }) => pdu)
-  const body = assembleTransaction({ origin: needs.origin, originServerTs: state.now, pduTexts })
+  const body = Buffer.from(assembleTransaction({ origin: needs.origin, originServerTs: state.now, pduTexts }))
+  holding.bytes.keep(body.length)
   const acknowledges: StoredAcknowledges = {
     positions: pdus.map(({ pos }) => pos),
     lanes: pdus.map(({ lane }) => lane).join(''),
@@ -114,7 +124,7 @@ export async function sendNew(
   const frozen: Frozen = {
     held,
     txnId,
-    body,
+    bytes: body.length,
     originServerTs,
     acknowledges,
     readAt,
@@ -145,7 +155,7 @@ async function deliver(
   needs: TransactNeeds,
   { held, state }: Holding,
   prepared: Prepared,
-  over: { ready: Ready; body: string },
+  over: { ready: Ready; body: Buffer },
 ): Promise<Attempted> {
   const attempted = await attempt(needs, { ...prepared, held, state, connectMs: over.ready.connectMs }, over)
   // Cut off before anything left: the next look puts it together anew.

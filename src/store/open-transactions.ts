@@ -17,8 +17,8 @@ import { sql } from './statement.ts'
 export interface Frozen {
   held: Held
   txnId: string
-  /** Stored by reference: `origin_server_ts`, the positions of its texts, and its length. */
-  body: string
+  /** Length of its body, which is stored by reference: `origin_server_ts` and the positions of its texts. */
+  bytes: number
   originServerTs: number
   acknowledges: StoredAcknowledges
   /** The stream's head when the texts were read: nothing may have been taken away after it. */
@@ -74,7 +74,7 @@ export async function freezeTransactions(pool: Pool, frozen: readonly Frozen[]):
     narrowed_seq: one.narrowedSeq,
     soonest_lapse: one.soonestLapse,
     origin_server_ts: one.originServerTs,
-    bytes: Buffer.byteLength(one.body),
+    bytes: one.bytes,
   }))
   const { rows } = await inTransaction(pool, async (db) => {
     await lockContentShared(db)

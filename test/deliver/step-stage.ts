@@ -1,6 +1,7 @@
 /** One destination in the hands of a test: the real step on a real database, with others acting in the middle of it. */
 import { makeBatcher } from '../../src/batcher.ts'
 import { systemClock } from '../../src/clock.ts'
+import { makeBodies } from '../../src/deliver/bodies.ts'
 import { takeStep, type Step, type StepNeeds } from '../../src/deliver/step.ts'
 import { makeGate } from '../../src/gate.ts'
 import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
@@ -53,13 +54,14 @@ export async function holdInTest(given: Pool, name: string, more: Partial<StepNe
     },
   })
   const send: Answers = ({ txnId, body }) => {
-    sent.push({ txnId, pdus: (JSON.parse(body) as { pdus: SentPdu[] }).pdus })
+    sent.push({ txnId, pdus: (JSON.parse(body.toString()) as { pdus: SentPdu[] }).pdus })
     return Promise.resolve(ANSWERED)
   }
   const needs: StepNeeds = {
     ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent },
     ...reachable(send),
     ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
+    bodies: makeBodies(100_000_000),
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     results: makeBatcher({ run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows), maxWeight: 1 }),

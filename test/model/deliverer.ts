@@ -5,6 +5,7 @@
 import { makeBatcher } from '../../src/batcher.ts'
 import type { Clock } from '../../src/clock.ts'
 import { makeReleaseAbandoned } from '../../src/deliver/abandoned.ts'
+import { makeBodies } from '../../src/deliver/bodies.ts'
 import { makeDue } from '../../src/deliver/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow.ts'
@@ -114,6 +115,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     takeIdle: needs.takeIdle,
     isConnected: needs.isConnected,
     place: makeGate(100),
+    bodies: makeBodies(SETTINGS.bodiesBytes),
     onAttempt: () => undefined,
     results: makeBatcher({ maxWeight: 1, run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows) }),
   }

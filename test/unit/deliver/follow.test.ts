@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import type { Batcher } from '../../../src/batcher.ts'
 import type { Clock } from '../../../src/clock.ts'
+import { makeBodies } from '../../../src/deliver/bodies.ts'
 import { makeFollow, type FollowNeeds } from '../../../src/deliver/follow.ts'
 import { makeSharedBodies } from '../../../src/deliver/shared-bodies.ts'
 import type { Turned } from '../../../src/deliver/turn.ts'
@@ -81,6 +82,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     ...{ lingerMs: LINGER_MS, most: 100, stopping: stopping.signal, cutting: cutting.signal },
     ...{ maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
     bodyOf: makeSharedBodies({ origin: 'home.example', clock }),
+    bodies: makeBodies(100_000_000),
     backoff: {} as FollowNeeds['backoff'],
     place: makeGate(100),
     onAttempt: () => undefined,
@@ -105,7 +107,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     serveOn: () => Promise.resolve({ again: false }),
     takeAgain: () => Promise.resolve({ again: false }),
     ...reachable(({ body }) => {
-      sent.push(body)
+      sent.push(body.toString())
       return Promise.resolve<SendResult>({ kind: 'answered', pdus: null, durationMs: 1 })
     }),
     ...over,

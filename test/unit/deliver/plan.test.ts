@@ -28,7 +28,7 @@ const reading = (over: Partial<Reading>): Reading => ({
   unlisted: [],
   gapRooms: [],
   timeline: [],
-  complete: { gapRooms: true, timeline: true },
+  complete: { sticky: true, gapRooms: true, timeline: true },
   ...over,
 })
 const gap = (over: Partial<NonNullable<Reading['gap']>> = {}) => ({
@@ -67,7 +67,7 @@ describe('the timeline in a transaction', () => {
   it('where more was not read, the position moves to the last that goes', () => {
     const planned = plan({
       timeline: range(1, 51).map((pos) => pdu(pos)),
-      complete: { gapRooms: true, timeline: false },
+      complete: { sticky: true, gapRooms: true, timeline: false },
     })
     expect(planned.sent).to.have.length(50)
     expect(planned.acknowledges?.position).to.equal(50)
@@ -258,7 +258,11 @@ describe('a gap', () => {
   })
 
   it('does not close where more rooms may be left than were read', () => {
-    const planned = plan({ gap: gap(), gapRooms: [pdu(3)], complete: { gapRooms: false, timeline: true } })
+    const planned = plan({
+      gap: gap(),
+      gapRooms: [pdu(3)],
+      complete: { sticky: true, gapRooms: false, timeline: true },
+    })
     expect(planned.acknowledges).to.deep.include({ position: 0, gapCursor: 3, closesGap: false })
   })
 

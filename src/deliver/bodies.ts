@@ -1,0 +1,45 @@
+/**
+ * Bytes of bodies in memory: what a transaction may hold, from reading its texts to its answer.
+ *
+ * Limits count requests, and what runs out is memory: so each takes its bytes, when it has its connection and before a text is
+ * read for it. A new one takes what is free, up to what a transaction may have, and gives back at once what its PDUs don't
+ * need; one that goes again takes what it has. Destinations that are failing, slow or never answered hold at most half: a
+ * body may be theirs for minutes.
+ */
+import { makeByteGate, type Bytes, type ByteGate, type Wanted } from '../byte-gate.ts'
+import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
+import type { DestinationState } from '../store/destination-state.ts'
+
+export type { Bytes } from '../byte-gate.ts'
+
+type Part = 'quick' | 'recovering'
+export type Bodies = ByteGate<Part>
+
+/** A transaction with one PDU of the largest size fits. */
+const LEAST_BYTES = 70_000
+
+export const makeBodies = (bytes: number): Bodies =>
+  makeByteGate<Part>(bytes, { quick: bytes, recovering: Math.floor(bytes / 2) })
+
+/** What a look at it may need: its unanswered transaction, or a new one. */
+export function wantedFor({ open, quick }: DestinationState, maxBodyBytes: number): Wanted<Part> {
+  const part = quick ? 'quick' : 'recovering'
+  if (open !== null && !open.void) return { part, least: open.bytes, most: open.bytes }
+  return { part, least: Math.min(LEAST_BYTES, maxBodyBytes), most: maxBodyBytes }
+}
+
+/** What the first of those that wait may need, as many as a transaction takes; what each has, commas included. */
+export function wantedForSome(
+  waiting: readonly { bytes: number }[],
+  { maxPdus, maxBodyBytes }: { maxPdus: number; maxBodyBytes: number },
+): Wanted<Part> {
+  const least = ENVELOPE_BYTES + (waiting[0]?.bytes ?? 0)
+  let most = ENVELOPE_BYTES
+  for (let i = 0; i < maxPdus && i < waiting.length && most < maxBodyBytes; i += 1)
+    most += waiting[i]?.bytes ?? 0
+  return { part: 'quick', least, most: Math.max(least, Math.min(most, maxBodyBytes)) }
+}
+
+/** How much of a body its PDUs may take. */
+export const forPdus = ({ granted }: Bytes, maxBodyBytes: number): number =>
+  Math.min(granted, maxBodyBytes) - ENVELOPE_BYTES
