@@ -118,6 +118,14 @@ export const settingsSchema = z.strictObject({
     // One PDU of the largest size must fit, else it could never be sent.
     max_body_bytes: whole(70_000).default(4_194_304).describe('Bytes in a transaction, at most.'),
   }).describe('Sending.'),
+  memory: section({
+    // Half of it is left to destinations that answer well, and a PDU of the largest size must fit into that.
+    bodies_bytes: whole(1_000_000)
+      .optional()
+      .describe(
+        "Bytes of transactions that one process holds at once; others wait. Default: a quarter of Node's heap limit.",
+      ),
+  }).describe('What one process holds in memory.'),
   catch_up: section({
     threshold_pdus: whole(0).default(500).describe('A backlog of up to this many PDUs is sent in full.'),
     min_age_ms: age(0)

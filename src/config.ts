@@ -7,6 +7,7 @@
  */
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { getHeapStatistics } from 'node:v8'
 import { isTree, overrideFromEnvironment } from './config-env.ts'
 import type { Environment, Tree } from './config-env.ts'
 import { ConfigError } from './config-error.ts'
@@ -31,7 +32,14 @@ export type { Listener, Served } from './config-values.ts'
 
 type Plain = Omit<
   Settings,
-  'signing_key_path' | 'database_path' | 'queue_path' | 'tokens' | 'metrics' | 'federation' | 'sources'
+  | 'signing_key_path'
+  | 'database_path'
+  | 'queue_path'
+  | 'tokens'
+  | 'metrics'
+  | 'federation'
+  | 'memory'
+  | 'sources'
 >
 export interface Config extends Plain {
   /** Absolute; null: no file, all from the environment. */
@@ -42,6 +50,7 @@ export interface Config extends Plain {
   readonly federation: Omit<Settings['federation'], 'recovering_concurrency'> & {
     recovering_concurrency: number
   }
+  readonly memory: { readonly bodies_bytes: number }
   readonly sources: { readonly synapse: SynapseSettings | null }
 }
 export interface SynapseSettings {
@@ -107,7 +116,7 @@ function readTree(file: string): Tree {
 }
 
 function settle(settings: Settings, file: string | null, folder: string): Config {
-  const { signing_key_path, tokens, metrics, federation, sources, ...plain } = settings
+  const { signing_key_path, tokens, metrics, federation, memory, sources, ...plain } = settings
   const data_dir = resolve(folder, plain.data_dir)
   const { ingest, read, admin } = tokens
   const named = {
@@ -131,6 +140,7 @@ function settle(settings: Settings, file: string | null, folder: string): Config
       // Half, so that dead destinations can never have every place.
       recovering_concurrency: federation.recovering_concurrency ?? Math.ceil(federation.max_concurrency / 2),
     },
+    memory: { bodies_bytes: memory.bodies_bytes ?? Math.floor(getHeapStatistics().heap_size_limit / 4) },
     sources: { synapse: settleSynapse(sources.synapse) },
   }
   refuseContradictions(config)

@@ -8,12 +8,13 @@ import { makeBatcher } from './batcher.ts'
 import { timerMs, type Clock, type Random } from './clock.ts'
 import type { Config } from './config.ts'
 import { makeReleaseAbandoned } from './deliver/abandoned.ts'
+import { makeBodies } from './deliver/bodies.ts'
 import { makeDue } from './deliver/due.ts'
 import { makeGate } from './gate.ts'
 import { makeFanout, type Wake } from './deliver/fanout.ts'
 import { makeLeaseKeeper } from './deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from './deliver/follow/follow.ts'
-import { makeSharedBodies } from './deliver/bodies.ts'
+import { makeSharedBodies } from './deliver/shared-bodies.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from './deliver/turn.ts'
 import { serve } from './deliver/serve.ts'
 import type { SigningKey } from './matrix/signing.ts'
@@ -87,12 +88,15 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   // Both lanes together; of these the recovery lane can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
+  const bodies = makeBodies(config.memory.bodies_bytes)
+  metrics.watchBodies(() => bodies.held())
   const running = new Set<string>()
   const shared = {
     pool,
     running,
     ...remotes,
     place: inFlight,
+    bodies,
     random,
     clock,
     log,

@@ -1,49 +1,45 @@
 /**
- * One body for all who get the same events at the same time. It does not name its destination (`matrix/transaction.ts`),
- * so for a room with fifty servers in traffic it is put together once, and held once in memory.
+ * Bytes of bodies in memory: what a transaction may hold, from reading its texts to its answer.
  *
- * Always: the texts are compared, not only their positions: a redaction may have changed one meanwhile.
+ * Limits count requests, and what runs out is memory: so each takes its bytes, when it has its connection and before a text is
+ * read for it. A new one takes what is free, up to what a transaction may have, and gives back at once what its PDUs don't
+ * need; one that goes again takes what it has. Destinations that are failing, slow or never answered hold at most half: a
+ * body may be theirs for minutes.
  */
-import type { Clock } from '../clock.ts'
-import { assembleTransaction } from '../matrix/transaction.ts'
-import type { LoggedEvent } from '../store/log-tail.ts'
+import { makeByteGate, type Bytes, type ByteGate, type Wanted } from '../byte-gate.ts'
+import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
+import type { DestinationState } from '../store/destination-state.ts'
 
-export interface Body {
-  text: string
-  /** Of its UTF-8. */
-  bytes: number
-  /** Milliseconds since the epoch. */
-  originServerTs: number
+export type { Bytes } from '../byte-gate.ts'
+
+type Part = 'quick' | 'recovering'
+export type Bodies = ByteGate<Part>
+
+/** A transaction with one PDU of the largest size fits. */
+const LEAST_BYTES = 70_000
+
+export const makeBodies = (bytes: number): Bodies =>
+  makeByteGate<Part>(bytes, { quick: bytes, recovering: Math.floor(bytes / 2) })
+
+/** What a look at it may need: its unanswered transaction, or a new one. */
+export function wantedFor({ open, quick }: DestinationState, maxBodyBytes: number): Wanted<Part> {
+  const part = quick ? 'quick' : 'recovering'
+  if (open !== null && !open.void) return { part, least: open.bytes, most: open.bytes }
+  return { part, least: Math.min(LEAST_BYTES, maxBodyBytes), most: maxBodyBytes }
 }
 
-/** What of an event decides over the body that holds it. */
-export type BodyEvent = Pick<LoggedEvent, 'pos' | 'pdu'>
-
-/** An `origin_server_ts` may be so much older than its transaction, ms. */
-const MOST_AGE_MS = 50
-const MOST_KEPT = 200
-
-export function makeSharedBodies({
-  origin,
-  clock,
-}: {
-  origin: string
-  clock: Clock
-}): (events: readonly BodyEvent[]) => Body {
-  const kept = new Map<string, { body: Body; pduTexts: readonly string[]; madeAt: number }>()
-
-  return (events) => {
-    const key = events.map(({ pos }) => pos).join()
-    const pduTexts = events.map(({ pdu }) => pdu)
-    const madeAt = clock.monotonic()
-    const found = kept.get(key)
-    const isFresh = found !== undefined && madeAt - found.madeAt <= MOST_AGE_MS
-    if (isFresh && pduTexts.every((text, index) => text === found.pduTexts[index])) return found.body
-    const originServerTs = clock.now()
-    const text = assembleTransaction({ origin, originServerTs, pduTexts })
-    const body = { text, bytes: Buffer.byteLength(text), originServerTs }
-    if (kept.size >= MOST_KEPT) kept.clear()
-    kept.set(key, { body, pduTexts, madeAt })
-    return body
-  }
+/** What the first of those that wait may need, as many as a transaction takes; what each has, commas included. */
+export function wantedForSome(
+  waiting: readonly { bytes: number }[],
+  { maxPdus, maxBodyBytes }: { maxPdus: number; maxBodyBytes: number },
+): Wanted<Part> {
+  const least = ENVELOPE_BYTES + (waiting[0]?.bytes ?? 0)
+  let most = ENVELOPE_BYTES
+  for (let i = 0; i < maxPdus && i < waiting.length && most < maxBodyBytes; i += 1)
+    most += waiting[i]?.bytes ?? 0
+  return { part: 'quick', least, most: Math.max(least, Math.min(most, maxBodyBytes)) }
 }
+
+/** How much of a body its PDUs may take. */
+export const forPdus = ({ granted }: Bytes, maxBodyBytes: number): number =>
+  Math.min(granted, maxBodyBytes) - ENVELOPE_BYTES

@@ -13,14 +13,14 @@ import { dropTransaction } from '../store/attempt-results.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
 import { countTimeline, readTimeline } from '../store/timeline.ts'
 import type { ServerName } from '../matrix/ids.ts'
-import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
 import { nextAttempt, withoutImpossibleWaits } from './backoff.ts'
+import { forPdus } from './bodies.ts'
 import { growsTo, isOld, worthCounting, type CatchUpSettings } from './catch-up.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Plan } from './plan.ts'
-import { reach, type Holding, type ReachNeeds } from './reach.ts'
+import { reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
 import { QUICK_MS } from './record.ts'
 import { hasEnded, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
@@ -29,7 +29,6 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   log: Log
   catchUp: CatchUpSettings
   maxPdus: number
-  maxBodyBytes: number
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
 }
@@ -56,7 +55,7 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
     }
   } else if (!needs.isConnected(state.name as ServerName)) {
     const empty = await readIfNothingIsOwed(needs.pool, state)
-    if (empty !== null) return move(needs, holding, planTransaction(empty, limitsOf(needs)))
+    if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
   }
   const reached = await reach(needs, holding, isDue(needs), (ready, now) => send(needs, now, ready))
   if (reached.kind === 'no place') return { kind: 'give way' }
@@ -71,10 +70,8 @@ const isDue =
   (state: DestinationState): boolean =>
     !state.paused && dueAt(state, needs) <= state.now
 
-const limitsOf = ({ maxPdus, maxBodyBytes }: LookNeeds) => ({
-  maxPdus,
-  maxBytes: maxBodyBytes - ENVELOPE_BYTES,
-})
+/** For one for which nothing is read. */
+const NO_LIMITS = { maxPdus: 0, maxBytes: 0 }
 
 /** What an ordinary answer leaves: a destination that is owed nothing up to `position`. */
 export interface Settled {
@@ -84,10 +81,10 @@ export interface Settled {
 }
 
 /** What goes to it now that it is there. */
-async function send(needs: LookNeeds, holding: Holding, ready: Ready): Promise<Looked> {
-  const { held, state } = holding
+async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise<Looked> {
+  const { held, state, bytes } = holding
   const connectedAt = needs.clock.monotonic()
-  const over = { held, state, ready, ledger: ROWS }
+  const over = { held, state, ready, bytes, ledger: ROWS }
   if (state.open !== null) {
     const ended = await sendAgain(needs, over, state.open)
     return ended.kind === 'forbidden' ? LOOK_AGAIN : { kind: 'sent', settled: null, connectedAt }
@@ -95,8 +92,9 @@ async function send(needs: LookNeeds, holding: Holding, ready: Ready): Promise<L
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
   if (state.gap === null && (await openGapIfDue(needs, holding))) return LOOK_AGAIN
-  const reading = await readPending(needs.pool, state, needs.maxPdus)
-  const plan = planTransaction(reading, limitsOf(needs))
+  const { maxPdus, maxBodyBytes } = needs
+  const limits = { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) }
+  const plan = planTransaction(await readPending(needs.pool, state, limits), limits)
   if (plan.do !== 'send') return move(needs, holding, plan)
   const ended = await sendPlanned(needs, over, plan, state.head)
   if (ended.kind === 'forbidden') return LOOK_AGAIN
@@ -139,7 +137,7 @@ async function openGapIfDue(needs: LookNeeds, { held, state }: Holding): Promise
   const most = worthCounting({ position, head }, needs.catchUp)
   if (most === null) return false
   const range = { after: position, upto: head }
-  const [oldest] = await readTimeline(needs.pool, id, range, 1)
+  const [oldest] = (await readTimeline(needs.pool, id, range, { rows: 1, bytes: 0 })).pdus
   if (oldest === undefined || !isOld(oldest, now, needs.catchUp)) return false
   if ((await countTimeline(needs.pool, id, range, most)) < most) return false
   const lapsed = await inTransaction(needs.pool, (db) => openGap(db, held, { from: position, to: head }))

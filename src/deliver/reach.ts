@@ -1,5 +1,5 @@
 /**
- * A place and a connection, before anything is decided about what goes.
+ * A place, a connection, and bytes of memory (`bodies.ts`), before anything is decided about what goes.
  *
  * Always: what is planned, frozen or sent is so for a server that is there: nothing that was planned grows stale while it waits,
  * and a server that is not there costs a connection that fails and one write. Who waits long for a place gives way, so
@@ -14,6 +14,7 @@ import { loadDestination, type DestinationState } from '../store/destination-sta
 import type { Held } from '../store/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
+import { wantedFor, type Bodies, type Bytes } from './bodies.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './outcome.ts'
 
@@ -21,6 +22,8 @@ export interface ReachNeeds extends RecordNeeds, Remotes {
   clock: Clock
   /** Requests in flight, and connections that are made for one. */
   place: Gate
+  bodies: Bodies
+  maxBodyBytes: number
   onAttempt: (attempt: CountedAttempt) => void
   /** Who has waited so long for a place gives way, ms. */
   longestWaitMs?: number
@@ -35,6 +38,12 @@ export interface Holding {
   signal: AbortSignal
 }
 
+/** With a connection to it. */
+export interface Connected extends Holding {
+  /** What may be held for it. */
+  bytes: Bytes
+}
+
 export type Reached<T> =
   | { kind: 'done'; value: T }
   /** It is not there, and its row says so now; or we were cut off. */
@@ -47,14 +56,14 @@ const LONGEST_WAIT_MS = 5_000
 const FRESH_MS = 50
 
 /**
- * Waits for a place and a connection, then calls `then` with the state as it is by then. The value is null if by then nothing may
+ * Waits for a place, a connection and bytes, then calls `then` with the state as it is by then. The value is null if by then nothing may
  * be sent to it (no longer held, paused, or not due): look again.
  */
 export async function reach<T>(
   needs: ReachNeeds,
   holding: Holding,
   mayGo: (state: DestinationState) => boolean,
-  then: (ready: Ready, holding: Holding) => Promise<T>,
+  then: (ready: Ready, connected: Connected) => Promise<T>,
 ): Promise<Reached<T | null>> {
   const { clock } = needs
   const asked = clock.monotonic()
@@ -63,12 +72,17 @@ export async function reach<T>(
   try {
     const ready = await connectFor(needs, holding, asked)
     if (ready === null) return { kind: 'not reached' }
+    const wanted = wantedFor(holding.state, needs.maxBodyBytes)
+    let bytes = needs.bodies.take(wanted)
     try {
+      bytes ??= await needs.bodies.enter(wanted, holding.signal)
+      if (bytes === null) return { kind: 'not reached' }
       const isFresh = ready.wasIdle && clock.monotonic() - asked < FRESH_MS
       const state = isFresh ? holding.state : await loadDestination(needs.pool, holding.held)
       if (state?.held !== true || !mayGo(state)) return { kind: 'done', value: null }
-      return { kind: 'done', value: await then(ready, { ...holding, state }) }
+      return { kind: 'done', value: await then(ready, { ...holding, state, bytes }) }
     } finally {
+      bytes?.end()
       ready.letGo()
     }
   } finally {

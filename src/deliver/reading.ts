@@ -4,15 +4,25 @@ import type { LoggedEvent } from '../store/log-tail.ts'
 import type { DestinationState } from '../store/destination-state.ts'
 import { LANES } from './lanes/list.ts'
 import type { Items, Reading } from './lanes/lane.ts'
+import type { Limits } from './plan.ts'
 
-/** Reads the lanes of one destination; `maxPdus` is a transaction's. One more is read, to know whether that is all. */
-export async function readPending(pool: Pool, state: DestinationState, maxPdus: number): Promise<Reading> {
+/**
+ * Reads the lanes of one destination: of each as much as a transaction takes, and one more, to know whether that is all. Of texts
+ * no more than `maxBytes` in all, but of each lane the first.
+ */
+export async function readPending(
+  pool: Pool,
+  state: DestinationState,
+  { maxPdus, maxBytes }: Limits,
+): Promise<Reading> {
   const items: Record<string, Items> = {}
   let before = 0
+  let bytes = maxBytes
   for (const lane of LANES) {
-    const read = await lane.read(pool, state.id, state, { limit: maxPdus + 1, before })
+    const read = await lane.read(pool, state.id, state, { rows: maxPdus + 1, bytes, before })
     items[lane.name] = read
     before += read.pdus.length
+    for (const { pdu } of read.pdus) bytes -= Buffer.byteLength(pdu) + 1
   }
   return { ...lookOf(state), items }
 }
@@ -33,12 +43,12 @@ export function readWaiting(
   maxPdus: number,
 ): Record<string, Items> {
   const next = waiting.length > maxPdus ? waiting.slice(0, maxPdus + 1) : waiting
-  const whole = next.length === waiting.length
+  const all = next.length === waiting.length
   const items: Record<string, Items> = {}
   for (const lane of LANES) {
     if (lane.takes === undefined) continue
     const pdus = next.flatMap(({ event }) => (lane.takes?.(event) === true ? [event] : []))
-    items[lane.name] = { pdus, whole }
+    items[lane.name] = { pdus, all }
   }
   return items
 }

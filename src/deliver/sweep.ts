@@ -44,7 +44,8 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
   return () =>
     withSweepLock(needs.pool, async (db) => {
       // First: what was cut already would be put back as well.
-      if (await followClockBack(db)) needs.log.warn("the database's clock was set back; waits were set back by as much")
+      if (await followClockBack(db))
+        needs.log.warn("the database's clock was set back; waits were set back by as much")
       await cutImpossibleWaits(db, longestMs)
       const ended = await endSticky(db)
       if (ended > 0)

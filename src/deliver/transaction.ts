@@ -14,10 +14,16 @@ import type { Log } from '../observe/log.ts'
 import { pooledRandom } from '../pooled-random.ts'
 import type { Beginning } from '../store/acknowledge-and-freeze.ts'
 import { dropTransaction } from '../store/attempt-results.ts'
-import type { DestinationState, OpenTransaction, StoredAcknowledges } from '../store/destination-state.ts'
+import {
+  readOpenTexts,
+  type DestinationState,
+  type OpenTransaction,
+  type StoredAcknowledges,
+} from '../store/destination-state.ts'
 import type { Held } from '../store/leases.ts'
 import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
-import type { Body, BodyEvent } from './bodies.ts'
+import type { Bytes } from './bodies.ts'
+import type { Body, BodyEvent } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
 import { judge } from './outcome.ts'
 import type { Sending } from './plan.ts'
@@ -48,6 +54,8 @@ export interface Over {
   held: Held
   state: DestinationState
   ready: Ready
+  /** What may be held for it; given back when the answer is there. */
+  bytes: Bytes
   ledger: Ledger
 }
 
@@ -71,9 +79,10 @@ export async function sendPlanned(
   { pdus, soonestLapse, acknowledges: moves }: Sending,
   head: number,
 ): Promise<Ended> {
-  const { held, state, ledger } = over
+  const { held, state, ledger, bytes } = over
   const txnId = makeTxnId(pooledRandom)
-  const { text, bytes, originServerTs } = needs.bodyOf(pdus)
+  const { bytes: body, originServerTs } = needs.bodyOf(pdus)
+  bytes.keep(body.length)
   const acknowledges: StoredAcknowledges = {
     positions: pdus.map(({ pos }) => pos),
     lanes: pdus.map(({ letter }) => letter).join(''),
@@ -88,7 +97,7 @@ export async function sendPlanned(
   const beside = ledger.beside()
   const asked = needs.clock.monotonic()
   const startedAt = await needs.freeze.add({
-    ...{ held, txnId, originServerTs, bytes, soonestLapse, ...beside, readAt: head },
+    ...{ held, txnId, originServerTs, bytes: body.length, soonestLapse, ...beside, readAt: head },
     // Where the position may move with the same write, the database knows best where that is.
     acknowledges: { ...acknowledges, fromPos: beside.wakeSeq === null ? state.position : null },
     narrowedSeq: state.narrowedSeq,
@@ -98,15 +107,18 @@ export async function sendPlanned(
   const anySticky = state.owed.length > 0 || pdus.some(({ sticky }) => sticky)
   const attempt = attemptOf(needs, over, { txnId, acknowledges, startedAt, asked, anySticky, again: null })
   const counted = pdus.map(({ letter: lane, receivedTs, sticky }) => ({ lane, receivedTs, sticky }))
-  return sendAndEnd(needs, over, attempt, { text, counted })
+  return sendAndEnd(needs, over, attempt, { body, counted })
 }
 
 /** Sends the unanswered transaction again. */
 export async function sendAgain(needs: TransactionNeeds, over: Over, open: OpenTransaction): Promise<Ended> {
-  const { txnId, acknowledges } = open
+  const { txnId } = open
   const { held, state } = over
-  const text = bytesOf(needs, open, state.name)
-  if (text === null || hasEnded(open, state.now)) {
+  over.bytes.keep(open.bytes)
+  const texts = await readOpenTexts(needs.pool, held.destination, open)
+  const body = texts === null ? null : bytesOf(needs, open, texts, state.name)
+  const acknowledges = { ...open.acknowledges, eventIds: (texts ?? []).map(({ eventId }) => eventId) }
+  if (body === null || hasEnded(open, state.now)) {
     await dropTransaction(needs.pool, held, txnId)
     return FORBIDDEN
   }
@@ -116,25 +128,26 @@ export async function sendAgain(needs: TransactionNeeds, over: Over, open: OpenT
   const attempt = attemptOf(needs, over, {
     ...{ txnId, acknowledges, startedAt, asked, anySticky: true, again: open },
   })
-  return sendAndEnd(needs, over, attempt, { text, counted: Array.from(acknowledges.lanes, unknownPdu) })
+  return sendAndEnd(needs, over, attempt, { body, counted: Array.from(acknowledges.lanes, unknownPdu) })
 }
 
 /** Receivers forget transaction ids after this (contract 5.2), ms. */
 const FORGOTTEN_MS = 86_400_000
 
 /** Whether an unanswered transaction ends unanswered: a text of it was taken away, or receivers have forgotten its id. */
-export const hasEnded = ({ made, createdAt }: OpenTransaction, now: number): boolean =>
-  made === null || now - createdAt >= FORGOTTEN_MS
+export const hasEnded = ({ void: isVoid, createdAt }: OpenTransaction, now: number): boolean =>
+  isVoid || now - createdAt >= FORGOTTEN_MS
 
-/** Its exact bytes; null where a text of them was taken away. */
+/** Its exact bytes; null where they are not what they were. */
 function bytesOf(
   { origin, log }: TransactionNeeds,
-  { txnId, made }: OpenTransaction,
+  { txnId, originServerTs, bytes }: OpenTransaction,
+  texts: readonly { pdu: string }[],
   destination: string,
-): string | null {
-  if (made === null) return null
-  const body = assembleTransaction({ origin, ...made })
-  if (Buffer.byteLength(body) === made.bytes) return body
+): Buffer | null {
+  const pduTexts = texts.map(({ pdu }) => pdu)
+  const body = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts }))
+  if (body.length === bytes) return body
   log.error(
     { destination, txnId },
     'the bytes of an unanswered transaction could not be restored; a new one is made',
@@ -170,14 +183,15 @@ function attemptOf(
 
 async function sendAndEnd(
   needs: TransactionNeeds,
-  { held, state, ready, ledger }: Over,
+  { held, state, ready, bytes, ledger }: Over,
   attempt: Made,
-  { text: body, counted }: { text: string; counted: CountedAttempt['pdus'] },
+  { body, counted }: { body: Buffer; counted: CountedAttempt['pdus'] },
 ): Promise<Ended> {
   const { txnId, acknowledges, firstAttempt, startedAt } = attempt
   const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
   const request = { txnId, body, eventIds: acknowledges.eventIds, timeoutMs }
   const result = await sendOrFail(needs, ready, state.name, request)
+  bytes.end()
   const count = (outcome: 'aborted' | 'lost') => {
     needs.onAttempt({ pdus: counted, outcome, answered: false, durationMs: 0, finishedAt: startedAt })
   }

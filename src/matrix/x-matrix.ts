@@ -35,10 +35,24 @@ export function textToSign({ origin, destination, method, uri, contentText }: Re
   )
 }
 
-/** The header's value for one request. A repeated request is signed anew: the key may have changed. */
-export function authorizationFor(request: RequestToSign & { key: SigningKey }): string {
-  const { key, origin, destination } = request
-  const signature = key.sign(textToSign(request))
+/** The same as bytes: a body may be long, and is never made text again. */
+function bytesToSign(request: Omit<RequestToSign, 'contentText'>, content: Uint8Array): Buffer {
+  const around = textToSign({ ...request, contentText: '' })
+  const before = '{"content":'.length
+  return Buffer.concat([Buffer.from(around.slice(0, before)), content, Buffer.from(around.slice(before))])
+}
+
+/**
+ * The header's value for one request, whose body is `content`, canonical JSON in UTF-8. A repeated request is signed anew: the
+ * key may have changed.
+ */
+export function authorizationFor({
+  content,
+  key,
+  ...request
+}: Omit<RequestToSign, 'contentText'> & { content?: Uint8Array; key: SigningKey }): string {
+  const { origin, destination } = request
+  const signature = key.sign(content === undefined ? textToSign(request) : bytesToSign(request, content))
   // One space, lower-case names, quotes and no spaces at the commas: "for compatibility with older servers".
   return `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${signature}"`
 }

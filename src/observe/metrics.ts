@@ -77,6 +77,16 @@ export function makeMetrics({
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ name: `limpet_${name}`, help, buckets, registers: [registry] })
 
+  let bodiesBytes = () => 0
+  new Gauge({
+    name: 'limpet_bodies_bytes',
+    help: 'Bytes of transactions that this process holds, of memory.bodies_bytes at most.',
+    registers: [registry],
+    collect() {
+      this.set(bodiesBytes())
+    },
+  })
+
   const totals = {
     position: gauge('stream_position', 'Newest position of the stream, as of the last sweep.'),
     destinations: gauge('destinations', 'Destinations by state, as of the last sweep.', ['state']),
@@ -183,6 +193,10 @@ export function makeMetrics({
       'Duration of one attempt to send.',
       TRANSACTION_BUCKETS,
     ),
+    /** What `limpet_bodies_bytes` shows: asked at each scrape. */
+    watchBodies: (held: () => number) => {
+      bodiesBytes = held
+    },
     deliverySeconds: histogram(
       'delivery_seconds',
       'From ingest to acknowledged, every PDU.',

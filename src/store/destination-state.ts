@@ -2,8 +2,8 @@
  * Everything from which the holder of a destination decides, in one read: its row, the open transaction, the gap, the
  * replays that are owed, the head of the stream and the database's time.
  *
- * The texts of an open transaction are a second read, which asks again whether the transaction is open: if a redaction
- * or purge came in between, nothing is lost.
+ * The texts of an open transaction are read apart, by a caller that has a connection and memory for them. That read asks again
+ * whether the transaction is open: if a redaction or purge came in between, nothing is lost.
  */
 import type { Db } from './db.ts'
 import { MAY_WRITE } from './held.ts'
@@ -14,11 +14,15 @@ import { WAIT_COLUMNS, waitingOf, type Waiting, type WaitRow } from './waits.ts'
 
 export interface OpenTransaction {
   txnId: string
-  /** What its exact bytes are made of; null where a redact or purge took a text, or it has ended. */
-  made: { originServerTs: number; pduTexts: string[]; bytes: number } | null
+  /** A redact or purge took a text of it: it is never sent again. */
+  void: boolean
+  originServerTs: number
+  /** Length of its body. */
+  bytes: number
   createdAt: number
   attempt: number
   worker: string
+  /** Its event ids are not read: they are in the log, with the texts. */
   acknowledges: StoredAcknowledges
 }
 
@@ -49,6 +53,8 @@ export interface DestinationState {
   narrowedSeq: number
   paused: boolean
   lists: boolean
+  /** Its last answer was a quick 200. */
+  quick: boolean
   timeoutMs: number | null
   waiting: Waiting
   open: OpenTransaction | null
@@ -60,7 +66,7 @@ export interface DestinationState {
 
 const LOAD = sql(
   'look at the destination',
-  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.timeout_ms, ${WAIT_COLUMNS},
+  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.quick, d.timeout_ms, ${WAIT_COLUMNS},
          s.head, now_ms() as now,
          (d.lease_owner = $2 and d.fence = $3
           and exists (select 1 from workers w where w.id = $2 and ${MAY_WRITE})) as held,
@@ -93,6 +99,7 @@ interface Row extends WaitRow {
   narrowed_seq: number
   paused: boolean
   lists: boolean
+  quick: boolean
   timeout_ms: number | null
   txn_id: string | null
   origin_server_ts: number
@@ -121,9 +128,7 @@ interface Row extends WaitRow {
 export async function loadDestination(db: Db, held: Held): Promise<DestinationState | null> {
   const { rows } = await db.query<Row>(LOAD, [held.destination, held.worker, held.fence])
   const row = rows[0]
-  if (row === undefined) return null
-  const texts = row.txn_id === null || row.void ? null : await readOpenTexts(db, held.destination, row.txn_id)
-  return fromRow(row, texts)
+  return row === undefined ? null : fromRow(row)
 }
 
 // $1 destination, $2 transaction id. A row at least where it is still open and holds all that it held.
@@ -134,15 +139,19 @@ const OPEN_TEXTS = sql(
    where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`,
 )
 
-/** What an open transaction is made of; null: it is open no more, or void. */
-async function readOpenTexts(db: Db, destination: number, txnId: string): Promise<StoredPdu[] | null> {
+/** What an open transaction is made of; null: it is open no more, or void, or (the log is damaged) not all of it is there. */
+export async function readOpenTexts(
+  db: Db,
+  destination: number,
+  { txnId, acknowledges }: OpenTransaction,
+): Promise<StoredPdu[] | null> {
   type Found = TextRow | { [K in keyof TextRow]: null }
   const { rows } = await db.query<Found>(OPEN_TEXTS, [destination, txnId])
-  const isText = (row: Found): row is TextRow => row.pdu !== null
-  return rows.length === 0 ? null : rows.filter(isText).map(fromText)
+  const texts = rows.filter((row): row is TextRow => row.pdu !== null).map(fromText)
+  return rows.length === 0 || texts.length !== acknowledges.positions.length ? null : texts
 }
 
-function fromRow(row: Row, texts: readonly StoredPdu[] | null): DestinationState {
+function fromRow(row: Row): DestinationState {
   return {
     id: row.id,
     name: row.name,
@@ -154,9 +163,10 @@ function fromRow(row: Row, texts: readonly StoredPdu[] | null): DestinationState
     narrowedSeq: row.narrowed_seq,
     paused: row.paused,
     lists: row.lists,
+    quick: row.quick,
     timeoutMs: row.timeout_ms,
     waiting: waitingOf(row),
-    open: row.txn_id === null ? null : openFrom(row, row.txn_id, texts),
+    open: row.txn_id === null ? null : openFrom(row, row.txn_id),
     gap:
       row.gap_id === null
         ? null
@@ -172,20 +182,19 @@ function fromRow(row: Row, texts: readonly StoredPdu[] | null): DestinationState
   }
 }
 
-function openFrom(row: Row, txnId: string, texts: readonly StoredPdu[] | null): OpenTransaction {
-  // Fewer texts than positions: the log is damaged.
-  const whole = texts?.length === row.positions.length
-  const { origin_server_ts: originServerTs, bytes } = row
+function openFrom(row: Row, txnId: string): OpenTransaction {
   return {
     txnId,
-    made: whole ? { originServerTs, pduTexts: texts.map(({ pdu }) => pdu), bytes } : null,
+    void: row.void,
+    originServerTs: row.origin_server_ts,
+    bytes: row.bytes,
     createdAt: row.open_created_at,
     attempt: row.attempt,
     worker: row.open_worker,
     acknowledges: {
       positions: row.positions,
       lanes: row.lanes,
-      eventIds: (texts ?? []).map(({ eventId }) => eventId),
+      eventIds: [],
       fromPos: row.from_pos,
       toPos: row.to_pos,
       gap: row.open_gap,

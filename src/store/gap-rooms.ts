@@ -8,15 +8,8 @@
  */
 import type { Db } from './db.ts'
 import { addressedOutside, sent } from './entitled.ts'
-import {
-  entitledIn,
-  MEMBERSHIPS,
-  fromText,
-  TEXT_COLUMNS,
-  textAt,
-  type StoredPdu,
-  type TextRow,
-} from './timeline.ts'
+import { entitledIn, MEMBERSHIPS, fromText, textAt, type FoundRow, type StoredPdu } from './timeline.ts'
+import { foundIn, textWithin, type Found, type Most } from './within-bytes.ts'
 import { sql } from './statement.ts'
 
 const newestIn = (table: Table) => `
@@ -48,7 +41,8 @@ const GAP_POSITIONS = sql('what does the gap need', `${FOUND} select pos from ow
 const GAP_ROOMS = sql(
   'read the rooms of the gap',
   `${FOUND}
-  select ${TEXT_COLUMNS} from owed cross join lateral ${textAt('owed.pos')} order by e.pos`,
+  select e.pos, e.event_id, ${textWithin('$6', 'e')} as pdu, e.received_ts, e.sticky
+    from owed cross join lateral ${textAt('owed.pos')} order by e.pos`,
 )
 
 export interface GapRange {
@@ -57,16 +51,17 @@ export interface GapRange {
   cursor: number
 }
 
-/** What a gap still owes, at most `limit` of it: fewer, and that is all. */
+/** What a gap still owes. */
 export async function readGapRooms(
   db: Db,
   destination: number,
   gap: GapRange,
-  limit: number,
-): Promise<StoredPdu[]> {
+  most: Most,
+): Promise<Found<StoredPdu>> {
   const { from, to, cursor } = gap
-  const { rows } = await db.query<TextRow>(GAP_ROOMS, [destination, from, to, cursor, limit])
-  return rows.map(fromText)
+  const values = [destination, from, to, cursor, most.rows, most.bytes]
+  const { rows } = await db.query<FoundRow>(GAP_ROOMS, values)
+  return foundIn(rows, most, fromText)
 }
 
 /** The positions of what a gap still owes; `limit` null: of all of it. */

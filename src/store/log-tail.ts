@@ -8,6 +8,7 @@
  */
 import type { Db } from './db.ts'
 import { sql } from './statement.ts'
+import { textWithin, type Most } from './within-bytes.ts'
 
 export interface LoggedEvent {
   kind: 'event'
@@ -60,10 +61,12 @@ const CHANGE = `c.pos, c.kind, c.room, null, null, null::bigint, null::boolean, 
 const NO_CHANGE =
   'null::bigint as target, null::int[] as added, null::int[] as removed, null::bigint as at from events e'
 
-// $1 after, $2 limit. What stands where it begins, then what comes after; each half alone could fill that.
+// $1 after, $2 limit, $3 bytes. What stands where it begins, then what comes after; each half alone could fill that.
 const READ = sql(
   'follow the log',
-  `select s.head, x.* from stream s left join lateral (
+  `select s.head, x.pos, x.kind, x.room, x.event_id, ${textWithin('$3', 'x')} as pdu, x.received_ts, x.sticky,
+         x.exact, x.list, x.less, x.target, x.added, x.removed, x.at
+    from stream s left join lateral (
     ((select e.pos, 'event' as kind, e.room, e.event_id, null::text as pdu, e.received_ts, null::boolean as sticky,
              null::boolean as exact, null::int[] as list, null::int[] as less, ${NO_CHANGE}
        where e.pos <= $1 order by e.pos desc limit 1)
@@ -76,7 +79,7 @@ const READ = sql(
      union all
      (select ${CHANGE} where c.pos > $1 order by c.pos limit $2)
      order by pos limit $2)
-    order by pos) x on true`,
+    ) x on true order by x.pos`,
 )
 
 interface Row {
@@ -85,7 +88,7 @@ interface Row {
   kind: string
   room: number | null
   event_id: string
-  pdu: string
+  pdu: string | null
   received_ts: number
   sticky: boolean
   exact: boolean | null
@@ -97,15 +100,17 @@ interface Row {
   at: number | null
 }
 
-/** Reads at most `limit` entries after position `after`. */
-export async function readLog(db: Db, after: number, limit: number): Promise<LogRead> {
-  const { rows } = await db.query<Row>(READ, [after, limit])
-  const all = rows.flatMap((row) => (row.pos === null ? [] : [entryOf(row, row.pos)]))
-  const before = all.find(({ pos }) => pos <= after)
-  const entries = all.filter((entry) => entry !== before)
-  const more = entries.length >= limit
+/** Reads at most so many entries after position `after`. */
+export async function readLog(db: Db, after: number, most: Most): Promise<LogRead> {
+  const { rows } = await db.query<Row>(READ, [after, most.rows, most.bytes])
+  const there = rows.filter((row): row is Row & { pos: number } => row.pos !== null)
+  const before = there.find(({ pos }) => pos <= after)
+  const later = there.filter((row) => row !== before)
+  const cut = later.findIndex(({ kind, pdu }) => kind === 'event' && pdu === null)
+  const entries = (cut < 0 ? later : later.slice(0, cut)).map(entryOf)
+  const more = cut >= 0 || later.length >= most.rows
   const head = rows[0]?.head ?? after
-  const place = before === undefined ? null : placeOf(before)
+  const place = before === undefined ? null : placeOf(entryOf(before))
   return { after, place, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
 }
 
@@ -117,11 +122,11 @@ export function placeOf(entry: LogEntry): Place {
   return { pos, what: [what, room, target, added.join(), removed.join(), at].join(' ') }
 }
 
-function entryOf(row: Row, pos: number): LogEntry {
-  const { kind, room, target, added, removed, at } = row
+function entryOf(row: Row & { pos: number }): LogEntry {
+  const { pos, kind, room, target, added, removed, at } = row
   if (kind !== 'event')
     return { kind: 'change', what: kind, pos, room, target, added: added ?? [], removed: removed ?? [], at }
-  const { event_id: eventId, pdu, received_ts: receivedTs, sticky, exact, list, less } = row
+  const { event_id: eventId, received_ts: receivedTs, sticky, exact, list, less } = row
   const addressed = exact === null ? null : { exact, list: list ?? [], less: less ?? [] }
-  return { kind: 'event', pos, room: room ?? 0, eventId, pdu, receivedTs, sticky, addressed }
+  return { kind: 'event', pos, room: room ?? 0, eventId, pdu: row.pdu ?? '', receivedTs, sticky, addressed }
 }

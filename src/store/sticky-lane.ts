@@ -8,6 +8,7 @@
 import type { Db } from './db.ts'
 import { entitled, sent, sentSince } from './entitled.ts'
 import { sql, type Sql } from './statement.ts'
+import { foundIn, textWithin, type Found, type Most } from './within-bytes.ts'
 
 export interface StoredSticky {
   pos: number
@@ -18,11 +19,18 @@ export interface StoredSticky {
   expiresAt: number
 }
 
-// $1 destination, $2 now, $3 limit.
+/** Of what `found` says of `s` and `e`, the first so many, in stream order, and of these as many texts as fit. */
+const first = (found: string) => `
+  select x.pos, x.event_id, ${textWithin('$4', 'x')} as pdu, x.received_ts, x.expires_at from (
+    select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
+    ${found}
+     order by s.pos limit $3) x
+   order by x.pos`
+
+// $1 destination, $2 now, $3 limit, $4 bytes.
 const OWED = sql(
   'read sticky events owed',
-  `select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
-    from memberships mine
+  first(`from memberships mine
     join sticky s on s.room = mine.room
     join events e on e.pos = s.pos
     left join recipients r on r.id = e.recipients
@@ -32,48 +40,45 @@ const OWED = sql(
                      and not ${sentSince('$1', 's.pos', 'o.upto')})
           or (exists (select 1 from sticky_owed o
                        where o.destination = $1 and o.room is null and s.pos > greatest(o.after_pos, o.cursor))
-              and ${entitled('$1')} and not ${sent('$1', 'e.pos')}))
-   order by s.pos limit $3`,
+              and ${entitled('$1')} and not ${sent('$1', 'e.pos')}))`),
 )
 
 const UNLISTED = sql(
   'read unlisted sticky events',
-  `select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
-    from replays p
+  first(`from replays p
     join sticky s on s.pos = p.pos
     join events e on e.pos = p.pos
    where p.destination = $1 and p.state = 'unlisted' and p.next_at <= $2 and s.expires_at > $2
-     and exists (select 1 from memberships m where m.room = s.room and m.destination = $1 and m.until is null)
-   order by s.pos limit $3`,
+     and exists (select 1 from memberships m where m.room = s.room and m.destination = $1 and m.until is null)`),
 )
 
 interface Row {
   pos: number
   event_id: string
-  pdu: string
+  pdu: string | null
   received_ts: number
   expires_at: number
 }
 
-export const readOwedSticky = (db: Db, destination: number, now: number, limit: number) =>
-  read(db, OWED, destination, now, limit)
+export const readOwedSticky = (db: Db, destination: number, now: number, most: Most) =>
+  read(db, OWED, destination, now, most)
 
-export const readUnlisted = (db: Db, destination: number, now: number, limit: number) =>
-  read(db, UNLISTED, destination, now, limit)
+export const readUnlisted = (db: Db, destination: number, now: number, most: Most) =>
+  read(db, UNLISTED, destination, now, most)
 
 async function read(
   db: Db,
   statement: Sql,
   destination: number,
   now: number,
-  limit: number,
-): Promise<StoredSticky[]> {
-  const { rows } = await db.query<Row>(statement, [destination, now, limit])
-  return rows.map(({ pos, event_id, pdu, received_ts, expires_at }) => ({
+  most: Most,
+): Promise<Found<StoredSticky>> {
+  const { rows } = await db.query<Row>(statement, [destination, now, most.rows, most.bytes])
+  return foundIn(rows, most, ({ pos, event_id, pdu, received_ts, expires_at }) => ({
     pos,
     eventId: event_id,
     pdu,
-    sticky: true,
+    sticky: true as const,
     receivedTs: received_ts,
     expiresAt: expires_at,
   }))

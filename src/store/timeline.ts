@@ -9,6 +9,7 @@ import type pg from 'pg'
 import type { Db } from './db.ts'
 import { addressed, addressedOutside, entitled, entitledAsMember, sent } from './entitled.ts'
 import { sql, type Sql } from './statement.ts'
+import { foundIn, textWithin, type Found, type Most } from './within-bytes.ts'
 
 export interface StoredPdu {
   pos: number
@@ -72,9 +73,10 @@ const COUNT_BY_ROOMS = sql(
 )
 
 const TEXT = 'pos, event_id, pdu, received_ts, sticky_until is not null as sticky'
-/** The texts of positions that `positions`, an array expression, gives. */
+// $5 bytes: the texts of positions that `positions`, an array expression, gives.
 const textsOf = (positions: string) => `
-  select ${TEXT} from events where pos = any(${positions}) order by pos`
+  select e.pos, e.event_id, ${textWithin('$5', 'e')} as pdu, e.received_ts, e.sticky_until is not null as sticky
+    from events e where e.pos = any(${positions}) order by e.pos`
 /**
  * The text of the event at the position `pos`, as a row source `e`: in the log, or in what was kept of it. While a part of the log is on its way
  * out it is in both. Part of the statement that finds the position, so that what was found has a text.
@@ -100,14 +102,15 @@ export interface Range {
   upto: number
 }
 
-/** What is owed in `range`, at most `limit` of it, in stream order. */
+/** What is owed in `range`, in stream order. */
 export async function readTimeline(
   db: Db,
   destination: number,
   range: Range,
-  limit: number,
-): Promise<StoredPdu[]> {
-  return (await search<TextRow>(db, READ, destination, range, limit)).map(fromText)
+  most: Most,
+): Promise<Found<StoredPdu>> {
+  const rows = await search<FoundRow>(db, READ, destination, range, most.rows, [most.bytes])
+  return foundIn(rows, most, fromText)
 }
 
 export async function timelinePositions(
@@ -140,12 +143,13 @@ async function search<R extends pg.QueryResultRow>(
   destination: number,
   { after, upto }: Range,
   limit: number,
+  more: readonly number[] = [],
 ): Promise<R[]> {
   if (upto <= after) return []
   const window = Math.min(upto, after + WINDOW)
-  const { rows } = await db.query<R>(forwards, [destination, after, window, limit])
+  const { rows } = await db.query<R>(forwards, [destination, after, window, limit, ...more])
   if (window === upto || rows.length === limit) return rows
-  return (await db.query<R>(byRooms, [destination, after, upto, limit])).rows
+  return (await db.query<R>(byRooms, [destination, after, upto, limit, ...more])).rows
 }
 
 export interface TextRow {
@@ -155,6 +159,9 @@ export interface TextRow {
   received_ts: number
   sticky: boolean
 }
+
+/** A text that was left out is null (`within-bytes.ts`). */
+export type FoundRow = Omit<TextRow, 'pdu'> & { pdu: string | null }
 
 export function fromText({ pos, event_id, pdu, received_ts, sticky }: TextRow): StoredPdu {
   return { pos, eventId: event_id, pdu, receivedTs: received_ts, sticky }

@@ -19,7 +19,7 @@ export interface ExchangeRequest {
   readonly uri: string
   /** Names and values in turn. */
   readonly headers: string[]
-  readonly body: string
+  readonly body: Buffer
   /** From now to the last byte of the answer. */
   readonly timeoutMs: number
   readonly stillHeld: () => boolean

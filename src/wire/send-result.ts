@@ -16,8 +16,8 @@ export interface Reach {
  */
 export interface SendRequest {
   readonly txnId: string
-  /** The exact text of the transaction, canonical JSON. It is sent and signed as it is. */
-  readonly body: string
+  /** The exact bytes of the transaction, canonical JSON. They are sent and signed as they are, and may be shared with other requests. */
+  readonly body: Buffer
   /** The ids of its PDUs: what an answer says of others is not read. */
   readonly eventIds: readonly string[]
   readonly timeoutMs: number

@@ -229,7 +229,7 @@ export function makeRemotes({
   function put(connection: Connection, request: Sending): Promise<Exchange> {
     const { destination, txnId, body, timeoutMs, stillHeld, signal } = request
     const uri = `/_matrix/federation/v1/send/${encodeURIComponent(txnId)}`
-    const signed = { origin, destination, method: 'PUT', uri, contentText: body, key }
+    const signed = { origin, destination, method: 'PUT', uri, content: body, key }
     const headers = [
       ...['host', connection.hostHeader, 'user-agent', userAgent, 'content-type', 'application/json'],
       ...['authorization', authorizationFor(signed)],

@@ -141,7 +141,7 @@ describe('what happens between a look and what follows from it', () => {
     const went: string[] = []
     const d = await holdInTest(world.pool, D, {
       ...reachable(({ txnId, body }) => {
-        went.push(`${txnId} ${body}`)
+        went.push(`${txnId} ${body.toString()}`)
         return Promise.resolve(answers ? ANSWERED : UNANSWERED)
       }),
     })
@@ -170,7 +170,7 @@ describe('what happens between a look and what follows from it', () => {
     const d = await holdInTest(world.pool, D, {
       log,
       ...reachable(({ body }) => {
-        bodies.push(body)
+        bodies.push(body.toString())
         return Promise.resolve(answers ? ANSWERED : UNANSWERED)
       }),
     })

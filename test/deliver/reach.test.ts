@@ -48,11 +48,7 @@ describe('a destination is reached before anything is decided', () => {
     const d = await holdInTest(world.pool, D, remote)
     expect(await d.step()).to.deep.equal({ kind: 'look again' })
     expect(remote.asked()).to.equal(1)
-    expect(d.statements).to.deep.equal([
-      'look at the destination',
-      'count the timeline',
-      'end the attempt',
-    ])
+    expect(d.statements).to.deep.equal(['look at the destination', 'count the timeline', 'end the attempt'])
     expect(await row()).to.deep.equal({ failures: 1, waits: true, kind: 'connect', position: 0 })
     expect(await attempts()).to.deep.equal([
       { txn_id: null, outcome: 'never_left', pdus: 0, message: REFUSED.message },

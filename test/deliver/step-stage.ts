@@ -1,8 +1,9 @@
 /** One destination in the hands of a test: the real step on a real database, with others acting in the middle of it. */
 import { makeBatcher } from '../../src/batcher.ts'
 import { systemClock } from '../../src/clock.ts'
-import { makeSharedBodies } from '../../src/deliver/bodies.ts'
+import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { look, type Looked, type LookNeeds } from '../../src/deliver/look.ts'
+import { makeBodies } from '../../src/deliver/bodies.ts'
 import { makeGate } from '../../src/gate.ts'
 import { writeAttemptResults, type AttemptResult } from '../../src/store/attempt-results.ts'
 import type { Pool } from '../../src/store/db.ts'
@@ -54,13 +55,14 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
     },
   })
   const send: Answers = ({ txnId, body }) => {
-    sent.push({ txnId, pdus: (JSON.parse(body) as { pdus: SentPdu[] }).pdus })
+    sent.push({ txnId, pdus: (JSON.parse(body.toString()) as { pdus: SentPdu[] }).pdus })
     return Promise.resolve(ANSWERED)
   }
   const needs: LookNeeds = {
     ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent },
     ...reachable(send),
     ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
+    bodies: makeBodies(100_000_000),
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     results: makeBatcher({ run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows), maxWeight: 1 }),

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { makeBatcher } from '../../src/batcher.ts'
 import { systemClock } from '../../src/clock.ts'
-import { makeSharedBodies } from '../../src/deliver/bodies.ts'
+import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
+import { makeBodies } from '../../src/deliver/bodies.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeGate } from '../../src/gate.ts'
 import { reachable } from '../support/reachable.ts'
@@ -41,6 +42,7 @@ describe('a turn', () => {
       ...reachable(() => Promise.resolve({ kind: 'answered', pdus: null, durationMs: 1 })),
       ...{ place: makeGate(8), origin: 'home.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
       ...{ requestTimeoutMs: 60_000, catchUp: { threshold_pdus: 500, min_age_ms: 300_000 } },
+      bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: 1 }),
       freeze: makeBatcher({ run: (rows) => acknowledgeAndFreeze(pool, rows), maxWeight: 1 }),

@@ -19,7 +19,8 @@ describe("a room's servers", () => {
     )
     if (row === undefined) return []
     const range = { after: row.position, upto: await world.head() }
-    return (await readTimeline(world.pool, row.id, range, 1_000)).map(({ pos }) => pos)
+    const most = { rows: 1_000, bytes: 1e9 }
+    return (await readTimeline(world.pool, row.id, range, most)).pdus.map(({ pos }) => pos)
   }
 
   it('get what lies between their join and their leave, the event that ends the membership too', async () => {

@@ -38,7 +38,7 @@ async function makeWorld() {
         {
           held: taken.held,
           txnId: `txn-${name}`,
-          body: `{"pdus":[${pdus.map(({ pdu }) => pdu).join(',')}]}`,
+          bytes: Buffer.byteLength(`{"pdus":[${pdus.map(({ pdu }) => pdu).join(',')}]}`),
           originServerTs: 0,
           acknowledges,
           readAt: readAt ?? (await world.head()),

@@ -158,7 +158,7 @@ async function makeTurns(pool: Pool, dice: ReturnType<typeof makeDice>): Promise
       frozen.push({
         held,
         txnId: randomUUID(),
-        body: '{}',
+        bytes: 2,
         originServerTs: 0,
         readAt: state.head,
         narrowedSeq: state.narrowedSeq,

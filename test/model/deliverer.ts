@@ -5,11 +5,12 @@
 import { makeBatcher } from '../../src/batcher.ts'
 import type { Clock } from '../../src/clock.ts'
 import { makeReleaseAbandoned } from '../../src/deliver/abandoned.ts'
+import { makeBodies } from '../../src/deliver/bodies.ts'
 import { makeDue } from '../../src/deliver/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow/follow.ts'
 import type { Lease, LeaseKeeper } from '../../src/deliver/lease-keeper.ts'
-import { makeSharedBodies } from '../../src/deliver/bodies.ts'
+import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { serve } from '../../src/deliver/serve.ts'
 import type { Log } from '../../src/observe/log.ts'
@@ -114,6 +115,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     takeIdle: needs.takeIdle,
     isConnected: needs.isConnected,
     place: makeGate(100),
+    bodies: makeBodies(SETTINGS.bodiesBytes),
     onAttempt: () => undefined,
     bodyOf: makeSharedBodies({ origin: OURS, clock }),
     freeze: makeBatcher({ maxWeight: 1, run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows) }),

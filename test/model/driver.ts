@@ -61,6 +61,7 @@ export interface View {
 export const SETTINGS = {
   maxPdus: 5,
   maxBodyBytes: 1_024 + 1_500,
+  bodiesBytes: 1_000_000,
   catchUp: { threshold_pdus: 6, min_age_ms: 300_000 },
   backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0.2 },
   requestTimeoutMs: 60_000,

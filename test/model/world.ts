@@ -261,12 +261,15 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     refused.delete(process)
     await process.step('the request')
     if (isCut() || !stillHeld()) return cutOff(false)
-    const told = answerOf(remote, body)
+    const told = answerOf(remote, body.toString())
     const handed = told.result.kind === 'answered' || told.result.handed
     saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(remote)}`)
     const basis = bases.get(process) ?? null
     try {
-      watch.request({ txnId, body }, { now: database.now(), handed, basis, stale: lost.has(process) })
+      watch.request(
+        { txnId, body: body.toString() },
+        { now: database.now(), handed, basis, stale: lost.has(process) },
+      )
     } catch (error) {
       fail(error)
     }

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { assembleTransaction } from '../../src/matrix/transaction.ts'
 import { acknowledgeAndFreeze, type Answered, type Frozen } from '../../src/store/acknowledge-and-freeze.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { loadDestination } from '../../src/store/destination-state.ts'
+import { loadDestination, readOpenTexts } from '../../src/store/destination-state.ts'
 import { registerWorker } from '../../src/store/leases.ts'
 import { lockContent } from '../../src/store/stream.ts'
 import { holdTransaction } from '../support/hold.ts'
@@ -79,9 +79,14 @@ describe('acknowledging and freezing in one', () => {
     const state = await loadDestination(pool, { worker: WORKER, destination: 1, fence: 1 })
     expect(state?.position).to.equal(0)
     expect(state?.open).to.deep.include({ txnId: 'a', attempt: 1, worker: WORKER, createdAt: startedAt })
-    expect(state?.open?.made).to.deep.equal({ originServerTs: 17, pduTexts, bytes })
+    expect(state?.open).to.include({ originServerTs: 17, bytes, void: false })
+    const texts = await readOpenTexts(pool, 1, state!.open!)
+    expect(texts?.map(({ pdu, eventId }) => [pdu, eventId])).to.deep.equal([
+      [pduTexts[0], '$3'],
+      [pduTexts[1], '$5'],
+    ])
     expect(state?.open?.acknowledges).to.deep.equal({
-      ...{ positions: [3, 5], lanes: 'tt', eventIds: ['$3', '$5'], fromPos: 0, toPos: 9 },
+      ...{ positions: [3, 5], lanes: 'tt', eventIds: [], fromPos: 0, toPos: 9 },
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
     })
     expect(await rows('select last_attempt as at from destinations where id = 1')).to.deep.equal([

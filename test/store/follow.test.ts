@@ -253,7 +253,7 @@ describe('reading the log for those who follow it', () => {
   after(() => pool.end())
 
   it('brings events and changes in the order of their positions, up to the head', async () => {
-    const read = await readLog(pool, 0, 100)
+    const read = await readLog(pool, 0, { rows: 100, bytes: 1e9 })
     expect(read).to.deep.include({ after: 0, upto: 20, more: false })
     const change = (pos: number, what: string, room: number, more = {}) => ({
       kind: 'change',
@@ -279,8 +279,8 @@ describe('reading the log for those who follow it', () => {
   it('goes on where it stopped, whatever fills its limit', async () => {
     for (const limit of [1, 2, 3, 6, 7]) {
       const positions: number[] = []
-      let read = await readLog(pool, 0, limit)
-      for (; read.more; read = await readLog(pool, read.upto, limit)) {
+      let read = await readLog(pool, 0, { rows: limit, bytes: 1e9 })
+      for (; read.more; read = await readLog(pool, read.upto, { rows: limit, bytes: 1e9 })) {
         expect(read.entries.length).to.equal(limit)
         positions.push(...read.entries.map(({ pos }) => pos))
       }
@@ -292,7 +292,7 @@ describe('reading the log for those who follow it', () => {
 
   it('tells where it ends, also where that is before the place from which it was asked', async () => {
     for (const after of [20, 25]) {
-      const read = await readLog(pool, after, 5)
+      const read = await readLog(pool, after, { rows: 5, bytes: 1e9 })
       expect(read).to.deep.include({ after, entries: [], more: false, upto: 20 })
       expect(read.place?.pos, 'the newest there is').to.equal(8)
     }

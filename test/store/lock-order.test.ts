@@ -42,7 +42,7 @@ describe('statements about several destinations lock them in one order', () => {
   const frozen = (id: number): Frozen => ({
     held: held(id),
     txnId: `txn${id}`,
-    body: '{}',
+    bytes: 2,
     originServerTs: 0,
     acknowledges,
     readAt: 0,

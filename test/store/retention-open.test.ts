@@ -1,7 +1,7 @@
 /** Unanswered transactions, whose bytes are by reference into the log, while their part of it goes. */
 import { expect } from 'chai'
 import { assembleTransaction } from '../../src/matrix/transaction.ts'
-import { loadDestination, type StoredAcknowledges } from '../../src/store/destination-state.ts'
+import { loadDestination, readOpenTexts, type StoredAcknowledges } from '../../src/store/destination-state.ts'
 import { openGap } from '../../src/store/gaps.ts'
 import { readGapRooms } from '../../src/store/gap-rooms.ts'
 import { giveWay, registerWorker, takeDestination, type Held } from '../../src/store/leases.ts'
@@ -11,6 +11,7 @@ import { DAY, makeRetentionWorld, readTexts, SETTINGS, type RetentionWorld } fro
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const EDGE = 1_999_999
+const MOST = { rows: 10, bytes: 1e9 }
 
 describe('an unanswered transaction, when its part of the log goes', () => {
   let world: RetentionWorld
@@ -49,7 +50,7 @@ describe('an unanswered transaction, when its part of the log goes', () => {
       ...{
         held,
         txnId: 'txn',
-        body,
+        bytes: Buffer.byteLength(body),
         originServerTs: 7,
         readAt: await world.head(),
         narrowedSeq: 0,
@@ -66,8 +67,12 @@ describe('an unanswered transaction, when its part of the log goes', () => {
     return state
   }
   const made = async () => {
-    const { open } = await load()
-    return open?.made == null ? null : assembleTransaction({ origin: 'home.example', ...open.made })
+    const { open, id } = await load()
+    const texts = open === null || open.void ? null : await readOpenTexts(world.pool, id, open)
+    if (open === null || texts === null) return null
+    const { originServerTs } = open
+    const pduTexts = texts.map(({ pdu }) => pdu)
+    return assembleTransaction({ origin: 'home.example', originServerTs, pduTexts })
   }
 
   it('of the timeline keeps its bytes, and what it brings is not owed again by the gap behind it', async () => {
@@ -84,7 +89,7 @@ describe('an unanswered transaction, when its part of the log goes', () => {
     await world.rows('delete from open_transactions')
     const { gap, id, position } = await load()
     expect({ gap, position }).to.deep.include({ position: 5, gap: { ...gap!, from: 0, to: EDGE, cursor: 5 } })
-    const owed = await readGapRooms(world.pool, id, gap!, 10)
+    const owed = (await readGapRooms(world.pool, id, gap!, MOST)).pdus
     expect(owed.map(({ eventId }) => eventId)).to.deep.equal([third.event_id])
     await giveWay(world.pool, held, 0)
     await world.passes(HOUR)
@@ -106,7 +111,7 @@ describe('an unanswered transaction, when its part of the log goes', () => {
     const { open, gap: now } = await load()
     expect(open?.acknowledges).to.include({ fromPos: 0, toPos: 0, gap, gapCursor: 4, closesGap: false })
     expect(now).to.include({ from: 0, to: EDGE, cursor: 0 })
-    const left = await readGapRooms(world.pool, held.destination, { ...now!, cursor: 4 }, 10)
+    const left = (await readGapRooms(world.pool, held.destination, { ...now!, cursor: 4 }, MOST)).pdus
     expect(
       left.map(({ eventId }) => eventId),
       'after its answer',

@@ -34,7 +34,9 @@ describe('retention', () => {
   }
   const gapOf = async (name: string) => {
     const { id, ...gap } = await world.destination(name)
-    return (await readGapRooms(world.pool, id, gap, 100)).map(({ eventId }) => eventId)
+    return (await readGapRooms(world.pool, id, gap, { rows: 100, bytes: 1e9 })).pdus.map(
+      ({ eventId }) => eventId,
+    )
   }
 
   it('leaves what is young where it is', async () => {

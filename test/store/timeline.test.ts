@@ -75,8 +75,14 @@ describe('the timeline of a destination', () => {
           const expected = owed(destination, after, upto).slice(0, limit)
           expect(await timelinePositions(pool, destination, { after, upto }, limit)).to.deep.equal(expected)
           expect(await countTimeline(pool, destination, { after, upto }, limit)).to.equal(expected.length)
-          const pdus = await readTimeline(pool, destination, { after, upto }, limit)
+          const { pdus, all } = await readTimeline(
+            pool,
+            destination,
+            { after, upto },
+            { rows: limit, bytes: 1e9 },
+          )
           expect(pdus.map(({ pos }) => pos)).to.deep.equal(expected)
+          expect(all).to.equal(expected.length < limit)
           expect(pdus.map(({ pdu }) => pdu)).to.deep.equal(expected.map((pos) => `{"n":${pos}}`))
         }
       })

@@ -3,14 +3,11 @@ import { acknowledgeAndFreeze, type Frozen as Row } from '../../src/store/acknow
 import type { Pool } from '../../src/store/db.ts'
 import type { StoredAcknowledges } from '../../src/store/destination-state.ts'
 
-export type Frozen = Omit<Row, 'bytes' | 'wakeSeq' | 'answered' | 'acknowledges'> & {
-  body: string
+export type Frozen = Omit<Row, 'wakeSeq' | 'answered' | 'acknowledges'> & {
   acknowledges: StoredAcknowledges
 }
 
-export const frozenRow = ({ body, ...more }: Frozen): Row => ({
-  ...{ ...more, bytes: Buffer.byteLength(body), wakeSeq: null, answered: null },
-})
+export const frozenRow = (frozen: Frozen): Row => ({ ...frozen, wakeSeq: null, answered: null })
 
 /** Per transaction: when it started, or null. */
 export const freezeTransactions = (pool: Pool, frozen: readonly Frozen[]): Promise<(number | null)[]> =>

@@ -9,6 +9,7 @@ const EXAMPLES: Record<string, string> = {
   signing_key_path: 'k',
   recovering_concurrency: '256',
   ip_denylist: '[10.0.0.0/8]',
+  bodies_bytes: '100000000',
 }
 
 describe('the sample configuration', () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { getHeapStatistics } from 'node:v8'
 import { expect } from 'chai'
 import { maskedConfig } from '../../src/config-mask.ts'
 import { ConfigError, loadConfig } from '../../src/config.ts'
@@ -77,6 +78,8 @@ describe('the configuration', () => {
       max_ms: 28_800_000,
       jitter: 0.2,
     })
+    const { heap_size_limit } = getHeapStatistics()
+    expect(config.memory).to.deep.equal({ bodies_bytes: Math.floor(heap_size_limit / 4) })
     expect(config.catch_up).to.deep.equal({ threshold_pdus: 500, min_age_ms: 300_000 })
     expect(config.sticky).to.deep.equal({
       max_duration_ms: 3_600_000,
@@ -175,6 +178,11 @@ describe('the configuration', () => {
       'more recovering requests than requests',
       ours('federation: {max_concurrency: 10, recovering_concurrency: 11}'),
       /^federation\.recovering_concurrency: must be at most/,
+    ],
+    [
+      'less memory than two halves need for the largest PDU',
+      ours('memory: {bodies_bytes: 999999}'),
+      /^memory\.bodies_bytes: must be at least 1000000$/,
     ],
     [
       'a first wait above the longest',

@@ -108,7 +108,7 @@ describe('"never left"', () => {
     const exchanging = exchange(opened.connection, {
       uri: '/_matrix/federation/v1/send/never',
       headers: ['host', server.serverName],
-      body: '{}',
+      body: Buffer.from('{}'),
       timeoutMs: 1000,
       stillHeld: () => true,
       signal: abort.signal,

@@ -13,8 +13,8 @@ import type { FakeHomeserver, FakeHomeserverOptions } from '../../src/simulate/f
 import { makeConnections } from '../../src/wire/connections.ts'
 import type { Connections, ConnectionsConfig } from '../../src/wire/connections.ts'
 import { makeRemotes } from '../../src/wire/send.ts'
-import type { Reach, SendRequest, SendResult } from '../../src/wire/send-result.ts'
-import { connectAndSend } from '../support/connect-and-send.ts'
+import type { Reach, SendResult } from '../../src/wire/send-result.ts'
+import { connectAndSend, type TextRequest } from '../support/connect-and-send.ts'
 import { makeResolveTarget } from '../../src/wire/target.ts'
 import type { Lookup, VetAddress } from '../../src/wire/target.ts'
 
@@ -34,7 +34,7 @@ export function aBody(...eventIds: string[]): string {
 
 export interface Sender {
   readonly connections: Connections
-  readonly send: (destination: string, request?: Partial<Reach & SendRequest>) => Promise<SendResult>
+  readonly send: (destination: string, request?: Partial<Reach & TextRequest>) => Promise<SendResult>
 }
 
 export interface Setting {

@@ -1,9 +1,9 @@
 import { expect } from 'chai'
 import { systemClock } from '../../src/clock.ts'
 import { makeRemotes, type SendNeeds } from '../../src/wire/send.ts'
-import type { Reach, SendRequest } from '../../src/wire/send-result.ts'
+import type { Reach } from '../../src/wire/send-result.ts'
 import { makeResolveTarget } from '../../src/wire/target.ts'
-import { connectAndSend } from '../support/connect-and-send.ts'
+import { connectAndSend, type TextRequest } from '../support/connect-and-send.ts'
 import { answer, startRawRemote } from './raw-remote.ts'
 import { aBody, name, origin, useSetting } from './setting.ts'
 
@@ -14,7 +14,7 @@ const boom = () => {
 describe('what nobody foresaw in an attempt is an outcome, told once in the log', () => {
   const setting = useSetting()
 
-  const unforeseen: [string, Partial<SendNeeds>, Partial<Reach & SendRequest>, boolean][] = [
+  const unforeseen: [string, Partial<SendNeeds>, Partial<Reach & TextRequest>, boolean][] = [
     ['before connecting', { resolveTarget: boom }, {}, false],
     ['while asked whether we may', {}, { stillHeld: boom }, false],
     ['in the time', { clock: { ...systemClock, now: boom } }, {}, true],
@@ -61,12 +61,12 @@ describe('what nobody foresaw in an attempt is an outcome, told once in the log'
       userAgent: 'x',
     }
     const send = connectAndSend(makeRemotes({ ...needs, ...more }))
-    const request: Reach & SendRequest = {
+    const request: Reach & TextRequest = {
       ...{ destination: name(remote.serverName), txnId: 't', body: aBody('$a'), eventIds: ['$a'] },
       ...{ timeoutMs: 20_000, stillHeld: () => true, signal: new AbortController().signal },
     }
     return {
-      send: (over: Partial<Reach & SendRequest>) => send({ ...request, ...over }),
+      send: (over: Partial<Reach & TextRequest>) => send({ ...request, ...over }),
       told,
       requests: () => remote.requests.length,
       inUse: () => connections.counts().inUse,

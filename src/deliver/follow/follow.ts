@@ -48,6 +48,8 @@ const POLL_MS = 25
 const RUNG = Symbol('rung')
 /** Log entries read at once. */
 const READ_AT_ONCE = 1_000
+/** And bytes of their texts. */
+const READ_BYTES = 4_000_000
 /** Who is farther behind the head, in positions, reads the log by itself: all others would wait for it. */
 const NEAR = READ_AT_ONCE
 /** After so long with steady traffic the rows are looked at once, ms (and up to half as much more). */
@@ -82,7 +84,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   async function follow(): Promise<void> {
     const released = [...followers.all()].filter(({ mode }) => mode === 'released')
-    const read = await readLog(pool, followers.upto(), READ_AT_ONCE)
+    const read = await readLog(pool, followers.upto(), { rows: READ_AT_ONCE, bytes: READ_BYTES })
     await learn(followers.missing(read), read.upto)
     for (const follower of followers.take(read, clock.monotonic())) {
       if (follower.mode === 'idle') start(follower)
@@ -153,7 +155,9 @@ export function makeFollow(needs: FollowNeeds): Follow {
           follower.look = true
           if (follower.mode === 'idle') start(follower)
         })
-        .catch((error: unknown) => log.error({ err: error, destination: name }, 'a wish for a look could not be served'))
+        .catch((error: unknown) =>
+          log.error({ err: error, destination: name }, 'a wish for a look could not be served'),
+        )
     },
     nudge() {
       if (followers.size() === 0) return

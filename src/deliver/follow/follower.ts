@@ -18,11 +18,11 @@
  * sticky event, a join.
  */
 import type { ServerName } from '../../matrix/ids.ts'
-import { ENVELOPE_BYTES } from '../../matrix/transaction.ts'
 import type { Log } from '../../observe/log.ts'
 import type { DestinationState } from '../../store/destination-state.ts'
 import type { Held } from '../../store/leases.ts'
 import type { Reach, Ready } from '../../wire/send-result.ts'
+import { forPdus, wantedForSome, type Bytes } from '../bodies.ts'
 import type { Lease } from '../lease-keeper.ts'
 import { planTransaction } from '../plan.ts'
 import type { ReachNeeds } from '../reach.ts'
@@ -66,7 +66,6 @@ export function become(follower: Follower, mode: Mode): void {
 
 export interface FollowerNeeds extends TransactionNeeds, ReachNeeds {
   maxPdus: number
-  maxBodyBytes: number
   log: Log
 }
 
@@ -79,13 +78,21 @@ export function sendWaiting(needs: FollowerNeeds, follower: Follower, upto: () =
     const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
     const ready = needs.takeIdle(reach) ?? (await connected(needs, follower, reach))
     if (ready === null) return
+    const wanted = wantedForSome(follower.waiting, needs)
+    let bytes = needs.bodies.take(wanted)
     try {
-      await send(needs, follower, upto(), ready)
+      bytes ??= await needs.bodies.enter(wanted, signal)
+      if (bytes === null) follower.look = true
+      else if (!mustLook(follower)) await send(needs, follower, upto(), { ready, bytes })
     } finally {
+      bytes?.end()
       ready.letGo()
     }
   })
 }
+
+/** It may have come to that while something was waited for. */
+const mustLook = ({ look }: Follower): boolean => look
 
 /**
  * A new connection, where there is no idle one. Where that fails a turn finds out the same and writes it down: here nobody knows what
@@ -102,13 +109,18 @@ async function connected(needs: FollowerNeeds, follower: Follower, reach: Reach)
   return null
 }
 
-async function send(needs: FollowerNeeds, follower: Follower, upto: number, ready: Ready): Promise<void> {
+async function send(
+  needs: FollowerNeeds,
+  follower: Follower,
+  upto: number,
+  { ready, bytes }: { ready: Ready; bytes: Bytes },
+): Promise<void> {
   const { held, state, waiting } = follower
   const { maxPdus, maxBodyBytes } = needs
   const { now, position } = state
   const items = readWaiting(waiting, maxPdus)
   const reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
-  const plan = planTransaction(reading, { maxPdus, maxBytes: maxBodyBytes - ENVELOPE_BYTES })
+  const plan = planTransaction(reading, { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) })
   if (plan.do !== 'send') return
   const sent = new Set(plan.pdus.map(({ pos }) => pos))
   const ledger = runningLedger(follower)
@@ -117,7 +129,12 @@ async function send(needs: FollowerNeeds, follower: Follower, upto: number, read
     // What came meanwhile stays.
     follower.waiting = follower.waiting.filter(({ event }) => !sent.has(event.pos))
   }
-  const ended = await sendPlanned(needs, { held, state, ready, ledger: { ...ledger, frozen } }, plan, upto)
+  const ended = await sendPlanned(
+    needs,
+    { held, state, ready, bytes, ledger: { ...ledger, frozen } },
+    plan,
+    upto,
+  )
   if (ended.kind === 'ended' && ended.kept) return
   follower.look = true
   if (ended.kind === 'ended' && isSlow(ended.attempt, ended)) {

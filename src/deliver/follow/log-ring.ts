@@ -20,6 +20,8 @@ import { makeAudience } from './audience.ts'
 
 export interface Waiting {
   event: LoggedEvent
+  /** Of its text, and a comma. */
+  bytes: number
   /** When it was read, by the monotonic clock, ms. */
   readAt: number
 }
@@ -86,10 +88,10 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   // The newest entry up to `upto`; null: there is none; undefined: not known.
   let last: Place | null | undefined
 
-  function give(followed: F, event: LoggedEvent, readAt: number): boolean {
+  function give(followed: F, event: LoggedEvent, bytes: number, readAt: number): boolean {
     if (event.pos <= followed.after || followed.look) return false
     if (followed.waiting.length >= MOST_WAITING) mustLook(followed)
-    else followed.waiting.push({ event, readAt })
+    else followed.waiting.push({ event, bytes, readAt })
     return true
   }
 
@@ -118,7 +120,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   }
 
   /** Applies one entry to those of `only`, or to all. */
-  function apply({ entry, readAt }: Kept, touched: Set<F>, only: F | null = null): void {
+  function apply({ entry, bytes, readAt }: Kept, touched: Set<F>, only: F | null = null): void {
     const concerns = (followed: F) => only === null || followed === only
     if (entry.kind === 'event') {
       // The room went, and is there again, in one read: only the rows know who is in it.
@@ -131,7 +133,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         return
       }
       const them = only === null ? entitled(entry) : isEntitled(only, entry) ? [only] : []
-      for (const followed of them) if (give(followed, entry, readAt)) touched.add(followed)
+      for (const followed of them) if (give(followed, entry, bytes, readAt)) touched.add(followed)
       return
     }
     applyChange(entry, touched, concerns)

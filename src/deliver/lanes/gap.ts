@@ -4,24 +4,22 @@
  */
 import { gapPositions, readGapRooms } from '../../store/gap-rooms.ts'
 import { NO_ITEMS, type Lane } from './lane.ts'
-import { liveOf } from './replays.ts'
+import { replaysLeft } from './replays.ts'
 
 export const gap: Lane = {
   name: 'gap',
   letter: 'c',
   owes: async (db, id, { gap }) => gap !== null && (await gapPositions(db, id, gap, 1)).length > 0,
-  async read(db, id, { gap }, { limit, before }) {
+  async read(db, id, { gap }, { rows, bytes, before }) {
     if (gap === null) return NO_ITEMS
     // Texts for more rooms would be read for nothing.
-    const rooms = Math.min(limit, gap.batch + before + 1)
-    const pdus = await readGapRooms(db, id, gap, rooms)
-    return { pdus, whole: pdus.length < rooms }
+    return readGapRooms(db, id, gap, { rows: Math.min(rows, gap.batch + before + 1), bytes })
   },
   offer(reading, space) {
     const { gap, items } = reading
     // What is smaller than the next replay must not slip in before it.
-    if (gap === null || liveOf(reading, 'replays').some(({ pos }) => !space.has(pos))) return {}
-    const { pdus, whole } = items['gap'] ?? NO_ITEMS
+    if (gap === null || replaysLeft(reading, space)) return {}
+    const { pdus, all } = items['gap'] ?? NO_ITEMS
     let rooms = 0
     let gapCursor: number | null = null
     for (const pdu of pdus) {
@@ -30,6 +28,6 @@ export const gap: Lane = {
       if (rooms > gap.batch || !space.give(pdu, 'c')) return { gapCursor }
       gapCursor = pdu.pos
     }
-    return whole ? { gapCursor: gap.to, closesGap: true, position: gap.to } : { gapCursor }
+    return all ? { gapCursor: gap.to, closesGap: true, position: gap.to } : { gapCursor }
   },
 }

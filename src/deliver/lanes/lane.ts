@@ -5,6 +5,7 @@
  */
 import type { LoggedEvent } from '../../store/log-tail.ts'
 import type { Pool } from '../../store/db.ts'
+import type { Found, Most } from '../../store/within-bytes.ts'
 
 export interface Pdu {
   pos: number
@@ -41,15 +42,12 @@ export interface Look {
   unlistedAt: number | null
 }
 
-/** What a lane has. */
-export interface Items {
-  /** In stream order, and at least one more than fits where there is more. */
-  pdus: readonly Pdu[]
-  /** That is all it has. */
-  whole: boolean
-}
+/** What a lane has, in stream order; `all`: that is all it has. */
+export type Items = Readonly<Found<Pdu>>
 
-export const NO_ITEMS: Items = { pdus: [], whole: true }
+export const NO_ITEMS: Items = { pdus: [], all: true }
+/** To know whether there is anything. */
+export const ONE: Most = { rows: 1, bytes: 0 }
 
 export interface Reading extends Look {
   /** By the names of the lanes; a lane that is left out has nothing. */
@@ -79,8 +77,8 @@ export interface Lane {
   readonly letter: Letter
   /** Whether it owes anything: asked before anybody connects, so bounded, and without a text. */
   owes(db: Pool, id: number, look: Look): Promise<boolean>
-  /** What it owes, at most `limit`; `before`: how much the lanes before it have. */
-  read(db: Pool, id: number, look: Look, how: { limit: number; before: number }): Promise<Items>
+  /** What it owes, no more than `most`; `before`: how many PDUs the lanes before it have. */
+  read(db: Pool, id: number, look: Look, most: Most & { before: number }): Promise<Items>
   /**
    * Gives its items places, and returns what an answer then acknowledges. Pure. Always: a prefix of the lane, so that no cursor
    * passes something that is owed and was not chosen.

@@ -3,7 +3,7 @@
  * have four places in five; while a gap is open, all of them.
  */
 import { readOwedSticky } from '../../store/sticky-lane.ts'
-import { NO_ITEMS, type Items, type Lane, type OwedRow, type Reading, type Space } from './lane.ts'
+import { NO_ITEMS, ONE, type Items, type Lane, type OwedRow, type Reading, type Space } from './lane.ts'
 
 /** Places that sticky replays have at least while other PDUs wait too (contract 5.7). */
 const STICKY_SHARE = 0.8
@@ -11,17 +11,19 @@ const STICKY_SHARE = 0.8
 export const replays: Lane = {
   name: 'replays',
   letter: 's',
-  owes: async (db, id, { now, owed }) => owed.length > 0 && (await readOwedSticky(db, id, now, 1)).length > 0,
-  async read(db, id, { now, owed }, { limit }) {
-    if (owed.length === 0) return NO_ITEMS
-    const pdus = await readOwedSticky(db, id, now, limit)
-    return { pdus, whole: pdus.length < limit }
-  },
+  owes: async (db, id, { now, owed }) =>
+    owed.length > 0 && (await readOwedSticky(db, id, now, ONE)).pdus.length > 0,
+  read: async (db, id, { now, owed }, most) =>
+    owed.length === 0 ? NO_ITEMS : readOwedSticky(db, id, now, most),
   offer(reading, space) {
     const through = giveSticky(reading, space, liveOf(reading, 'replays'))
     return { sticky: movedRows(reading.owed, through) }
   },
 }
+
+/** Whether replays are owed beyond those that have a place. */
+export const replaysLeft = (reading: Reading, space: Space): boolean =>
+  reading.items['replays']?.all === false || liveOf(reading, 'replays').some(({ pos }) => !space.has(pos))
 
 /** What has not lapsed of a lane. */
 export const liveOf = ({ items, now }: Reading, name: string): Items['pdus'] =>

@@ -6,20 +6,17 @@ export const timeline: Lane = {
   name: 'timeline',
   letter: 't',
   owes: async (db, id, look) => look.gap === null && (await countTimeline(db, id, rangeOf(look), 1)) > 0,
-  async read(db, id, look, { limit }) {
-    if (look.gap !== null) return NO_ITEMS
-    const pdus = await readTimeline(db, id, rangeOf(look), limit)
-    return { pdus, whole: pdus.length < limit }
-  },
+  read: async (db, id, look, most) =>
+    look.gap === null ? readTimeline(db, id, rangeOf(look), most) : NO_ITEMS,
   offer({ gap, position, head, items }, space) {
     if (gap !== null) return {}
-    const { pdus, whole } = items['timeline'] ?? NO_ITEMS
+    const { pdus, all } = items['timeline'] ?? NO_ITEMS
     let through = position
     for (const pdu of pdus) {
       if (!space.give(pdu, 't')) return { position: through }
       through = pdu.pos
     }
-    return { position: whole ? Math.max(through, head) : through }
+    return { position: all ? Math.max(through, head) : through }
   },
   takes: () => true,
 }

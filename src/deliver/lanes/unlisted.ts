@@ -3,18 +3,14 @@
  * cursor moves with them; what an answer says of them is noted.
  */
 import { readUnlisted } from '../../store/sticky-lane.ts'
-import { NO_ITEMS, type Lane, type Look } from './lane.ts'
+import { NO_ITEMS, ONE, type Lane, type Look } from './lane.ts'
 import { giveSticky, liveOf } from './replays.ts'
 
 export const unlisted: Lane = {
   name: 'unlisted',
   letter: 's',
-  owes: async (db, id, look) => isDue(look) && (await readUnlisted(db, id, look.now, 1)).length > 0,
-  async read(db, id, look, { limit }) {
-    if (!isDue(look)) return NO_ITEMS
-    const pdus = await readUnlisted(db, id, look.now, limit)
-    return { pdus, whole: pdus.length < limit }
-  },
+  owes: async (db, id, look) => isDue(look) && (await readUnlisted(db, id, look.now, ONE)).pdus.length > 0,
+  read: async (db, id, look, most) => (isDue(look) ? readUnlisted(db, id, look.now, most) : NO_ITEMS),
   offer(reading, space) {
     giveSticky(reading, space, liveOf(reading, 'unlisted'))
     return {}

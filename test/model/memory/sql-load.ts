@@ -34,7 +34,13 @@ const load = twin<[number, string, number]>((call, id, worker, fence) => {
     {
       ...{ id: d.id, name: d.name, position: d.position, wake_seq: d.wake_seq, paused: d.paused },
       narrowed_seq: d.narrowed_seq,
-      ...{ lists: d.lists, timeout_ms: d.timeout_ms, failures: d.failures, failing_since: d.failing_since },
+      ...{
+        lists: d.lists,
+        quick: d.quick,
+        timeout_ms: d.timeout_ms,
+        failures: d.failures,
+        failing_since: d.failing_since,
+      },
       ...{ retry_at: d.retry_at, retry_interval: d.retry_interval, hold_kind: d.hold_kind },
       ...{ hold_until: d.hold_until, advice_at: d.advice_at, advice_up: d.advice_up },
       ...{ advice_after: d.advice_after, advice_step: d.advice_step, asked_at: d.asked_at },
@@ -111,13 +117,17 @@ const events = {
       return event === undefined ? none : textRow(event)
     })
   }),
-  'read the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(textRow)),
+  'read the timeline': twin<[...Range, number]>((call, id, after, upto, limit, bytes) =>
+    textsWithin(bytes, timeline(call, id, after, upto, limit).map(textRow)),
+  ),
   'count the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos }))),
-  'read the rooms of the gap': twin<GapRange>((call, ...range) => gapRooms(call, ...range).map(textRow)),
+  'read the rooms of the gap': twin<[...GapRange, number]>((call, id, from, to, cursor, limit, bytes) =>
+    textsWithin(bytes, gapRooms(call, id, from, to, cursor, limit).map(textRow)),
+  ),
   'what does the gap need': twin<GapRange>((call, ...range) =>
     gapRooms(call, ...range).map(({ pos }) => ({ pos })),
   ),
-  'follow the log': twin<[number, number]>(({ t }, after, limit) => {
+  'follow the log': twin<[number, number, number]>(({ t }, after, limit, bytes) => {
     const nothing = { target: null, added: null, removed: null, at: null }
     const logged = [
       ...t.events.all().map((event) => {
@@ -143,7 +153,7 @@ const events = {
     const begin =
       place === undefined ? [] : [{ ...place, pdu: null, sticky: null, exact: null, list: null, less: null }]
     const found = [...begin, ...logged.filter(({ pos }) => pos > after).slice(0, limit)]
-    if (found.length > 0) return found.map((entry) => ({ head, ...entry }))
+    if (found.length > 0) return textsWithin(bytes, found).map((entry) => ({ head, ...entry }))
     const none = {
       pos: null,
       kind: null,
@@ -164,11 +174,22 @@ const stickyRow = ({ t }: Call, pos: number) => {
   return [{ pos, event_id, pdu, received_ts, expires_at: t.sticky.get(pos)?.expires_at ?? 0 }]
 }
 
+/** As many of the texts as fit into so many bytes, and the first; the rest are null. */
+function textsWithin<R extends { pdu: string | null }>(bytes: number, rows: readonly R[]): R[] {
+  let sum = 0
+  return rows.map((row) => {
+    if (row.pdu === null) return row
+    const length = Buffer.byteLength(row.pdu) + 1
+    sum += length
+    return sum <= bytes || sum === length ? row : { ...row, pdu: null }
+  })
+}
+
 const sticky = {
-  'read sticky events owed': twin<[number, number, number]>((call, id, at, limit) => {
+  'read sticky events owed': twin<[number, number, number, number]>((call, id, at, limit, bytes) => {
     const { t, rules } = call
     const gap = t.sticky_owed.get(keyOf.owed(id, null))
-    return t.sticky
+    const found = t.sticky
       .all()
       .filter((s) => {
         const event = t.events.get(s.pos)
@@ -181,10 +202,11 @@ const sticky = {
       .sort((a, b) => a - b)
       .slice(0, limit)
       .flatMap((pos) => stickyRow(call, pos))
+    return textsWithin(bytes, found)
   }),
-  'read unlisted sticky events': twin<[number, number, number]>((call, id, at, limit) => {
+  'read unlisted sticky events': twin<[number, number, number, number]>((call, id, at, limit, bytes) => {
     const { t } = call
-    return t.replays
+    const found = t.replays
       .all()
       .filter(({ destination, pos, state, next_at }) => {
         const room = t.sticky.get(pos)?.room
@@ -195,6 +217,7 @@ const sticky = {
       .sort((a, b) => a - b)
       .slice(0, limit)
       .flatMap((pos) => stickyRow(call, pos))
+    return textsWithin(bytes, found)
   }),
   'note what has lapsed': twin<[number, number | null]>(({ t }, at, only) => {
     const due = new Map<string, { destination: number; pos: number; expires_at: number }>()

@@ -3,8 +3,9 @@ import { expect } from 'chai'
 import type { Batcher } from '../../../src/batcher.ts'
 import type { Clock } from '../../../src/clock.ts'
 import { makeFollow, type FollowNeeds } from '../../../src/deliver/follow/follow.ts'
-import { makeSharedBodies } from '../../../src/deliver/bodies.ts'
+import { makeSharedBodies } from '../../../src/deliver/shared-bodies.ts'
 import type { Turned } from '../../../src/deliver/turned.ts'
+import { makeBodies } from '../../../src/deliver/bodies.ts'
 import { makeLog } from '../../../src/observe/log.ts'
 import type { Beginning, Frozen } from '../../../src/store/acknowledge-and-freeze.ts'
 import type { AttemptResult } from '../../../src/store/attempt-results.ts'
@@ -91,6 +92,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     ...{ lingerMs: LINGER_MS, most: 100, stopping: stopping.signal, cutting: cutting.signal },
     ...{ maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
     bodyOf: makeSharedBodies({ origin: 'home.example', clock }),
+    bodies: makeBodies(100_000_000),
     backoff: {} as FollowNeeds['backoff'],
     place: makeGate(100),
     onAttempt: () => undefined,
@@ -119,7 +121,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     serveOn: () => Promise.resolve({ again: false }),
     takeAgain: () => Promise.resolve({ again: false }),
     ...reachable(({ body }) => {
-      sent.push(body)
+      sent.push(body.toString())
       return Promise.resolve<SendResult>({ kind: 'answered', pdus: null, durationMs: 1 })
     }),
     ...over,

@@ -24,7 +24,7 @@ interface Given extends Partial<Look> {
   unlisted?: Pdu[]
   gapRooms?: Pdu[]
   timeline?: Pdu[]
-  complete?: { gapRooms: boolean; timeline: boolean }
+  complete?: { sticky?: boolean; gapRooms: boolean; timeline: boolean }
 }
 
 const reading = ({
@@ -37,10 +37,10 @@ const reading = ({
 }: Given): Reading => ({
   ...{ now: NOW, position: 0, head: 1_000, gap: null, owed: [], unlistedAt: null },
   items: {
-    replays: { pdus: sticky, whole: true },
-    unlisted: { pdus: unlisted, whole: true },
-    gap: { pdus: gapRooms, whole: complete.gapRooms },
-    timeline: { pdus: timeline, whole: complete.timeline },
+    replays: { pdus: sticky, all: complete.sticky ?? true },
+    unlisted: { pdus: unlisted, all: true },
+    gap: { pdus: gapRooms, all: complete.gapRooms },
+    timeline: { pdus: timeline, all: complete.timeline },
   },
   ...over,
 })
@@ -80,7 +80,7 @@ describe('the timeline in a transaction', () => {
   it('where more was not read, the position moves to the last that goes', () => {
     const planned = plan({
       timeline: range(1, 51).map((pos) => pdu(pos)),
-      complete: { gapRooms: true, timeline: false },
+      complete: { sticky: true, gapRooms: true, timeline: false },
     })
     expect(planned.sent).to.have.length(50)
     expect(planned.acknowledges?.position).to.equal(50)
@@ -271,7 +271,11 @@ describe('a gap', () => {
   })
 
   it('does not close where more rooms may be left than were read', () => {
-    const planned = plan({ gap: gap(), gapRooms: [pdu(3)], complete: { gapRooms: false, timeline: true } })
+    const planned = plan({
+      gap: gap(),
+      gapRooms: [pdu(3)],
+      complete: { sticky: true, gapRooms: false, timeline: true },
+    })
     expect(planned.acknowledges).to.deep.include({ position: 0, gapCursor: 3, closesGap: false })
   })
 

@@ -27,6 +27,7 @@ describe('metrics', () => {
     'transactions_total',
     'transaction_seconds',
     'transactions_in_flight',
+    'bodies_bytes',
     'ingest_items_total',
     'ingest_ignored_total',
     'queue_jobs',

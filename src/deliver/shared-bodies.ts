@@ -1,0 +1,63 @@
+/**
+ * One body for all who get the same events at the same time. It does not name its destination (`matrix/transaction.ts`),
+ * so for a room with fifty servers in traffic it is put together once, and held once in memory.
+ *
+ * Always: the texts are compared, not only their positions: a redaction may have changed one meanwhile. And what nobody can
+ * share any more is forgotten, so that no more is held than a few bodies that are sent at this moment.
+ */
+import type { Clock } from '../clock.ts'
+import { assembleTransaction } from '../matrix/transaction.ts'
+import type { LoggedEvent } from '../store/log-tail.ts'
+
+export interface Body {
+  bytes: Buffer
+  /** Milliseconds since the epoch. */
+  originServerTs: number
+}
+
+/** What of an event decides over the body that holds it. */
+export type BodyEvent = Pick<LoggedEvent, 'pos' | 'pdu'>
+
+/** An `origin_server_ts` may be so much older than its transaction, ms. */
+const MOST_AGE_MS = 50
+const MOST_KEPT = 200
+/** Of all that are kept together; the newest is kept in any case. */
+const MOST_BYTES = 8_000_000
+
+export function makeSharedBodies({
+  origin,
+  clock,
+}: {
+  origin: string
+  clock: Clock
+}): (events: readonly BodyEvent[]) => Body {
+  // The oldest first.
+  const kept = new Map<string, { body: Body; pduTexts: readonly string[]; madeAt: number }>()
+  let keptBytes = 0
+
+  return (events) => {
+    const key = events.map(({ pos }) => pos).join()
+    const pduTexts = events.map(({ pdu }) => pdu)
+    const madeAt = clock.monotonic()
+    const found = kept.get(key)
+    const isFresh = found !== undefined && madeAt - found.madeAt <= MOST_AGE_MS
+    if (isFresh && pduTexts.every((text, index) => text === found.pduTexts[index])) return found.body
+    const originServerTs = clock.now()
+    const bytes = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts }))
+    const body = { bytes, originServerTs }
+    forget(key)
+    for (const [old, { madeAt: then }] of kept) {
+      if (madeAt - then <= MOST_AGE_MS && kept.size < MOST_KEPT && keptBytes + bytes.length <= MOST_BYTES)
+        break
+      forget(old)
+    }
+    kept.set(key, { body, pduTexts, madeAt })
+    keptBytes += bytes.length
+    return body
+  }
+
+  function forget(key: string): void {
+    keptBytes -= kept.get(key)?.body.bytes.length ?? 0
+    kept.delete(key)
+  }
+}
