@@ -16,13 +16,19 @@ import { maskUrls } from '../src/observe/secrets.ts'
 import type { Backend, JobQueue } from './backend.ts'
 import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
 import { makeFaultLog } from './fault-log.ts'
-import { SCHEMA, shareConnection, withClient } from './postgres-connection.ts'
+import { POOL_SIZE, SCHEMA, shareConnection, withClient } from './postgres-connection.ts'
+import { makeTurns, rankOf, type Turns } from './postgres-turns.ts'
 import { QueueError, reasonOf } from './queue-error.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
 // Two workers that mark and renew the same rows in another order can deadlock; PostgreSQL ends one of them, who then tries again.
 const DEADLOCK_TRIES = 3
 const DEADLOCK = '40P01'
+/**
+ * How long a job is its worker's, ms: as long as a destination is its process' (`internal.lease_ms`), for before that nobody else
+ * can do anything. Nothing renews it while its end waits for a connection.
+ */
+const LOCK_MS = 15_000
 
 type Factory = BackendFactory<PostgresQueueBackend, PostgresConnectionOptions>
 
@@ -37,9 +43,11 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
   })
 
   const queues = new Map<string, JobQueue>()
-  const forQueue: Factory = (name, opts) => retrying(new PostgresQueueBackend(connection, name, opts, false))
-  const forWorker: Factory = (name, opts) =>
-    steady(retrying(new PostgresQueueBackend(connection, name, opts, true)))
+  const turns = makeTurns(POOL_SIZE)
+  const open = (name: string, opts: Parameters<Factory>[1], isWorker: boolean) =>
+    retrying(inTurn(turns, new PostgresQueueBackend(connection, name, opts, isWorker)))
+  const forQueue: Factory = (name, opts) => open(name, opts, false)
+  const forWorker: Factory = (name, opts) => steady(open(name, opts, true))
 
   const backend: Backend = {
     kind: 'postgres',
@@ -56,7 +64,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       return new Worker(
         name,
         (job: { data: unknown }) => processor(job.data),
-        { connection: config, concurrency, ...WORKER_TIMING },
+        { connection: config, concurrency, ...WORKER_TIMING, lockDuration: LOCK_MS },
         forWorker,
       )
     },
@@ -119,6 +127,17 @@ function retrying(backend: PostgresQueueBackend): PostgresQueueBackend {
   backend.moveToActive = again(backend.moveToActive.bind(backend))
   backend.moveToCompleted = again(backend.moveToCompleted.bind(backend))
   backend.moveToFailed = again(backend.moveToFailed.bind(backend))
+  // These two write to every active job, in no order: they meet each other, and those above.
+  backend.extendLocks = again(backend.extendLocks.bind(backend))
+  backend.moveStalledJobsToWait = again(backend.moveStalledJobsToWait.bind(backend))
+  return backend
+}
+
+/** Each of its statements waits for its turn. */
+function inTurn(turns: Turns, backend: PostgresQueueBackend): PostgresQueueBackend {
+  const inside = backend as unknown as { run(command: string, params: unknown[]): Promise<unknown> }
+  const run = inside.run.bind(backend)
+  inside.run = (command, params) => turns.within(rankOf(command), () => run(command, params))
   return backend
 }
 

@@ -12,7 +12,7 @@ import { askWhetherWritable, demandWrites, drop } from '../src/store/takes-write
 import { PATIENCE_MS } from './deadline.ts'
 
 export const SCHEMA = 'limpet_queue'
-const POOL_SIZE = 5
+export const POOL_SIZE = 5
 /** With the one that listens. */
 export const CONNECTIONS = POOL_SIZE + 1
 /** Only BullMQ's migrations send a transaction in several statements, ms. */

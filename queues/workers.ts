@@ -60,12 +60,9 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     worker.on('error', (error) => {
       if (!closed) onFault(error)
     })
-    worker.on('failed', (job, error) =>
-      log.warn(
-        { err: error, queue: name, destination: destinationOf(job?.data) ?? undefined },
-        'the queue gave up a job',
-      ),
-    )
+    // Its row is as it was: the sweep finds it. One reason may concern hundreds of jobs at once.
+    const onFailed = makeFaultLog({ log, what: `the queue ${name} gave up a job` })
+    worker.on('failed', (_job, error) => onFailed(error))
     workers.push(worker)
   }
 

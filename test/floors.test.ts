@@ -17,6 +17,7 @@ const FLOORS: readonly (readonly string[])[] = [
     'src/observe/',
     'src/clock.ts',
     'src/batcher.ts',
+    'src/byte-gate.ts',
     'src/gate.ts',
     'src/either-signal.ts',
     'src/descriptors.ts',

@@ -3,11 +3,13 @@
  * owed nothing.
  */
 import { expect } from 'chai'
+import { makeBodies, type Bodies } from '../../src/deliver/bodies.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeWish } from '../../src/store/wishes.ts'
 import type { Connect, Remotes, SendFailed } from '../../src/wire/send-result.ts'
 import { event, makeIngestWorld, servers, sticky, type IngestWorld } from '../ingest/ingest-world.ts'
+import { until } from '../support/poll.ts'
 import { reachable } from '../support/reachable.ts'
 import { ANSWERED, holdInTest, takenPlace, UNANSWERED } from './step-stage.ts'
 
@@ -58,6 +60,63 @@ describe('a destination is reached before anything is decided', () => {
     expect(remote.asked()).to.equal(1)
   })
 
+  it('takes its bytes when it is connected and before a text is read, and gives them back with the answer', async () => {
+    await world.take([event(), event()])
+    const bodies = makeBodies(1_000_000)
+    const others = bodies.take({ part: 'recovering', least: 500_000, most: 500_000 })
+    let during = 0
+    let waits = false
+    const enter: Bodies['enter'] = (...given) => {
+      waits = true
+      return bodies.enter(...given)
+    }
+    const d = await holdInTest(world.pool, D, {
+      bodies: { ...bodies, enter },
+      ...reachable(({ body }) => {
+        during = bodies.held() - body.length
+        return Promise.resolve(ANSWERED)
+      }),
+    })
+    const step = d.step()
+    await until(() => waits, { what: 'it to wait for bytes' })
+    expect(d.statements, 'it waits').to.deep.equal(['look at the destination'])
+    others?.end()
+    expect((await step).kind).to.equal('sent')
+    expect(d.statements).to.include('read the timeline')
+    expect(during, 'as much as its body has').to.equal(0)
+    expect(bodies.held()).to.equal(0)
+  })
+
+  it('sends what the bytes that are free allow, and the rest after that', async () => {
+    const large = () => event({ content: { body: 'x'.repeat(40_000) } })
+    await world.take([large(), large(), large()])
+    const bodies = makeBodies(1_000_000)
+    const others = bodies.take({ part: 'recovering', least: 400_000, most: 400_000 })
+    const d = await holdInTest(world.pool, D, { bodies })
+    await d.step()
+    await d.step()
+    expect(d.sent.map(({ pdus }) => pdus.length)).to.deep.equal([2, 1])
+    expect(bodies.held()).to.equal(400_000)
+    others?.end()
+  })
+
+  it('does not read what an unanswered transaction is made of before it is connected', async () => {
+    await world.take([event()])
+    const d = await holdInTest(
+      world.pool,
+      D,
+      reachable(() => Promise.resolve(UNANSWERED)),
+    )
+    await d.step()
+    await makeWish(world.pool, { wish: 'reset', name: D, who: 'test' })
+    const remote = away()
+    Object.assign(d.needs, remote)
+    d.statements.length = 0
+    await d.step()
+    expect(remote.asked()).to.equal(1)
+    expect(d.statements).to.not.include('read texts')
+  })
+
   it('one that is owed nothing is not connected to, and its position moves on', async () => {
     await world.take([event({ room: '!other:home.example' })])
     const remote = away()
@@ -90,7 +149,7 @@ describe('a destination is reached before anything is decided', () => {
     let there = true
     const bodies: string[] = []
     const sends = reachable(({ txnId, body }) => {
-      bodies.push(`${txnId} ${body}`)
+      bodies.push(`${txnId} ${body.toString()}`)
       return Promise.resolve(bodies.length < 2 ? UNANSWERED : ANSWERED)
     })
     const connect: Connect = (to) => (there ? sends.connect(to) : Promise.resolve(REFUSED))

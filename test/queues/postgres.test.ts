@@ -1,9 +1,58 @@
 /** What is asked of the queues on PostgreSQL alone: few connections, and deadlocks that nobody notices. */
 import { expect } from 'chai'
+import { pino } from 'pino'
 import { openPool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
+import { startRoughProxy } from '../support/rough-proxy.ts'
 import { BACKENDS } from './places.ts'
 import { isIdle, makeStage, type Stage } from './stage.ts'
+
+describe('many jobs of a queue on PostgreSQL that end at once', () => {
+  const JOBS = 200
+  // A statement takes more than a tenth of a second, so all of them take longer than the pool lets anybody wait.
+  const SLOW_MS = 60
+
+  it('all end, and nobody says that one has failed or was lost', async function () {
+    const [postgres] = BACKENDS
+    const place = await postgres!.shared(this)
+    const url = new URL(place.config.kind === 'postgres' ? place.config.url : '')
+    const proxy = await startRoughProxy()
+    proxy.forwardTo(Number(url.port))
+    url.port = String(proxy.port)
+    const said: string[] = []
+    const write = (line: string) => void said.push(line)
+    const stage = await makeStage(
+      { ...place, config: { kind: 'postgres', url: url.href } },
+      pino({}, { write }),
+    )
+    try {
+      let active = 0
+      let ended = 0
+      let endAll: () => void = () => undefined
+      const end = new Promise<void>((resolve) => (endAll = resolve))
+      const turn = async () => {
+        active += 1
+        await end
+        ended += 1
+        return { again: false }
+      }
+      await stage.work({ turn, concurrency: { delivery: 2 * JOBS, recovery: 1 } })
+      const names = Array.from({ length: JOBS }, (_, n) => `d${n}.example`)
+      await stage.wake(names.map((destination) => ({ destination, lane: 'delivery' as const })))
+      await until(() => active === JOBS, { what: 'all jobs to be active' })
+      proxy.slow(() => SLOW_MS)
+      endAll()
+      await until(() => isIdle(stage.queues), { what: 'all jobs to be done' })
+      expect(ended, 'each once').to.equal(JOBS)
+      expect(said).to.deep.equal([])
+    } finally {
+      proxy.slow(() => 0)
+      await stage.close()
+      await proxy.close()
+      await place.remove()
+    }
+  })
+})
 
 describe('queues on PostgreSQL, as guests of the database', () => {
   let stage: Stage

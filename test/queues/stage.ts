@@ -1,5 +1,5 @@
 /** A backend to try the queues on, and workers whose turns are counted. */
-import { pino } from 'pino'
+import { pino, type Logger } from 'pino'
 import type { Backend } from '../../queues/backend.ts'
 import { openBackend } from '../../queues/open-backend.ts'
 import type { WakeTarget } from '../../queues/jobs.ts'
@@ -30,16 +30,16 @@ interface WorkOptions {
   roles: { deliver: boolean; fanout: boolean }
 }
 
-export async function makeStage(place: Place): Promise<Stage> {
+export async function makeStage(place: Place, log: Logger = quiet): Promise<Stage> {
   const closers: (() => Promise<void>)[] = []
   const open = async () => {
-    const backend = await openBackend(place.config, { log: quiet })
+    const backend = await openBackend(place.config, { log })
     closers.push(() => backend.close())
     return backend
   }
   const backend = await open()
   await backend.migrate()
-  const queues = openQueues({ backend, log: quiet })
+  const queues = openQueues({ backend, log })
   closers.push(() => queues.close())
   return {
     place,
@@ -56,7 +56,7 @@ export async function makeStage(place: Place): Promise<Stage> {
         fanout,
         concurrency: concurrency ?? { delivery: 32, recovery: 32 },
         roles: roles ?? { deliver: true, fanout: true },
-        log: quiet,
+        log,
       })
       closers.push(() => workers.close(0))
       return workers

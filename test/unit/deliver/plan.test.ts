@@ -279,6 +279,15 @@ describe('a gap', () => {
     expect(planned.acknowledges).to.deep.include({ position: 0, gapCursor: 3, closesGap: false })
   })
 
+  it('does not close, nor goes on, where more sticky events may be left than were read', () => {
+    const planned = plan({
+      ...{ gap: gap(), owed: [GAP_ROW], sticky: [sticky(4)], gapRooms: [pdu(9)] },
+      complete: { sticky: false, gapRooms: true, timeline: true },
+    })
+    expect(planned.sent).to.deep.equal(['4s'])
+    expect(planned.acknowledges).to.deep.include({ position: 0, gapCursor: null, closesGap: false })
+  })
+
   it('that owes nothing closes without a transaction', () => {
     const planned = plan({ gap: gap() })
     expect(planned.do).to.equal('move')

@@ -33,6 +33,16 @@ describe('one body for many', () => {
     expect(bodyOf(redacted).bytes.toString()).to.include('"pdus":[{"n":3},{}]')
   })
 
+  it('is forgotten when they are large: a few megabytes are kept, not two hundred bodies', () => {
+    const large = (pos: number) => [{ pos, pdu: `{"n":"${'x'.repeat(3_000_000)}"}` }]
+    const [first, second] = [bodyOf(large(21)), bodyOf(large(22))]
+    expect([bodyOf(large(21)), bodyOf(large(22))], 'both fit').to.deep.equal([first, second])
+    expect(bodyOf(large(22))).to.equal(second)
+    bodyOf(large(23))
+    expect(bodyOf(large(22)), 'the oldest has gone').to.equal(second)
+    expect(bodyOf(large(21))).not.to.equal(first)
+  })
+
   it('is forgotten when there are many', () => {
     const first = bodyOf(EVENTS)
     for (let pos = 10; pos < 300; pos += 1) bodyOf([{ pos, pdu: '{}' }])
