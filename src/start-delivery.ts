@@ -152,7 +152,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const workers = startWorkers({
     backend,
     turn,
-    fanout: makeFanout({ pool, wake }),
+    fanout: makeFanout({ pool, wake, clock }),
     concurrency: { delivery: federation.max_concurrency, recovery: federation.recovering_concurrency },
     roles: { deliver: true, fanout: true },
     log,

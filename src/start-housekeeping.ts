@@ -6,7 +6,6 @@
 import type { Queues } from '../queues/queues.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
-import type { Wake } from './deliver/fanout.ts'
 import { keepSweeping, makeSweep } from './deliver/sweep.ts'
 import type { Log } from './observe/log.ts'
 import type { DestinationState, Metrics, Totals } from './observe/metrics.ts'
@@ -23,7 +22,6 @@ export interface HousekeepingNeeds {
   config: Config
   pool: Pool
   queues: Queues
-  wake: Wake
   metrics: Metrics
   clock: Clock
   log: Log
@@ -38,11 +36,11 @@ const STOPPED_MS = 600_000
 const LAST_LOOK_MS = 1_000
 
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
-  const { config, pool, queues, wake, metrics, clock, log } = needs
+  const { config, pool, queues, metrics, clock, log } = needs
   const stopping = new AbortController()
   const sweep = makeSweep({
     pool,
-    wake,
+    clock,
     nudgeFanout: () => queues.nudgeFanout(),
     backoff: config.federation.backoff,
     attemptsMs: config.retention.attempts_ms,

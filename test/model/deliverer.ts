@@ -138,7 +138,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   // The other server only is in the way: nobody watches what it gets.
   const turn: typeof served = (name, signal) =>
     name === US ? served(name, signal) : Promise.resolve({ again: false })
-  const fanout = makeFanout({ pool, wake: needs.wake })
+  const fanout = makeFanout({ pool, wake: needs.wake, clock })
   const due = makeDue({
     ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64 },
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, log }),

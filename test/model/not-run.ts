@@ -22,7 +22,7 @@ export const NOT_RUN = {
   'let the lock end with an idle session': ONE_SWEEPER,
   'let the session idle again': ONE_SWEEPER,
   'give the lock back': ONE_SWEEPER,
-  'who is behind': COUNTS,
+  'who of them has a gap': COUNTS,
   'count nothing for the others': COUNTS,
   'count what they are owed': COUNTS,
   'write down what one is owed': COUNTS,

@@ -109,7 +109,8 @@ function advance(call: Call, input: AdvanceInput): object[] {
     if (next !== null && (d.wake_seq !== wakeSeqs[i] || takenAwayAfter(call, readAt[i] ?? 0))) return []
     const position = open === undefined ? d.position : open.to_pos
     const attempt_seq = d.attempt_seq + (open === undefined ? 0 : 1)
-    t.destinations.change(id, { position, attempt_seq })
+    const last_success = open === undefined ? d.last_success : call.now
+    t.destinations.change(id, { position, attempt_seq, last_success })
     if (open !== undefined) noteAttempt(t, id, attempt_seq, open)
     if (open !== undefined && next === null) t.open_transactions.delete(id)
     if (next !== null) {
