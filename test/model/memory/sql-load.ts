@@ -113,6 +113,10 @@ const events = {
   }),
   'read the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(textRow)),
   'count the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos }))),
+  'read the timeline room by room': twin<Range>((call, ...range) => timeline(call, ...range).map(textRow)),
+  'count the timeline room by room': twin<Range>((call, ...range) => [
+    { n: timeline(call, ...range).length },
+  ]),
   'read the rooms of the gap': twin<GapRange>((call, ...range) => gapRooms(call, ...range).map(textRow)),
   'what does the gap need': twin<GapRange>((call, ...range) =>
     gapRooms(call, ...range).map(({ pos }) => ({ pos })),
