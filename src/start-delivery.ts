@@ -59,6 +59,8 @@ export interface Delivery {
 const SHARED = 100
 /** How often due destinations are looked for, ms. */
 const DUE_EVERY_MS = 500
+/** Looks at destinations that are far behind, at once: fewer than the database has connections for us. */
+const FAR_LOOKS = 12
 /** Due destinations that may wait in the queue at once, however few places there are: each look brings no more. */
 const LEAST_WAITING = 64
 
@@ -133,6 +135,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
       over: (id) => keeper.over(id),
     },
+    farLooks: makeGate(FAR_LOOKS),
     catchUp: config.catch_up,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }
@@ -141,7 +144,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     pool,
     wake,
     turn,
-    releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, log }),
+    releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
     forget: (who) => queues.forget(who),
     clock,
     everyMs: DUE_EVERY_MS,

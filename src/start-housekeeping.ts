@@ -9,11 +9,10 @@ import type { Config } from './config.ts'
 import { keepSweeping, makeSweep } from './deliver/sweep.ts'
 import type { Log } from './observe/log.ts'
 import type { DestinationState, Metrics, Totals } from './observe/metrics.ts'
-import { stateOf } from './http/describe-destination.ts'
 import type { Pool } from './store/db.ts'
 import { agesOf, makeRetention } from './store/retention.ts'
 import { makeSeenTime } from './store/seen-time.ts'
-import { readStates } from './store/views/destination-list.ts'
+import { countStates } from './store/views/count-states.ts'
 import { makeOldestSnapshot } from './store/views/oldest-snapshot.ts'
 import { readTotals } from './store/views/totals.ts'
 import { sql } from './store/statement.ts'
@@ -107,11 +106,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
 
 async function readGauges(pool: Pool, perDestination: boolean): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
   const totals = await readTotals(pool, 0)
-  const destinations: Partial<Record<DestinationState, number>> = {}
-  for (const row of await readStates(pool)) {
-    const state = stateOf(row, totals.now)
-    destinations[state] = (destinations[state] ?? 0) + 1
-  }
+  const destinations: Partial<Record<DestinationState, number>> = await countStates(pool)
   const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
   return {
     position: totals.head,

@@ -131,7 +131,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   })
   const turning: TurnNeeds = {
     ...shared,
-    ...{ follow, lease, catchUp: needs.catchUp, onLapsed: () => undefined },
+    ...{ follow, lease, catchUp: needs.catchUp, onLapsed: () => undefined, farLooks: makeGate(100) },
     freeze: makeBatcher({ maxWeight: 1, run: (rows) => freezeTransactions(pool, rows) }),
   }
   const served = makeTurn(turning)
@@ -141,7 +141,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   const fanout = makeFanout({ pool, wake: needs.wake, clock })
   const due = makeDue({
     ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64 },
-    releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, log }),
+    releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
   })
   const unlessEnded = (what: string) => (error: unknown) => {
