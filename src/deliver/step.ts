@@ -12,6 +12,7 @@ import { growGap, moveOn, openGap } from '../store/gaps.ts'
 import { dropTransaction } from '../store/open-transactions.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
 import { countTimeline, readTimeline } from '../store/timeline.ts'
+import type { Gate } from '../gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
@@ -28,6 +29,8 @@ export interface StepNeeds extends TransactNeeds, ReachNeeds {
   catchUp: CatchUpSettings
   maxPdus: number
   maxBodyBytes: number
+  /** Few at once read what is owed to destinations that are far behind: hot ones need the database, too. */
+  farLooks: Gate
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
 }
@@ -56,7 +59,7 @@ export async function takeStep(needs: StepNeeds, holding: Holding): Promise<Step
       return LOOK_AGAIN
     }
   } else if (!needs.isConnected(state.name as ServerName)) {
-    const empty = await readIfNothingIsOwed(needs.pool, state)
+    const empty = await few(needs, state, () => readIfNothingIsOwed(needs.pool, state))
     if (empty !== null) return move(needs, holding, planTransaction(empty, limitsOf(needs)))
   }
   const reached = await reach(needs, holding, isDue(needs), (ready, now) => send(needs, now, ready))
@@ -88,12 +91,20 @@ async function send(needs: StepNeeds, holding: Holding, ready: Ready): Promise<S
   }
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
-  if (state.gap === null && (await openGapIfDue(needs, holding))) return LOOK_AGAIN
-  const reading = await readPending(needs.pool, state, needs.maxPdus)
+  if (state.gap === null && (await few(needs, state, () => openGapIfDue(needs, holding)))) return LOOK_AGAIN
+  const reading = await few(needs, state, () => readPending(needs.pool, state, needs.maxPdus))
   const plan = planTransaction(reading, limitsOf(needs))
   if (plan.do !== 'send') return move(needs, holding, plan)
   const sent = await sendNew(needs, holding, plan, ready)
   return sent === null ? LOOK_AGAIN : { kind: 'sent', settled: sent.settled, connectedAt }
+}
+
+/** So many positions behind the head is far. */
+const FAR = 1_000
+
+function few<T>({ farLooks }: StepNeeds, state: DestinationState, read: () => Promise<T>): Promise<T> {
+  const isFar = state.gap !== null || state.head - state.position > FAR
+  return isFar ? farLooks.within(read) : read()
 }
 
 /** Nothing is sent: cursors move, and nobody holds it any more unless there is more to see. */

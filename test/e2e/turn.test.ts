@@ -38,7 +38,11 @@ describe('a turn', () => {
       clock: { now: () => 0, monotonic: () => 0, sleep: () => Promise.resolve() },
       ...reachable(() => Promise.resolve({ kind: 'answered', pdus: null, durationMs: 1 })),
       ...{ place: makeGate(8), origin: 'home.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
-      ...{ requestTimeoutMs: 60_000, catchUp: { threshold_pdus: 500, min_age_ms: 300_000 } },
+      ...{
+        requestTimeoutMs: 60_000,
+        farLooks: makeGate(9),
+        catchUp: { threshold_pdus: 500, min_age_ms: 300_000 },
+      },
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: 1 }),
       freeze: makeBatcher({ run: (rows) => freezeTransactions(pool, rows), maxWeight: 1 }),
