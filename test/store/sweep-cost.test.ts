@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import type pg from 'pg'
 import { countBacklogs } from '../../src/store/count-backlogs.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { findOwed, markMissed } from '../../src/store/wake-lists.ts'
+import { findDue, findForgotten, findOwed, markMissed, wakeForNewItems } from '../../src/store/wake-lists.ts'
 import { costed, sumOf, type CostedDb } from '../support/plans.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
@@ -62,5 +62,30 @@ describe('a sweep', () => {
     const { owed, rows } = await sweep()
     expect(owed).to.have.length(D)
     expect(rows).to.be.below(40 * (D + R * L))
+  })
+
+  it('asks for the time once a statement, not once a destination; and so do the looks for whom to wake', async () => {
+    await pool.query('update destinations set position = 0, missed = 0, look_at = 0')
+    await pool.query(`insert into memberships (room, destination, since) select 1, id, 0 from destinations`)
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts) values (1, 1, 'e', '@a:b', '', 0)`,
+    )
+    const asked = async (work: () => Promise<unknown>) => {
+      await client.query('begin')
+      await client.query(`set local track_functions = 'all'`)
+      await work()
+      const { rows } = await client.query<{ calls: string | null }>(
+        `select pg_stat_get_xact_function_calls('now_ms()'::regprocedure) as calls`,
+      )
+      await client.query('rollback')
+      return Number(rows[0]?.calls)
+    }
+    const owed = await findOwed(client)
+    expect(await asked(() => findDue(client, 10)), 'due').to.be.within(1, 5)
+    expect(await asked(() => markMissed(client, owed)), 'missed').to.be.within(1, 5)
+    expect(await asked(() => findOwed(client)), 'owed').to.be.below(5)
+    expect(await asked(() => findForgotten(client, 10)), 'forgotten').to.be.below(5)
+    await pool.query('update destinations set look_at = null')
+    expect(await asked(() => wakeForNewItems(client, 0, 1)), 'new items').to.be.below(5)
   })
 })
