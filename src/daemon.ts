@@ -189,7 +189,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         config,
         pool,
         queues,
-        wake,
         metrics,
         clock,
         log,

@@ -58,6 +58,8 @@ export interface Delivery {
 const SHARED = 100
 /** How often due destinations are looked for, ms. */
 const DUE_EVERY_MS = 500
+/** Looks at destinations that are far behind, at once: fewer than the database has connections for us. */
+const FAR_LOOKS = 12
 /** Due destinations that may wait in the queue at once, however few places there are: each look brings no more. */
 const LEAST_WAITING = 64
 
@@ -137,6 +139,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
       over: (id) => keeper.over(id),
     },
+    farLooks: makeGate(FAR_LOOKS),
     catchUp: config.catch_up,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }
@@ -145,7 +148,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     pool,
     wake,
     turn,
-    releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, log }),
+    releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
     forget: (who) => queues.forget(who),
     clock,
     everyMs: DUE_EVERY_MS,
@@ -156,7 +159,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const workers = startWorkers({
     backend,
     turn,
-    fanout: makeFanout({ pool, wake }),
+    fanout: makeFanout({ pool, wake, clock }),
     concurrency: { delivery: federation.max_concurrency, recovery: federation.recovering_concurrency },
     roles: { deliver: true, fanout: true },
     log,

@@ -6,15 +6,13 @@
 import type { Queues } from '../queues/queues.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
-import type { Wake } from './deliver/fanout.ts'
 import { keepSweeping, makeSweep } from './deliver/sweep.ts'
 import type { Log } from './observe/log.ts'
 import type { DestinationState, Metrics, Totals } from './observe/metrics.ts'
-import { stateOf } from './http/describe-destination.ts'
 import type { Pool } from './store/db.ts'
 import { agesOf, makeRetention } from './store/retention.ts'
 import { makeSeenTime } from './store/seen-time.ts'
-import { readStates } from './store/views/destination-list.ts'
+import { countStates } from './store/views/count-states.ts'
 import { makeOldestSnapshot } from './store/views/oldest-snapshot.ts'
 import { readTotals } from './store/views/totals.ts'
 import { sql } from './store/statement.ts'
@@ -23,7 +21,6 @@ export interface HousekeepingNeeds {
   config: Config
   pool: Pool
   queues: Queues
-  wake: Wake
   metrics: Metrics
   clock: Clock
   log: Log
@@ -38,11 +35,11 @@ const STOPPED_MS = 600_000
 const LAST_LOOK_MS = 1_000
 
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
-  const { config, pool, queues, wake, metrics, clock, log } = needs
+  const { config, pool, queues, metrics, clock, log } = needs
   const stopping = new AbortController()
   const sweep = makeSweep({
     pool,
-    wake,
+    clock,
     nudgeFanout: () => queues.nudgeFanout(),
     backoff: config.federation.backoff,
     attemptsMs: config.retention.attempts_ms,
@@ -109,11 +106,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
 
 async function readGauges(pool: Pool, perDestination: boolean): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
   const totals = await readTotals(pool, 0)
-  const destinations: Partial<Record<DestinationState, number>> = {}
-  for (const row of await readStates(pool)) {
-    const state = stateOf(row, totals.now)
-    destinations[state] = (destinations[state] ?? 0) + 1
-  }
+  const destinations: Partial<Record<DestinationState, number>> = await countStates(pool)
   const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
   return {
     position: totals.head,

@@ -11,6 +11,7 @@ import type { Pool } from '../store/db.ts'
 import { findDue, findForgotten } from '../store/wake-lists.ts'
 import type { Wake } from './fanout.ts'
 import type { Turn } from './turned.ts'
+import { makeWoken } from './woken.ts'
 
 export interface DueNeeds {
   pool: Pool
@@ -28,24 +29,20 @@ export interface DueNeeds {
   log: Log
 }
 
-/** A destination is not woken again for the same time before this, ms: its job may wait for its turn. */
-const PATIENCE_MS = 10_000
 const AT_ONCE = 32
 
 export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
-  const woken = new Map<string, { since: number | null; at: number }>()
+  const woken = makeWoken(needs.clock)
   const serving = new Set<string>()
   const faults = makeFaultNotes(needs.log)
 
   async function wakeDue(): Promise<void> {
-    const now = needs.clock.monotonic()
-    for (const [name, { at }] of woken) if (now - at > PATIENCE_MS) woken.delete(name)
     // The queue is first come, first served; in what order they come is decided here, so few of them wait there.
     const found = await findDue(needs.pool, needs.waiting)
-    const due = found.filter(({ name, since }) => woken.get(name)?.since !== since)
+    const due = found.filter(({ name, since }) => !woken.has(name, since))
     if (due.length === 0) return
     await needs.wake(due)
-    for (const { name, since } of due) woken.set(name, { since, at: now })
+    for (const { name, since } of due) woken.note(name, since)
   }
 
   async function serveForgotten(signal: AbortSignal): Promise<void> {

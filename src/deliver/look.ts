@@ -12,6 +12,7 @@ import { growGap, moveOn, openGap } from '../store/gaps.ts'
 import { dropTransaction } from '../store/attempt-results.ts'
 import { dropDoneJoins, noteLapsed } from '../store/sticky-lane.ts'
 import { countTimeline, readTimeline } from '../store/timeline.ts'
+import type { Gate } from '../gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
@@ -29,6 +30,8 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   log: Log
   catchUp: CatchUpSettings
   maxPdus: number
+  /** Few at once read what is owed to destinations that are far behind: hot ones need the database, too. */
+  farLooks: Gate
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
 }
@@ -54,7 +57,7 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
       return LOOK_AGAIN
     }
   } else if (!needs.isConnected(state.name as ServerName)) {
-    const empty = await readIfNothingIsOwed(needs.pool, state)
+    const empty = await few(needs, state, () => readIfNothingIsOwed(needs.pool, state))
     if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
   }
   const reached = await reach(needs, holding, isDue(needs), (ready, now) => send(needs, now, ready))
@@ -91,10 +94,11 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   }
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
-  if (state.gap === null && (await openGapIfDue(needs, holding))) return LOOK_AGAIN
+  if (state.gap === null && (await few(needs, state, () => openGapIfDue(needs, holding)))) return LOOK_AGAIN
   const { maxPdus, maxBodyBytes } = needs
   const limits = { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) }
-  const plan = planTransaction(await readPending(needs.pool, state, limits), limits)
+  const reading = await few(needs, state, () => readPending(needs.pool, state, limits))
+  const plan = planTransaction(reading, limits)
   if (plan.do !== 'send') return move(needs, holding, plan)
   const ended = await sendPlanned(needs, over, plan, state.head)
   if (ended.kind === 'forbidden') return LOOK_AGAIN
@@ -108,6 +112,14 @@ function settledBy(ended: Ended, position: number): Settled | null {
   const { state, connectMs, anySticky } = attempt
   if (anySticky || state.gap !== null || Math.max(connectMs, result.durationMs) >= QUICK_MS) return null
   return { position, lists: state.lists || judged.listsAny }
+}
+
+/** So many positions behind the head is far. */
+const FAR = 1_000
+
+function few<T>({ farLooks }: LookNeeds, state: DestinationState, read: () => Promise<T>): Promise<T> {
+  const isFar = state.gap !== null || state.head - state.position > FAR
+  return isFar ? farLooks.within(read) : read()
 }
 
 /** Nothing is sent: cursors move, and nobody holds it any more unless there is more to see. */

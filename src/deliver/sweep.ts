@@ -2,8 +2,9 @@
  * Finds the destinations that were missed, and keeps house. It does not live in the queue: a queue that lost its data
  * would have lost the sweep with it.
  *
- * One process at a time does it, under an advisory lock. A destination that is owed something, is due and
- * is served by nobody is woken; one that two sweeps in a row found so is served directly (`due.ts`).
+ * One process at a time does it, under an advisory lock. Who is owed something is asked once. A destination that is owed
+ * something, may go and is served by nobody is due from then on, and brought in its turn; one that two sweeps in a row found so is
+ * served directly (`due.ts`).
  */
 import type { Clock } from '../clock.ts'
 import type { Log } from '../observe/log.ts'
@@ -14,13 +15,12 @@ import { nowMs } from '../store/db.ts'
 import { followClockBack } from '../store/set-back.ts'
 import { endSticky } from '../store/sticky-end.ts'
 import { noteLapsed } from '../store/sticky-lane.ts'
-import { markMissed } from '../store/wake-lists.ts'
+import { findOwed, markMissed } from '../store/wake-lists.ts'
 import type { BackoffSettings } from './backoff.ts'
-import type { Wake } from './fanout.ts'
 
 export interface SweepNeeds {
   pool: Pool
-  wake: Wake
+  clock: Clock
   /** In case the fanout's own nudge was lost. */
   nudgeFanout: () => Promise<void>
   backoff: BackoffSettings
@@ -29,16 +29,18 @@ export interface SweepNeeds {
   log: Log
 }
 
+/** What counting backlogs may take of a sweep, ms: the next one goes on. It is for people, nobody decides by it. */
+const COUNTING_MS = 2_000
+
+/** Whether less than `ms` have passed since this was asked for. */
+const within = (clock: Clock, ms: number): (() => boolean) => {
+  const until = clock.monotonic() + ms
+  return () => clock.monotonic() < until
+}
+
 /** One sweep; false when another process sweeps. Errors of the queue don't stop it: the next sweep wakes again. */
 export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
   const longestMs = Math.ceil(needs.backoff.max_ms * (1 + needs.backoff.jitter))
-  const queue = async (what: string, work: Promise<void>) => {
-    try {
-      await work
-    } catch (error) {
-      needs.log.warn({ err: error }, `the queue did not take ${what}; the next sweep tries again`)
-    }
-  }
   // Where the counting of backlogs goes on, if one sweep was not enough for all.
   let countedTo = 0
   return () =>
@@ -54,12 +56,19 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
           'events were sticky for too long: the clock was wrong when they came',
         )
       needs.onLapsed(await noteLapsed(db, await nowMs(db), null))
-      const missed = await markMissed(db)
-      await queue('wakes', needs.wake(missed))
-      await queue('the fanout', needs.nudgeFanout())
-      countedTo = await countBacklogs(db, { from: countedTo })
+      const owed = await findOwed(db)
+      const missed = await markMissed(db, owed)
+      try {
+        await needs.nudgeFanout()
+      } catch (error) {
+        needs.log.warn({ err: error }, 'the queue did not take the fanout; the next sweep tries again')
+      }
+      countedTo = await countBacklogs(db, owed, {
+        from: countedTo,
+        mayGoOn: within(needs.clock, COUNTING_MS),
+      })
       await removeOld(db, needs.attemptsMs)
-      needs.log.debug({ missed: missed.length }, 'swept')
+      needs.log.debug({ missed }, 'swept')
     })
 }
 

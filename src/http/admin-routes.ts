@@ -6,7 +6,8 @@ import type { FastifyInstance } from 'fastify'
 import { inSnapshot, nowMs, type Db } from '../store/db.ts'
 import { readSourceStates } from '../store/source-states.ts'
 import { countGapRooms, countPending, nextUnlisted } from '../store/views/count-pending.ts'
-import { DESTINATION_ORDERS, listDestinations, readStates } from '../store/views/destination-list.ts'
+import { countStates } from '../store/views/count-states.ts'
+import { DESTINATION_ORDERS, listDestinations } from '../store/views/destination-list.ts'
 import { findDestination, type DestinationRow } from '../store/views/destination-row.ts'
 import { pendingRooms, ROOM_ORDERS } from '../store/views/pending-rooms.ts'
 import { countedAt, readTotals } from '../store/views/totals.ts'
@@ -78,11 +79,7 @@ async function known(db: Db, name: string): Promise<DestinationRow> {
 
 async function status(db: Db) {
   const totals = await readTotals(db, RATE_WINDOW_MS)
-  const states = Object.fromEntries(STATES.map((state) => [state, 0]))
-  for (const row of await readStates(db)) {
-    const state = stateOf(row, totals.now)
-    states[state] = (states[state] ?? 0) + 1
-  }
+  const states = { ...Object.fromEntries(STATES.map((state) => [state, 0])), ...(await countStates(db)) }
   return {
     position: totals.head,
     destinations: states,

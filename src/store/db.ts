@@ -5,7 +5,7 @@
  * several tables that must fit together are one statement, or one `inSnapshot`.
  */
 import pg from 'pg'
-import { makePrepare } from './prepare.ts'
+import { makePrepare, makeReplan } from './prepare.ts'
 import { clientFor } from './scram-client.ts'
 import { beginSession } from './session.ts'
 import { demandWrites, isReadOnly } from './takes-writes.ts'
@@ -45,6 +45,8 @@ export interface PoolOptions {
   onlyReads?: boolean
   /** PostgreSQL itself ends a statement that takes longer, ms. Default: never. Below the client's own time-out, else it goes on there unheard. */
   statementMs?: number
+  /** For how long a connection keeps its plans, ms. */
+  replanMs?: number
 }
 
 /**
@@ -55,6 +57,9 @@ const IDLE_IN_TRANSACTION_MS = 5_000
 
 /** A quiet connection asks its peer's machine after this whether it is still there. */
 const KEEP_ALIVE_MS = 10_000
+
+/** Plans for some thirty statements are made anew so often: a few milliseconds a connection. */
+const REPLAN_MS = 20_000
 
 /**
  * What is not used for so long is closed, ms. Connections to a server that was taken out of use without closing them are
@@ -74,6 +79,7 @@ export function openPool({
   onError,
   onlyReads = false,
   statementMs = 0,
+  replanMs = REPLAN_MS,
 }: PoolOptions): Pool {
   const config: PoolConfig = {
     connectionString: url,
@@ -98,6 +104,10 @@ export function openPool({
   }
   const pool = new pg.Pool(config)
   pool.on('connect', makePrepare())
+  pool.on(
+    'acquire',
+    makeReplan(replanMs, () => performance.now()),
+  )
   // Without a listener an idle connection that breaks would end the process.
   pool.on('error', (error) => onError?.(error))
   return pool

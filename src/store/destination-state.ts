@@ -75,8 +75,11 @@ const LOAD = sql(
          g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.batch as gap_batch,
          -- Retention may have opened it while the timeline was unanswered: what that brought is not sent again.
          greatest(g.cursor, d.position) as gap_cursor,
-         (select jsonb_agg(jsonb_build_object('room', w.room, 'upto', w.upto, 'cursor', w.cursor))
-            from sticky_owed w where w.destination = d.id) as owed,
+         -- Joins and the gap have an index each.
+         (select jsonb_agg(jsonb_build_object('room', w.room, 'upto', w.upto, 'cursor', w.cursor)) from (
+            select * from sticky_owed where destination = d.id and room is not null
+            union all
+            select * from sticky_owed where destination = d.id and room is null) w) as owed,
          (select min(p.next_at) from replays p join sticky k on k.pos = p.pos
            where p.destination = d.id and p.state = 'unlisted' and k.expires_at > now_ms()
              and exists (select 1 from memberships m where m.room = k.room and m.destination = d.id and m.until is null)

@@ -130,18 +130,11 @@ export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boole
   return rows[0]?.quick ?? null
 }
 
-const OWNED = sql(
-  'find what is owned',
-  'select id, name, fence from destinations where lease_owner = $1 and name <> all($2)',
-)
+const OWNED = sql('find what is owned', 'select id, name, fence from destinations where lease_owner = $1')
 
-/** What `worker` owns, those called `but` aside. */
-export async function findOwned(
-  db: Db,
-  worker: string,
-  but: readonly string[],
-): Promise<{ name: string; held: Held }[]> {
-  const { rows } = await db.query<{ id: number; name: string; fence: number }>(OWNED, [worker, but])
+/** What `worker` owns. Who it serves it knows itself: compared in the database, 10,000 names with 10,000 took seconds. */
+export async function findOwned(db: Db, worker: string): Promise<{ name: string; held: Held }[]> {
+  const { rows } = await db.query<{ id: number; name: string; fence: number }>(OWNED, [worker])
   return rows.map(({ id, name, fence }) => ({ name, held: { worker, destination: id, fence } }))
 }
 

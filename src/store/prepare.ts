@@ -7,7 +7,7 @@
  * connection that has prepared it.
  */
 import type pg from 'pg'
-import { preparedName, type Sql } from './statement.ts'
+import { command, preparedName, type Sql } from './statement.ts'
 
 const MANY = '/* many */'
 /** As many rows as a plan that was made for one still serves. */
@@ -21,6 +21,25 @@ export const planFor = (rows: number, sql: Sql): Sql => (isMany(rows) ? (`${MANY
 
 /** More than what a statement is prepared for. */
 export const isMany = (rows: number): boolean => rows > FEW
+
+const REPLAN = command('discard plans')
+
+/**
+ * A plan is made from what the tables hold at that moment. Some hold nothing for most of the time and a row for every destination
+ * after an outage: a plan that was made for an empty one reads all of it at every call, and lives as long as its
+ * connection. So plans are made anew every so often. Call the result when a connection is given out.
+ */
+export function makeReplan(everyMs: number, monotonic: () => number): (client: pg.PoolClient) => void {
+  const planned = new WeakMap<pg.PoolClient, number>()
+  return (client) => {
+    const now = monotonic()
+    const last = planned.get(client)
+    if (last !== undefined && now - last < everyMs) return
+    planned.set(client, now)
+    // It goes out before what the connection was asked for; where it fails, that does too.
+    if (last !== undefined) client.query(REPLAN).catch(() => undefined)
+  }
+}
 
 /** More texts than this are nobody's constants: the rest goes unprepared. */
 const MOST_NAMES = 500

@@ -14,7 +14,7 @@ const VIEWS = [
   'which sticky events is it owed',
   'when is a sticky event repeated',
   'count the rooms of a gap',
-  'read the states',
+  'count the states',
   'list the destinations',
   'read the states to list some',
   'read a destination by name',

@@ -22,7 +22,8 @@ export interface StoredPdu {
 
 const SENT = sent('$1', 'e.pos')
 
-/** Log rows that are read forwards at most; what is behind them is read room by room. */
+/** Log rows that are read forwards at most, for each that is wanted and together; what is behind them is read room by room. */
+const WINDOW_FOR_EACH = 32
 const WINDOW = 2_000
 
 // $1 destination, $2 after, $3 up to, $4 limit. Ids first, then text, so that skipped rows cost no text.
@@ -36,8 +37,9 @@ const FORWARDS = `
  * it walks the room's index and stops: no join may stand in the way of its order, and the lower end is compared with the room
  * beside it, else PostgreSQL expects so few rows between the two ends that it reads and sorts them all.
  */
+const IN_REACH = `e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)`
 export const entitledIn = (table: 'events' | 'kept_events') => `from ${table} e
-       where e.room = m.room and (e.room, e.pos) > (m.room, greatest(m.since, $2)) and e.pos <= least(coalesce(m.until, $3), $3)
+       where ${IN_REACH}
          and (e.recipients is null
               or exists (select 1 from recipients r where r.id = e.recipients and ${entitledAsMember('$1')}))`
 /** The memberships that reach into the positions after $2 up to $3. */
@@ -55,21 +57,29 @@ const BY_ROOMS = `
       order by e.pos limit $4)
   ) found order by pos limit $4`
 
-// The same without an order, so that it ends when it has found enough, in whichever room. What was addressed to a server in
-// the room is of the first half.
-const COUNT_BY_ROOMS = sql(
-  'count the timeline room by room',
-  `select least(count(*), $4)::int as n from (
+/** Of the rooms alone, without an order, so that it ends when it has found enough, in whichever room. */
+const inRooms = (events: string) => `
     (select from memberships m cross join lateral (
-       select ${entitledIn('events')} and not ${SENT}
+       select ${events}
         limit $4) x
       where ${MEMBERSHIPS}
-      limit $4)
-    union all
-    (select from events e join recipients r on r.id = e.recipients
-      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')} and not ${SENT}
-      limit $4)
-  ) found`,
+      limit $4)`
+
+// Where nothing of that stretch was addressed to anybody or went ahead to this destination, everything in its rooms is owed, and
+// the index on (room, pos) says how much that is, without a row of the log. What was addressed to a server in the room
+// is of the rooms' half.
+const COUNT_BY_ROOMS = sql(
+  'count the timeline room by room',
+  `select case when exists (select from events e where e.recipients is not null and e.pos > $2 and e.pos <= $3)
+              or exists (select from replays p where p.destination = $1 and p.pos > $2 and p.pos <= $3)
+         then (select least(count(*), $4) from (
+           ${inRooms(`${entitledIn('events')} and not ${SENT}`)}
+           union all
+           (select from events e join recipients r on r.id = e.recipients
+             where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')} and not ${SENT}
+             limit $4)) closely)
+         else (select least(count(*), $4) from (${inRooms(`from events e where ${IN_REACH}`)}) plainly)
+         end::int as n`,
 )
 
 const TEXT = 'pos, event_id, pdu, received_ts, sticky_until is not null as sticky'
@@ -129,7 +139,9 @@ export async function countTimeline(
   { after, upto }: Range,
   most: number,
 ): Promise<number> {
-  const window = Math.min(upto, after + WINDOW)
+  if (upto <= after) return 0
+  // Nothing has to be in order, so where enough is near, or little far away, both ways are short.
+  const window = Math.min(upto, after + WINDOW_FOR_EACH)
   const near = await timelinePositions(db, destination, { after, upto: window }, most)
   if (window === upto || near.length >= most) return near.length
   const { rows } = await db.query<{ n: number }>(COUNT_BY_ROOMS, [destination, after, upto, most])
@@ -146,7 +158,7 @@ async function search<R extends pg.QueryResultRow>(
   more: readonly number[] = [],
 ): Promise<R[]> {
   if (upto <= after) return []
-  const window = Math.min(upto, after + WINDOW)
+  const window = Math.min(upto, after + Math.min(WINDOW, limit * WINDOW_FOR_EACH))
   const { rows } = await db.query<R>(forwards, [destination, after, window, limit, ...more])
   if (window === upto || rows.length === limit) return rows
   return (await db.query<R>(byRooms, [destination, after, upto, limit, ...more])).rows

@@ -21,6 +21,8 @@ export interface Known {
   sticky?: number
   /** Who has got nothing of it yet; all others have got everything. Default: nobody. */
   behind?: 'all' | readonly string[]
+  /** Who answered quickly until the oldest event came: what an outage of ours leaves behind. The others never answered. Default: nobody. */
+  alive?: readonly string[]
   /** In every room, beside the others. */
   everywhere?: string
 }
@@ -51,6 +53,10 @@ export async function loadKnown(pool: Pool, key: SigningKey, known: Known): Prom
   const behind = known.behind ?? []
   if (behind !== 'all')
     await pool.query('update destinations set position = $1 where not name = any($2)', [head, behind])
+  await pool.query(
+    'update destinations set quick = true, lists = true, last_success = now_ms() - $1 where name = any($2)',
+    [AGES.oldest, known.alive ?? []],
+  )
   await pool.query('vacuum analyze')
   await pool.query('checkpoint')
 }

@@ -3,7 +3,7 @@
  * `docs/benchmarks.md` says what is in it and what is not.
  *
  * `--only` names parts (`PARTS`) and leaves the others out; `--quick` shortens windows and leaves out what takes
- * longest; `--profile FOLDER` writes CPU profiles of the daemons; `--statements` shows what each statement costs the
+ * longest; `--events N` is the backlog of `memory`; `--profile FOLDER` writes CPU profiles of the daemons; `--statements` shows what each statement costs the
  * database.
  */
 import { parseArgs } from 'node:util'
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     profile: { type: 'string' },
     statements: { type: 'boolean', default: false },
     seconds: { type: 'string' },
+    events: { type: 'string' },
   },
 })
 const { quick, profile, statements, seconds = quick ? '4' : '12' } = values
@@ -51,6 +52,7 @@ try {
     report,
     say,
     quick,
+    events: values.events === undefined ? undefined : Number(values.events),
     windowMs: Number(seconds) * 1000,
     profile,
     statements: statements ? (text) => process.stderr.write(`${text}\n`) : null,

@@ -42,6 +42,8 @@ export interface PartsNeeds {
   report: Report
   say: (what: string) => void
   quick: boolean
+  /** Of `memory`: how many make the backlog. Default: 100,000, and then a million. */
+  events?: number | undefined
   windowMs: number
   profile?: string | undefined
   statements: ((text: string) => void) | null
@@ -139,7 +141,7 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
       })
     },
     memory: async () => {
-      for (const events of quick ? BACKLOGS.slice(0, 1) : BACKLOGS) {
+      for (const events of needs.events === undefined ? BACKLOGS.slice(0, quick ? 1 : 2) : [needs.events]) {
         say(`a backlog of ${events} events for 10,000 destinations, queue on ${first}`)
         const options = { queue, database: `backlog_${events}`, events, profile, statements }
         report.add(backlogLines(first, await measureBacklog(setting, await theFew(), options)))

@@ -1,7 +1,9 @@
-/** The fanout's cursor, when the database fails over to a state that knows less than a process remembers. */
+/** The fanout: its cursor when the database fails over to a state that knows less than a process remembers, and whom it wakes. */
 import { expect } from 'chai'
+import { systemClock, type Clock } from '../../src/clock.ts'
 import { makeFanout } from '../../src/deliver/fanout.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
+import { takeDestination } from '../../src/store/leases.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 describe('the fanout after a failover to an older state', () => {
@@ -31,6 +33,7 @@ describe('the fanout after a failover to an older state', () => {
   const fanout = () =>
     makeFanout({
       pool,
+      clock: systemClock,
       wake: async (who) => {
         woken.push(...who.map(({ name }) => name))
         await meanwhile()
@@ -68,5 +71,73 @@ describe('the fanout after a failover to an older state', () => {
     await events(6, 6)
     await fanout()
     expect(woken).to.deep.equal(['one.example'])
+  })
+})
+
+describe('whom the fanout wakes', () => {
+  let pool: Pool
+  let jobs: string[][]
+  let head = 0
+  const { signal } = new AbortController()
+  const WORKER = '00000000-0000-4000-8000-000000000001'
+  beforeEach(async () => {
+    pool = openPool({ url: (await freshDatabase()).url, max: 2 })
+    jobs = []
+    head = 0
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, look_at, retry_at, failures) values
+         (1, 'quiet.example', 0, 0, null, null, 0),
+         (2, 'waits-for-its-turn.example', 0, 0, 0, null, 0),
+         (3, 'fails.example', 0, 0, now_ms() + 60000, now_ms() + 60000, 1),
+         (4, 'has-one-unlisted.example', 0, 0, now_ms() + 60000, null, 0),
+         (5, 'is-served.example', 0, 0, 0, null, 0)`,
+    )
+    await pool.query('insert into memberships (room, destination, since) select 1, id, 0 from destinations')
+    await pool.query(`insert into workers (id, name, lease_until) values ($1, 'w', now_ms() + 60000)`, [
+      WORKER,
+    ])
+    await pool.query('update destinations set lease_owner = $1, fence = 1 where id = 5', [WORKER])
+  })
+  afterEach(() => pool.end())
+
+  const event = async () => {
+    head += 1
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts) values ($1::bigint, 1, 'e' || $1::bigint, '@a:b', '{}', 0)`,
+      [head],
+    )
+    await pool.query('update stream set head = $1', [head])
+  }
+  const makeOne = (clock: Clock = systemClock) =>
+    makeFanout({ pool, clock, wake: (who) => Promise.resolve(void jobs.push(who.map(({ name }) => name))) })
+
+  it('is nobody who fails, or whose time has come: these are brought back by it', async () => {
+    const fanout = makeOne()
+    await event()
+    await fanout(signal)
+    expect(jobs).to.have.length(1)
+    expect(jobs[0]).to.have.members(['quiet.example', 'has-one-unlisted.example', 'is-served.example'])
+  })
+
+  it('is nobody whose job still waits, until it was taken; and everybody once more after ten seconds', async () => {
+    let now = 0
+    const fanout = makeOne({ ...systemClock, monotonic: () => now })
+    for (let n = 0; n < 3; n += 1) {
+      await event()
+      await fanout(signal)
+    }
+    expect(jobs.slice(1), 'its turn may have looked for the last time').to.deep.equal([
+      ['is-served.example'],
+      ['is-served.example'],
+    ])
+    await takeDestination(pool, WORKER, 'quiet.example')
+    await pool.query('update destinations set lease_owner = null where id = 1')
+    await event()
+    await fanout(signal)
+    expect(jobs[3]).to.have.members(['quiet.example', 'is-served.example'])
+    now = 10_001
+    await event()
+    await fanout(signal)
+    expect(jobs[4]).to.have.members(jobs[0]!)
   })
 })

@@ -64,6 +64,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
     ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
     bodies: makeBodies(100_000_000),
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
+    farLooks: makeGate(9),
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     results: makeBatcher({ run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows), maxWeight: 1 }),
     freeze: makeBatcher({ run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows), maxWeight: 1 }),

@@ -13,6 +13,7 @@ import { writeAttemptResults } from '../../src/store/attempt-results.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/leases.ts'
 import { acknowledgeAndFreeze, type Beginning } from '../../src/store/acknowledge-and-freeze.ts'
+import { findDue } from '../../src/store/wake-lists.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 const NAME = 'b.example'
@@ -42,6 +43,7 @@ describe('a turn', () => {
       ...reachable(() => Promise.resolve({ kind: 'answered', pdus: null, durationMs: 1 })),
       ...{ place: makeGate(8), origin: 'home.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
       ...{ requestTimeoutMs: 60_000, catchUp: { threshold_pdus: 500, min_age_ms: 300_000 } },
+      farLooks: makeGate(9),
       bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: 1 }),
@@ -108,5 +110,33 @@ describe('a turn', () => {
       'select d.retry_at - o.started_at as wait from destinations d join open_transactions o on o.destination = d.id',
     )
     expect(rows).to.deep.equal([{ wait: 6_000 + 1_000 + 1_000 }])
+  })
+
+  it('for each of 1,000 that fail, and are owed nothing, connects to none of them', async () => {
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, failures, failing_since, retry_at, retry_interval, look_at)
+       select 100 + i, 'dead' || i || '.example', case when i % 2 = 0 then 0 else 9 end, 0, 3, 0, 1, 1000, 1 from generate_series(1, 1000) i`,
+    )
+    // What they missed was for others.
+    await pool.query('insert into memberships (room, destination, since) values (1, 1, 0)')
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts) select i, 1, 'e' || i, '@a:a', '{}', 0 from generate_series(1, 100) i`,
+    )
+    await pool.query('update stream set head = 100')
+    let connected = 0
+    const connect = () => {
+      connected += 1
+      return Promise.reject(new Error('nobody is there'))
+    }
+    const id = randomUUID()
+    await registerWorker(pool, { id, name: 'w', leaseMs: 600_000 })
+    const lease = { id, signal: new AbortController().signal, stillHeld: () => true }
+    const keeper = { next: () => Promise.resolve(lease), over: () => undefined }
+    const turn = makeTurn(needsWith({ connect, isConnected: () => false, lease: keeper }))
+    const due = await findDue(pool, 2_000)
+    expect(due).to.have.length(1_000)
+    for (const { name } of due) await turn(name, lease.signal)
+    expect(connected).to.equal(0)
+    expect(await findDue(pool, 2_000), 'and has done with them').to.deep.equal([])
   })
 })

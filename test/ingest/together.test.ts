@@ -16,7 +16,7 @@ import { freezeTransactions, type Frozen } from '../support/freeze.ts'
 import { moveStickyCursors, noteListing } from '../../src/store/replays.ts'
 import { noteLapsed } from '../../src/store/sticky-lane.ts'
 import { timelinePositions } from '../../src/store/timeline.ts'
-import { markMissed } from '../../src/store/wake-lists.ts'
+import { findOwed, markMissed } from '../../src/store/wake-lists.ts'
 import {
   event,
   type GivenEvent,
@@ -240,8 +240,9 @@ async function sweep(pool: Pool): Promise<void> {
   await withSweepLock(pool, async (db) => {
     await cutImpossibleWaits(db, 1_000_000)
     await noteLapsed(db, 0, null)
-    await markMissed(db)
-    await countBacklogs(db)
+    const owed = await findOwed(db)
+    await markMissed(db, owed)
+    await countBacklogs(db, owed)
     await removeOld(db, 86_400_000)
   })
 }

@@ -133,16 +133,16 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   })
   const turning: TurnNeeds = {
     ...shared,
-    ...{ follow, lease, catchUp: needs.catchUp, onLapsed: () => undefined },
+    ...{ follow, lease, catchUp: needs.catchUp, onLapsed: () => undefined, farLooks: makeGate(100) },
   }
   const served = makeTurn(turning)
   // The other server only is in the way: nobody watches what it gets.
   const turn: typeof served = (name, signal) =>
     name === US ? served(name, signal) : Promise.resolve({ again: false })
-  const fanout = makeFanout({ pool, wake: needs.wake })
+  const fanout = makeFanout({ pool, wake: needs.wake, clock })
   const due = makeDue({
     ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64 },
-    releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, log }),
+    releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
   })
   const unlessEnded = (what: string) => (error: unknown) => {

@@ -8,15 +8,15 @@ import { settleDestinations } from '../../src/store/settle-destinations.ts'
 import { followClockBack } from '../../src/store/set-back.ts'
 import { endSticky } from '../../src/store/sticky-end.ts'
 import { noteLapsed } from '../../src/store/sticky-lane.ts'
-import { markMissed } from '../../src/store/wake-lists.ts'
-import { SETTINGS, US } from './driver.ts'
+import { findOwed, markMissed } from '../../src/store/wake-lists.ts'
+import { SETTINGS } from './driver.ts'
 import { DROP_OLD } from './memory/statement.ts'
 
 const { max_ms, jitter } = SETTINGS.backoff
 const LONGEST_MS = Math.ceil(max_ms * (1 + jitter))
 const ATTEMPTS_MS = 30 * 86_400_000
 
-export async function sweep(pool: Pool, wake: () => void): Promise<void> {
+export async function sweep(pool: Pool): Promise<void> {
   const db = await pool.connect()
   try {
     await followClockBack(db)
@@ -26,8 +26,7 @@ export async function sweep(pool: Pool, wake: () => void): Promise<void> {
     db.release()
   }
   await noteLapsed(pool, await nowMs(pool), null)
-  const missed = await markMissed(pool)
-  if (missed.some(({ name }) => name === US)) wake()
+  await markMissed(pool, await findOwed(pool))
   await removeOld(pool, ATTEMPTS_MS)
 }
 

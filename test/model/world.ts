@@ -421,10 +421,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       it.turn()
     },
     sweep: (): void => {
-      const wake = () => {
-        job = true
-      }
-      sweep(housekeeper.process.pool, wake).then(() => {
+      sweep(housekeeper.process.pool).then(() => {
         fanoutJob = true
       }, unlessEnded)
     },

@@ -3,7 +3,7 @@ import { systemClock } from '../../src/clock.ts'
 import { makeDue } from '../../src/deliver/due.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { findForgotten, markMissed } from '../../src/store/wake-lists.ts'
+import { findDue, findForgotten, findOwed, markMissed } from '../../src/store/wake-lists.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 
@@ -49,7 +49,7 @@ describe('looking for due destinations', () => {
     await running
   })
 
-  it('is not undone by the sweep, which wakes only those whose time nobody keeps', async () => {
+  it('brings in their turn those that the sweep has missed', async () => {
     await pool.query(
       `insert into destinations (id, name, position, created_at, look_at)
        values (1, 'due.example', 0, 0, 0), (2, 'lost.example', 0, 0, null)`,
@@ -57,9 +57,11 @@ describe('looking for due destinations', () => {
     await pool.query(
       `insert into recipients (hash, exact, list, less, head) values ('h', true, '{1,2}', '{}', 5)`,
     )
-    const names = (await markMissed(pool)).map(({ name }) => name)
-    expect(names).to.deep.equal(['lost.example'])
-    await markMissed(pool)
+    const miss = async () => markMissed(pool, await findOwed(pool))
+    expect(await miss()).to.equal(2)
+    expect((await findDue(pool, 9)).map(({ name }) => name)).to.deep.equal(['due.example', 'lost.example'])
+    expect(await miss()).to.equal(2)
+    expect(await miss(), 'who waits for its turn is not written again').to.equal(0)
     expect(await findForgotten(pool, 9)).to.have.members(['due.example', 'lost.example'])
   })
 })

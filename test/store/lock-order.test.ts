@@ -62,7 +62,7 @@ describe('statements about several destinations lock them in one order', () => {
   const statements: Record<string, () => Promise<unknown>> = {
     'freezing transactions': () => freezeTransactions(pool, [frozen(2), frozen(1)]),
     'writing results': () => writeAttemptResults(pool, [result(2), result(1)]),
-    'counting backlogs': () => countBacklogs(pool),
+    'counting backlogs': () => countBacklogs(pool, [1, 2]),
     'advice that servers are up': () => adviseUp(pool, [2, 1], { random: () => 0, up: true }),
     'locking what items concern': () =>
       lockDestinations(pool, { advised: [2, 1], rooms: [], purged: [], losing: [] }),

@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { readGapRooms } from '../../src/store/gap-rooms.ts'
 import { countPending } from '../../src/store/views/count-pending.ts'
 import { countBacklogs } from '../../src/store/count-backlogs.ts'
+import { findOwed } from '../../src/store/wake-lists.ts'
 import { event, HOUR, servers, type GivenEvent } from '../ingest/ingest-world.ts'
 import { makeRetentionWorld } from './retention-world.ts'
 
@@ -129,7 +130,7 @@ async function compare(
 ): Promise<void> {
   const floor = Number(await world.value('select log_floor from stream'))
   const needed = new Set<string>()
-  await countBacklogs(world.pool)
+  await countBacklogs(world.pool, await findOwed(world.pool))
   for (const [n, name] of SERVERS.entries()) {
     const owed = owedTo(n, sent, through[n]!)
     for (const id of owed) needed.add(id)

@@ -1,6 +1,7 @@
 /** A clock that was set back makes no wait of an hour out of one of seconds, however long the wait was meant to be. */
 import { expect } from 'chai'
 import { makeLog } from '../../src/observe/log.ts'
+import { systemClock } from '../../src/clock.ts'
 import { makeSweep } from '../../src/deliver/sweep.ts'
 import type { Db } from '../../src/store/db.ts'
 import { followClockBack } from '../../src/store/set-back.ts'
@@ -56,7 +57,8 @@ describe('a clock that was set back', () => {
   const sweep = () =>
     makeSweep({
       pool: world.pool,
-      ...{ wake: () => Promise.resolve(), nudgeFanout: () => Promise.resolve(), onLapsed: () => undefined },
+      clock: systemClock,
+      ...{ nudgeFanout: () => Promise.resolve(), onLapsed: () => undefined },
       ...{ backoff: { first_ms: 5_000, max_ms: 8 * HOUR, multiplier: 2, jitter: 0.2 }, attemptsMs: 30 * DAY },
       log: makeLog({ level: 'silent', pretty: false }),
     })()

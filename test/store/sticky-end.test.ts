@@ -1,5 +1,6 @@
 /** A sticky event ends an hour after it was received, whatever the clock said then: nothing waits a year for it. */
 import { expect } from 'chai'
+import { systemClock } from '../../src/clock.ts'
 import { makeSweep } from '../../src/deliver/sweep.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { lockContent } from '../../src/store/stream.ts'
@@ -23,7 +24,8 @@ describe('a sticky event that was taken while the clock was far ahead', () => {
   const sweep = () =>
     makeSweep({
       pool: world.pool,
-      ...{ wake: () => Promise.resolve(), nudgeFanout: () => Promise.resolve() },
+      clock: systemClock,
+      ...{ nudgeFanout: () => Promise.resolve() },
       ...{ backoff: { first_ms: 5_000, max_ms: 8 * HOUR, multiplier: 2, jitter: 0.2 }, attemptsMs: DAY },
       onLapsed: (count) => (lapsed += count),
       log: makeLog({ level: 'silent', pretty: false }),

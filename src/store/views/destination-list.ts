@@ -7,7 +7,7 @@
 import type { Db } from '../db.ts'
 import { readDestinations, type DestinationRow } from './destination-row.ts'
 import type { Page, Paged } from './page.ts'
-import { sql, variants } from '../statement.ts'
+import { variants } from '../statement.ts'
 
 /** What a destination's state depends on. */
 export type StateRow = Pick<
@@ -57,13 +57,6 @@ const selectStates = `
     from destinations d
     left join gaps g on g.destination = d.id and g.closed_at is null
     left join open_transactions o on o.destination = d.id`
-const STATES = sql('read the states', selectStates)
-
-/** The narrow rows of all destinations. */
-export async function readStates(db: Db): Promise<StateRow[]> {
-  return (await db.query<StateRow>(STATES)).rows
-}
-
 export interface DestinationQuery extends Page<DestinationOrder> {
   /** Part of a name, in any case. */
   search: string | null

@@ -16,6 +16,7 @@ export interface DestinationRow extends WaitRow {
   quick: boolean
   lists: boolean
   timeout_ms: number | null
+  last_success: number | null
   attempt_seq: number
 }
 

@@ -29,6 +29,7 @@ export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> =
   advice_step: null,
   asked_at: null,
   timeout_ms: null,
+  last_success: null,
   attempt_seq: 0,
 }
 

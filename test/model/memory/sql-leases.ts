@@ -33,10 +33,10 @@ export const LEASES = {
     call.t.destinations.change(id, { lease_owner: null, follows: false, look_at })
     return [{ quick: d.quick }]
   }),
-  'find what is owned': twin<[string, readonly string[]]>(({ t }, worker, but) =>
+  'find what is owned': twin<[string]>(({ t }, worker) =>
     t.destinations
       .all()
-      .filter((d) => d.lease_owner === worker && !but.includes(d.name))
+      .filter((d) => d.lease_owner === worker)
       .map(({ id, name, fence }) => ({ id, name, fence })),
   ),
   'release what was abandoned': twin<[string, number, number, number]>(

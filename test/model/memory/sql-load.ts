@@ -124,6 +124,12 @@ const events = {
   'read the rooms of the gap': twin<[...GapRange, number]>((call, id, from, to, cursor, limit, bytes) =>
     textsWithin(bytes, gapRooms(call, id, from, to, cursor, limit).map(textRow)),
   ),
+  'read the timeline room by room': twin<[...Range, number]>((call, id, after, upto, limit, bytes) =>
+    textsWithin(bytes, timeline(call, id, after, upto, limit).map(textRow)),
+  ),
+  'count the timeline room by room': twin<Range>((call, ...range) => [
+    { n: timeline(call, ...range).length },
+  ]),
   'what does the gap need': twin<GapRange>((call, ...range) =>
     gapRooms(call, ...range).map(({ pos }) => ({ pos })),
   ),

@@ -52,6 +52,7 @@ export function writeResult(call: Call, one: ResultInput): boolean {
   const attempt_seq = d.attempt_seq + 1
   t.destinations.change(id, {
     position: answered ? one.toPos : d.position,
+    last_success: answered ? call.now : d.last_success,
     ...{ failures: n.failures, failing_since: n.failingSince, retry_at: n.retryAt },
     ...{ retry_interval: n.retryInterval, hold_kind: n.holdKind, hold_until: n.holdUntil },
     advice_at: later ? Math.max(d.advice_at ?? 0, n.adviceAfter ?? 0) : null,

@@ -105,7 +105,8 @@ function begin(call: Call, input: BeginInput, i: number): object[] {
   if (one.soonestLapse !== null && one.soonestLapse <= now) return []
   const position = open === undefined ? d.position : open.to_pos
   const attempt_seq = d.attempt_seq + (open === undefined ? 0 : 1)
-  t.destinations.change(id, { position, attempt_seq })
+  const last_success = open === undefined ? d.last_success : now
+  t.destinations.change(id, { position, attempt_seq, last_success })
   if (open !== undefined) noteAttempt(t, id, attempt_seq, open)
   t.open_transactions.put(id, {
     ...{

@@ -1,5 +1,5 @@
 /** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
-import { headOf, inRoomNow, isBehind, lives, openGapOf, owedTo, recipientsOf } from './rules.ts'
+import { headOf, inRoomNow, isBehind, least, lives, openGapOf, owedTo, recipientsOf } from './rules.ts'
 import type { DestinationRow } from './rows.ts'
 import { keyOf } from './rows.ts'
 import { overSince } from './sql-seen.ts'
@@ -13,7 +13,22 @@ const sleeper = ({ name, quick }: DestinationRow) => ({ name, quick })
 
 function inTurn(a: DestinationRow, b: DestinationRow): number {
   const asked = (d: DestinationRow) => (d.asked_at === null && d.advice_at === null ? 1 : 0)
-  return asked(a) - asked(b) || a.failures - b.failures || (a.look_at ?? Infinity) - (b.look_at ?? Infinity)
+  const answered = (d: DestinationRow) => -(d.last_success ?? -1)
+  return (
+    asked(a) - asked(b) ||
+    answered(a) - answered(b) ||
+    a.failures - b.failures ||
+    (a.look_at ?? Number.MAX_SAFE_INTEGER) - (b.look_at ?? Number.MAX_SAFE_INTEGER) ||
+    a.id - b.id
+  )
+}
+
+/** New items concern it: nobody brings it back by itself, or it is being served. */
+function isTold(call: Call, d: DestinationRow): boolean {
+  if (d.paused) return false
+  if (d.look_at === null) return true
+  if (d.look_at > call.now) return d.retry_at === null && d.hold_until === null
+  return !unserved(call, d)
 }
 
 function isOwed(call: Call, d: DestinationRow): boolean {
@@ -53,8 +68,8 @@ const wakes = {
     }
     return t.destinations
       .all()
-      .filter((d) => who.has(d.id) && mayGo(call, d) && !followed(call, d))
-      .map(sleeper)
+      .filter((d) => who.has(d.id) && isTold(call, d) && !followed(call, d))
+      .map((d) => ({ ...sleeper(d), fence: d.fence, served: !unserved(call, d) }))
   }),
   'read a cursor': twin<[string]>(({ t }, name) => {
     const row = t.cursors.get(name)
@@ -83,15 +98,25 @@ const wakes = {
       .slice(0, limit)
       .map((d) => ({ ...sleeper(d), since: d.look_at })),
   ),
-  'who was missed': twin<[]>((call) =>
-    call.t.destinations
+  'who is owed something': twin<[]>((call) => [
+    {
+      ids: call.t.destinations
+        .all()
+        .filter((d) => isOwed(call, d))
+        .map(({ id }) => id)
+        .sort((a, b) => a - b),
+    },
+  ]),
+  'who was missed': twin<[readonly number[]]>((call, owed) => {
+    const { now } = call
+    const isNew = (d: DestinationRow) => d.missed < 2 || d.look_at === null || d.look_at > now
+    const missed = call.t.destinations
       .all()
-      .filter((d) => mayGo(call, d) && unserved(call, d) && isOwed(call, d))
-      .map((d) => {
-        call.t.destinations.change(d.id, { missed: d.missed + 1 })
-        return { ...sleeper(d), due: d.look_at !== null && d.look_at <= call.now }
-      }),
-  ),
+      .filter((d) => owed.includes(d.id) && mayGo(call, d) && unserved(call, d) && isNew(d))
+    for (const { id, missed: times, look_at } of missed)
+      call.t.destinations.change(id, { missed: Math.min(times + 1, 2), look_at: least(look_at, now) })
+    return missed.length
+  }),
   'who was forgotten': twin<[number]>((call, limit) =>
     call.t.destinations
       .all()

@@ -1,0 +1,35 @@
+/**
+ * How many destinations are in which state? Counted by the database: the gauges and `limpet status` need no row of any.
+ *
+ * The rule is that of `nextAttempt` (`deliver/backoff.ts`) and `stateOf` (`http/describe-destination.ts`), in SQL; their test compares
+ * the two, row by row.
+ */
+import type { Db } from '../db.ts'
+import { sql } from '../statement.ts'
+
+// least() and greatest() skip nulls, as they have to here.
+const DUE = 'least(coalesce(d.retry_at, n.now), d.advice_at, d.asked_at)'
+const NEXT_ATTEMPT = `case when d.hold_until is null or d.hold_until <= n.now then ${DUE}
+              when d.hold_kind = 'retry_after' then greatest(${DUE}, d.hold_until)
+              else least(greatest(${DUE}, d.hold_until), d.asked_at, case when d.advice_up then d.advice_at end) end`
+
+const COUNT = sql(
+  'count the states',
+  `select case when d.paused then 'paused'
+            when ${NEXT_ATTEMPT} > n.now then 'backing_off'
+            when g.id is not null then 'catching_up'
+            when d.pending_pdus > 0 or d.pending_sticky > 0 or o.destination is not null then 'sending'
+            else 'idle' end as state,
+         count(*) as n
+    from destinations d
+    cross join (select now_ms() as now offset 0) n
+    left join gaps g on g.destination = d.id and g.closed_at is null
+    left join open_transactions o on o.destination = d.id
+   group by 1`,
+)
+
+/** States in which nobody is are left out. */
+export async function countStates(db: Db): Promise<Record<string, number>> {
+  const { rows } = await db.query<{ state: string; n: number }>(COUNT)
+  return Object.fromEntries(rows.map(({ state, n }) => [state, n]))
+}

@@ -1,0 +1,41 @@
+/** The states that the database counts are those that each destination is described with. */
+import { expect } from 'chai'
+import { stateOf } from '../../../src/http/describe-destination.ts'
+import { openPool, type Pool } from '../../../src/store/db.ts'
+import { countStates } from '../../../src/store/views/count-states.ts'
+import { listDestinations } from '../../../src/store/views/destination-list.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+
+const AGES = [null, -60_000, 60_000, 120_000]
+/** Each value of one with each of the others, in turn. */
+const times = (
+  column: number,
+) => `case (i / ${4 ** column}) % 4 when 0 then null when 1 then now_ms() + ${AGES[1]}
+  when 2 then now_ms() + ${AGES[2]} else now_ms() + ${AGES[3]} end`
+
+describe('counting states', () => {
+  let pool: Pool
+  before(async () => {
+    pool = openPool({ url: (await freshDatabase()).url, max: 2 })
+    await pool.query(
+      `insert into destinations (name, position, created_at, retry_at, hold_until, advice_at, asked_at, hold_kind, advice_up, paused, pending_pdus)
+       select 'd' || i, 0, 0, ${times(0)}, ${times(1)}, ${times(2)}, ${times(3)},
+              case when i % 3 = 0 then 'gone' else 'retry_after' end, i % 2 = 0, i % 31 = 0, i % 5
+         from generate_series(0, 767) i`,
+    )
+    await pool.query(
+      'insert into gaps (destination, from_pos, to_pos, cursor, opened_at) select id, 0, 1, 0, 0 from destinations where id % 7 = 0',
+    )
+  })
+  after(() => pool.end())
+
+  it('gives each one the state that it is described with', async () => {
+    const now = Date.now()
+    const page = { orderBy: 'destination', dir: 'f', from: 0, limit: 1_000 } as const
+    const { rows } = await listDestinations(pool, { ...page, search: null, keep: null })
+    const expected: Record<string, number> = {}
+    for (const row of rows) expected[stateOf(row, now)] = (expected[stateOf(row, now)] ?? 0) + 1
+    expect(Object.keys(expected)).to.have.length(5)
+    expect(await countStates(pool)).to.deep.equal(expected)
+  })
+})
