@@ -15,6 +15,7 @@ import { say } from './support/homeservers.ts'
 import { PATIENCE_MS, seesMember } from './support/inside.ts'
 import type { Limpet } from './support/limpet.ts'
 import { addMessages } from './support/many-messages.ts'
+import { threeUsers } from './support/people.ts'
 import { eventIn } from './support/records.ts'
 import { makeStage } from './support/stage.ts'
 import { oneStory } from './support/story.ts'
@@ -41,10 +42,8 @@ describe(`a ban that redacts ${COUNT} messages`, function () {
 
   before(async function () {
     ;({ a, b, c } = await stage.open(this))
-    alice = await registerClient(a, 'alice')
+    ;({ alice, bob, carol } = await threeUsers({ a, b, c }))
     mallory = await registerClient(a, 'mallory')
-    bob = await registerClient(b, 'bob')
-    carol = await registerClient(c, 'carol')
     limpet = await stage.limpet({
       synapse: a,
       settings: { catch_up: { threshold_pdus: 50, min_age_ms: 500 } },

@@ -9,6 +9,7 @@ import { type Client, registerClient } from './support/client.ts'
 import { dawdle, type Dawdle } from './support/dawdle.ts'
 import { knowsWhole, placeOf, seesMember } from './support/inside.ts'
 import { allSaid, type Ledger, makeLedger } from './support/ledger.ts'
+import { roomWith, threeUsers } from './support/people.ts'
 import { makeStage } from './support/stage.ts'
 import { oneStory } from './support/story.ts'
 import type { Synapse } from './support/synapse.ts'
@@ -29,13 +30,10 @@ for (const version of ['6', '10', '11', '12']) {
 
     before(async function () {
       ;({ a, b, c } = await stage.open(this))
-      ;[alice, amy] = await Promise.all([registerClient(a, 'alice'), registerClient(a, 'amy')])
-      bob = await registerClient(b, 'bob')
-      carol = await registerClient(c, 'carol')
+      ;({ alice, bob, carol } = await threeUsers({ a, b, c }))
+      amy = await registerClient(a, 'amy')
       await stage.limpet({ synapse: a })
-      commonRoom = await alice.createRoom()
-      await bob.join(commonRoom, a)
-      await carol.join(commonRoom, a)
+      commonRoom = await roomWith(alice, { a, guests: [bob, carol] })
     })
     afterEach(async () => {
       await slow?.release()

@@ -7,11 +7,12 @@
 import { expect } from 'chai'
 import { until } from '../support/poll.ts'
 import { arrivals, sendsFrom } from './support/arrivals.ts'
-import { type Client, registerClient } from './support/client.ts'
+import type { Client } from './support/client.ts'
 import type { Hold } from './support/gate.ts'
 import { say } from './support/homeservers.ts'
 import { knowsWhole, membershipEvent, newestIn, PATIENCE_MS, seesMember } from './support/inside.ts'
 import type { Limpet } from './support/limpet.ts'
+import { threeUsers } from './support/people.ts'
 import { destinationOf, fateOf, unlistedBy } from './support/records.ts'
 import { makeStage } from './support/stage.ts'
 import { oneStory } from './support/story.ts'
@@ -39,9 +40,7 @@ describe('C joins through B, while the answer to its join is slow', function () 
   before(async function () {
     ;({ a, b, c } = await stage.open(this))
     await b.restart({ senderInstances: ['limpet'] })
-    alice = await registerClient(a, 'alice')
-    bob = await registerClient(b, 'bob')
-    carol = await registerClient(c, 'carol')
+    ;({ alice, bob, carol } = await threeUsers({ a, b, c }))
     limpetOfA = await stage.limpet({ synapse: a })
     limpetOfB = await stage.limpet({ synapse: b })
     room = await alice.createRoom()

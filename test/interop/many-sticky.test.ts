@@ -8,11 +8,12 @@
 import { expect } from 'chai'
 import { until } from '../support/poll.ts'
 import { arrivedIds, sendsFrom } from './support/arrivals.ts'
-import { type Client, registerClient } from './support/client.ts'
+import type { Client } from './support/client.ts'
 import { pdusOf } from './support/gate.ts'
 import { say } from './support/homeservers.ts'
 import { knowsWhole, PATIENCE_MS, stickyHeld } from './support/inside.ts'
 import type { Limpet } from './support/limpet.ts'
+import { threeUsers } from './support/people.ts'
 import { destinationOf, fateOf } from './support/records.ts'
 import { makeStage } from './support/stage.ts'
 import { oneStory } from './support/story.ts'
@@ -40,9 +41,7 @@ describe(`${COUNT} sticky events in a room with history visibility “joined”`
 
   before(async function () {
     ;({ a, b, c } = await stage.open(this))
-    alice = await registerClient(a, 'alice')
-    bob = await registerClient(b, 'bob')
-    carol = await registerClient(c, 'carol')
+    ;({ alice, bob, carol } = await threeUsers({ a, b, c }))
     limpet = await stage.limpet({
       synapse: a,
       settings: { catch_up: { threshold_pdus: THRESHOLD, min_age_ms: 500 } },

@@ -8,6 +8,7 @@ import { expect } from 'chai'
 import { type Client, registerClient } from './support/client.ts'
 import { seesMember } from './support/inside.ts'
 import { allSaid, type Ledger, makeLedger } from './support/ledger.ts'
+import { roomWith, threeUsers } from './support/people.ts'
 import { makeStage } from './support/stage.ts'
 import { oneStory } from './support/story.ts'
 import type { Synapse } from './support/synapse.ts'
@@ -30,13 +31,10 @@ for (const version of ['6', '10', '11', '12']) {
 
     before(async function () {
       ;({ a, b, c } = await stage.open(this))
-      ;[alice, amy] = await Promise.all([registerClient(a, 'alice'), registerClient(a, 'amy')])
-      ;[bob, bea] = await Promise.all([registerClient(b, 'bob'), registerClient(b, 'bea')])
-      carol = await registerClient(c, 'carol')
+      ;({ alice, bob, carol } = await threeUsers({ a, b, c }))
+      ;[amy, bea] = await Promise.all([registerClient(a, 'amy'), registerClient(b, 'bea')])
       await stage.limpet({ synapse: a })
-      commonRoom = await alice.createRoom()
-      await bob.join(commonRoom, a)
-      await carol.join(commonRoom, a)
+      commonRoom = await roomWith(alice, { a, guests: [bob, carol] })
       // Who wants in must be invited.
       room = await alice.createRoom({ preset: 'private_chat', room_version: version })
       ledger = makeLedger({ from: a, servers: { B: b, C: c }, roomId: room, version })

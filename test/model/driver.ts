@@ -20,6 +20,8 @@ export type ModelItem =
       notTo: Server[]
     }
   | { type: 'servers'; room: number; add: Server[]; remove: Server[] }
+  /** The whole list; those in `keep` who are in the room stay in it. */
+  | { type: 'set'; room: number; set: Server[]; keep: Server[] }
   | { type: 'redact'; eventId: string; pdu: string }
   | { type: 'purge'; room: number }
 

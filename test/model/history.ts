@@ -48,6 +48,8 @@ export type History = ReturnType<typeof makeHistory>
 export function makeHistory() {
   const events = new Map<number, PastEvent>()
   const stays = new Map<number, Stay[]>()
+  /** Rooms whose servers were told since they were last forgotten. */
+  const known = new Set<number>()
 
   const staysIn = (room: number) => stays.get(room) ?? []
   const stayAt = (room: number, head: number) =>
@@ -77,11 +79,17 @@ export function makeHistory() {
         return
       }
       case 'servers': {
+        known.add(item.room)
         const stay = stayNow(item.room)
         if (item.remove.includes('us') && stay !== null) stay.until = pos
-        if (item.add.includes('us') && stayNow(item.room) === null) {
-          stays.set(item.room, [...staysIn(item.room), { from: pos, until: null, at: now }])
-        }
+        if (item.add.includes('us')) join(item.room, pos, now)
+        return
+      }
+      case 'set': {
+        known.add(item.room)
+        const stay = stayNow(item.room)
+        if (item.set.includes('us')) join(item.room, pos, now)
+        else if (!item.keep.includes('us') && stay !== null) stay.until = pos
         return
       }
       case 'redact': {
@@ -96,8 +104,13 @@ export function makeHistory() {
         for (const event of events.values()) if (event.room === item.room) event.purgedAt ??= pos
         const stay = stayNow(item.room)
         if (stay !== null) stay.until = pos
+        known.delete(item.room)
       }
     }
+  }
+
+  function join(room: number, pos: number, now: number): void {
+    if (stayNow(room) === null) stays.set(room, [...staysIn(room), { from: pos, until: null, at: now }])
   }
 
   /** By a clock that nobody moves. */
@@ -121,6 +134,7 @@ export function makeHistory() {
     },
     inRoomAt: (room: number, head: number) => stayAt(room, head) !== null,
     inRoomNow: (room: number) => stayNow(room) !== null,
+    isKnown: (room: number) => known.has(room),
     /** The join that replays this event to us, if we are in the room (as of `head`) and joined after it. */
     joinAfter: (event: PastEvent, head: number): Stay | null => {
       const stay = stayAt(event.room, head)
@@ -132,7 +146,10 @@ export function makeHistory() {
     save: () => {
       const past = [...events].map(([pos, event]) => [pos, { ...event, told: [...event.told] }] as const)
       const been = [...stays].map(([room, those]) => [room, those.map((stay) => ({ ...stay }))] as const)
+      const told = [...known]
       return () => {
+        known.clear()
+        for (const room of told) known.add(room)
         events.clear()
         for (const [pos, event] of past) events.set(pos, { ...event, told: [...event.told] })
         stays.clear()

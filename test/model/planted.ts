@@ -1,6 +1,6 @@
 /**
  * Bugs that the model test must see, each planted by putting something else in the place of one statement or one
- * condition of the database in memory, or by a setting. Nothing in `src` knows of them.
+ * condition of the database in memory, by a setting, or by what ingest makes of a request. Nothing in `src` knows of them.
  */
 import type { Planted } from './memory/pool.ts'
 import { eventsBetween, headOf, inRoomNow, lives, openGapOf } from './memory/rules.ts'
@@ -10,6 +10,7 @@ import type { ResultInput } from './memory/sql-results.ts'
 import type { Call, Run } from './memory/statement.ts'
 import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
+import type { Given } from './producer.ts'
 import type { WorldOptions } from './world.ts'
 
 /** Schedules within which each must be caught, and the seed they come from where a bug names no other: every run is the same. */
@@ -81,6 +82,23 @@ function withNarrowed(
   input[4] = input[4].map((seq, i) => rowOf(input[0][i] ?? 0)?.narrowed_seq ?? seq)
   return input
 }
+
+/** A request whose lists are read in another way. */
+const readingSets =
+  (
+    read: (
+      set: readonly string[],
+      keep: readonly string[],
+    ) => { set: readonly string[]; keep: readonly string[] },
+  ) =>
+  (given: Given): Given => ({
+    ...given,
+    items: given.items.map((item) =>
+      item.type === 'servers' && 'set' in item.change
+        ? { ...item, change: read(item.change.set, item.change.keep ?? []) }
+        : item,
+    ),
+  })
 
 interface LogRow {
   pos: number | null
@@ -226,14 +244,14 @@ export const BUGS: readonly Bug[] = [
         },
       },
     }),
-    seed: 3,
+    seed: 9,
     breaks: /I8|stream order|I4/,
   },
   {
     bug: 'a rejoin between the lanes',
     how: 'what an answer listed before a rejoin is not replayed after it',
     plant: () => ({ rules: { listedSince: (replay) => replay?.state === 'sent' } }),
-    seed: 3,
+    seed: 5,
     breaks: /I8|the replay/,
   },
   {
@@ -271,6 +289,7 @@ export const BUGS: readonly Bug[] = [
         }),
       },
     }),
+    seed: 3,
     breaks: /try now/,
   },
   {
@@ -508,5 +527,39 @@ export const BUGS: readonly Bug[] = [
       },
     }),
     breaks: /never comes to rest/,
+  },
+  // A room's whole list, and a source that goes by what it told.
+  {
+    bug: 'a set takes away whom it keeps',
+    how: 'nobody asks whom a list keeps',
+    plant: () => ({}),
+    options: { misread: readingSets((set) => ({ set, keep: [] })) },
+    breaks: /I6|passes only what was sent/,
+  },
+  {
+    bug: 'a set adds whom it keeps',
+    how: 'whom a list keeps is read as one of the list',
+    plant: () => ({}),
+    options: { misread: readingSets((set, keep) => ({ set: [...set, ...keep], keep: [] })) },
+    breaks: /I5|a server that is not in the room|no gap without need/,
+  },
+  {
+    bug: 'an event goes by a list that is not known any more',
+    how: 'nobody asks whether the rooms are known that a request goes by',
+    plant: () => ({}),
+    options: { misread: (given) => ({ ...given, onlyKnownRooms: false }) },
+    breaks: /a list that is not known is told again/,
+  },
+  {
+    bug: 'a purge leaves its room known',
+    how: 'a room whose list was purged is known as before',
+    plant: () => ({
+      statements: {
+        'forget the rooms': then<[number[]]>(({ t }, [rooms]) => {
+          for (const room of rooms) t.rooms.change(room, { known: true })
+        }),
+      },
+    }),
+    breaks: /a list that is not known is told again/,
   },
 ]

@@ -1,21 +1,31 @@
 /** A process with the role `ingest`: the real `append`, one request at a time. */
-import { makeAppend, type Append } from '../../src/ingest/append.ts'
+import { makeAppend, type Append, type IngestRequest } from '../../src/ingest/append.ts'
 import type { Item } from '../../src/ingest/items.ts'
 import type { EventId, RoomId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
 import { parseJson } from '../../src/matrix/strict-json.ts'
 import { OTHER, OURS, SETTINGS, US, type ModelItem, type Server } from './driver.ts'
 import type { Process } from './process.ts'
+import type { Request } from './requests.ts'
 
 export interface Producer {
   process: Process
-  append: (items: readonly ModelItem[]) => ReturnType<Append>
+  append: (request: Request) => ReturnType<Append>
 }
 
 export const roomIdOf = (room: number) => `!room${room}:${OURS}` as RoomId
 const nameOf = (server: Server) => (server === 'us' ? US : OTHER)
 
-export function makeProducer(process: Process, onTaken: () => void): Producer {
+/** What a request could be mistaken for. */
+export type Given = Pick<IngestRequest, 'items' | 'onlyKnownRooms'>
+
+export interface ProducerNeeds {
+  readonly onTaken: () => void
+  /** Puts another request in the place of what was given. */
+  readonly misread?: ((given: Given) => Given) | undefined
+}
+
+export function makeProducer(process: Process, { onTaken, misread = (one) => one }: ProducerNeeds): Producer {
   const append = makeAppend({
     ...{ pool: process.pool, serverName: OURS, maxStickyMs: SETTINGS.maxStickyMs, onTaken },
     random: () => 0.5,
@@ -23,7 +33,8 @@ export function makeProducer(process: Process, onTaken: () => void): Producer {
   const nothing = { sourceToken: undefined, ifSourceToken: undefined }
   return {
     process,
-    append: (items) => append({ source: 'model', ...nothing, items: items.map(itemOf) }),
+    append: ({ items, onlyKnownRooms }) =>
+      append({ source: 'model', ...nothing, ...misread({ items: items.map(itemOf), onlyKnownRooms }) }),
   }
 }
 
@@ -47,6 +58,10 @@ function itemOf(item: ModelItem): Item {
     }
     case 'servers': {
       const change = { add: item.add.map(nameOf), remove: item.remove.map(nameOf) }
+      return { type: 'servers', roomId: roomIdOf(item.room), change }
+    }
+    case 'set': {
+      const change = { set: item.set.map(nameOf), keep: item.keep.map(nameOf) }
       return { type: 'servers', roomId: roomIdOf(item.room), change }
     }
     case 'redact': {

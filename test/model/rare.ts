@@ -2,7 +2,7 @@
  * Schedules for statements that a random one hardly ever comes to: each is named after what it runs. Without them nobody could
  * say from a few hundred schedules that every statement was run.
  */
-import { HOUR, type Command } from './schedule.ts'
+import { HOUR, MINUTE, type Command } from './schedule.ts'
 
 const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
 const event = { do: 'append', count: 1, stickyMs: null, audience: 'room', size: 60, break: null } as const
@@ -47,5 +47,15 @@ export const RARE: Readonly<Record<string, Command[]>> = {
     { do: 'time', ms: 2 * HOUR },
     goesByRetention,
     redacts,
+  ],
+  'put leases back': [
+    joins(0),
+    { do: 'remote', remote: { does: 'answers', lists: 'nothing', takesMs: 40 } },
+    { ...event, room: 0, door: '1', stickyMs: HOUR },
+    { do: 'turn', by: 'A', break: null },
+    { do: 'sweep', break: null },
+    { do: 'clock', byMs: -6 * MINUTE },
+    { do: 'sweep', break: null },
+    { do: 'until due' },
   ],
 }

@@ -4,7 +4,15 @@
 import type { ModelDatabase } from './database.ts'
 import type { ModelItem, Server } from './driver.ts'
 import { remoteInWords, WELL } from './remote.ts'
-import { HOUR, type Audience, type Break, type By, type Command, type Door } from './schedule.ts'
+import {
+  HOUR,
+  type Audience,
+  type Follows,
+  type Break,
+  type By,
+  type Command,
+  type Door,
+} from './schedule.ts'
 import { settle } from './settle.ts'
 import { violated } from './watch.ts'
 import { wordsOf } from './words.ts'
@@ -97,14 +105,14 @@ async function runIn(
     await world.quiet()
   }
 
-  const take = (door: Door, items: ModelItem[], at: Break | null) =>
+  const take = (door: Door, items: ModelItem[], at: Break | null, onlyKnownRooms = false) =>
     items.length === 0
       ? Promise.resolve()
       : act(
           world.producers[door],
           door,
           () => {
-            world.append(door, items)
+            world.append(door, { items, onlyKnownRooms })
           },
           at,
         )
@@ -118,6 +126,15 @@ async function runIn(
     }
     await take('1', [item], null)
     await world.quiet()
+  }
+
+  /** By a source that has told the room, with us in it; it tells the room again where limpet does not know it. */
+  async function follow({ room, what, stickyMs, door, break: at }: Follows): Promise<void> {
+    const joins = what === 'join' && !history.inRoomNow(room)
+    const items = joins ? [servers(room, ['us'], [])] : [event(room, 'room', stickyMs, 60)]
+    await take(door, items, at, true)
+    if (world.refusedAt(door)?.items !== items) return
+    await take(door, [{ type: 'set', room, set: joins ? [] : ['us'], keep: [] }, ...items], null, true)
   }
 
   const servers = (room: number, add: Server[], remove: Server[]): ModelItem => ({
@@ -151,6 +168,13 @@ async function runIn(
       case 'kick':
         if (!history.inRoomNow(one.room)) return
         return take(one.door, [event(one.room, 'room', null, 60), servers(one.room, [], ['us'])], one.break)
+      case 'set': {
+        const set: Server[] = one.us === 'in it' ? ['us', 'other'] : ['other']
+        const keep: Server[] = one.us === 'kept' ? ['us'] : []
+        return take(one.door, [{ type: 'set', room: one.room, set, keep }], one.break)
+      }
+      case 'follows':
+        return follow(one)
       case 'purge':
         return take(one.door, [{ type: 'purge', room: one.room }], one.break)
       case 'redact': {

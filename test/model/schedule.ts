@@ -27,6 +27,16 @@ export interface Break {
 }
 export type Then = 'goes on' | 'dies' | 'is stopped' | 'is overtaken'
 
+/** From a source that has told the room and goes by that: nothing of it is taken where limpet does not know the room any more. */
+export interface Follows {
+  do: 'follows'
+  room: number
+  what: 'event' | 'join'
+  stickyMs: number | null
+  door: Door
+  break: Break | null
+}
+
 export type Command =
   | {
       do: 'append'
@@ -39,6 +49,9 @@ export type Command =
       break: Break | null
     }
   | { do: 'join' | 'leave' | 'rejoin' | 'kick' | 'purge'; room: number; door: Door; break: Break | null }
+  /** The room's whole list: with us, without us, or without us and we stay if we are in it. */
+  | { do: 'set'; room: number; us: 'in it' | 'out of it' | 'kept'; door: Door; break: Break | null }
+  | Follows
   /** Of the event that is `back` before the newest. */
   | { do: 'redact'; back: number; door: Door; break: Break | null }
   /** Only the database's clock is moved. */
@@ -124,6 +137,20 @@ const items = (holds: fc.Arbitrary<Break | null>): [number, fc.Arbitrary<Command
       back: fc.nat({ max: 8 }),
       door,
       break: holds,
+    }),
+  ],
+  [
+    1,
+    fc.record({
+      ...{ do: fc.constant('set'), room, us: fc.constantFrom('in it', 'out of it', 'kept', 'kept') },
+      ...{ door, break: holds },
+    }),
+  ],
+  [
+    1,
+    fc.record({
+      ...{ do: fc.constant('follows'), room, what: fc.constantFrom('event', 'event', 'join') },
+      ...{ stickyMs, door, break: holds },
     }),
   ],
 ]

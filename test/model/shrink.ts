@@ -62,6 +62,11 @@ function simplerThan(one: Command | undefined): Command[] {
   }
   if (one.do === 'rejoin' || one.do === 'kick')
     simpler.push({ ...one, do: one.do === 'rejoin' ? 'join' : 'leave' })
+  if (one.do === 'set' && one.us !== 'in it') simpler.push({ ...one, us: 'in it' })
+  if (one.do === 'follows') {
+    if (one.what === 'join') simpler.push({ ...one, what: 'event' })
+    if (one.stickyMs !== null) simpler.push({ ...one, stickyMs: null })
+  }
   if (one.do === 'redact' && one.back > 0) simpler.push({ ...one, back: 0 })
   if (one.do === 'time' && one.ms > 1_000) simpler.push({ ...one, ms: 1_000 })
   if (one.do === 'fails over') {

@@ -29,6 +29,13 @@ export function wordsOf(one: Command): string {
       return `ingest ${one.door}: we leave room ${one.room}, if we are in it, and join it${heldWords(one.break)}`
     case 'kick':
       return `ingest ${one.door}: an event in room ${one.room}, and we are out of it${heldWords(one.break)}`
+    case 'set':
+      return `ingest ${one.door}: the servers of room ${one.room} are told as a whole, and we are ${one.us}${heldWords(one.break)}`
+    case 'follows': {
+      const sticky = one.stickyMs === null ? '' : `, sticky for ${span(one.stickyMs)}`
+      const what = one.what === 'join' ? 'we join it, if we are not in it' : `an event${sticky}`
+      return `ingest ${one.door}, from a source that has told room ${one.room}: ${what}${heldWords(one.break)}`
+    }
     case 'purge':
       return `ingest ${one.door}: room ${one.room} is purged${heldWords(one.break)}`
     case 'redact':

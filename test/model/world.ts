@@ -15,7 +15,8 @@ import { retain, sweep } from './housekeeper.ts'
 import type { Logged } from './memory/pool.ts'
 import { happenedIn } from './observe.ts'
 import { makeProcess, type Process } from './process.ts'
-import { makeProducer, type Producer } from './producer.ts'
+import { makeProducer, type Producer, type ProducerNeeds } from './producer.ts'
+import { makeRequests, type Request } from './requests.ts'
 import { answerOf, cutOff, isKept, refusalOf, remoteInWords, WELL, type Remote, type Told } from './remote.ts'
 import { DAY, MINUTE, type By, type Door } from './schedule.ts'
 import { makeWatch, Violation, violated } from './watch.ts'
@@ -26,6 +27,8 @@ const SILENT = { warn: () => undefined } as unknown as Log
 
 export interface WorldOptions {
   catchUp?: typeof SETTINGS.catchUp
+  /** What ingest makes of a request, to show that the model test sees it. */
+  misread?: ProducerNeeds['misread']
   /** Told of everything that happens, for who reads a failure. */
   tell?: (line: string) => void
 }
@@ -37,7 +40,10 @@ export interface Actor {
 
 export type World = ReturnType<typeof makeWorld>
 
-export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp, tell }: WorldOptions) {
+export function makeWorld(
+  database: ModelDatabase,
+  { catchUp = SETTINGS.catchUp, misread, tell }: WorldOptions,
+) {
   const history = makeHistory()
   const watch = makeWatch(history)
   const say = tell ?? (() => undefined)
@@ -67,8 +73,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
   const over = new Set<string>()
   /** Leases of the dead, that are on their way to their end. */
   const ending: Promise<void>[] = []
-  /** Items under way, by the process that takes them. */
-  const coming = new Map<Process, (readonly ModelItem[])[]>()
+  const requests = makeRequests(history)
 
   function fail(error: unknown): void {
     failure ??= error instanceof Error ? error : new Error(String(error))
@@ -158,17 +163,13 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
           break
         case 'taken': {
           const first = one.before + 1
-          const items: ModelItem[] = []
-          // Requests that come during a commit share the next one.
-          const requests = coming.get(process) ?? []
-          while (items.length < one.head - one.before && requests.length > 0)
-            items.push(...(requests.shift() ?? []))
-          for (const [index, item] of items.entries()) {
-            if (item.type === 'servers' && item.add.includes('us')) watch.waits.freed('join', one.now)
-            history.take(item, first + index, one.now, monotonic)
+          let pos = one.before
+          const count = requests.taken(process, one.head - one.before, (item) => {
+            if (joinsUs(item)) watch.waits.freed('join', one.now)
+            history.take(item, (pos += 1), one.now, monotonic)
             taken.push(item)
-          }
-          saySoon(`        positions ${first}${items.length > 1 ? ` to ${one.head}` : ''}`)
+          })
+          saySoon(`        positions ${first}${count > 1 ? ` to ${one.head}` : ''}`)
           break
         }
         case 'shortened':
@@ -182,6 +183,19 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       }
     }
   }
+
+  function refuse(process: Process, request: Request): void {
+    saySoon(`        ${process.name} does not know the room any more`)
+    try {
+      requests.refuse(process, request)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  const joinsUs = (item: ModelItem) =>
+    (item.type === 'servers' && item.add.includes('us')) ||
+    (item.type === 'set' && item.set.includes('us') && !history.inRoomNow(item.room))
 
   /** Ids are long; their first letters do. */
   const name = (txnId: string) => txnId.slice(0, 6)
@@ -305,9 +319,10 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
 
   function startProducer(door: Door): Producer & Actor {
     const actor = start(`ingest ${door}`)
-    const producer = makeProducer(actor.process, () => {
+    const onTaken = () => {
       fanoutJob = true
-    })
+    }
+    const producer = makeProducer(actor.process, { onTaken, misread })
     return { ...producer, ...actor }
   }
 
@@ -367,7 +382,7 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
       deliverers[which] = startDeliverer(which)
     } else {
       producers[which].process.kill()
-      coming.delete(producers[which].process)
+      requests.forget(producers[which].process)
       producers[which] = startProducer(which)
     }
   }
@@ -388,19 +403,16 @@ export function makeWorld(database: ModelDatabase, { catchUp = SETTINGS.catchUp,
     setRemote: (next: Remote) => {
       remote = next
     },
-    append(door: Door, items: readonly ModelItem[]): void {
+    /** What the process gave last, where it was answered that a room it goes by is not known. */
+    refusedAt: (door: Door) => requests.refusedOf(producers[door].process),
+    append(door: Door, request: Request): void {
       const { process, append } = producers[door]
-      const requests = coming.get(process) ?? []
-      coming.set(process, [...requests, items])
-      append(items).then(
+      requests.begin(process, request)
+      append(request).then(
         (result) => {
           // Ended by the server, or refused: nothing of it was taken.
-          const left = coming.get(process) ?? []
-          if (result.kind !== 'taken')
-            coming.set(
-              process,
-              left.filter((one) => one !== items),
-            )
+          if (result.kind !== 'taken') requests.end(process, request)
+          if (result.kind === 'unknown_rooms') refuse(process, request)
           if (result.kind === 'invalid') fail(new Error(`ingest refused: ${JSON.stringify(result)}`))
         },
         (error: unknown) => {

@@ -49,7 +49,7 @@ export async function keepFollowing(needs: FollowNeeds, signal: AbortSignal): Pr
       if (cause instanceof SynapseRefused) throw cause
       halved = isTooSlow(error) && needs.halve()
       failures += 1
-      if (failures === FAILURES_ENOUGH) await lease?.giveWay()
+      if (failures >= FAILURES_ENOUGH) await lease?.giveWay()
       if (failures === 1) log.warn({ err: error }, 'Synapse: its stream could not be read; trying again')
     }
     if (failures === 0) await bell.wait(pollMs, signal)

@@ -23,7 +23,10 @@ export interface ReaderLease {
   held(): boolean
   /** Resolves when this process may read, or `signal` aborts. */
   wait(signal: AbortSignal): Promise<void>
-  /** Another process may try, which perhaps can reach what this one cannot. Not again for a while: perhaps nobody can. */
+  /**
+   * Another process may try, which perhaps can reach what this one cannot. Not again for a while: perhaps nobody can. But at once
+   * again where the last other one had it for a minute: that one could.
+   */
   giveWay(): Promise<void>
   /** Tries to have it until `signal` aborts. */
   keep(signal: AbortSignal): Promise<void>
@@ -39,12 +42,17 @@ const EARLIER_MS = 500
 /** A process that gives way lets others try for so long, and does not do it again for so long, ms. */
 const AWAY_MS = 2 * LEASE_MS
 const GIVE_WAY_EVERY_MS = 300_000
+/** A process that cannot read gives way sooner than this, ms. */
+const COULD_READ_MS = 60_000
 
 export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
   const { take, release, onTaken, clock, log } = needs
   let until = -Infinity
   let said: boolean | null = null
   let gaveWayAt = -Infinity
+  /** Since when another process has it; null: none was seen with it since this one had it. */
+  let anotherSince: number | null = null
+  let anotherCould = false
   const waiting = new Set<() => void>()
   const held = () => clock.monotonic() < until
 
@@ -57,6 +65,11 @@ export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
       // It runs on for as long as it was given.
       log.debug({ err: error }, 'Synapse: could not ask whether this process may read')
       return
+    }
+    if (!mine) anotherSince ??= asked
+    else if (anotherSince !== null) {
+      anotherCould = asked - anotherSince >= COULD_READ_MS
+      anotherSince = null
     }
     until = mine ? asked + LEASE_MS - EARLIER_MS : -Infinity
     if (mine !== said)
@@ -90,7 +103,8 @@ export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
       })
     },
     async giveWay() {
-      if (clock.monotonic() - gaveWayAt < GIVE_WAY_EVERY_MS) return
+      if (!held()) return
+      if (!anotherCould && clock.monotonic() - gaveWayAt < GIVE_WAY_EVERY_MS) return
       gaveWayAt = clock.monotonic()
       await letGo()
     },

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import { pino } from 'pino'
 import { systemClock } from '../../../src/clock.ts'
+import { keepFollowing } from '../../../src/ingest/synapse/keep-following.ts'
 import { LEASE_MS, makeReaderLease, ROUND_MS } from '../../../src/ingest/synapse/reader-lease.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { releaseSource, takeSource } from '../../../src/store/source-leases.ts'
@@ -137,6 +138,54 @@ describe('the lease to read a Synapse', () => {
     await first.round()
     await first.lease.giveWay()
     expect(first.lease.held()).to.equal(true)
+  })
+
+  it('is given to others again at once where another one had read for a minute, though it is away just now', async () => {
+    const first = process()
+    await first.ready()
+    await first.lease.giveWay()
+    const second = process()
+    await second.ready()
+    for (const ms of [2 * LEASE_MS, 60_000]) {
+      first.pass(ms)
+      await first.round()
+    }
+    expect(first.lease.held()).to.equal(false)
+    second.kill()
+    await second.lease.release()
+    for (const again of [1, 2]) {
+      first.pass(2 * LEASE_MS)
+      await first.round()
+      expect(first.lease.held(), `taken ${again}`).to.equal(true)
+      await first.lease.giveWay()
+      expect(first.lease.held(), `given ${again}`).to.equal(false)
+    }
+    const third = process()
+    await third.ready()
+    expect(third.lease.held()).to.equal(true)
+  })
+
+  it('is given to others as long as it cannot be read, not the third time only', async () => {
+    const stop = new AbortController()
+    const given: number[] = []
+    let failures = 0
+    await keepFollowing(
+      {
+        check: () => Promise.resolve(),
+        catchUp: () => {
+          failures += 1
+          if (failures === 6) stop.abort()
+          return Promise.reject(new Error('away'))
+        },
+        halve: () => false,
+        bell: { wait: () => Promise.resolve() },
+        lease: { giveWay: () => Promise.resolve(void given.push(failures)) },
+        ...{ progress: undefined, pollMs: 0, log: pino({ level: 'silent' }) },
+        clock: { ...systemClock, sleep: () => Promise.resolve() },
+      },
+      stop.signal,
+    )
+    expect(given).to.deep.equal([3, 4, 5, 6])
   })
 
   it('keeps a source that does not have it from asking Synapse anything but who it is', async () => {

@@ -142,7 +142,13 @@ describe('the Synapse source and limpet’s own database', () => {
 
   for (const more of [[], [carol]]) {
     it(`a room deleted and joined again, and the purge passed on by another process: nobody is missing (${more.length})`, async () => {
-      const first = await told({ everyMs: 10_000_000 })
+      const answers: string[] = []
+      const through: Append = async (request) => {
+        const result = await append(request)
+        answers.push(result.kind)
+        return result
+      }
+      const first = await told({ through, everyMs: 10_000_000 })
       first.gate.open = false
       const second = follow()
       await deleteRoom(synapse, 4)
@@ -155,6 +161,7 @@ describe('the Synapse source and limpet’s own database', () => {
       await says(11)
       await reaches(11)
       expect(await members()).to.deep.equal(['b.example', ...more.map(() => 'c.example')])
+      expect(answers, 'a window that was refused').not.to.include('unknown_rooms')
     })
   }
 
@@ -192,6 +199,21 @@ describe('the Synapse source and limpet’s own database', () => {
     await joins(4, carol)
     await reaches(4)
     expect(await members()).to.deep.equal(['b.example', 'c.example'])
+  })
+
+  it('a server came that somebody else had added: with the next event the list is Synapse’s again', async () => {
+    await told()
+    await append({
+      ...{ source: 'default', sourceToken: undefined, ifSourceToken: undefined },
+      items: [
+        { type: 'servers', roomId: ROOM as RoomId, change: { add: ['c.example', 'd.example'], remove: [] } },
+      ],
+    })
+    await joins(4, carol)
+    await reaches(4)
+    await says(5)
+    await reaches(5)
+    expect(await sentTo(5)).to.deep.equal(['b.example', 'c.example'])
   })
 
   it('a room that nobody passed a purge on of, and whose old events came back from others, is forgotten first', async () => {

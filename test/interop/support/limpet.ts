@@ -25,6 +25,8 @@ export interface Limpet {
   get<T>(path: string): Promise<T>
   /** Has its API do something. @throws for anything but 200 */
   post(path: string): Promise<void>
+  /** Gives it items by its ingest API, as a source beside the Synapse. @throws for anything but 200 */
+  ingest(items: readonly Record<string, unknown>[]): Promise<void>
   /** SIGTERM; resolves to the exit status. */
   stop(): Promise<number | null>
   kill9(): Promise<void>
@@ -151,6 +153,11 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
     if (status !== 200) throw new Error(`${path}: ${status} ${text}`)
   }
 
+  async function ingest(items: readonly Record<string, unknown>[]): Promise<void> {
+    const { status, text } = await api.ask('POST', '/v1/ingest', { token: tokens.ingest, body: { items } })
+    if (status !== 200) throw new Error(`/v1/ingest: ${status} ${text}`)
+  }
+
   async function logTail(lines = 40): Promise<string> {
     const text = await readFile(logPath, 'utf8').catch(() => '')
     return text.trimEnd().split('\n').slice(-lines).join('\n')
@@ -178,6 +185,7 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
     databaseUrl,
     get,
     post,
+    ingest,
     stop: () => end('SIGTERM'),
     kill9: () => end('SIGKILL').then(() => undefined),
     hurry: () => void child?.kill('SIGUSR2'),
