@@ -1,5 +1,5 @@
 /** How long a caller waits for the queue, and the error it gets after that. */
-import { timerMs } from '../src/clock.ts'
+import { timerMs } from '../src/pace/clock.ts'
 
 /** How long anybody waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */
 export const PATIENCE_MS = 2_000

@@ -1,56 +1,43 @@
 /**
- * Who may import whom (docs/architecture.md): imports go down or stay in their room, and each third-party
- * package is used on its own floor alone.
+ * Who may import whom (docs/architecture.md): imports go down or stay in their room, no files of a room import each other in a circle,
+ * and each third-party package is used in its own room alone. And what a file is like: how long it is, and what it opens with.
  */
 import { expect } from 'chai'
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { circlesOf } from './support/circles.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
-/** Lowest first. A path is a folder, or the beginning of a file's name. */
+/** Lowest first; rooms of one floor don't know each other. */
 const FLOORS: readonly (readonly string[])[] = [
-  [
-    'src/matrix/',
-    'src/config',
-    'src/observe/',
-    'src/clock.ts',
-    'src/batcher.ts',
-    'src/byte-gate.ts',
-    'src/gate.ts',
-    'src/either-signal.ts',
-    'src/descriptors.ts',
-    'src/pooled-random.ts',
-    'src/version.ts',
-  ],
-  ['src/store/', 'src/wire/', 'src/simulate/'],
-  ['src/ingest/', 'src/deliver/'],
-  ['queues/', 'src/http/'],
-  ['src/embedded-watch.ts'],
-  ['src/open-stores.ts', 'src/readiness.ts', 'src/start-'],
-  ['src/daemon.ts'],
+  ['src/pace/', 'src/matrix/', 'src/observe/'],
+  ['src/config/', 'src/wire/', 'src/simulate/'],
+  ['src/store/'],
+  ['src/embedded/', 'src/ingest/', 'src/deliver/', 'queues/'],
+  ['src/explain/'],
+  ['src/http/'],
+  ['src/daemon/'],
   ['src/cli/'],
   ['src/main.ts'],
 ]
-/** Rooms of the lowest two floors that stand below their neighbours. */
-const BELOW: Readonly<Record<string, readonly string[]>> = {
-  'src/config': ['src/matrix/', 'src/observe/', 'src/clock.ts'],
-  'src/observe/': ['src/matrix/'],
-  'src/matrix/': ['src/clock.ts'],
-}
 
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'src/matrix/': ['tweetnacl'],
-  'src/config': ['zod', 'yaml'],
   'src/observe/': ['pino', 'pino-pretty', 'prom-client'],
-  'src/store/': ['pg'],
+  'src/config/': ['zod', 'yaml'],
   'src/wire/': ['undici', 'got'],
   'src/simulate/': ['selfsigned'],
+  'src/store/': ['pg'],
+  'src/embedded/': ['pg'],
   'queues/': ['bullmq', 'ioredis', 'pg'],
   'src/http/': ['fastify'],
   'src/cli/': ['commander', 'yaml'],
 }
+
+/** Lines of one file, at most. */
+const LONGEST = 300
 
 function place(path: string): { floor: number; room: string } {
   for (const [floor, rooms] of FLOORS.entries()) {
@@ -65,37 +52,80 @@ function sources(folder: string): string[] {
     .map((name) => join(folder, name))
 }
 
+const ALL = [...sources('src'), ...sources('queues')]
+const textOf = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+
 function importsOf(path: string): string[] {
-  const text = readFileSync(join(ROOT, path), 'utf8')
-  return [...text.matchAll(/^(?:(?:import|export|\}).* from|import) '([^']+)'|\bimport\('([^']+)'\)/gm)].map(
-    (match) => match[1] ?? match[2] ?? '',
-  )
+  return [
+    ...textOf(path).matchAll(/^(?:(?:import|export|\}).* from|import) '([^']+)'|\bimport\('([^']+)'\)/gm),
+  ].map((match) => match[1] ?? match[2] ?? '')
 }
 
+/** Files of ours that it imports. */
+const filesOf = (path: string): string[] =>
+  importsOf(path)
+    .filter((name) => name.startsWith('.'))
+    .map((name) => relative(ROOT, join(ROOT, dirname(path), name)))
+
 describe('the floors of the house', () => {
-  for (const path of [...sources('src'), ...sources('queues')]) {
+  for (const path of ALL) {
     it(`${path} imports only from its own room or from below`, () => {
       const { floor, room } = place(path)
-      for (const name of importsOf(path)) {
-        if (name.startsWith('node:')) continue
-        if (!name.startsWith('.')) {
-          const root = name
-            .split('/')
-            .slice(0, name.startsWith('@') ? 2 : 1)
-            .join('/')
-          expect(PACKAGES[room] ?? [], `${path} uses the package ${root}`).to.include(root)
-          continue
-        }
-        const target = relative(ROOT, join(ROOT, dirname(path), name))
+      for (const target of filesOf(path)) {
         const to = place(target)
-        const allowed = to.room === room || to.floor < floor || (BELOW[room] ?? []).includes(to.room)
+        const allowed = to.room === room || to.floor < floor
         expect(allowed, `${path} (${room}) imports ${target} (${to.room})`).to.equal(true)
+      }
+      for (const name of importsOf(path)) {
+        if (name.startsWith('node:') || name.startsWith('.')) continue
+        const root = name
+          .split('/')
+          .slice(0, name.startsWith('@') ? 2 : 1)
+          .join('/')
+        expect(PACKAGES[room] ?? [], `${path} uses the package ${root}`).to.include(root)
       }
     })
   }
 
-  it('would notice an import that goes up', () => {
-    expect(place('src/deliver/turn.ts').floor).to.be.below(place('queues/workers.ts').floor)
+  it('has no files that import each other in a circle', () => {
+    expect(circlesOf(new Map(ALL.map((path) => [path, filesOf(path)])))).to.deep.equal([])
+  })
+
+  it(`has no file of more than ${LONGEST} lines`, () => {
+    const long = ALL.filter((path) => textOf(path).split('\n').length - 1 > LONGEST)
+    expect(long).to.deep.equal([])
+  })
+
+  it('has no file that does not say first what it promises', () => {
+    const without = ALL.filter(
+      (path) =>
+        !textOf(path)
+          .replace(/^#!.*\n/, '')
+          .startsWith('/**'),
+    )
+    expect(without).to.deep.equal([])
+  })
+
+  it('is drawn in docs/architecture.md as it is', () => {
+    const rows = [...textOf('docs/architecture.md').matchAll(/^\| (\d+) +\| (.+?) +\| (.*?) +\|$/gm)]
+    const drawn = rows.map(([, floor, rooms, packages]) => ({
+      floor: Number(floor),
+      rooms: [...(rooms ?? '').matchAll(/`([^`]+)`/g)].map(([, room]) => room ?? ''),
+      packages: (packages ?? '').split(/[,·]/).flatMap((name) => (name.trim() === '' ? [] : [name.trim()])),
+    }))
+    const built = FLOORS.map((rooms, index) => ({
+      floor: index + 1,
+      rooms: [...rooms].sort(),
+      packages: rooms.flatMap((room) => PACKAGES[room] ?? []).sort(),
+    }))
+    const sorted = drawn.map((row) => ({ ...row, rooms: row.rooms.sort(), packages: row.packages.sort() }))
+    expect(sorted.toReversed()).to.deep.equal(built)
+  })
+
+  it('would notice an import that goes up, and a circle', () => {
+    expect(place('src/deliver/turn.ts').floor).to.be.below(place('src/daemon/daemon.ts').floor)
     expect(() => place('src/utils/helpers.ts')).to.throw('stands on no floor')
+    const graph = { a: ['b', 'd'], b: ['c'], c: ['b'], d: [] }
+    expect(circlesOf(new Map(Object.entries(graph)))).to.deep.equal([['b', 'c']])
   })
 })

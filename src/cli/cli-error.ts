@@ -2,10 +2,10 @@
  * The error with which a command ends: one line on standard error and an exit status, 1 for a failure, 2 for usage,
  * configuration or schema (contract, section 1).
  */
-import { ConfigError } from '../config-error.ts'
+import { ConfigError } from '../config/error.ts'
 import { KeyFileError } from '../matrix/key-file-error.ts'
 import { maskUrls } from '../observe/secrets.ts'
-import { EmbeddedError } from '../store/embedded-program.ts'
+import { EmbeddedError } from '../embedded/program.ts'
 import { SynapseRefused } from '../ingest/synapse/refused.ts'
 import { UnfitDatabaseError } from '../store/fitness.ts'
 import { SchemaError } from '../store/schema-error.ts'

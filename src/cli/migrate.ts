@@ -2,7 +2,7 @@
  * `limpet migrate`: migrates the database, limpet's tables and the queue's, to this version. Running it again is
  * harmless.
  */
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import type { Log } from '../observe/log.ts'
 import { refuseUnfit } from '../store/fitness.ts'
 import { migrate } from '../store/migrate.ts'

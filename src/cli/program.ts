@@ -5,18 +5,18 @@
  * status` does not need.
  */
 import { Command, CommanderError } from 'commander'
-import { loadConfig } from '../config.ts'
-import type { Config } from '../config.ts'
+import { loadConfig } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import type { Log } from '../observe/log.ts'
 import { makeSecrets } from '../observe/secrets.ts'
-import { version } from '../version.ts'
-import { registerAdminCommands } from './admin-commands.ts'
+import { version } from '../daemon/version.ts'
+import { registerAdminCommands } from './admin/commands.ts'
 import { UsageError, exitStatusOf, lineOf, oneLine } from './cli-error.ts'
 import { guarded } from './io.ts'
 import type { Io } from './io.ts'
-import { registerLaterCommands } from './later.ts'
+import { registerLaterCommands } from './admin/later.ts'
 import { parseListen, parseRoles } from './run-options.ts'
-import { registerSimulate } from './simulate-command.ts'
+import { registerSimulate } from './simulate/command.ts'
 
 /** Runs one command line (without the program's own name) and returns the exit status. */
 export async function runCli(args: readonly string[], given: Io): Promise<number> {

@@ -1,6 +1,6 @@
 /** The options of `limpet run`, as text from the command line. */
-import type { Listener } from '../config.ts'
-import type { Role } from '../daemon.ts'
+import type { Listener } from '../config/config.ts'
+import type { Role } from '../daemon/daemon.ts'
 import { UsageError } from './cli-error.ts'
 
 const ROLES: readonly Role[] = ['ingest', 'deliver', 'housekeep']

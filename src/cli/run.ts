@@ -5,10 +5,10 @@
  * at once. Neither loses anything that was acknowledged, and neither leaves the embedded PostgreSQL running. The last
  * log line of an orderly stop is `stopped`. SIGHUP does not end it.
  */
-import type { Config, Listener } from '../config.ts'
-import { weakenedBy } from '../config-weakened.ts'
-import { startDaemon } from '../daemon.ts'
-import type { Role } from '../daemon.ts'
+import type { Config, Listener } from '../config/config.ts'
+import { weakenedBy } from '../config/weakened.ts'
+import { startDaemon } from '../daemon/daemon.ts'
+import type { Role } from '../daemon/daemon.ts'
 import type { Log } from '../observe/log.ts'
 import type { Io } from './io.ts'
 

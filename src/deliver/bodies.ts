@@ -6,11 +6,11 @@
  * need; one that goes again takes what it has. Destinations that are failing, slow or never answered hold at most half: a
  * body may be theirs for minutes.
  */
-import { makeByteGate, type Bytes, type ByteGate, type Wanted } from '../byte-gate.ts'
+import { makeByteGate, type Bytes, type ByteGate, type Wanted } from '../pace/byte-gate.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
-import type { DestinationState } from '../store/destination-state.ts'
+import type { DestinationState } from '../store/delivery/destination.ts'
 
-export type { Bytes } from '../byte-gate.ts'
+export type { Bytes } from '../pace/byte-gate.ts'
 
 type Part = 'quick' | 'recovering'
 export type Bodies = ByteGate<Part>

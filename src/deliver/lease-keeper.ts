@@ -7,11 +7,11 @@
  * failover of the database, too, and after its restart: a lease ends with the server that gave it.
  */
 import { randomUUID } from 'node:crypto'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../pace/clock.ts'
 import { makeFaultNotes } from '../observe/fault-notes.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
-import { giveUpWorker, registerWorker, renewWorker, retireWorker } from '../store/leases.ts'
+import { giveUpWorker, registerWorker, renewWorker, retireWorker } from '../store/delivery/leases.ts'
 
 export interface Lease {
   /** This worker's id, as destinations name their owner. */

@@ -3,7 +3,7 @@
  * writes everything down at once; *running* (`running-ledger.ts`), for a destination that is followed, writes an ordinary answer down
  * with the next freeze.
  */
-import type { Frozen } from '../store/acknowledge-and-freeze.ts'
+import type { Frozen } from '../store/delivery/acknowledge-and-freeze.ts'
 import type { Attempt, Judgement } from './record.ts'
 
 export interface Ledger {

@@ -5,18 +5,18 @@
  * and a server that is not there costs a connection that fails and one write. Who waits long for a place gives way, so
  * that its lease stands in nobody's way.
  */
-import type { Clock } from '../clock.ts'
-import { within } from '../either-signal.ts'
-import type { Gate, Leave } from '../gate.ts'
+import type { Clock } from '../pace/clock.ts'
+import { within } from '../pace/either-signal.ts'
+import type { Gate, Leave } from '../pace/gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
-import { loadDestination, type DestinationState } from '../store/destination-state.ts'
-import type { Held } from '../store/leases.ts'
+import { loadDestination, type DestinationState } from '../store/delivery/destination.ts'
+import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
 import { wantedFor, type Bodies, type Bytes } from './bodies.ts'
 import type { Lease } from './lease-keeper.ts'
-import { judge } from './outcome.ts'
+import { judge } from './rules/outcome.ts'
 
 export interface ReachNeeds extends RecordNeeds, Remotes {
   clock: Clock

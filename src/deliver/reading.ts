@@ -1,10 +1,10 @@
 /** Reads what the planner decides from: no more of each lane than one transaction needs. */
 import type { Pool } from '../store/db.ts'
-import type { LoggedEvent } from '../store/log-tail.ts'
-import type { DestinationState } from '../store/destination-state.ts'
+import type { LoggedEvent } from '../store/delivery/log-tail.ts'
+import type { DestinationState } from '../store/delivery/destination.ts'
 import { LANES } from './lanes/list.ts'
 import type { Items, Reading } from './lanes/lane.ts'
-import type { Limits } from './plan.ts'
+import type { Limits } from './rules/plan.ts'
 
 /**
  * Reads the lanes of one destination: of each as much as a transaction takes, and one more, to know whether that is all. Of texts

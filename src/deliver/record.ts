@@ -5,20 +5,20 @@
  * and the same bytes go out again. Nothing that an answer holds, and no defect of ours in what is made of it, ends without backoff:
  * what can't be written down is written down as a failure (`internal`).
  */
-import type { Random } from '../clock.ts'
-import type { Batcher } from '../batcher.ts'
+import type { Random } from '../pace/clock.ts'
+import type { Batcher } from '../pace/batcher.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
-import { writeAttemptResults, type AttemptResult } from '../store/attempt-results.ts'
+import { writeAttemptResults, type AttemptResult } from '../store/delivery/results.ts'
 import type { Log } from '../observe/log.ts'
 import { inTransaction, isRefusedForGood, type Pool } from '../store/db.ts'
-import type { DestinationState, StoredAcknowledges } from '../store/destination-state.ts'
-import { moveGap } from '../store/gaps.ts'
-import type { Held } from '../store/leases.ts'
-import { moveStickyCursors, noteListing } from '../store/replays.ts'
+import type { DestinationState, StoredAcknowledges } from '../store/delivery/destination.ts'
+import { moveGap } from '../store/delivery/gaps.ts'
+import type { Held } from '../store/delivery/leases.ts'
+import { moveStickyCursors, noteListing } from '../store/delivery/replays.ts'
 import type { SendFailed, SendResult } from '../wire/send-result.ts'
-import { afterFailure, afterSuccess, type BackoffSettings } from './backoff.ts'
-import { nextBatch } from './catch-up.ts'
-import { judge, nextTimeout, type Judged } from './outcome.ts'
+import { afterFailure, afterSuccess, type BackoffSettings } from './rules/backoff.ts'
+import { nextBatch } from './rules/catch-up.ts'
+import { judge, nextTimeout, type Judged } from './rules/outcome.ts'
 
 export interface RecordNeeds {
   pool: Pool

@@ -2,8 +2,8 @@
  * Look after look at a destination that is held, until there is nothing to do or its turn is used up; then it is let go, or handed to
  * its follower. It is let go only if nobody wished another look since it was looked at last.
  */
-import { loadDestination } from '../store/destination-state.ts'
-import { giveWay, releaseDestination, type Held } from '../store/leases.ts'
+import { loadDestination } from '../store/delivery/destination.ts'
+import { giveWay, releaseDestination, type Held } from '../store/delivery/leases.ts'
 import type { Follow } from './follow/follow.ts'
 import type { Lease } from './lease-keeper.ts'
 import { look, type LookNeeds } from './look.ts'

@@ -5,9 +5,9 @@
  * Always: the texts are compared, not only their positions: a redaction may have changed one meanwhile. And what nobody can
  * share any more is forgotten, so that no more is held than a few bodies that are sent at this moment.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../pace/clock.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
-import type { LoggedEvent } from '../store/log-tail.ts'
+import type { LoggedEvent } from '../store/delivery/log-tail.ts'
 
 export interface Body {
   bytes: Buffer

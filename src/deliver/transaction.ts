@@ -5,28 +5,28 @@
  * Always: id and exact bytes are stored before the first byte goes out, and an unanswered transaction goes again as it is until it is
  * answered or one of the three reasons of contract 5.2 ends it.
  */
-import type { Batcher } from '../batcher.ts'
-import type { Clock } from '../clock.ts'
+import type { Batcher } from '../pace/batcher.ts'
+import type { Clock } from '../pace/clock.ts'
 import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
-import { pooledRandom } from '../pooled-random.ts'
-import type { Beginning } from '../store/acknowledge-and-freeze.ts'
-import { dropTransaction } from '../store/attempt-results.ts'
+import { pooledRandom } from '../matrix/pooled-random.ts'
+import type { Beginning } from '../store/delivery/acknowledge-and-freeze.ts'
+import { dropTransaction } from '../store/delivery/results.ts'
 import {
   readOpenTexts,
   type DestinationState,
   type OpenTransaction,
   type StoredAcknowledges,
-} from '../store/destination-state.ts'
-import type { Held } from '../store/leases.ts'
+} from '../store/delivery/destination.ts'
+import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
 import type { Bytes } from './bodies.ts'
 import type { Body, BodyEvent } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
-import { judge } from './outcome.ts'
-import type { Sending } from './plan.ts'
+import { judge } from './rules/outcome.ts'
+import type { Sending } from './rules/plan.ts'
 import {
   countedOf,
   internal,

@@ -5,8 +5,8 @@
  * names the lease's fence. A turn that throws has half-recorded nothing; `abandoned.ts` gives the destination
  * back.
  */
-import { bumpWake, takeDestination } from '../store/leases.ts'
-import { eitherSignal } from '../either-signal.ts'
+import { bumpWake, takeDestination } from '../store/delivery/leases.ts'
+import { eitherSignal } from '../pace/either-signal.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { serve, type ServeNeeds } from './serve.ts'
 import type { Turn, Turned } from './turned.ts'

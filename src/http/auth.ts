@@ -6,7 +6,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
-import type { TokenKind, Tokens } from '../config.ts'
+import type { TokenKind, Tokens } from '../config/config.ts'
 import { MatrixError } from './errors.ts'
 
 export interface Caller {

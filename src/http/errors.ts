@@ -6,7 +6,7 @@
  */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isUnavailable } from '../store/db.ts'
-import { AdminRefusal } from './admin-refusal.ts'
+import { AdminRefusal } from './admin/refusal.ts'
 
 export class MatrixError extends Error {
   override readonly name = 'MatrixError'

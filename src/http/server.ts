@@ -8,9 +8,9 @@ import { lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Server } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import type { Listener } from '../config.ts'
+import type { Listener } from '../config/config.ts'
 import type { AppOptions, Phase } from './app.ts'
-import { timerMs } from '../clock.ts'
+import { timerMs } from '../pace/clock.ts'
 import { makeVisitors } from './visitors.ts'
 
 /** Of one process, where there are descriptors for so many. */
@@ -18,7 +18,7 @@ export const MOST_CONNECTIONS = 1000
 
 export type { AppOptions, Phase } from './app.ts'
 export type { Readiness } from './health-routes.ts'
-export type { IngestService } from './ingest-routes.ts'
+export type { IngestService } from './ingest/routes.ts'
 export { callerName } from './auth.ts'
 
 export interface HttpOptions extends Omit<AppOptions, 'phase' | 'visitors'> {

@@ -5,20 +5,20 @@
  * is checked under the stream's lock, so that a second instance of a producer, or a retry after a lost answer, changes
  * nothing. When `append` says 'taken', the items are durable.
  */
-import type { Random } from '../clock.ts'
-import { makeBatcher } from '../batcher.ts'
+import type { Random } from '../pace/clock.ts'
+import { makeBatcher } from '../pace/batcher.ts'
 import { inTransaction, isUnavailable, type Pool } from '../store/db.ts'
-import { loadIngestState, type IngestState } from '../store/ingest-state.ts'
-import { findEvents, redactEarly } from '../store/content.ts'
-import { findHolders, makeVoid } from '../store/holders.ts'
-import { lockDestinations, type Concerned } from '../store/lock-destinations.ts'
+import { loadIngestState, type IngestState } from '../store/ingest/state.ts'
+import { findEvents, redactEarly } from '../store/ingest/content.ts'
+import { findHolders, makeVoid } from '../store/ingest/holders.ts'
+import { lockDestinations, type Concerned } from '../store/ingest/lock-destinations.ts'
 import { lockContent, moveHead, waitToAppend } from '../store/stream.ts'
 import { checkAhead, ItemRefused, textsOf, type CheckedRedactions } from './check-redaction.ts'
 import type { Item } from './items.ts'
 import type { Counts } from './report.ts'
 import { makeKnownRooms } from './known-rooms.ts'
 import { forgetFirst, openTaking, takeItems } from './take-items.ts'
-import { leavingBy, touchedBy, type TouchedItems } from './touched-by.ts'
+import { leavingBy, touchedBy, type TouchedItems } from './look-up.ts'
 
 export interface IngestRequest {
   source: string

@@ -17,7 +17,7 @@ import { JsonError, isJsonObject, type JsonObject } from '../matrix/json-value.t
 import { findMisshapen } from '../matrix/pdu-shape.ts'
 import { redact } from '../matrix/redaction.ts'
 import { knownRoomVersions, roomVersion as rulesOf, type RoomVersion } from '../matrix/room-versions.ts'
-import { findEvents, readStoredText, type StoredEvent } from '../store/content.ts'
+import { findEvents, readStoredText, type StoredEvent } from '../store/ingest/content.ts'
 import type { Db } from '../store/db.ts'
 import type { Item, RedactItem } from './items.ts'
 

@@ -4,7 +4,7 @@
  * A source that tells a room's whole list once, and then only changes (`onlyKnownRooms`), must not go on if the list
  * was purged meanwhile: an event would go to nobody, and an `add` would make the room known with that one server only.
  */
-import type { IngestState } from '../store/ingest-state.ts'
+import type { IngestState } from '../store/ingest/state.ts'
 import type { Item } from './items.ts'
 
 export interface KnownRooms {

@@ -5,8 +5,8 @@
  * the batch's first item of its room, what was there before the batch is forgotten at the batch's beginning, for all
  * such rooms at once.
  */
-import type { Random } from '../clock.ts'
-import { adviseUp } from '../store/advice.ts'
+import type { Random } from '../pace/clock.ts'
+import { adviseUp } from '../store/ingest/advice.ts'
 import {
   notePurges,
   purgeRooms,
@@ -14,10 +14,10 @@ import {
   redactEvents,
   type Redaction,
   type StoredEvent,
-} from '../store/content.ts'
+} from '../store/ingest/content.ts'
 import type { Db } from '../store/db.ts'
-import { noEffects, writeEffects } from '../store/ingest-effects.ts'
-import { hasSticky, type IngestState } from '../store/ingest-state.ts'
+import { noEffects, writeEffects } from '../store/ingest/effects.ts'
+import { hasSticky, type IngestState } from '../store/ingest/state.ts'
 import { checkRedaction, type CheckedRedactions } from './check-redaction.ts'
 import type { Item, PurgeItem, RedactItem } from './items.ts'
 import { accept, emptyReport, leaveOut, type Counts, type Report } from './report.ts'
@@ -28,7 +28,7 @@ import {
   type EventItem,
   type ServersItem,
   type Stage,
-} from './stage.ts'
+} from './change.ts'
 
 interface Purge {
   pos: number

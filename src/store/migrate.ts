@@ -7,7 +7,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { boundServerName } from './bound-server-name.ts'
+import { boundServerName } from './ingest/bound-server-name.ts'
 import { inTransaction, type Db, type Pool } from './db.ts'
 import { SchemaError } from './schema-error.ts'
 import { command, sql } from './statement.ts'

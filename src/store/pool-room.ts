@@ -5,7 +5,7 @@
  * A database without a pooler is not asked anything: a server that has no connection left says so itself.
  */
 import type pg from 'pg'
-import { placeOf } from '../config-url.ts'
+import { placeOf } from '../config/url.ts'
 import { ANSWERS, isLate, openClient } from './check-client.ts'
 import { drop } from './takes-writes.ts'
 import { sql } from './statement.ts'

@@ -7,8 +7,8 @@
  * still open. There is none if a session that asks nothing receives a notification.
  */
 import type pg from 'pg'
-import type { Clock } from '../clock.ts'
-import { placeOf } from '../config-url.ts'
+import type { Clock } from '../pace/clock.ts'
+import { placeOf } from '../config/url.ts'
 import { isLate, openClient } from './check-client.ts'
 import { UnfitDatabaseError } from './fitness.ts'
 import { drop } from './takes-writes.ts'

@@ -12,7 +12,7 @@
  */
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../pace/clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from './db.ts'
 import { clientFor } from './scram-client.ts'

@@ -5,7 +5,7 @@
  * first read until its commit. So a snapshot that sees head H sees everything up to H.
  */
 import type { Db } from './db.ts'
-import { extendLog, LEAST_ROOM } from './log-partitions.ts'
+import { extendLog, LEAST_ROOM } from './upkeep/log-partitions.ts'
 import { sql, variants, type Sql } from './statement.ts'
 
 /** Key of the advisory lock: "limp" + 1. */

@@ -2,7 +2,7 @@
  * Why could a database not be used? One line for an operator: what happened and what to look at. The words are the
  * same wherever a database is opened: by the daemon, by a command, for a source.
  */
-import { placeOf } from '../config-url.ts'
+import { placeOf } from '../config/url.ts'
 import { isUnavailable } from './db.ts'
 import { UnfitDatabaseError } from './fitness.ts'
 import { isReadOnly } from './takes-writes.ts'

@@ -1,7 +1,7 @@
 /**
  * When may a destination be tried again? The eleven columns of its row that say so, and that belong together.
  *
- * `deliver/backoff.ts` has the rules. Times are ms since the epoch.
+ * `deliver/rules/backoff.ts` has the rules. Times are ms since the epoch.
  */
 export interface Waiting {
   failures: number

@@ -7,7 +7,7 @@
  */
 import type { TLSSocket } from 'node:tls'
 import { Client } from 'undici'
-import type { Clock } from '../clock.ts'
+import type { Clock } from '../pace/clock.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { makeAnswerBudget } from './answer-budget.ts'
 import type { AnswerBudget } from './answer-budget.ts'

@@ -8,7 +8,7 @@
  * (`meter.ts`), in those that are kept (`kept-body.ts`), and in time.
  */
 import type { Dispatcher } from 'undici'
-import { timerMs } from '../clock.ts'
+import { timerMs } from '../pace/clock.ts'
 import type { Connection } from './connections.ts'
 import { codeOf } from './explain-error.ts'
 import { keepBody } from './kept-body.ts'

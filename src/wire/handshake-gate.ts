@@ -6,7 +6,7 @@
  * given up after `slotMs` whatever became of its handshake: servers that accept and stay silent must not take the
  * places from those that would answer.
  */
-import { timerMs } from '../clock.ts'
+import { timerMs } from '../pace/clock.ts'
 
 /** Gives up a place. May be called more than once. */
 export type Leave = () => void

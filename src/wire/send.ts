@@ -9,8 +9,8 @@
  * sent again within the attempt, once, on a new connection (`send-again.ts`).
  */
 import { setMaxListeners } from 'node:events'
-import type { Clock } from '../clock.ts'
-import { within } from '../either-signal.ts'
+import type { Clock } from '../pace/clock.ts'
+import { within } from '../pace/either-signal.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { SigningKey } from '../matrix/signing.ts'
 import { authorizationFor } from '../matrix/x-matrix.ts'

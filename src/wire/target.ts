@@ -9,7 +9,7 @@ import { lookup as lookupInSystem } from 'node:dns/promises'
 import { splitServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { explainError } from './explain-error.ts'
-import { timerMs } from '../clock.ts'
+import { timerMs } from '../pace/clock.ts'
 
 // Spec, step 1.2 and others: the port where the name carries none.
 const DEFAULT_PORT = 8448

@@ -3,7 +3,7 @@
  * million events, of which nobody has got anything? 500 answer, as they did before, and catch up; the others never answered, and
  * refuse every connection. The sweep counts, new events come in for everybody.
  */
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { startDaemon } from './daemon.ts'
 import { makeEvents } from './events.ts'

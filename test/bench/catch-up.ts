@@ -2,7 +2,7 @@
  * A destination that was away for long, on a server that knows 10,000 others: 100,000 events in 3,000 rooms, 100 of
  * them sticky and not lapsed. How many transactions, statements and seconds until it has caught up?
  */
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
 import { machineMs } from './child.ts'

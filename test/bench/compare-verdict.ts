@@ -3,7 +3,7 @@
  * median of the pairs' own ratios: the two runs of a pair stood next to each other, so that what else went on at the
  * machine touched both. Worse is what is beyond the tolerance on the wrong side; what is only shown never is.
  */
-import { table } from '../../src/cli/table.ts'
+import { table } from '../../src/cli/admin/table.ts'
 
 /** What one run of one checkout gave. Null: this machine can't tell (processor times are Linux's). */
 export interface Figures {

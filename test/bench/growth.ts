@@ -4,7 +4,7 @@
  *
  * The sweep, which looks at all of them, runs every 10 s here instead of every 30 s, so that each window holds one.
  */
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { cpuMs } from '../support/cpu.ts'
 import { startDaemon } from './daemon.ts'
 import type { Fleet } from './fleet.ts'

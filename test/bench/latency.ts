@@ -2,7 +2,7 @@
  * How soon is one event there when little happens? 200 requests a second, one event each, for a destination that
  * has nothing else to do; from the moment the 200 was read to the moment the transaction was read whole.
  */
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { until } from '../support/poll.ts'
 import { machineMs } from './child.ts'
 import { makeEvents, type BenchEvent } from './events.ts'

@@ -3,7 +3,7 @@
  * the same receivers, one at a time to each, with nothing to remember and nobody to ask.
  */
 import { randomBytes } from 'node:crypto'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { makeTxnId, type ServerName } from '../../src/matrix/ids.ts'
 import { readSigningKey } from '../../src/matrix/signing.ts'
 import { makeLog } from '../../src/observe/log.ts'

@@ -10,7 +10,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { parseXMatrix, textToSign } from '../../src/matrix/x-matrix.ts'
-import type { KeyPair } from '../../src/simulate/certs.ts'
+import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
 import { answerParent, machineMs } from './child.ts'
 
 export interface ListenOptions {

@@ -1,8 +1,8 @@
 /** The one table at the end: figures, for the traffic its ratio to the raw loop of the same run, and what was aimed at. */
 import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
-import { table } from '../../src/cli/table.ts'
-import { version } from '../../src/version.ts'
+import { table } from '../../src/cli/admin/table.ts'
+import { version } from '../../src/daemon/version.ts'
 import { cpuOf, whole, type Line } from './lines.ts'
 import type { Window } from './window.ts'
 

@@ -13,8 +13,8 @@ import { generateKey } from '../../src/matrix/signing.ts'
 import { parseJson } from '../../src/matrix/strict-json.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { openPool } from '../../src/store/db.ts'
-import { listPartitions } from '../../src/store/log-partitions.ts'
-import { makeRetention } from '../../src/store/retention.ts'
+import { listPartitions } from '../../src/store/upkeep/log-partitions.ts'
+import { makeRetention } from '../../src/store/upkeep/retention.ts'
 
 export interface RetentionPause {
   /** Longest time between two acknowledgements, ms, with nothing beside, and while the partition goes. */

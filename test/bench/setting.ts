@@ -1,7 +1,7 @@
 /** What every measurement needs: the built programs, a key, certificates, a durable PostgreSQL, and Redis where there is one. */
 import { randomBytes } from 'node:crypto'
 import { generateKey, readSigningKey, type SigningKey } from '../../src/matrix/signing.ts'
-import { makeCertificateAuthority, type KeyPair } from '../../src/simulate/certs.ts'
+import { makeCertificateAuthority, type KeyPair } from '../../src/simulate/fleet/certs.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { ownRedis, type Redis } from '../support/redis.ts'

@@ -1,5 +1,5 @@
 /** Which statements cost the database how much, where it was asked to count (`--statements`). */
-import { table } from '../../src/cli/table.ts'
+import { table } from '../../src/cli/admin/table.ts'
 import type { Pool } from '../../src/store/db.ts'
 
 interface Row {

@@ -4,7 +4,7 @@
  * as it does, and publishes on Redis what it publishes.
  */
 import { Redis } from 'ioredis'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { COLUMNS } from '../../src/ingest/synapse/check.ts'
 import { synapseTables } from '../ingest/synapse/tables.ts'

@@ -2,7 +2,7 @@
  * Traffic for warm destinations: rooms that hold each of them five times, a first event for everybody, and then as
  * many requests as keep a transaction or two waiting for each.
  */
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import type { SigningKey } from '../../src/matrix/signing.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'

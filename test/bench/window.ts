@@ -1,5 +1,5 @@
 /** What happens at the receivers within a stretch of time, and which process spends how much on it. */
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { cpuMs } from '../support/cpu.ts'
 import { until } from '../support/poll.ts'
 import type { Fleet } from './fleet.ts'

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { createServer as createHttpsServer } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type AddressInfo, type Server } from 'node:net'
-import type { KeyPair } from '../../src/simulate/certs.ts'
+import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
 
 export interface ManyReceivers {
   names: string[]

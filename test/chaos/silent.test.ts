@@ -4,8 +4,8 @@
  * can be reached again it goes on by itself.
  */
 import { expect } from 'chai'
-import { systemClock } from '../../src/clock.ts'
-import { startFakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import { systemClock } from '../../src/pace/clock.ts'
+import { startFakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { loopbackAuthority, OURS, type World } from '../e2e/world.ts'
 import { until } from '../support/poll.ts'
 import { startRoughProxy, type RoughProxy } from '../support/rough-proxy.ts'

@@ -5,7 +5,7 @@
 import { expect } from 'chai'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { quietPort } from '../support/port.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { ownRedis, type OwnRedis } from '../support/redis.ts'

@@ -5,7 +5,7 @@
  */
 import { expect } from 'chai'
 import { quietPort } from '../support/port.ts'
-import { query } from '../../src/store/embedded-postmaster.ts'
+import { query } from '../../src/embedded/postmaster.ts'
 import { until } from '../support/poll.ts'
 import { type OwnServer } from '../support/postgres.ts'
 import { ownRedis, type OwnRedis } from '../support/redis.ts'

@@ -4,7 +4,7 @@
  * It has an outbox: a batch that was not answered with a 200 is asked for by its source token and sent again,
  * so every item is taken exactly once whatever is killed. It is the only one, so its order is the stream's.
  */
-import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { makeEvent, TOKENS } from '../e2e/world.ts'
 import type { SigningKey } from '../../src/matrix/signing.ts'
 import { makeLedger, type Ledger } from './ledger.ts'

@@ -1,7 +1,7 @@
 /** The crash tests' own judge: what it must find, planted. */
 import { expect } from 'chai'
-import type { ReceivedPdu } from '../../src/simulate/receiver.ts'
-import type { LoggedTransaction } from '../../src/simulate/transaction-log.ts'
+import type { ReceivedPdu } from '../../src/simulate/fleet/receiver.ts'
+import type { LoggedTransaction } from '../../src/simulate/fleet/transaction-log.ts'
 import { makeLedger } from './ledger.ts'
 import { faultsOf, stillMissing } from './verdict.ts'
 

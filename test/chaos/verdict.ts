@@ -2,7 +2,7 @@
  * Whether a strict remote holds what it is owed and nothing else, each thing as often and in the order that the
  * contract allows, and whether a rule was broken on the way.
  */
-import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
 import type { Ledger } from './ledger.ts'
 

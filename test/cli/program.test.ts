@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync, chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config/config.ts'
 import { parseListen, parseRoles } from '../../src/cli/run-options.ts'
 import { readSigningKey } from '../../src/matrix/signing.ts'
 import { install, limpet } from './cli-stage.ts'

@@ -1,6 +1,6 @@
 /** A daemon that is told to end while its database is away: nothing keeps it, and it says nothing that looks like a fault. */
 import { expect } from 'chai'
-import { query } from '../../src/store/embedded-postmaster.ts'
+import { query } from '../../src/embedded/postmaster.ts'
 import { freshDatabase, sharedServer } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 import { install, startLimpet } from './cli-stage.ts'

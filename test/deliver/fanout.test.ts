@@ -1,9 +1,9 @@
 /** The fanout: its cursor when the database fails over to a state that knows less than a process remembers, and whom it wakes. */
 import { expect } from 'chai'
-import { systemClock, type Clock } from '../../src/clock.ts'
-import { makeFanout } from '../../src/deliver/fanout.ts'
+import { systemClock, type Clock } from '../../src/pace/clock.ts'
+import { makeFanout } from '../../src/deliver/wake/fanout.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { takeDestination } from '../../src/store/leases.ts'
+import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 describe('the fanout after a failover to an older state', () => {

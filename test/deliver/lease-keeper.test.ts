@@ -1,10 +1,10 @@
 /** A lease that is lost is given back: what it held is free at once, and looked at, not after the rest of the lease. */
 import { expect } from 'chai'
-import type { Clock } from '../../src/clock.ts'
+import type { Clock } from '../../src/pace/clock.ts'
 import { makeLeaseKeeper, type Lease } from '../../src/deliver/lease-keeper.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { takeDestination } from '../../src/store/leases.ts'
+import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 

@@ -3,7 +3,7 @@
  * read is then no reason to close a gap, and what was planned no reason to send it.
  */
 import { expect } from 'chai'
-import { makeWish } from '../../src/store/wishes.ts'
+import { makeWish } from '../../src/store/delivery/wishes.ts'
 import { event, makeIngestWorld, purge, redact, ROOM, servers, sticky } from '../ingest/ingest-world.ts'
 import { reachable } from '../support/reachable.ts'
 import { ANSWERED, holdInTest, takenPlace, UNANSWERED } from './step-stage.ts'

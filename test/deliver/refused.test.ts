@@ -1,7 +1,7 @@
 /** What an attempt came to, where that can't be written down: it is a failure with backoff, not a turn that breaks off. */
 import { expect } from 'chai'
-import { writeResultsApart } from '../../src/store/attempt-results.ts'
-import type { AttemptResult } from '../../src/store/attempt-results.ts'
+import { writeResultsApart } from '../../src/store/delivery/results.ts'
+import type { AttemptResult } from '../../src/store/delivery/results.ts'
 import { reachable } from '../support/reachable.ts'
 import type { SendResult } from '../../src/wire/send-result.ts'
 import { event, makeIngestWorld, servers } from '../ingest/ingest-world.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
-import { nextBatch } from '../../src/deliver/catch-up.ts'
-import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import { nextBatch } from '../../src/deliver/rules/catch-up.ts'
+import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
 import { makeWorld, PATIENT, type SentEvent, type World } from './world.ts'
 

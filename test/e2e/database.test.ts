@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { query } from '../../src/store/embedded-postmaster.ts'
+import { query } from '../../src/embedded/postmaster.ts'
 import { sharedServer } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 import { EMPTY_QUEUE } from '../chaos/stage.ts'

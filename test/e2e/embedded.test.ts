@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startDaemon } from '../../src/daemon.ts'
+import { startDaemon } from '../../src/daemon/daemon.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { until } from '../support/poll.ts'
 import { makeWorld, type World } from './world.ts'

@@ -1,9 +1,9 @@
 /** A PgBouncer before the database: in session mode it is not noticed, in the others limpet does not start. */
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { openPool } from '../../src/store/db.ts'
-import { query } from '../../src/store/embedded-postmaster.ts'
+import { query } from '../../src/embedded/postmaster.ts'
 import { narrowRoom } from '../../src/store/pool-room.ts'
 import { refusePooling } from '../../src/store/pooling.ts'
 import { startPgBouncer, type PgBouncer, type PgBouncerOptions } from '../support/pgbouncer.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
-import { query } from '../../src/store/embedded-postmaster.ts'
+import { query } from '../../src/embedded/postmaster.ts'
 import { freshDatabase, sharedServer } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'
 import { ownRedis, type OwnRedis } from '../support/redis.ts'

@@ -3,7 +3,7 @@
  * housekeeping drops the partitions.
  */
 import { expect } from 'chai'
-import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
 import { makeWorld, type SentEvent, type World } from './world.ts'
 

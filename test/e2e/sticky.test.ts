@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
 import { makeWorld, PATIENT, type SentEvent, type World } from './world.ts'
 

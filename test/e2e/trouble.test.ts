@@ -1,6 +1,6 @@
 import { expect } from 'chai'
-import { matrixError, tooManyRequests } from '../../src/simulate/behaviour.ts'
-import type { FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+import { matrixError, tooManyRequests } from '../../src/simulate/fleet/behaviour.ts'
+import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { redact } from '../../src/matrix/redaction.ts'
 import { roomVersion } from '../../src/matrix/room-versions.ts'
 import type { JsonObject } from '../../src/matrix/json-value.ts'

@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../src/clock.ts'
-import { loadConfig, type Config } from '../../src/config.ts'
-import { startDaemon, type Daemon, type Role } from '../../src/daemon.ts'
+import { systemClock } from '../../src/pace/clock.ts'
+import { loadConfig, type Config } from '../../src/config/config.ts'
+import { startDaemon, type Daemon, type Role } from '../../src/daemon/daemon.ts'
 import { makePdu } from '../../src/matrix/make-pdu.ts'
 import { readSigningKey, generateKey, type SigningKey } from '../../src/matrix/signing.ts'
 import { makeLog } from '../../src/observe/log.ts'
@@ -16,8 +16,8 @@ import {
   makeCertificateAuthority,
   type CertificateAuthority,
   type KeyPair,
-} from '../../src/simulate/certs.ts'
-import { startFakeHomeserver, type FakeHomeserver } from '../../src/simulate/fake-homeserver.ts'
+} from '../../src/simulate/fleet/certs.ts'
+import { startFakeHomeserver, type FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { openPool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase } from '../support/postgres.ts'

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import type { FastifyInstance } from 'fastify'
 import { callerName } from '../../src/http/server.ts'
-import { ask, fakeAppend, makeTestApp } from './ingest-stage.ts'
+import { ask, fakeAppend, makeTestApp } from './ingest/stage.ts'
 
 describe('who may do what', () => {
   const fake = fakeAppend()

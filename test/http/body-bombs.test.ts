@@ -6,7 +6,7 @@ import { expect } from 'chai'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { parseJsonBody, parseLines } from '../../src/ingest/parse-body.ts'
 import { BodyError, ItemError } from '../../src/ingest/item-error.ts'
-import { eventItem, SERVER } from './ingest-stage.ts'
+import { eventItem, SERVER } from './ingest/stage.ts'
 
 const MOST = 16 * 1024 * 1024
 /** Ten times what it is on a quiet machine, and a tenth of what it was: 1 to 7 s there. */

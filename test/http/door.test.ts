@@ -11,7 +11,7 @@ import type { HttpOptions, HttpServer } from '../../src/http/server.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeMetrics } from '../../src/observe/metrics.ts'
 import { until } from '../support/poll.ts'
-import { fakeAppend, SERVER, TOKENS } from './ingest-stage.ts'
+import { fakeAppend, SERVER, TOKENS } from './ingest/stage.ts'
 
 const all = ['ingest', 'admin', 'metrics'] as const
 const JSON_TYPE = 'content-type: application/json'

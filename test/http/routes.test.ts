@@ -5,13 +5,13 @@
  */
 import { expect } from 'chai'
 import type { FastifyInstance, HTTPMethods } from 'fastify'
-import { registerAdminRoutes } from '../../src/http/admin-routes.ts'
+import { registerAdminRoutes } from '../../src/http/admin/routes.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openPool } from '../../src/store/db.ts'
 import { freshDatabase } from '../support/postgres.ts'
-import { makeTestApp } from './ingest-stage.ts'
+import { makeTestApp } from './ingest/stage.ts'
 
 /** Tokens by kind, as `Authorization` headers. */
 const KINDS = {

@@ -13,7 +13,7 @@ import type { Append } from '../../src/ingest/append.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeMetrics } from '../../src/observe/metrics.ts'
 import { until } from '../support/poll.ts'
-import { fakeAppend, SERVER, TOKENS } from './ingest-stage.ts'
+import { fakeAppend, SERVER, TOKENS } from './ingest/stage.ts'
 
 const all = ['ingest', 'admin', 'metrics'] as const
 const free = { host: '127.0.0.1', port: 0, serve: all }

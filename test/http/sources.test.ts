@@ -1,12 +1,12 @@
 /** One source by the admin API and `limpet source`: how it is doing, and the word to go on after its database was restored. */
 import { expect } from 'chai'
 import { NEW_TIMELINE } from '../../src/ingest/synapse/timeline.ts'
-import { showSource } from '../../src/cli/source.ts'
-import type { SourceAnswer } from '../../src/cli/answers.ts'
-import { saySourceState } from '../../src/store/source-states.ts'
-import { changeTimeline, readTimeline } from '../../src/store/source-timelines.ts'
+import { showSource } from '../../src/cli/admin/source.ts'
+import type { SourceAnswer } from '../../src/cli/admin/answers.ts'
+import { saySourceState } from '../../src/store/ingest/source-states.ts'
+import { changeTimeline, readTimeline } from '../../src/store/ingest/source-timelines.ts'
 import { makeSituation, type Situation } from '../store/views/situation.ts'
-import { makeAdminApp, type AdminApp } from './admin-app.ts'
+import { makeAdminApp, type AdminApp } from './admin/app.ts'
 
 describe('a source in the admin API', () => {
   let s: Situation

@@ -1,6 +1,6 @@
 /** Contract 3, "Exactly once": a producer's token moves in the commit that stores its items. */
 import { expect } from 'chai'
-import { sourcePosition } from '../../src/store/read-back.ts'
+import { sourcePosition } from '../../src/store/ingest/read-back.ts'
 import { event, makeIngestWorld, purge, redact, request, servers } from './ingest-world.ts'
 import type { IngestWorld, RequestOptions } from './ingest-world.ts'
 

@@ -1,6 +1,6 @@
 /** Contract 3: who is in a room from which point of the stream on, and from where on a destination is owed anything. */
 import { expect } from 'chai'
-import { readTimeline } from '../../src/store/timeline.ts'
+import { readTimeline } from '../../src/store/delivery/timeline.ts'
 import { event, makeIngestWorld, OURS, ROOM, servers } from './ingest-world.ts'
 import type { IngestWorld } from './ingest-world.ts'
 

@@ -5,18 +5,23 @@
  */
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
-import type { AttemptResult } from '../../src/store/attempt-results.ts'
-import { writeAttemptResults } from '../../src/store/attempt-results.ts'
+import type { AttemptResult } from '../../src/store/delivery/results.ts'
+import { writeAttemptResults } from '../../src/store/delivery/results.ts'
 import { inTransaction, openPool, type Pool } from '../../src/store/db.ts'
-import { loadDestination } from '../../src/store/destination-state.ts'
-import { countBacklogs } from '../../src/store/count-backlogs.ts'
-import { cutImpossibleWaits, removeOld, withSweepLock } from '../../src/store/housekeeping.ts'
-import { registerWorker, releaseDestination, takeDestination, type Held } from '../../src/store/leases.ts'
+import { loadDestination } from '../../src/store/delivery/destination.ts'
+import { countBacklogs } from '../../src/store/upkeep/count-backlogs.ts'
+import { cutImpossibleWaits, removeOld, withSweepLock } from '../../src/store/upkeep/housekeeping.ts'
+import {
+  registerWorker,
+  releaseDestination,
+  takeDestination,
+  type Held,
+} from '../../src/store/delivery/leases.ts'
 import { freezeTransactions, type Frozen } from '../support/freeze.ts'
-import { moveStickyCursors, noteListing } from '../../src/store/replays.ts'
-import { noteLapsed } from '../../src/store/sticky-lane.ts'
-import { timelinePositions } from '../../src/store/timeline.ts'
-import { findOwed, markMissed } from '../../src/store/wake-lists.ts'
+import { moveStickyCursors, noteListing } from '../../src/store/delivery/replays.ts'
+import { noteLapsed } from '../../src/store/delivery/sticky-lane.ts'
+import { timelinePositions } from '../../src/store/delivery/timeline.ts'
+import { findOwed, markMissed } from '../../src/store/delivery/wake-lists.ts'
 import {
   event,
   type GivenEvent,

@@ -6,7 +6,7 @@
  */
 import { expect } from 'chai'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { toldAmong } from '../../src/store/told-rooms.ts'
+import { toldAmong } from '../../src/store/ingest/told-rooms.ts'
 import { until } from '../support/poll.ts'
 import { startRoughProxy, type RoughProxy } from '../support/rough-proxy.ts'
 import { arrivals, arrivedIds, sentAgain } from './support/arrivals.ts'

@@ -1,14 +1,20 @@
-/** One sweep, as `deliver/sweep.ts` makes it; without its counts, by which nobody decides anything. */
+/** One sweep, as `deliver/wake/sweep.ts` makes it; without its counts, by which nobody decides anything. */
 import { nowMs, type Pool } from '../../src/store/db.ts'
-import { forgetOld } from '../../src/store/forget-old.ts'
-import { cutImpossibleWaits, removeOld } from '../../src/store/housekeeping.ts'
-import { copyNeeded, dropUnneeded, giveUpOld, moveFloor, neededUpTo } from '../../src/store/kept-events.ts'
-import { oldLogUpTo, readFloor } from '../../src/store/retention.ts'
-import { settleDestinations } from '../../src/store/settle-destinations.ts'
-import { followClockBack } from '../../src/store/set-back.ts'
-import { endSticky } from '../../src/store/sticky-end.ts'
-import { noteLapsed } from '../../src/store/sticky-lane.ts'
-import { findOwed, markMissed } from '../../src/store/wake-lists.ts'
+import { forgetOld } from '../../src/store/upkeep/forget-old.ts'
+import { cutImpossibleWaits, removeOld } from '../../src/store/upkeep/housekeeping.ts'
+import {
+  copyNeeded,
+  dropUnneeded,
+  giveUpOld,
+  moveFloor,
+  neededUpTo,
+} from '../../src/store/upkeep/kept-events.ts'
+import { oldLogUpTo, readFloor } from '../../src/store/upkeep/retention.ts'
+import { settleDestinations } from '../../src/store/upkeep/move-past.ts'
+import { followClockBack } from '../../src/store/upkeep/set-back.ts'
+import { endSticky } from '../../src/store/upkeep/sticky-end.ts'
+import { noteLapsed } from '../../src/store/delivery/sticky-lane.ts'
+import { findOwed, markMissed } from '../../src/store/delivery/wake-lists.ts'
 import { SETTINGS } from './driver.ts'
 import { DROP_OLD } from './memory/statement.ts'
 
@@ -35,7 +41,7 @@ const DROP = `delete /* ${DROP_OLD} */ from events where pos <= $1`
 const EVENT_IDS_MS = 7 * 86_400_000
 
 /**
- * What `store/retention.ts` does with a partition that is old enough, in its order: the partition itself aside, whose place a
+ * What `store/upkeep/retention.ts` does with a partition that is old enough, in its order: the partition itself aside, whose place a
  * `delete` takes. Returns up to where the log went, or null: nothing is old, or somebody who is being served needs it.
  */
 export async function retain(pool: Pool): Promise<number | null> {

@@ -3,11 +3,11 @@
  * onto the way of an item or a destination takes it out here, gives it a twin, and the schedules run it.
  */
 const RETIRES = 'a process of the model never ends well: it is killed, or stopped and overtaken'
-const FAR = 'retention asks for one, which is near in a schedule: test/store/timeline.test.ts'
-const ONE_SWEEPER = 'who sweeps is a decision of the schedule: test/store/housekeeping.test.ts'
-const COUNTS = 'counted for people, nobody decides by it: test/store/count-backlogs.test.ts'
+const FAR = 'retention asks for one, which is near in a schedule: test/store/delivery/timeline.test.ts'
+const ONE_SWEEPER = 'who sweeps is a decision of the schedule: test/store/upkeep/housekeeping.test.ts'
+const COUNTS = 'counted for people, nobody decides by it: test/store/upkeep/count-backlogs.test.ts'
 const PARTITIONS =
-  'the log in memory has no partitions, a delete takes their place: test/store/retention.test.ts'
+  'the log in memory has no partitions, a delete takes their place: test/store/upkeep/retention.test.ts'
 
 export const NOT_RUN = {
   'let go of all of a worker': RETIRES,

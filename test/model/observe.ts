@@ -4,7 +4,7 @@
  */
 import { US, type FrozenView } from './driver.ts'
 import type { Logged } from './memory/pool.ts'
-import { beginningOf, type BeginInput } from './memory/sql-transactions.ts'
+import { beginningOf, type BeginInput } from './memory/delivery/transactions.ts'
 
 export type Happened =
   | { what: 'looked at' }

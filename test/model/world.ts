@@ -1,11 +1,11 @@
 /**
  * The world around one destination: processes of limpet, a queue, time, the remote, and the watch that sees all of it.
  */
-import { adviseUp } from '../../src/store/advice.ts'
+import { adviseUp } from '../../src/store/ingest/advice.ts'
 import type { Log } from '../../src/observe/log.ts'
-import { destinationsCalled } from '../../src/store/ingest-state.ts'
-import { makeSeenTime } from '../../src/store/seen-time.ts'
-import { makeWish, type Wish } from '../../src/store/wishes.ts'
+import { destinationsCalled } from '../../src/store/ingest/state.ts'
+import { makeSeenTime } from '../../src/store/upkeep/seen-time.ts'
+import { makeWish, type Wish } from '../../src/store/delivery/wishes.ts'
 import type { Connect, SendRequest, SendResult } from '../../src/wire/send-result.ts'
 import type { Connection, ModelDatabase } from './database.ts'
 import { makeDeliverer, type Deliverer } from './deliverer.ts'

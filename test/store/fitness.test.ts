@@ -1,7 +1,7 @@
 /** What a database must be for limpet to work in it: each want is said in one line that says what to do. */
 import { expect } from 'chai'
 import { openPool } from '../../src/store/db.ts'
-import { query } from '../../src/store/embedded-postmaster.ts'
+import { query } from '../../src/embedded/postmaster.ts'
 import { refuseUnfit, UnfitDatabaseError, type FitnessNeeds } from '../../src/store/fitness.ts'
 import { freshDatabase, sharedServer, type FreshDatabase } from '../support/postgres.ts'
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { boundServerName } from '../../src/store/bound-server-name.ts'
+import { boundServerName } from '../../src/store/ingest/bound-server-name.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { bindServerName, checkSchema, migrate, SchemaError } from '../../src/store/migrate.ts'
 import { freshDatabase } from '../support/postgres.ts'

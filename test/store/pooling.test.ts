@@ -1,6 +1,6 @@
 /** What asks whether a pooler stands before the database must itself get on, whatever the database does meanwhile. */
 import { expect } from 'chai'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { refusePooling } from '../../src/store/pooling.ts'
 import { startHalfOpenProxy } from '../support/half-open-proxy.ts'
 import { until } from '../support/poll.ts'

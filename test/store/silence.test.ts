@@ -1,6 +1,6 @@
 /** A database that falls silent: who waits on it gets an error, and who comes later a new connection. */
 import { expect } from 'chai'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { isUnavailable, openPool, type Pool } from '../../src/store/db.ts'
 import { watchForSilence, type SilenceWatch } from '../../src/store/silence.ts'
 import { until } from '../support/poll.ts'

@@ -3,11 +3,11 @@ import { expect } from 'chai'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { openPool, type Db, type Pool } from '../../src/store/db.ts'
-import { takeDestination } from '../../src/store/leases.ts'
+import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { NAMES } from '../../src/store/statement-names.ts'
 import { nameIn, preparedName, sql, variants, writtenNames } from '../../src/store/statement.ts'
 import { readHead } from '../../src/store/stream.ts'
-import { readCursor, wakeForNewItems } from '../../src/store/wake-lists.ts'
+import { readCursor, wakeForNewItems } from '../../src/store/delivery/wake-lists.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 
 const ROOT = new URL('../../', import.meta.url)
@@ -30,7 +30,7 @@ describe('the name of a statement', () => {
 describe('the names of statements', () => {
   before(async function () {
     this.timeout(60_000)
-    const files = [...WRITTEN_IN.flatMap(filesIn), 'src/start-housekeeping.ts']
+    const files = [...WRITTEN_IN.flatMap(filesIn), 'src/daemon/start-housekeeping.ts']
     await Promise.all(files.map((file) => import(new URL(file, ROOT).href)))
   })
 

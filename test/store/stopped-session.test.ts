@@ -1,8 +1,8 @@
 /** What a process holds in the database while it is stopped (SIGSTOP, a suspended machine): not for long. */
 import { expect } from 'chai'
 import { inTransaction, isUnavailable, openPool, type Pool } from '../../src/store/db.ts'
-import { withSweepLock } from '../../src/store/housekeeping.ts'
-import { takeDestination } from '../../src/store/leases.ts'
+import { withSweepLock } from '../../src/store/upkeep/housekeeping.ts'
+import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { lockStream } from '../../src/store/stream.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { inTransaction, isUnavailable, openPool, type Pool } from '../../src/store/db.ts'
-import { query } from '../../src/store/embedded-postmaster.ts'
+import { query } from '../../src/embedded/postmaster.ts'
 import { proveWrite } from '../../src/store/takes-writes.ts'
 import { freshDatabase, sharedServer, type FreshDatabase } from '../support/postgres.ts'
 import { until } from '../support/poll.ts'

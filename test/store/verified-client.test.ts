@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { makeCertificateAuthority } from '../../src/simulate/certs.ts'
+import { makeCertificateAuthority } from '../../src/simulate/fleet/certs.ts'
 import { openPool } from '../../src/store/db.ts'
 import { withoutCertificates } from '../support/without-certificates.ts'
 

@@ -1,10 +1,10 @@
 /** How much text a read brings: what fits, and the first in any case; what was left out is not taken for what is not there. */
 import { expect } from 'chai'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { readGapRooms } from '../../src/store/gap-rooms.ts'
-import { readLog } from '../../src/store/log-tail.ts'
-import { readOwedSticky } from '../../src/store/sticky-lane.ts'
-import { readTimeline } from '../../src/store/timeline.ts'
+import { readGapRooms } from '../../src/store/delivery/gap-rooms.ts'
+import { readLog } from '../../src/store/delivery/log-tail.ts'
+import { readOwedSticky } from '../../src/store/delivery/sticky-lane.ts'
+import { readTimeline } from '../../src/store/delivery/timeline.ts'
 import { freshDatabase } from '../support/postgres.ts'
 
 // Two bytes a letter in UTF-8, so that bytes are told from characters; long enough to be kept apart from its row, and packed.

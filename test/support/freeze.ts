@@ -1,7 +1,7 @@
 /** Freezes what a turn has planned, as the tests of other things need it. */
-import { acknowledgeAndFreeze, type Frozen as Row } from '../../src/store/acknowledge-and-freeze.ts'
+import { acknowledgeAndFreeze, type Frozen as Row } from '../../src/store/delivery/acknowledge-and-freeze.ts'
 import type { Pool } from '../../src/store/db.ts'
-import type { StoredAcknowledges } from '../../src/store/destination-state.ts'
+import type { StoredAcknowledges } from '../../src/store/delivery/destination.ts'
 
 export type Frozen = Omit<Row, 'wakeSeq' | 'answered' | 'acknowledges'> & {
   acknowledges: StoredAcknowledges

@@ -5,7 +5,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { KeyPair } from '../../src/simulate/certs.ts'
+import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
 
 export interface HostileRemotes {
   /** `127.0.0.1:PORT` of each, by what it answers. */

@@ -9,7 +9,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openPool } from '../../src/store/db.ts'
-import { query, type StopMode } from '../../src/store/embedded-postmaster.ts'
+import { query, type StopMode } from '../../src/embedded/postmaster.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { placeCluster } from './cluster-template.ts'
 import { endNow, leaveBehind } from './leftovers.ts'

@@ -5,8 +5,8 @@
 import { randomBytes } from 'node:crypto'
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { systemClock } from '../../src/clock.ts'
-import { type Cluster, openRoom } from '../../src/store/embedded-cluster.ts'
+import { systemClock } from '../../src/pace/clock.ts'
+import { type Cluster, openRoom } from '../../src/embedded/cluster.ts'
 import {
   endWithUs,
   isGone,
@@ -14,10 +14,10 @@ import {
   query,
   type StopMode,
   stopPostmaster,
-} from '../../src/store/embedded-postmaster.ts'
-import { binary, findProgram } from '../../src/store/embedded-program.ts'
-import { findRunAs, type RunAs } from '../../src/store/embedded-user.ts'
-import { isAlive } from '../../src/store/process-identity.ts'
+} from '../../src/embedded/postmaster.ts'
+import { binary, findProgram } from '../../src/embedded/program.ts'
+import { findRunAs, type RunAs } from '../../src/embedded/user.ts'
+import { isAlive } from '../../src/embedded/process-identity.ts'
 import { quietPort } from './port.ts'
 
 export interface Server {

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect } from 'chai'
-import { isAlive } from '../../src/store/process-identity.ts'
+import { isAlive } from '../../src/embedded/process-identity.ts'
 import { builtMain } from '../support/built.ts'
 import { leaveBehind } from '../support/leftovers.ts'
 import { until } from '../support/poll.ts'

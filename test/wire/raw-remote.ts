@@ -9,7 +9,7 @@ import { createServer as createTcpServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:tls'
 import type { TLSSocket } from 'node:tls'
-import type { KeyPair } from '../../src/simulate/certs.ts'
+import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
 
 export interface RawRequest {
   /** Counts all requests, from 1. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
-import { matrixError, tooManyRequests } from '../../src/simulate/behaviour.ts'
-import type { Behaviour } from '../../src/simulate/behaviour.ts'
+import { matrixError, tooManyRequests } from '../../src/simulate/fleet/behaviour.ts'
+import type { Behaviour } from '../../src/simulate/fleet/behaviour.ts'
 import { until } from '../support/poll.ts'
 import { aBody, name, useSetting } from './setting.ts'
 

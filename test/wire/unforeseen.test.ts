@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { makeRemotes, type SendNeeds } from '../../src/wire/send.ts'
 import type { Reach } from '../../src/wire/send-result.ts'
 import { makeResolveTarget } from '../../src/wire/target.ts'

@@ -5,8 +5,8 @@
  * Always: asked only for positions in (`from`, `upto`] of the log that was read. A membership is an interval of positions, so what is
  * read later than a position still says who was there.
  */
-import type { RoomMembers } from '../../store/follow.ts'
-import type { LoggedChange, LogEntry } from '../../store/log-tail.ts'
+import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
+import type { LoggedChange, LogEntry } from '../../store/delivery/log-tail.ts'
 
 export interface Audience {
   /** The rooms of these entries of which the members are not known. */

@@ -8,13 +8,13 @@
  * What a destination goes through here is in `follower.ts`. It is released after two idle seconds, and its rows are looked at after a
  * minute in any case.
  */
-import type { Batcher } from '../../batcher.ts'
-import type { Random } from '../../clock.ts'
-import type { DestinationState } from '../../store/destination-state.ts'
-import { readMembers, stopFollowing, type Following, type Known } from '../../store/follow.ts'
-import type { Held } from '../../store/leases.ts'
-import { readLog } from '../../store/log-tail.ts'
-import { eitherSignal, type EitherSignal } from '../../either-signal.ts'
+import type { Batcher } from '../../pace/batcher.ts'
+import type { Random } from '../../pace/clock.ts'
+import type { DestinationState } from '../../store/delivery/destination.ts'
+import { readMembers, stopFollowing, type Following, type Known } from '../../store/delivery/follow-flag.ts'
+import type { Held } from '../../store/delivery/leases.ts'
+import { readLog } from '../../store/delivery/log-tail.ts'
+import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
 import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './log-ring.ts'

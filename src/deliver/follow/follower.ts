@@ -14,17 +14,17 @@
  * | gone     | is nothing here any more                                  |                                                     |
  *
  * Always: under the lease and fence of the turn that handed it over; nothing is frozen after somebody else's wish or a redaction that
- * is not known here (`store/acknowledge-and-freeze.ts` asks). What is not ordinary goes back to a turn: a failure, a slow answer, a
+ * is not known here (`store/delivery/acknowledge-and-freeze.ts` asks). What is not ordinary goes back to a turn: a failure, a slow answer, a
  * sticky event, a join.
  */
 import type { ServerName } from '../../matrix/ids.ts'
 import type { Log } from '../../observe/log.ts'
-import type { DestinationState } from '../../store/destination-state.ts'
-import type { Held } from '../../store/leases.ts'
+import type { DestinationState } from '../../store/delivery/destination.ts'
+import type { Held } from '../../store/delivery/leases.ts'
 import type { Reach, Ready } from '../../wire/send-result.ts'
 import { forPdus, wantedForSome, type Bytes } from '../bodies.ts'
 import type { Lease } from '../lease-keeper.ts'
-import { planTransaction } from '../plan.ts'
+import { planTransaction } from '../rules/plan.ts'
 import type { ReachNeeds } from '../reach.ts'
 import { readWaiting } from '../reading.ts'
 import { sendPlanned, type TransactionNeeds } from '../transaction.ts'

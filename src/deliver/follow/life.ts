@@ -1,10 +1,10 @@
 /**
  * What becomes of a destination that is followed: it sends, it lets go, or it goes back to a turn. Its modes are in `follower.ts`.
  */
-import type { Batcher } from '../../batcher.ts'
-import { stopFollowing, type Following } from '../../store/follow.ts'
-import { giveWay, type Held } from '../../store/leases.ts'
-import type { Wake } from '../fanout.ts'
+import type { Batcher } from '../../pace/batcher.ts'
+import { stopFollowing, type Following } from '../../store/delivery/follow-flag.ts'
+import { giveWay, type Held } from '../../store/delivery/leases.ts'
+import type { Wake } from '../wake/fanout.ts'
 import type { Lease } from '../lease-keeper.ts'
 import type { Turned } from '../turned.ts'
 import { become, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'

@@ -14,8 +14,8 @@ import {
   type LogEntry,
   type LogRead,
   type Place,
-} from '../../store/log-tail.ts'
-import type { RoomMembers } from '../../store/follow.ts'
+} from '../../store/delivery/log-tail.ts'
+import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
 import { makeAudience } from './audience.ts'
 
 export interface Waiting {

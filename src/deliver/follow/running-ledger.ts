@@ -1,6 +1,6 @@
 /**
  * The books of a destination that is followed: an ordinary answer is written down with the next freeze, in one statement
- * (`store/acknowledge-and-freeze.ts`), or by itself where nothing comes next. In a crash before that the same bytes go again.
+ * (`store/delivery/acknowledge-and-freeze.ts`), or by itself where nothing comes next. In a crash before that the same bytes go again.
  *
  * Always: an answer is kept only where it changes nothing but the position; everything else is written down at once, and the rows are
  * looked at.

@@ -3,7 +3,7 @@
  * offers that to a transaction, and it says what an answer acknowledges. All lanes are in `list.ts`, first things first; a
  * transaction that is planned from rows and one of a followed destination both go through them.
  */
-import type { LoggedEvent } from '../../store/log-tail.ts'
+import type { LoggedEvent } from '../../store/delivery/log-tail.ts'
 import type { Pool } from '../../store/db.ts'
 import type { Found, Most } from '../../store/within-bytes.ts'
 

@@ -2,7 +2,7 @@
  * Sticky events that a join or a gap owes (MSC4354). They come first, as they have a deadline: while ordinary events wait too, they
  * have four places in five; while a gap is open, all of them.
  */
-import { readOwedSticky } from '../../store/sticky-lane.ts'
+import { readOwedSticky } from '../../store/delivery/sticky-lane.ts'
 import { NO_ITEMS, ONE, type Items, type Lane, type OwedRow, type Reading, type Space } from './lane.ts'
 
 /** Places that sticky replays have at least while other PDUs wait too (contract 5.7). */

@@ -1,5 +1,5 @@
 /** Everything else, event by event in stream order; nothing of it while a gap is open. A followed destination gets it from the log. */
-import { countTimeline, readTimeline } from '../../store/timeline.ts'
+import { countTimeline, readTimeline } from '../../store/delivery/timeline.ts'
 import { NO_ITEMS, type Lane, type Look } from './lane.ts'
 
 export const timeline: Lane = {

@@ -2,7 +2,7 @@
  * Sticky events that an answer did not list: each goes again when its time has come, until it is listed or lapses (contract 5.5). No
  * cursor moves with them; what an answer says of them is noted.
  */
-import { readUnlisted } from '../../store/sticky-lane.ts'
+import { readUnlisted } from '../../store/delivery/sticky-lane.ts'
 import { NO_ITEMS, ONE, type Lane, type Look } from './lane.ts'
 import { giveSticky, liveOf } from './replays.ts'
 

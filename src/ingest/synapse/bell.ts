@@ -5,7 +5,7 @@
  * a nudge may therefore be too early, so looks follow each other quickly until one finds what was announced, for at
  * most half a second. Many nudges within a short time are one look. The announcement is used for nothing else.
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 
 const QUICK_MS = 50
 const QUICK_FOR_MS = 500

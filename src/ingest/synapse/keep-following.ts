@@ -3,7 +3,7 @@
  * sooner if the window was too large, and later with each other failure. It ends with `signal`, or if this Synapse
  * must not be read.
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Bell } from './bell.ts'
 import type { Progress } from './progress.ts'

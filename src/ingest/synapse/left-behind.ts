@@ -7,7 +7,7 @@
  * statements and longer waits, in the order of its own events, and joins the others when it has caught up with them.
  * Another process that begins to read finds the tokens.
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
 import { AnotherServer } from './refused.ts'
 import { onlyOf } from './room-by-room.ts'

@@ -3,7 +3,7 @@
  * from where we thought it was. If the items were not taken, or may not have been, our place is unknown and has to be
  * read again.
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Item } from '../items.ts'
 import type { StoreItems } from './store-items.ts'

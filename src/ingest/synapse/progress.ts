@@ -7,7 +7,7 @@
  * works for minutes on one window (a ban that redacts thousands of events), is behind but running. A source that waits
  * for an operator is stalled from the start.
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 
 export type SourceState = 'running' | 'stalled' | 'stopped'
 

@@ -10,9 +10,9 @@
  * rooms has changed, if some are gone and wait, or if the last comparison was ten minutes ago (a room may be told
  * after it has gone).
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Pool } from '../../store/db.ts'
-import type { ToldRoom } from '../../store/told-rooms.ts'
+import type { ToldRoom } from '../../store/ingest/told-rooms.ts'
 import { planned } from './planned.ts'
 
 /** The rooms that limpet was told. */

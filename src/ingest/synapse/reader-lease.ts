@@ -6,7 +6,7 @@
  * statements and nothing else. The lease expires by the time of limpet's database; its holder goes by its own clock,
  * and stops earlier.
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
 
 export interface ReaderLeaseNeeds {

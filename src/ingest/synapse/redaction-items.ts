@@ -11,7 +11,7 @@
 import type { JsonObject } from '../../matrix/json-value.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
-import type { HeldPage } from '../../store/held-events.ts'
+import type { HeldPage } from '../../store/ingest/held-events.ts'
 import type { Item } from '../items.ts'
 import {
   rawRedaction,

@@ -11,7 +11,7 @@
  * - *late*: nobody has said anything. Between drawing and writing Synapse runs further statements, and PostgreSQL ends
  *   each after at most ten minutes (`statement_timeout`, Synapse's default).
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 
 export interface StreamSight {
   /** The newest number that is known to be drawn. */

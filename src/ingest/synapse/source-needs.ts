@@ -1,5 +1,5 @@
 /** What the Synapse source needs from outside: how it reads, where it stores, and whom it tells. */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Append } from '../append.ts'
 import type { Pool } from '../../store/db.ts'
 import type { LeftBehindNeeds } from './left-behind.ts'

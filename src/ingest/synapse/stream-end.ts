@@ -11,7 +11,7 @@
  * The stream of events is the only one that limpet reads by its positions (`current_state_delta_stream` shares its
  * numbers).
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Db } from '../../store/db.ts'
 import { comesBack } from '../../store/one-server.ts'
 import { severalServers } from './refused.ts'

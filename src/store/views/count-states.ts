@@ -1,7 +1,7 @@
 /**
  * How many destinations are in which state? Counted by the database: the gauges and `limpet status` need no row of any.
  *
- * The rule is that of `nextAttempt` (`deliver/backoff.ts`) and `stateOf` (`http/describe-destination.ts`), in SQL; their test compares
+ * The rule is that of `nextAttempt` (`deliver/rules/backoff.ts`) and `stateOf` (`explain/destination.ts`), in SQL; their test compares
  * the two, row by row.
  */
 import type { Db } from '../db.ts'

@@ -6,7 +6,7 @@
  * but only `pg_read_all_stats` shows since when, and of a slot nothing shows it. Then the age counts from when limpet
  * first saw it, and is never more than the true one.
  */
-import type { Clock } from '../../clock.ts'
+import type { Clock } from '../../pace/clock.ts'
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
 

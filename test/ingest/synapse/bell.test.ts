@@ -1,6 +1,6 @@
 /** How often the source looks for what Synapse announces: until it is there, and not once more. */
 import { expect } from 'chai'
-import { systemClock } from '../../../src/clock.ts'
+import { systemClock } from '../../../src/pace/clock.ts'
 import { announcedBy, makeBell } from '../../../src/ingest/synapse/bell.ts'
 
 describe('what Synapse announces', () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { Clock } from '../../../src/clock.ts'
+import type { Clock } from '../../../src/pace/clock.ts'
 import { makePurges } from '../../../src/ingest/synapse/purges.ts'
 import { synapseTables, type SynapseTables } from './tables.ts'
 

@@ -1,6 +1,6 @@
 /** limpet's side of the Synapse source, in memory: what it was told, and the token with its compare-and-set. */
 import { pino } from 'pino'
-import { systemClock, type Clock } from '../../../src/clock.ts'
+import { systemClock, type Clock } from '../../../src/pace/clock.ts'
 import type { Append } from '../../../src/ingest/append.ts'
 import type { Item } from '../../../src/ingest/items.ts'
 import { makeKnownRooms } from '../../../src/ingest/known-rooms.ts'

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect } from 'chai'
-import { systemClock } from '../../../src/clock.ts'
+import { systemClock } from '../../../src/pace/clock.ts'
 import { readWindow } from '../../../src/ingest/synapse/window.ts'
 import { holdTransaction } from '../../support/hold.ts'
 import { limpetFor, type Limpet } from './limpet.ts'

@@ -1,8 +1,8 @@
 /** Nothing is read past a number that may still come: not without the writer's word, and not by the word of one of several. */
 import { expect } from 'chai'
 import type { PoolClient } from 'pg'
-import type { Clock } from '../../../src/clock.ts'
-import { systemClock } from '../../../src/clock.ts'
+import type { Clock } from '../../../src/pace/clock.ts'
+import { systemClock } from '../../../src/pace/clock.ts'
 import { COLUMNS } from '../../../src/ingest/synapse/check.ts'
 import { LATE_MS, MOST_SOON_MS, SOON_MS } from '../../../src/ingest/synapse/settled.ts'
 import { makeStreamEnd, type StreamEnd } from '../../../src/ingest/synapse/stream-end.ts'

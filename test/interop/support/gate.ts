@@ -12,7 +12,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { isJsonObject, type JsonObject } from '../../../src/matrix/json-value.ts'
 import { parseXMatrix } from '../../../src/matrix/x-matrix.ts'
-import type { KeyPair } from '../../../src/simulate/certs.ts'
+import type { KeyPair } from '../../../src/simulate/fleet/certs.ts'
 
 /** One request that came in whole. */
 export interface Knock {

@@ -4,7 +4,7 @@
  * Where Python or PyPI is missing a story counts as one skipped test with that reason; with LIMPET_REQUIRE_INTEROP=1
  * it fails.
  */
-import { type CertificateAuthority, makeCertificateAuthority } from '../../../src/simulate/certs.ts'
+import { type CertificateAuthority, makeCertificateAuthority } from '../../../src/simulate/fleet/certs.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { ownRedis, sharedRedis, type OwnRedis } from '../../support/redis.ts'
 import { skip } from '../../support/skip.ts'

@@ -1,5 +1,5 @@
 /** Somebody talks on and on, so that there is traffic while something else happens. */
-import { systemClock } from '../../../src/clock.ts'
+import { systemClock } from '../../../src/pace/clock.ts'
 import type { Client } from './client.ts'
 
 export interface Talk {

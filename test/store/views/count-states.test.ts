@@ -1,6 +1,6 @@
 /** The states that the database counts are those that each destination is described with. */
 import { expect } from 'chai'
-import { stateOf } from '../../../src/http/describe-destination.ts'
+import { stateOf } from '../../../src/explain/destination.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { countStates } from '../../../src/store/views/count-states.ts'
 import { listDestinations } from '../../../src/store/views/destination-list.ts'

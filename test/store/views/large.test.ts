@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { makeAdminApp, type AdminApp } from '../../http/admin-app.ts'
+import { makeAdminApp, type AdminApp } from '../../http/admin/app.ts'
 import { makeSituation, type Situation } from './situation.ts'
 
 /** What a read of the whole log takes on the machine for which the limits below stand, ms. */

@@ -1,0 +1,74 @@
+/** What `limpet simulate` shows of each destination while it runs, as lines. */
+import type { Fleet } from '../../simulate/fleet/fleet.ts'
+import { partOf } from '../../simulate/story/cast.ts'
+import type { Plan } from '../../simulate/story/plan.ts'
+import type { Traffic } from '../../simulate/fleet/traffic.ts'
+import { owedByJoin } from '../../simulate/verdict/claims.ts'
+import { cut, table, WIDTH } from '../admin/table.ts'
+import type { Column } from '../admin/table.ts'
+
+export interface Shown {
+  readonly plan: Plan
+  readonly fleet: Pick<Fleet, 'servers'>
+  readonly traffic: Pick<Traffic, 'claims' | 'events'>
+}
+
+/** Lines beside the servers' own. */
+const FRAME = 6
+
+interface Row {
+  server: string
+  part: string
+  state: string
+  owed: number
+  received: number
+  inFlight: number
+  transactions: number
+}
+
+function rowsOf({ plan, fleet, traffic }: Shown, states: ReadonlyMap<string, string>): Row[] {
+  return fleet.servers.map(({ serverName: server, received, transactions }, index) => ({
+    server,
+    part: partOf(plan.cast, index),
+    state: states.get(server) ?? 'unknown',
+    owed: owedTo(traffic, server),
+    received: received.size,
+    inFlight: transactions.at(-1)?.answered === false ? (transactions.at(-1)?.pduIds.length ?? 0) : 0,
+    transactions: transactions.length,
+  }))
+}
+
+const owedTo = ({ claims }: Shown['traffic'], server: string) =>
+  claims.of(server).length + owedByJoin(claims, server, Infinity).length
+
+/** The lines of the whole table, no more and no wider than the screen. `states`: what limpet says of each server. */
+export function picture(
+  shown: Shown,
+  states: ReadonlyMap<string, string>,
+  screen: { rows: number; columns: number },
+): string[] {
+  const rows = rowsOf(shown, states)
+  const columns: Column<Row>[] = [
+    { title: 'DESTINATION', value: ({ server }) => server },
+    { title: 'STATE', value: ({ state }) => state },
+    { title: 'OWED', value: ({ owed }) => owed, right: true },
+    { title: 'RECEIVED', value: ({ received }) => received, right: true },
+    { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight, right: true },
+    { title: 'TRANSACTIONS', value: ({ transactions }) => transactions, right: true },
+    { title: 'NOTE', value: ({ part }) => part, shrinkTo: 8 },
+  ]
+  const room = Math.max(1, screen.rows - FRAME)
+  const more = rows.length > room ? [`… and ${rows.length - room} more`] : []
+  const lines = [...table(rows.slice(0, room), columns).split('\n'), ...more, progressLine(shown)]
+  // A line that the terminal breaks would be two to go back over.
+  return lines.map((line) => cut(line, Math.min(WIDTH, screen.columns)))
+}
+
+/** How far it all is, in one line. */
+export function progressLine({ plan, fleet, traffic }: Shown): string {
+  const count = (value: number) => value.toLocaleString('en-US')
+  const received = fleet.servers.reduce((sum, server) => sum + server.received.size, 0)
+  const owed = fleet.servers.reduce((sum, { serverName }) => sum + owedTo(traffic, serverName), 0)
+  const told = `${count(traffic.events)} of ${count(plan.sizes.events)} events sent to limpet`
+  return `${told}, ${count(owed)} owed, ${count(received)} received`
+}

@@ -1,0 +1,103 @@
+/** What `limpet simulate` prints at the end: a line for each destination, and the verdict. */
+import { partOf } from '../../simulate/story/cast.ts'
+import type { Plan } from '../../simulate/story/plan.ts'
+import type { ServerVerdict, Verdict } from '../../simulate/verdict/verdict.ts'
+import { impliedText, replayedByPace } from './compare.ts'
+import type { Comparison } from './compare.ts'
+import { table, wrap } from '../admin/table.ts'
+import type { Column } from '../admin/table.ts'
+
+export interface Report {
+  readonly plan: Plan
+  readonly verdict: Verdict
+  /** What limpet says of itself. */
+  readonly limpet: Comparison
+  readonly seconds: number
+}
+
+const isGood = ({ verdict, limpet }: Report) => verdict.good && limpet.disagreements.length === 0
+
+/** Why the run failed, in one line; null: it did not. */
+export function complaintOf(report: Report): string | null {
+  if (isGood(report)) return null
+  const { missing, notEntitled, faults: said } = report.verdict.totals
+  const other = said + report.limpet.disagreements.length
+  return `the run failed: missing ${missing}, not entitled ${notEntitled}, other faults ${other}`
+}
+
+/** For `--json`: sizes, what the seed implies, limpet's own counts, totals, and the verdict on each server. */
+export function jsonOf(report: Report): object {
+  const { plan, verdict, limpet, seconds } = report
+  const servers = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
+  const { sizes, implied } = plan
+  return { good: isGood(report), seconds, sizes, implied, limpet, totals: verdict.totals, servers }
+}
+
+/** Most faults that are shown. */
+const SHOWN = 20
+
+type Row = ServerVerdict & { part: string }
+
+export function showReport(report: Report): string {
+  const { plan, verdict } = report
+  const rows = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
+  const number = (title: string, value: (row: Row) => number): Column<Row> => ({ title, value, right: true })
+  const columns: Column<Row>[] = [
+    { title: 'DESTINATION', value: ({ server }) => server },
+    number('OWED', ({ owed }) => owed),
+    number('RECEIVED', ({ received }) => received),
+    number('MISSING', ({ missing }) => missing.length),
+    number('NOT ENTITLED', ({ notEntitled }) => notEntitled.length),
+    number('REPLAYED', ({ replayed }) => replayed),
+    number('LAPSED', ({ lapsed }) => lapsed.length),
+    { title: 'NOTE', value: note, shrinkTo: 10 },
+  ]
+  const lines = [...faults(report), ...summary(report)].map((line) => wrap(line, 2))
+  return [table(rows, columns), '', ...lines].join('\n')
+}
+
+function note({ part, skipped, pending, faults }: Row): string {
+  const counted = (count: number, what: string) =>
+    count === 0 ? [] : [`${count.toLocaleString('en-US')} ${what}`]
+  const counts = [
+    ...counted(skipped, 'skipped'),
+    ...counted(pending, 'pending'),
+    ...counted(faults.length, 'FAULTS'),
+  ]
+  return [...(part === '' ? [] : [part]), ...counts].join(', ')
+}
+
+function faults({ verdict, limpet }: Report): string[] {
+  const all = [
+    ...verdict.servers.flatMap(({ server, missing, notEntitled, faults: said }) => [
+      ...missing.map((id) => `${server}: ${id} is missing`),
+      ...notEntitled.map((id) => `${server}: received ${id} without being entitled to it`),
+      ...said.map((fault) => `${server}: ${fault}`),
+    ]),
+    ...limpet.disagreements,
+  ]
+  if (all.length === 0) return []
+  const more = all.length > SHOWN ? [`… and ${all.length - SHOWN} more`] : []
+  return ['Faults:', ...all.slice(0, SHOWN).map((fault) => `  ${fault}`), ...more, '']
+}
+
+function summary(report: Report): string[] {
+  const { plan, verdict, limpet, seconds } = report
+  const { totals, servers } = verdict
+  const count = (value: number) => value.toLocaleString('en-US')
+  const joinSizes = servers[plan.cast.joiner]?.joinSizes.join(' + ') ?? ''
+  const { sizes } = plan
+  const byPace = replayedByPace(report)
+  const slow =
+    byPace === 0 ? '' : ` (${byPace} went to servers that fell behind because this machine is slow)`
+  return [
+    `missing ${totals.missing}, not entitled ${totals.notEntitled}, replayed ${totals.replayed}, lapsed ${totals.lapsed}`,
+    `The seed implies ${plan.implied.replayed} replayed (${impliedText(plan)}) and ${plan.implied.lapsed} lapsed; ` +
+      `limpet counts ${limpet.replayed} and ${limpet.lapsed}${slow}.`,
+    `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
+    `Owed ${count(totals.owed)} in total: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
+      `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,
+    `${isGood(report) ? 'good' : 'BAD'}: ${count(sizes.events)} events in ${sizes.rooms} rooms to ${sizes.servers} servers ` +
+      `in ${seconds.toFixed(1)} s, seed ${sizes.seed}`,
+  ]
+}

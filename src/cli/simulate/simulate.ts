@@ -1,0 +1,106 @@
+/**
+ * `limpet simulate`, the demo: a fleet of strict homeservers on loopback, a daemon with everything embedded, traffic,
+ * the kind of trouble that real servers have, and at the end a verdict for each destination.
+ *
+ * Exit 0: nothing is missing, no server got an event that it was not entitled to, and limpet did nothing that a strict
+ * server objects to. Ctrl-C ends it cleanly: the database server is stopped and the folder removed.
+ */
+import { systemClock } from '../../pace/clock.ts'
+import { makeCertificateAuthority } from '../../simulate/fleet/certs.ts'
+import { startFleet } from '../../simulate/fleet/fleet.ts'
+import type { Fleet } from '../../simulate/fleet/fleet.ts'
+import { behaviourOf } from '../../simulate/story/cast.ts'
+import { planStory } from '../../simulate/story/plan.ts'
+import type { Plan, Sizes } from '../../simulate/story/plan.ts'
+import { ROOM } from '../../simulate/story/rooms.ts'
+import { runStory } from '../../simulate/story/story.ts'
+import { makeTraffic } from '../../simulate/fleet/traffic.ts'
+import { judge } from '../../simulate/verdict/verdict.ts'
+import { CommandError } from '../cli-error.ts'
+import { jsonText, type Io } from '../io.ts'
+import { compare } from './compare.ts'
+import { startDemo } from './daemon.ts'
+import type { Demo } from './daemon.ts'
+import { makeLive } from './live.ts'
+import type { Live } from './live.ts'
+import { complaintOf, jsonOf, showReport } from './report.ts'
+import type { Report } from './report.ts'
+
+/** So that an outage of seconds is a long one. */
+const MIN_AGE_MS = 5000
+
+/** @throws CommandError where the verdict is bad or `signal` aborted */
+export async function runSimulate(
+  { sizes, json, keep }: { sizes: Sizes; json: boolean; keep: boolean },
+  { io, signal }: { io: Pick<Io, 'stdout' | 'stderr'>; signal: AbortSignal },
+): Promise<void> {
+  const plan = planStory(sizes)
+  const live = makeLive(io.stderr, () => systemClock.monotonic())
+  const report = await tellAll(plan, { live, keep, signal })
+  if (json) io.stdout.write(`${jsonText(jsonOf(report))}\n`)
+  else io.stdout.write(`${showReport(report)}\n`)
+  const bad = complaintOf(report)
+  if (bad !== null) throw new CommandError(bad)
+}
+
+interface Stage {
+  readonly live: Live
+  readonly keep: boolean
+  readonly signal: AbortSignal
+}
+
+async function tellAll(plan: Plan, { live, keep, signal }: Stage): Promise<Report> {
+  const began = systemClock.monotonic()
+  const { servers, rooms, events, seed } = plan.sizes
+  live.tell(`${servers} servers, ${rooms} rooms, ${events} events, seed ${seed}: making a database`)
+  const authority = await makeCertificateAuthority(systemClock.now())
+  const demo = await startDemo({
+    ...{ authority: authority.cert, thresholdPdus: plan.thresholdPdus, minAgeMs: MIN_AGE_MS, keep },
+  })
+  let fleet: Fleet | undefined
+  try {
+    signal.throwIfAborted()
+    const { serverName, key } = demo
+    fleet = await startFleet({
+      ...{ count: servers, origin: serverName, key, clock: systemClock, tls: await authority.issue() },
+      behaves: (index) => behaviourOf(plan.cast, index, `!room${ROOM.strange}:${serverName}`),
+    })
+    return await play(plan, { demo, fleet, live, signal, began })
+  } catch (error) {
+    if (signal.aborted) throw new CommandError('interrupted: there is no verdict', { cause: error })
+    throw error
+  } finally {
+    live.end()
+    live.tell(keep ? `stopping; the daemon's folder stays: ${demo.dir}` : 'stopping')
+    await demo.stop()
+    await fleet?.stop()
+  }
+}
+
+async function play(
+  plan: Plan,
+  {
+    demo,
+    fleet,
+    live,
+    signal,
+    began,
+  }: { demo: Demo; fleet: Fleet; live: Live; signal: AbortSignal; began: number },
+): Promise<Report> {
+  const { serverName, key } = demo
+  const ingest = (items: readonly object[]) => demo.ingest(items)
+  const get = (path: string) => demo.get(path)
+  const names = fleet.servers.map((server) => server.serverName)
+  const traffic = makeTraffic({ serverName, key, clock: systemClock, servers: names, ingest })
+  live.watch({ plan, fleet, traffic, get })
+  const failing = new AbortController()
+  demo.failed.catch((error: unknown) => failing.abort(error))
+  const rules = await runStory({
+    ...{ plan, fleet, traffic, clock: systemClock, minAgeMs: MIN_AGE_MS },
+    tell: (line) => live.tell(line),
+    signal: AbortSignal.any([signal, failing.signal]),
+  })
+  const verdict = judge(traffic.told, fleet.servers, rules)
+  const limpet = await compare({ get, plan, verdict })
+  return { plan, verdict, limpet, seconds: (systemClock.monotonic() - began) / 1000 }
+}

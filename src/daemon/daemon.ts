@@ -1,0 +1,240 @@
+/**
+ * The composition root: it opens the parts, joins them, starts them, and closes them in reverse order.
+ *
+ * Promise: when `startDaemon` returns, the daemon serves what its roles say. `stop` takes no new work, lets requests
+ * in flight end (at most `shutdown_grace_ms`), and loses nothing. SIGKILL loses nothing either.
+ *
+ * A process loads everything that its roles need before it runs: later the files on disk may be those of another
+ * release.
+ */
+import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { openQueues } from '../../queues/queues.ts'
+import { systemClock } from '../pace/clock.ts'
+import { withTokens, type Config, type Listener } from '../config/config.ts'
+import { complainOfOpenFile } from '../config/exposed.ts'
+import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from '../config/files.ts'
+import { closeDataDir } from '../config/folder.ts'
+import type { Wake } from '../deliver/wake/fanout.ts'
+import { registerAdminRoutes } from '../http/admin/routes.ts'
+import { MOST_CONNECTIONS, openHttpServer, type Phase } from '../http/server.ts'
+import { descriptorLimit, shareDescriptors } from './descriptors.ts'
+import { makeAppend } from '../ingest/append.ts'
+import { selfTest } from '../matrix/signing.ts'
+import { countItems } from '../observe/count-items.ts'
+import type { Log } from '../observe/log.ts'
+import { makeMetrics } from '../observe/metrics.ts'
+import { openStores } from './open-stores.ts'
+import { makeReadiness } from './readiness.ts'
+import type { Delivery } from './start-delivery.ts'
+import { checkSchema } from '../store/migrate.ts'
+import { version } from './version.ts'
+
+export type Role = 'ingest' | 'deliver' | 'housekeep'
+
+export interface DaemonOptions {
+  config: Config
+  roles: readonly Role[]
+  /** Where this process listens. */
+  listen: readonly Listener[]
+  log: Log
+  /** Log lines that standard output did not take, since the start. */
+  linesLost?: () => number
+}
+
+export interface Daemon {
+  /** Where it listens: `http://127.0.0.1:8469`, or a socket's path. */
+  addresses: readonly string[]
+  /** Rejects when the daemon can't go on by itself. */
+  done: Promise<void>
+  stop(): Promise<void>
+}
+
+/** The configuration as this process' limit of descriptors lets it be kept, and how many connections may come to us. */
+function withinDescriptors({ config, roles, log }: DaemonOptions): { config: Config; door: number } {
+  const { federation } = config
+  const { max_concurrency, max_idle_connections, recovering_concurrency } = federation
+  const wished = { door: MOST_CONNECTIONS, concurrency: max_concurrency, idle: max_idle_connections }
+  const limit = descriptorLimit()
+  const { door, concurrency, idle } = shareDescriptors(limit, wished, { sends: roles.includes('deliver') })
+  if (roles.includes('deliver') && (concurrency < max_concurrency || idle < max_idle_connections))
+    log.warn(
+      { limit, max_concurrency: concurrency, max_idle_connections: idle, connections: door },
+      'the limit of open files is low, so limpet uses fewer requests and idle connections than configured; raise it (ulimit -n, LimitNOFILE)',
+    )
+  const fitting = {
+    max_concurrency: concurrency,
+    max_idle_connections: idle,
+    recovering_concurrency: Math.min(recovering_concurrency, concurrency),
+  }
+  return { config: { ...config, federation: { ...federation, ...fitting } }, door }
+}
+
+/** How often a running process looks whether the schema is still its own, ms. */
+const LOOK_EVERY_MS = 5_000
+
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { roles, log } = options
+  // First: what is written there later should be nobody else's.
+  const { data_dir } = options.config
+  const closed =
+    statSync(data_dir, { throwIfNoEntry: false })?.isDirectory() === true ? closeDataDir(data_dir) : null
+  if (closed !== null) log.warn(closed)
+  const exposed = complainOfOpenFile(options.config.file)
+  if (exposed !== null) log.warn(exposed)
+  refuseOpenTlsKeys(options.config)
+  // Only who serves the API needs tokens; another process must not generate any.
+  const { config: settled, door } = withinDescriptors(options)
+  const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled
+  const key = loadSigningKey(config.signing_key_path)
+  if (!selfTest(key))
+    throw new Error(`a signature made with the key ${config.signing_key_path} does not verify`)
+  const authorities = readAuthorities(config)
+  const clock = systemClock
+  const random = Math.random
+  const metrics = makeMetrics({
+    perDestination: config.metrics.per_destination,
+    ...(options.linesLost === undefined ? {} : { linesLost: options.linesLost }),
+  })
+  const closers: (() => Promise<void>)[] = []
+  let phase: Phase = 'starting'
+  let complaint: string | null = null
+  let fail: (error: unknown) => void = () => undefined
+  const done = new Promise<void>((_resolve, reject) => {
+    fail = reject
+  })
+  // A caller that does not listen must not be ended by it.
+  done.catch(() => undefined)
+  const stop = async () => {
+    phase = 'stopping'
+    // Whatever one of them meets, those after it are closed too: the database that is ours to stop is the last.
+    for (const closer of closers.splice(0).reverse())
+      await closer().catch((error: unknown) =>
+        log.warn({ err: error }, 'a part of limpet did not stop cleanly'),
+      )
+  }
+  try {
+    const stores = await openStores({ config, log, migrating: config.auto_migrate })
+    closers.push(() => stores.close())
+    const { pool, backend } = stores
+    const queues = openQueues({ backend, log })
+    closers.push(() => queues.close())
+    const wake: Wake = (who) =>
+      queues.wake(
+        who.map(({ name, quick }) => ({ destination: name, lane: quick ? 'delivery' : 'recovery' })),
+      )
+
+    const looking = setInterval(() => {
+      metrics.dbConnections.set({ state: 'used' }, pool.totalCount - pool.idleCount)
+      metrics.dbConnections.set({ state: 'idle' }, pool.idleCount)
+      checkSchema(pool).then(
+        (found) => {
+          if (found !== null && complaint === null) log.error(`${found}; this process takes no more work`)
+          complaint = found
+        },
+        () => undefined,
+      )
+    }, LOOK_EVERY_MS)
+    closers.push(() => {
+      clearInterval(looking)
+      return Promise.resolve()
+    })
+
+    const reachable = makeReadiness({ pool, queues })
+    const ingesting = roles.includes('ingest')
+    let delivering: Delivery | null = null
+    const nudge = () => {
+      delivering?.nudge()
+      void queues.nudgeFanout().catch(() => undefined)
+    }
+    const append = makeAppend({
+      pool,
+      serverName: config.server_name,
+      maxStickyMs: config.sticky.max_duration_ms,
+      random,
+      onTaken: nudge,
+      onItems: (counts) => countItems(metrics, counts),
+    })
+    const http = await openHttpServer({
+      listeners: options.listen,
+      mostConnections: door,
+      tokens: config.tokens,
+      metricsToken: config.metrics.token,
+      metrics,
+      log,
+      phase: () => phase,
+      unfit: () => complaint,
+      readiness: async () => {
+        if (complaint !== null) return { ready: false, why: complaint }
+        return phase === 'running' ? reachable() : { ready: false, why: `limpet is ${phase}` }
+      },
+      ingest: ingesting
+        ? { serverName: config.server_name, stickyFieldNames: config.sticky.field_names, append, db: pool }
+        : null,
+      admin: ingesting
+        ? (app) =>
+            registerAdminRoutes(app, {
+              pool,
+              serverName: config.server_name,
+              version,
+              wake: (who) => queues.wake(who),
+            })
+        : null,
+    })
+    closers.push(() => http.close({ graceMs: config.shutdown_grace_ms }))
+
+    if (roles.includes('housekeep')) {
+      const { startHousekeeping } = await import('./start-housekeeping.ts')
+      const housekeeping = startHousekeeping({
+        config,
+        pool,
+        queues,
+        metrics,
+        clock,
+        log,
+        mayWork: () => complaint === null,
+      })
+      closers.push(() => housekeeping.stop())
+    }
+    if (roles.includes('deliver')) {
+      const mayWork = () => complaint === null
+      const { startDelivery } = await import('./start-delivery.ts')
+      const delivery = await startDelivery({
+        config,
+        pool,
+        backend,
+        queues,
+        wake,
+        key,
+        authorities,
+        mayWork,
+        metrics,
+        clock,
+        random,
+        log,
+      })
+      closers.push(() => delivery.stop())
+      delivering = delivery
+    }
+    if (ingesting && config.sources.synapse !== null) {
+      const { startSynapseSource } = await import('./start-synapse-source.ts')
+      const source = startSynapseSource({
+        config,
+        settings: config.sources.synapse,
+        pool,
+        append,
+        metrics,
+        clock,
+        log,
+        fail,
+      })
+      closers.push(() => source.stop())
+    }
+    phase = 'running'
+    log.info({ roles, addresses: http.addresses, version, server_name: config.server_name }, 'limpet runs')
+    return { addresses: http.addresses, done, stop }
+  } catch (error) {
+    await stop().catch(() => undefined)
+    throw error
+  }
+}

@@ -1,0 +1,184 @@
+/** Starts delivery in this process: the lease, the queue's workers, and the search for due destinations. */
+import { lookup } from 'node:dns/promises'
+import { hostname } from 'node:os'
+import type { Backend } from '../../queues/backend.ts'
+import type { Queues } from '../../queues/queues.ts'
+import { startWorkers } from '../../queues/workers.ts'
+import { makeBatcher } from '../pace/batcher.ts'
+import { timerMs, type Clock, type Random } from '../pace/clock.ts'
+import type { Config } from '../config/config.ts'
+import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
+import { makeBodies } from '../deliver/bodies.ts'
+import { makeDue } from '../deliver/wake/due.ts'
+import { makeGate } from '../pace/gate.ts'
+import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
+import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
+import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
+import { makeSharedBodies } from '../deliver/shared-bodies.ts'
+import { makeTurn, takeAndServe, type TurnNeeds } from '../deliver/turn.ts'
+import { serve } from '../deliver/serve.ts'
+import type { SigningKey } from '../matrix/signing.ts'
+import { countAttempt, type CountedAttempt } from '../observe/count-attempt.ts'
+import type { Log } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import {
+  acknowledgeAndFreeze,
+  FROZEN_TOGETHER,
+  type Beginning,
+} from '../store/delivery/acknowledge-and-freeze.ts'
+import { areWished, beginToFollow, releaseFollowers } from '../store/delivery/follow-flag.ts'
+import { writeResultsApart, type AttemptResult } from '../store/delivery/results.ts'
+import type { Pool } from '../store/db.ts'
+import { version } from './version.ts'
+import { makeConnections } from '../wire/connections.ts'
+import { makeRemotes } from '../wire/send.ts'
+import { makeResolveTarget } from '../wire/target.ts'
+
+export interface DeliveryNeeds {
+  config: Config
+  pool: Pool
+  backend: Backend
+  queues: Queues
+  wake: Wake
+  key: SigningKey
+  /** False: this process takes no new work (its schema is not the database's any more). */
+  mayWork: () => boolean
+  /** PEM texts of authorities that are believed beside the usual ones. */
+  authorities: readonly string[]
+  metrics: Metrics
+  clock: Clock
+  random: Random
+  log: Log
+}
+
+export interface Delivery {
+  /** Begins nothing new, lets requests under way end (at most `shutdown_grace_ms`), and gives the lease back. */
+  stop(): Promise<void>
+  /** Ingest of this process has taken something. */
+  nudge(): void
+}
+
+/** Destinations whose results share one commit, at most. */
+const SHARED = 100
+/** How often due destinations are looked for, ms. */
+const DUE_EVERY_MS = 500
+/** Looks at destinations that are far behind, at once: fewer than the database has connections for us. */
+const FAR_LOOKS = 12
+/** Due destinations that may wait in the queue at once, however few places there are: each look brings no more. */
+const LEAST_WAITING = 64
+
+export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
+  const { config, pool, backend, queues, wake, metrics, clock, random, log } = needs
+  const { federation } = config
+  const stopping = new AbortController()
+  const cutting = new AbortController()
+  const name = `${hostname()}:${process.pid}`
+  const keeper = makeLeaseKeeper({ pool, name, leaseMs: config.internal.lease_ms, clock, log })
+  const connections = makeConnections(
+    {
+      maxIdleConnections: federation.max_idle_connections,
+      connectTimeoutMs: federation.connect_timeout_ms,
+      customCas: needs.authorities,
+    },
+    clock,
+  )
+  const remotes = makeRemotes({
+    connections,
+    resolveTarget: makeResolveTarget({ lookup: (host) => lookup(host, { all: true }) }),
+    key: needs.key,
+    origin: config.server_name,
+    userAgent: `limpet/${version}`,
+    clock,
+    log,
+    underWay: metrics.transactionsInFlight,
+  })
+  // Both lanes together; of these the recovery lane can have no more than its workers.
+  const inFlight = makeGate(federation.max_concurrency)
+  const bodies = makeBodies(config.memory.bodies_bytes)
+  metrics.watchBodies(() => bodies.held())
+  const running = new Set<string>()
+  const shared = {
+    pool,
+    running,
+    ...remotes,
+    place: inFlight,
+    bodies,
+    random,
+    clock,
+    log,
+    backoff: federation.backoff,
+    requestTimeoutMs: federation.request_timeout_ms,
+    results: makeBatcher({
+      run: (rows: AttemptResult[]) => writeResultsApart(pool, rows),
+      maxWeight: SHARED,
+    }),
+    freeze: makeBatcher({
+      run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows),
+      maxWeight: FROZEN_TOGETHER,
+    }),
+    bodyOf: makeSharedBodies({ origin: config.server_name, clock }),
+    origin: config.server_name,
+    maxPdus: federation.max_pdus,
+    maxBodyBytes: federation.max_body_bytes,
+    stopping: stopping.signal,
+    onAttempt: (at: CountedAttempt) => countAttempt(metrics, at),
+  }
+  const follow: Follow = makeFollow({
+    ...shared,
+    begin: makeBatcher({ run: (rows) => beginToFollow(pool, rows), maxWeight: SHARED }),
+    release: makeBatcher({ run: (rows) => releaseFollowers(pool, rows), maxWeight: SHARED }),
+    wished: makeBatcher({ run: (rows) => areWished(pool, rows), maxWeight: SHARED }),
+    wake,
+    serveOn: (...given) => serve(turning, ...given),
+    takeAgain: (...given) => takeAndServe(turning, ...given),
+    lingerMs: config.internal.linger_ms,
+    most: federation.max_idle_connections,
+    mayWork: needs.mayWork,
+    cutting: cutting.signal,
+  })
+  const turning: TurnNeeds = {
+    ...shared,
+    follow,
+    lease: {
+      next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
+      over: (id) => keeper.over(id),
+    },
+    farLooks: makeGate(FAR_LOOKS),
+    catchUp: config.catch_up,
+    onLapsed: (count) => metrics.stickyLapsed.inc(count),
+  }
+  const turn = makeTurn(turning)
+  const due = makeDue({
+    pool,
+    wake,
+    turn,
+    releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
+    forget: (who) => queues.forget(who),
+    clock,
+    everyMs: DUE_EVERY_MS,
+    waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),
+    log,
+  })
+  await keeper.start()
+  const workers = startWorkers({
+    backend,
+    turn,
+    fanout: makeFanout({ pool, wake, clock }),
+    concurrency: { delivery: federation.max_concurrency, recovery: federation.recovering_concurrency },
+    roles: { deliver: true, fanout: true },
+    log,
+  })
+  const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
+  const following = follow.run()
+  return {
+    nudge: () => follow.nudge(),
+    stop: async () => {
+      stopping.abort()
+      const cut = setTimeout(() => cutting.abort(), timerMs(config.shutdown_grace_ms))
+      await Promise.all([workers.close(config.shutdown_grace_ms), watching, following])
+      clearTimeout(cut)
+      await keeper.stop()
+      await connections.close()
+    },
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * Starts housekeeping in this process: the sweep, and the gauges that are made from its counts; and separately the
+ * removal of old parts of the log, which may wait for readers and must not hold up a sweep. The passing of time is
+ * recorded on a timer of its own, so that a process that is restarted before its second sweep has still seen time.
+ */
+import type { Queues } from '../../queues/queues.ts'
+import type { Clock } from '../pace/clock.ts'
+import type { Config } from '../config/config.ts'
+import { keepSweeping, makeSweep } from '../deliver/wake/sweep.ts'
+import type { Log } from '../observe/log.ts'
+import type { DestinationState, Metrics, Totals } from '../observe/metrics.ts'
+import type { Pool } from '../store/db.ts'
+import { agesOf, makeRetention } from '../store/upkeep/retention.ts'
+import { makeSeenTime } from '../store/upkeep/seen-time.ts'
+import { countStates } from '../store/views/count-states.ts'
+import { makeOldestSnapshot } from '../store/views/oldest-snapshot.ts'
+import { readTotals } from '../store/views/totals.ts'
+import { sql } from '../store/statement.ts'
+
+export interface HousekeepingNeeds {
+  config: Config
+  pool: Pool
+  queues: Queues
+  metrics: Metrics
+  clock: Clock
+  log: Log
+  mayWork: () => boolean
+}
+
+/** What passed between two looks at the clock counts only when the second is noted, ms. */
+const LOOK_MS = 30_000
+/** Who has not looked at the clock for so long was stopped, ms. */
+const STOPPED_MS = 600_000
+/** What a process that stops waits at most to note the time since its last look, ms. */
+const LAST_LOOK_MS = 1_000
+
+export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
+  const { config, pool, queues, metrics, clock, log } = needs
+  const stopping = new AbortController()
+  const sweep = makeSweep({
+    pool,
+    clock,
+    nudgeFanout: () => queues.nudgeFanout(),
+    backoff: config.federation.backoff,
+    attemptsMs: config.retention.attempts_ms,
+    onLapsed: (count) => metrics.stickyLapsed.inc(count),
+    log,
+  })
+  const oldestSnapshot = makeOldestSnapshot(clock)
+  const once = async () => {
+    if (!needs.mayWork()) return
+    if (!(await sweep())) {
+      metrics.clearTotals()
+      return
+    }
+    const oldestSnapshotMs = await oldestSnapshot(pool)
+    metrics.setTotals({ ...(await readGauges(pool, config.metrics.per_destination)), oldestSnapshotMs })
+    for (const [queue, states] of Object.entries(await queues.counts())) {
+      for (const [state, jobs] of Object.entries(states)) metrics.queueJobs.set({ queue, state }, jobs)
+    }
+  }
+  const seen = makeSeenTime({ clock, ...agesOf(config.retention), stoppedMs: STOPPED_MS, log })
+  // Null: none has ended since this began.
+  let answered: boolean | null = null
+  const look = async () => {
+    if (!needs.mayWork()) return
+    answered = null
+    try {
+      await seen.look(pool)
+      answered = true
+    } catch (error) {
+      answered = false
+      log.debug({ err: error }, 'could not record how much time has passed; trying again')
+    }
+  }
+  const retain = makeRetention({
+    pool,
+    settings: config.retention,
+    seen,
+    rest: (ms, signal) => clock.sleep(ms, signal),
+    onLapsed: (count) => metrics.stickyLapsed.inc(count),
+    onGivenUp: (count) => metrics.givenUp.inc({ why: 'retention' }, count),
+    log,
+  })
+  const retainOnce = async () => {
+    if (!needs.mayWork()) return
+    try {
+      await retain(stopping.signal)
+    } catch (error) {
+      if (stopping.signal.aborted) return
+      log.warn({ err: error }, 'could not remove old parts of the log; trying again')
+    }
+  }
+  const every = { everyMs: config.sweep_interval_ms, clock, log }
+  const sweeping = keepSweeping(once, every, stopping.signal)
+  const retaining = keepSweeping(retainOnce, every, stopping.signal)
+  const looking = keepSweeping(look, { ...every, everyMs: LOOK_MS }, stopping.signal)
+  return {
+    stop: async () => {
+      stopping.abort()
+      await Promise.all([sweeping, retaining, looking])
+      if (answered === true) await Promise.race([look(), clock.sleep(LAST_LOOK_MS)])
+    },
+  }
+}
+
+async function readGauges(pool: Pool, perDestination: boolean): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
+  const totals = await readTotals(pool, 0)
+  const destinations: Partial<Record<DestinationState, number>> = await countStates(pool)
+  const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
+  return {
+    position: totals.head,
+    destinations,
+    pendingPdus: totals.pending_pdus,
+    oldestPendingMs: ageOf(totals.oldest_pending),
+    stickyPending: totals.pending_sticky,
+    ...(perDestination ? { perDestination: await readEach(pool, ageOf) } : {}),
+  }
+}
+
+const BACKLOG_OF_EACH = sql(
+  'read the backlog of each',
+  'select name, pending_pdus, oldest_pending from destinations where pending_pdus > 0',
+)
+
+async function readEach(pool: Pool, ageOf: (since: number | null) => number | null) {
+  const { rows } = await pool.query<{ name: string; pending_pdus: number; oldest_pending: number | null }>(
+    BACKLOG_OF_EACH,
+  )
+  return rows.map(({ name, pending_pdus, oldest_pending }) => ({
+    destination: name,
+    pendingPdus: pending_pdus,
+    oldestPendingMs: ageOf(oldest_pending),
+  }))
+}

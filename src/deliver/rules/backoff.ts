@@ -1,0 +1,127 @@
+/**
+ * How long do we wait? Every rule of contract 5.8, pure: a destination's row and the time in, times out.
+ *
+ * Three things say when a destination may be tried: its own backoff (`retryAt`), advice that it seems to be
+ * alive (`adviceAt`: `server_up`, a join) and an operator's wish (`askedAt`). The earliest counts. A hold is
+ * above them: a 429's `Retry-After` is honoured by all, a 410 by all but `server_up` and an operator.
+ * An attempt that was brought forward and fails leaves failures and `retryAt` as they were, unless the
+ * ordinary attempt's time came while it was under way: then it was that attempt.
+ */
+import type { Waiting } from '../../store/waits.ts'
+
+export type { Waiting }
+
+export interface BackoffSettings {
+  first_ms: number
+  multiplier: number
+  max_ms: number
+  /** Each wait is multiplied by a random 1 ± jitter. */
+  jitter: number
+}
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
+/** The least wait after a 429 that came right after a takeover, ms. */
+const TAKEOVER_WAIT_MS = 1_000
+
+/** When it may be tried next; a time not after `now` means: now. */
+export function nextAttempt(row: Waiting, now: number): number {
+  const advised = row.adviceAt ?? Infinity
+  const asked = row.askedAt ?? Infinity
+  const due = Math.min(row.retryAt ?? now, advised, asked)
+  if (row.holdUntil === null || row.holdUntil <= now) return due
+  if (row.holdKind === 'retry_after') return Math.max(due, row.holdUntil)
+  return Math.min(Math.max(due, row.holdUntil), asked, row.adviceUp ? advised : Infinity)
+}
+
+/** The wait before attempt `failures + 1`, ms, without jitter. */
+export function interval(failures: number, { first_ms, multiplier, max_ms }: BackoffSettings): number {
+  return Math.round(Math.min(max_ms, first_ms * multiplier ** Math.max(0, failures - 1)))
+}
+
+export interface Failure {
+  /** 'busy': a 429; 'gone': a 410; 'failed': anything else that is the destination's trouble. */
+  kind: 'busy' | 'gone' | 'failed'
+  retryAfterMs: number | null
+  /** The first request after another process' lease ended: the receiver may still be at the old one. */
+  afterTakeover: boolean
+  startedAt: number
+}
+
+/** The row after an attempt that failed. Wishes that came while it was under way are kept (they count after it). */
+export function afterFailure(
+  row: Waiting,
+  failure: Failure,
+  now: number,
+  { settings, random }: { settings: BackoffSettings; random: () => number },
+): Waiting {
+  const { startedAt } = failure
+  const advised = row.adviceAt !== null && row.adviceAt <= startedAt
+  const asked = row.askedAt !== null && row.askedAt <= startedAt
+  // Before the end of its backoff, or of the day after a 410 (only that hold lets any attempt through).
+  const early = [row.retryAt, row.holdUntil].some((until) => until !== null && until > startedAt)
+  const next: Waiting = {
+    ...row,
+    adviceAt: advised ? null : row.adviceAt,
+    adviceUp: advised ? false : row.adviceUp,
+    askedAt: asked ? null : row.askedAt,
+  }
+  if (advised && early) {
+    next.adviceStep = Math.min(HOUR_MS, row.adviceStep === null ? MINUTE_MS : row.adviceStep * 2)
+    next.adviceAfter = now + next.adviceStep
+  }
+  if (failure.kind === 'busy' && failure.retryAfterMs !== null) {
+    next.holdKind = 'retry_after'
+    next.holdUntil = now + Math.min(failure.retryAfterMs, DAY_MS)
+  }
+  if (failure.kind === 'busy' && failure.afterTakeover) {
+    next.retryAt = Math.max(now + TAKEOVER_WAIT_MS, row.retryAt ?? 0)
+    return next
+  }
+  if (failure.kind === 'gone') {
+    next.holdKind = 'gone'
+    next.holdUntil = now + DAY_MS
+  }
+  next.failingSince ??= now
+  if (row.retryAt !== null && row.retryAt > now && row.failures > 0) return next
+  next.failures = row.failures + 1
+  next.retryInterval = interval(next.failures, settings)
+  next.retryAt = now + Math.floor(next.retryInterval * (1 + settings.jitter * (2 * random() - 1)))
+  return next
+}
+
+/** The row after a 200: nothing of the failures is left. */
+export function afterSuccess(row: Waiting, startedAt: number): Waiting {
+  return {
+    failures: 0,
+    failingSince: null,
+    retryAt: null,
+    retryInterval: null,
+    holdKind: null,
+    holdUntil: null,
+    adviceAt: null,
+    adviceUp: false,
+    adviceAfter: null,
+    adviceStep: null,
+    askedAt: row.askedAt !== null && row.askedAt > startedAt ? row.askedAt : null,
+  }
+}
+
+/**
+ * The row with waits that no rule can have made cut down: a clock that was wrong once must not hold a
+ * destination for longer than a right one could. Where the row says how long a wait was when it began, it is no longer
+ * than that: a clock that is set back by an hour makes no hour out of five seconds.
+ */
+export function withoutImpossibleWaits(row: Waiting, now: number, settings: BackoffSettings): Waiting {
+  const longest =
+    now + Math.ceil(Math.min(settings.max_ms, row.retryInterval ?? Infinity) * (1 + settings.jitter))
+  const cut = (at: number | null, latest: number) => (at !== null && at > latest ? latest : at)
+  return {
+    ...row,
+    retryAt: cut(row.retryAt, longest),
+    holdUntil: cut(row.holdUntil, now + DAY_MS),
+    adviceAfter: cut(row.adviceAfter, now + Math.min(row.adviceStep ?? HOUR_MS, HOUR_MS)),
+    adviceAt: cut(row.adviceAt, now + HOUR_MS),
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * What goes into the next transaction? Pure: what was read of the lanes in, a plan out.
+ *
+ * The lanes are asked in their order, and what was chosen is then put in stream order.
+ * Always: at most `maxPdus` and `maxBytes`, but for one PDU that is larger alone; nothing that lapsed goes as a replay; what a plan
+ * acknowledges is a prefix of each lane, so that no cursor ever passes something that is owed and was not chosen.
+ */
+import type { Acknowledges, Letter, Pdu, Reading, Space } from '../lanes/lane.ts'
+import { LANES } from '../lanes/list.ts'
+
+export interface Limits {
+  maxPdus: number
+  /** Bytes that the PDUs together may take, commas included. */
+  maxBytes: number
+}
+
+export type ChosenPdu = Pdu & { letter: Letter }
+
+export interface Sending {
+  do: 'send'
+  pdus: ChosenPdu[]
+  /** When the first of its replays lapses, ms since the epoch; null: it has none. */
+  soonestLapse: number | null
+  acknowledges: Acknowledges
+}
+
+export type Plan =
+  | Sending
+  /** Nothing to send, but cursors move: a gap is through, or the log held nothing for it. */
+  | { do: 'move'; acknowledges: Acknowledges }
+  | { do: 'nothing' }
+
+export function planTransaction(reading: Reading, limits: Limits): Plan {
+  const chosen = new Map<number, ChosenPdu>()
+  const space = spaceFor(chosen, limits)
+  const acknowledges: Acknowledges = {
+    ...{ position: reading.position, gapCursor: null, closesGap: false, sticky: [] },
+  }
+  for (const lane of LANES) Object.assign(acknowledges, lane.offer(reading, space))
+  if (chosen.size > 0) {
+    const pdus = [...chosen.values()].sort((a, b) => a.pos - b.pos)
+    return { do: 'send', pdus, soonestLapse: soonestLapseOf(pdus), acknowledges }
+  }
+  const moves = acknowledges.position > reading.position || acknowledges.gapCursor !== null
+  return moves ? { do: 'move', acknowledges } : { do: 'nothing' }
+}
+
+function spaceFor(chosen: Map<number, ChosenPdu>, { maxPdus, maxBytes }: Limits): Space {
+  let bytes = 0
+  return {
+    maxPdus,
+    taken: () => chosen.size,
+    has: (pos) => chosen.has(pos),
+    give(pdu, letter) {
+      if (chosen.has(pdu.pos)) return true
+      const size = Buffer.byteLength(pdu.pdu) + 1
+      if (chosen.size >= maxPdus || (chosen.size > 0 && bytes + size > maxBytes)) return false
+      chosen.set(pdu.pos, { ...pdu, letter })
+      bytes += size
+      return true
+    },
+  }
+}
+
+function soonestLapseOf(pdus: readonly ChosenPdu[]): number | null {
+  let soonest: number | null = null
+  for (const { letter, expiresAt } of pdus) {
+    if (letter !== 's' || expiresAt === undefined) continue
+    soonest = soonest === null ? expiresAt : Math.min(soonest, expiresAt)
+  }
+  return soonest
+}

@@ -1,0 +1,84 @@
+/**
+ * Brings back who has a time to be looked at: the end of a backoff, a wish, an unlisted sticky event; and
+ * serves those that the queue has lost. What a turn that broke off has left behind is given back first.
+ *
+ * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
+ */
+import type { Clock } from '../../pace/clock.ts'
+import { makeFaultNotes } from '../../observe/fault-notes.ts'
+import type { Log } from '../../observe/log.ts'
+import type { Pool } from '../../store/db.ts'
+import { findDue, findForgotten } from '../../store/delivery/wake-lists.ts'
+import type { Wake } from './fanout.ts'
+import type { Turn } from '../turned.ts'
+import { makeWoken } from './woken.ts'
+
+export interface DueNeeds {
+  pool: Pool
+  wake: Wake
+  turn: Turn
+  /** Gives back what turns that broke off have left behind. */
+  releaseAbandoned: () => Promise<void>
+  /** Removes what the queue still believes of a destination that it has lost. */
+  forget: (destination: string) => Promise<void>
+  clock: Clock
+  /** How often it looks, ms. */
+  everyMs: number
+  /** Most of them that wait in the queue at once. */
+  waiting: number
+  log: Log
+}
+
+const AT_ONCE = 32
+
+export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void> {
+  const woken = makeWoken(needs.clock)
+  const serving = new Set<string>()
+  const faults = makeFaultNotes(needs.log)
+
+  async function wakeDue(): Promise<void> {
+    // The queue is first come, first served; in what order they come is decided here, so few of them wait there.
+    const found = await findDue(needs.pool, needs.waiting)
+    const due = found.filter(({ name, since }) => !woken.has(name, since))
+    if (due.length === 0) return
+    await needs.wake(due)
+    for (const { name, since } of due) woken.note(name, since)
+  }
+
+  async function serveForgotten(signal: AbortSignal): Promise<void> {
+    if (serving.size >= AT_ONCE) return
+    for (const name of await findForgotten(needs.pool, AT_ONCE - serving.size)) {
+      if (serving.has(name)) continue
+      needs.log.warn({ destination: name }, 'two sweeps found this destination unserved: serving it directly')
+      await needs.forget(name).catch(() => undefined)
+      start(name, signal)
+    }
+  }
+
+  function start(name: string, signal: AbortSignal): void {
+    serving.add(name)
+    void serve(name, signal).finally(() => serving.delete(name))
+  }
+
+  async function serve(name: string, signal: AbortSignal): Promise<void> {
+    try {
+      while ((await needs.turn(name, signal)).again && !signal.aborted);
+    } catch (error) {
+      needs.log.error({ err: error, destination: name }, 'a turn failed')
+    }
+  }
+
+  const stopped = (signal: AbortSignal) => signal.aborted
+
+  return async (signal) => {
+    while (!signal.aborted) {
+      await needs.clock.sleep(needs.everyMs, signal)
+      if (stopped(signal)) break
+      await faults.note('giving back what turns have left behind', needs.releaseAbandoned)
+      // Each by itself: without a queue nobody can be woken, and those are served directly.
+      await faults.note('waking due destinations', wakeDue)
+      await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
+    }
+    while (serving.size > 0) await needs.clock.sleep(20)
+  }
+}

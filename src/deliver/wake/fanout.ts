@@ -1,0 +1,50 @@
+/**
+ * Wakes every destination that new items concern: once per batch, whatever their number, and not again while its job waits.
+ *
+ * Its cursor is in the database and moves after the wakes are in the queue, so a crash between the two
+ * wakes somebody twice, never nobody. What the queue loses after that, the sweep finds.
+ */
+import type { Clock } from '../../pace/clock.ts'
+import type { Pool } from '../../store/db.ts'
+import { readHead } from '../../store/stream.ts'
+import {
+  bringBackCursor,
+  moveCursor,
+  readCursor,
+  wakeForNewItems,
+  type Sleeper,
+} from '../../store/delivery/wake-lists.ts'
+import { makeWoken } from './woken.ts'
+
+export type Wake = (who: readonly Sleeper[]) => Promise<void>
+
+/** Positions looked at at once. */
+const BATCH = 5_000
+
+export function makeFanout({
+  pool,
+  wake,
+  clock,
+}: {
+  pool: Pool
+  wake: Wake
+  clock: Clock
+}): (signal: AbortSignal) => Promise<void> {
+  const woken = makeWoken(clock)
+  return async (signal) => {
+    while (!signal.aborted) {
+      const after = await readCursor(pool, 'fanout')
+      const head = await readHead(pool)
+      // The database failed over to an older state.
+      if (head < after) await bringBackCursor(pool, 'fanout')
+      if (head <= after) return
+      const upto = Math.min(head, after + BATCH)
+      const found = await wakeForNewItems(pool, after, upto)
+      // Taken by nobody since it was woken: its job waits, and what it brings about sees these items too.
+      const told = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
+      if (told.length > 0) await wake(told)
+      for (const { name, fence, served } of told) if (!served) woken.note(name, fence)
+      await moveCursor(pool, 'fanout', upto)
+    }
+  }
+}

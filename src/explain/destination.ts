@@ -1,0 +1,121 @@
+/**
+ * The state of a destination, and one sentence: why nothing goes out, or what goes next.
+ *
+ * Pure. The state is the first that applies of paused, backing_off, catching_up, sending, idle (contract, section 4);
+ * `blocked`, `dead` and `refused` come later.
+ */
+import { nextAttempt } from '../deliver/rules/backoff.ts'
+import type { DestinationState } from '../observe/metrics.ts'
+import { parseServerName, splitServerName } from '../matrix/ids.ts'
+import type { DestinationRow } from '../store/views/destination-row.ts'
+import type { StateRow } from '../store/views/destination-list.ts'
+
+export const STATES: readonly DestinationState[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
+
+/** When it may be tried next, ms since the epoch; not after `now`: it is due. */
+export function nextAttemptOf(row: StateRow, now: number): number {
+  const waiting = {
+    failures: row.failures,
+    failingSince: null,
+    retryAt: row.retry_at,
+    retryInterval: null,
+    holdKind: row.hold_kind,
+    holdUntil: row.hold_until,
+    adviceAt: row.advice_at,
+    adviceUp: row.advice_up,
+    adviceAfter: null,
+    adviceStep: null,
+    askedAt: row.asked_at,
+  }
+  return nextAttempt(waiting, now)
+}
+
+export function stateOf(row: StateRow, now: number): DestinationState {
+  if (row.paused) return 'paused'
+  if (nextAttemptOf(row, now) > now) return 'backing_off'
+  if (row.gap_to !== null) return 'catching_up'
+  return row.pending_pdus > 0 || row.pending_sticky > 0 || row.open_txn_id !== null ? 'sending' : 'idle'
+}
+
+/** What only a look at one destination counts; in a list they are null. */
+export interface Closer {
+  rooms_left: number | null
+  /** When the soonest sticky event that an answer did not list goes again. */
+  next_unlisted: number | null
+  capped: boolean
+}
+
+const FROM_AFAR: Closer = { rooms_left: null, next_unlisted: null, capped: false }
+
+/** One sentence for an operator: why nothing goes out, or what goes next. */
+export function reasonOf(
+  row: DestinationRow,
+  { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
+): string {
+  const owed = owedText(row, closer)
+  const hold = holdOf(row, { now, closer })
+  if (hold !== null) return owed === null ? hold : `${hold}; owed: ${owed}`
+  if (owed === null) return row.failures > 0 ? `nothing is owed; ${failedText(row)}` : 'nothing is owed'
+  const resting = row.pending_pdus === 0 && closer.next_unlisted !== null && closer.next_unlisted > now
+  if (!resting) return `goes out next: ${owed}`
+  return `sent again at ${time(closer.next_unlisted ?? now)} because an answer did not list it: ${owed}`
+}
+
+/** What anything that is owed to it has to wait for; null: nothing. */
+export function holdOf(
+  row: DestinationRow,
+  { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
+): string | null {
+  const state = stateOf(row, now)
+  if (state === 'paused') return 'paused by an operator until it is resumed'
+  if (needsDiscovery(row.name)) return 'server discovery comes in the next release'
+  if (state === 'backing_off') return backoffText(row, nextAttemptOf(row, now))
+  if (row.open_txn_id !== null) return openText(row)
+  if (state !== 'catching_up') return null
+  const left = closer.rooms_left === null ? 'the newest event of each room' : count(closer.rooms_left, 'room')
+  return `catching up from ${row.gap_from ?? 0} to ${row.gap_to ?? 0}: ${left} to go, then real-time traffic`
+}
+
+/** Plain names are found by server discovery, which this version does not have (resolving server names, 3.3 on). */
+function needsDiscovery(text: string): boolean {
+  const name = parseServerName(text)
+  if (name === null) return false
+  const { literal, port } = splitServerName(name)
+  return literal === null && port === null
+}
+
+function backoffText(row: DestinationRow, next: number): string {
+  const held = row.hold_until !== null && row.hold_until >= next
+  if (held && row.hold_kind === 'retry_after') {
+    return `it asked for no requests before ${time(row.hold_until ?? next)} (Retry-After)`
+  }
+  if (held && row.hold_kind === 'gone') return `it answered 410 (gone): next attempt at ${time(next)}`
+  return `${failedText(row)}: next attempt at ${time(next)}`
+}
+
+function failedText({ failures, last_error }: DestinationRow): string {
+  const why = last_error?.message ?? last_error?.kind
+  const times = failures > 1 ? `the last ${failures} attempts failed` : 'the last attempt failed'
+  return why === undefined ? times : `${times} (${why})`
+}
+
+function openText(row: DestinationRow): string {
+  const what = `transaction ${row.open_txn_id ?? ''} with ${count(row.open_pdus ?? 0, 'PDU')}`
+  if (row.process !== null)
+    return `${what} is under way (attempt ${row.open_attempt ?? 1}, by ${row.process})`
+  if (row.open_void === true)
+    return `${what} was withdrawn because of a redaction or purge, and is put together again`
+  return `${what} is unanswered and is sent again with the same id and bytes`
+}
+
+function owedText(row: DestinationRow, { capped }: Closer): string | null {
+  const more = capped ? 'more than ' : ''
+  const parts = [
+    ...(row.pending_pdus > 0 ? [`${more}${count(row.pending_pdus, 'PDU')}`] : []),
+    ...(row.pending_sticky > 0 ? [count(row.pending_sticky, 'sticky event')] : []),
+  ]
+  return parts.length === 0 ? null : parts.join(' and ')
+}
+
+const count = (n: number, noun: string) => `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`
+const time = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')

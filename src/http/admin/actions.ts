@@ -1,0 +1,48 @@
+/**
+ * Admin API: an operator's actions on one destination. Each is stored as a wish; the process that holds the
+ * destination carries it out.
+ */
+import type { FastifyInstance } from 'fastify'
+import type { Pool } from '../../store/db.ts'
+import { makeWish, type Wish } from '../../store/delivery/wishes.ts'
+import { AdminRefusal, notFound } from './refusal.ts'
+import { callerName } from '../auth.ts'
+
+/** Nudges the queue of each destination's lane. A lost nudge costs a sweep, so failing is no error of the action. */
+export type WakeDestinations = (
+  who: readonly { destination: string; lane: 'delivery' | 'recovery' }[],
+) => Promise<void>
+
+export interface ActionNeeds {
+  pool: Pool
+  wake: WakeDestinations
+}
+
+const WISHES: readonly Wish[] = ['wake', 'reset', 'pause', 'resume']
+
+export function registerActionRoutes(app: FastifyInstance, { pool, wake }: ActionNeeds): void {
+  for (const wish of WISHES) {
+    app.post<{ Params: { server: string } }>(`/v1/destinations/:server/${wish}`, async (request) => {
+      const name = request.params.server
+      const wished = await makeWish(pool, { wish, name, who: callerName(request) })
+      if (wished.kind === 'unknown') throw notFound(`unknown destination ${name}`)
+      if (wished.kind === 'paused') {
+        throw new AdminRefusal(409, 'M_LIMPET_PAUSED', `${name} is paused: resume it to send to it again`)
+      }
+      if (wished.kind === 'held') {
+        const until = new Date(wished.until).toISOString()
+        const message = `${name} asked for no requests before ${until} (Retry-After): reset it to try anyway`
+        throw new AdminRefusal(409, 'M_LIMPET_HELD', message)
+      }
+      // Not waited for: the wish is durable, a queue that is away may take long to say so, and without this
+      // nudge the next sweep carries it out.
+      void wake([{ destination: name, lane: wished.lane }]).catch((error: unknown) => {
+        request.log.warn(
+          { err: error, destination: name },
+          'the queue did not take the wake; the next sweep carries the action out',
+        )
+      })
+      return {}
+    })
+  }
+}

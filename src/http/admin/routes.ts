@@ -1,0 +1,123 @@
+/**
+ * The admin API (contract, section 4): what operators see and do. Register it behind authentication: GET needs a read
+ * or an admin token, everything else an admin token.
+ */
+import type { FastifyInstance } from 'fastify'
+import { inSnapshot, nowMs, type Db } from '../../store/db.ts'
+import { readSourceStates } from '../../store/ingest/source-states.ts'
+import { countGapRooms, countPending, nextUnlisted } from '../../store/views/count-pending.ts'
+import { countStates } from '../../store/views/count-states.ts'
+import { DESTINATION_ORDERS, listDestinations } from '../../store/views/destination-list.ts'
+import { findDestination, type DestinationRow } from '../../store/views/destination-row.ts'
+import { pendingRooms, ROOM_ORDERS } from '../../store/views/pending-rooms.ts'
+import { countedAt, readTotals } from '../../store/views/totals.ts'
+import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
+import { registerActionRoutes, type ActionNeeds } from './actions.ts'
+import { registerEventRoutes } from './events.ts'
+import { registerLaterRoutes } from './later.ts'
+import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
+import { notFound } from './refusal.ts'
+import { STATES, stateOf } from '../../explain/destination.ts'
+import { ageOf, viewDestination } from './destination-view.ts'
+import { registerSourceRoutes } from '../ingest/source-routes.ts'
+
+export interface AdminDeps extends ActionNeeds {
+  serverName: string
+  version: string
+}
+
+/** Up to here backlog is counted exactly for one destination. */
+const PENDING_CAP = 10_000
+/** Throughput is a mean over this. Longer ones would miss what busy destinations' kept attempts have lost. */
+const RATE_WINDOW_MS = 10_000
+
+/** Adds the admin API to `app`. What it refuses are `AdminRefusal`s, which the server answers as Matrix errors. */
+export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  registerDestinationRoutes(app, deps)
+  registerActionRoutes(app, deps)
+  registerEventRoutes(app, deps)
+  registerSourceRoutes(app, deps)
+  registerLaterRoutes(app)
+}
+
+type OfServer = { Params: { server: string } }
+
+function registerDestinationRoutes(app: FastifyInstance, { pool, serverName, version }: AdminDeps): void {
+  app.get('/v1/status', async () => ({
+    server_name: serverName,
+    version,
+    ...(await inSnapshot(pool, status)),
+  }))
+  app.get('/v1/destinations', ({ query }) => inSnapshot(pool, (db) => destinations(db, query)))
+  app.get<OfServer>('/v1/destinations/:server', ({ params }) =>
+    inSnapshot(pool, async (db) => destination(db, await known(db, params.server))),
+  )
+  app.get<OfServer>('/v1/destinations/:server/rooms', ({ params, query }) =>
+    inSnapshot(pool, async (db) => {
+      const page = pageOf(query, ROOM_ORDERS)
+      const { id } = await known(db, params.server)
+      const list = await pendingRooms(db, id, { ...page, cap: PENDING_CAP })
+      return { rooms: list.rows, ...pagingOf(page, list) }
+    }),
+  )
+  app.get<OfServer>('/v1/destinations/:server/transactions', ({ params, query }) =>
+    inSnapshot(pool, async (db) => {
+      // The newest first, unless told otherwise.
+      const page = pageOf(query, ATTEMPT_ORDERS, 'b')
+      const { id } = await known(db, params.server)
+      const list = await listAttempts(db, id, page)
+      return { transactions: list.rows, ...pagingOf(page, list) }
+    }),
+  )
+}
+
+async function known(db: Db, name: string): Promise<DestinationRow> {
+  const row = await findDestination(db, name)
+  if (row === null) throw notFound(`unknown destination ${name}`)
+  return row
+}
+
+async function status(db: Db) {
+  const totals = await readTotals(db, RATE_WINDOW_MS)
+  const states = { ...Object.fromEntries(STATES.map((state) => [state, 0])), ...(await countStates(db)) }
+  return {
+    position: totals.head,
+    destinations: states,
+    pending_pdus: totals.pending_pdus,
+    oldest_pending_ms: ageOf(totals.oldest_pending, totals.now),
+    sticky_pending: totals.pending_sticky,
+    sent_per_second: Math.round((totals.sent / RATE_WINDOW_MS) * 10_000) / 10,
+    as_of: totals.counted_at,
+    sources: (await readSourceStates(db)).map(({ name, state, position, behind, since, last_error }) => {
+      return { name, state, position, behind, since, last_error }
+    }),
+  }
+}
+
+async function destinations(db: Db, query: unknown) {
+  const page = pageOf(query, DESTINATION_ORDERS)
+  const state = choiceOf(query, 'state', STATES)
+  const now = await nowMs(db)
+  const list = await listDestinations(db, {
+    ...page,
+    search: textOf(query, 'search'),
+    keep: state === null ? null : (row) => stateOf(row, now) === state,
+  })
+  const rows = list.rows.map((row) => viewDestination(row, now))
+  return { destinations: rows, ...pagingOf(page, list), as_of: await countedAt(db) }
+}
+
+async function destination(db: Db, row: DestinationRow) {
+  const pending = await countPending(db, row.id, PENDING_CAP)
+  const exact = {
+    ...row,
+    pending_pdus: pending.pdus,
+    pending_sticky: pending.sticky,
+    oldest_pending: pending.oldest,
+  }
+  return viewDestination(exact, await nowMs(db), {
+    rooms_left: row.gap_to === null ? null : await countGapRooms(db, row.id),
+    next_unlisted: await nextUnlisted(db, row.id),
+    capped: pending.capped,
+  })
+}

@@ -1,0 +1,143 @@
+/**
+ * What a strict homeserver does with the transactions that it is sent: refuse, process, or answer from memory.
+ *
+ * Everything but the sockets: a request goes in as text, and what should happen on its connection comes out as a
+ * value. What it took, and the violations that it saw, are kept for a verdict.
+ */
+import { eventIdOf } from '../../matrix/event-id.ts'
+import { roomVersion } from '../../matrix/room-versions.ts'
+import { matrixError, ok, processPdus } from './behaviour.ts'
+import type { Behaves, Behaviour, Pdu, Processing, SeenRequest } from './behaviour.ts'
+import { isRefusal, readTransaction, refuseUnsigned } from './check-request.ts'
+import type { Expected, Refusal } from './check-request.ts'
+import { makeTransactionLog } from './transaction-log.ts'
+import type { TransactionLog } from './transaction-log.ts'
+
+export interface ReceiverOptions {
+  readonly expected: Expected
+  readonly behaviour?: Behaves
+  /** The id of a PDU as received. Default: its `event_id` if it has one, else the one of room version 11. */
+  readonly eventIdOf?: (pdu: Pdu) => string
+  /** Check the signature of every nth request; 0: of none. Default 1. */
+  readonly verifyEvery?: number
+  /** Keep each transaction's body. Default true; a large fleet has no room for it. */
+  readonly keepBodies?: boolean
+}
+
+export interface ReceivedPdu {
+  readonly eventId: string
+  readonly roomId: string | null
+  /** The transaction that brought it first. */
+  readonly txnId: string
+  readonly at: number
+  /** Counts the PDUs this server took, from 0. */
+  readonly order: number
+  /** In how many transactions it came; a repeated transaction is one. */
+  times: number
+}
+
+/** A whole request to `/send`; `n` counts requests from 1, `at` is in milliseconds since the epoch. */
+export interface Arrival {
+  readonly txnId: string
+  readonly uri: string
+  readonly authorization: string | undefined
+  readonly body: string
+  readonly n: number
+  readonly at: number
+}
+
+export type Reply =
+  | {
+      readonly kind: 'answer'
+      readonly status: number
+      readonly headers: Readonly<Record<string, string>>
+      readonly body: string
+      readonly delayMs: number
+    }
+  | { readonly kind: 'half an answer'; readonly body: string; readonly delayMs: number }
+  | { readonly kind: 'destroy'; readonly delayMs: number }
+  | { readonly kind: 'hang' }
+
+export interface Receiver {
+  readonly log: TransactionLog
+  readonly received: ReadonlyMap<string, ReceivedPdu>
+  behave(behaviour: Behaves): void
+  receive(arrival: Arrival): Reply
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+const VERSION_11 = roomVersion('11')
+
+function usualEventId(pdu: Pdu): string {
+  const inside = pdu['event_id']
+  if (typeof inside === 'string') return inside
+  return (VERSION_11 === null ? null : eventIdOf(pdu, VERSION_11)) ?? ''
+}
+
+export function makeReceiver(options: ReceiverOptions): Receiver {
+  const { expected, verifyEvery = 1 } = options
+  const idOf = options.eventIdOf ?? usualEventId
+  const log = makeTransactionLog({ keepBodies: options.keepBodies ?? true })
+  const received = new Map<string, ReceivedPdu>()
+  let behaves = options.behaviour ?? ok
+
+  function refuse({ status, errcode, why }: Refusal): Reply {
+    log.complain(`refused with ${status}: ${why}`)
+    return replyTo(matrixError(status, errcode, why))
+  }
+
+  function receive({ txnId, uri, authorization, body, n, at }: Arrival): Reply {
+    const deep = verifyEvery > 0 && n % verifyEvery === 0
+    const unsigned = refuseUnsigned({ method: 'PUT', uri, authorization, body }, expected, deep)
+    if (unsigned !== null) return refuse(unsigned)
+    const contents = readTransaction(body, expected.origin)
+    if (isRefusal(contents)) return refuse(contents)
+    const pduIds = contents.pdus.map(idOf)
+    const repeated = log.find(txnId) !== undefined
+    const verdict = log.receive({ txnId, body, pduIds, edus: contents.edus, at })
+    if (verdict === 'refuse') {
+      return replyTo(matrixError(429, 'M_LIMIT_EXCEEDED', 'another transaction is unanswered'))
+    }
+    const seen = { txnId, n, repeated, pduIds, at }
+    const behaviour = typeof behaves === 'function' ? behaves(seen) : behaves
+    if (behaviour.kind === 'status' || behaviour.kind === 'hang') return replyTo(behaviour)
+    const delayMs = behaviour.delayMs ?? 0
+    const response = log.find(txnId)?.response ?? take(seen, contents.pdus, behaviour)
+    if (behaviour.kind === 'drop after processing') return { kind: 'destroy', delayMs }
+    if (behaviour.kind === 'half an answer') return { kind: 'half an answer', body: response, delayMs }
+    return { kind: 'answer', status: 200, headers: JSON_TYPE, body: response, delayMs }
+  }
+
+  /** Processes a transaction for the first time and remembers its answer. */
+  function take({ txnId, pduIds, at }: SeenRequest, pdus: readonly Pdu[], how: Processing): string {
+    const { taken, response } = processPdus(pduIds, pdus, how)
+    for (const { eventId, pdu } of taken) {
+      const before = received.get(eventId)
+      if (before !== undefined) {
+        before.times++
+        continue
+      }
+      const roomId = typeof pdu['room_id'] === 'string' ? pdu['room_id'] : null
+      received.set(eventId, { eventId, roomId, txnId, at, order: received.size, times: 1 })
+    }
+    const transaction = log.find(txnId)
+    if (transaction !== undefined) transaction.response = response
+    return response
+  }
+
+  return {
+    log,
+    received,
+    behave(behaviour) {
+      behaves = behaviour
+    },
+    receive,
+  }
+}
+
+/** Does what a behaviour that processes nothing says. */
+function replyTo(behaviour: Extract<Behaviour, { kind: 'status' | 'hang' }>): Reply {
+  if (behaviour.kind === 'hang') return { kind: 'hang' }
+  const { status, headers = {}, body = '', delayMs = 0 } = behaviour
+  return { kind: 'answer', status, headers, body, delayMs }
+}

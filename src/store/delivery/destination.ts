@@ -1,0 +1,209 @@
+/**
+ * Everything from which the holder of a destination decides, in one read: its row, the open transaction, the gap, the
+ * replays that are owed, the head of the stream and the database's time.
+ *
+ * The texts of an open transaction are read apart, by a caller that has a connection and memory for them. That read asks again
+ * whether the transaction is open: if a redaction or purge came in between, nothing is lost.
+ */
+import type { Db } from '../db.ts'
+import { MAY_WRITE } from '../held.ts'
+import type { Held } from './leases.ts'
+import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
+import { sql } from '../statement.ts'
+import { WAIT_COLUMNS, waitingOf, type Waiting, type WaitRow } from '../waits.ts'
+
+export interface OpenTransaction {
+  txnId: string
+  /** A redact or purge took a text of it: it is never sent again. */
+  void: boolean
+  originServerTs: number
+  /** Length of its body. */
+  bytes: number
+  createdAt: number
+  attempt: number
+  worker: string
+  /** Its event ids are not read: they are in the log, with the texts. */
+  acknowledges: StoredAcknowledges
+}
+
+/** What an answer to a transaction acknowledges, as it was when the transaction was frozen. */
+export interface StoredAcknowledges {
+  positions: number[]
+  /** A letter per position: t, c or s. */
+  lanes: string
+  eventIds: string[]
+  fromPos: number
+  toPos: number
+  gap: number | null
+  gapCursor: number | null
+  closesGap: boolean
+  sticky: { room: number | null; upto: number | null; cursor: number }[]
+}
+
+export interface DestinationState {
+  id: number
+  name: string
+  /** Whether the lease still holds. */
+  held: boolean
+  now: number
+  head: number
+  position: number
+  wakeSeq: number
+  /** Raised by whatever takes something away from it: what was planned before that is frozen no more. */
+  narrowedSeq: number
+  paused: boolean
+  lists: boolean
+  /** Its last answer was a quick 200. */
+  quick: boolean
+  timeoutMs: number | null
+  waiting: Waiting
+  open: OpenTransaction | null
+  gap: { id: number; from: number; to: number; cursor: number; batch: number } | null
+  owed: { room: number | null; upto: number | null; cursor: number }[]
+  /** When the next unlisted sticky event is due. */
+  unlistedAt: number | null
+}
+
+const LOAD = sql(
+  'look at the destination',
+  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.quick, d.timeout_ms, ${WAIT_COLUMNS},
+         s.head, now_ms() as now,
+         (d.lease_owner = $2 and d.fence = $3
+          and exists (select 1 from workers w where w.id = $2 and ${MAY_WRITE})) as held,
+         o.txn_id, o.origin_server_ts, o.bytes, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes,
+         o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
+         g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.batch as gap_batch,
+         -- Retention may have opened it while the timeline was unanswered: what that brought is not sent again.
+         greatest(g.cursor, d.position) as gap_cursor,
+         -- Joins and the gap have an index each.
+         (select jsonb_agg(jsonb_build_object('room', w.room, 'upto', w.upto, 'cursor', w.cursor)) from (
+            select * from sticky_owed where destination = d.id and room is not null
+            union all
+            select * from sticky_owed where destination = d.id and room is null) w) as owed,
+         (select min(p.next_at) from replays p join sticky k on k.pos = p.pos
+           where p.destination = d.id and p.state = 'unlisted' and k.expires_at > now_ms()
+             and exists (select 1 from memberships m where m.room = k.room and m.destination = d.id and m.until is null)
+         ) as unlisted_at
+    from destinations d
+    cross join stream s
+    left join open_transactions o on o.destination = d.id
+    left join gaps g on g.destination = d.id and g.closed_at is null
+   where d.id = $1`,
+)
+
+interface Row extends WaitRow {
+  id: number
+  name: string
+  held: boolean
+  now: number
+  head: number
+  position: number
+  wake_seq: number
+  narrowed_seq: number
+  paused: boolean
+  lists: boolean
+  quick: boolean
+  timeout_ms: number | null
+  txn_id: string | null
+  origin_server_ts: number
+  bytes: number
+  void: boolean
+  open_created_at: number
+  attempt: number
+  open_worker: string
+  positions: number[]
+  lanes: string
+  from_pos: number
+  to_pos: number
+  open_gap: number | null
+  open_gap_cursor: number | null
+  closes_gap: boolean
+  sticky: StoredAcknowledges['sticky']
+  gap_id: number | null
+  gap_from: number
+  gap_to: number
+  gap_cursor: number
+  gap_batch: number
+  owed: DestinationState['owed'] | null
+  unlisted_at: number | null
+}
+
+export async function loadDestination(db: Db, held: Held): Promise<DestinationState | null> {
+  const { rows } = await db.query<Row>(LOAD, [held.destination, held.worker, held.fence])
+  const row = rows[0]
+  return row === undefined ? null : fromRow(row)
+}
+
+// $1 destination, $2 transaction id. A row at least where it is still open and holds all that it held.
+const OPEN_TEXTS = sql(
+  'read texts',
+  `select ${TEXT_COLUMNS} from open_transactions o left join lateral unnest(o.positions) p (pos) on true
+    left join lateral ${textAt('p.pos')} on true
+   where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`,
+)
+
+/** What an open transaction is made of; null: it is open no more, or void, or (the log is damaged) not all of it is there. */
+export async function readOpenTexts(
+  db: Db,
+  destination: number,
+  { txnId, acknowledges }: OpenTransaction,
+): Promise<StoredPdu[] | null> {
+  type Found = TextRow | { [K in keyof TextRow]: null }
+  const { rows } = await db.query<Found>(OPEN_TEXTS, [destination, txnId])
+  const texts = rows.filter((row): row is TextRow => row.pdu !== null).map(fromText)
+  return rows.length === 0 || texts.length !== acknowledges.positions.length ? null : texts
+}
+
+function fromRow(row: Row): DestinationState {
+  return {
+    id: row.id,
+    name: row.name,
+    held: row.held,
+    now: row.now,
+    head: row.head,
+    position: row.position,
+    wakeSeq: row.wake_seq,
+    narrowedSeq: row.narrowed_seq,
+    paused: row.paused,
+    lists: row.lists,
+    quick: row.quick,
+    timeoutMs: row.timeout_ms,
+    waiting: waitingOf(row),
+    open: row.txn_id === null ? null : openFrom(row, row.txn_id),
+    gap:
+      row.gap_id === null
+        ? null
+        : {
+            id: row.gap_id,
+            from: row.gap_from,
+            to: row.gap_to,
+            cursor: row.gap_cursor,
+            batch: row.gap_batch,
+          },
+    owed: row.owed ?? [],
+    unlistedAt: row.unlisted_at,
+  }
+}
+
+function openFrom(row: Row, txnId: string): OpenTransaction {
+  return {
+    txnId,
+    void: row.void,
+    originServerTs: row.origin_server_ts,
+    bytes: row.bytes,
+    createdAt: row.open_created_at,
+    attempt: row.attempt,
+    worker: row.open_worker,
+    acknowledges: {
+      positions: row.positions,
+      lanes: row.lanes,
+      eventIds: [],
+      fromPos: row.from_pos,
+      toPos: row.to_pos,
+      gap: row.open_gap,
+      gapCursor: row.open_gap_cursor,
+      closesGap: row.closes_gap,
+      sticky: row.sticky,
+    },
+  }
+}

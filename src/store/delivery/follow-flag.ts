@@ -1,0 +1,136 @@
+/**
+ * Holders that follow the log: they keep a destination after its last transaction for a while and see new items
+ * by themselves, so that nobody needs to wake them.
+ *
+ * Always: `follows` is true only while a holder looks at every item after the head at which it last looked at the
+ * rows. Taking, giving way and letting go make it false; before a holder looks at the rows again it does so too.
+ */
+import type { Db } from '../db.ts'
+import { ALIVE, HELD_AS_SAID, LOCKED, UNHELD, UNNARROWED } from '../held.ts'
+import type { Held } from './leases.ts'
+import { planFor } from '../prepare.ts'
+import { sql, type Sql } from '../statement.ts'
+
+export interface Following {
+  held: Held
+  /** As it was when the holder last looked: somebody else's wish makes it look again. */
+  wakeSeq: number
+  /** Likewise: what was taken away from it since, the holder does not know. */
+  narrowedSeq: number
+  /** It is owed nothing up to here. */
+  position: number
+}
+
+/** The memberships of a room; those of `destination` at the same index are of events with since < pos <= until. */
+export interface RoomMembers {
+  room: number
+  destination: number[]
+  since: number[]
+  until: number[]
+}
+
+/** A destination as its holder knows it. */
+export interface Known {
+  destination: number
+  wakeSeq: number
+}
+
+const WISHED = sql(
+  'who of the followed is wished for',
+  `select i.destination as id from unnest($1::int[], $2::bigint[]) as i (destination, wake_seq)
+    join destinations d on d.id = i.destination
+   where d.wake_seq <> i.wake_seq or d.look_at <= now_ms()`,
+)
+
+/** Per destination: whether somebody has wished a look at its rows since its holder looked, or a time for one has come. */
+export async function areWished(db: Db, them: readonly Known[]): Promise<boolean[]> {
+  const { rows } = await db.query<{ id: number }>(planFor(them.length, WISHED), [
+    them.map(({ destination }) => destination),
+    them.map(({ wakeSeq }) => wakeSeq),
+  ])
+  const wished = new Set(rows.map(({ id }) => id))
+  return them.map(({ destination }) => wished.has(destination))
+}
+
+const INPUT = `
+  with input as (
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+      as i (destination, worker, fence, wake_seq, position, narrowed_seq)
+  ), ${LOCKED}, ${ALIVE}, done as (`
+const HELD_AND_UNASKED = (condition = '') => `
+      from input i, alive w, locked l
+     where ${HELD_AS_SAID}
+       and w.worker = i.worker and d.wake_seq = i.wake_seq and ${UNNARROWED} ${condition}
+    returning d.id, i.position)`
+
+// A replay that went ahead of the timeline must not go again with it: then the rows decide.
+const NOTHING_AHEAD = `
+       and not exists (select 1 from replays p where p.destination = d.id and p.pos > i.position)`
+
+const FOLLOW = sql(
+  'begin to follow',
+  `${INPUT}
+    update destinations d set follows = true, look_at = null, position = greatest(d.position, i.position)
+    ${HELD_AND_UNASKED(NOTHING_AHEAD)}
+  select id from done`,
+)
+
+const RELEASE = sql(
+  'let go of the followed',
+  `${INPUT}
+    update destinations d
+       set ${UNHELD}, look_at = null, position = greatest(d.position, i.position)
+    ${HELD_AND_UNASKED()}
+  select id from done`,
+)
+
+const argumentsOf = (them: readonly Following[]) => [
+  them.map(({ held }) => held.destination),
+  them.map(({ held }) => held.worker),
+  them.map(({ held }) => held.fence),
+  them.map(({ wakeSeq }) => wakeSeq),
+  them.map(({ position }) => position),
+  them.map(({ narrowedSeq }) => narrowedSeq),
+]
+
+/** Begins to follow; per destination, whether it did: else a look at the rows is due. */
+export const beginToFollow = (db: Db, them: readonly Following[]): Promise<boolean[]> =>
+  written(db, FOLLOW, them)
+
+/** Lets go of those that nobody asked to look again; per destination, whether it did. */
+export const releaseFollowers = (db: Db, them: readonly Following[]): Promise<boolean[]> =>
+  written(db, RELEASE, them)
+
+async function written(db: Db, statement: Sql, them: readonly Following[]): Promise<boolean[]> {
+  const { rows } = await db.query<{ id: number }>(planFor(them.length, statement), argumentsOf(them))
+  const done = new Set(rows.map(({ id }) => id))
+  return them.map(({ held }) => done.has(held.destination))
+}
+
+// $1 rooms, $2 position: who had left before it is not asked for.
+const MEMBERS = sql(
+  'who is in the rooms',
+  `select room, array_agg(destination) as destination, array_agg(since) as since,
+         array_agg(coalesce(until, ${Number.MAX_SAFE_INTEGER})) as until
+    from memberships where room = any($1) and (until is null or until > $2)
+   group by room`,
+)
+
+/** The memberships of rooms that reach beyond position `after`. */
+export async function readMembers(db: Db, rooms: readonly number[], after: number): Promise<RoomMembers[]> {
+  const found = await db.query<RoomMembers>(MEMBERS, [rooms, after])
+  const known = new Map(found.rows.map((row) => [row.room, row]))
+  // A room in which nobody is, is known too.
+  return rooms.map((room) => known.get(room) ?? { room, destination: [], since: [], until: [] })
+}
+
+const STOP = sql(
+  'stop following',
+  'update destinations set follows = false where id = $1 and lease_owner = $2 and fence = $3',
+)
+
+/** The holder is going to look at the rows again: from now on it is woken. False: it holds it no more. */
+export async function stopFollowing(db: Db, { worker, destination, fence }: Held): Promise<boolean> {
+  const { rowCount } = await db.query(STOP, [destination, worker, fence])
+  return rowCount === 1
+}

@@ -1,0 +1,198 @@
+/**
+ * Who serves a destination now: workers with a lease, and destinations with an owner and a fence.
+ *
+ * A worker is one process for as long as its lease was never late; after that it takes a new id. A
+ * destination is taken when it has no owner or its owner's time is over, never before. Every write of a
+ * holder names worker and fence, and asks that the worker's time is not over.
+ * What that means in SQL is in `held.ts`.
+ */
+import type { Db } from '../db.ts'
+import { holding, IN_ORDER, MAY_WRITE, UNHELD } from '../held.ts'
+import { nothingForgottenSince } from '../stream.ts'
+import { sql } from '../statement.ts'
+
+export interface Held {
+  worker: string
+  destination: number
+  fence: number
+}
+
+const REGISTER = sql(
+  'register a worker',
+  'insert into workers (id, name, lease_until) values ($1, $2, now_ms() + $3)',
+)
+
+export async function registerWorker(
+  db: Db,
+  worker: { id: string; name: string; leaseMs: number },
+): Promise<void> {
+  await db.query(REGISTER, [worker.id, worker.name, worker.leaseMs])
+}
+
+const RENEW = sql(
+  'renew a worker',
+  `update workers w set lease_until = now_ms() + $2 where id = $1 and ${MAY_WRITE}`,
+)
+
+/** False when the lease was over already: it must not live again, its destinations may be somebody else's. */
+export async function renewWorker(
+  db: Db,
+  { id, leaseMs }: { id: string; leaseMs: number },
+): Promise<boolean> {
+  const { rowCount } = await db.query(RENEW, [id, leaseMs])
+  return rowCount === 1
+}
+
+const RETIRE = sql(
+  'let go of all of a worker',
+  `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
+     update destinations d set ${UNHELD} from locked l where d.id = l.id and d.lease_owner = $1`,
+)
+
+const REMOVE = sql('remove a worker', 'delete from workers where id = $1')
+
+export async function retireWorker(db: Db, id: string): Promise<void> {
+  await db.query(RETIRE, [id])
+  await db.query(REMOVE, [id])
+}
+
+const GIVE_UP = sql(
+  'give back all of a worker',
+  `with locked as (select d.id from destinations d where d.lease_owner = $1 ${IN_ORDER})
+     update destinations d set ${UNHELD}, look_at = now_ms() from locked l where d.id = l.id and d.lease_owner = $1`,
+)
+
+/** Gives back all of a worker that has lost its lease and has nothing under way any more: they are looked at at once. */
+export async function giveUpWorker(db: Db, id: string): Promise<void> {
+  await db.query(GIVE_UP, [id])
+  await db.query(REMOVE, [id])
+}
+
+// One statement: were the look and the wish two, the holder could let go between them and the wake be lost.
+const TAKE = sql(
+  'take the destination',
+  `with locked as (
+    select id, lease_owner from destinations where name = $2 for update
+  ), judged as materialized (
+    select l.id, t.alive, t.alive and (l.lease_owner is null or l.lease_owner = $1 or not t.owned) as free
+      from locked l, lateral (select coalesce(bool_or(w.worker = $1 and w.writes), false) as alive,
+                                     coalesce(bool_or(w.worker = l.lease_owner), false) as owned
+                                from living(array[$1, l.lease_owner]) w) t
+  )
+  update destinations d
+     set lease_owner = case when f.free then $1::uuid else d.lease_owner end,
+         fence = d.fence + case when f.free then 1 else 0 end,
+         follows = d.follows and not f.free,
+         missed = case when f.free then 0 else d.missed end,
+         wake_seq = d.wake_seq + case when f.free then 0 else 1 end
+    from judged f
+   where d.id = f.id
+  returning d.id, d.fence, f.free, f.alive`,
+)
+
+export type Taken =
+  | { kind: 'taken'; held: Held }
+  /** Another worker has it, and looks again before it lets go. */
+  | { kind: 'busy' }
+  /** Our own lease is over. */
+  | { kind: 'over' }
+  | { kind: 'unknown' }
+
+/**
+ * Takes the destination, or tells its holder to look again before it lets go. A worker that owns it already
+ * takes it again: it makes sure itself that it serves no destination twice.
+ */
+export async function takeDestination(db: Db, worker: string, name: string): Promise<Taken> {
+  const { rows } = await db.query<{ id: number; fence: number; free: boolean; alive: boolean }>(TAKE, [
+    worker,
+    name,
+  ])
+  const row = rows[0]
+  if (row === undefined) return { kind: 'unknown' }
+  if (row.free) return { kind: 'taken', held: { worker, destination: row.id, fence: row.fence } }
+  return { kind: row.alive ? 'busy' : 'over' }
+}
+
+const GIVE_WAY = sql(
+  'give way',
+  `${holding()}
+  update destinations d set ${UNHELD}, look_at = $4 from held h where d.id = h.id returning d.quick`,
+)
+
+/** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
+export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
+  const { rows } = await db.query<{ quick: boolean }>(GIVE_WAY, [
+    held.worker,
+    held.fence,
+    held.destination,
+    lookAt,
+  ])
+  return rows[0]?.quick ?? null
+}
+
+const OWNED = sql('find what is owned', 'select id, name, fence from destinations where lease_owner = $1')
+
+/** What `worker` owns. Who it serves it knows itself: compared in the database, 10,000 names with 10,000 took seconds. */
+export async function findOwned(db: Db, worker: string): Promise<{ name: string; held: Held }[]> {
+  const { rows } = await db.query<{ id: number; name: string; fence: number }>(OWNED, [worker])
+  return rows.map(({ id, name, fence }) => ({ name, held: { worker, destination: id, fence } }))
+}
+
+const ABANDON = sql(
+  'release what was abandoned',
+  `update destinations d set ${UNHELD}, look_at = now_ms() + $4
+      where d.id = $3 and d.lease_owner = $1 and d.fence = $2`,
+)
+
+/** Lets go of what a turn that broke off has left behind; it is looked at again after `afterMs`. */
+export async function releaseAbandoned(db: Db, held: Held, afterMs: number): Promise<boolean> {
+  const { rowCount } = await db.query(ABANDON, [held.worker, held.fence, held.destination, afterMs])
+  return rowCount === 1
+}
+
+const BUMP = sql(
+  'ask for another look',
+  'update destinations set wake_seq = wake_seq + 1 where name = $1 returning lease_owner is not null as held',
+)
+
+/** Tells its holder to look again before it lets go. False: nobody holds it. */
+export async function bumpWake(db: Db, name: string): Promise<boolean> {
+  const { rows } = await db.query<{ held: boolean }>(BUMP, [name])
+  return rows[0]?.held !== false
+}
+
+const RELEASE = sql(
+  'let go',
+  `${holding(
+    `($6::bigint is null or d.wake_seq = $6) and ($5::bigint is null or ${nothingForgottenSince('$7::bigint')})`,
+  )}
+  update destinations d set ${UNHELD}, look_at = $4, position = greatest(d.position, coalesce($5, d.position))
+    from held h where d.id = h.id`,
+)
+
+/**
+ * Lets go. False when somebody wished a look meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.
+ * `lookAt`: when somebody must look again (ms since the epoch). `position`: the log held nothing for it up to there, as
+ * read when the head was at `readAt`; also false where a room was forgotten since.
+ */
+export async function releaseDestination(
+  db: Db,
+  held: Held,
+  {
+    wakeSeq,
+    lookAt,
+    position,
+    readAt = 0,
+  }: { wakeSeq: number | null; lookAt: number | null; position: number | null; readAt?: number },
+): Promise<boolean> {
+  const { rowCount } = await db.query(RELEASE, [
+    held.worker,
+    held.fence,
+    held.destination,
+    lookAt === null ? null : Math.ceil(lookAt),
+    position,
+    wakeSeq,
+    readAt,
+  ])
+  return rowCount === 1
+}

@@ -1,0 +1,132 @@
+/**
+ * What has been added to the log since? Events and changes in the order of their positions, from one snapshot, for a
+ * process that follows the log.
+ *
+ * Always: everything up to `upto` is in what was read so far, whichever positions are missing in between. Each read
+ * also says what stands where it begins: after a failover to an older state that differs from what was read there
+ * before.
+ */
+import type { Db } from '../db.ts'
+import { sql } from '../statement.ts'
+import { textWithin, type Most } from '../within-bytes.ts'
+
+export interface LoggedEvent {
+  kind: 'event'
+  pos: number
+  room: number
+  eventId: string
+  pdu: string
+  receivedTs: number
+  /** It was ever sticky, and not redacted since. */
+  sticky: boolean
+  /** Who is addressed: `list` beyond the room's servers, or (`exact`) instead of them; `less`: not these. Null: the room's servers. */
+  addressed: { exact: boolean; list: number[]; less: number[] } | null
+}
+
+export interface LoggedChange {
+  kind: 'change'
+  /** `servers`, `redact`, `purge`, or what a later release writes. */
+  what: string
+  pos: number
+  room: number | null
+  /** Position of the event that a `redact` concerns. */
+  target: number | null
+  added: number[]
+  removed: number[]
+  /** When it was taken, ms since the epoch; null: by an older release. */
+  at: number | null
+}
+
+export type LogEntry = LoggedEvent | LoggedChange
+
+/** An entry, by what no other one can have that stands at its position in another course of things. */
+export interface Place {
+  pos: number
+  what: string
+}
+
+export interface LogRead {
+  after: number
+  /** The newest entry at or before `after` (positions have holes); null: the log has none. */
+  place: Place | null
+  entries: LogEntry[]
+  /** Less than `after` where the log has become shorter than that. */
+  upto: number
+  /** There may be more at once. */
+  more: boolean
+}
+
+const CHANGE = `c.pos, c.kind, c.room, null, null, null::bigint, null::boolean, null::boolean, null::int[], null::int[],
+            c.target, c.added, c.removed, c.at from changes c`
+const NO_CHANGE =
+  'null::bigint as target, null::int[] as added, null::int[] as removed, null::bigint as at from events e'
+
+// $1 after, $2 limit, $3 bytes. What stands where it begins, then what comes after; each half alone could fill that.
+const READ = sql(
+  'follow the log',
+  `select s.head, x.pos, x.kind, x.room, x.event_id, ${textWithin('$3', 'x')} as pdu, x.received_ts, x.sticky,
+         x.exact, x.list, x.less, x.target, x.added, x.removed, x.at
+    from stream s left join lateral (
+    ((select e.pos, 'event' as kind, e.room, e.event_id, null::text as pdu, e.received_ts, null::boolean as sticky,
+             null::boolean as exact, null::int[] as list, null::int[] as less, ${NO_CHANGE}
+       where e.pos <= $1 order by e.pos desc limit 1)
+     union all
+     (select ${CHANGE} where c.pos <= $1 order by c.pos desc limit 1)
+     order by pos desc limit 1)
+    union all
+    ((select e.pos, 'event', e.room, e.event_id, e.pdu, e.received_ts, e.sticky_until is not null, r.exact, r.list, r.less,
+             ${NO_CHANGE} left join recipients r on r.id = e.recipients where e.pos > $1 order by e.pos limit $2)
+     union all
+     (select ${CHANGE} where c.pos > $1 order by c.pos limit $2)
+     order by pos limit $2)
+    ) x on true order by x.pos`,
+)
+
+interface Row {
+  head: number
+  pos: number | null
+  kind: string
+  room: number | null
+  event_id: string
+  pdu: string | null
+  received_ts: number
+  sticky: boolean
+  exact: boolean | null
+  list: number[] | null
+  less: number[] | null
+  target: number | null
+  added: number[] | null
+  removed: number[] | null
+  at: number | null
+}
+
+/** Reads at most so many entries after position `after`. */
+export async function readLog(db: Db, after: number, most: Most): Promise<LogRead> {
+  const { rows } = await db.query<Row>(READ, [after, most.rows, most.bytes])
+  const there = rows.filter((row): row is Row & { pos: number } => row.pos !== null)
+  const before = there.find(({ pos }) => pos <= after)
+  const later = there.filter((row) => row !== before)
+  const cut = later.findIndex(({ kind, pdu }) => kind === 'event' && pdu === null)
+  const entries = (cut < 0 ? later : later.slice(0, cut)).map(entryOf)
+  const more = cut >= 0 || later.length >= most.rows
+  const head = rows[0]?.head ?? after
+  const place = before === undefined ? null : placeOf(entryOf(before))
+  return { after, place, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
+}
+
+/** The same event may be taken again, at the same position: then at another time. */
+export function placeOf(entry: LogEntry): Place {
+  const { pos } = entry
+  if (entry.kind === 'event') return { pos, what: `${entry.eventId} ${entry.receivedTs}` }
+  const { what, room, target, added, removed, at } = entry
+  return { pos, what: [what, room, target, added.join(), removed.join(), at].join(' ') }
+}
+
+function entryOf(row: Row & { pos: number }): LogEntry {
+  const { pos, kind, room, target, added, removed, at } = row
+  if (kind !== 'event')
+    return { kind: 'change', what: kind, pos, room, target, added: added ?? [], removed: removed ?? [], at }
+  const { event_id: eventId, received_ts: receivedTs, sticky, exact, list, less } = row
+  const addressed = exact === null ? null : { exact, list: list ?? [], less: less ?? [] }
+  return { kind: 'event', pos, room: room ?? 0, eventId, pdu: row.pdu ?? '', receivedTs, sticky, addressed }
+}

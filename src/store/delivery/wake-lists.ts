@@ -1,0 +1,205 @@
+/**
+ * Whom to wake: after new items (fanout), when a time has come (due), and when a wake was lost (sweep, which gives them a time).
+ *
+ * All three only name destinations; what each is owed is read by its turn.
+ */
+import type { Db } from '../db.ts'
+import { OWNER_LIVES } from '../held.ts'
+import { planFor } from '../prepare.ts'
+import { sql } from '../statement.ts'
+
+export interface Sleeper {
+  name: string
+  /** Its last answer was a quick 200: the `delivery` lane. */
+  quick: boolean
+}
+
+// `(select now_ms())` is asked once a statement, `now_ms()` once a row: of 10,000 rows that was most of what these cost.
+
+/** Nothing holds it back now: it is not paused, and not failing or held; or its time has come. */
+const MAY_GO = `not d.paused
+     and ((d.retry_at is null and d.hold_until is null) or d.look_at is null or d.look_at <= (select now_ms()))`
+
+/** No living worker holds it. */
+const UNSERVED = `(d.lease_owner is null or not ${OWNER_LIVES})`
+
+/** A living worker has it in its hands, and sees what is new by itself (`follow.ts`). */
+const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
+
+/**
+ * New items concern it now. Left alone is who is paused or fails (its own time brings it back), and whose time has come and who
+ * waits to be taken (`DUE` brings it): both look at everything that is there by then. Who is being served is told: its turn
+ * may have looked for the last time.
+ */
+const IS_TOLD = `not d.paused and (d.look_at is null
+     or (d.look_at > (select now_ms()) and d.retry_at is null and d.hold_until is null)
+     or (d.look_at <= (select now_ms()) and not ${UNSERVED}))`
+
+// $1 after, $2 up to.
+const FOR_NEW_ITEMS = sql(
+  'whom do new items concern',
+  `with touched as (select room, max(pos) as pos from events where pos > $1 and pos <= $2 and recipients is null group by room),
+  addressed as (select distinct recipients from events where pos > $1 and pos <= $2 and recipients is not null),
+  rooms_of_lists as (
+    select distinct e.room from events e join recipients r on r.id = e.recipients
+     where e.pos > $1 and e.pos <= $2 and not r.exact
+  ), who as (
+    select m.destination from touched t join memberships m on m.room = t.room and (m.until is null or m.until > $1)
+    union
+    select m.destination from rooms_of_lists t join memberships m on m.room = t.room and (m.until is null or m.until > $1)
+    union
+    select unnest(r.list) from addressed a join recipients r on r.id = a.recipients
+    union
+    select unnest(c.added) from changes c where c.pos > $1 and c.pos <= $2 and c.kind = 'servers'
+  )
+  select d.name, d.quick, d.fence, not ${UNSERVED} as served from who join destinations d on d.id = who.destination
+   where ${IS_TOLD} and not ${FOLLOWED}`,
+)
+
+export interface ToldSleeper extends Sleeper {
+  /** Grows when it is taken. */
+  fence: number
+  /** Somebody holds it now. */
+  served: boolean
+}
+
+export async function wakeForNewItems(db: Db, after: number, upto: number): Promise<ToldSleeper[]> {
+  const { rows } = await db.query<ToldSleeper>(planFor(upto - after, FOR_NEW_ITEMS), [after, upto])
+  return rows
+}
+
+const CURSOR = sql('read a cursor', 'select pos from cursors where name = $1')
+
+export async function readCursor(db: Db, name: string): Promise<number> {
+  const { rows } = await db.query<{ pos: number }>(CURSOR, [name])
+  return rows[0]?.pos ?? 0
+}
+
+const MOVE_CURSOR = sql(
+  'move a cursor',
+  'update cursors c set pos = $2 from stream s where c.name = $1 and c.pos < $2 and $2 <= s.head',
+)
+
+/**
+ * Two that run at once may both move it: only forward. And not beyond the head, which is an older one after a failover: what
+ * comes up to there would be passed over.
+ */
+export async function moveCursor(db: Db, name: string, pos: number): Promise<void> {
+  await db.query(MOVE_CURSOR, [name, pos])
+}
+
+const BRING_BACK = sql(
+  'bring a cursor back',
+  'update cursors c set pos = s.head from stream s where c.name = $1 and c.pos > s.head',
+)
+
+/** Back to the head, where it is beyond it. */
+export async function bringBackCursor(db: Db, name: string): Promise<void> {
+  await db.query(BRING_BACK, [name])
+}
+
+/**
+ * First those an operator or an advice brought forward, then who answered last: after an outage of ours everybody is behind, and
+ * who was alive before it most likely is still. Then those that have failed least.
+ */
+const IN_TURN =
+  'order by (d.asked_at is null and d.advice_at is null), d.last_success desc nulls last, d.failures, d.look_at, d.id'
+
+// And those that a process followed which is gone: they were not woken for what came since.
+const DUE = sql(
+  'who is due',
+  `select d.name, d.quick, d.look_at as since from destinations d
+   where d.id in (select id from destinations where look_at <= (select now_ms())
+                  union all
+                  select o.id from workers w join destinations o on o.lease_owner = w.id
+                   where w.lease_until <= (select now_ms()) and o.follows)
+     and not d.paused and ${UNSERVED}
+   ${IN_TURN} limit $1`,
+)
+
+export interface DueSleeper extends Sleeper {
+  /** The time that has come: another one is another wake. Null: it was followed by a process that is gone. */
+  since: number | null
+}
+
+export async function findDue(db: Db, limit: number): Promise<DueSleeper[]> {
+  const { rows } = await db.query<DueSleeper>(DUE, [limit])
+  return rows
+}
+
+/**
+ * Destinations with a room that has something newer than their position, in which they are, or were after it.
+ * Asked for all at once: a look into every room of every destination costs seven times as much.
+ */
+export const BEHIND_IN_A_ROOM = `
+  select m.destination from memberships m join rooms r on r.id = m.room join destinations a on a.id = m.destination
+   where r.head > a.position and r.head > m.since and (m.until is null or m.until > a.position)`
+
+/** Who has to be sent again what it did not list: nothing else of it may be owed. */
+const UNLISTED_AND_DUE = `
+  select p.destination from replays p
+    join sticky s on s.pos = p.pos and s.expires_at > (select now_ms())
+    join memberships m on m.room = s.room and m.destination = p.destination and m.until is null
+   where p.state = 'unlisted' and p.next_at <= (select now_ms())`
+
+/**
+ * Who is listed by name in what came after its position. Each list is gone through once, and only those that somebody has not got
+ * past: compared with every destination, a thousand lists for a thousand destinations took half a minute.
+ */
+const BEHIND_IN_A_LIST = `
+  select l.id from (
+    select x.id, max(r.head) as head from recipients r cross join lateral unnest(r.list) as x (id)
+     where r.head > (select min(position) from destinations) group by x.id
+  ) l join destinations d on d.id = l.id where l.head > d.position`
+
+// It may say too much (never too little): a turn that finds nothing moves the position on.
+const OWED = sql(
+  'who is owed something',
+  `select array(
+     ${BEHIND_IN_A_ROOM}
+     union ${BEHIND_IN_A_LIST}
+     union select o.destination from open_transactions o
+     union select g.destination from gaps g where g.closed_at is null
+     union select o.destination from sticky_owed o
+     union ${UNLISTED_AND_DUE}
+     order by 1) as ids`,
+)
+
+/** Everybody who is owed something, whoever serves them: ids, in order. One sweep asks it once. */
+export async function findOwed(db: Db): Promise<number[]> {
+  const { rows } = await db.query<{ ids: number[] }>(OWED)
+  return rows[0]?.ids ?? []
+}
+
+// $1: who is owed something. Who waits for its turn already is not written once more at every sweep.
+const MARK_MISSED = sql(
+  'who was missed',
+  `update destinations d set missed = least(d.missed + 1, 2), look_at = least(d.look_at, (select now_ms()))
+   where d.id in (
+     select d.id from unnest($1::int[]) as o (id) join destinations d on d.id = o.id
+      where ${MAY_GO} and ${UNSERVED} and (d.missed < 2 or d.look_at is null or d.look_at > (select now_ms()))
+      order by d.id for update of d skip locked)`,
+)
+
+/**
+ * Notes those of `owed` that may go and are served by nobody as missed once more. Their time has come with that: `findDue`
+ * brings them in their turn, a few at a time. Returns how many.
+ */
+export async function markMissed(db: Db, owed: readonly number[]): Promise<number> {
+  if (owed.length === 0) return 0
+  const { rowCount } = await db.query(planFor(owed.length, MARK_MISSED), [owed])
+  return rowCount ?? 0
+}
+
+const FORGOTTEN = sql(
+  'who was forgotten',
+  `select d.name from destinations d
+      where d.missed >= 2 and ${MAY_GO} and ${UNSERVED}
+      ${IN_TURN} limit $1`,
+)
+
+/** Those that two sweeps in a row found unserved: the queue has lost them, or they wait for their turn. */
+export async function findForgotten(db: Db, limit: number): Promise<string[]> {
+  const { rows } = await db.query<{ name: string }>(FORGOTTEN, [limit])
+  return rows.map(({ name }) => name)
+}

@@ -1,0 +1,69 @@
+/**
+ * What an operator asks of one destination: wake, reset, pause, resume.
+ *
+ * Operators write wishes; only the holder changes position, gap and open transaction. Each wish is one statement that
+ * also records who asked, and raises `wake_seq`, so that a holder that is just letting go looks once more. A pause
+ * takes away: what was planned before it is not frozen after it. The caller wakes the destination afterwards.
+ */
+import type { Db } from '../db.ts'
+import { variants, type Sql } from '../statement.ts'
+import { NO_WAITS } from '../waits.ts'
+
+export type Wish = 'wake' | 'reset' | 'pause' | 'resume'
+
+/** `lane`: the queue in which its next turn belongs. A hold is until ms since the epoch. */
+export type Wished =
+  | { kind: 'done'; lane: 'delivery' | 'recovery' }
+  | { kind: 'unknown' }
+  | { kind: 'paused' }
+  | { kind: 'held'; until: number }
+
+// The last error stays: it says what the failures were that are forgotten.
+const CHANGES: Record<Wish, string> = {
+  wake: `asked_at = now_ms(), look_at = now_ms()`,
+  reset: `${NO_WAITS}, asked_at = now_ms(), look_at = now_ms()`,
+  pause: `paused = true, narrowed_seq = narrowed_seq + 1`,
+  resume: `paused = false, look_at = now_ms()`,
+}
+
+// A wake respects what the destination itself asked for (429), and the operator who paused it.
+const ALLOWED: Record<Wish, string> = {
+  wake: `not d.paused and not (d.hold_kind is not distinct from 'retry_after' and coalesce(d.hold_until, 0) > now_ms())`,
+  reset: 'true',
+  pause: 'true',
+  resume: 'true',
+}
+
+const wished = variants('wish')
+
+const wishOf = (wish: Wish): Sql =>
+  wished(`
+  with done as (
+    update destinations d set wake_seq = wake_seq + 1, ${CHANGES[wish]} where d.name = $1 and ${ALLOWED[wish]}
+    returning d.name, d.quick
+  ), noted as (
+    insert into audit (at, who, action, target) select now_ms(), $2, $3, name from done
+  )
+  select done.quick, t.paused, t.hold_until from destinations t left join done on done.name = t.name where t.name = $1`)
+
+const WISHES: Record<Wish, Sql> = {
+  wake: wishOf('wake'),
+  reset: wishOf('reset'),
+  pause: wishOf('pause'),
+  resume: wishOf('resume'),
+}
+
+/** Writes one wish for the destination called `name`; `who` is the name of the operator's token. */
+export async function makeWish(
+  db: Db,
+  { wish, name, who }: { wish: Wish; name: string; who: string },
+): Promise<Wished> {
+  const { rows } = await db.query<{ quick: boolean | null; paused: boolean; hold_until: number | null }>(
+    WISHES[wish],
+    [name, who, wish],
+  )
+  const row = rows[0]
+  if (row === undefined) return { kind: 'unknown' }
+  if (row.quick !== null) return { kind: 'done', lane: row.quick ? 'delivery' : 'recovery' }
+  return row.paused ? { kind: 'paused' } : { kind: 'held', until: row.hold_until ?? 0 }
+}

@@ -1,0 +1,149 @@
+import { expect } from 'chai'
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { jsonOf, complaintOf, showReport } from '../../../src/cli/simulate/report.ts'
+import type { Report } from '../../../src/cli/simulate/report.ts'
+import { planStory } from '../../../src/simulate/story/plan.ts'
+import type { Heard, Told } from '../../../src/simulate/story/record.ts'
+import { judge } from '../../../src/simulate/verdict/verdict.ts'
+import { until } from '../../support/poll.ts'
+import { limpet, startLimpet } from '../cli-stage.ts'
+
+const HERE = { cwd: tmpdir() }
+
+describe('limpet simulate', () => {
+  // A folder of its own for temporary files: what somebody else simulates on this machine is not counted.
+  const usual = process.env['TMPDIR']
+  let temporary: string
+  before(() => {
+    temporary = mkdtempSync(join(tmpdir(), 'limpet-simulate-'))
+    // PostgreSQL may have to run as another account than ours.
+    chmodSync(temporary, 0o755)
+    process.env['TMPDIR'] = temporary
+  })
+  after(() => {
+    if (usual === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = usual
+    rmSync(temporary, { recursive: true, force: true })
+  })
+  const folders = () => readdirSync(temporary).filter((name) => name.startsWith('limpet-demo-'))
+
+  it('tells a small story to the end: nothing missing, nobody gets what is not theirs', async function () {
+    this.timeout(600_000)
+    const small = ['--servers', '6', '--rooms', '8', '--events', '200', '--seed', '5']
+    const { status, out, err } = await limpet(['simulate', ...small, '--json'], HERE)
+    expect(status, `${err}\n${out}`).to.equal(0)
+    const said = JSON.parse(out) as ReturnType<typeof jsonOf> & {
+      totals: Record<string, number>
+      implied: { replayed: number; lapsed: number }
+      servers: { part: string; joinSizes: number[]; lapsed: string[]; [counted: string]: unknown }[]
+    }
+    expect(said).to.deep.include({ good: true })
+    expect(said.totals).to.include({ missing: 0, notEntitled: 0, faults: 0 })
+    expect(said.totals['replayed']).to.be.at.least(said.implied.replayed)
+    const [away, joiner, dead, , erring, losing] = said.servers
+    expect(away?.part).to.equal('was away')
+    expect(away?.lapsed).to.have.length(said.implied.lapsed)
+    expect(away?.['skipped']).to.be.above(0)
+    expect(joiner?.joinSizes).to.deep.equal([50, 50, 13])
+    expect(dead?.['pending']).to.be.above(0)
+    for (const one of [erring, losing]) expect(one?.['repeated']).to.be.above(0)
+    expect(err).to.match(/^ +\d+\.\d s {2}6 servers, 8 rooms, 200 events, seed 5: making a database\n/)
+    expect(folders(), 'what it leaves behind').to.deep.equal([])
+  })
+
+  it('ends in good order on Ctrl-C, also while the database is made', async () => {
+    const run = startLimpet(['simulate'], HERE)
+    await until(() => run.err.includes('making a database'), { what: 'its first line' })
+    run.child.kill('SIGINT')
+    expect(await run.ended).to.equal(1)
+    expect(run.err).to.match(/\nlimpet: interrupted: there is no verdict\n$/)
+    expect(run.out).to.equal('')
+    expect(folders(), 'what it leaves behind').to.deep.equal([])
+  })
+
+  for (const [wrong, line] of [
+    [['--servers', '5'], '--servers must be a whole number from 6 to 200, not "5"'],
+    [['--rooms', '7'], '--rooms must be a whole number from 8 to 5000, not "7"'],
+    [['--events', '1e4'], '--events must be a whole number from 200 to 50000, not "1e4"'],
+    [['--seed', '-1'], '--seed must be a whole number from 0 to 4294967295, not "-1"'],
+  ] as const) {
+    it(`refuses ${wrong.join(' ')} in one line, exit 2`, async () => {
+      const { status, err } = await limpet(['simulate', ...wrong], HERE)
+      expect({ status, err }).to.deep.equal({ status: 2, err: `limpet: ${line}\n` })
+    })
+  }
+
+  describe('reports', () => {
+    const server = '127.0.0.1:12345'
+    const at = 1_000_000
+    const times = { room: '!a:us', at, takenAt: at }
+    const told: Told[] = [
+      { kind: 'join', servers: [server], ...times },
+      { kind: 'event', eventId: '$one', stickyUntil: null, to: null, ...times },
+    ]
+    const heard = (...pduIds: string[]): Heard => ({
+      ...{ serverName: server, violations: [], mostOpenAtOnce: 1, received: new Set(pduIds) },
+      transactions: [
+        { txnId: 't', body: null, pduIds, requestsAt: [at + 1], response: '{}', answered: true },
+      ],
+    })
+    const report = (one: Heard, disagreements: string[] = []): Report => {
+      const rules = {
+        thresholdPdus: 100,
+        minAgeMs: 5000,
+        endedAt: at + 1000,
+        dead: new Set<string>(),
+        quietJoins: [],
+      }
+      const plan = planStory({ servers: 6, rooms: 8, events: 200, seed: 1 })
+      const limpet = { lapsed: 0, replayed: 0, disagreements }
+      return { plan, verdict: judge(told, [one], rules), limpet, seconds: 1.5 }
+    }
+
+    it('what is good', () => {
+      const good = report(heard('$one'))
+      expect(complaintOf(good)).to.equal(null)
+      expect(showReport(good)).to.match(/^127.0.0.1:12345 +1 +1 +0 +0 +0 +0 {2}was away$/m)
+      expect(showReport(good)).to.match(/^missing 0, not entitled 0, replayed 0, lapsed 0$/m)
+      expect(showReport(good)).to.match(/^good: 200 events in 8 rooms to 6 servers in 1.5 s, seed 1$/m)
+    })
+
+    for (const [what, bad, complaint, line] of [
+      ['what is missing', report(heard()), 'missing 1, not entitled 0, other faults 0', '$one is missing'],
+      [
+        'what somebody should not have',
+        report(heard('$one', '$two')),
+        'missing 0, not entitled 1, other faults 1',
+        'received $two without being entitled to it',
+      ],
+      [
+        'what a server holds against limpet',
+        report({ ...heard('$one'), violations: ['refused with 400: 51 PDUs'] }),
+        'missing 0, not entitled 0, other faults 1',
+        'refused with 400: 51 PDUs',
+      ],
+    ] as const) {
+      it(`${what}, and fails`, () => {
+        expect(complaintOf(bad)).to.equal(`the run failed: ${complaint}`)
+        expect(showReport(bad)).to.include(`Faults:\n  ${server}: ${line}\n`)
+        expect(showReport(bad)).to.match(/^BAD: /m)
+        expect(jsonOf(bad)).to.include({ good: false })
+      })
+    }
+
+    it('where limpet itself says otherwise, and fails', () => {
+      const bad = report(heard('$one'), ['sticky replays: limpet counts 3, but the servers saw 2'])
+      expect(complaintOf(bad)).to.match(/other faults 1$/)
+      expect(showReport(bad)).to.include(
+        'Faults:\n  sticky replays: limpet counts 3, but the servers saw 2\n',
+      )
+    })
+
+    it('no line wider than 100 columns', () => {
+      const long = report({ ...heard('$one'), violations: [`transaction ${'x'.repeat(300)} came again`] })
+      for (const line of showReport(long).split('\n')) expect(line.length).to.be.at.most(100)
+    })
+  })
+})

@@ -1,0 +1,59 @@
+/** The admin API behind the real listener code and tokens, with a recording queue: a test asks by `get` and `post`. */
+import { makeLog } from '../../../src/observe/log.ts'
+import { makeApp } from '../../../src/http/app.ts'
+import { registerAdminRoutes } from '../../../src/http/admin/routes.ts'
+import { makeMetrics } from '../../../src/observe/metrics.ts'
+import type { Situation } from '../../store/views/situation.ts'
+
+export interface Answer {
+  status: number
+  // What an endpoint answers is looked at, not trusted: tests read it as JSON.
+  body: Record<string, unknown>
+}
+
+export function makeAdminApp({ pool }: Pick<Situation, 'pool'>) {
+  const woken: { destination: string; lane: string }[] = []
+  const queue = { away: false }
+  const app = makeApp(
+    {
+      tokens: {
+        ingest: [{ name: 'ingest', token: 'ingest-token' }],
+        read: [{ name: 'read', token: 'read-token' }],
+        admin: [{ name: 'alice', token: 'admin-token' }],
+      },
+      metricsToken: null,
+      metrics: makeMetrics({ runtime: false }),
+      log: makeLog({ level: 'silent', pretty: false }),
+      readiness: () => Promise.resolve({ ready: true }),
+      phase: () => 'running',
+      ingest: null,
+      admin: (scope) => {
+        registerAdminRoutes(scope, {
+          pool,
+          serverName: 'us.example',
+          version: '1.2.3',
+          wake: (who) => {
+            if (queue.away) return Promise.reject(new Error('queue away'))
+            woken.push(...who)
+            return Promise.resolve()
+          },
+        })
+      },
+    },
+    ['admin'],
+  )
+  const ask = async (method: 'GET' | 'POST', url: string, token: string): Promise<Answer> => {
+    const response = await app.inject({ method, url, headers: { authorization: `Bearer ${token}` } })
+    return { status: response.statusCode, body: response.json() }
+  }
+  return {
+    woken,
+    queue,
+    get: (url: string, token = 'read-token') => ask('GET', url, token),
+    post: (url: string, token = 'admin-token') => ask('POST', url, token),
+    listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
+    close: () => app.close(),
+  }
+}
+
+export type AdminApp = ReturnType<typeof makeAdminApp>

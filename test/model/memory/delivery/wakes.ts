@@ -1,0 +1,215 @@
+/** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
+import { headOf, inRoomNow, isBehind, least, lives, openGapOf, owedTo, recipientsOf } from '../rules.ts'
+import type { DestinationRow } from '../rows.ts'
+import { keyOf } from '../rows.ts'
+import { overSince } from '../upkeep/seen.ts'
+import { twin, type Call, type Twins } from '../statement.ts'
+
+const mayGo = ({ now }: Call, d: DestinationRow) =>
+  !d.paused && ((d.retry_at === null && d.hold_until === null) || d.look_at === null || d.look_at <= now)
+const unserved = ({ t, now }: Call, d: DestinationRow) => !lives(t, d.lease_owner, now)
+const followed = (call: Call, d: DestinationRow) => d.follows && !unserved(call, d)
+const sleeper = ({ name, quick }: DestinationRow) => ({ name, quick })
+
+function inTurn(a: DestinationRow, b: DestinationRow): number {
+  const asked = (d: DestinationRow) => (d.asked_at === null && d.advice_at === null ? 1 : 0)
+  const answered = (d: DestinationRow) => -(d.last_success ?? -1)
+  return (
+    asked(a) - asked(b) ||
+    answered(a) - answered(b) ||
+    a.failures - b.failures ||
+    (a.look_at ?? Number.MAX_SAFE_INTEGER) - (b.look_at ?? Number.MAX_SAFE_INTEGER) ||
+    a.id - b.id
+  )
+}
+
+/** New items concern it: nobody brings it back by itself, or it is being served. */
+function isTold(call: Call, d: DestinationRow): boolean {
+  if (d.paused) return false
+  if (d.look_at === null) return true
+  if (d.look_at > call.now) return d.retry_at === null && d.hold_until === null
+  return !unserved(call, d)
+}
+
+function isOwed(call: Call, d: DestinationRow): boolean {
+  const { t } = call
+  return (
+    isBehind(t, d) ||
+    hasUnlistedDue(call, d) ||
+    t.open_transactions.get(d.id) !== undefined ||
+    openGapOf(t, d.id) !== undefined ||
+    owedTo(t, d.id).length > 0
+  )
+}
+
+const hasUnlistedDue = ({ t, now }: Call, { id }: DestinationRow) =>
+  t.replays.all().some((p) => {
+    const s = t.sticky.get(p.pos)
+    if (p.destination !== id || p.state !== 'unlisted' || (p.next_at ?? Infinity) > now) return false
+    return s !== undefined && s.expires_at > now && inRoomNow(t, id, s.room)
+  })
+
+const wakes = {
+  'whom do new items concern': twin<[number, number]>((call, after, upto) => {
+    const { t } = call
+    const who = new Set<number>()
+    const servers = (room: number) =>
+      t.memberships.all().filter((m) => m.room === room && (m.until === null || m.until > after))
+    for (const event of t.events.all()) {
+      if (event.pos <= after || event.pos > upto) continue
+      for (const id of recipientsOf(t, event)?.list ?? []) who.add(id)
+      // `not_to` is not looked at here: a turn that finds nothing harms nobody.
+      if (recipientsOf(t, event)?.exact === true) continue
+      for (const m of servers(event.room)) who.add(m.destination)
+    }
+    for (const change of t.changes.all()) {
+      if (change.pos <= after || change.pos > upto || change.kind !== 'servers') continue
+      for (const id of change.added ?? []) who.add(id)
+    }
+    return t.destinations
+      .all()
+      .filter((d) => who.has(d.id) && isTold(call, d) && !followed(call, d))
+      .map((d) => ({ ...sleeper(d), fence: d.fence, served: !unserved(call, d) }))
+  }),
+  'read a cursor': twin<[string]>(({ t }, name) => {
+    const row = t.cursors.get(name)
+    return row === undefined ? [] : [{ pos: row.pos }]
+  }),
+  'move a cursor': twin<[string, number]>(({ t }, name, pos) => {
+    if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0
+    t.cursors.change(name, { pos })
+    return 1
+  }),
+  'bring a cursor back': twin<[string]>(({ t }, name) => {
+    if ((t.cursors.get(name)?.pos ?? 0) <= headOf(t)) return 0
+    t.cursors.change(name, { pos: headOf(t) })
+    return 1
+  }),
+  'who is due': twin<[number]>((call, limit) =>
+    call.t.destinations
+      .all()
+      .filter(
+        (d) =>
+          (d.look_at !== null && d.look_at <= call.now) ||
+          (d.follows && (call.t.workers.get(d.lease_owner ?? '')?.lease_until ?? Infinity) <= call.now),
+      )
+      .filter((d) => !d.paused && unserved(call, d))
+      .sort(inTurn)
+      .slice(0, limit)
+      .map((d) => ({ ...sleeper(d), since: d.look_at })),
+  ),
+  'who is owed something': twin<[]>((call) => [
+    {
+      ids: call.t.destinations
+        .all()
+        .filter((d) => isOwed(call, d))
+        .map(({ id }) => id)
+        .sort((a, b) => a - b),
+    },
+  ]),
+  'who was missed': twin<[readonly number[]]>((call, owed) => {
+    const { now } = call
+    const isNew = (d: DestinationRow) => d.missed < 2 || d.look_at === null || d.look_at > now
+    const missed = call.t.destinations
+      .all()
+      .filter((d) => owed.includes(d.id) && mayGo(call, d) && unserved(call, d) && isNew(d))
+    for (const { id, missed: times, look_at } of missed)
+      call.t.destinations.change(id, { missed: Math.min(times + 1, 2), look_at: least(look_at, now) })
+    return missed.length
+  }),
+  'who was forgotten': twin<[number]>((call, limit) =>
+    call.t.destinations
+      .all()
+      .filter((d) => d.missed >= 2 && mayGo(call, d) && unserved(call, d))
+      .sort(inTurn)
+      .slice(0, limit)
+      .map(({ name }) => ({ name })),
+  ),
+} satisfies Twins
+
+const WAITS_FORGOTTEN = {
+  ...{ failures: 0, failing_since: null, retry_at: null, retry_interval: null },
+  ...{ hold_kind: null, hold_until: null, advice_at: null, advice_up: false },
+  ...{ advice_after: null, advice_step: null },
+}
+
+const wishes = {
+  wish: twin<[string, string, 'wake' | 'reset' | 'pause' | 'resume']>(({ t, now }, name, _, wish) => {
+    const d = t.destinations.all().find((one) => one.name === name)
+    if (d === undefined) return []
+    const { paused, hold_until } = d
+    const held = d.hold_kind === 'retry_after' && (hold_until ?? 0) > now
+    if (wish === 'wake' && (paused || held)) return [{ quick: null, paused, hold_until }]
+    const asked = wish === 'wake' || wish === 'reset' ? { asked_at: now } : {}
+    t.destinations.change(d.id, {
+      ...{ wake_seq: d.wake_seq + 1, ...asked, ...(wish === 'reset' ? WAITS_FORGOTTEN : {}) },
+      ...(wish === 'pause' ? { paused: true, narrowed_seq: d.narrowed_seq + 1 } : { look_at: now }),
+      ...(wish === 'resume' ? { paused: false } : {}),
+    })
+    return [{ quick: d.quick, paused, hold_until }]
+  }),
+} satisfies Twins
+
+const house = {
+  'remove lapsed sticky rows': twin<[number]>(({ t }, grace) => {
+    const old = t.sticky.all().filter(({ expires_at }) => expires_at < overSince(t, grace))
+    for (const { pos } of old) t.sticky.delete(pos)
+    return old.length
+  }),
+  'remove old notes': twin<[number]>(({ t }, age) => {
+    const floor = t.stream.get(1)?.log_floor ?? 0
+    const isGone = (pos: number) =>
+      pos <= floor && t.kept_events.get(pos) === undefined && t.events.get(pos) === undefined
+    const old = t.replays.all().filter(({ pos, destination, expires_at }) => {
+      const position = t.destinations.get(destination)?.position ?? -1
+      return expires_at < overSince(t, age) && (pos <= position || isGone(pos))
+    })
+    for (const { destination, pos } of old) t.replays.delete(keyOf.replay(destination, pos))
+    return old.length
+  }),
+  'remove joins that are over': twin<[]>(({ t }) => {
+    const over = t.sticky_owed.all().filter(({ room, cursor, upto }) => {
+      if (room === null || (upto ?? 0) > headOf(t)) return false
+      return !t.sticky.all().some((s) => s.room === room && s.pos > cursor && s.pos <= (upto ?? 0))
+    })
+    for (const { destination, room } of over) t.sticky_owed.delete(keyOf.owed(destination, room))
+    return over.length
+  }),
+  'remove old attempts': twin<[number]>(() => 0),
+  'remove old gaps': twin<[number]>(({ t }, age) => {
+    const old = t.gaps.all().filter(({ closed_at }) => closed_at !== null && closed_at < overSince(t, age))
+    for (const { id } of old) t.gaps.delete(id)
+    return old.length
+  }),
+  'remove dead workers': twin<[number]>(({ t, now }, age) => {
+    const old = t.workers.all().filter(({ lease_until }) => lease_until < now - age)
+    for (const { id } of old) t.workers.delete(id)
+    return old.length
+  }),
+  'cut impossible waits': twin<[number, number, number]>(({ t, now }, longest, day, hour) => {
+    let cut = 0
+    const cutTo = (at: number | null, ms: number) => (at !== null && at > now + ms ? now + ms : at)
+    for (const d of t.destinations.all()) {
+      const own = d.retry_interval === null ? longest : Math.min(longest, d.retry_interval * 2)
+      const step = d.advice_step === null ? hour : Math.min(hour, d.advice_step)
+      const most = d.retry_at !== null && d.hold_until === null ? own : Math.max(longest, day)
+      const columns = {
+        ...{ retry_at: cutTo(d.retry_at, own), hold_until: cutTo(d.hold_until, day) },
+        ...{ advice_at: cutTo(d.advice_at, hour), advice_after: cutTo(d.advice_after, step) },
+        look_at: cutTo(d.look_at, most),
+      }
+      const same = (Object.keys(columns) as (keyof typeof columns)[]).every((one) => columns[one] === d[one])
+      if (same) continue
+      t.destinations.change(d.id, columns)
+      cut += 1
+    }
+    return cut
+  }),
+  'cut impossible leases': twin<[number]>(({ t, now }, hour) => {
+    const long = t.workers.all().filter(({ lease_until }) => lease_until > now + hour)
+    for (const { id } of long) t.workers.change(id, { lease_until: now })
+    return long.length
+  }),
+} satisfies Twins
+
+export const WAKES = { ...wakes, ...wishes, ...house }

@@ -1,0 +1,67 @@
+import { expect } from 'chai'
+import { systemClock } from '../../../src/pace/clock.ts'
+import { makeDue } from '../../../src/deliver/wake/due.ts'
+import { makeLog } from '../../../src/observe/log.ts'
+import { openPool, type Pool } from '../../../src/store/db.ts'
+import { findDue, findForgotten, findOwed, markMissed } from '../../../src/store/delivery/wake-lists.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+import { until } from '../../support/poll.ts'
+
+describe('looking for due destinations', () => {
+  let pool: Pool
+  const stopping = new AbortController()
+  beforeEach(async () => {
+    pool = openPool({ url: (await freshDatabase()).url, max: 2 })
+  })
+  afterEach(async () => {
+    stopping.abort()
+    await pool.end()
+  })
+
+  // A thousand dead ones waited in the queue, first come, first served: a server that was said to be up came after them all,
+  // ten seconds for as many of them as there are places.
+  it('lets no more of them wait in the queue than there are places, so that the order among the rest stays open', async () => {
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, failures, retry_at, look_at)
+       select id, id || '.example', 0, 0, id, 0, 0 from generate_series(1, 500) id`,
+    )
+    const woken: string[] = []
+    const due = makeDue({
+      pool,
+      wake: (who) => Promise.resolve(void woken.push(...who.map(({ name }) => name))),
+      turn: () => Promise.resolve({ again: false }),
+      releaseAbandoned: () => Promise.resolve(),
+      forget: () => Promise.resolve(),
+      clock: systemClock,
+      everyMs: 20,
+      waiting: 8,
+      log: makeLog({ level: 'silent', pretty: false }),
+    })
+    const running = due(stopping.signal)
+    await until(() => woken.length > 0, { what: 'the first wakes' })
+    await pool.query(`update destinations set advice_at = now_ms() where name = '500.example'`)
+    await until(() => woken.includes('500.example'), { what: 'the one that was said to be up' })
+    expect(woken.indexOf('500.example')).to.equal(8)
+    await pool.query(`update destinations set look_at = null where id <= 4`)
+    await until(() => woken.length >= 11, { what: 'those that follow' })
+    expect(woken.slice(9).toSorted()).to.deep.equal(['10.example', '11.example', '9.example'])
+    stopping.abort()
+    await running
+  })
+
+  it('brings in their turn those that the sweep has missed', async () => {
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, look_at)
+       values (1, 'due.example', 0, 0, 0), (2, 'lost.example', 0, 0, null)`,
+    )
+    await pool.query(
+      `insert into recipients (hash, exact, list, less, head) values ('h', true, '{1,2}', '{}', 5)`,
+    )
+    const miss = async () => markMissed(pool, await findOwed(pool))
+    expect(await miss()).to.equal(2)
+    expect((await findDue(pool, 9)).map(({ name }) => name)).to.deep.equal(['due.example', 'lost.example'])
+    expect(await miss()).to.equal(2)
+    expect(await miss(), 'who waits for its turn is not written again').to.equal(0)
+    expect(await findForgotten(pool, 9)).to.have.members(['due.example', 'lost.example'])
+  })
+})

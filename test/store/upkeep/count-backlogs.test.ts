@@ -1,0 +1,66 @@
+/** Counting what everybody is owed, when it is too much for one sweep. */
+import { expect } from 'chai'
+import { countBacklogs } from '../../../src/store/upkeep/count-backlogs.ts'
+import { openPool, type Pool } from '../../../src/store/db.ts'
+import { findOwed } from '../../../src/store/delivery/wake-lists.ts'
+import { freshDatabase } from '../../support/postgres.ts'
+
+const EVENTS = 3
+const SERVERS = 120
+
+describe('counting backlogs', () => {
+  let pool: Pool
+
+  beforeEach(async () => {
+    pool = openPool({ url: (await freshDatabase()).url, max: 2 })
+    await pool.query(`insert into rooms (room_id, head) values ('!r:home.example', ${EVENTS})`)
+    await pool.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts)
+       select g, 1, 'e' || g, '@a:home.example', '{}', 1000 + g from generate_series(1, ${EVENTS}) g`,
+    )
+    await pool.query(
+      `insert into destinations (name, position, created_at) select 'h' || g, 0, 0 from generate_series(1, ${SERVERS}) g`,
+    )
+    await pool.query(
+      'insert into memberships (room, destination, since) select 1, id, 0 from destinations order by id',
+    )
+  })
+  afterEach(() => pool.end())
+
+  const count = async (how?: Parameters<typeof countBacklogs>[2]) =>
+    countBacklogs(pool, await findOwed(pool), how)
+  const counted = async () =>
+    (
+      await pool.query('select 1 from destinations where pending_pdus = $1 and oldest_pending = 1001', [
+        EVENTS,
+      ])
+    ).rowCount
+
+  it('is done at once where that is not much', async () => {
+    expect(await count()).to.equal(0)
+    expect(await counted()).to.equal(SERVERS)
+  })
+
+  it('stops when its time is over, and goes on from there the next time', async () => {
+    const first = await count({ mayGoOn: () => false })
+    const some = await counted()
+    expect(some).to.be.within(1, SERVERS - 1)
+    const second = await count({ from: first, mayGoOn: () => false })
+    expect(await counted()).to.equal(2 * some!)
+    await count({ from: second })
+    expect(await counted()).to.equal(SERVERS)
+  })
+
+  it('sets those who are owed nothing any more to nothing', async () => {
+    await count()
+    await pool.query(`update destinations set position = ${EVENTS} where id % 2 = 0`)
+    await count()
+    const { rows } = await pool.query<{ pending_pdus: number; oldest_pending: number | null; n: number }>(
+      'select pending_pdus, oldest_pending, count(*) as n from destinations group by 1, 2 order by 1',
+    )
+    expect(rows).to.deep.equal([
+      { pending_pdus: 0, oldest_pending: null, n: SERVERS / 2 },
+      { pending_pdus: EVENTS, oldest_pending: 1001, n: SERVERS / 2 },
+    ])
+  })
+})
