@@ -32,8 +32,8 @@ process.on('exit', () => appendFileSync(${JSON.stringify(file)}, Object.keys(cac
 const DAEMON = ['bullmq', 'fastify', 'ioredis', 'pg', 'pino', 'prom-client', 'undici']
 /** For no daemon. */
 const ELSEWHERE = [
-  '/src/cli/simulate.js',
-  '/src/simulate/fleet.js',
+  '/src/cli/simulate/simulate.js',
+  '/src/simulate/fleet/fleet.js',
   'selfsigned',
   'pino-pretty',
   'tsx',
@@ -89,7 +89,7 @@ describe('limpet loads', function () {
     const others = await loadedBy('run', '--role', 'ingest,housekeep')
     expect(ofDaemon(others)).to.deep.equal(without('undici'))
     for (const loaded of [deliver, others]) {
-      expect(among(loaded, '/src/daemon.js')).to.equal(true)
+      expect(among(loaded, '/src/daemon/daemon.js')).to.equal(true)
       expect(ELSEWHERE.filter((part) => among(loaded, part))).to.deep.equal([])
     }
   })

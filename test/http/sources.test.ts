@@ -43,7 +43,7 @@ describe('a source in the admin API', () => {
     expect(body).to.deep.include({ restored, continuing: false })
     const shown = showSource(body as unknown as SourceAnswer, Date.now())
     expect(shown).to.match(
-      /had read up to 9, and it ended at 7[\s\S]* up to 5\. [\s\S]*limpet source synapse --continue$/,
+      /had read up to 9, but the database ended at 7[\s\S]* up to 5\. [\s\S]*limpet source synapse --continue$/,
     )
     expect((await app.post('/v1/sources/synapse/continue', 'read-token')).status).to.equal(403)
     expect((await app.post('/v1/sources/synapse/continue')).status).to.equal(200)
