@@ -1,7 +1,6 @@
 /**
- * What a transaction asks of whoever keeps the books of its destination. Two keep them: *rows*, for a turn that has looked at the rows,
- * writes everything down at once; *running* (`running-ledger.ts`), for a destination that is followed, writes an ordinary answer down
- * with the next freeze.
+ * What a transaction asks about the books of its destination. There are two ledgers. *Rows* belongs to a turn and writes every result at
+ * once. *Running* (`follow/running-ledger.ts`) belongs to a followed destination: it keeps an ordinary answer and writes it with the next freeze.
  */
 import type { Frozen } from '../store/delivery/acknowledge-and-freeze.ts'
 import type { Attempt, Judgement } from './record.ts'
@@ -11,12 +10,12 @@ export interface Ledger {
   beside(): Pick<Frozen, 'wakeSeq' | 'answered'>
   /** The freeze is written, and what was beside it. */
   frozen(): void
-  /** Whether it keeps what an attempt came to; else that is written down at once. */
+  /** Keeps the result in memory and returns true, or returns false: it must be written now. */
   keeps(attempt: Attempt, judgement: Judgement): boolean
 }
 
 export const ROWS: Ledger = {
-  // Who has looked at the rows has seen every wish.
+  // A turn has just looked at the rows, so it has seen every wish.
   beside: () => ({ wakeSeq: null, answered: null }),
   frozen: () => undefined,
   keeps: () => false,

@@ -30,7 +30,7 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   log: Log
   catchUp: CatchUpSettings
   maxPdus: number
-  /** Few at once read what is owed to destinations that are far behind: hot ones need the database, too. */
+  /** Limits how many destinations that are far behind read at the same time, so that followed ones get the database too. */
   farLooks: Gate
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
@@ -73,7 +73,7 @@ const isDue =
   (state: DestinationState): boolean =>
     !state.paused && dueAt(state, needs) <= state.now
 
-/** For one for which nothing is read. */
+/** For a plan from an empty reading. */
 const NO_LIMITS = { maxPdus: 0, maxBytes: 0 }
 
 /** What an ordinary answer leaves: a destination that is owed nothing up to `position`. */
@@ -114,7 +114,7 @@ function settledBy(ended: Ended, position: number): Settled | null {
   return { position, lists: state.lists || judged.listsAny }
 }
 
-/** So many positions behind the head is far. */
+/** A destination that is farther behind the head than this is far behind. */
 const FAR = 1_000
 
 function few<T>({ farLooks }: LookNeeds, state: DestinationState, read: () => Promise<T>): Promise<T> {
@@ -122,7 +122,7 @@ function few<T>({ farLooks }: LookNeeds, state: DestinationState, read: () => Pr
   return isFar ? farLooks.within(read) : read()
 }
 
-/** Nothing is sent: cursors move, and nobody holds it any more unless there is more to see. */
+/** Nothing is sent: cursors move, and the destination is let go unless a gap was closed. */
 async function move(needs: LookNeeds, holding: Holding, plan: Plan): Promise<Looked> {
   const { state } = holding
   // The sticky lane is empty: whatever its rows still covered has lapsed or gone.

@@ -1,5 +1,5 @@
 /**
- * A place, a connection, and bytes of memory (`bodies.ts`), before anything is decided about what goes.
+ * Gets a place, a connection and memory (`bodies.ts`) before it is decided what to send.
  *
  * Always: what is planned, frozen or sent is so for a server that is there: nothing that was planned grows stale while it waits,
  * and a server that is not there costs a connection that fails and one write. Who waits long for a place gives way, so
@@ -25,7 +25,7 @@ export interface ReachNeeds extends RecordNeeds, Remotes {
   bodies: Bodies
   maxBodyBytes: number
   onAttempt: (attempt: CountedAttempt) => void
-  /** Who has waited so long for a place gives way, ms. */
+  /** After this wait for a place the turn gives way, ms. */
   longestWaitMs?: number
 }
 
@@ -46,13 +46,13 @@ export interface Connected extends Holding {
 
 export type Reached<T> =
   | { kind: 'done'; value: T }
-  /** It is not there, and its row says so now; or we were cut off. */
+  /** The connection failed, and that is stored; or the signal aborted. */
   | { kind: 'not reached' }
   /** No place came free in time. */
   | { kind: 'no place' }
 
 const LONGEST_WAIT_MS = 5_000
-/** A state that was read longer ago is read again, ms. */
+/** A state older than this is read again, ms. */
 const FRESH_MS = 50
 
 /**
@@ -118,7 +118,7 @@ async function connectFor(
   return null
 }
 
-/** One write: it failed, and when it may be tried again. What it owes us an answer for stays as it is. */
+/** One write: it failed, and when it may be tried again. An unanswered transaction stays as it is. */
 async function noteUnreached(
   needs: ReachNeeds,
   { held, state }: Pick<Holding, 'held' | 'state'>,

@@ -1,9 +1,9 @@
 /**
  * Writes down what an attempt came to.
  *
- * Promise: when this resolves 'written', PostgreSQL says what happened. In every other case the open transaction stands as it was frozen,
- * and the same bytes go out again. Nothing that an answer holds, and no defect of ours in what is made of it, ends without backoff:
- * what can't be written down is written down as a failure (`internal`).
+ * Promise: when this resolves to a judgement, PostgreSQL says what happened. Otherwise the open transaction stands as it was frozen, and the
+ * same bytes go out again. If a result can't be stored, a failure (`internal`) is stored instead, so that there is always a backoff. The
+ * position moves in `store/delivery/results.ts`.
  */
 import type { Random } from '../pace/clock.ts'
 import type { Batcher } from '../pace/batcher.ts'
@@ -34,7 +34,7 @@ export interface RecordNeeds {
 export interface Attempt {
   held: Held
   state: DestinationState
-  /** Null: there was none yet when it turned out that the destination can't be reached. */
+  /** Null: no transaction was open when the connection failed. */
   txnId: string | null
   acknowledges: StoredAcknowledges
   firstAttempt: boolean
@@ -46,7 +46,7 @@ export interface Attempt {
   connectMs: number
   /** By the database's clock, when it wrote that the attempt begins. */
   startedAt: number
-  /** What that write took at most, ms: the request goes out so long after `startedAt`. */
+  /** What that write took at most, ms: the request goes out at most that much later than `startedAt`. */
   writtenMs: number
 }
 
@@ -67,7 +67,7 @@ export const internal = (message: string, durationMs: number): SendFailed => ({
   ...{ message, durationMs, handed: true },
 })
 
-/** As it was written down, or null: the lease was over before, and somebody else serves the destination now. */
+/** The judgement as stored, or null: the lease had ended, and another process serves the destination now. */
 export type Recorded = Judgement | null
 
 /** Writes down what it came to; where that can't be written, that it can't. */

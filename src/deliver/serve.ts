@@ -1,6 +1,6 @@
 /**
- * Look after look at a destination that is held, until there is nothing to do or its turn is used up; then it is let go, or handed to
- * its follower. It is let go only if nobody wished another look since it was looked at last.
+ * Looks at a held destination again and again, until there is nothing left to do or its turn is used up. Then it is let go, or handed to
+ * its follower. It is let go only if no wish for another look has come since the last look.
  */
 import { loadDestination } from '../store/delivery/destination.ts'
 import { giveWay, releaseDestination, type Held } from '../store/delivery/leases.ts'
@@ -10,7 +10,7 @@ import { look, type LookNeeds } from './look.ts'
 import type { Turned } from './turned.ts'
 
 export interface ServeNeeds extends LookNeeds {
-  /** Takes over destinations that may get more at once; null: nobody does. */
+  /** Takes over destinations that will probably get more soon; null: following is off. */
   follow: Pick<Follow, 'has' | 'mayBegin' | 'begin' | 'woken'> | null
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
   stopping: AbortSignal
@@ -35,7 +35,7 @@ export async function serve(
   for (let sent = 0; ;) {
     const state = await loadDestination(pool, held)
     if (state?.held !== true) return DONE
-    // Its time runs from its first connection: what it waited for before that, others had.
+    // The time counts from the first connection, because waiting for a place is not the destination's use of it.
     const usedUp = sent >= TRANSACTIONS_A_TURN || (began !== null && clock.monotonic() - began > TURN_MS)
     if (usedUp || stopping.aborted || signal.aborted) {
       const quick = await giveWay(pool, held, state.now)

@@ -1,9 +1,9 @@
 /**
- * The one way of a transaction, over a connection that is there: frozen, sent, judged, ended. What is planned from rows, what a followed
- * destination gets from the log and what is still unanswered all go through here; who keeps the books is an argument (`ledger.ts`).
+ * Every transaction goes through this file once there is a connection: it is frozen, sent, judged and ended. What is planned from rows, what
+ * a followed destination gets from the log and what is still unanswered all go through here. The ledger (`ledger.ts`) is an argument.
  *
  * Always: id and exact bytes are stored before the first byte goes out, and an unanswered transaction goes again as it is until it is
- * answered or one of the three reasons of contract 5.2 ends it.
+ * answered or dropped (contract 5.2).
  */
 import type { Batcher } from '../pace/batcher.ts'
 import type { Clock } from '../pace/clock.ts'
@@ -41,7 +41,7 @@ export interface TransactionNeeds extends RecordNeeds {
   clock: Clock
   /** Our server name, `origin` of transactions. */
   origin: string
-  /** Has the beginning of an attempt written; shares commits between destinations. */
+  /** Runs `acknowledgeAndFreeze`: when the attempt began, ms since the epoch, or null if it must not. Shares commits between destinations. */
   freeze: Batcher<Beginning, number | null>
   /** The body of a transaction that holds these. */
   bodyOf: (events: readonly BodyEvent[]) => Body
@@ -61,13 +61,13 @@ export interface Over {
 
 /** What became of it. */
 export type Ended =
-  /** It must not go: what it was planned from is so no more. Nothing was sent. */
+  /** The freeze was refused: what the transaction was planned from has changed. Nothing was sent. */
   | { kind: 'forbidden' }
   /** Cut off by ourselves (lease lost, daemon stops): says nothing about the destination. */
   | { kind: 'aborted' }
   /** The lease was over before it could be written down: somebody else serves the destination now. */
   | { kind: 'lost' }
-  /** It is in the books, and `kept`: will be in the rows with the next freeze. */
+  /** It is recorded; `kept`: in memory, and written with the next freeze. */
   | ({ kind: 'ended'; kept: boolean; attempt: Attempt } & Judgement)
 
 const FORBIDDEN: Ended = { kind: 'forbidden' }
@@ -98,7 +98,7 @@ export async function sendPlanned(
   const asked = needs.clock.monotonic()
   const startedAt = await needs.freeze.add({
     ...{ held, txnId, originServerTs, bytes: body.length, soonestLapse, ...beside, readAt: head },
-    // Where the position may move with the same write, the database knows best where that is.
+    // A running ledger may move the position in the same write: then the database says where it is.
     acknowledges: { ...acknowledges, fromPos: beside.wakeSeq === null ? state.position : null },
     narrowedSeq: state.narrowedSeq,
   })
@@ -134,7 +134,7 @@ export async function sendAgain(needs: TransactionNeeds, over: Over, open: OpenT
 /** Receivers forget transaction ids after this (contract 5.2), ms. */
 const FORGOTTEN_MS = 86_400_000
 
-/** Whether an unanswered transaction ends unanswered: a text of it was taken away, or receivers have forgotten its id. */
+/** Whether an unanswered transaction must be dropped: a text of it was removed, or receivers have forgotten its id. */
 export const hasEnded = ({ void: isVoid, createdAt }: OpenTransaction, now: number): boolean =>
   isVoid || now - createdAt >= FORGOTTEN_MS
 
@@ -197,7 +197,7 @@ async function sendAndEnd(
   }
   if (result.kind === 'failed' && result.stage === 'aborted') {
     count('aborted')
-    // Cut off before anything left: the next look puts it together anew.
+    // We aborted before a byte was sent, so what it held can be planned again.
     if (firstAttempt && !result.handed) await dropTransaction(needs.pool, held, txnId)
     return { kind: 'aborted' }
   }
@@ -212,7 +212,7 @@ async function sendAndEnd(
   return { kind: 'ended', kept, attempt, ...recorded }
 }
 
-/** `send` never throws; if it does, that is a failure too. */
+/** `send` should not throw; a throw counts as a failure. */
 async function sendOrFail(
   { log }: Pick<TransactionNeeds, 'log'>,
   ready: Ready,

@@ -2,7 +2,7 @@
  * One turn for one destination: it is taken, then served (`serve.ts`).
  *
  * Always: what is decided is decided by the holder of the destination's lease, from rows, and every write
- * names the lease's fence. A turn that throws has half-recorded nothing; `abandoned.ts` gives the destination
+ * names the lease's fence. A turn that throws has half-recorded nothing; `wake/abandoned.ts` gives the destination
  * back.
  */
 import { bumpWake, takeDestination } from '../store/delivery/leases.ts'

@@ -4,7 +4,7 @@ export interface Turned {
   again: boolean
   /** It is followed from now on: its follower has it in `running`. */
   followed?: boolean
-  /** Then: whether it belongs into the lane of those that answer quickly; it may have become slow meanwhile. */
+  /** With `again`: whether it belongs in the queue of those that answer quickly; it may have become slow meanwhile. */
   quick?: boolean
 }
 

@@ -1,12 +1,12 @@
 /**
- * Serves destinations in steady traffic without a look at their rows: after its last transaction a turn hands its
- * destination over, this process reads the log once for all that it follows, and sends what comes.
+ * Serves destinations in steady traffic without a look at their rows. When a turn has sent all that is owed, it hands its destination over.
+ * This process then reads the log once for all destinations that it follows, and sends what comes.
  *
  *     the log ──▶ log-ring (who gets it, by audience) ──▶ follower ──▶ transaction (running ledger)
  *     a bell (our own ingest, a wish), or 25 ms ──▶ a round: read the log, then look after everybody
  *
- * What a destination goes through here is in `follower.ts`. It is released after two idle seconds, and its rows are looked at after a
- * minute in any case.
+ * A follower's modes are in `follower.ts`, and what moves it between them is in `life.ts`. It is let go after two idle seconds, and goes back to
+ * a turn after a minute in any case.
  */
 import type { Batcher } from '../../pace/batcher.ts'
 import type { Random } from '../../pace/clock.ts'
@@ -25,13 +25,13 @@ export interface FollowNeeds extends LifeNeeds {
   begin: Batcher<Following, boolean>
   /** Whether somebody wishes a look at its rows. */
   wished: Batcher<Known, boolean>
-  /** Most of them at once. */
+  /** How many destinations are followed at most. */
   most: number
 }
 
 export interface Follow {
   has(name: string): boolean
-  /** Takes a destination over from its turn, which owes it nothing up to its position; false: the turn must look again. */
+  /** Takes a destination over from its turn when nothing is owed to it up to its position; false: the turn must look again. */
   begin(turn: { held: Held; state: DestinationState; lease: Lease }): Promise<boolean>
   /** Whether `begin` is worth asking, for a destination that was in `state` and is owed nothing up to `position`. */
   mayBegin(state: DestinationState, position: number): boolean
@@ -50,9 +50,9 @@ const RUNG = Symbol('rung')
 const READ_AT_ONCE = 1_000
 /** And bytes of their texts. */
 const READ_BYTES = 4_000_000
-/** Who is farther behind the head, in positions, reads the log by itself: all others would wait for it. */
+/** A destination that is farther behind the head, in positions, is not followed: the others would wait while its part of the log is read. */
 const NEAR = READ_AT_ONCE
-/** After so long with steady traffic the rows are looked at once, ms (and up to half as much more). */
+/** After this time in steady traffic the rows are looked at, ms (and up to half as much more). */
 const TERM_MS = 60_000
 const PAUSE_AFTER_FAULT_MS = 500
 
@@ -66,7 +66,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   let both: ({ lease: Lease } & EitherSignal) | null = null
 
-  /** One for all that a lease holds. */
+  /** One signal for all destinations under one lease. */
   function signalOf(lease: Lease): AbortSignal {
     if (both?.lease !== lease) {
       both?.forget()
@@ -83,6 +83,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   }
 
   async function follow(): Promise<void> {
+    // Taken before the read: only a read that begins after a release shows all that came before it.
     const released = [...followers.all()].filter(({ mode }) => mode === 'released')
     const read = await readLog(pool, followers.upto(), { rows: READ_AT_ONCE, bytes: READ_BYTES })
     await learn(followers.missing(read), read.upto)
@@ -103,7 +104,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   async function pause(ms: number): Promise<void> {
     if (rung) return
     const bell = new AbortController()
-    // Without a reason, each call makes an error with its stack.
+    // With a reason, `abort` builds no Error with a stack each time.
     ring = () => bell.abort(RUNG)
     const either = eitherSignal(stopping, bell.signal)
     await clock.sleep(ms, either.signal)
@@ -132,7 +133,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
         ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
       }
-      // A stop that came meanwhile waits for nobody who is added after it.
+      // If the daemon began to stop meanwhile, it would not wait for this one.
       if (!mayGoOn() || !followers.add(follower)) {
         await stopFollowing(pool, held)
         return false
@@ -148,7 +149,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       const { held, state } = follower
       needs.wished
         .add({ destination: held.destination, wakeSeq: state.wakeSeq })
-        // What could not be asked is looked at.
+        // If the question fails, look.
         .catch(() => true)
         .then((wished) => {
           if (!wished || byName.get(name) !== follower) return

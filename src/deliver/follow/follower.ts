@@ -13,9 +13,8 @@
  * | released | its row is free; what came before that woke nobody        | the read of the log that began after that           |
  * | gone     | is nothing here any more                                  |                                                     |
  *
- * Always: under the lease and fence of the turn that handed it over; nothing is frozen after somebody else's wish or a redaction that
- * is not known here (`store/delivery/acknowledge-and-freeze.ts` asks). What is not ordinary goes back to a turn: a failure, a slow answer, a
- * sticky event, a join.
+ * Always: a follower works under the lease and fence of its turn. Nothing is frozen after a wish or a redaction that the follower has not seen
+ * (`store/delivery/acknowledge-and-freeze.ts` asks). Everything else goes back to a turn: a failure, a slow answer, a sticky event, a join.
  */
 import type { ServerName } from '../../matrix/ids.ts'
 import type { Log } from '../../observe/log.ts'
@@ -49,7 +48,7 @@ export interface Follower extends Followed, Books {
   signal: AbortSignal
   /** As it was when it was looked at last; its position as acknowledged since. */
   state: DestinationState
-  /** Its last answer took long, and came then, ms since the epoch. Null: it was quick. */
+  /** When its last answer came, if that was slow, ms since the epoch; null: it was quick. */
   slowAt: number | null
   /** Its last transaction, by the monotonic clock, ms. */
   sentAt: number
@@ -95,8 +94,8 @@ export function sendWaiting(needs: FollowerNeeds, follower: Follower, upto: () =
 const mustLook = ({ look }: Follower): boolean => look
 
 /**
- * A new connection, where there is no idle one. Where that fails a turn finds out the same and writes it down: here nobody knows what
- * time the database has.
+ * A new connection, if there is no idle one. If that fails, a turn will find out the same and record it: a follower does not know the
+ * database's time.
  */
 async function connected(needs: FollowerNeeds, follower: Follower, reach: Reach): Promise<Ready | null> {
   const ready = await needs.connect(reach)

@@ -16,11 +16,11 @@ export interface LifeNeeds extends FollowerNeeds {
   wake: Wake
   /** Looks at the rows and serves, under the same lease, until there is nothing to do; then it lets go. */
   serveOn: (held: Held, lease: Lease, signal: AbortSignal) => Promise<Turned>
-  /** The same for one that turned out to be held no more; it is taken first, if nobody else has it. */
+  /** The same for a destination that this process no longer holds: it is taken again first, if it is free. */
   takeAgain: (name: string, signal: AbortSignal) => Promise<Turned>
   /** Names that have a turn in this process or are followed by it. */
   running: Set<string>
-  /** How long after the last transaction, ms; 0: not at all. */
+  /** How long a destination is followed after its last transaction, ms; 0: not at all. */
   lingerMs: number
   /** False: everybody is let go, and nobody is taken over, until it is true again. Left out: always true. */
   mayWork?: () => boolean
@@ -44,9 +44,9 @@ export interface Lives {
   mayGoOn: () => boolean
 }
 
-/** What waits longer for one destination is read from the log again: memory does not grow with a backlog, ms. */
+/** Events that wait longer than this (ms) are dropped here and read by a turn, so that memory does not grow with a backlog. */
 const OLDEST_MS = 5_000
-/** An answer waits so long for the next transaction, to be written with it, ms; in a crash before that it is repeated. */
+/** An answer is kept this long to be written with the next freeze, ms. After a crash before that, the transaction goes again. */
 const SETTLE_MS = 100
 
 export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Lives {
@@ -62,7 +62,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     if (byName.get(follower.state.name) === follower) byName.delete(follower.state.name)
   }
 
-  /** It is nobody's here any more. */
+  /** This process does not serve it any more. */
   function finish(follower: Follower): void {
     become(follower, 'gone')
     forget(follower)
@@ -78,7 +78,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     working += 1
     void work(follower)
       .catch((error: unknown) => {
-        // Its rows say what is unanswered; `abandoned.ts` gives it back.
+        // Its rows say what is unanswered; `wake/abandoned.ts` gives it back.
         log[ended() ? 'info' : 'error'](
           { err: error, destination: follower.state.name },
           'serving a followed destination failed',
@@ -113,7 +113,10 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     if (!(await settle(needs, follower))) follower.look = true
   }
 
-  /** Back to a turn. */
+  /**
+   * Back to a turn. What still waits is read again from the rows. After a failure the turn finds the destination not due, and lets it go with
+   * the time of its next attempt.
+   */
   async function leave(follower: Follower): Promise<void> {
     if (follower.mode === 'busy') become(follower, 'leaving')
     forget(follower)
@@ -128,7 +131,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
   async function backToTurn({ held, lease, signal, slowAt, state }: Follower): Promise<Turned> {
     if (!(await stopFollowing(pool, held))) return needs.takeAgain(state.name, needs.cutting)
     if (slowAt === null) return needs.serveOn(held, lease, signal)
-    // The slow have few places of their own: it waits for one of these.
+    // A slow destination goes to the queue `recovery`, which has few places of its own.
     const quick = await giveWay(pool, held, Math.ceil(slowAt))
     return { again: quick !== null, quick: quick === true }
   }
@@ -139,14 +142,14 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     become(follower, 'leaving')
     if (follower.answered !== null) await writeDown(follower)
     const { held, state, waiting } = follower
-    // Who must look is given nothing any more: only the rows know what it is owed.
+    // A follower that must look gets no more events: only the rows know what its destination is owed.
     if (follower.look) return leave(follower)
     const position = waiting.length > 0 ? state.position : Math.max(state.position, followers.upto())
     const { wakeSeq, narrowedSeq } = state
     if (!(await needs.release.add({ held, wakeSeq, narrowedSeq, position }))) return leave(follower)
     running.delete(state.name)
     byName.delete(state.name)
-    // What came before the commit woke nobody: the read that begins after it tells (`run`).
+    // What came before the commit woke nobody: the read that begins after it tells (`follow` in follow.ts).
     become(follower, 'released')
     if (isConcerned(follower)) wakeReleased(follower)
   }
@@ -157,7 +160,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     wake(follower.state.name, true)
   }
 
-  /** By now it may be somebody else's: no fault of the queue's is its. */
+  /** A wake that fails is only logged: the destination may already be held by another process. */
   function wake(name: string, quick: boolean): void {
     needs
       .wake([{ name, quick }])

@@ -45,7 +45,7 @@ export interface Followers<F extends Followed> {
   knowsSince(after: number): boolean
   /** The rooms of which the members must be learnt before `read` is taken. */
   missing(read: LogRead): number[]
-  /** Likewise, before somebody is added who was settled up to `after`. */
+  /** The same for a destination that is added and is owed nothing up to `after`. */
   missingSince(after: number): number[]
   /**
    * What was missing, read when the log was known from `from` to `upto` (with `missing`: up to the end of that read). Does nothing where
@@ -123,7 +123,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   function apply({ entry, bytes, readAt }: Kept, touched: Set<F>, only: F | null = null): void {
     const concerns = (followed: F) => only === null || followed === only
     if (entry.kind === 'event') {
-      // The room went, and is there again, in one read: only the rows know who is in it.
+      // The room was purged and used again within one read: only the rows know which servers are in it.
       if (entry.addressed?.exact !== true && !audience.knows(entry.room)) {
         for (const followed of only === null ? byId.values() : [only]) {
           if (entry.pos <= followed.after) continue
@@ -181,7 +181,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     from = at
   }
 
-  /** Whether the log is another one up to where it was read. */
+  /** Whether the database failed over, so that the log differs from what was read. */
   function isAnother({ after, place, upto: end }: LogRead): boolean {
     if (end < after) return true
     if (after !== upto || last === undefined) return false
@@ -246,7 +246,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     remove,
     take(read, now) {
       const touched = new Set<F>()
-      // It began behind a place from which somebody was added meanwhile: it would leave a hole.
+      // The read began after the position of a destination that was added meanwhile: it would leave a hole.
       if (read.after > upto) return touched
       const end = read.entries.at(-1)
       const place = end === undefined ? read.place : placeOf(end)

@@ -40,7 +40,7 @@ const answeredOf = ({ attempt, judgement: { result, judged } }: NonNullable<Book
   unlisted: judged.kind === 'answered' ? judged.unlisted : [],
 })
 
-/** It took long, with its connection: it belongs into the other lane. */
+/** It took long, with its connection: it belongs in the other queue. */
 export const isSlow = ({ connectMs }: Attempt, { result }: Judgement): boolean =>
   connectMs + result.durationMs >= QUICK_MS
 

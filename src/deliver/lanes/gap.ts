@@ -1,6 +1,6 @@
 /**
  * What an open gap owes: each room's newest event, and what was addressed to that server alone (contract 5.4). It begins with one room
- * a transaction, and goes when all replays that are owed have gone: what was left of the gap's sticky events would be forgotten with it.
+ * a transaction. Nothing of it is sent until all owed replays have been sent: what was left of the gap's sticky events would be forgotten with it.
  */
 import { gapPositions, readGapRooms } from '../../store/delivery/gap-rooms.ts'
 import { NO_ITEMS, type Lane } from './lane.ts'

@@ -20,7 +20,7 @@ export interface Pdu {
   expiresAt?: number
 }
 
-/** As it stands in `open_transactions.lanes`, one a PDU: timeline, catch-up, sticky replay. */
+/** One for each PDU in `open_transactions.lanes`, for operators: timeline, catch-up, sticky replay. Two lanes share `s`. */
 export type Letter = 't' | 'c' | 's'
 
 /** A row of `sticky_owed`; `room` null: the gap's. */
@@ -30,7 +30,7 @@ export interface OwedRow {
   cursor: number
 }
 
-/** What the destination's row says, as it was looked at. */
+/** What a look has read, without the texts. */
 export interface Look {
   now: number
   position: number
@@ -84,6 +84,6 @@ export interface Lane {
    * passes something that is owed and was not chosen.
    */
   offer(reading: Reading, space: Space): Partial<Acknowledges>
-  /** Whether an event of the log belongs to it while its destination is followed; absent: such a destination is not followed. */
+  /** Whether an event of the log belongs to it while its destination is followed; absent: a destination that is owed something of this lane is not followed. */
   takes?(event: LoggedEvent): boolean
 }

@@ -48,7 +48,7 @@ function othersWait(reading: Reading): boolean {
   return (reading.items['timeline'] ?? NO_ITEMS).pdus.some(({ pos }) => !all.has(pos))
 }
 
-/** Rows whose cursor a lane that was taken through `through` moves. */
+/** The `sticky_owed` rows whose cursor moves when replays up to `through` are sent. */
 function movedRows(owed: readonly OwedRow[], through: number): OwedRow[] {
   return owed
     .map((row) => ({ ...row, cursor: Math.max(row.cursor, Math.min(through, row.upto ?? through)) }))

@@ -2,7 +2,7 @@
  * What goes into the next transaction? Pure: what was read of the lanes in, a plan out.
  *
  * The lanes are asked in their order, and what was chosen is then put in stream order.
- * Always: at most `maxPdus` and `maxBytes`, but for one PDU that is larger alone; nothing that lapsed goes as a replay; what a plan
+ * Always: at most `maxPdus` and `maxBytes`, except that a single PDU may be larger; nothing that lapsed goes as a replay; what a plan
  * acknowledges is a prefix of each lane, so that no cursor ever passes something that is owed and was not chosen.
  */
 import type { Acknowledges, Letter, Pdu, Reading, Space } from '../lanes/lane.ts'

@@ -2,7 +2,7 @@
  * Wakes every destination that new items concern: once per batch, whatever their number, and not again while its job waits.
  *
  * Its cursor is in the database and moves after the wakes are in the queue, so a crash between the two
- * wakes somebody twice, never nobody. What the queue loses after that, the sweep finds.
+ * wakes a destination twice, and never leaves one out. Followed destinations are left out: they read the log. What the queue loses after that, the sweep finds.
  */
 import type { Clock } from '../../pace/clock.ts'
 import type { Pool } from '../../store/db.ts'
@@ -40,7 +40,7 @@ export function makeFanout({
       if (head <= after) return
       const upto = Math.min(head, after + BATCH)
       const found = await wakeForNewItems(pool, after, upto)
-      // Taken by nobody since it was woken: its job waits, and what it brings about sees these items too.
+      // A destination that was woken and not taken since still has its job. That turn will see these items, so it is not woken again.
       const told = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
       if (told.length > 0) await wake(told)
       for (const { name, fence, served } of told) if (!served) woken.note(name, fence)

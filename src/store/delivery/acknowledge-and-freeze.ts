@@ -1,11 +1,11 @@
 /**
- * The one statement that writes `open_transactions`: an attempt begins. What the answer to the transaction before it says is
+ * The one statement that begins an attempt, and the only one that puts a transaction into `open_transactions`. What the answer to the transaction before it says is
  * acknowledged, and the next transaction is frozen in its place; or nothing was open, and one is frozen; or the same bytes go
  * out again. For many destinations in one commit.
  *
  * Always: an acknowledgement is written no later than the next freeze, else a crash would send old items again after newer ones. All
  * or nothing per destination: where the lease, a redact, a pause, a leave or a lapse forbids the freeze, nothing of its row is written.
- * Only an ordinary answer of a destination that isn't failing is acknowledged here; the rest is `attempt-results.ts`.
+ * Only an ordinary answer of a destination that isn't failing is acknowledged here; the rest is `results.ts`.
  */
 import { KEPT_ATTEMPTS } from './results.ts'
 import type { Pool } from '../db.ts'
@@ -23,7 +23,7 @@ export interface Frozen {
   bytes: number
   /** `fromPos` null: the position of the destination. Event ids are in the log. */
   acknowledges: Omit<StoredAcknowledges, 'eventIds' | 'fromPos'> & { fromPos: number | null }
-  /** As a holder knows it who has not looked just now: after somebody else's wish it must look first. Null: not asked. */
+  /** `wake_seq` at the holder's last look: if it has changed, the freeze is refused. Null: no check. */
   wakeSeq: number | null
   /** Nothing may have been taken away from the destination since. */
   narrowedSeq: number
@@ -43,8 +43,8 @@ export interface Answered {
 }
 
 /**
- * The same bytes go out again. A repeat puts in nothing new, so only a pause is asked for again: what the destination has lost since
- * is in it or not, it stays the same bytes (contract 5.2).
+ * The same bytes go out again. A repeat adds nothing new, so only a pause is asked about again: whatever the destination has lost since,
+ * the bytes stay the same (contract 5.2).
  */
 export interface Repeated {
   held: Held
@@ -67,7 +67,7 @@ const BEGIN = sql(
   ), gone as materialized (
     select content_taken_at() as pos
   ), locked as (
-    -- First the content lock, then rows, as everybody has it: the question about \`gone\` is there for that.
+    -- The select on \`gone\` makes it take the content lock before any row, the order that all statements have.
     select d.id, i.* from destinations d join input i on i.destination = d.id
      where (select pos from gone) is not null ${IN_ORDER}
   ), ${ALIVE}, done as (
