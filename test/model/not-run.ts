@@ -3,7 +3,6 @@
  * onto the way of an item or a destination takes it out here, gives it a twin, and the schedules run it.
  */
 const RETIRES = 'a process of the model never ends well: it is killed, or stopped and overtaken'
-const FAR = 'retention asks for one, which is near in a schedule: test/store/delivery/timeline.test.ts'
 const ONE_SWEEPER = 'who sweeps is a decision of the schedule: test/store/upkeep/housekeeping.test.ts'
 const COUNTS = 'counted for people, nobody decides by it: test/store/upkeep/count-backlogs.test.ts'
 const PARTITIONS =
@@ -15,7 +14,6 @@ export const NOT_RUN = {
   'remove a worker': RETIRES,
   'who holds much that is redacted':
     'a schedule redacts one event at a time: test/ingest/many-redactions.test.ts',
-  'count the timeline of each room': FAR,
   'try the lock': ONE_SWEEPER,
   'let the lock end with an idle session': ONE_SWEEPER,
   'let the session idle again': ONE_SWEEPER,

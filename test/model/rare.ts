@@ -9,6 +9,10 @@ const event = { do: 'append', count: 1, stickyMs: null, audience: 'room', size: 
 const redacts: Command = { do: 'redact', back: 0, door: '1', break: null }
 const goesByRetention: Command = { do: 'retention', break: null }
 
+/** More than a window of the log, of which nothing is for us. */
+const elsewhere = (room: number): Command[] =>
+  Array.from({ length: 10 }, () => ({ ...event, room, count: 5, door: '1' }))
+
 export const RARE: Readonly<Record<string, Command[]>> = {
   'is anything sticky': [
     joins(0),
@@ -47,6 +51,21 @@ export const RARE: Readonly<Record<string, Command[]>> = {
     { do: 'time', ms: 2 * HOUR },
     goesByRetention,
     redacts,
+  ],
+  'read the timeline room by room': [
+    joins(0),
+    ...elsewhere(1),
+    { ...event, room: 0, door: '1' },
+    { do: 'time', ms: 6 * MINUTE },
+    { do: 'turn', by: 'A', break: null },
+  ],
+  'count the timeline of each room': [
+    joins(0),
+    ...elsewhere(1),
+    { ...event, room: 0, door: '1' },
+    goesByRetention,
+    { do: 'time', ms: 2 * HOUR },
+    goesByRetention,
   ],
   'put leases back': [
     joins(0),

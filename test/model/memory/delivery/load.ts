@@ -124,6 +124,9 @@ const events = {
   'read the rooms of the gap': twin<[...GapRange, number]>((call, id, from, to, cursor, limit, bytes) =>
     textsWithin(bytes, gapRooms(call, id, from, to, cursor, limit).map(textRow)),
   ),
+  'count the timeline of each room': twin<Range>((call, ...range) =>
+    timeline(call, ...range).map(({ pos }) => ({ pos })),
+  ),
   'read the timeline room by room': twin<[...Range, number]>((call, id, after, upto, limit, bytes) =>
     textsWithin(bytes, timeline(call, id, after, upto, limit).map(textRow)),
   ),
