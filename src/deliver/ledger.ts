@@ -4,12 +4,13 @@
  */
 import type { Frozen } from '../store/delivery/acknowledge-and-freeze.ts'
 import type { Attempt, Judgement } from './record.ts'
+import type { ChosenPdu } from './rules/plan.ts'
 
 export interface Ledger {
   /** What the freeze writes, and asks, beside the transaction itself. */
   beside(): Pick<Frozen, 'wakeSeq' | 'answered'>
-  /** The freeze is written, and what was beside it. */
-  frozen(): void
+  /** The freeze is written, and what was beside it; the transaction holds these. */
+  frozen(pdus: readonly ChosenPdu[]): void
   /** Keeps the result in memory and returns true, or returns false: it must be written now. */
   keeps(attempt: Attempt, judgement: Judgement): boolean
 }

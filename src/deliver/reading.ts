@@ -37,6 +37,9 @@ export async function readIfNothingIsOwed(pool: Pool, state: DestinationState): 
   return { ...lookOf(state), items: {} }
 }
 
+/** Lanes of a destination that is followed. */
+const FOLLOWED = LANES.flatMap(({ name, takes }) => (takes === undefined ? [] : [{ name, takes }]))
+
 /** The same for a destination that is followed, from what the log brought for it. */
 export function readWaiting(
   waiting: readonly { event: LoggedEvent }[],
@@ -45,10 +48,10 @@ export function readWaiting(
   const next = waiting.length > maxPdus ? waiting.slice(0, maxPdus + 1) : waiting
   const all = next.length === waiting.length
   const items: Record<string, Items> = {}
-  for (const lane of LANES) {
-    if (lane.takes === undefined) continue
-    const pdus = next.flatMap(({ event }) => (lane.takes?.(event) === true ? [event] : []))
-    items[lane.name] = { pdus, all }
+  for (const { name, takes } of FOLLOWED) {
+    const pdus = []
+    for (const { event } of next) if (takes(event)) pdus.push(event)
+    items[name] = { pdus, all }
   }
   return items
 }

@@ -26,7 +26,7 @@ import type { Bytes } from './bodies.ts'
 import type { Body, BodyEvent } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
 import { judge } from './rules/outcome.ts'
-import type { Sending } from './rules/plan.ts'
+import type { ChosenPdu, Sending } from './rules/plan.ts'
 import {
   countedOf,
   internal,
@@ -81,12 +81,12 @@ export async function sendPlanned(
 ): Promise<Ended> {
   const { held, state, ledger, bytes } = over
   const txnId = makeTxnId(pooledRandom)
-  const { bytes: body, originServerTs } = needs.bodyOf(pdus)
+  const { bytes: body, originServerTs } = needs.bodyOf(pdus.map(({ pdu }) => pdu))
   bytes.keep(body.length)
   const acknowledges: StoredAcknowledges = {
-    positions: pdus.map(({ pos }) => pos),
+    positions: pdus.map(({ pdu }) => pdu.pos),
     lanes: pdus.map(({ letter }) => letter).join(''),
-    eventIds: pdus.map(({ eventId }) => eventId),
+    eventIds: pdus.map(({ pdu }) => pdu.eventId),
     fromPos: state.position,
     toPos: moves.position,
     gap: state.gap?.id ?? null,
@@ -94,21 +94,35 @@ export async function sendPlanned(
     closesGap: moves.closesGap,
     sticky: moves.sticky,
   }
-  const beside = ledger.beside()
+  const { wakeSeq, answered } = ledger.beside()
   const asked = needs.clock.monotonic()
   const startedAt = await needs.freeze.add({
-    ...{ held, txnId, originServerTs, bytes: body.length, soonestLapse, ...beside, readAt: head },
+    held,
+    txnId,
+    originServerTs,
+    bytes: body.length,
+    acknowledges,
     // A running ledger may move the position in the same write: then the database says where it is.
-    acknowledges: { ...acknowledges, fromPos: beside.wakeSeq === null ? state.position : null },
+    fromPos: wakeSeq === null ? state.position : null,
+    wakeSeq,
     narrowedSeq: state.narrowedSeq,
+    readAt: head,
+    soonestLapse,
+    answered,
   })
   if (startedAt === null) return FORBIDDEN
-  ledger.frozen()
-  const anySticky = state.owed.length > 0 || pdus.some(({ sticky }) => sticky)
+  ledger.frozen(pdus)
+  const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
   const attempt = attemptOf(needs, over, { txnId, acknowledges, startedAt, asked, anySticky, again: null })
-  const counted = pdus.map(({ letter: lane, receivedTs, sticky }) => ({ lane, receivedTs, sticky }))
+  const counted = pdus.map(countedPdu)
   return sendAndEnd(needs, over, attempt, { body, counted })
 }
+
+const countedPdu = ({ letter, pdu }: ChosenPdu) => ({
+  lane: letter,
+  receivedTs: pdu.receivedTs,
+  sticky: pdu.sticky,
+})
 
 /** Sends the unanswered transaction again. */
 export async function sendAgain(needs: TransactionNeeds, over: Over, open: OpenTransaction): Promise<Ended> {
@@ -174,10 +188,16 @@ function attemptOf(
   { txnId, acknowledges, startedAt, asked, anySticky, again }: Frozen,
 ): Made {
   return {
-    ...{ held, state, txnId, acknowledges, startedAt, anySticky, connectMs: ready.connectMs },
-    writtenMs: clock.monotonic() - asked,
+    held,
+    state,
+    txnId,
+    acknowledges,
     firstAttempt: again === null,
     afterTakeover: again !== null && again.worker !== held.worker,
+    anySticky,
+    connectMs: ready.connectMs,
+    startedAt,
+    writtenMs: clock.monotonic() - asked,
   }
 }
 
@@ -192,11 +212,8 @@ async function sendAndEnd(
   const request = { txnId, body, eventIds: acknowledges.eventIds, timeoutMs }
   const result = await sendOrFail(needs, ready, state.name, request)
   bytes.end()
-  const count = (outcome: 'aborted' | 'lost') => {
-    needs.onAttempt({ pdus: counted, outcome, answered: false, durationMs: 0, finishedAt: startedAt })
-  }
   if (result.kind === 'failed' && result.stage === 'aborted') {
-    count('aborted')
+    needs.onAttempt(unsaid('aborted', counted, startedAt))
     // We aborted before a byte was sent, so what it held can be planned again.
     if (firstAttempt && !result.handed) await dropTransaction(needs.pool, held, txnId)
     return { kind: 'aborted' }
@@ -205,12 +222,19 @@ async function sendAndEnd(
   const kept = ledger.keeps(attempt, judgement)
   const recorded = kept ? judgement : await record(needs, attempt, judgement)
   if (recorded === null) {
-    count('lost')
+    needs.onAttempt(unsaid('lost', counted, startedAt))
     return { kind: 'lost' }
   }
   needs.onAttempt(countedOf(recorded, startedAt, counted))
-  return { kind: 'ended', kept, attempt, ...recorded }
+  return { kind: 'ended', kept, attempt, result: recorded.result, judged: recorded.judged }
 }
+
+/** What is counted of an attempt that says nothing of its destination. */
+const unsaid = (
+  outcome: 'aborted' | 'lost',
+  pdus: CountedAttempt['pdus'],
+  finishedAt: number,
+): CountedAttempt => ({ pdus, outcome, answered: false, durationMs: 0, finishedAt })
 
 /** `send` should not throw; a throw counts as a failure. */
 async function sendOrFail(

@@ -35,11 +35,17 @@ export function textToSign({ origin, destination, method, uri, contentText }: Re
   )
 }
 
+const BEFORE_CONTENT = Buffer.from('{"content":')
+
 /** The same as bytes: a body may be long, and is never made text again. */
 function bytesToSign(request: Omit<RequestToSign, 'contentText'>, content: Uint8Array): Buffer {
-  const around = textToSign({ ...request, contentText: '' })
-  const before = '{"content":'.length
-  return Buffer.concat([Buffer.from(around.slice(0, before)), content, Buffer.from(around.slice(before))])
+  const after = `,${textToSign(request).slice(1)}`
+  const end = BEFORE_CONTENT.length + content.length
+  const bytes = Buffer.allocUnsafe(end + Buffer.byteLength(after))
+  bytes.set(BEFORE_CONTENT)
+  bytes.set(content, BEFORE_CONTENT.length)
+  bytes.write(after, end)
+  return bytes
 }
 
 /**

@@ -17,7 +17,9 @@ import { readLog } from '../../store/delivery/log-tail.ts'
 import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
 import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
+import { ROWS } from '../ledger.ts'
 import { makeFollowers } from './log-ring.ts'
+import { runningLedger } from './running-ledger.ts'
 import type { Lease } from '../lease-keeper.ts'
 
 export interface FollowNeeds extends LifeNeeds {
@@ -126,6 +128,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
       await learn(followers.missingSince(position))
       const now = clock.monotonic()
       const follower: Follower = {
+        // Its own, below: it is made of the follower.
+        ledger: ROWS,
         id: held.destination,
         after: position,
         waiting: [],
@@ -133,6 +137,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
         ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
       }
+      follower.ledger = runningLedger(follower)
       // If the daemon began to stop meanwhile, it would not wait for this one.
       if (!mayGoOn() || !followers.add(follower)) {
         await stopFollowing(pool, held)

@@ -28,7 +28,8 @@ import type { ReachNeeds } from '../reach.ts'
 import { readWaiting } from '../reading.ts'
 import { sendPlanned, type TransactionNeeds } from '../transaction.ts'
 import type { Followed } from './log-ring.ts'
-import { isSlow, runningLedger, type Books } from './running-ledger.ts'
+import type { Ledger } from '../ledger.ts'
+import { isSlow, type Books } from './running-ledger.ts'
 
 export type Mode = 'idle' | 'busy' | 'leaving' | 'released' | 'gone'
 
@@ -40,8 +41,9 @@ const NEXT: Readonly<Record<Mode, readonly Mode[]>> = {
   gone: [],
 }
 
-export interface Follower extends Followed, Books {
+export interface Follower extends Followed, Omit<Books, 'waiting'> {
   mode: Mode
+  ledger: Ledger
   held: Held
   lease: Lease
   /** Aborts when the lease is lost or the daemon can't wait any longer. */
@@ -121,19 +123,7 @@ async function send(
   const reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
   const plan = planTransaction(reading, { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) })
   if (plan.do !== 'send') return
-  const sent = new Set(plan.pdus.map(({ pos }) => pos))
-  const ledger = runningLedger(follower)
-  const frozen = () => {
-    ledger.frozen()
-    // What came meanwhile stays.
-    follower.waiting = follower.waiting.filter(({ event }) => !sent.has(event.pos))
-  }
-  const ended = await sendPlanned(
-    needs,
-    { held, state, ready, bytes, ledger: { ...ledger, frozen } },
-    plan,
-    upto,
-  )
+  const ended = await sendPlanned(needs, { held, state, ready, bytes, ledger: follower.ledger }, plan, upto)
   if (ended.kind === 'ended' && ended.kept) return
   follower.look = true
   if (ended.kind === 'ended' && isSlow(ended.attempt, ended)) {

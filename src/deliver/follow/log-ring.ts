@@ -215,7 +215,21 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     ring = ring.slice(gone)
   }
 
-  const since = (after: number): LogEntry[] => ring.flatMap(({ entry }) => (entry.pos > after ? [entry] : []))
+  /** The newest first. */
+  function* since(after: number): Iterable<LogEntry> {
+    for (let i = ring.length - 1; i >= 0; i -= 1) {
+      const entry = ring[i]?.entry
+      if (entry === undefined || entry.pos <= after) return
+      yield entry
+    }
+  }
+
+  /** Where in the ring what came after `after` begins. */
+  function beginOf(after: number): number {
+    let i = ring.length
+    while (i > 0 && (ring[i - 1]?.entry.pos ?? 0) > after) i -= 1
+    return i
+  }
 
   return {
     upto: () => upto,
@@ -240,7 +254,11 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       }
       if (followed.after < from || audience.missing(since(followed.after)).length > 0) return false
       byId.set(followed.id, followed)
-      for (const kept of ring) if (kept.entry.pos > followed.after) apply(kept, new Set(), followed)
+      const touched = new Set<F>()
+      for (let i = beginOf(followed.after); i < ring.length; i += 1) {
+        const kept = ring[i]
+        if (kept !== undefined) apply(kept, touched, followed)
+      }
       return true
     },
     remove,

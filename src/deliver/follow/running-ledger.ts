@@ -6,11 +6,15 @@
  * looked at.
  */
 import type { Ledger } from '../ledger.ts'
+import type { ChosenPdu } from '../rules/plan.ts'
+import type { Waiting } from './log-ring.ts'
 import { QUICK_MS, record, type Attempt, type Judgement, type RecordNeeds } from '../record.ts'
 
 export interface Books {
   /** What was answered, and is written down with the next freeze. */
-  answered: { attempt: Attempt & { txnId: string }; judgement: Judgement } | null
+  answered: { attempt: Attempt; judgement: Judgement } | null
+  /** Events that it is owed, in stream order. */
+  waiting: Waiting[]
   state: Attempt['state']
 }
 
@@ -21,13 +25,13 @@ export function runningLedger(books: Books): Ledger {
       const { state, answered } = books
       return { wakeSeq: state.wakeSeq, answered: answered === null ? null : answeredOf(answered) }
     },
-    frozen() {
+    frozen(pdus) {
       books.answered = null
+      books.waiting = without(books.waiting, pdus)
     },
     keeps(attempt, judgement) {
-      const { txnId } = attempt
-      if (txnId === null || !isOrdinary(attempt, judgement)) return false
-      books.answered = { attempt: { ...attempt, txnId }, judgement }
+      if (!isOrdinary(attempt, judgement)) return false
+      books.answered = { attempt, judgement }
       books.state.position = attempt.acknowledges.toPos
       return true
     },
@@ -35,10 +39,20 @@ export function runningLedger(books: Books): Ledger {
 }
 
 const answeredOf = ({ attempt, judgement: { result, judged } }: NonNullable<Books['answered']>) => ({
-  txnId: attempt.txnId,
+  // An attempt that was answered has one.
+  txnId: attempt.txnId ?? '',
   durationMs: result.durationMs,
   unlisted: judged.kind === 'answered' ? judged.unlisted : [],
 })
+
+/** What still waits: what came meanwhile stays. */
+function without(waiting: Waiting[], pdus: readonly ChosenPdu[]): Waiting[] {
+  const { length } = pdus
+  // All lanes of one that is followed are one row, so what was chosen is its beginning nearly always.
+  if (waiting[length - 1]?.event.pos === pdus[length - 1]?.pdu.pos) return waiting.slice(length)
+  const sent = new Set(pdus.map(({ pdu }) => pdu.pos))
+  return waiting.filter(({ event }) => !sent.has(event.pos))
+}
 
 /** It took long, with its connection: it belongs in the other queue. */
 export const isSlow = ({ connectMs }: Attempt, { result }: Judgement): boolean =>

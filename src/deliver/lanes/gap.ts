@@ -3,7 +3,7 @@
  * a transaction. Nothing of it is sent until all owed replays have been sent: what was left of the gap's sticky events would be forgotten with it.
  */
 import { gapPositions, readGapRooms } from '../../store/delivery/gap-rooms.ts'
-import { NO_ITEMS, type Lane } from './lane.ts'
+import { NO_ITEMS, NOTHING, type Lane } from './lane.ts'
 import { replaysLeft } from './replays.ts'
 
 export const gap: Lane = {
@@ -18,7 +18,7 @@ export const gap: Lane = {
   offer(reading, space) {
     const { gap, items } = reading
     // What is smaller than the next replay must not slip in before it.
-    if (gap === null || replaysLeft(reading, space)) return {}
+    if (gap === null || replaysLeft(reading, space)) return NOTHING
     const { pdus, all } = items['gap'] ?? NO_ITEMS
     let rooms = 0
     let gapCursor: number | null = null

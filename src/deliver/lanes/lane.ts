@@ -63,6 +63,8 @@ export interface Acknowledges {
   sticky: OwedRow[]
 }
 
+export const NOTHING: Readonly<Partial<Acknowledges>> = {}
+
 /** The places of one transaction. */
 export interface Space {
   readonly maxPdus: number
@@ -85,5 +87,5 @@ export interface Lane {
    */
   offer(reading: Reading, space: Space): Partial<Acknowledges>
   /** Whether an event of the log belongs to it while its destination is followed; absent: a destination that is owed something of this lane is not followed. */
-  takes?(event: LoggedEvent): boolean
+  takes?: (event: LoggedEvent) => boolean
 }

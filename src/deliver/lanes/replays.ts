@@ -3,7 +3,16 @@
  * have four places in five; while a gap is open, all of them.
  */
 import { readOwedSticky } from '../../store/delivery/sticky-lane.ts'
-import { NO_ITEMS, ONE, type Items, type Lane, type OwedRow, type Reading, type Space } from './lane.ts'
+import {
+  NO_ITEMS,
+  NOTHING,
+  ONE,
+  type Items,
+  type Lane,
+  type OwedRow,
+  type Reading,
+  type Space,
+} from './lane.ts'
 
 /** Places that sticky replays have at least while other PDUs wait too (contract 5.7). */
 const STICKY_SHARE = 0.8
@@ -16,6 +25,7 @@ export const replays: Lane = {
   read: async (db, id, { now, owed }, most) =>
     owed.length === 0 ? NO_ITEMS : readOwedSticky(db, id, now, most),
   offer(reading, space) {
+    if (reading.owed.length === 0 && reading.items['replays'] === undefined) return NOTHING
     const through = giveSticky(reading, space, liveOf(reading, 'replays'))
     return { sticky: movedRows(reading.owed, through) }
   },

@@ -1,6 +1,6 @@
 /** Everything else, event by event in stream order; nothing of it while a gap is open. A followed destination gets it from the log. */
 import { countTimeline, readTimeline } from '../../store/delivery/timeline.ts'
-import { NO_ITEMS, type Lane, type Look } from './lane.ts'
+import { NO_ITEMS, NOTHING, type Lane, type Look } from './lane.ts'
 
 export const timeline: Lane = {
   name: 'timeline',
@@ -9,7 +9,7 @@ export const timeline: Lane = {
   read: async (db, id, look, most) =>
     look.gap === null ? readTimeline(db, id, rangeOf(look), most) : NO_ITEMS,
   offer({ gap, position, head, items }, space) {
-    if (gap !== null) return {}
+    if (gap !== null) return NOTHING
     const { pdus, all } = items['timeline'] ?? NO_ITEMS
     let through = position
     for (const pdu of pdus) {

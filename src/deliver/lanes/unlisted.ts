@@ -3,7 +3,7 @@
  * cursor moves with them; what an answer says of them is noted.
  */
 import { readUnlisted } from '../../store/delivery/sticky-lane.ts'
-import { NO_ITEMS, ONE, type Lane, type Look } from './lane.ts'
+import { NO_ITEMS, NOTHING, ONE, type Lane, type Look } from './lane.ts'
 import { giveSticky, liveOf } from './replays.ts'
 
 export const unlisted: Lane = {
@@ -12,8 +12,9 @@ export const unlisted: Lane = {
   owes: async (db, id, look) => isDue(look) && (await readUnlisted(db, id, look.now, ONE)).pdus.length > 0,
   read: async (db, id, look, most) => (isDue(look) ? readUnlisted(db, id, look.now, most) : NO_ITEMS),
   offer(reading, space) {
+    if (reading.items['unlisted'] === undefined) return NOTHING
     giveSticky(reading, space, liveOf(reading, 'unlisted'))
-    return {}
+    return NOTHING
   },
 }
 

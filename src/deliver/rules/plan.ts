@@ -14,7 +14,11 @@ export interface Limits {
   maxBytes: number
 }
 
-export type ChosenPdu = Pdu & { letter: Letter }
+/** A PDU that has a place, and the letter of its lane. */
+export interface ChosenPdu {
+  pdu: Pdu
+  letter: Letter
+}
 
 export interface Sending {
   do: 'send'
@@ -34,11 +38,14 @@ export function planTransaction(reading: Reading, limits: Limits): Plan {
   const chosen = new Map<number, ChosenPdu>()
   const space = spaceFor(chosen, limits)
   const acknowledges: Acknowledges = {
-    ...{ position: reading.position, gapCursor: null, closesGap: false, sticky: [] },
+    position: reading.position,
+    gapCursor: null,
+    closesGap: false,
+    sticky: [],
   }
   for (const lane of LANES) Object.assign(acknowledges, lane.offer(reading, space))
   if (chosen.size > 0) {
-    const pdus = [...chosen.values()].sort((a, b) => a.pos - b.pos)
+    const pdus = inOrder([...chosen.values()])
     return { do: 'send', pdus, soonestLapse: soonestLapseOf(pdus), acknowledges }
   }
   const moves = acknowledges.position > reading.position || acknowledges.gapCursor !== null
@@ -55,16 +62,26 @@ function spaceFor(chosen: Map<number, ChosenPdu>, { maxPdus, maxBytes }: Limits)
       if (chosen.has(pdu.pos)) return true
       const size = Buffer.byteLength(pdu.pdu) + 1
       if (chosen.size >= maxPdus || (chosen.size > 0 && bytes + size > maxBytes)) return false
-      chosen.set(pdu.pos, { ...pdu, letter })
+      chosen.set(pdu.pos, { pdu, letter })
       bytes += size
       return true
     },
   }
 }
 
+/** In stream order, as they are already where one lane alone had anything. */
+function inOrder(pdus: ChosenPdu[]): ChosenPdu[] {
+  for (let i = 1; i < pdus.length; i += 1) {
+    if ((pdus[i - 1]?.pdu.pos ?? 0) > (pdus[i]?.pdu.pos ?? 0))
+      return pdus.sort((a, b) => a.pdu.pos - b.pdu.pos)
+  }
+  return pdus
+}
+
 function soonestLapseOf(pdus: readonly ChosenPdu[]): number | null {
   let soonest: number | null = null
-  for (const { letter, expiresAt } of pdus) {
+  for (const { letter, pdu } of pdus) {
+    const { expiresAt } = pdu
     if (letter !== 's' || expiresAt === undefined) continue
     soonest = soonest === null ? expiresAt : Math.min(soonest, expiresAt)
   }

@@ -21,8 +21,10 @@ export interface Frozen {
   originServerTs: number
   /** Of the body's UTF-8. */
   bytes: number
-  /** `fromPos` null: the position of the destination. Event ids are in the log. */
-  acknowledges: Omit<StoredAcknowledges, 'eventIds' | 'fromPos'> & { fromPos: number | null }
+  /** Its `fromPos` and event ids are not read: these are in the log. */
+  acknowledges: StoredAcknowledges
+  /** The position from which it goes; null: that of the destination, after what is answered. */
+  fromPos: number | null
   /** `wake_seq` at the holder's last look: if it has changed, the freeze is refused. Null: no check. */
   wakeSeq: number | null
   /** Nothing may have been taken away from the destination since. */
@@ -148,7 +150,7 @@ export async function acknowledgeAndFreeze(
     frozen.map((one) => one?.bytes ?? null),
     acknowledges.map((one) => (one === null ? null : list(one.positions))),
     acknowledges.map((one) => one?.lanes ?? null),
-    acknowledges.map((one) => one?.fromPos ?? null),
+    frozen.map((one) => one?.fromPos ?? null),
     acknowledges.map((one) => one?.toPos ?? null),
     acknowledges.map((one) => one?.gap ?? null),
     acknowledges.map((one) => one?.gapCursor ?? null),

@@ -59,7 +59,7 @@ const GAP_ROW = { room: null, upto: null, cursor: 0 }
 function plan(over: Given, limits = LIMITS) {
   const planned = planTransaction(reading(over), limits)
   const acknowledges: Acknowledges | null = planned.do === 'nothing' ? null : planned.acknowledges
-  const sent = planned.do === 'send' ? planned.pdus.map(({ pos, letter }) => `${pos}${letter}`) : []
+  const sent = planned.do === 'send' ? planned.pdus.map(({ pdu, letter }) => `${pdu.pos}${letter}`) : []
   const lanes = { s: 0, t: 0, c: 0 }
   if (planned.do === 'send') for (const { letter } of planned.pdus) lanes[letter] += 1
   const soonestLapse = planned.do === 'send' ? planned.soonestLapse : null

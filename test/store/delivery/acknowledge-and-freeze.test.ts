@@ -40,8 +40,9 @@ describe('acknowledging and freezing in one', () => {
     { toPos = positions.at(-1) ?? 0, ...more }: Partial<Frozen> & { toPos?: number } = {},
   ): Partial<Frozen> => ({
     txnId,
+    fromPos: null,
     acknowledges: {
-      ...{ positions, lanes: 't'.repeat(positions.length), fromPos: null, toPos },
+      ...{ positions, lanes: 't'.repeat(positions.length), eventIds: [], fromPos: 0, toPos },
       ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
     },
     ...more,
@@ -134,10 +135,10 @@ describe('acknowledging and freezing in one', () => {
   it('freezes what a look has planned, in every lane, whatever was wished since', async () => {
     const sticky = [{ room: 1, upto: 90, cursor: 70 }]
     const acknowledges = {
-      ...{ positions: [3, 5], lanes: 'sc', fromPos: 0, toPos: 0 },
+      ...{ positions: [3, 5], lanes: 'sc', eventIds: [], fromPos: 0, toPos: 0 },
       ...{ gap: 8, gapCursor: 5, closesGap: true, sticky },
     }
-    expect(await one({ txnId: 'a', acknowledges, wakeSeq: null })).to.be.a('number')
+    expect(await one({ txnId: 'a', acknowledges, fromPos: 0, wakeSeq: null })).to.be.a('number')
     const [open] = await rows('select * from open_transactions')
     expect(open).to.deep.include({
       ...{ txn_id: 'a', positions: [3, 5], lanes: 'sc', from_pos: 0, to_pos: 0 },
