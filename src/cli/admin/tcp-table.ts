@@ -39,17 +39,20 @@ export function usersAtServer(
   const accepted = rows.filter(
     ({ local, remote, inode }) => here.includes(local) && there.includes(remote) && inode !== UNACCEPTED,
   )
-  if (accepted.length > 0) return accepted.map(({ uid }) => uid)
+  if (accepted.length > 0) return usersOf(accepted)
   // Of several listeners the kernel takes the one that is bound to the address, then one of IPv4 alone, then `::`.
   const everywhere = (here.length > 1 ? ['0.0.0.0', '::'] : ['::']).map((any) =>
     formsOf(any, order).map((form) => form + port),
   )
   for (const places of [here, ...everywhere]) {
     const listeners = rows.filter(({ local, state }) => state === LISTEN && places.includes(local))
-    if (listeners.length > 0) return listeners.map(({ uid }) => uid)
+    if (listeners.length > 0) return usersOf(listeners)
   }
   return []
 }
+
+/** Each once: the kernel writes a table in pieces, so that a row can be there twice while others come and go. */
+const usersOf = (rows: readonly Row[]): number[] => [...new Set(rows.map(({ uid }) => uid))]
 
 interface Row {
   local: string

@@ -51,6 +51,13 @@ describe('who has the other end of a TCP connection', () => {
     expect(users('::1', row(LOOPBACK_6 + PORT, LOOPBACK_6 + OURS, '01', 7, 77))).to.deep.equal([7])
   })
 
+  it('names a user once, though a row is there twice: the kernel writes a table in pieces', () => {
+    const ours = row(LOOPBACK_4 + PORT, LOOPBACK_4 + OURS, '01', 7, 77)
+    expect(users('127.0.0.1', ours, ours)).to.deep.equal([7])
+    const listens = row(LOOPBACK_4 + PORT, NONE_4, '0A', 8, 11)
+    expect(users('127.0.0.1', listens, listens)).to.deep.equal([8])
+  })
+
   it('goes by the socket also where the server has said its last word', () => {
     expect(users('127.0.0.1', row(LOOPBACK_4 + PORT, LOOPBACK_4 + OURS, '05', 7, 77))).to.deep.equal([7])
   })
