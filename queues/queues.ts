@@ -16,7 +16,7 @@ import { makeOnceMore } from './once-more.ts'
 const BULK_SIZE = 250
 
 export interface Queues {
-  /** Sees to it that a turn starts for each target after this call. Add after the commit that it is about. */
+  /** Sees to it that a turn starts for each target after this call. Call it after the commit. */
   wake(targets: readonly WakeTarget[]): Promise<void>
   /** Sees to it that the fanout looks at the stream after this call. Many calls at once cost two jobs. */
   nudgeFanout(): Promise<void>

@@ -3,7 +3,7 @@
  *
  * Limits count requests, and what runs out is memory: so each takes its bytes, when it has its connection and before a text is
  * read for it. A new one takes what is free, up to what a transaction may have, and gives back at once what its PDUs don't
- * need; one that goes again takes what it has. Destinations that are failing, slow or never answered hold at most half: a
+ * need; a repeated transaction takes exactly its own size. Destinations that are failing, slow or never answered hold at most half: a
  * body may be theirs for minutes.
  */
 import { makeByteGate, type Bytes, type ByteGate, type Wanted } from '../pace/byte-gate.ts'
@@ -28,7 +28,7 @@ export function wantedFor({ open, quick }: DestinationState, maxBodyBytes: numbe
   return { part, least: Math.min(LEAST_BYTES, maxBodyBytes), most: maxBodyBytes }
 }
 
-/** What the first of those that wait may need, as many as a transaction takes; what each has, commas included. */
+/** Memory for the first events that wait, up to one transaction; the bytes of each include its comma. */
 export function wantedForSome(
   waiting: readonly { bytes: number }[],
   { maxPdus, maxBodyBytes }: { maxPdus: number; maxBodyBytes: number },

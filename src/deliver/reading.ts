@@ -28,8 +28,8 @@ export async function readPending(
 }
 
 /**
- * Whether it is owed anything, found out as cheaply as can be: nobody connects to a server that is owed nothing. Null where it
- * is; else the reading of a destination whose lanes are empty, from which cursors may still move.
+ * Whether it is owed anything, found out as cheaply as can be: limpet does not connect to a server that is owed nothing. Null: something
+ * is owed; else the reading of a destination whose lanes are empty, from which cursors may still move.
  */
 export async function readIfNothingIsOwed(pool: Pool, state: DestinationState): Promise<Reading | null> {
   // The timeline is asked first: it is where something is owed nearly always.

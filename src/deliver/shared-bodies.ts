@@ -15,10 +15,10 @@ export interface Body {
   originServerTs: number
 }
 
-/** What of an event decides over the body that holds it. */
+/** The fields of an event that determine the body. */
 export type BodyEvent = Pick<LoggedEvent, 'pos' | 'pdu'>
 
-/** An `origin_server_ts` may be so much older than its transaction, ms. */
+/** A shared body is reused for this long, ms. */
 const MOST_AGE_MS = 50
 const MOST_KEPT = 200
 /** Of all that are kept together; the newest is kept in any case. */

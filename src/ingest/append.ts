@@ -162,7 +162,7 @@ async function takeAll(
   const state = await loadIngestState(db, touched)
   const before = state.head
   const goes = whatGoes(requests, state)
-  // Nobody can append meanwhile: what is not held now is unknown, whatever is taken away of it.
+  // No other append runs now, so an event that is not stored is unknown, even if this batch redacts it.
   const targets = await findEvents(db, goes.redacted)
   const positions = [...targets.values()].map(({ pos }) => pos)
   const written = await redactEarly(db, textsOf(goes.items, targets, checked))
@@ -254,7 +254,7 @@ const leaving = (items: readonly Item[], { members, destinations }: IngestState)
     return one === undefined || one.isNew ? [] : [one.id]
   })
 
-/** What is not known yet has nothing that could be locked. */
+/** New rooms and destinations have no rows to lock. */
 function concernedBy(
   { advised, wholeRooms, serverRooms }: TouchedItems,
   { rooms, destinations }: IngestState,

@@ -8,7 +8,7 @@ import type { IngestState } from '../store/ingest/state.ts'
 import type { Item } from './items.ts'
 
 export interface KnownRooms {
-  /** What a request makes of it; the rooms that it goes by and that are unknown. Where there are any, and it is `strict`, it changed nothing. */
+  /** Applies a request. Returns the unknown rooms whose members it needs; if it is `strict` and there are any, nothing was applied. */
   follow(items: readonly Item[], strict: boolean): string[]
 }
 

@@ -235,7 +235,7 @@ async function writePurges({ db, purges, going }: Taking): Promise<void> {
 }
 
 /**
- * Forgets what there was before the batch in rooms of which a purge is the first that it has: nothing else of the batch is about
+ * Forgets what there was before the batch in rooms whose first item in the batch is a purge: nothing else of the batch is about
  * that. `items`: of requests that are taken. Returns how many pairs of event and destination each gives up.
  */
 export function forgetFirst(

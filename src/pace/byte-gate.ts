@@ -1,10 +1,10 @@
 /**
- * At most so many bytes are held at once; whoever finds too few free waits, in the order in which they came.
+ * At most this many bytes are held at once. A caller that finds too few free waits, in the order of arrival.
  *
  * One takes what is free up to what it wants, and at least what it needs; what it does not need after all it gives back at once.
  * There are parts, each of which holds at most its own share of the whole, so that those of one part can't take everything.
- * Always: what needs more than there is goes alone, when nothing else is held; nobody is overtaken by one of its own part, and
- * nobody who waits for the whole by anybody; so whoever waits gets its turn as long as those who hold end. Nobody who holds waits.
+ * Always: what needs more than there is goes alone, when nothing else is held; within a part the order is kept, and
+ * a waiter that is blocked only by the whole is overtaken by none. So each waiter gets its turn while holders end; no holder waits.
  */
 export interface ByteGate<Part extends string> {
   /** At once, or null. */
@@ -24,9 +24,9 @@ export interface Wanted<Part extends string> {
 
 /** What one holds. */
 export interface Bytes {
-  /** So many it holds. */
+  /** How many it holds. */
   readonly granted: number
-  /** It turned out to need so many: less is given back; a little more than was granted is counted, and waits for nothing. */
+  /** How many it really needs: the rest is given back. A little more than was granted is counted, without a wait. */
   keep(bytes: number): void
   /** Nothing any more. May be called more than once. */
   end(): void

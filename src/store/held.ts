@@ -23,9 +23,9 @@ export const ALIVE = `
     select w.worker, w.now from living((select array_agg(distinct worker) from locked)) w where w.writes
   )`
 
-/** A condition on `w` (workers), for who waits for nothing: it may write under its lease. */
+/** A condition on `w` (workers), for a statement that waits for no lock: it may write under its lease. */
 export const MAY_WRITE = 'w.lease_until > now_ms() and w.server_started = pg_postmaster_start_time()'
-/** A condition on the owner of `d`, for who waits for nothing: its time is not over, whatever it may still write. */
+/** A condition on the owner of `d`, for a statement that waits for no lock: its time is not over, whatever it may still write. */
 export const OWNER_LIVES = `exists (select 1 from workers w where w.id = d.lease_owner and w.lease_until > (select now_ms()))`
 
 /** A condition on `d` and what a holder read of it, `i`: nothing was taken away from it since. Not for a repeat of the same bytes. */

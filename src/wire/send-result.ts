@@ -1,7 +1,7 @@
 /** What is needed to hand a transaction to another server, and what the outcome can be. Types only. */
 import type { ServerName } from '../matrix/ids.ts'
 
-/** For whom a connection is wanted, and its request will be sent. */
+/** The destination of a connection, and whether we may still send. */
 export interface Reach {
   readonly destination: ServerName
   /** Asked before connecting and right before the request is written: are we still the one who may send? */
@@ -25,7 +25,7 @@ export interface SendRequest {
 
 /**
  * How far an attempt got before it failed. `timeout` is a request that was not answered in time; a connection
- * that wasn't made in time is `connect` or `tls`. `internal` is what nobody foresaw; the log has it whole.
+ * that wasn't made in time is `connect` or `tls`. `internal` is an unforeseen error; the log has it whole.
  */
 export type SendStage =
   'discovery' | 'address' | 'connect' | 'tls' | 'timeout' | 'protocol' | 'http' | 'aborted' | 'internal'

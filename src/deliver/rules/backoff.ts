@@ -59,7 +59,7 @@ export function afterFailure(
   const { startedAt } = failure
   const advised = row.adviceAt !== null && row.adviceAt <= startedAt
   const asked = row.askedAt !== null && row.askedAt <= startedAt
-  // Before the end of its backoff, or of the day after a 410 (only that hold lets any attempt through).
+  // Before the end of its backoff, or of the day after a 410 (a 410 still allows `server_up` and an operator).
   const early = [row.retryAt, row.holdUntil].some((until) => until !== null && until > startedAt)
   const next: Waiting = {
     ...row,

@@ -91,7 +91,7 @@ async function readBody(request: FastifyRequest, service: IngestService): Promis
   })
 }
 
-/** A condition that is passed over is worse than one that is refused: the request would be taken twice. */
+/** If `if_source_token` in the query were ignored, a retry would be stored twice, so it is refused. */
 function refuseParameters(query: Readonly<Record<string, unknown>>): void {
   const [name] = Object.keys(query)
   if (name !== undefined)
@@ -140,7 +140,7 @@ function answerOf(result: AppendResult, shownIndex: ParsedBody['shownIndex']): o
         path: result.path,
       })
     case 'unknown_rooms':
-      throw new Error('an HTTP request never asks for known rooms only')
+      throw new Error('`onlyKnownRooms` is set by the Synapse source only')
     case 'unavailable':
       throw new MatrixError(503, 'M_LIMPET_UNAVAILABLE', result.message)
     case 'busy':

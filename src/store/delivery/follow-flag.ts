@@ -2,7 +2,7 @@
  * Holders that follow the log: they keep a destination after its last transaction for a while and see new items
  * by themselves, so that nobody needs to wake them.
  *
- * Always: `follows` is true only while a holder looks at every item after the head at which it last looked at the
+ * Always: `follows` is true only while a holder sees every item after the head at which it last looked at the
  * rows. Taking, giving way and letting go make it false; before a holder looks at the rows again it does so too.
  */
 import type { Db } from '../db.ts'

@@ -2,7 +2,7 @@
  * Who serves a destination now: workers with a lease, and destinations with an owner and a fence.
  *
  * A worker is one process for as long as its lease was never late; after that it takes a new id. A
- * destination is taken when it has no owner or its owner's time is over, never before. Every write of a
+ * destination is taken when it has no owner or its owner's lease has ended, never before. Every write of a
  * holder names worker and fence, and asks that the worker's time is not over.
  * What that means in SQL is in `held.ts`.
  */

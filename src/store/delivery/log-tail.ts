@@ -39,7 +39,7 @@ export interface LoggedChange {
 
 export type LogEntry = LoggedEvent | LoggedChange
 
-/** An entry, by what no other one can have that stands at its position in another course of things. */
+/** Identifies an entry: after a failover another entry at the same position has another mark. */
 export interface Place {
   pos: number
   what: string
@@ -114,7 +114,7 @@ export async function readLog(db: Db, after: number, most: Most): Promise<LogRea
   return { after, place, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
 }
 
-/** The same event may be taken again, at the same position: then at another time. */
+/** After a failover the same event can get the same position again, so its time is part of the mark. */
 export function placeOf(entry: LogEntry): Place {
   const { pos } = entry
   if (entry.kind === 'event') return { pos, what: `${entry.eventId} ${entry.receivedTs}` }

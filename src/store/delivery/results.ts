@@ -47,7 +47,7 @@ const END = sql(
            (t->>'ends')::boolean as ends, t ? 'outcome' as attempted, t->'waiting' as w, t as t
       from jsonb_array_elements($1::jsonb) t
   ), locked as (
-    -- Only a reset empties failures while we hold it: the attempt is of before it, what this answer asks aside.
+    -- Only an operator's reset empties failures while we hold it. Then of this attempt only what a 429 or 410 asks for still counts.
     select d.id, d.lease_owner, d.fence, i.worker, case when (t->>'failuresBefore')::int > 0 and d.failures = 0
                       then jsonb_build_object('failures', 0) || case when t->>'outcome' in ('busy', 'gone')
                            then jsonb_build_object('holdKind', w->'holdKind', 'holdUntil', w->'holdUntil') else '{}' end
@@ -59,7 +59,7 @@ const END = sql(
            failures = (n->>'failures')::int, failing_since = (n->>'failingSince')::bigint,
            retry_at = (n->>'retryAt')::bigint, retry_interval = (n->>'retryInterval')::bigint,
            hold_kind = n->>'holdKind', hold_until = (n->>'holdUntil')::bigint,
-           -- Wishes that came while the attempt was under way are kept.
+           -- Advice and wishes that came while the attempt was under way are kept. look_at is written when the holder lets go.
            advice_at = case when d.advice_at > i.started_at then greatest(d.advice_at, (n->>'adviceAfter')::bigint) end,
            advice_up = d.advice_up and d.advice_at > i.started_at,
            advice_after = (n->>'adviceAfter')::bigint, advice_step = (n->>'adviceStep')::bigint,

@@ -27,9 +27,9 @@ const UNSERVED = `(d.lease_owner is null or not ${OWNER_LIVES})`
 const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
 
 /**
- * New items concern it now. Left alone is who is paused or fails (its own time brings it back), and whose time has come and who
- * waits to be taken (`DUE` brings it): both look at everything that is there by then. Who is being served is told: its turn
- * may have looked for the last time.
+ * New items concern it now. Not woken: a destination that is paused or failing (its own time brings it back), and one that is due and
+ * not yet taken (`DUE` brings it). Both see everything that is there by then. A destination that is being served is told: its turn may have
+ * looked for the last time.
  */
 const IS_TOLD = `not d.paused and (d.look_at is null
      or (d.look_at > (select now_ms()) and d.retry_at is null and d.hold_until is null)
@@ -105,7 +105,7 @@ export async function bringBackCursor(db: Db, name: string): Promise<void> {
 const IN_TURN =
   'order by (d.asked_at is null and d.advice_at is null), d.last_success desc nulls last, d.failures, d.look_at, d.id'
 
-// And those that a process followed which is gone: they were not woken for what came since.
+// Also the destinations followed by a process that has died: the fanout left them out.
 const DUE = sql(
   'who is due',
   `select d.name, d.quick, d.look_at as since from destinations d
