@@ -12,7 +12,7 @@ import { ownServer, type OwnServer } from '../support/postgres.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 /** Where statements are written. */
-const WRITTEN_IN = ['src/store', 'src/ingest', 'src/deliver', 'queues']
+const WRITTEN_IN = ['src/store', 'src/embedded', 'src/ingest', 'src/deliver', 'queues']
 const filesIn = (folder: string): string[] =>
   readdirSync(fileURLToPath(new URL(folder, ROOT)), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
