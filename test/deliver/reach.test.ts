@@ -88,8 +88,9 @@ describe('a destination is reached before anything is decided', () => {
   })
 
   it('sends what the bytes that are free allow, and the rest after that', async () => {
-    const large = () => event({ content: { body: 'x'.repeat(40_000) } })
-    await world.take([large(), large(), large()])
+    // Each another text: two that are made within a millisecond would be one event.
+    const large = (letter: string) => event({ content: { body: letter.repeat(40_000) } })
+    await world.take(['x', 'y', 'z'].map(large))
     const bodies = makeBodies(1_000_000)
     const others = bodies.take({ part: 'recovering', least: 400_000, most: 400_000 })
     const d = await holdInTest(world.pool, D, { bodies })
