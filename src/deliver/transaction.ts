@@ -169,7 +169,8 @@ function bytesOf(
   return null
 }
 
-interface Frozen {
+/** What an attempt begins with. */
+interface Begun {
   txnId: string
   acknowledges: StoredAcknowledges
   startedAt: number
@@ -185,7 +186,7 @@ type Made = Attempt & { txnId: string }
 function attemptOf(
   { clock }: TransactionNeeds,
   { held, state, ready }: Over,
-  { txnId, acknowledges, startedAt, asked, anySticky, again }: Frozen,
+  { txnId, acknowledges, startedAt, asked, anySticky, again }: Begun,
 ): Made {
   return {
     held,

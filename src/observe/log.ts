@@ -1,8 +1,8 @@
 /**
  * The log: JSON lines on standard output, or readable lines on a terminal.
  *
- * Promises: no token, password or Authorization header is written, whoever logs it and under whichever of the usual
- * names. The configuration's secrets and the passwords of URLs are masked wherever they appear in a message or an
+ * Promises: no token, password or Authorization header is written under any of its usual names, from any part of
+ * limpet. The configuration's secrets and the passwords of URLs are masked wherever they appear in a message or an
  * error (`secrets.ts`). No text from elsewhere brings control characters to a terminal (`printable.ts`).
  */
 import { createRequire } from 'node:module'

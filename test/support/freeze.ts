@@ -5,7 +5,10 @@ import type { Pool } from '../../src/store/db.ts'
 export type Frozen = Omit<Row, 'wakeSeq' | 'answered' | 'fromPos'>
 
 export const frozenRow = (frozen: Frozen): Row => ({
-  ...{ ...frozen, fromPos: frozen.acknowledges.fromPos, wakeSeq: null, answered: null },
+  ...frozen,
+  fromPos: frozen.acknowledges.fromPos,
+  wakeSeq: null,
+  answered: null,
 })
 
 /** Per transaction: when it started, or null. */

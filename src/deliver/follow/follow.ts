@@ -17,7 +17,6 @@ import { readLog } from '../../store/delivery/log-tail.ts'
 import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
 import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
-import { ROWS } from '../ledger.ts'
 import { makeFollowers } from './log-ring.ts'
 import { runningLedger } from './running-ledger.ts'
 import type { Lease } from '../lease-keeper.ts'
@@ -127,9 +126,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       if (!(await needs.begin.add({ held, wakeSeq, narrowedSeq, position }))) return false
       await learn(followers.missingSince(position))
       const now = clock.monotonic()
-      const follower: Follower = {
-        // Its own, below: it is made of the follower.
-        ledger: ROWS,
+      const books: Omit<Follower, 'ledger'> = {
         id: held.destination,
         after: position,
         waiting: [],
@@ -137,7 +134,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
         ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
       }
-      follower.ledger = runningLedger(follower)
+      const follower: Follower = Object.assign(books, { ledger: runningLedger(books) })
       // If the daemon began to stop meanwhile, it would not wait for this one.
       if (!mayGoOn() || !followers.add(follower)) {
         await stopFollowing(pool, held)

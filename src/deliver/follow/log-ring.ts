@@ -199,8 +199,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   }
 
   function remove(followed: F): void {
-    if (byId.get(followed.id) !== followed) return
-    byId.delete(followed.id)
+    if (byId.get(followed.id) === followed) byId.delete(followed.id)
   }
 
   function trim(): void {
@@ -215,21 +214,13 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     ring = ring.slice(gone)
   }
 
-  /** The newest first. */
-  function* since(after: number): Iterable<LogEntry> {
-    for (let i = ring.length - 1; i >= 0; i -= 1) {
-      const entry = ring[i]?.entry
-      if (entry === undefined || entry.pos <= after) return
-      yield entry
-    }
+  /** What came after `after`. Asked for what is near the end of the ring nearly always, so looked for from there. */
+  function since(after: number): Kept[] {
+    let begin = ring.length
+    while (begin > 0 && (ring[begin - 1]?.entry.pos ?? 0) > after) begin -= 1
+    return ring.slice(begin)
   }
-
-  /** Where in the ring what came after `after` begins. */
-  function beginOf(after: number): number {
-    let i = ring.length
-    while (i > 0 && (ring[i - 1]?.entry.pos ?? 0) > after) i -= 1
-    return i
-  }
+  const missingIn = (them: readonly Kept[]): number[] => audience.missing(them.map(({ entry }) => entry))
 
   return {
     upto: () => upto,
@@ -237,7 +228,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     all: () => byId.values(),
     knowsSince: (after) => byId.size === 0 || after >= from,
     missing: ({ entries }) => audience.missing(entries),
-    missingSince: (after) => (byId.size === 0 ? [] : audience.missing(since(after))),
+    missingSince: (after) => (byId.size === 0 ? [] : missingIn(since(after))),
     learn: (rooms, range) => {
       if (range.from <= from && range.upto >= upto) audience.learn(rooms, range)
     },
@@ -252,13 +243,11 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         upto = followed.after
         last = undefined
       }
-      if (followed.after < from || audience.missing(since(followed.after)).length > 0) return false
+      if (followed.after < from) return false
+      const later = since(followed.after)
+      if (missingIn(later).length > 0) return false
       byId.set(followed.id, followed)
-      const touched = new Set<F>()
-      for (let i = beginOf(followed.after); i < ring.length; i += 1) {
-        const kept = ring[i]
-        if (kept !== undefined) apply(kept, touched, followed)
-      }
+      for (const kept of later) apply(kept, new Set(), followed)
       return true
     },
     remove,

@@ -48,7 +48,7 @@ const answeredOf = ({ attempt, judgement: { result, judged } }: NonNullable<Book
 /** What still waits: what came meanwhile stays. */
 function without(waiting: Waiting[], pdus: readonly ChosenPdu[]): Waiting[] {
   const { length } = pdus
-  // All lanes of one that is followed are one row, so what was chosen is its beginning nearly always.
+  // Only the timeline is followed, so what was chosen is the beginning, unless a look became due meanwhile.
   if (waiting[length - 1]?.event.pos === pdus[length - 1]?.pdu.pos) return waiting.slice(length)
   const sent = new Set(pdus.map(({ pdu }) => pdu.pos))
   return waiting.filter(({ event }) => !sent.has(event.pos))

@@ -8,7 +8,6 @@ import { replaysLeft } from './replays.ts'
 
 export const gap: Lane = {
   name: 'gap',
-  letter: 'c',
   owes: async (db, id, { gap }) => gap !== null && (await gapPositions(db, id, gap, 1)).length > 0,
   async read(db, id, { gap }, { rows, bytes, before }) {
     if (gap === null) return NO_ITEMS

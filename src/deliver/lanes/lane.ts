@@ -76,7 +76,6 @@ export interface Space {
 
 export interface Lane {
   readonly name: string
-  readonly letter: Letter
   /** Whether it owes anything: asked before anybody connects, so bounded, and without a text. */
   owes(db: Pool, id: number, look: Look): Promise<boolean>
   /** What it owes, no more than `most`; `before`: how many PDUs the lanes before it have. */

@@ -19,13 +19,12 @@ const STICKY_SHARE = 0.8
 
 export const replays: Lane = {
   name: 'replays',
-  letter: 's',
   owes: async (db, id, { now, owed }) =>
     owed.length > 0 && (await readOwedSticky(db, id, now, ONE)).pdus.length > 0,
   read: async (db, id, { now, owed }, most) =>
     owed.length === 0 ? NO_ITEMS : readOwedSticky(db, id, now, most),
   offer(reading, space) {
-    if (reading.owed.length === 0 && reading.items['replays'] === undefined) return NOTHING
+    if (reading.items['replays'] === undefined) return NOTHING
     const through = giveSticky(reading, space, liveOf(reading, 'replays'))
     return { sticky: movedRows(reading.owed, through) }
   },

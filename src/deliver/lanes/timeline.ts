@@ -4,7 +4,6 @@ import { NO_ITEMS, NOTHING, type Lane, type Look } from './lane.ts'
 
 export const timeline: Lane = {
   name: 'timeline',
-  letter: 't',
   owes: async (db, id, look) => look.gap === null && (await countTimeline(db, id, rangeOf(look), 1)) > 0,
   read: async (db, id, look, most) =>
     look.gap === null ? readTimeline(db, id, rangeOf(look), most) : NO_ITEMS,

@@ -8,7 +8,6 @@ import { giveSticky, liveOf } from './replays.ts'
 
 export const unlisted: Lane = {
   name: 'unlisted',
-  letter: 's',
   owes: async (db, id, look) => isDue(look) && (await readUnlisted(db, id, look.now, ONE)).pdus.length > 0,
   read: async (db, id, look, most) => (isDue(look) ? readUnlisted(db, id, look.now, most) : NO_ITEMS),
   offer(reading, space) {

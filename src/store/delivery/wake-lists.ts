@@ -165,7 +165,7 @@ const OWED = sql(
      order by 1) as ids`,
 )
 
-/** Everybody who is owed something, whoever serves them: ids, in order. One sweep asks it once. */
+/** Ids of all destinations that are owed something, served or not, in order. One sweep asks this once. */
 export async function findOwed(db: Db): Promise<number[]> {
   const { rows } = await db.query<{ ids: number[] }>(OWED)
   return rows[0]?.ids ?? []
