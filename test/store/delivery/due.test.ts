@@ -6,6 +6,7 @@ import { openPool, type Pool } from '../../../src/store/db.ts'
 import { findDue, findForgotten, findOwed, markMissed } from '../../../src/store/delivery/wake-lists.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { until } from '../../support/poll.ts'
+import { type Cost, costed, sumOf } from '../../support/plans.ts'
 
 describe('looking for due destinations', () => {
   let pool: Pool
@@ -47,6 +48,23 @@ describe('looking for due destinations', () => {
     expect(woken.slice(9).toSorted()).to.deep.equal(['10.example', '11.example', '9.example'])
     stopping.abort()
     await running
+  })
+
+  // Ten thousand that were dead for long were sorted twice a second, a tenth of a second each time.
+  it('reads the first of ten thousand, not all of them', async () => {
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, failures, retry_at, look_at, last_success)
+       select id, id || '.example', 0, 0, id % 7, 0, 0, nullif(id % 100, 0) from generate_series(1, 10000) id`,
+    )
+    await pool.query('vacuum analyze destinations')
+    const client = await pool.connect()
+    const db = costed(client)
+    try {
+      expect(await findDue(db, 100)).to.have.length(100)
+      expect(sumOf(db.costs())).to.satisfy(({ rows, blocks }: Cost) => rows < 1_000 && blocks < 1_000)
+    } finally {
+      client.release()
+    }
   })
 
   it('brings in their turn those that the sweep has missed', async () => {
