@@ -13,11 +13,12 @@ import type { Connection } from './connections.ts'
 import { codeOf } from './explain-error.ts'
 import { keepBody } from './kept-body.ts'
 import { TOO_MUCH } from './meter.ts'
+import { inPieces } from './pieces.ts'
 
 export interface ExchangeRequest {
   /** Path and query. */
   readonly uri: string
-  /** Names and values in turn. */
+  /** Names and values in turn, without the length. It may be changed. */
   readonly headers: string[]
   readonly body: Buffer
   /** From now to the last byte of the answer. */
@@ -128,10 +129,11 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       return
     }
     try {
-      connection.client.dispatch(
-        { method: 'PUT', path: request.uri, headers: request.headers, body: request.body },
-        handler,
-      )
+      const { uri: path, headers, body } = request
+      const pieces = inPieces(body)
+      if (pieces !== body) headers.push('content-length', String(body.length))
+      // undici takes an iterable: its documentation says so, its types don't.
+      connection.client.dispatch({ method: 'PUT', path, headers, body: pieces as Buffer }, handler)
     } catch (error) {
       end('error', error instanceof Error ? error : new Error('the request could not be made'))
     }
