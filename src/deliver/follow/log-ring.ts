@@ -18,12 +18,15 @@ import {
 import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
 import { makeAudience } from './audience.ts'
 
+/** One object for all that wait for the same event. */
 export interface Waiting {
-  event: LoggedEvent
+  readonly event: LoggedEvent
   /** Of its text, and a comma. */
-  bytes: number
+  readonly bytes: number
   /** When it was read, by the monotonic clock, ms. */
-  readAt: number
+  readonly readAt: number
+  /** Bytes of all texts that were read up to it, since the beginning. */
+  readonly readBytes: number
 }
 
 export interface Followed {
@@ -70,12 +73,19 @@ const KEPT = 2_000
 const KEPT_BYTES = 8_000_000
 /** Events that may wait for one destination here; who has more is read from the log, in windows. */
 const MOST_WAITING = 1_000
+/**
+ * Bytes of texts that may be read while an event waits; then its destination must look, and reads its own. They share the texts, so this, and
+ * what is read at once, is the most that all of them keep.
+ */
+const MOST_BEHIND_BYTES = 32_000_000
 
 interface Kept {
   entry: LogEntry
-  bytes: number
-  readAt: number
+  /** Null: a change. */
+  waiting: Waiting | null
 }
+
+const bytesOf = ({ waiting }: Kept): number => waiting?.bytes ?? 0
 
 export function makeFollowers<F extends Followed>(): Followers<F> {
   const byId = new Map<number, F>()
@@ -85,13 +95,15 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   let ringBytes = 0
   let from = 0
   let upto = 0
+  let readBytes = 0
+  let checkedAt = 0
   // The newest entry up to `upto`; null: there is none; undefined: not known.
   let last: Place | null | undefined
 
-  function give(followed: F, event: LoggedEvent, bytes: number, readAt: number): boolean {
-    if (event.pos <= followed.after || followed.look) return false
+  function give(followed: F, waiting: Waiting): boolean {
+    if (waiting.event.pos <= followed.after || followed.look) return false
     if (followed.waiting.length >= MOST_WAITING) mustLook(followed)
-    else followed.waiting.push({ event, bytes, readAt })
+    else followed.waiting.push(waiting)
     return true
   }
 
@@ -120,9 +132,9 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   }
 
   /** Applies one entry to those of `only`, or to all. */
-  function apply({ entry, bytes, readAt }: Kept, touched: Set<F>, only: F | null = null): void {
+  function apply({ entry, waiting }: Kept, touched: Set<F>, only: F | null = null): void {
     const concerns = (followed: F) => only === null || followed === only
-    if (entry.kind === 'event') {
+    if (entry.kind === 'event' && waiting !== null) {
       // The room was purged and used again within one read: only the rows know which servers are in it.
       if (entry.addressed?.exact !== true && !audience.knows(entry.room)) {
         for (const followed of only === null ? byId.values() : [only]) {
@@ -133,10 +145,10 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         return
       }
       const them = only === null ? entitled(entry) : isEntitled(only, entry) ? [only] : []
-      for (const followed of them) if (give(followed, entry, bytes, readAt)) touched.add(followed)
+      for (const followed of them) if (give(followed, waiting)) touched.add(followed)
       return
     }
-    applyChange(entry, touched, concerns)
+    if (entry.kind === 'change') applyChange(entry, touched, concerns)
   }
 
   function applyChange(change: LoggedChange, touched: Set<F>, concerns: (followed: F) => boolean): void {
@@ -205,13 +217,31 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   function trim(): void {
     if (ring.length <= 2 * KEPT && ringBytes <= 2 * KEPT_BYTES) return
     let gone = 0
-    for (const { entry, bytes } of ring) {
+    for (const kept of ring) {
       if (ring.length - gone <= KEPT && ringBytes <= KEPT_BYTES) break
-      ringBytes -= bytes
-      from = entry.pos
+      ringBytes -= bytesOf(kept)
+      from = kept.entry.pos
       gone += 1
     }
     ring = ring.slice(gone)
+  }
+
+  function waitingFor(event: LoggedEvent, readAt: number): Waiting {
+    const bytes = Buffer.byteLength(event.pdu) + 1
+    readBytes += bytes
+    return { event, bytes, readAt, readBytes }
+  }
+
+  /** Those that keep texts which are too far back. */
+  function leaveBehind(touched: Set<F>): void {
+    if (readBytes - checkedAt < MOST_BEHIND_BYTES / 8) return
+    checkedAt = readBytes
+    for (const followed of byId.values()) {
+      const [oldest] = followed.waiting
+      if (oldest === undefined || readBytes - oldest.readBytes <= MOST_BEHIND_BYTES) continue
+      mustLook(followed)
+      touched.add(followed)
+    }
   }
 
   /** What came after `after`. Asked for what is near the end of the ring nearly always, so looked for from there. */
@@ -264,18 +294,18 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       }
       for (const entry of read.entries) {
         if (entry.pos <= upto) continue
-        const bytes = entry.kind === 'event' ? Buffer.byteLength(entry.pdu) + 1 : 0
-        const kept = { entry, bytes, readAt: now }
+        const kept = { entry, waiting: entry.kind === 'event' ? waitingFor(entry, now) : null }
         apply(kept, touched)
         if (entry.kind === 'change') audience.apply(entry)
         ring.push(kept)
-        ringBytes += bytes
+        ringBytes += bytesOf(kept)
         if (entry.kind === 'change') forget(entry)
       }
       if (read.upto >= upto) last = place
       upto = Math.max(upto, read.upto)
       trim()
       audience.trim()
+      leaveBehind(touched)
       return touched
     },
   }

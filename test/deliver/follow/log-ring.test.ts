@@ -88,6 +88,27 @@ describe('the followed destinations', () => {
     stretches = Array.from({ length: 9 }, (_, i) => ({ id: i + 1, room: ROOM, since: 0, until: FOREVER }))
   })
 
+  // 300 events of 50 kB wait for each of 200 that take them slowly: the texts are the same, and are kept once. But each
+  // may wait for others, and then memory grew with the log.
+  it('keep no text that is more than 32 MB of the log behind', () => {
+    const followers = make()
+    const [slow, quick] = [followed(1), followed(2)]
+    followers.add(slow)
+    followers.add(quick)
+    const pdu = 'x'.repeat(999_999)
+    let touched = new Set<Followed>()
+    for (let pos = 1; !slow.look && pos < 99; pos += 1) {
+      touched = followers.take(read(pos - 1, [event(pos, { pdu })]), 0)
+      expect(waits(quick)).to.deep.equal([pos])
+      quick.waiting = []
+      expect(slow.waiting.length, 'what waits').to.be.at.most(37)
+    }
+    expect(slow).to.include({ look: true })
+    expect(slow.waiting).to.deep.equal([])
+    expect(touched.has(slow)).to.equal(true)
+    expect(quick.look).to.equal(false)
+  })
+
   it('get what comes after their own place, in order, while they are in its room', () => {
     const followers = make()
     const all = followed(1)
