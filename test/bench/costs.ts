@@ -10,11 +10,16 @@ import { countDatabase, type DatabaseCounts } from './statements.ts'
 /** Whose processor time counts; the first is the one whose main thread is watched. */
 export type Pids = Readonly<Record<string, number | readonly number[]>>
 
+/** Of the time: in how much of it the main thread had a processor, and in how much it had one or waited for one that others had. 1 is all of it. */
+export interface Thread {
+  had: number
+  wanted: number
+}
+
 export interface Costs {
   ms: number
   cpuMs: Record<string, number | null>
-  /** The share of the time in which the main thread had a processor: 1 is a thread that never waits. */
-  thread: number | null
+  thread: Thread | null
   database: DatabaseCounts | null
 }
 
@@ -35,14 +40,15 @@ export async function beginCosts(pids: Pids, pool: Pool | null): Promise<() => P
     const after = await look()
     const ms = after.at - before.at
     const names = Object.keys(pids)
-    const thread = less(after.thread, before.thread)
+    const had = less(after.thread?.ranMs ?? null, before.thread?.ranMs ?? null)
+    const waited = less(after.thread?.waitedMs ?? null, before.thread?.waitedMs ?? null)
     const { database } = after
     return {
       ms,
       cpuMs: Object.fromEntries(
         names.map((name) => [name, less(after.cpu[name] ?? null, before.cpu[name] ?? null)]),
       ),
-      thread: thread === null ? null : thread / ms,
+      thread: had === null || waited === null ? null : { had: had / ms, wanted: (had + waited) / ms },
       database: before.database && database && lessAll(database, before.database),
     }
   }
@@ -72,15 +78,23 @@ function finely(pid: number): number | null {
   }
 }
 
-/** Processor time so far of the main thread, and of all threads together, ms. */
-function threadsOf(pid: number): { main: number; all: number } | null {
+interface Ran {
+  ranMs: number
+  /** For a processor. */
+  waitedMs: number
+}
+
+/** So far: the main thread, and the processor time of all threads together, ms. */
+function threadsOf(pid: number): { main: Ran | undefined; all: number } | null {
   try {
     const each = readdirSync(`/proc/${pid}/task`).map((tid) => {
-      const [nanoseconds = ''] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ')
-      return { main: tid === String(pid), ms: Number(nanoseconds) / 1e6 }
+      const [ran = NaN, waited = NaN] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8')
+        .split(' ')
+        .map(Number)
+      return { tid, ranMs: ran / 1e6, waitedMs: waited / 1e6 }
     })
-    const all = each.reduce((sum, { ms }) => sum + ms, 0)
-    return { main: each.find(({ main }) => main)?.ms ?? NaN, all }
+    const all = each.reduce((sum, { ranMs }) => sum + ranMs, 0)
+    return { main: each.find(({ tid }) => tid === String(pid)), all }
   } catch {
     return null
   }

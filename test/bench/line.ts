@@ -1,4 +1,5 @@
 /** A line of the table, and how figures are written in it. */
+import type { Thread } from './costs.ts'
 import type { Resident } from './resident.ts'
 import { overReceivers, type Window } from './window.ts'
 
@@ -9,9 +10,9 @@ export interface Line {
   perSecond?: number
   /** That ratio, where it is one to a raw loop of its own. */
   ofRaw?: number
-  /** Processor time of who sends over that of the receivers, and how busy the sender's main thread was: 1 is never idle. */
+  /** Processor time of who sends over that of the receivers, and how busy the sender's main thread was. */
   overReceivers?: number | null
-  thread?: number | null
+  thread?: Thread | null
   aim?: {
     text: string
     /** Whether it was met, the raw loop (transactions a second) being so fast; null: it can't be told. */

@@ -48,7 +48,7 @@ export function makeReport(): Report {
             { title: 'FIGURE', value: ({ figure }) => figure, right: true },
             { title: 'OF RAW', value: ratioOf, right: true },
             { title: 'CPU/RECV', value: (line) => line.overReceivers?.toFixed(2) ?? null, right: true },
-            { title: 'THREAD', value: ({ thread }) => thread?.toFixed(2) ?? null, right: true },
+            { title: 'THREAD', value: threadOf, right: true },
             { title: 'AIM', value: (line) => aimOf(line, raw) },
             { title: 'NOTE', value: ({ note }) => note },
           ],
@@ -58,6 +58,11 @@ export function makeReport(): Report {
       ].join('\n')
     },
   }
+}
+
+function threadOf({ thread }: Line): string | null {
+  if (!thread) return null
+  return `${thread.had.toFixed(2)} of ${thread.wanted.toFixed(2)}`
 }
 
 function aimOf({ aim }: Line, raw: number | null): string | null {

@@ -2,7 +2,7 @@
 import { systemClock } from '../../src/pace/clock.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
-import { beginCosts, type Costs, type Pids } from './costs.ts'
+import { beginCosts, type Costs, type Pids, type Thread } from './costs.ts'
 import type { Fleet } from './fleet.ts'
 import type { DatabaseCounts } from './statements.ts'
 
@@ -14,8 +14,8 @@ export interface Window {
   pdusPerTransaction: number
   /** Processor time of each process for one transaction, µs; null where it can't be told. The first is who sends. */
   cpuUs: Record<string, number | null>
-  /** How busy the main thread of the one who sends was: 1 is a thread that never waits. */
-  thread: number | null
+  /** How busy the main thread of the one who sends was. */
+  thread: Thread | null
   /** What PostgreSQL did for one transaction. */
   database: DatabaseCounts | null
 }
