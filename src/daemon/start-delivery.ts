@@ -94,6 +94,8 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   // Both lanes together; of these the recovery lane can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
+  // The recovery lane's, and half of the others.
+  const dials = Math.ceil((federation.max_concurrency + federation.recovering_concurrency) / 2)
   const bodies = makeBodies(config.memory.bodies_bytes)
   metrics.watchBodies(() => bodies.held())
   const running = new Set<string>()
@@ -102,6 +104,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     running,
     ...remotes,
     place: inFlight,
+    dialling: makeGate(dials),
     bodies,
     random,
     clock,

@@ -22,6 +22,8 @@ export interface ReachNeeds extends RecordNeeds, Remotes {
   clock: Clock
   /** Requests in flight, and connections that are made for one. */
   place: Gate
+  /** Of the places, those that may be in a dial; fewer, so that dead servers that let a dial hang never have every place. Left out: all. */
+  dialling?: Gate
   bodies: Bodies
   maxBodyBytes: number
   onAttempt: (attempt: CountedAttempt) => void
@@ -67,10 +69,10 @@ export async function reach<T>(
 ): Promise<Reached<T | null>> {
   const { clock } = needs
   const asked = clock.monotonic()
-  const leave = needs.place.take() ?? (await waitForPlace(needs, holding.signal))
-  if (leave === null) return { kind: holding.signal.aborted ? 'not reached' : 'no place' }
+  const places = await enter(needs, holding)
+  if (places === null) return { kind: holding.signal.aborted ? 'not reached' : 'no place' }
   try {
-    const ready = await connectFor(needs, holding, asked)
+    const ready = await connectFor(needs, holding, asked).finally(places.dialled)
     if (ready === null) return { kind: 'not reached' }
     const wanted = wantedFor(holding.state, needs.maxBodyBytes)
     let bytes = needs.bodies.take(wanted)
@@ -86,16 +88,38 @@ export async function reach<T>(
       ready.letGo()
     }
   } finally {
-    leave()
+    places.leave()
   }
 }
 
-async function waitForPlace(
-  { place, longestWaitMs = LONGEST_WAIT_MS }: ReachNeeds,
+interface Places {
+  /** The dial has ended. */
+  dialled: Leave
+  leave: Leave
+}
+
+const NO_DIAL: Leave = () => undefined
+
+/** First a place for the dial, where one is needed: who waits for that has no place that others could use. */
+async function enter(needs: ReachNeeds, { state, signal }: Holding): Promise<Places | null> {
+  const { place, dialling } = needs
+  const dials = dialling !== undefined && !needs.isConnected(state.name as ServerName)
+  const dialled = dials ? await enterOne(dialling, needs, signal) : NO_DIAL
+  if (dialled === null) return null
+  const leave = await enterOne(place, needs, signal)
+  if (leave === null) dialled()
+  return leave && { dialled, leave }
+}
+
+async function enterOne(
+  gate: Gate,
+  { longestWaitMs = LONGEST_WAIT_MS }: ReachNeeds,
   signal: AbortSignal,
 ): Promise<Leave | null> {
+  const free = gate.take()
+  if (free !== null) return free
   const wait = within(signal, longestWaitMs)
-  const leave = await place.enter(wait.signal)
+  const leave = await gate.enter(wait.signal)
   wait.forget()
   return leave
 }

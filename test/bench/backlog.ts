@@ -11,7 +11,8 @@ import type { Fleet } from './fleet.ts'
 import { loadKnown } from './known.ts'
 import { resident, type Resident } from './resident.ts'
 import type { Setting } from './setting.ts'
-import { dearestStatements, resetStatements } from './statements.ts'
+import { ASIDE, dearestStatements, resetStatements } from './statements.ts'
+import { beginWindow, type Window } from './window.ts'
 
 export interface Backlog {
   events: number
@@ -24,6 +25,8 @@ export interface Backlog {
   /** Transactions that were answered meanwhile, and attempts that failed. */
   answered: number
   failed: number
+  /** All the time, by the transactions that arrived. */
+  window: Window
   /** At the end, and the most since the daemon began. */
   resident: Resident | null
 }
@@ -66,8 +69,14 @@ export async function measureBacklog(
     if (options.statements) await resetStatements(pool)
     const began = performance.now()
     const stopping = new AbortController()
+    const end = await beginWindow({
+      fleet,
+      pids: { limpet: daemon.pid, postgres: setting.postgres.pid() },
+      pool,
+    })
     const producing = produce(setting, daemon, stopping.signal)
     const { caughtUp, seconds } = await watch(pool, fleet.names, began)
+    const window = await end()
     const memory = resident(daemon.pid)
     options.statements?.(await dearestStatements(pool))
     stopping.abort()
@@ -75,7 +84,7 @@ export async function measureBacklog(
     const outcomes = await attempts(pool)
     const memberships = STATE.rooms * STATE.serversPerRoom
     const counted = { events, memberships, destinations: DESTINATIONS, answering: fleet.names.length }
-    return { ...counted, caughtUp, seconds, ...outcomes, resident: memory }
+    return { ...counted, caughtUp, seconds, ...outcomes, window, resident: memory }
   } finally {
     await daemon.stop()
     await pool.end()
@@ -106,7 +115,7 @@ async function watch(
   began: number,
 ): Promise<{ caughtUp: number; seconds: number }> {
   const { rows } = await pool.query<{ head: number }>('select head from stream')
-  const through = 'select count(*) as through from destinations where name = any($1) and position >= $2'
+  const through = `select ${ASIDE} count(*) as through from destinations where name = any($1) and position >= $2`
   const given = [names, rows[0]?.head ?? 0]
   let caughtUp = 0
   let seconds = 0

@@ -11,7 +11,8 @@ import { loadKnown } from './known.ts'
 import type { Fleet } from './fleet.ts'
 import { forgetPeak, resident, type Resident } from './resident.ts'
 import type { Setting } from './setting.ts'
-import { countStatements, dearestStatements, resetStatements } from './statements.ts'
+import { ASIDE, countStatements, dearestStatements, resetStatements } from './statements.ts'
+import { beginWindow, type Window } from './window.ts'
 
 export interface CatchUp {
   events: number
@@ -23,8 +24,9 @@ export interface CatchUp {
   sticky: number
   /** Transactions from the first one on that it took until every sticky event was there. */
   stickyWithin: number
-  /** Executed by PostgreSQL for the daemon meanwhile, and how many a second it executes when nothing happens. */
-  statements: number
+  /** From the `resume` until its position is the head. */
+  window: Window
+  /** Executed by PostgreSQL for the daemon each second when nothing happens. */
   idleStatements: number
   resident: Resident | null
 }
@@ -50,7 +52,7 @@ export async function measureCatchUp(
   options: CatchUpOptions,
 ): Promise<CatchUp> {
   const { queue, profile } = options
-  const { url, pool } = await setting.database(options.database, { counting: true })
+  const { url, pool } = await setting.database(options.database)
   const [name = ''] = fleet.names
   await loadKnown(pool, setting.key, { ...STATE, names: OTHERS, everywhere: name, behind: [name] })
   await pool.query('update destinations set paused = true where name = $1', [name])
@@ -77,6 +79,8 @@ export async function measureCatchUp(
     await fleet.record(true)
     const before = await fleet.counts()
     await resetStatements(pool)
+    const pids = { limpet: daemon.pid, postgres: setting.postgres.pid() }
+    const end = await beginWindow({ fleet, pids, pool })
     const began = machineMs()
     await daemon.act(name, 'resume')
     await until(async () => (await fleet.counts()).pdus - before.pdus >= due, {
@@ -84,9 +88,9 @@ export async function measureCatchUp(
       withinMs: 180_000,
       everyMs: 50,
     })
-    const statements = await countStatements(pool)
-    options.statements?.(await dearestStatements(pool))
     await throughAt(pool, name)
+    const window = await end()
+    options.statements?.(await dearestStatements(pool))
     const received = await fleet.received()
     await fleet.record(false)
     return {
@@ -97,7 +101,7 @@ export async function measureCatchUp(
       pdus: received.reduce((sum, { pdus }) => sum + pdus, 0),
       sticky: received.reduce((sum, { sticky }) => sum + sticky, 0),
       stickyWithin: received.findLastIndex(({ sticky }) => sticky > 0) + 1,
-      statements,
+      window,
       idleStatements,
       resident: resident(daemon.pid),
     }
@@ -109,7 +113,7 @@ export async function measureCatchUp(
 
 /** Resolves when the destination's position is the stream's head: what comes now goes out in real time. */
 async function throughAt(pool: Pool, name: string): Promise<void> {
-  const through = 'select from destinations, stream where name = $1 and position = head'
+  const through = `select ${ASIDE} from destinations, stream where name = $1 and position = head`
   await until(async () => (await pool.query(through, [name])).rowCount === 1, {
     what: 'the catch-up to end',
     everyMs: 100,

@@ -17,8 +17,6 @@ export interface DaemonOptions {
   roles: string
   federation?: Record<string, unknown>
   sources?: Record<string, unknown>
-  /** Default: the daemon's own. */
-  sweepIntervalMs?: number
   /** Write a CPU profile into this folder at the end. */
   profile?: string | undefined
 }
@@ -60,7 +58,6 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
     listen: { host: '127.0.0.1', port },
     tokens: TOKENS,
     federation: { custom_ca_paths: ['ca.pem'], ip_allowlist: ['127.0.0.0/8'], ...options.federation },
-    ...(options.sweepIntervalMs === undefined ? {} : { sweep_interval_ms: options.sweepIntervalMs }),
     ...(options.sources === undefined ? {} : { sources: options.sources }),
     log: { level: 'info' },
   }

@@ -2,41 +2,26 @@
 import type { Backlog } from './backlog.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { Growth } from './growth.ts'
-import type { LargeRoom } from './large-room.ts'
-import type { Resident } from './resident.ts'
+import { median } from './compare-verdict.ts'
+import type { Dead, Death, Round } from './dead.ts'
+import { medianOf, type LargeRoom } from './large-room.ts'
+import {
+  atLeast,
+  atMost,
+  below,
+  cpuOf,
+  databaseLine,
+  few,
+  megabytes,
+  residentNote,
+  shares,
+  whole,
+  type Line,
+} from './line.ts'
 import type { RetentionPause } from './retention-pause.ts'
 import type { Steady } from './steady.ts'
 import type { Cost, FollowingCosts } from './synapse.ts'
-import type { Window } from './window.ts'
 import type { WriteSide } from './write-side.ts'
-
-export interface Line {
-  what: string
-  figure: string
-  /** For the ratio to the raw loop. */
-  perSecond?: number
-  aim?: {
-    text: string
-    /** Whether it was met, the raw loop (transactions a second) being so fast; null: it can't be told. */
-    met: (raw: number | null) => boolean | null
-  }
-  note: string
-}
-
-export const whole = (figure: number) => Math.round(figure).toLocaleString('en-US')
-
-const atMost = (most: number, unit: string, figure: number) => ({
-  text: `<= ${whole(most)}${unit}`,
-  met: () => figure <= most,
-})
-const below = (limit: number, unit: string, figure: number) => ({
-  text: `< ${whole(limit)}${unit}`,
-  met: () => figure < limit,
-})
-const atLeast = (least: number, unit: string, figure: number) => ({
-  text: `>= ${whole(least)}${unit}`,
-  met: () => figure >= least,
-})
 
 export function steadyLines(queue: string, { window, transactionsPerTurn, latency }: Steady): Line[] {
   const perSecond = window.transactionsPerSecond
@@ -50,9 +35,11 @@ export function steadyLines(queue: string, { window, transactionsPerTurn, latenc
       what: `steady, queue on ${queue}`,
       figure: `${whole(perSecond)} txn/s`,
       perSecond,
+      ...shares(window),
       ...(queue === 'redis' ? { aim } : {}),
       note: cpuOf(window),
     },
+    databaseLine(window),
     { what: '  PDUs', figure: `${whole(perSecond * pdus)} /s`, note: `${pdus.toFixed(2)} a transaction` },
     { what: '  transactions a turn', figure: transactionsPerTurn.toFixed(2), note: '' },
     {
@@ -80,43 +67,70 @@ export function writeSideLines(queue: string, side: WriteSide): Line[] {
     })),
     {
       what: `ingest, batches of 500, ${queue}`,
-      figure: `${whole(side.batchesPerSecond)} events/s`,
-      aim: atLeast(5_000, '/s', side.batchesPerSecond),
-      note: '2 producers',
+      figure: `${whole(side.batches.perSecond)} events/s`,
+      thread: side.batches.costs.thread,
+      aim: atLeast(5_000, '/s', side.batches.perSecond),
+      note: `2 producers; ${cpuOf(side.batches.costs, 'event')}`,
     },
+    databaseLine(side.batches.costs, 'an event'),
     {
       what: `ingest, 200 requests at once, ${queue}`,
-      figure: `${whole(side.singlesPerSecond)} events/s`,
-      note: 'one event a request',
+      figure: `${whole(side.singles.perSecond)} events/s`,
+      thread: side.singles.costs.thread,
+      note: `one event a request; ${cpuOf(side.singles.costs, 'event')}`,
     },
+    databaseLine(side.singles.costs, 'an event'),
   ]
 }
 
-export function largeRoomLines(queue: string, { servers, firstContact, connected }: LargeRoom): Line[] {
+export function largeRoomLines(queue: string, { servers, firstContact, connected, raw }: LargeRoom): Line[] {
+  const [ours, limit] = [medianOf(connected), medianOf(raw)]
+  const all = (bursts: readonly { seconds: number }[]) =>
+    bursts.map(({ seconds }) => seconds.toFixed(2)).join(', ')
   return [
+    ...(limit === undefined
+      ? []
+      : [
+          {
+            what: `${whole(servers)} servers, connected, raw loop`,
+            figure: `${limit.seconds.toFixed(2)} s`,
+            ofRaw: 1,
+            ...shares(limit.window),
+            note: `median of ${all(raw)}; ${cpuOf(limit.window)}`,
+          },
+        ]),
     {
       what: `${whole(servers)} servers, first contact, ${queue}`,
-      figure: `${firstContact.toFixed(1)} s`,
-      note: 'with the TLS handshakes of both sides',
+      figure: `${firstContact.seconds.toFixed(1)} s`,
+      ...shares(firstContact.window),
+      note: `with the TLS handshakes of both sides; ${cpuOf(firstContact.window)}`,
     },
-    {
-      what: `${whole(servers)} servers, connected, ${queue}`,
-      figure: `${connected.toFixed(1)} s`,
-      note: '200 to the last delivery',
-    },
+    databaseLine(firstContact.window),
+    ...(ours === undefined
+      ? []
+      : [
+          {
+            what: `${whole(servers)} servers, connected, ${queue}`,
+            figure: `${ours.seconds.toFixed(2)} s`,
+            ...(limit === undefined ? {} : { ofRaw: limit.seconds / ours.seconds }),
+            ...shares(ours.window),
+            note: `200 to the last delivery, median of ${all(connected)}; ${cpuOf(ours.window)}`,
+          },
+          databaseLine(ours.window),
+        ]),
   ]
 }
 
 export function catchUpLines(queue: string, caught: CatchUp): Line[] {
-  const { events, rooms, seconds, transactions, pdus, sticky, stickyWithin, statements, idleStatements } =
-    caught
+  const { events, rooms, seconds, transactions, pdus, sticky, stickyWithin, window, idleStatements } = caught
   const least = Math.ceil(sticky / 50)
   return [
     {
       what: `catch-up, ${whole(events)} events in ${whole(rooms)} rooms, ${queue}`,
       figure: `${whole(transactions)} txns`,
       aim: atMost(75, '', transactions),
-      note: `${whole(pdus)} PDUs`,
+      ...shares(window),
+      note: `${whole(pdus)} PDUs; ${cpuOf(window)}`,
     },
     {
       what: `  all ${sticky} sticky events within`,
@@ -127,9 +141,10 @@ export function catchUpLines(queue: string, caught: CatchUp): Line[] {
     { what: '  time', figure: `${seconds.toFixed(2)} s`, note: 'from `resume` to the last transaction' },
     {
       what: '  statements',
-      figure: whole(statements),
-      note: `${(statements / transactions).toFixed(1)} a transaction; ${whole(idleStatements)} a second when nothing happens`,
+      figure: window.database === null ? '?' : whole(window.database.statements * transactions),
+      note: `${whole(idleStatements)} a second when nothing happens`,
     },
+    databaseLine(window),
     {
       what: '  resident, at most',
       figure: megabytes(caught.resident?.peak),
@@ -146,8 +161,10 @@ export function growthLines(queue: string, { warm, idle, window, idleCpuMs, resi
       what: `traffic to ${whole(warm)}, ${whole(idle)} more idle, ${queue}`,
       figure: `${whole(perSecond)} txn/s`,
       perSecond,
+      ...shares(window),
       note: cpuOf(window),
     },
+    databaseLine(window),
     {
       what: '  without traffic, CPU a second',
       figure: `${cpu.join(' + ')} ms`,
@@ -157,21 +174,34 @@ export function growthLines(queue: string, { warm, idle, window, idleCpuMs, resi
 }
 
 export function backlogLines(queue: string, backlog: Backlog): Line[] {
-  const { events, memberships, destinations, answering, caughtUp, seconds, answered, failed, resident } =
-    backlog
+  const {
+    events,
+    memberships,
+    destinations,
+    answering,
+    caughtUp,
+    seconds,
+    answered,
+    failed,
+    window,
+    resident,
+  } = backlog
   const peak = resident?.peak
   return [
     {
       what: `resident, backlog of ${whole(events)}, ${queue}`,
       figure: megabytes(peak),
-      ...(peak === undefined ? {} : { aim: atMost(350, ' MB', peak) }),
+      ...(peak === undefined ? {} : { aim: atMost(300, ' MB', peak) }),
       note: `${whole(destinations)} destinations, ${whole(memberships)} memberships; at the end ${megabytes(resident?.now)}`,
     },
     {
       what: `  ${whole(caughtUp)} of the ${whole(answering)} that answer caught up`,
       figure: `${seconds.toFixed(1)} s`,
-      note: `in a minute ${whole(answered)} transactions, and ${whole(failed)} tries that failed`,
+      aim: { text: 'all in 60 s', met: () => caughtUp === answering },
+      ...shares(window),
+      note: `in a minute ${whole(answered)} transactions, and ${whole(failed)} tries that failed; ${cpuOf(window)}`,
     },
+    databaseLine(window),
   ]
 }
 
@@ -214,13 +244,40 @@ export function followingLines({ rooms, message, remote, together, idleMinute }:
   ]
 }
 
-const few = (figure: number) => figure.toLocaleString('en-US', { maximumFractionDigits: 2 })
+const DEATHS: Record<Death, string> = { refuse: 'refusing', hang: 'not answering a dial' }
 
-export function cpuOf({ cpuUs }: Window): string {
-  const known = Object.entries(cpuUs).flatMap(([name, us]) => (us === null ? [] : [`${name} ${whole(us)}`]))
-  return known.length === 0 ? '' : `CPU µs/txn: ${known.join(', ')}`
+export function deadLines(queue: string, { healthy, dead, rounds, owedNothing, connections }: Dead): Line[] {
+  const linesOf = (death: Death) => {
+    const ratioOf = (round: Round) => round.with.median / round.without.median
+    const ratio = median(rounds[death].map(ratioOf))
+    const middle = rounds[death].find((round) => ratioOf(round) >= ratio)
+    if (middle === undefined) return []
+    const { without, with: beside, window, dialled, seconds } = middle
+    const ms = (figure: number) => figure.toFixed(1)
+    return [
+      {
+        what: `${healthy} beside ${whole(dead)} dead, ${DEATHS[death]}, ${queue}`,
+        figure: `${ratio.toFixed(2)} x`,
+        aim: { text: '<= 1.3 x', met: () => ratio <= 1.3 },
+        ...shares(window),
+        note: `200 to received, median: ${ms(beside.median)} ms, without the dead ${ms(without.median)}; p99 ${ms(beside.p99)} and ${ms(without.p99)}`,
+      },
+      {
+        what: '  of them dialled in the round',
+        figure: whole(dialled),
+        note: `in ${seconds.toFixed(1)} s; rounds: ${rounds[death].map((round) => `${ratioOf(round).toFixed(2)} x`).join(', ')}`,
+      },
+      databaseLine(window, 'a transaction to the healthy'),
+    ]
+  }
+  return [
+    ...linesOf('refuse'),
+    ...linesOf('hang'),
+    {
+      what: `${whole(owedNothing)} dead, due, owed nothing, ${queue}`,
+      figure: `${whole(connections)} connections`,
+      aim: atMost(0, '', connections),
+      note: '',
+    },
+  ]
 }
-
-const megabytes = (mb: number | undefined) => (mb === undefined ? '?' : `${whole(mb)} MB`)
-const residentNote = (resident: Resident | null) =>
-  resident === null ? 'Linux only' : `${whole(resident.now)} MB at the end`

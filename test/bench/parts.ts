@@ -2,12 +2,14 @@
 import { migrate } from '../../src/store/migrate.ts'
 import { measureBacklog } from './backlog.ts'
 import { measureCatchUp } from './catch-up.ts'
+import { measureDead } from './dead.ts'
 import { startFleet, type Fleet } from './fleet.ts'
 import { measureGrowth } from './growth.ts'
 import { measureLargeRoom } from './large-room.ts'
 import {
   backlogLines,
   catchUpLines,
+  deadLines,
   followingLines,
   growthLines,
   largeRoomLines,
@@ -32,6 +34,7 @@ export const PARTS = [
   'catchup',
   'growth',
   'memory',
+  'dead',
   'pause',
   'synapse',
 ] as const
@@ -58,6 +61,12 @@ const SIZES = [
   { warm: 1_000, idle: 0 },
   { warm: 10_000, idle: 0 },
 ]
+const QUICK_SIZES = [
+  { warm: 100, idle: 0 },
+  { warm: 100, idle: 10_000 },
+]
+/** Of `dead`: how many get traffic beside them. */
+const HEALTHY = 100
 const BACKLOGS = [100_000, 1_000_000]
 
 export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> {
@@ -118,7 +127,13 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
         report.add(
           largeRoomLines(
             first,
-            await measureLargeRoom(setting, fleet, { queue, database: 'large', profile }),
+            await measureLargeRoom(setting, fleet, {
+              queue,
+              database: 'large',
+              bursts: 5,
+              profile,
+              statements,
+            }),
           ),
         )
       })
@@ -131,7 +146,7 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
       })
     },
     growth: async () => {
-      const sizes = quick ? SIZES.slice(0, 4) : SIZES
+      const sizes = quick ? QUICK_SIZES : SIZES
       await withFleet(HOSTS, Math.max(...sizes.map(({ warm }) => warm)) / HOSTS.length, async (fleet) => {
         for (const { warm, idle } of sizes) {
           say(`traffic to ${warm} destinations, ${idle} more idle, queue on ${first}`)
@@ -146,6 +161,14 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
         const options = { queue, database: `backlog_${events}`, events, profile, statements }
         report.add(backlogLines(first, await measureBacklog(setting, await theFew(), options)))
       }
+    },
+    dead: async () => {
+      const size = quick ? { dead: 1_000, rounds: 1 } : { dead: 10_000, rounds: 3 }
+      say(`${HEALTHY} destinations beside ${size.dead} dead ones, queue on ${first}`)
+      const options = { queue, database: 'dead', ...size, profile, statements }
+      await withFleet(HOSTS.slice(0, 1), HEALTHY, async (fleet) => {
+        report.add(deadLines(first, await measureDead(setting, fleet, options)))
+      })
     },
     pause: async () => {
       const readerMs = quick ? 5_000 : 30_000

@@ -11,7 +11,7 @@ import { makeConnections } from '../../src/wire/connections.ts'
 import { makeRemotes } from '../../src/wire/send.ts'
 import { makeResolveTarget, systemLookup } from '../../src/wire/target.ts'
 import { connectAndSend } from '../support/connect-and-send.ts'
-import { answerParent } from './child.ts'
+import { answerParent, machineMs } from './child.ts'
 
 export interface RawLoopOptions {
   destinations: string[]
@@ -23,45 +23,74 @@ export interface RawLoopOptions {
   bodies: string[]
 }
 
+const AT_ONCE = 512
+
 let answered = 0
 let failed = 0
 
-answerParent({
-  start: ({ destinations, origin, keyText, ca, bodies }: RawLoopOptions) => {
-    const connections = makeConnections(
-      { maxIdleConnections: destinations.length, connectTimeoutMs: 10_000, customCas: [ca] },
-      systemClock,
-    )
-    const remotes = makeRemotes({
-      connections,
-      resolveTarget: makeResolveTarget({ lookup: systemLookup }),
-      key: readSigningKey(keyText),
-      origin: origin as ServerName,
-      userAgent: 'limpet/bench',
-      clock: systemClock,
-      log: makeLog({ level: 'silent', pretty: false }),
+/** Sends the next body, and resolves when it is answered. */
+function opened({ destinations, origin, keyText, ca, bodies }: RawLoopOptions) {
+  const connections = makeConnections(
+    { maxIdleConnections: destinations.length, connectTimeoutMs: 10_000, customCas: [ca] },
+    systemClock,
+  )
+  const remotes = makeRemotes({
+    connections,
+    resolveTarget: makeResolveTarget({ lookup: systemLookup }),
+    key: readSigningKey(keyText),
+    origin: origin as ServerName,
+    userAgent: 'limpet/bench',
+    clock: systemClock,
+    log: makeLog({ level: 'silent', pretty: false }),
+  })
+  const send = connectAndSend(remotes)
+  const { signal } = new AbortController()
+  const stillHeld = () => true
+  return async (destination: string): Promise<void> => {
+    const body = bodies[(answered + failed) % bodies.length] ?? ''
+    const txnId = makeTxnId(randomBytes)
+    const { kind } = await send({
+      destination: destination as ServerName,
+      txnId,
+      body,
+      eventIds: [],
+      timeoutMs: 60_000,
+      stillHeld,
+      signal,
     })
-    const send = connectAndSend(remotes)
-    const { signal } = new AbortController()
-    const stillHeld = () => true
-    const loop = async (destination: ServerName) => {
-      for (;;) {
-        const body = bodies[(answered + failed) % bodies.length] ?? ''
-        const txnId = makeTxnId(randomBytes)
-        const { kind } = await send({
-          destination,
-          txnId,
-          body,
-          eventIds: [],
-          timeoutMs: 60_000,
-          stillHeld,
-          signal,
-        })
-        if (kind === 'answered') answered += 1
-        else failed += 1
-      }
+    if (kind === 'answered') answered += 1
+    else failed += 1
+  }
+}
+
+let toAll: (() => Promise<void>) | null = null
+
+/** So many at once, as `limpet run` has by default. */
+function makeBurst(options: RawLoopOptions): () => Promise<void> {
+  const send = opened(options)
+  return async () => {
+    const left = [...options.destinations]
+    const one = async () => {
+      for (let name = left.pop(); name !== undefined; name = left.pop()) await send(name)
     }
-    for (const name of destinations) void loop(name as ServerName)
+    await Promise.all(Array.from({ length: AT_ONCE }, one))
+  }
+}
+
+answerParent({
+  start: (options: RawLoopOptions) => {
+    const send = opened(options)
+    const loop = async (name: string) => {
+      for (;;) await send(name)
+    }
+    for (const name of options.destinations) void loop(name)
+  },
+  /** One body to each, once; returns when it began, by the machine's clock, ms. The first one makes the connections. */
+  burst: async (options: RawLoopOptions) => {
+    toAll ??= makeBurst(options)
+    const began = machineMs()
+    await toAll()
+    return began
   },
   counts: () => ({ answered, failed }),
 })

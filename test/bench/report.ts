@@ -1,9 +1,12 @@
-/** The one table at the end: figures, for the traffic its ratio to the raw loop of the same run, and what was aimed at. */
+/**
+ * The one table at the end: figures, for the traffic its ratio to the raw loop of the same run, the sender's processor time over that of the
+ * receivers, and what was aimed at.
+ */
 import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { table } from '../../src/cli/admin/table.ts'
 import { version } from '../../src/daemon/version.ts'
-import { cpuOf, whole, type Line } from './lines.ts'
+import { cpuOf, shares, whole, type Line } from './line.ts'
 import type { Window } from './window.ts'
 
 export interface Report {
@@ -13,7 +16,7 @@ export interface Report {
   text(): string
 }
 
-const WIDTH = 180
+const WIDTH = 210
 
 export function makeReport(): Report {
   const raws: Window[] = []
@@ -30,10 +33,11 @@ export function makeReport(): Report {
         what: `raw loop, ${index === 0 ? 'before' : 'after'}`,
         figure: `${whole(window.transactionsPerSecond)} txn/s`,
         perSecond: window.transactionsPerSecond,
+        ...shares(window),
         note: cpuOf(window),
       }))
-      const ratioOf = ({ perSecond }: Line) =>
-        raw === null || perSecond === undefined ? null : (perSecond / raw).toFixed(2)
+      const ratioOf = ({ perSecond, ofRaw }: Line) =>
+        (ofRaw ?? (raw === null || perSecond === undefined ? null : perSecond / raw))?.toFixed(2) ?? null
       return [
         machine(),
         '',
@@ -43,6 +47,8 @@ export function makeReport(): Report {
             { title: 'MEASURED', value: ({ what }) => what },
             { title: 'FIGURE', value: ({ figure }) => figure, right: true },
             { title: 'OF RAW', value: ratioOf, right: true },
+            { title: 'CPU/RECV', value: (line) => line.overReceivers?.toFixed(2) ?? null, right: true },
+            { title: 'THREAD', value: threadOf, right: true },
             { title: 'AIM', value: (line) => aimOf(line, raw) },
             { title: 'NOTE', value: ({ note }) => note },
           ],
@@ -52,6 +58,11 @@ export function makeReport(): Report {
       ].join('\n')
     },
   }
+}
+
+function threadOf({ thread }: Line): string | null {
+  if (!thread) return null
+  return `${thread.had.toFixed(2)} of ${thread.wanted.toFixed(2)}`
 }
 
 function aimOf({ aim }: Line, raw: number | null): string | null {

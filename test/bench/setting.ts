@@ -16,8 +16,8 @@ export interface Setting {
   postgres: OwnServer
   /** `redis://…`, or null where there is none. */
   redisUrl: string | null
-  /** A new database, and a pool to look into it. `counting`: it keeps count of its statements. */
-  database(name: string, options?: { counting: boolean }): Promise<{ url: string; pool: Pool }>
+  /** A new database, and a pool to look into it. It keeps count of its statements. */
+  database(name: string): Promise<{ url: string; pool: Pool }>
   /** Sends away those that are left. */
   dropDatabase(name: string): Promise<void>
   /** Of Redis; that in a database goes with it. */
@@ -25,16 +25,15 @@ export interface Setting {
 }
 
 export interface SettingOptions {
-  /** PostgreSQL keeps count of what each statement costs (`statements.ts`) everywhere, which costs a little itself. */
+  /** PostgreSQL measures how long it plans each statement as well, which costs a little itself. */
   statements: boolean
   /** More lines for `postgresql.conf`. */
   postgres?: Readonly<Record<string, string>>
 }
 
-const settingsFor = (counting: boolean) => ({
+const settingsFor = (planning: boolean) => ({
   shared_preload_libraries: 'pg_stat_statements',
-  'pg_stat_statements.track': counting ? 'top' : 'none',
-  'pg_stat_statements.track_planning': counting ? 'on' : 'off',
+  'pg_stat_statements.track_planning': planning ? 'on' : 'off',
 })
 
 /** Addresses on which receivers may listen; Linux has all of 127.0.0.0/8. */
@@ -62,12 +61,13 @@ export async function makeSetting({ statements, postgres: more = {} }: SettingOp
     tls,
     postgres,
     redisUrl: redis?.url ?? null,
-    async database(name, { counting } = { counting: statements }) {
+    async database(name) {
       await admin.query(`create database ${name}`)
-      if (counting) await admin.query(`alter database ${name} set pg_stat_statements.track = 'top'`)
       const url = new URL(postgres.url)
       url.pathname = `/${name}`
-      return { url: url.href, pool: openPool({ url: url.href, max: 2 }) }
+      const pool = openPool({ url: url.href, max: 2 })
+      await pool.query('create extension pg_stat_statements')
+      return { url: url.href, pool }
     },
     dropDatabase: async (name) => {
       await admin.query(`drop database ${name} with (force)`)

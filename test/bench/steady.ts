@@ -7,9 +7,9 @@ import { startDaemon } from './daemon.ts'
 import type { Fleet } from './fleet.ts'
 import { measureLatency, type Latency } from './latency.ts'
 import type { Setting } from './setting.ts'
-import { dearestStatements, resetStatements } from './statements.ts'
+import { ASIDE, dearestStatements, resetStatements } from './statements.ts'
 import { meetAll, openRooms, quiet, saturate, type Scene } from './traffic.ts'
-import { flowing, inWindow, PDUS_A_TRANSACTION, type Window } from './window.ts'
+import { flowing, inWindow, PDUS_A_TRANSACTION, type Watched, type Window } from './window.ts'
 
 export interface Steady {
   window: Window
@@ -21,8 +21,6 @@ export interface Steady {
 export interface WarmOptions {
   queue: string
   database: string
-  /** Whether PostgreSQL keeps count of this database's statements. Default: as the setting says. */
-  counting?: boolean
   profile?: string | undefined
 }
 
@@ -34,8 +32,7 @@ export interface SteadyOptions extends WarmOptions {
 
 export interface Warm {
   scene: Scene
-  /** Whose processor time counts. */
-  pids: { limpet: number; postgres: number }
+  watched: Watched
 }
 
 /** From the beginning of traffic to that of the window. */
@@ -48,11 +45,7 @@ export async function withWarm<T>(
   options: WarmOptions,
   work: (warm: Warm) => Promise<T>,
 ): Promise<T> {
-  const { counting } = options
-  const { url, pool } = await setting.database(
-    options.database,
-    counting === undefined ? undefined : { counting },
-  )
+  const { url, pool } = await setting.database(options.database)
   try {
     const daemon = await startDaemon(setting, {
       databaseUrl: url,
@@ -65,7 +58,8 @@ export async function withWarm<T>(
       const scene: Scene = { key: setting.key, daemon, fleet, names: fleet.names, pool }
       await openRooms(scene)
       await meetAll(scene)
-      return await work({ scene, pids: { limpet: daemon.pid, postgres: setting.postgres.pid() } })
+      const pids = { limpet: daemon.pid, postgres: setting.postgres.pid() }
+      return await work({ scene, watched: { fleet, pids, pool } })
     } finally {
       await daemon.stop()
     }
@@ -75,12 +69,12 @@ export async function withWarm<T>(
 }
 
 export function measureSteady(setting: Setting, fleet: Fleet, options: SteadyOptions): Promise<Steady> {
-  return withWarm(setting, fleet, options, async ({ scene, pids }) => {
+  return withWarm(setting, fleet, options, async ({ scene, watched }) => {
     const { pool } = scene
     const traffic = await flowing(fleet, WARM_UP_MS, () => saturate(scene))
     if (options.statements) await resetStatements(pool)
     const before = await turnsAndAttempts(pool)
-    const window = await inWindow(fleet, options.windowMs, pids)
+    const window = await inWindow(watched, options.windowMs)
     const after = await turnsAndAttempts(pool)
     options.statements?.(await dearestStatements(pool))
     await traffic.stop()
@@ -95,7 +89,7 @@ export function measureSteady(setting: Setting, fleet: Fleet, options: SteadyOpt
 
 async function turnsAndAttempts(pool: Pool): Promise<{ turns: number; attempts: number }> {
   const { rows } = await pool.query<{ turns: number; attempts: number }>(
-    'select sum(fence)::bigint as turns, sum(attempt_seq)::bigint as attempts from destinations',
+    `select ${ASIDE} sum(fence)::bigint as turns, sum(attempt_seq)::bigint as attempts from destinations`,
   )
   return rows[0] ?? { turns: 0, attempts: 0 }
 }

@@ -50,9 +50,8 @@ const READER = 'synapse_reader'
 
 export async function measureFollowing(setting: Setting, options: FollowingOptions): Promise<FollowingCosts> {
   const { redis, rooms, events, idleMs, profile } = options
-  const counting = { counting: true }
-  const theirs = await setting.database('synapse', counting)
-  const ours = await setting.database('following', counting)
+  const theirs = await setting.database('synapse')
+  const ours = await setting.database('following')
   const synapse = await synapseTables({ version: '11', at: theirs.url })
   const publisher = new Redis(redis)
   let at = 0

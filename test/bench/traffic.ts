@@ -1,6 +1,6 @@
 /**
  * Traffic for warm destinations: rooms that hold each of them five times, a first event for everybody, and then as
- * many requests as keep a transaction or two waiting for each.
+ * many requests as keep five or six transactions waiting for each: the daemon never waits for us.
  */
 import { systemClock } from '../../src/pace/clock.ts'
 import type { SigningKey } from '../../src/matrix/signing.ts'
@@ -9,6 +9,7 @@ import { until } from '../support/poll.ts'
 import type { Daemon } from './daemon.ts'
 import { makeEvents } from './events.ts'
 import type { Fleet } from './fleet.ts'
+import { ASIDE } from './statements.ts'
 import { PDUS_A_TRANSACTION } from './window.ts'
 
 export interface Scene {
@@ -23,8 +24,8 @@ export interface Scene {
 const SERVERS_A_ROOM = 50
 /** Rooms that a destination is in, beside the one of its own. */
 const ROUNDS = 5
-/** PDUs that wait for each destination while it is saturated: the next transaction or two. */
-const DEEP = 2 * PDUS_A_TRANSACTION
+/** PDUs that wait for each destination while it is saturated. */
+const DEEP = 6 * PDUS_A_TRANSACTION
 const ITEMS_A_REQUEST = 1_000
 
 const roomsFor = (names: readonly string[]) => (names.length * ROUNDS) / SERVERS_A_ROOM
@@ -56,7 +57,7 @@ export async function meetAll({ key, daemon, fleet, names, pool }: Scene): Promi
   await quiet(pool)
 }
 
-/** Keeps every destination's backlog at a transaction or two, by requests that hold one transaction for each. */
+/** Keeps every destination's backlog at five or six transactions, by requests that hold one transaction for each. */
 export function saturate({ key, daemon, fleet, names }: Scene): { stop(): Promise<void> } {
   const event = makeEvents(key)
   let stopped = false
@@ -93,7 +94,7 @@ export function saturate({ key, daemon, fleet, names }: Scene): { stop(): Promis
 
 /** Resolves when nobody has been served for half a second. */
 export async function quiet(pool: Pool): Promise<void> {
-  const busy = 'select from destinations where lease_owner is not null limit 1'
+  const busy = `select ${ASIDE} from destinations where lease_owner is not null limit 1`
   let seen = 0
   await until(async () => (seen = (await pool.query(busy)).rowCount === 0 ? seen + 1 : 0) === 5, {
     what: 'every turn to end',

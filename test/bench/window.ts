@@ -1,8 +1,10 @@
-/** What happens at the receivers within a stretch of time, and which process spends how much on it. */
+/** What happens at the receivers within a stretch of time, and what one transaction of it costs. */
 import { systemClock } from '../../src/pace/clock.ts'
-import { cpuMs } from '../support/cpu.ts'
+import type { Pool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
+import { beginCosts, type Costs, type Pids, type Thread } from './costs.ts'
 import type { Fleet } from './fleet.ts'
+import type { DatabaseCounts } from './statements.ts'
 
 /** About 5 KB a body. */
 export const PDUS_A_TRANSACTION = 4
@@ -10,8 +12,21 @@ export const PDUS_A_TRANSACTION = 4
 export interface Window {
   transactionsPerSecond: number
   pdusPerTransaction: number
-  /** Processor time of each process for one transaction, µs; null where it can't be told. */
+  /** Processor time of each process for one transaction, µs; null where it can't be told. The first is who sends. */
   cpuUs: Record<string, number | null>
+  /** How busy the main thread of the one who sends was. */
+  thread: Thread | null
+  /** What PostgreSQL did for one transaction. */
+  database: DatabaseCounts | null
+}
+
+/** What a window looks at. */
+export interface Watched {
+  fleet: Fleet
+  /** The first is who sends. */
+  pids: Record<string, number>
+  /** Of the database whose statements count. */
+  pool: Pool | null
 }
 
 /**
@@ -34,50 +49,49 @@ export async function flowing<T>(
   return begun
 }
 
-export async function inWindow(fleet: Fleet, ms: number, pids: Record<string, number>): Promise<Window> {
-  return inCountedWindow(fleet, ms, pids, () => Promise.resolve({}))
-}
-
-/** Beside it, by how much each of `counters` rose for one transaction. */
-export async function inCountedWindow<Name extends string>(
-  fleet: Fleet,
-  ms: number,
-  pids: Record<string, number>,
-  counters: () => Promise<Record<Name, number>>,
-): Promise<Window & { counted: Record<Name, number> }> {
-  const look = async () => ({
-    at: performance.now(),
-    counts: await fleet.counts(),
-    cpu: cpuOf(fleet, pids),
-    counters: await counters(),
-  })
-  const before = await look()
+export async function inWindow(watched: Watched, ms: number): Promise<Window> {
+  const end = await beginWindow(watched)
   await systemClock.sleep(ms)
-  const after = await look()
-  const transactions = after.counts.transactions - before.counts.transactions
-  const cpuUs = Object.keys(after.cpu).map((name) => {
-    const [from, to] = [before.cpu[name] ?? null, after.cpu[name] ?? null]
-    return [name, from === null || to === null ? null : ((to - from) * 1000) / transactions] as const
-  })
-  const names = Object.keys(after.counters) as Name[]
-  const counted = names.map(
-    (name) => [name, (after.counters[name] - before.counters[name]) / transactions] as const,
-  )
-  return {
-    transactionsPerSecond: (transactions * 1000) / (after.at - before.at),
-    pdusPerTransaction: (after.counts.pdus - before.counts.pdus) / transactions,
-    cpuUs: Object.fromEntries(cpuUs),
-    counted: Object.fromEntries(counted) as Record<Name, number>,
+  return end()
+}
+
+/** @returns what ends the window, once or more often */
+export async function beginWindow({ fleet, pids, pool }: Watched): Promise<() => Promise<Window>> {
+  const everybody: Pids = { ...pids, receivers: fleet.pids }
+  const before = await fleet.counts()
+  const end = await beginCosts(everybody, pool)
+  return async () => {
+    const costs = await end()
+    const after = await fleet.counts()
+    const transactions = after.transactions - before.transactions
+    return {
+      transactionsPerSecond: (transactions * 1000) / costs.ms,
+      pdusPerTransaction: (after.pdus - before.pdus) / transactions,
+      ...each(costs, transactions),
+    }
   }
 }
 
-function cpuOf(fleet: Fleet, pids: Record<string, number>): Record<string, number | null> {
-  const processes: [string, number[]][] = Object.entries(pids).map(([name, pid]) => [name, [pid]])
-  const sum = (all: number[]) => {
-    const each = all.map(cpuMs)
-    return each.includes(null) ? null : each.reduce((a: number, b) => a + (b ?? 0), 0)
+/** For one of `count`. */
+export function each(
+  { cpuMs, thread, database }: Costs,
+  count: number,
+): Pick<Window, 'cpuUs' | 'thread' | 'database'> {
+  return {
+    cpuUs: Object.fromEntries(
+      Object.entries(cpuMs).map(([name, ms]) => [name, ms === null ? null : (ms * 1000) / count]),
+    ),
+    thread,
+    database: database && {
+      statements: database.statements / count,
+      blocks: database.blocks / count,
+      walBytes: database.walBytes / count,
+    },
   }
-  return Object.fromEntries(
-    [...processes, ['receivers', fleet.pids] as const].map(([name, all]) => [name, sum(all)]),
-  )
+}
+
+/** Processor time of one process over that of the receivers; of the one who sends, unless another is named. */
+export function overReceivers({ cpuUs }: Pick<Window, 'cpuUs'>, name = Object.keys(cpuUs)[0]): number | null {
+  const [own, receivers] = [cpuUs[name ?? ''] ?? null, cpuUs['receivers'] ?? null]
+  return own === null || receivers === null ? null : own / receivers
 }

@@ -3,15 +3,23 @@
  * whatever the number of servers it is for, and how many events a second are taken.
  */
 import type { Pool } from '../../src/store/db.ts'
+import { beginCosts } from './costs.ts'
 import { startDaemon, type Daemon } from './daemon.ts'
 import { makeEvents } from './events.ts'
 import type { Setting } from './setting.ts'
+import { each, type Window } from './window.ts'
 
 export interface WriteSide {
   /** By the number of servers in the room. */
   walBytesPerEvent: { servers: number; alone: number; inBatches: number }[]
-  batchesPerSecond: number
-  singlesPerSecond: number
+  batches: Rate
+  singles: Rate
+}
+
+export interface Rate {
+  perSecond: number
+  /** Of one event. */
+  costs: Pick<Window, 'cpuUs' | 'thread' | 'database'>
 }
 
 const SIZES = [10, 500, 5_000]
@@ -44,12 +52,19 @@ export async function measureWriteSide(
     const batches = Array.from({ length: BATCHES }, (_, i) =>
       eventsOf(BATCH, `!of${SIZES[i % 2] ?? 0}:home.example`),
     )
-    const batchesPerSecond = (BATCHES * BATCH) / (await secondsOf(daemon, batches, PRODUCERS))
+    const pids = { limpet: daemon.pid, postgres: setting.postgres.pid() }
+    const rateOf = async (requests: string[][], atOnce: number): Promise<Rate> => {
+      const count = requests.reduce((sum, { length }) => sum + length, 0)
+      const end = await beginCosts(pids, pool)
+      await sendAll(daemon, requests, atOnce)
+      const costs = await end()
+      return { perSecond: (count * 1000) / costs.ms, costs: each(costs, count) }
+    }
+    const batchesRate = await rateOf(batches, PRODUCERS)
     const singles = Array.from({ length: SINGLES }, (_, i) =>
       eventsOf(1, `!of${SIZES[i % 2] ?? 0}:home.example`),
     )
-    const singlesPerSecond = SINGLES / (await secondsOf(daemon, singles, AT_ONCE))
-    return { walBytesPerEvent, batchesPerSecond, singlesPerSecond }
+    return { walBytesPerEvent, batches: batchesRate, singles: await rateOf(singles, AT_ONCE) }
   } finally {
     await daemon.stop()
     await pool.end()
@@ -70,14 +85,12 @@ async function walOf(pool: Pool, work: () => Promise<void>): Promise<number> {
   return (await position()) - before
 }
 
-/** Sends the requests, so many at once, and returns how long that took. */
-async function secondsOf(daemon: Daemon, requests: string[][], atOnce: number): Promise<number> {
+/** Sends the requests, so many at once. */
+async function sendAll(daemon: Daemon, requests: string[][], atOnce: number): Promise<void> {
   const left = [...requests]
-  const start = performance.now()
   const producer = async (_: unknown, index: number) => {
     for (let items = left.pop(); items !== undefined; items = left.pop())
       await daemon.ingest(items, `producer${index}`)
   }
   await Promise.all(Array.from({ length: atOnce }, () => null).map(producer))
-  return (performance.now() - start) / 1000
 }

@@ -5,6 +5,7 @@
 import { expect } from 'chai'
 import { makeBodies, type Bodies } from '../../src/deliver/bodies.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
+import { makeGate } from '../../src/pace/gate.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeWish } from '../../src/store/delivery/wishes.ts'
 import type { Connect, Remotes, SendFailed } from '../../src/wire/send-result.ts'
@@ -230,6 +231,42 @@ describe('a destination is reached before anything is decided', () => {
     }
     expect((await makeTurn(needs)(D, lease.signal)).again).to.equal(true)
     expect(await world.value('select lease_owner is null from destinations')).to.equal(true)
+  })
+
+  // 512 dead servers that let a dial hang had every place for ten seconds, and all others waited for that.
+  it('no more are dialled at once than may be, and those that wait for it take no place from one that is connected', async () => {
+    await world.take([event()])
+    const dialling = takenPlace().place
+    const remote = away()
+    const d = await holdInTest(world.pool, D, { ...remote, dialling, longestWaitMs: 20 })
+    expect(await d.step()).to.deep.equal({ kind: 'give way' })
+    expect(remote.asked()).to.equal(0)
+    const free = Array.from({ length: 10 }, () => d.needs.place.take())
+    expect(free, 'every place').to.not.include(null)
+    for (const leave of free) leave?.()
+    Object.assign(
+      d.needs,
+      reachable(() => Promise.resolve(ANSWERED)),
+    )
+    expect((await d.step()).kind, 'connected').to.equal('sent')
+  })
+
+  it('a dial gives its place up when it has ended, however it ended, and before anything is sent', async () => {
+    await world.take([event()])
+    const dialling = makeGate(1)
+    const remote = away()
+    const d = await holdInTest(world.pool, D, { ...remote, dialling, longestWaitMs: 20 })
+    expect(await d.step()).to.deep.equal({ kind: 'look again' })
+    expect(remote.asked()).to.equal(1)
+    await reset()
+    let whileSending: unknown = null
+    const back = reachable(() => {
+      whileSending = dialling.take()
+      return Promise.resolve(ANSWERED)
+    })
+    Object.assign(d.needs, back, { isConnected: () => false })
+    expect((await d.step()).kind).to.equal('sent')
+    expect(whileSending).to.be.a('function')
   })
 
   const reset = () => makeWish(world.pool, { wish: 'reset', name: D, who: 'test' })
