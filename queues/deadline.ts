@@ -2,7 +2,7 @@
 import { timerMs } from '../src/pace/clock.ts'
 
 /** How long anybody waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */
-export const PATIENCE_MS = 2_000
+export const QUEUE_PATIENCE_MS = 2_000
 
 /**
  * `work`, or a rejection after `ms` milliseconds. The work itself is not stopped (neither Redis' nor PostgreSQL's

@@ -8,11 +8,11 @@
  */
 export type Rank = 'renew' | 'end' | 'other'
 
-export interface Turns {
+export interface StatementTurns {
   within<T>(rank: Rank, work: () => Promise<T>): Promise<T>
 }
 
-export function makeTurns(places: number): Turns {
+export function makeStatementTurns(places: number): StatementTurns {
   let free = places
   const waiting: Record<Rank, Set<() => void>> = { renew: new Set(), end: new Set(), other: new Set() }
   let lastEnded = false

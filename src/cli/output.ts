@@ -12,7 +12,7 @@ type Stream = Pick<Writable, 'writableLength' | 'destroyed' | 'write' | 'on'>
 /** EIO: a terminal that was closed. */
 const READER_GONE = new Set(['EPIPE', 'EIO', 'ECONNRESET', 'ERR_STREAM_DESTROYED'])
 
-export interface Watched {
+export interface WatchedOutput {
   /** The first error other than a reader who has gone. */
   failure(): NodeJS.ErrnoException | null
   /** Resolves when all was given to the reader, or never will be, or after `withinMs`. */
@@ -20,7 +20,7 @@ export interface Watched {
 }
 
 /** Without this an error of a stream that nobody listens to would end the process with a stack. */
-export function watchOutput(stream: Stream): Watched {
+export function watchOutput(stream: Stream): WatchedOutput {
   let failure: NodeJS.ErrnoException | null = null
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (!READER_GONE.has(error.code ?? '')) failure ??= error

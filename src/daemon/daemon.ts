@@ -121,7 +121,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     closers.push(() => queues.close())
     const wake: Wake = (who) =>
       queues.wake(
-        who.map(({ name, quick }) => ({ destination: name, lane: quick ? 'delivery' : 'recovery' })),
+        who.map(({ name, quick }) => ({ destination: name, queue: quick ? 'delivery' : 'recovery' })),
       )
 
     const looking = setInterval(() => {

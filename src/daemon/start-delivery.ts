@@ -92,7 +92,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     log,
     underWay: metrics.transactionsInFlight,
   })
-  // Both lanes together; of these the recovery lane can have no more than its workers.
+  // Both queues together; of these the recovery queue can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
   const bodies = makeBodies(config.memory.bodies_bytes)
   metrics.watchBodies(() => bodies.held())

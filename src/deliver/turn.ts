@@ -9,7 +9,7 @@ import { bumpWake, takeDestination } from '../store/delivery/leases.ts'
 import { eitherSignal } from '../pace/either-signal.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { serve, type ServeNeeds } from './serve.ts'
-import type { Turn, Turned } from './turned.ts'
+import type { ServeTurn, Turned } from './turned.ts'
 
 export interface TurnNeeds extends ServeNeeds {
   /** The process' lease; `next` gives null where nothing may be done here. */
@@ -20,7 +20,7 @@ export interface TurnNeeds extends ServeNeeds {
 
 const A_MOMENT_MS = 50
 
-export function makeTurn(needs: TurnNeeds): Turn {
+export function makeTurn(needs: TurnNeeds): ServeTurn {
   const { running, follow } = needs
   return async (name, signal) => {
     if (follow?.has(name) === true) {

@@ -9,7 +9,7 @@
 import type pg from 'pg'
 import type { Clock } from '../pace/clock.ts'
 import { placeOf } from '../config/url.ts'
-import { isLate, openClient } from './check-client.ts'
+import { isLate, openCheckClient } from './check-client.ts'
 import { UnfitDatabaseError } from './fitness.ts'
 import { drop } from './takes-writes.ts'
 import { BEGIN, COMMIT } from './db.ts'
@@ -43,7 +43,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
     new UnfitDatabaseError(
       `${where} is behind a pooler in ${mode} mode, which limpet can't use: give limpet the database's own address, or set pool_mode = session for it in PgBouncer`,
     )
-  const [first, second] = [openClient(url), openClient(url)]
+  const [first, second] = [openCheckClient(url), openCheckClient(url)]
   try {
     await first.connect()
     const own = await whoServes(first)

@@ -18,7 +18,7 @@ import { meter } from './meter.ts'
 import type { Meter } from './meter.ts'
 import type { Target } from './target.ts'
 import { makeWatchOverhead } from './tls-overhead.ts'
-import type { Watched } from './tls-overhead.ts'
+import type { WatchedSocket } from './tls-overhead.ts'
 import { makeTrust } from './trust.ts'
 import { makeTurns } from './turns.ts'
 import type { Turns } from './turns.ts'
@@ -38,7 +38,7 @@ export interface Connection {
   /** How much may come on it. */
   readonly meter: Meter
   /** How much TLS may bring beside. */
-  readonly overhead: Watched
+  readonly overhead: WatchedSocket
   /** Shared by the answers on all connections. */
   readonly budget: AnswerBudget
   readonly turns: Turns

@@ -10,7 +10,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
-export interface Watched {
+export interface WatchedSocket {
   /** Something is asked on it: counts from now on. */
   busy(): void
   /** Nothing more is: counts from now on. */
@@ -26,7 +26,7 @@ const LOOKS_AT_BUSY = 10
 /** What TLS may bring beside twice the bytes that come out of it. */
 export const MOST_OVERHEAD = 128 * 1024
 
-export type WatchOverhead = (tcp: Socket, socket: TLSSocket) => Watched
+export type WatchOverhead = (tcp: Socket, socket: TLSSocket) => WatchedSocket
 
 /** Watches a connection from its handshake on. */
 export function makeWatchOverhead(): WatchOverhead {

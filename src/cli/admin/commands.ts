@@ -15,7 +15,7 @@ import type {
   TransactionsAnswer,
 } from './answers.ts'
 import { UsageError } from '../cli-error.ts'
-import { openClient, type Client, type ClientOptions } from './client.ts'
+import { openAdminClient, type AdminClient, type ClientOptions } from './client.ts'
 import { showDestination, SHOWN } from './destination.ts'
 import { showDestinations } from './destinations.ts'
 import { showExplain } from './explain.ts'
@@ -43,11 +43,11 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
   /** Asks what `ask` asks, and prints it as JSON or as `show` does. */
   const print = async (
     command: Command,
-    ask: (client: Client) => Promise<unknown>,
+    ask: (client: AdminClient) => Promise<unknown>,
     show: (answer: unknown) => string,
   ) => {
     const options = optionsOf(command)
-    const answer = await withProgress(io.stderr, 'asking limpet', ask(openClient(options, io)))
+    const answer = await withProgress(io.stderr, 'asking limpet', ask(openAdminClient(options, io)))
     io.stdout.write(`${options['json'] === true ? jsonText(answer) : show(answer)}\n`)
   }
 
@@ -92,7 +92,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       await print(command, (client) => client.get(path), String)
       return
     }
-    const client = openClient(optionsOf(command), io)
+    const client = openAdminClient(optionsOf(command), io)
     const page = async () => ({
       destination: (await client.get(path)) as DestinationAnswer,
       rooms: (await client.get(`${path}/rooms`, {

@@ -11,7 +11,12 @@
 import type { Batcher } from '../../pace/batcher.ts'
 import type { Random } from '../../pace/clock.ts'
 import type { DestinationState } from '../../store/delivery/destination.ts'
-import { readMembers, stopFollowing, type Following, type Known } from '../../store/delivery/follow-flag.ts'
+import {
+  readMembers,
+  stopFollowing,
+  type Following,
+  type HeldDestination,
+} from '../../store/delivery/follow-flag.ts'
 import type { Held } from '../../store/delivery/leases.ts'
 import { readLog } from '../../store/delivery/log-tail.ts'
 import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
@@ -25,7 +30,7 @@ export interface FollowNeeds extends LifeNeeds {
   random: Random
   begin: Batcher<Following, boolean>
   /** Whether somebody wishes a look at its rows. */
-  wished: Batcher<Known, boolean>
+  wished: Batcher<HeldDestination, boolean>
   /** How many destinations are followed at most. */
   most: number
 }

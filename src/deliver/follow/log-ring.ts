@@ -8,17 +8,17 @@
  * older state, and may have grown past our place since), everything that was read is forgotten and everybody looks.
  */
 import {
-  placeOf,
+  markOf,
   type LoggedChange,
   type LoggedEvent,
   type LogEntry,
   type LogRead,
-  type Place,
+  type EntryMark,
 } from '../../store/delivery/log-tail.ts'
 import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
 import { makeAudience } from './audience.ts'
 
-export interface Waiting {
+export interface OwedEvent {
   event: LoggedEvent
   /** Of its text, and a comma. */
   bytes: number
@@ -31,7 +31,7 @@ export interface Followed {
   /** Everything up to here was settled before it was followed. */
   after: number
   /** Events that it is owed, in stream order. */
-  waiting: Waiting[]
+  waiting: OwedEvent[]
   /** The holder must look at the rows. */
   look: boolean
 }
@@ -86,7 +86,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   let from = 0
   let upto = 0
   // The newest entry up to `upto`; null: there is none; undefined: not known.
-  let last: Place | null | undefined
+  let last: EntryMark | null | undefined
 
   function give(followed: F, event: LoggedEvent, bytes: number, readAt: number): boolean {
     if (event.pos <= followed.after || followed.look) return false
@@ -256,7 +256,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       // The read began after the position of a destination that was added meanwhile: it would leave a hole.
       if (read.after > upto) return touched
       const end = read.entries.at(-1)
-      const place = end === undefined ? read.place : placeOf(end)
+      const place = end === undefined ? read.place : markOf(end)
       if (isAnother(read)) {
         forgetAll(read.upto, touched)
         last = place

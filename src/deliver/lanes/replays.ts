@@ -9,7 +9,7 @@ import {
   ONE,
   type Items,
   type Lane,
-  type OwedRow,
+  type StickyCursor,
   type Reading,
   type Space,
 } from './lane.ts'
@@ -58,7 +58,7 @@ function othersWait(reading: Reading): boolean {
 }
 
 /** The `sticky_owed` rows whose cursor moves when replays up to `through` are sent. */
-function movedRows(owed: readonly OwedRow[], through: number): OwedRow[] {
+function movedRows(owed: readonly StickyCursor[], through: number): StickyCursor[] {
   return owed
     .map((row) => ({ ...row, cursor: Math.max(row.cursor, Math.min(through, row.upto ?? through)) }))
     .filter((row, index) => row.cursor > (owed[index]?.cursor ?? 0))

@@ -10,13 +10,13 @@ import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
 import { findDue, findForgotten } from '../../store/delivery/wake-lists.ts'
 import type { Wake } from './fanout.ts'
-import type { Turn } from '../turned.ts'
+import type { ServeTurn } from '../turned.ts'
 import { makeWoken } from './woken.ts'
 
 export interface DueNeeds {
   pool: Pool
   wake: Wake
-  turn: Turn
+  turn: ServeTurn
   /** Gives back what turns that broke off have left behind. */
   releaseAbandoned: () => Promise<void>
   /** Removes what the queue still believes of a destination that it has lost. */

@@ -10,7 +10,7 @@ import { canonicalText } from '../../matrix/canonical-json.ts'
 import { domainOf } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import { objectIn } from './stored-json.ts'
-import type { EventRow } from './window.ts'
+import type { SynapseEvent } from './window.ts'
 
 /**
  * What makes an event with the sticky field an ordinary one: an antispam check's word, or that it was soft-failed (Synapse
@@ -22,7 +22,7 @@ const NOT_STICKY = ['policy_server_spammy', 'spam_checker_spammy', 'soft_failed'
  * The item, or null for an event that does not go out.
  * @throws where what is stored cannot be read
  */
-export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
+export function rawEvent(row: SynapseEvent, serverName: string): JsonObject | null {
   const metadata = objectIn(row.internal_metadata, 'internal_metadata')
   const pdu = objectIn(row.json, 'json')
   if (metadata['out_of_band_membership'] === true || metadata['proactively_send'] === false) return null

@@ -23,7 +23,7 @@ export interface StreamSight {
   readonly server: string
 }
 
-export interface Settled {
+export interface SettledStream {
   saw(sight: StreamSight): void
   readonly soon: number
   readonly late: number
@@ -43,7 +43,7 @@ interface Mark {
   readonly at: number
 }
 
-export function makeSettled(clock: Pick<Clock, 'monotonic'>): Settled {
+export function makeSettled(clock: Pick<Clock, 'monotonic'>): SettledStream {
   let marks: Mark[] = []
   let server = ''
   let soon = 0

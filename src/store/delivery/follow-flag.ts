@@ -30,7 +30,7 @@ export interface RoomMembers {
 }
 
 /** A destination as its holder knows it. */
-export interface Known {
+export interface HeldDestination {
   destination: number
   wakeSeq: number
 }
@@ -43,7 +43,7 @@ const WISHED = sql(
 )
 
 /** Per destination: whether somebody has wished a look at its rows since its holder looked, or a time for one has come. */
-export async function areWished(db: Db, them: readonly Known[]): Promise<boolean[]> {
+export async function areWished(db: Db, them: readonly HeldDestination[]): Promise<boolean[]> {
   const { rows } = await db.query<{ id: number }>(planFor(them.length, WISHED), [
     them.map(({ destination }) => destination),
     them.map(({ wakeSeq }) => wakeSeq),

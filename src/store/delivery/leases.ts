@@ -119,7 +119,7 @@ const GIVE_WAY = sql(
   update destinations d set ${UNHELD}, look_at = $4 from held h where d.id = h.id returning d.quick`,
 )
 
-/** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
+/** Lets go although more is left. Whether its last answer was quick (which says its queue), or null when the lease is lost. */
 export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
   const { rows } = await db.query<{ quick: boolean }>(GIVE_WAY, [
     held.worker,
