@@ -21,11 +21,11 @@ import { makeStatementTurns, rankOf, type StatementTurns } from './postgres-turn
 import { QueueError, firstReason } from './queue-error.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
-// Two workers that mark and renew the same rows in another order can deadlock; PostgreSQL ends one of them, who then tries again.
+// Two workers that mark and renew the same rows in another order can deadlock; PostgreSQL ends one of them, which then tries again.
 const DEADLOCK_TRIES = 3
 const DEADLOCK = '40P01'
 /**
- * How long a job is its worker's, ms: as long as a destination is its process' (`internal.lease_ms`), for before that nobody else
+ * How long a job is its worker's, ms: as long as a destination is its process' (`internal.lease_ms`), for before that no other
  * can do anything. Nothing renews it while its end waits for a connection.
  */
 const LOCK_MS = 15_000
@@ -55,7 +55,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       const known = queues.get(name)
       if (known) return known
       const queue = new Queue(name, { connection: config }, forQueue)
-      // An 'error' without any listener would be printed; who logs it adds another.
+      // An 'error' without any listener would be printed; the code that logs it adds another.
       queue.on('error', () => undefined)
       queues.set(name, queue)
       return queue
@@ -143,9 +143,9 @@ function inTurn(turns: StatementTurns, backend: PostgresQueueBackend): PostgresQ
 
 /** What a worker's end of the shared connection needs to live through a restart of the server. */
 function steady(backend: PostgresQueueBackend): PostgresQueueBackend {
-  // The connection is everybody's: it ends when all workers have, in `Backend.close`.
+  // The connection is shared by all: it ends when all workers have, in `Backend.close`.
   backend.close = () => Promise.resolve()
-  // After an error BullMQ waits up to an hour for a NOTIFY. A job added while nobody listened would wait as long.
+  // After an error BullMQ waits up to an hour for a NOTIFY. A job added while no connection listened would wait as long.
   Object.defineProperty(backend, 'maximumBlockTimeout', { value: 10 })
   // While PostgreSQL starts up, every look for a job fails at once and BullMQ looks again at once.
   const take = backend.moveToActive.bind(backend)

@@ -138,7 +138,7 @@ export async function withClient<T>(
 
 /**
  * Several workers subscribe on the one connection at the same time; pg wants one query after the other. One whose server takes
- * no writes is given to nobody: no NOTIFY comes from there.
+ * no writes is not given out: no NOTIFY comes from there.
  */
 function listenInTurn(connection: PostgresConnection): { ask(): Promise<void> } {
   const get = connection.getListenClient.bind(connection)

@@ -83,7 +83,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       const known = queues.get(name)
       if (known) return known
       const queue = new Queue(name, { connection: adding, prefix: PREFIX })
-      // An 'error' without any listener would be printed; who logs it adds another.
+      // An 'error' without any listener would be printed; the code that logs it adds another.
       queue.on('error', () => undefined)
       queues.set(name, queue)
       return queue
@@ -148,7 +148,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   return backend
 }
 
-/** Where a database number (`redis://host/3`) is not to be had, ioredis goes on in number 0, among somebody else's keys. */
+/** Where a database number (`redis://host/3`) is not to be had, ioredis goes on in number 0, among another application's keys. */
 async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], where: string): Promise<void> {
   if (client instanceof Cluster) {
     const numbered = urls

@@ -8,7 +8,7 @@ import { Cluster, Redis } from 'ioredis'
 import { infoField, isRedisReadOnly, type RedisClient } from './redis-role.ts'
 import { QUEUE_PATIENCE_MS, withDeadline } from './deadline.ts'
 
-/** How long opening may take before nobody is there, ms. */
+/** How long opening may take before Redis counts as unreachable, ms. */
 export const OPEN_MS = 3_000
 
 interface Patience {
@@ -40,7 +40,7 @@ function makeRenewal(onReadOnly: (error: Error) => void) {
 }
 type Renewal = ReturnType<typeof makeRenewal>
 
-/** Fails fast: nothing is kept for later while the connection is down, and no command waits longer than anybody would. */
+/** Fails fast: nothing is kept for later while the connection is down, and no command waits longer than its caller would. */
 export const FOR_ADDING: Patience = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,

@@ -14,7 +14,7 @@ const LONGEST_PAUSE_MS = 5_000
 
 export function makeSubscriber({ url, log }: { url: string; log: Log }): Hear {
   return (channel, onMessage, signal) => {
-    // One that has aborted already fires no event any more: nobody would end the connection.
+    // One that has aborted already fires no event any more: nothing would end the connection.
     if (signal.aborted) return
     const say = makeFaultLog({ log, what: `the Redis of the channel ${channel} does not answer` })
     const redis = new Redis(url, {

@@ -24,7 +24,7 @@ export type Turn = (destination: string, signal: AbortSignal) => Promise<{ again
 export interface WorkersNeeds {
   backend: Backend
   turn: Turn
-  /** Goes on from the stored cursor to the end of the stream, and wakes whom it concerns. */
+  /** Goes on from the stored cursor to the end of the stream, and wakes the destinations that it concerns. */
   fanout: (signal: AbortSignal) => Promise<void>
   /** Turns at once in this process, by queue. */
   concurrency: Record<TurnQueue, number>
@@ -35,7 +35,7 @@ export interface WorkersNeeds {
 export interface Workers {
   /**
    * Takes no more jobs and lets the active ones end; after `graceMs` milliseconds their signal is aborted, and two
-   * seconds later nobody waits for them any more: their locks run out and another process takes them.
+   * seconds later nothing waits for them any more: their locks run out and another process takes them.
    */
   close(graceMs: number): Promise<void>
 }
@@ -74,7 +74,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     }
     const { again, quick = queue === 'delivery' } = await turn(destination, stop.signal)
     // The queue keeps one wake for an active job and puts it at the end of the line when that job ends. (BullMQ's own
-    // way to give up a turn, `moveToWait`, puts the job first in line on Redis: nobody else would get one.)
+    // way to give up a turn, `moveToWait`, puts the job first in line on Redis: no other destination would get one.)
     if (again) await backend.openQueue(quick ? 'delivery' : 'recovery').addBulk([turnJob(destination)])
   }
 

@@ -136,7 +136,7 @@ async function withRoom(
 
 async function checkOurs(config: Config, pool: Pool): Promise<string> {
   const complaint = await checkSchema(pool)
-  // What `run` or `migrate` mends is no error; a schema that this version doesn't know is one.
+  // What `run` or `migrate` mends is not an error; a schema that this version doesn't know is one.
   if (config.auto_migrate && complaint?.includes('limpet migrate'))
     return 'ok, `run` migrates it to this version'
   if (complaint !== null) throw new SchemaError(complaint)

@@ -32,7 +32,7 @@ export function exitStatusOf(error: unknown): 1 | 2 {
   return 1
 }
 
-/** The one line. For what nobody expected it also says where in the program it happened. */
+/** The one line. For an error that was not expected it also says where in the program it happened. */
 export function lineOf(error: unknown): string {
   if (!(error instanceof Error)) return maskUrls(joinLines(String(error)))
   const message = maskUrls(joinLines(error.message || error.name))

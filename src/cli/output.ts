@@ -13,13 +13,13 @@ type Stream = Pick<Writable, 'writableLength' | 'destroyed' | 'write' | 'on'>
 const READER_GONE = new Set(['EPIPE', 'EIO', 'ECONNRESET', 'ERR_STREAM_DESTROYED'])
 
 export interface WatchedOutput {
-  /** The first error other than a reader who has gone. */
+  /** The first error other than a reader that has gone. */
   failure(): NodeJS.ErrnoException | null
   /** Resolves when all was given to the reader, or never will be, or after `withinMs`. */
   drained(withinMs: number): Promise<void>
 }
 
-/** Without this an error of a stream that nobody listens to would end the process with a stack. */
+/** Without this an error of a stream without a listener would end the process with a stack. */
 export function watchOutput(stream: Stream): WatchedOutput {
   let failure: NodeJS.ErrnoException | null = null
   stream.on('error', (error: NodeJS.ErrnoException) => {

@@ -153,7 +153,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     wake,
     turn,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
-    forget: (who) => queues.forget(who),
+    forget: (destination) => queues.forget(destination),
     clock,
     everyMs: DUE_EVERY_MS,
     waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),

@@ -29,7 +29,7 @@ export interface HousekeepingNeeds {
 
 /** What passed between two looks at the clock counts only when the second is noted, ms. */
 const LOOK_MS = 30_000
-/** Who has not looked at the clock for so long was stopped, ms. */
+/** A process that has not looked at the clock for this long was stopped, ms. */
 const STOPPED_MS = 600_000
 /** What a process that stops waits at most to note the time since its last look, ms. */
 const LAST_LOOK_MS = 1_000

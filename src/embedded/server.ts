@@ -52,7 +52,7 @@ export interface Embedded {
   url: string
   pid: number
   place: ServerPlace
-  /** Whether it was running already; then somebody else may be using it. */
+  /** Whether it was running already; then another process may be using it. */
   adopted: boolean
   /** Default `fast`: clients are sent away, everything is written down. Resolves when the process is gone. */
   stop(mode?: StopMode): Promise<void>
@@ -129,7 +129,7 @@ async function tryServer(cluster: Cluster, folder: string, making: Making): Prom
   if (!roles.done) return explain(roles.said, undefined, 'in single-user mode')
   writeHba(cluster)
   writePassword(cluster, place.password)
-  // Of limpet up to 0.1: nobody listens on a port any more.
+  // Of limpet up to 0.1: no server listens on a port any more.
   rmSync(join(cluster.room, 'port'), { force: true })
   const logFile = openLog(cluster)
   const before = readFileSync(cluster.logFile).length

@@ -94,7 +94,7 @@ interface AppendOutcome {
 }
 
 /**
- * What a request costs of a commit and of memory, in items. A redaction counts twice: everybody's freezes wait for its commit, so
+ * What a request costs of a commit and of memory, in items. A redaction counts twice: the freezes of all processes wait for its commit, so
  * that a thousand of them share it with no more.
  */
 export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
@@ -240,7 +240,7 @@ function whatGoes(requests: readonly IngestRequest[], { tokens, rooms }: IngestS
   return { items: taken, redacted: [...redacted], purged: [...purged], refused }
 }
 
-/** Locks content where some goes that somebody may have read; returns whose open transactions hold it. */
+/** Locks content if a text goes that a delivery may have read; returns the destinations whose open transactions hold it. */
 async function lockWhatGoes(
   db: LockingDb,
   goes: { positions: number[]; rooms: number[] },

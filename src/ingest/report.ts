@@ -1,7 +1,7 @@
 /** What a request did: its answer, and what is counted. Filled item by item, and read after the commit. */
 import type { Item } from './items.ts'
 
-/** Why something was left out: our own name, no server name, nothing changes by it, nobody knows it. */
+/** Why something was left out: our own name, not a server name, it changes nothing, it is unknown. */
 export type IgnoredWhy = 'own_name' | 'invalid_name' | 'no_change' | 'unknown'
 
 export interface ItemCounts {

@@ -45,7 +45,7 @@ export interface Taking {
   going: Set<number>
   /** Rooms that were forgotten at the beginning, each with how many pairs that gave up, until their purge comes. */
   gone: Map<number, number>
-  /** Rooms in which something was redacted, and nobody has asked since what is still sticky there. */
+  /** Rooms in which something was redacted, and of which it was not asked since what is still sticky there. */
   lessSticky: Set<number>
   /** Destinations that `server_up` items named, and those that joined: failing ones are tried again soon. */
   up: Set<number>

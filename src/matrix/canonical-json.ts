@@ -35,7 +35,7 @@ export function canonicalText(value: JsonValue, { oddNumbers = 'refuse' }: Canon
 
 /**
  * The canonical text of a value of our own making. Members that are `undefined` are left out; -0 is 0.
- * @throws JsonError for a number that is no safe integer or a lone surrogate
+ * @throws JsonError for a number that is not a safe integer or a lone surrogate
  * @throws TypeError for what is not JSON at all (a Date, a bigint, a function)
  */
 export function canonicalFromValue(value: unknown): string {

@@ -39,7 +39,7 @@ export interface JsonCursor {
   slash: number
   /** From here on the window may end within a word. */
   soon: number
-  /** Where the element began that may have so many characters. */
+  /** Where the element began that `elementCharacters` limits. */
   elementBegan: number
   /** In text there may be half a surrogate pair, in UTF-8 there is none that is not escaped. */
   readonly mayBeLone: boolean

@@ -32,7 +32,7 @@ export interface Totals {
   /** Null: nothing waits. */
   readonly oldestPendingMs: number | null
   readonly stickyPending: number
-  /** Age of the oldest snapshot that anybody holds on the database; 0: nobody. */
+  /** Age of the oldest snapshot of the database that a session holds; 0: there is none. */
   readonly oldestSnapshotMs: number
   /** Shown only where `perDestination` was asked for. */
   readonly perDestination?: Iterable<{

@@ -10,11 +10,11 @@ import { ANSWERS, isLate, openCheckClient } from './check-client.ts'
 import { drop } from './takes-writes.ts'
 import { sql } from './statement.ts'
 
-/** How many connections somebody opens to a database. */
+/** How many connections a part of limpet opens to a database. */
 export interface ConnectionCount {
   /** At once, when all are busy. */
   most: number
-  /** With fewer its work never gets on: they wait for each other. */
+  /** With fewer than these its work never gets on, because the connections wait for each other. */
   fewest: number
 }
 

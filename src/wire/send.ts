@@ -76,7 +76,7 @@ export function makeRemotes({
     const took = () => Math.round(clock.monotonic() - started)
     const about = { destination: reach.destination }
     try {
-      // One signal may end hundreds of attempts at once; that is no leak to be warned of.
+      // One signal may end hundreds of attempts at once; that is not a leak to be warned of.
       setMaxListeners(0, reach.signal)
       const opened = await open(reach)
       if ('client' in opened) return makeReady(opened, reach, false, took())

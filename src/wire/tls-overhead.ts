@@ -21,7 +21,7 @@ export interface WatchedSocket {
 export const OVERHEAD = 'LIMPET_TLS_OVERHEAD'
 
 const LOOK_EVERY_MS = 100
-/** Every so many looks one is at those too that are idle. */
+/** One check in ten is of the idle connections too. */
 const LOOKS_AT_BUSY = 10
 /** What TLS may bring beside twice the bytes that come out of it. */
 export const MOST_OVERHEAD = 128 * 1024

@@ -138,7 +138,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
           )
     })
 
-  withJson(add('sticky', 'list unexpired sticky events and to whom each is still owed'))
+  withJson(add('sticky', 'list unexpired sticky events and the destinations that each is still owed to'))
     .option('--room <room_id>', 'only of this room')
     .option('--destination <name>', 'only those still owed to this destination')
     .option('--limit <n>', 'show at most this many (up to 1000)')

@@ -37,7 +37,7 @@ export interface ConnectOptions {
   readonly tables?: () => readonly string[] | null
 }
 
-/** Throws `CommandError` where somebody else listens, and what `connect` fails with. */
+/** Throws `CommandError` where another process listens, and what `connect` fails with. */
 export async function connectToLimpet(
   { place, shown, users }: LimpetListener,
   { timeoutMs, tables = readTables }: ConnectOptions,

@@ -3,7 +3,7 @@
  * This process then reads the log once for all destinations that it follows, and sends what comes.
  *
  *     the log ──▶ log-ring (who gets it, by audience) ──▶ follower ──▶ transaction (running ledger)
- *     a bell (our own ingest, a wish), or 25 ms ──▶ a round: read the log, then look after everybody
+ *     a bell (our own ingest, a wish), or 25 ms ──▶ a round: read the log, then look after every follower
  *
  * A follower's modes are in `follower.ts`, and what moves it between them is in `life.ts`. It is let go after two idle seconds, and goes back to
  * a turn after a minute in any case.
@@ -29,7 +29,7 @@ import type { Lease } from '../lease-keeper.ts'
 export interface FollowNeeds extends LifeNeeds {
   random: Random
   begin: Batcher<Following, boolean>
-  /** Whether somebody wishes a look at its rows. */
+  /** Whether a look at its rows is wished. */
   wished: Batcher<HeldDestination, boolean>
   /** How many destinations are followed at most. */
   most: number
@@ -41,7 +41,7 @@ export interface Follow {
   begin(turn: { held: Held; state: DestinationState; lease: Lease }): Promise<boolean>
   /** Whether `begin` is worth asking, for a destination that was in `state` and is owed nothing up to `position`. */
   mayBegin(state: DestinationState, position: number): boolean
-  /** It was woken: its rows are looked at if somebody wishes that. What is new in the log is seen anyway. */
+  /** It was woken: its rows are looked at if that is wished. What is new in the log is seen anyway. */
   woken(name: string): void
   /** There is something new in the log. */
   nudge(): void

@@ -5,7 +5,7 @@
  * Always: what is not certain here makes the holder look at the rows again (`look`), it is never guessed: a join (which
  * may owe sticky events), a text that was taken away while it waited, an entry of a kind that this release does
  * not know, more waiting than is kept. Where the log is not what was read of it before (the database failed over to an
- * older state, and may have grown past our place since), everything that was read is forgotten and everybody looks.
+ * older state, and may have grown past our place since), everything that was read is forgotten and every holder looks.
  */
 import {
   markOf,
@@ -55,20 +55,20 @@ export interface Followers<F extends Followed> {
   /** After this position it may be asked who was in a room. */
   from(): number
   /**
-   * Replaces an entry with the same id. False if the log since `after` is no longer known, or a room that was spoken in since: it can't
+   * Replaces an entry with the same id. False if the log since `after` is no longer known, or the members of a room that had an event since: it can't
    * be followed from there.
    */
   add(followed: F): boolean
   /** Does nothing where another has come in its place. */
   remove(followed: F): void
-  /** What a read brought. Returns whom it gave something to send, or something to look at. */
+  /** What a read brought. Returns the destinations that have something to send now, or something to look at. */
   take(read: LogRead, now: number): Set<F>
 }
 
-/** Newest entries that are kept for those who are added a moment later, and the bytes of their texts; twice that at times. */
+/** Newest entries that are kept for destinations that are added a moment later, and the bytes of their texts; twice that at times. */
 const KEPT = 2_000
 const KEPT_BYTES = 8_000_000
-/** Events that may wait for one destination here; who has more is read from the log, in windows. */
+/** Events that may wait for one destination here; a destination with more reads it from the log, in windows. */
 const MOST_WAITING = 1_000
 
 interface Kept {
@@ -167,7 +167,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   const waitsFor = ({ waiting }: F, is: (event: LoggedEvent) => boolean) =>
     waiting.some(({ event }) => is(event))
 
-  /** A text that was taken away is given to nobody who is added later. */
+  /** A text that was taken away is given to no destination that is added later. */
   function forget({ what, pos, target, room }: LoggedChange): void {
     if (what === 'servers') return
     const known = what === 'redact' || what === 'purge'
@@ -236,7 +236,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     add(followed) {
       const before = byId.get(followed.id)
       if (before !== undefined) remove(before)
-      // Nothing was read while nobody was followed.
+      // Nothing was read while no destination was followed.
       if (byId.size === 0) {
         empty(followed.after)
         audience.forget()

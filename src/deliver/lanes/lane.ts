@@ -76,7 +76,7 @@ export interface Space {
 
 export interface Lane {
   readonly name: string
-  /** Whether it owes anything: asked before anybody connects, so bounded, and without a text. */
+  /** Whether it owes anything: asked before there is a connection, so bounded, and without a text. */
   owes(db: Pool, id: number, look: Look): Promise<boolean>
   /** What it owes, no more than `most`; `before`: how many PDUs the lanes before it have. */
   read(db: Pool, id: number, look: Look, most: Most & { before: number }): Promise<Items>

@@ -50,7 +50,7 @@ export function giveSticky(reading: Reading, space: Space, live: Items['pdus']):
   return through
 }
 
-/** Whether something of the timeline waits that is no replay. */
+/** Whether something of the timeline waits that is not a replay. */
 function othersWait(reading: Reading): boolean {
   if (reading.gap !== null) return false
   const all = new Set([...liveOf(reading, 'replays'), ...liveOf(reading, 'unlisted')].map(({ pos }) => pos))

@@ -10,7 +10,7 @@ import { callerName } from '../auth.ts'
 
 /** Puts a wake into each destination's queue. A lost wake costs a sweep, so a failure is not an error of the action. */
 export type WakeDestinations = (
-  who: readonly { destination: string; queue: 'delivery' | 'recovery' }[],
+  targets: readonly { destination: string; queue: 'delivery' | 'recovery' }[],
 ) => Promise<void>
 
 export interface ActionNeeds {

@@ -40,7 +40,7 @@ async function explain(db: Db, eventId: string, name: string | null) {
   }
 }
 
-// Of those who were not entitled only the ones that the event itself left out by name: the others are everybody.
+// Of those who were not entitled only the ones that the event itself left out by name: the others are all other destinations.
 const concerns = ({ less }: EventRow, { fate, destination }: ToldFate) =>
   fate.outcome !== 'not_entitled' || less?.includes(destination.id) === true
 

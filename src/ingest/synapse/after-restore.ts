@@ -33,7 +33,7 @@ export interface AfterRestore {
     given: { here: SourcePlace; end: number | null; signal: AbortSignal },
   ): Promise<{ place: SourcePlace | null; more: boolean }>
   /**
-   * Tells a page of rooms anew, as they are at the end of what may be read: who has left meanwhile is not brought back.
+   * Tells a page of rooms anew, as they are at the end of what may be read: a server that has left meanwhile is not brought back.
    * Null: our place is to be looked up.
    */
   tell(here: SourcePlace, end: number | null, signal: AbortSignal): Promise<SourcePlace | null>

@@ -2,8 +2,8 @@
  * One of Synapse's stored events as an `event` item of the ingest API, before its checks. Pure.
  *
  * The result is null for what Synapse's own sender would not send: out-of-band memberships (the other server sends
- * those), events marked `proactively_send: false`, and other servers' events that nobody asked this server to forward.
- * An event without parents (a room's first) goes to nobody. If an invite is too large for a receiver, it goes without
+ * those), events marked `proactively_send: false`, and other servers' events that this server was not asked to forward.
+ * An event without parents (a room's first) goes to no server. If an invite is too large for a receiver, it goes without
  * its `invite_room_state`.
  */
 import { canonicalText } from '../../matrix/canonical-json.ts'
@@ -32,7 +32,7 @@ export function rawEvent(row: SynapseEvent, serverName: string): JsonObject | nu
   const ours = domainOf(sender) === serverName
   if (!ours && typeof behalf !== 'string') return null
   const flagged = NOT_STICKY.some((key) => metadata[key] === true)
-  // Before an event without parents the room has no state, and nobody in it.
+  // Before an event without parents the room has no state and no members.
   const first = Array.isArray(pdu['prev_events']) && pdu['prev_events'].length === 0
   return {
     type: 'event',

@@ -40,7 +40,7 @@ export function withRecipients({ item, view, state }: RecipientNeeds): EventItem
       if (!before && held && item.stickyDurationMs === null) notTo.add(server)
     }
   }
-  // A server whose user's invite is taken back may have nobody in the room; it got the invite from Synapse itself.
+  // A server whose user's invite is taken back may have no user in the room; it got the invite from Synapse itself.
   const rescinded = state?.rescinded ?? null
   if (rescinded !== null) {
     alsoTo.add(rescinded)

@@ -134,7 +134,7 @@ export function makeRedactionItems({
   return { split, itemsOf }
 }
 
-/** `first` and then what `more` brings, so many a piece as go in one commit. */
+/** `first` and then what `more` brings, in pieces that fit into one commit. */
 async function* inPieces(
   first: readonly SynapseRedaction[],
   more: AsyncIterable<readonly SynapseRedaction[]>,

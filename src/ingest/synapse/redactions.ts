@@ -76,7 +76,7 @@ const TARGET = `
    and (substr(t.sender, strpos(t.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)`
 
 // There is one row a room and user: a later ban takes the place of an earlier one, and names itself, before the earlier one is read here.
-// The earlier one asked for it too (its own JSON says so), and somebody's word counts: it redacts what is older than itself.
+// The earlier one asked for it too (its own JSON says so), and an event's own word counts: it redacts what is older than itself.
 const BANS = `
   select r.stream_ordering as at, r.event_id, b.room_id, b.user_id,
          case when b.redacting_event_id = r.event_id then b.redact_end_ordering
@@ -185,7 +185,7 @@ export async function readBanned(
   return rows.map((row) => ({ at, ...row }))
 }
 
-/** A page of what somebody sent in a room, as Synapse has it. */
+/** A page of what one user sent in a room, as Synapse has it. */
 export async function readSentBy(
   db: Db,
   { roomId, sender, after, limit }: { roomId: string; sender: string; after: number; limit: number },
@@ -219,7 +219,7 @@ export async function readStoredJson(
 
 /**
  * The `redact` item of a redaction of the event that is stored as `json`.
- * @throws where that cannot be read, or nobody knows what its room version leaves of it
+ * @throws where that cannot be read, or limpet does not know what its room version leaves of it
  */
 export function rawRedaction({ event_id, room_version }: SynapseRedaction, json: string | null): JsonObject {
   const pdu = objectIn(json, 'json')

@@ -40,7 +40,7 @@ export interface SynapseSource {
 }
 
 const WINDOW_EVENTS = 500
-/** Windows without items move the stored token only every so many stream orderings; until then they would be read again. */
+/** Windows without items move the stored token only after this many stream orderings; until then they would be read again. */
 const UNSTORED_SPAN = 1_000
 
 export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {

@@ -141,7 +141,7 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     }
   }
 
-  /** Nobody knows any more who was in the room when it was made. */
+  /** It is no longer known which servers were in the room when it was made. */
   function skip({ event_id, room_id }: SynapseEvent): void {
     log.warn({ event_id, room_id }, 'Synapse: skipped an event: its room’s history was purged first')
     needs.skipped?.()
@@ -175,7 +175,7 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     { roomId, changes }: { roomId: string; changes: readonly MemberChange[] },
     view: RoomView,
   ): ServersItem[] {
-    // A room that begins anew begins with nobody. While its state is partial, none of those who were there at the join is known to have left.
+    // A room that begins anew begins without members. While its state is partial, none of those who were there at the join is known to have left.
     const named = changes.some(({ server }) => server === null)
       ? serversNow(view)
       : changes.flatMap(({ server }) => server ?? [])

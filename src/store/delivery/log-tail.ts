@@ -100,7 +100,7 @@ interface Row {
   at: number | null
 }
 
-/** Reads at most so many entries after position `after`. */
+/** Reads at most a given number of entries after position `after`. */
 export async function readLog(db: Db, after: number, most: Most): Promise<LogRead> {
   const { rows } = await db.query<Row>(READ, [after, most.rows, most.bytes])
   const there = rows.filter((row): row is Row & { pos: number } => row.pos !== null)

@@ -132,7 +132,7 @@ async function settle(db: Db, id: number, upto: number, settled: MovedPast): Pro
     if (left.open) await db.query(MOVE_OPEN, [id, upto])
     settled.moved += 1
   }
-  // Whose lease has run out may still believe in it: what it read is no longer so.
+  // A worker whose lease has run out may still believe in it: what it read is no longer so.
   if (row.owned) {
     await db.query(FROM_THE_DEAD, [id])
   }
