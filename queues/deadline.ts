@@ -1,8 +1,8 @@
 /** How long a caller waits for the queue, and the error it gets after that. */
 import { timerMs } from '../src/pace/clock.ts'
 
-/** How long anybody waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */
-export const PATIENCE_MS = 2_000
+/** How long a caller waits for the queue, ms. Longer than any healthy answer; short enough to fail a request by. */
+export const QUEUE_PATIENCE_MS = 2_000
 
 /**
  * `work`, or a rejection after `ms` milliseconds. The work itself is not stopped (neither Redis' nor PostgreSQL's

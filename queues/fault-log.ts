@@ -14,7 +14,7 @@ export function makeFaultLog({ log, what }: { log: Log; what: string }): (error:
   const muted = new Map<string, number>()
 
   return function say(error) {
-    // Redis names a script by its hash: which one it refused is no kind of its own.
+    // Redis names a script by its hash: which one it refused does not make a kind of its own.
     const kind = error.message.replace(/\b[0-9a-f]{40}\b|\d+/g, '0')
     const more = muted.get(kind)
     if (more !== undefined) {

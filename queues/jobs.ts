@@ -7,16 +7,16 @@
  */
 import type { JobsOptions } from 'bullmq'
 
-/** `delivery`: destinations that answer well. `recovery`: everybody else, so that the dead can't hold up the living. */
-export type Lane = 'delivery' | 'recovery'
-export const LANES: readonly Lane[] = ['delivery', 'recovery']
+/** `delivery`: destinations that answer quickly. `recovery`: all others, so that the dead can't hold up the living. */
+export type TurnQueue = 'delivery' | 'recovery'
+export const TURN_QUEUES: readonly TurnQueue[] = ['delivery', 'recovery']
 
 export const FANOUT = 'fanout'
-export const QUEUE_NAMES = [FANOUT, ...LANES] as const
+export const QUEUE_NAMES = [FANOUT, ...TURN_QUEUES] as const
 
 export interface WakeTarget {
   destination: string
-  lane: Lane
+  queue: TurnQueue
 }
 
 /** Versioned, because during an upgrade the old and the new release work the same queue. */

@@ -1,5 +1,5 @@
 /**
- * Runs `work` at most once at a time, and once more afterwards if somebody asked while it ran.
+ * Runs `work` at most once at a time, and once more afterwards if it was asked for while it ran.
  *
  * Each caller gets the result of a run that began after it asked, so the run sees whatever the caller did before. A
  * thousand callers at once cost two runs.

@@ -8,7 +8,7 @@ import { openPostgresBackend } from './postgres-backend.ts'
 import { openRedisBackend } from './redis-backend.ts'
 
 /**
- * Opens the queue's connections. Rejects with a `QueueError` of code `unreachable` within a few seconds when nobody
+ * Opens the queue's connections. Rejects with a `QueueError` of code `unreachable` within a few seconds when nothing
  * answers, its message being the one line that a user should see.
  */
 export function openBackend(config: QueueConfig, { log }: { log: Log }): Promise<Backend> {

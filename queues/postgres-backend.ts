@@ -14,18 +14,18 @@ import { askWhetherWritable } from '../src/store/takes-writes.ts'
 import type { Log } from '../src/observe/log.ts'
 import { maskUrls } from '../src/observe/secrets.ts'
 import type { Backend, JobQueue } from './backend.ts'
-import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
+import { QUEUE_PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
 import { makeFaultLog } from './fault-log.ts'
 import { POOL_SIZE, SCHEMA, shareConnection, withClient } from './postgres-connection.ts'
-import { makeTurns, rankOf, type Turns } from './postgres-turns.ts'
-import { QueueError, reasonOf } from './queue-error.ts'
+import { makeStatementTurns, rankOf, type StatementTurns } from './postgres-turns.ts'
+import { QueueError, firstReason } from './queue-error.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
-// Two workers that mark and renew the same rows in another order can deadlock; PostgreSQL ends one of them, who then tries again.
+// Two workers that mark and renew the same rows in another order can deadlock; PostgreSQL ends one of them, which then tries again.
 const DEADLOCK_TRIES = 3
 const DEADLOCK = '40P01'
 /**
- * How long a job is its worker's, ms: as long as a destination is its process' (`internal.lease_ms`), for before that nobody else
+ * How long a job is its worker's, ms: as long as a destination is its process' (`internal.lease_ms`), for before that no other
  * can do anything. Nothing renews it while its end waits for a connection.
  */
 const LOCK_MS = 15_000
@@ -43,7 +43,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
   })
 
   const queues = new Map<string, JobQueue>()
-  const turns = makeTurns(POOL_SIZE)
+  const turns = makeStatementTurns(POOL_SIZE)
   const open = (name: string, opts: Parameters<Factory>[1], isWorker: boolean) =>
     retrying(inTurn(turns, new PostgresQueueBackend(connection, name, opts, isWorker)))
   const forQueue: Factory = (name, opts) => open(name, opts, false)
@@ -55,7 +55,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       const known = queues.get(name)
       if (known) return known
       const queue = new Queue(name, { connection: config }, forQueue)
-      // An 'error' without any listener would be printed; who logs it adds another.
+      // An 'error' without any listener would be printed; the code that logs it adds another.
       queue.on('error', () => undefined)
       queues.set(name, queue)
       return queue
@@ -69,11 +69,11 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
       )
     },
     async ping() {
-      await withDeadline(PATIENCE_MS, 'the queue (PostgreSQL)', connection.pool.query(ANSWERS))
+      await withDeadline(QUEUE_PATIENCE_MS, 'the queue (PostgreSQL)', connection.pool.query(ANSWERS))
     },
     async takesWrites() {
       await withDeadline(
-        PATIENCE_MS,
+        QUEUE_PATIENCE_MS,
         'the queue (PostgreSQL)',
         askWhetherWritable(connection.pool as unknown as pg.Pool),
       )
@@ -91,7 +91,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
     },
     async close() {
       closing = true
-      if (!(await settledWithin(PATIENCE_MS, shared.close()))) {
+      if (!(await settledWithin(QUEUE_PATIENCE_MS, shared.close()))) {
         log.warn('the connections of the queue did not end in time')
       }
     },
@@ -102,7 +102,7 @@ export async function openPostgresBackend(url: string, log: Log): Promise<Backen
   } catch (error) {
     await backend.close()
     const where = maskUrls(url)
-    throw new QueueError('unreachable', `the queue at ${where} can't be reached: ${reasonOf(error)}`, {
+    throw new QueueError('unreachable', `the queue at ${where} can't be reached: ${firstReason(error)}`, {
       cause: error,
     })
   }
@@ -134,7 +134,7 @@ function retrying(backend: PostgresQueueBackend): PostgresQueueBackend {
 }
 
 /** Each of its statements waits for its turn. */
-function inTurn(turns: Turns, backend: PostgresQueueBackend): PostgresQueueBackend {
+function inTurn(turns: StatementTurns, backend: PostgresQueueBackend): PostgresQueueBackend {
   const inside = backend as unknown as { run(command: string, params: unknown[]): Promise<unknown> }
   const run = inside.run.bind(backend)
   inside.run = (command, params) => turns.within(rankOf(command), () => run(command, params))
@@ -143,9 +143,9 @@ function inTurn(turns: Turns, backend: PostgresQueueBackend): PostgresQueueBacke
 
 /** What a worker's end of the shared connection needs to live through a restart of the server. */
 function steady(backend: PostgresQueueBackend): PostgresQueueBackend {
-  // The connection is everybody's: it ends when all workers have, in `Backend.close`.
+  // The connection is shared by all: it ends when all workers have, in `Backend.close`.
   backend.close = () => Promise.resolve()
-  // After an error BullMQ waits up to an hour for a NOTIFY. A job added while nobody listened would wait as long.
+  // After an error BullMQ waits up to an hour for a NOTIFY. A job added while no connection listened would wait as long.
   Object.defineProperty(backend, 'maximumBlockTimeout', { value: 10 })
   // While PostgreSQL starts up, every look for a job fails at once and BullMQ looks again at once.
   const take = backend.moveToActive.bind(backend)

@@ -9,12 +9,12 @@ import type pg from 'pg'
 import { beginSession } from '../src/store/session.ts'
 import { clientFor } from '../src/store/scram-client.ts'
 import { askWhetherWritable, demandWrites, drop } from '../src/store/takes-writes.ts'
-import { PATIENCE_MS } from './deadline.ts'
+import { QUEUE_PATIENCE_MS } from './deadline.ts'
 
 export const SCHEMA = 'limpet_queue'
 export const POOL_SIZE = 5
 /** With the one that listens. */
-export const CONNECTIONS = POOL_SIZE + 1
+export const QUEUE_CONNECTIONS = POOL_SIZE + 1
 /** Only BullMQ's migrations send a transaction in several statements, ms. */
 const IDLE_IN_TRANSACTION_MS = 60_000
 /** How often the connection that listens is asked whether its server still takes writes, ms. */
@@ -38,7 +38,7 @@ export function shareConnection(url: string): SharedConnection {
     schema: SCHEMA,
     max: POOL_SIZE,
     application_name: 'limpet-queue',
-    connectionTimeoutMillis: PATIENCE_MS,
+    connectionTimeoutMillis: QUEUE_PATIENCE_MS,
     // A server that accepted the query and went silent must not hold a connection for ever. All of them are quick.
     query_timeout: 10_000,
     keepAlive: true,
@@ -138,7 +138,7 @@ export async function withClient<T>(
 
 /**
  * Several workers subscribe on the one connection at the same time; pg wants one query after the other. One whose server takes
- * no writes is given to nobody: no NOTIFY comes from there.
+ * no writes is not given out: no NOTIFY comes from there.
  */
 function listenInTurn(connection: PostgresConnection): { ask(): Promise<void> } {
   const get = connection.getListenClient.bind(connection)

@@ -2,17 +2,17 @@
  * Whose statement goes next? The queue's statements wait here, and not in the pool, for one of its few connections.
  *
  * The pool counts such a wait as a connection that can't be made, and gives up after two seconds. Hundreds of jobs that end at
- * once wait longer; BullMQ then takes each of them for failed, and what it finds later for stalled. Here nobody is given up:
- * who can't wait has a deadline of its own. Renewals go first, else locks run out behind what waits for them; of the rest every
- * other turn is a job's end, so that thousands of these hold up no wake.
+ * once wait longer; BullMQ then takes each of them for failed, and what it finds later for stalled. Here no statement is given up:
+ * a caller that can't wait has a deadline of its own. Renewals go first, else locks run out behind what waits for them; of the rest every
+ * other turn is a job's end, so that thousands of these do not delay a wake.
  */
 export type Rank = 'renew' | 'end' | 'other'
 
-export interface Turns {
+export interface StatementTurns {
   within<T>(rank: Rank, work: () => Promise<T>): Promise<T>
 }
 
-export function makeTurns(places: number): Turns {
+export function makeStatementTurns(places: number): StatementTurns {
   let free = places
   const waiting: Record<Rank, Set<() => void>> = { renew: new Set(), end: new Set(), other: new Set() }
   let lastEnded = false

@@ -10,9 +10,9 @@ export class QueueError extends Error {
 }
 
 /** What went wrong, in the words of the part that noticed first (ioredis and Node wrap it). */
-export function reasonOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0])
+export function firstReason(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return firstReason(error.errors[0])
   if (!(error instanceof Error)) return String(error)
   const { lastNodeError } = error as { lastNodeError?: unknown }
-  return lastNodeError === undefined ? error.message || error.name : reasonOf(lastNodeError)
+  return lastNodeError === undefined ? error.message || error.name : firstReason(lastNodeError)
 }

@@ -6,9 +6,9 @@
  */
 import type { Log } from '../src/observe/log.ts'
 import type { Backend, JobQueue } from './backend.ts'
-import { PATIENCE_MS, withDeadline } from './deadline.ts'
+import { QUEUE_PATIENCE_MS, withDeadline } from './deadline.ts'
 import { makeFaultLog } from './fault-log.ts'
-import { FANOUT, fanoutJob, LANES, QUEUE_NAMES, turnJob } from './jobs.ts'
+import { FANOUT, fanoutJob, TURN_QUEUES, QUEUE_NAMES, turnJob } from './jobs.ts'
 import type { NewJob, WakeTarget } from './jobs.ts'
 import { makeOnceMore } from './once-more.ts'
 
@@ -21,7 +21,7 @@ export interface Queues {
   /** Sees to it that the fanout looks at the stream after this call. Many calls at once cost two jobs. */
   nudgeFanout(): Promise<void>
   /**
-   * Forgets that this destination has a job, in both lanes, so that the next wake makes a new one: for a destination
+   * Forgets that this destination has a job, in both queues, so that the next wake makes a new one: for a destination
    * that was woken and never served. On Redis a wait list that was lost while the job's hash stayed swallows every wake.
    */
   forget(destination: string): Promise<void>
@@ -47,7 +47,7 @@ export function openQueues({ backend, log }: { backend: Backend; log: Log }): Qu
 
   async function patiently<T>(what: string, work: () => Promise<T>): Promise<T> {
     if (closed) throw new Error(`${what}: the queues are closed`)
-    const done = withDeadline(PATIENCE_MS, what, work())
+    const done = withDeadline(QUEUE_PATIENCE_MS, what, work())
     underWay.add(done)
     try {
       return await done
@@ -66,18 +66,18 @@ export function openQueues({ backend, log }: { backend: Backend; log: Log }): Qu
   return {
     async wake(targets) {
       await Promise.all(
-        LANES.map((lane) => {
+        TURN_QUEUES.map((queue) => {
           const names = new Set(
-            targets.filter((target) => target.lane === lane).map((target) => target.destination),
+            targets.filter((target) => target.queue === queue).map((target) => target.destination),
           )
-          return add(lane, [...names].map(turnJob))
+          return add(queue, [...names].map(turnJob))
         }),
       )
     },
     nudgeFanout: makeOnceMore(() => add(FANOUT, [fanoutJob()])),
     async forget(destination) {
       await patiently('forgetting a job', () =>
-        Promise.all(LANES.map((lane) => queueOf(lane).removeDeduplicationKey(destination))),
+        Promise.all(TURN_QUEUES.map((queue) => queueOf(queue).removeDeduplicationKey(destination))),
       )
     },
     async counts() {

@@ -15,16 +15,16 @@ import type { Redis } from 'ioredis'
 import type { Log } from '../src/observe/log.ts'
 import { maskUrls } from '../src/observe/secrets.ts'
 import type { Backend, JobQueue } from './backend.ts'
-import { PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
-import { QueueError, reasonOf } from './queue-error.ts'
+import { QUEUE_PATIENCE_MS, settledWithin, withDeadline } from './deadline.ts'
+import { QueueError, firstReason } from './queue-error.ts'
 import { chooseClient, FOR_ADDING, FOR_WORKERS, OPEN_MS, whenReady } from './redis-client.ts'
 import {
   infoField,
-  proveWrite,
+  proveRedisWrite,
   refusesWrites,
   refuseReplica,
   ReplicaError,
-  type Client,
+  type RedisClient,
 } from './redis-role.ts'
 import { WORKER_TIMING } from './worker-timing.ts'
 
@@ -53,9 +53,9 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   const queues = new Map<string, JobQueue>()
   const workers: { disconnect(): Promise<void> }[] = []
 
-  async function prove(client: Client): Promise<void> {
+  async function prove(client: RedisClient): Promise<void> {
     try {
-      await withDeadline(PATIENCE_MS, 'the queue (Redis)', proveWrite(client, PREFIX))
+      await withDeadline(QUEUE_PATIENCE_MS, 'the queue (Redis)', proveRedisWrite(client, PREFIX))
       if (client !== adding || readOnly === null) return
       readOnly = null
       log.info('the queue accepts writes again')
@@ -83,7 +83,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       const known = queues.get(name)
       if (known) return known
       const queue = new Queue(name, { connection: adding, prefix: PREFIX })
-      // An 'error' without any listener would be printed; who logs it adds another.
+      // An 'error' without any listener would be printed; the code that logs it adds another.
       queue.on('error', () => undefined)
       queues.set(name, queue)
       return queue
@@ -101,7 +101,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
     },
     async ping() {
       if (adding.status !== 'ready') throw new Error('not connected')
-      await withDeadline(PATIENCE_MS, 'the queue (Redis)', adding.ping())
+      await withDeadline(QUEUE_PATIENCE_MS, 'the queue (Redis)', adding.ping())
     },
     async takesWrites() {
       // What ioredis says of this is about one of its own options.
@@ -129,7 +129,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
       clearInterval(asking)
       const clients = [adding, working]
       const ended = Promise.all(clients.map((client) => client.quit().catch(() => undefined)))
-      await settledWithin(PATIENCE_MS, ended)
+      await settledWithin(QUEUE_PATIENCE_MS, ended)
       // Workers that could not be closed still hold a connection of their own.
       for (const worker of workers) void worker.disconnect().catch(() => undefined)
       for (const client of clients) client.disconnect()
@@ -139,7 +139,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   try {
     await withDeadline(OPEN_MS, 'the queue (Redis)', Promise.all([whenReady(adding), whenReady(working)]))
     await backend.ping()
-    await withDeadline(PATIENCE_MS, 'the queue (Redis)', refuseReplica(adding))
+    await withDeadline(QUEUE_PATIENCE_MS, 'the queue (Redis)', refuseReplica(adding))
   } catch (error) {
     clearInterval(asking)
     for (const client of [adding, working]) client.disconnect()
@@ -148,7 +148,7 @@ export async function openRedisBackend(urls: string[], log: Log): Promise<Backen
   return backend
 }
 
-/** Where a database number (`redis://host/3`) is not to be had, ioredis goes on in number 0, among somebody else's keys. */
+/** Where a database number (`redis://host/3`) is not to be had, ioredis goes on in number 0, among another application's keys. */
 async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], where: string): Promise<void> {
   if (client instanceof Cluster) {
     const numbered = urls
@@ -172,9 +172,9 @@ async function refuseOtherDatabase(client: Redis | Cluster, urls: string[], wher
 }
 
 /** BullMQ makes the connections on which its workers wait as copies of `client`: all that it made, ended ones aside. */
-function rememberCopies(client: Client): ReadonlySet<Client> {
-  const copies = new Set<Client>()
-  const duplicate = client.duplicate.bind(client) as (...given: unknown[]) => Client
+function rememberCopies(client: RedisClient): ReadonlySet<RedisClient> {
+  const copies = new Set<RedisClient>()
+  const duplicate = client.duplicate.bind(client) as (...given: unknown[]) => RedisClient
   client.duplicate = ((...given: unknown[]) => {
     const copy = duplicate(...given)
     copies.add(copy)
@@ -185,7 +185,7 @@ function rememberCopies(client: Client): ReadonlySet<Client> {
 }
 
 function unreachable(where: string, error: unknown): QueueError {
-  return new QueueError('unreachable', `the queue at ${where} can't be reached: ${reasonOf(error)}`, {
+  return new QueueError('unreachable', `the queue at ${where} can't be reached: ${firstReason(error)}`, {
     cause: error,
   })
 }

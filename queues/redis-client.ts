@@ -5,10 +5,10 @@
  * opens a new one a second later, to wherever the address leads by then.
  */
 import { Cluster, Redis } from 'ioredis'
-import { infoField, isReadOnly, type Client } from './redis-role.ts'
-import { PATIENCE_MS, withDeadline } from './deadline.ts'
+import { infoField, isRedisReadOnly, type RedisClient } from './redis-role.ts'
+import { QUEUE_PATIENCE_MS, withDeadline } from './deadline.ts'
 
-/** How long opening may take before nobody is there, ms. */
+/** How long opening may take before Redis counts as unreachable, ms. */
 export const OPEN_MS = 3_000
 
 interface Patience {
@@ -26,7 +26,7 @@ function makeRenewal(onReadOnly: (error: Error) => void) {
   return {
     /** 1: the command fails, and the connection is made again. */
     reconnectOnError: (error: Error) => {
-      if (!isReadOnly(error)) return false
+      if (!isRedisReadOnly(error)) return false
       toldAt = performance.now()
       onReadOnly(error)
       return 1 as const
@@ -40,13 +40,13 @@ function makeRenewal(onReadOnly: (error: Error) => void) {
 }
 type Renewal = ReturnType<typeof makeRenewal>
 
-/** Fails fast: nothing is kept for later while the connection is down, and no command waits longer than anybody would. */
+/** Fails fast: nothing is kept for later while the connection is down, and no command waits longer than its caller would. */
 export const FOR_ADDING: Patience = {
   enableOfflineQueue: false,
   maxRetriesPerRequest: 0,
-  commandTimeout: PATIENCE_MS,
+  commandTimeout: QUEUE_PATIENCE_MS,
   // Of a peer that fell silent without a word; the next connection may be a better one.
-  socketTimeout: 2 * PATIENCE_MS,
+  socketTimeout: 2 * QUEUE_PATIENCE_MS,
 }
 /** Waits for the server to come back, as BullMQ demands it of a worker. */
 export const FOR_WORKERS: Patience = {
@@ -64,7 +64,7 @@ export const FOR_WORKERS: Patience = {
 export async function chooseClient(
   urls: string[],
   onReadOnly: (error: Error) => void,
-): Promise<(patience: Patience) => Client> {
+): Promise<(patience: Patience) => RedisClient> {
   const renewal = makeRenewal(onReadOnly)
   let reason: unknown = new Error('no address given')
   for (const url of urls) {
@@ -77,7 +77,7 @@ export async function chooseClient(
       const isCluster = infoField(await probe.info('cluster'), 'cluster_enabled') === '1'
       return isCluster || urls.length > 1
         ? (patience) => openCluster(urls, patience, renewal)
-        : (patience) => new Redis(url, { ...patience, connectTimeout: PATIENCE_MS, ...renewal })
+        : (patience) => new Redis(url, { ...patience, connectTimeout: QUEUE_PATIENCE_MS, ...renewal })
     } catch (error) {
       // What ioredis rejects with is only "Connection is closed."; the event before it had the reason.
       if (!(error instanceof Error && error.message === 'Connection is closed.')) reason = error
@@ -104,11 +104,11 @@ function openCluster(
     {
       enableOfflineQueue,
       clusterRetryStrategy: retryStrategy,
-      slotsRefreshTimeout: PATIENCE_MS,
+      slotsRefreshTimeout: QUEUE_PATIENCE_MS,
       redisOptions: {
         ...patience,
         reconnectOnError,
-        connectTimeout: PATIENCE_MS,
+        connectTimeout: QUEUE_PATIENCE_MS,
         ...(username ? { username: decodeURIComponent(username) } : {}),
         ...(password ? { password: decodeURIComponent(password) } : {}),
         ...(secure ? { tls: { rejectUnauthorized: true } } : {}),
@@ -120,7 +120,7 @@ function openCluster(
 }
 
 /** Resolves when commands can be sent. */
-export function whenReady(client: Client): Promise<void> {
+export function whenReady(client: RedisClient): Promise<void> {
   if (client.status === 'ready') return Promise.resolve()
   return new Promise((resolve) => {
     client.once('ready', () => resolve())

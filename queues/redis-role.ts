@@ -4,7 +4,7 @@
  */
 import { Cluster, type Redis } from 'ioredis'
 
-export type Client = Redis | Cluster
+export type RedisClient = Redis | Cluster
 
 /** A message of ours, in the words of Redis: it is treated as its own would be. */
 export class ReplicaError extends Error {
@@ -16,13 +16,13 @@ export class ReplicaError extends Error {
  * one that has lost its master or takes its data over (MASTERDOWN, LOADING), a master without enough replicas
  * (NOREPLICAS). From a script Redis 6 puts other words around it.
  */
-export function isReadOnly(error: unknown): error is Error {
+export function isRedisReadOnly(error: unknown): error is Error {
   return error instanceof Error && /\b(READONLY|MASTERDOWN|LOADING|NOREPLICAS)\b/.test(error.message)
 }
 
 /** Whether it answers and takes nothing: as above, or it has no memory left (OOM), or can't save (MISCONF). */
 export function refusesWrites(error: unknown): error is Error {
-  return isReadOnly(error) || (error instanceof Error && /^(OOM|MISCONF)\b/.test(error.message))
+  return isRedisReadOnly(error) || (error instanceof Error && /^(OOM|MISCONF)\b/.test(error.message))
 }
 
 /** Belongs to no queue of BullMQ's, and lies in the slot of them all. */
@@ -31,13 +31,13 @@ const keyOf = (prefix: string) => `${prefix}:written`
 const KEPT_MS = 3_600_000
 
 /** Writes something where the queues are. Rejects where it is not taken, and with a `ReplicaError` where it does not count. */
-export async function proveWrite(client: Client, prefix: string): Promise<void> {
+export async function proveRedisWrite(client: RedisClient, prefix: string): Promise<void> {
   await client.set(keyOf(prefix), Date.now(), 'PX', KEPT_MS)
   await refuseReplica(client)
 }
 
 /** Rejects with a `ReplicaError` where it is a replica. In a Cluster its client sees to that. */
-export async function refuseReplica(client: Client): Promise<void> {
+export async function refuseReplica(client: RedisClient): Promise<void> {
   if (client instanceof Cluster) return
   if ((await roleOf(client)) === 'slave') throw new ReplicaError('READONLY this server is a replica')
 }

@@ -5,7 +5,7 @@ import { Redis } from 'ioredis'
 import type { Log } from '../src/observe/log.ts'
 import { withDeadline } from './deadline.ts'
 import { makeFaultLog } from './fault-log.ts'
-import { QueueError, reasonOf } from './queue-error.ts'
+import { QueueError, firstReason } from './queue-error.ts'
 import { OPEN_MS } from './redis-client.ts'
 
 export type Hear = (channel: string, onMessage: (message: string) => void, signal: AbortSignal) => void
@@ -14,7 +14,7 @@ const LONGEST_PAUSE_MS = 5_000
 
 export function makeSubscriber({ url, log }: { url: string; log: Log }): Hear {
   return (channel, onMessage, signal) => {
-    // One that has aborted already fires no event any more: nobody would end the connection.
+    // One that has aborted already fires no event any more: nothing would end the connection.
     if (signal.aborted) return
     const say = makeFaultLog({ log, what: `the Redis of the channel ${channel} does not answer` })
     const redis = new Redis(url, {
@@ -38,7 +38,7 @@ export async function checkSubscribe(url: string, channel: string): Promise<void
     await withDeadline(OPEN_MS, 'Redis', redis.connect())
     await withDeadline(OPEN_MS, 'Redis', redis.subscribe(channel))
   } catch (error) {
-    throw new QueueError('unreachable', reasonOf(reason ?? error), { cause: error })
+    throw new QueueError('unreachable', firstReason(reason ?? error), { cause: error })
   } finally {
     redis.disconnect()
   }

@@ -1,5 +1,5 @@
 /**
- * Which workers this process runs: one for each lane and one for the fanout, as its roles say.
+ * Which workers this process runs: one for each queue of turns and one for the fanout, as its roles say.
  *
  * Promises: a job that throws is logged and ends (its retry time is in a row, and the sweep brings it back); nothing
  * that the queue does ends the process; `close` always returns. The queue makes it likely that a destination has only
@@ -9,14 +9,14 @@ import type { Log } from '../src/observe/log.ts'
 import type { Backend, JobWorker } from './backend.ts'
 import { settledWithin } from './deadline.ts'
 import { makeFaultLog } from './fault-log.ts'
-import { destinationOf, FANOUT, LANES, turnJob } from './jobs.ts'
-import type { Lane } from './jobs.ts'
+import { destinationOf, FANOUT, TURN_QUEUES, turnJob } from './jobs.ts'
+import type { TurnQueue } from './jobs.ts'
 
 // What a turn may take to end once its signal is aborted, ms.
 const ABORTED_MS = 2_000
 
 /**
- * Serves one destination; `again`: gives up its turn although more is left. `quick`: into which lane its next turn
+ * Serves one destination; `again`: gives up its turn although more is left. `quick`: to which queue its next turn
  * belongs; left out: the same.
  */
 export type Turn = (destination: string, signal: AbortSignal) => Promise<{ again: boolean; quick?: boolean }>
@@ -24,10 +24,10 @@ export type Turn = (destination: string, signal: AbortSignal) => Promise<{ again
 export interface WorkersNeeds {
   backend: Backend
   turn: Turn
-  /** Goes on from the stored cursor to the end of the stream, and wakes whom it concerns. */
+  /** Goes on from the stored cursor to the end of the stream, and wakes the destinations that it concerns. */
   fanout: (signal: AbortSignal) => Promise<void>
-  /** Turns at once in this process, by lane. */
-  concurrency: Record<Lane, number>
+  /** Turns at once in this process, by queue. */
+  concurrency: Record<TurnQueue, number>
   roles: { deliver: boolean; fanout: boolean }
   log: Log
 }
@@ -35,7 +35,7 @@ export interface WorkersNeeds {
 export interface Workers {
   /**
    * Takes no more jobs and lets the active ones end; after `graceMs` milliseconds their signal is aborted, and two
-   * seconds later nobody waits for them any more: their locks run out and another process takes them.
+   * seconds later nothing waits for them any more: their locks run out and another process takes them.
    */
   close(graceMs: number): Promise<void>
 }
@@ -66,20 +66,20 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     workers.push(worker)
   }
 
-  async function serve(lane: Lane, data: unknown): Promise<void> {
+  async function serve(queue: TurnQueue, data: unknown): Promise<void> {
     const destination = destinationOf(data)
     if (destination === null) {
-      log.warn({ queue: lane }, 'a job of another release was skipped')
+      log.warn({ queue }, 'a job of another release was skipped')
       return
     }
-    const { again, quick = lane === 'delivery' } = await turn(destination, stop.signal)
+    const { again, quick = queue === 'delivery' } = await turn(destination, stop.signal)
     // The queue keeps one wake for an active job and puts it at the end of the line when that job ends. (BullMQ's own
-    // way to give up a turn, `moveToWait`, puts the job first in line on Redis: nobody else would get one.)
+    // way to give up a turn, `moveToWait`, puts the job first in line on Redis: no other destination would get one.)
     if (again) await backend.openQueue(quick ? 'delivery' : 'recovery').addBulk([turnJob(destination)])
   }
 
   if (roles.deliver) {
-    for (const lane of LANES) start(lane, concurrency[lane], (data) => serve(lane, data))
+    for (const queue of TURN_QUEUES) start(queue, concurrency[queue], (data) => serve(queue, data))
   }
   if (roles.fanout) start(FANOUT, 1, () => fanout(stop.signal))
 

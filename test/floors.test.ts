@@ -67,6 +67,27 @@ const filesOf = (path: string): string[] =>
     .filter((name) => name.startsWith('.'))
     .map((name) => relative(ROOT, join(ROOT, dirname(path), name)))
 
+const DECLARED =
+  /^(export )?(?:abstract |async )?(interface|type|class|enum|function|const|let) ([A-Za-z]\w*)/gm
+
+/**
+ * Names that two files declare, where one exports it and the other exports it too or has a type of that name. Two private
+ * types may share a name (`Row`).
+ */
+function sharedNames(files: readonly (readonly [path: string, text: string])[]): string[] {
+  const exporting = new Map<string, Set<string>>()
+  const having = new Map<string, Set<string>>()
+  for (const [path, text] of files) {
+    for (const [, exported, kind, name = ''] of text.matchAll(DECLARED)) {
+      const isType = kind === 'interface' || kind === 'type' || kind === 'class' || kind === 'enum'
+      if (exported !== undefined) exporting.set(name, (exporting.get(name) ?? new Set()).add(path))
+      if (exported !== undefined || isType) having.set(name, (having.get(name) ?? new Set()).add(path))
+    }
+  }
+  const shared = [...having].filter(([name, paths]) => exporting.has(name) && paths.size > 1)
+  return shared.map(([name, paths]) => `${name}: ${[...paths].join(' ')}`).sort()
+}
+
 describe('the floors of the house', () => {
   for (const path of ALL) {
     it(`${path} imports only from its own room or from below`, () => {
@@ -104,6 +125,39 @@ describe('the floors of the house', () => {
           .startsWith('/**'),
     )
     expect(without).to.deep.equal([])
+  })
+
+  it('has no two exports of one name, so that a name says which it is', () => {
+    expect(sharedNames(ALL.map((path) => [path, textOf(path)]))).to.deep.equal([])
+  })
+
+  it('would notice a second export of one name, and a private type that has the name of an exported one', () => {
+    const first = 'export interface Place {\n}\nexport const placeOf = 1\ntype Row = 1\n'
+    expect(sharedNames([['a.ts', first]])).to.deep.equal([])
+    expect(
+      sharedNames([
+        ['a.ts', first],
+        ['b.ts', 'export type Place = 1\n'],
+      ]),
+    ).to.deep.equal(['Place: a.ts b.ts'])
+    expect(
+      sharedNames([
+        ['a.ts', first],
+        ['b.ts', 'export async function placeOf() {\n'],
+      ]),
+    ).to.deep.equal(['placeOf: a.ts b.ts'])
+    expect(
+      sharedNames([
+        ['a.ts', first],
+        ['b.ts', 'interface Place {\n}\n'],
+      ]),
+    ).to.deep.equal(['Place: a.ts b.ts'])
+    expect(
+      sharedNames([
+        ['a.ts', first],
+        ['b.ts', 'type Row = 2\n'],
+      ]),
+    ).to.deep.equal([])
   })
 
   it('is drawn in docs/architecture.md as it is', () => {

@@ -22,7 +22,7 @@ import { selfTest } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
 import { maskUrls } from '../observe/secrets.ts'
 import { connectionsOf } from '../daemon/open-stores.ts'
-import { CONNECTIONS as SOURCE_CONNECTIONS } from '../daemon/start-synapse-source.ts'
+import { SYNAPSE_CONNECTIONS as SOURCE_CONNECTIONS } from '../daemon/start-synapse-source.ts'
 import type { Pool } from '../store/db.ts'
 import { boundServerName } from '../store/ingest/bound-server-name.ts'
 import { isOfLimpet01, nameRoom, refuseOtherVersion } from '../embedded/cluster.ts'
@@ -30,7 +30,7 @@ import { findProgram } from '../embedded/program.ts'
 import { refuseUnfit, UnfitDatabaseError } from '../store/fitness.ts'
 import { SchemaError, checkSchema } from '../store/migrate.ts'
 import { hasSeveralServers } from '../store/one-server.ts'
-import { narrowRoom, type Connections } from '../store/pool-room.ts'
+import { narrowRoom, type ConnectionCount } from '../store/pool-room.ts'
 import { openBackend } from '../../queues/open-backend.ts'
 import { SCHEMA } from '../../queues/postgres-connection.ts'
 import { QueueError } from '../../queues/queue-error.ts'
@@ -126,7 +126,7 @@ async function checkDatabase(config: Config, log: Log): Promise<string> {
 async function withRoom(
   found: string,
   url: string,
-  connections: Connections,
+  connections: ConnectionCount,
   named?: string,
 ): Promise<string> {
   const narrow = await narrowRoom(url, connections, named)
@@ -136,7 +136,7 @@ async function withRoom(
 
 async function checkOurs(config: Config, pool: Pool): Promise<string> {
   const complaint = await checkSchema(pool)
-  // What `run` or `migrate` mends is no error; a schema that this version doesn't know is one.
+  // What `run` or `migrate` mends is not an error; a schema that this version doesn't know is one.
   if (config.auto_migrate && complaint?.includes('limpet migrate'))
     return 'ok, `run` migrates it to this version'
   if (complaint !== null) throw new SchemaError(complaint)

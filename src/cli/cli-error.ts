@@ -32,17 +32,17 @@ export function exitStatusOf(error: unknown): 1 | 2 {
   return 1
 }
 
-/** The one line. For what nobody expected it also says where in the program it happened. */
+/** The one line. For an error that was not expected it also says where in the program it happened. */
 export function lineOf(error: unknown): string {
-  if (!(error instanceof Error)) return maskUrls(oneLine(String(error)))
-  const message = maskUrls(oneLine(error.message || error.name))
+  if (!(error instanceof Error)) return maskUrls(joinLines(String(error)))
+  const message = maskUrls(joinLines(error.message || error.name))
   const unexpected = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError'].includes(error.name)
   const at = unexpected ? /\n {2,8}at (.*)/.exec(error.stack ?? '')?.[1] : undefined
   return at === undefined ? message : `${error.name}: ${message} (at ${at})`
 }
 
 /** Lines, and the space around their ends, as one line. In a time that grows with the length and no faster. */
-export function oneLine(text: string): string {
+export function joinLines(text: string): string {
   const lines = text.split('\n').map((line) => line.trim())
   return lines.filter((line) => line !== '').join(' ')
 }

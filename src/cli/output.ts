@@ -12,15 +12,15 @@ type Stream = Pick<Writable, 'writableLength' | 'destroyed' | 'write' | 'on'>
 /** EIO: a terminal that was closed. */
 const READER_GONE = new Set(['EPIPE', 'EIO', 'ECONNRESET', 'ERR_STREAM_DESTROYED'])
 
-export interface Watched {
-  /** The first error other than a reader who has gone. */
+export interface WatchedOutput {
+  /** The first error other than a reader that has gone. */
   failure(): NodeJS.ErrnoException | null
   /** Resolves when all was given to the reader, or never will be, or after `withinMs`. */
   drained(withinMs: number): Promise<void>
 }
 
-/** Without this an error of a stream that nobody listens to would end the process with a stack. */
-export function watchOutput(stream: Stream): Watched {
+/** Without this an error of a stream without a listener would end the process with a stack. */
+export function watchOutput(stream: Stream): WatchedOutput {
   let failure: NodeJS.ErrnoException | null = null
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (!READER_GONE.has(error.code ?? '')) failure ??= error

@@ -11,7 +11,7 @@ import type { Log } from '../observe/log.ts'
 import { makeSecrets } from '../observe/secrets.ts'
 import { version } from '../daemon/version.ts'
 import { registerAdminCommands } from './admin/commands.ts'
-import { UsageError, exitStatusOf, lineOf, oneLine } from './cli-error.ts'
+import { UsageError, exitStatusOf, lineOf, joinLines } from './cli-error.ts'
 import { guarded } from './io.ts'
 import type { Io } from './io.ts'
 import { registerLaterCommands } from './admin/later.ts'
@@ -134,5 +134,5 @@ function prepare(command: Command): void {
 function usageLine(error: CommanderError): string {
   // Nothing was typed at all.
   if (error.code === 'commander.help') return 'no command given; limpet --help lists them'
-  return oneLine(error.message.replace(/^error: /, ''))
+  return joinLines(error.message.replace(/^error: /, ''))
 }

@@ -54,7 +54,7 @@ export async function withDatabaseAt<T>(
 async function withEmbedded<T>(dataDir: string, log: Log, work: (lent: Lent) => Promise<T>): Promise<T> {
   const unlock = lockUnlessUsed(dataDir)
   if (unlock === null) return withPool(urlOfDaemon(dataDir), work)
-  // By default a signal ends a process without a word to anybody; an exit takes the server along.
+  // By default a signal ends a process without a word; an exit takes the server along.
   const exit = (_signal: NodeJS.Signals, number: number) => process.exit(128 + number)
   for (const signal of ENDING) process.once(signal, exit)
   try {
@@ -104,7 +104,7 @@ async function withPool<T>(
   work: (lent: Lent) => Promise<T>,
   { named, onlyReads } = { named: 'the database', onlyReads: false },
 ): Promise<T> {
-  // In somebody else's database nothing of ours may go on for long.
+  // In a database that is not ours nothing of ours may go on for long.
   const statementMs = onlyReads ? LONG_STATEMENT_MS : 0
   const pool = openPool({ url, max: 2, name: 'limpet-cli', onlyReads, statementMs })
   try {

@@ -7,7 +7,7 @@ import { parseServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
 
 export const whole = (min: number, max = Number.MAX_SAFE_INTEGER) => z.int().min(min).max(max)
-/** Milliseconds that somebody waits: a timer can be no longer (`clock.ts`), 24 days. */
+/** Milliseconds that something waits: a timer can be no longer (`clock.ts`), 24 days. */
 export const ms = (min: number, max = LONGEST_TIMER_MS) => whole(min, max)
 /** Milliseconds that are only compared with: an age, at most a century. */
 export const age = (min: number) => whole(min, 3_155_760_000_000)

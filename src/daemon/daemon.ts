@@ -75,7 +75,7 @@ const LOOK_EVERY_MS = 5_000
 
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { roles, log } = options
-  // First: what is written there later should be nobody else's.
+  // First: what is written there later should belong to no other user.
   const { data_dir } = options.config
   const closed =
     statSync(data_dir, { throwIfNoEntry: false })?.isDirectory() === true ? closeDataDir(data_dir) : null
@@ -83,7 +83,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const exposed = complainOfOpenFile(options.config.file)
   if (exposed !== null) log.warn(exposed)
   refuseOpenTlsKeys(options.config)
-  // Only who serves the API needs tokens; another process must not generate any.
+  // Only a process that serves the API needs tokens; another must not generate any.
   const { config: settled, door } = withinDescriptors(options)
   const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled
   const key = loadSigningKey(config.signing_key_path)
@@ -119,9 +119,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const { pool, backend } = stores
     const queues = openQueues({ backend, log })
     closers.push(() => queues.close())
-    const wake: Wake = (who) =>
+    const wake: Wake = (sleepers) =>
       queues.wake(
-        who.map(({ name, quick }) => ({ destination: name, lane: quick ? 'delivery' : 'recovery' })),
+        sleepers.map(({ name, quick }) => ({ destination: name, queue: quick ? 'delivery' : 'recovery' })),
       )
 
     const looking = setInterval(() => {
@@ -177,7 +177,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
               pool,
               serverName: config.server_name,
               version,
-              wake: (who) => queues.wake(who),
+              wake: (targets) => queues.wake(targets),
             })
         : null,
     })

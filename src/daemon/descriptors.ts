@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
 
 /** Pools to the database, the queue's and a source's, the log, what Node opens for itself, and some to spare. */
 const OUR_OWN = 96
-/** Of the rest, where the process also sends: one part in four is for those who come to us. */
+/** Of the rest, where the process also sends: one part in four is for connections that come to us. */
 const DOOR_PART = 4
 const LEAST = 8
 
@@ -21,7 +21,7 @@ export interface Shares {
   readonly idle: number
 }
 
-/** What may be had of what is wished; `limit` null: nobody knows, and there is no need to share. */
+/** What may be had of what is wished; `limit` null: it is not known, and there is no need to share. */
 export function shareDescriptors(
   limit: number | null,
   wished: Shares,
@@ -36,7 +36,7 @@ export function shareDescriptors(
   return { door, concurrency, idle: Math.min(wished.idle, Math.max(0, out - concurrency)) }
 }
 
-/** The limit of this process; null where it has none or nobody can tell. Node has raised it as far as it may by now. */
+/** The limit of this process; null where it has none or it cannot be told. Node has raised it as far as it may by now. */
 export function descriptorLimit(): number | null {
   const text = limitText()
   return text !== undefined && /^\d+$/.test(text) ? Number(text) : null

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto'
 import type { Backend } from '../../queues/backend.ts'
 import { openBackend } from '../../queues/open-backend.ts'
 import { makeFaultLog } from '../../queues/fault-log.ts'
-import { CONNECTIONS as QUEUE_CONNECTIONS, SCHEMA as QUEUE_SCHEMA } from '../../queues/postgres-connection.ts'
+import { QUEUE_CONNECTIONS, SCHEMA as QUEUE_SCHEMA } from '../../queues/postgres-connection.ts'
 import { systemClock } from '../pace/clock.ts'
 import type { Config } from '../config/config.ts'
 import { watchEmbedded } from '../embedded/watch.ts'
@@ -16,7 +16,7 @@ import type { Log } from '../observe/log.ts'
 import { lockDataDir } from '../embedded/data-dir-lock.ts'
 import { openPool, type Pool } from '../store/db.ts'
 import { refuseUnfit, UnfitDatabaseError } from '../store/fitness.ts'
-import { narrowRoom, type Connections } from '../store/pool-room.ts'
+import { narrowRoom, type ConnectionCount } from '../store/pool-room.ts'
 import { refusePooling } from '../store/pooling.ts'
 import { watchForSilence } from '../store/silence.ts'
 import { bindServerName, checkSchema, migrate, SchemaError } from '../store/migrate.ts'
@@ -38,7 +38,7 @@ const WATCH_SIZE = 1
 const FEWEST = 4
 
 /** What one process opens to its own database. */
-export function connectionsOf({ queue }: Config): Connections {
+export function connectionsOf({ queue }: Config): ConnectionCount {
   const forQueue = queue.kind === 'postgres' ? QUEUE_CONNECTIONS : 0
   return { most: POOL_SIZE + WATCH_SIZE + forQueue, fewest: FEWEST + forQueue }
 }

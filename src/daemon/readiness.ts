@@ -6,7 +6,7 @@
  * gone without a word only after a minute. Until then one question is under way, and callers that ask meanwhile wait
  * for the next.
  */
-import { PATIENCE_MS, withDeadline } from '../../queues/deadline.ts'
+import { QUEUE_PATIENCE_MS, withDeadline } from '../../queues/deadline.ts'
 import { makeOnceMore } from '../../queues/once-more.ts'
 import type { Queues } from '../../queues/queues.ts'
 import type { Readiness } from '../http/server.ts'
@@ -41,7 +41,7 @@ const refusesWrites = (error: unknown) =>
 
 async function faultOf(what: string, asked: Promise<unknown>): Promise<string | null> {
   try {
-    await withDeadline(PATIENCE_MS, what, asked)
+    await withDeadline(QUEUE_PATIENCE_MS, what, asked)
     return null
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException

@@ -92,7 +92,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     log,
     underWay: metrics.transactionsInFlight,
   })
-  // Both lanes together; of these the recovery lane can have no more than its workers.
+  // Both queues together; of these the recovery queue can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
   // The recovery lane's, and half of the others.
   const dials = Math.ceil((federation.max_concurrency + federation.recovering_concurrency) / 2)
@@ -156,7 +156,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     wake,
     turn,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
-    forget: (who) => queues.forget(who),
+    forget: (destination) => queues.forget(destination),
     clock,
     everyMs: DUE_EVERY_MS,
     waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),

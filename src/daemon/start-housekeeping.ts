@@ -8,7 +8,7 @@ import type { Clock } from '../pace/clock.ts'
 import type { Config } from '../config/config.ts'
 import { keepSweeping, makeSweep } from '../deliver/wake/sweep.ts'
 import type { Log } from '../observe/log.ts'
-import type { DestinationState, Metrics, Totals } from '../observe/metrics.ts'
+import type { StateLabel, Metrics, Totals } from '../observe/metrics.ts'
 import type { Pool } from '../store/db.ts'
 import { agesOf, makeRetention } from '../store/upkeep/retention.ts'
 import { makeSeenTime } from '../store/upkeep/seen-time.ts'
@@ -29,7 +29,7 @@ export interface HousekeepingNeeds {
 
 /** What passed between two looks at the clock counts only when the second is noted, ms. */
 const LOOK_MS = 30_000
-/** Who has not looked at the clock for so long was stopped, ms. */
+/** A process that has not looked at the clock for this long was stopped, ms. */
 const STOPPED_MS = 600_000
 /** What a process that stops waits at most to note the time since its last look, ms. */
 const LAST_LOOK_MS = 1_000
@@ -106,7 +106,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
 
 async function readGauges(pool: Pool, perDestination: boolean): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
   const totals = await readTotals(pool, 0)
-  const destinations: Partial<Record<DestinationState, number>> = await countStates(pool)
+  const destinations: Partial<Record<StateLabel, number>> = await countStates(pool)
   const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
   return {
     position: totals.head,

@@ -21,13 +21,13 @@ import type { Metrics } from '../observe/metrics.ts'
 import { openPool, type Pool } from '../store/db.ts'
 import { UnfitDatabaseError } from '../store/fitness.ts'
 import { heldAmong, heldBy } from '../store/ingest/held-events.ts'
-import { narrowRoom, type Connections } from '../store/pool-room.ts'
+import { narrowRoom, type ConnectionCount } from '../store/pool-room.ts'
 import { hasSeveralServers } from '../store/one-server.ts'
 import { refusePooling } from '../store/pooling.ts'
 import { sourcePosition } from '../store/ingest/read-back.ts'
 import { releaseSource, takeSource } from '../store/ingest/source-leases.ts'
 import { readSourceStates, saySourceState } from '../store/ingest/source-states.ts'
-import { changeTimeline, readTimeline } from '../store/ingest/source-timelines.ts'
+import { changeTimeline, readSourceTimeline } from '../store/ingest/source-timelines.ts'
 import { dropSources, sourceTokens } from '../store/ingest/source-tokens.ts'
 import { drop } from '../store/takes-writes.ts'
 import { toldAmong, toldRooms } from '../store/ingest/told-rooms.ts'
@@ -49,7 +49,7 @@ export interface SourceNeeds {
  * What is opened to Synapse's database: one for the stream, so that all of a look is read from the same server, whatever the
  * address leads to, and one for rooms that are slow to read.
  */
-export const CONNECTIONS: Connections = { most: 2, fewest: 1 }
+export const SYNAPSE_CONNECTIONS: ConnectionCount = { most: 2, fewest: 1 }
 /** How often this process says how the source is doing, ms. */
 const SAY_EVERY_MS = 5_000
 
@@ -166,7 +166,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
 
 function timelineIn(pool: Pool): TimelineStore {
   return {
-    load: async () => ({ ...NEW_TIMELINE, ...(await readTimeline(pool, SOURCE)) }),
+    load: async () => ({ ...NEW_TIMELINE, ...(await readSourceTimeline(pool, SOURCE)) }),
     save: (change, continued) =>
       changeTimeline(pool, { source: SOURCE, change, continued, initial: { ...NEW_TIMELINE } }),
   }
@@ -186,6 +186,6 @@ async function mayRead(url: string, { clock, log }: Pick<SourceNeeds, 'clock' | 
     throw error
   }
   if (await hasSeveralServers(url)) throw severalServers()
-  const narrow = await narrowRoom(url, CONNECTIONS, "Synapse's database")
+  const narrow = await narrowRoom(url, SYNAPSE_CONNECTIONS, "Synapse's database")
   if (narrow !== null) log.warn({ given: narrow.given }, `sources.synapse: ${narrow.complaint}`)
 }

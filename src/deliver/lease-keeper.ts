@@ -122,7 +122,7 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
     const done = new AbortController()
     const renewal = renew(held).finally(() => done.abort())
     await Promise.race([renewal, clock.sleep(held.deadline - clock.monotonic(), done.signal)])
-    // A late rejection has nobody to hear it any more.
+    // Nothing listens for a late rejection any more.
     renewal.catch(() => undefined)
   }
 

@@ -38,7 +38,7 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
 
 export type Looked =
   /** `connectedAt`: since when it has had its connection, by the monotonic clock, ms. */
-  | { kind: 'sent'; settled: Settled | null; connectedAt: number }
+  | { kind: 'sent'; settled: AllSettled | null; connectedAt: number }
   | { kind: 'look again' }
   /** No place came free for a long time. */
   | { kind: 'give way' }
@@ -77,7 +77,7 @@ const isDue =
 const NO_LIMITS = { maxPdus: 0, maxBytes: 0 }
 
 /** What an ordinary answer leaves: a destination that is owed nothing up to `position`. */
-export interface Settled {
+export interface AllSettled {
   position: number
   /** It has listed a PDU in an answer. */
   lists: boolean
@@ -106,7 +106,7 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
 }
 
 /** After an ordinary answer, where it is owed nothing any more up to `position`; else null. */
-function settledBy(ended: Ended, position: number): Settled | null {
+function settledBy(ended: Ended, position: number): AllSettled | null {
   if (ended.kind !== 'ended' || ended.judged.kind !== 'answered') return null
   const { attempt, result, judged } = ended
   const { state, connectMs, anySticky } = attempt

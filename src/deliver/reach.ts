@@ -3,7 +3,7 @@
  *
  * Always: what is planned, frozen or sent is so for a server that is there: nothing that was planned grows stale while it waits,
  * and a server that is not there costs a connection that fails and one write. Who waits long for a place gives way, so
- * that its lease stands in nobody's way.
+ * that its lease is in no other turn's way.
  */
 import type { Clock } from '../pace/clock.ts'
 import { within } from '../pace/either-signal.ts'

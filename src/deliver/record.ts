@@ -56,7 +56,7 @@ export interface Judgement {
   judged: Judged
 }
 
-/** An answer under 5 s puts a destination into the `delivery` lane. */
+/** An answer under 5 s puts a destination into the `delivery` queue. */
 export const QUICK_MS = 5_000
 /** Repeats to a destination that has never listed a PDU (contract 5.5). */
 const REPEATS_TO_THE_SILENT = 5

@@ -16,7 +16,7 @@ export interface ServeNeeds extends LookNeeds {
   stopping: AbortSignal
 }
 
-/** A turn that has sent so many gives way to others. */
+/** A turn that has sent this many transactions gives way to others. */
 const TRANSACTIONS_A_TURN = 50
 const TURN_MS = 5_000
 

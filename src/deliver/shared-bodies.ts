@@ -1,8 +1,8 @@
 /**
- * One body for all who get the same events at the same time. It does not name its destination (`matrix/transaction.ts`),
+ * One body for all destinations that get the same events at the same time. It does not name its destination (`matrix/transaction.ts`),
  * so for a room with fifty servers in traffic it is put together once, and held once in memory.
  *
- * Always: the texts are compared, not only their positions: a redaction may have changed one meanwhile. And what nobody can
+ * Always: the texts are compared, not only their positions: a redaction may have changed one meanwhile. And what no transaction can
  * share any more is forgotten, so that no more is held than a few bodies that are sent at this moment.
  */
 import type { Clock } from '../pace/clock.ts'

@@ -49,7 +49,7 @@ export interface TransactionNeeds extends RecordNeeds {
   log: Log
 }
 
-/** To whom, over what, and in whose books. */
+/** To which destination, over which connection, and in which ledger. */
 export interface Over {
   held: Held
   state: DestinationState
@@ -65,7 +65,7 @@ export type Ended =
   | { kind: 'forbidden' }
   /** Cut off by ourselves (lease lost, daemon stops): says nothing about the destination. */
   | { kind: 'aborted' }
-  /** The lease was over before it could be written down: somebody else serves the destination now. */
+  /** The lease was over before it could be written down: another worker serves the destination now. */
   | { kind: 'lost' }
   /** It is recorded; `kept`: in memory, and written with the next freeze. */
   | ({ kind: 'ended'; kept: boolean; attempt: Attempt } & Judgement)

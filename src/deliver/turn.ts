@@ -9,7 +9,7 @@ import { bumpWake, takeDestination } from '../store/delivery/leases.ts'
 import { eitherSignal } from '../pace/either-signal.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { serve, type ServeNeeds } from './serve.ts'
-import type { Turn, Turned } from './turned.ts'
+import type { ServeTurn, Turned } from './turned.ts'
 
 export interface TurnNeeds extends ServeNeeds {
   /** The process' lease; `next` gives null where nothing may be done here. */
@@ -20,7 +20,7 @@ export interface TurnNeeds extends ServeNeeds {
 
 const A_MOMENT_MS = 50
 
-export function makeTurn(needs: TurnNeeds): Turn {
+export function makeTurn(needs: TurnNeeds): ServeTurn {
   const { running, follow } = needs
   return async (name, signal) => {
     if (follow?.has(name) === true) {
@@ -29,7 +29,7 @@ export function makeTurn(needs: TurnNeeds): Turn {
     }
     if (running.has(name)) {
       if (await bumpWake(needs.pool, name)) return DONE
-      // Its holder may just have let go, and hear of it a moment later: then nobody looks. Or its lease was over and
+      // Its holder may just have let go, and hear of it a moment later: then no turn looks. Or its lease was over and
       // it still waits for an answer, which may take long.
       await needs.clock.sleep(A_MOMENT_MS, signal)
       return { again: true }
@@ -48,7 +48,7 @@ export function makeTurn(needs: TurnNeeds): Turn {
 
 const DONE: Turned = { again: false }
 
-/** Takes it, if nobody else has it, and serves it. The caller has it in `running`. */
+/** Takes it, if no other turn or process has it, and serves it. The caller has it in `running`. */
 export async function takeAndServe(needs: TurnNeeds, name: string, signal: AbortSignal): Promise<Turned> {
   for (;;) {
     const lease = await needs.lease.next()

@@ -9,4 +9,4 @@ export interface Turned {
 }
 
 /** Serves one destination. */
-export type Turn = (destination: string, signal: AbortSignal) => Promise<Turned>
+export type ServeTurn = (destination: string, signal: AbortSignal) => Promise<Turned>

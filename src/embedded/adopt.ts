@@ -9,13 +9,13 @@ import type { Clock } from '../pace/clock.ts'
 import type { Cluster } from './cluster.ts'
 import { clusterUrl, readPassword, writePassword } from './cluster.ts'
 import type { Postmaster } from './postmaster.ts'
-import { answers, findPostmaster, isReady, PATIENCE_MS, query, stopPostmaster } from './postmaster.ts'
+import { answers, findPostmaster, isReady, SERVER_PATIENCE_MS, query, stopPostmaster } from './postmaster.ts'
 import { EmbeddedError } from './program.ts'
 import { newPassword, verifierOf } from './roles.ts'
 import { demandPrivateSocket, PORT } from './socket.ts'
 import { variants } from '../store/statement.ts'
 
-export interface Found {
+export interface FoundServer {
   pid: number
   place: { folder: string; password: string }
 }
@@ -31,8 +31,8 @@ export interface Adopting {
 export async function adoptEmbedded(
   cluster: Cluster,
   { clock, log, renew }: Adopting,
-): Promise<Found | null> {
-  const deadline = clock.monotonic() + PATIENCE_MS
+): Promise<FoundServer | null> {
+  const deadline = clock.monotonic() + SERVER_PATIENCE_MS
   for (;;) {
     const running = findPostmaster(cluster)
     if (running === null) return null
@@ -58,7 +58,7 @@ export async function adoptEmbedded(
 }
 
 /** Null: it is on a port, or no password is known. */
-function placeOf(cluster: Cluster, { folder, owner }: Postmaster): Found['place'] | null {
+function placeOf(cluster: Cluster, { folder, owner }: Postmaster): FoundServer['place'] | null {
   const password = readPassword(cluster)
   if (folder === null || password === null) return null
   demandPrivateSocket(folder, owner)
@@ -67,7 +67,10 @@ function placeOf(cluster: Cluster, { folder, owner }: Postmaster): Found['place'
 
 const setPassword = variants('set the password')
 
-async function renewed(cluster: Cluster, { folder, password: old }: Found['place']): Promise<Found['place']> {
+async function renewed(
+  cluster: Cluster,
+  { folder, password: old }: FoundServer['place'],
+): Promise<FoundServer['place']> {
   const password = newPassword()
   await query(clusterUrl(folder, PORT, old), (client) =>
     client.query(setPassword(`alter role current_user password '${verifierOf(password)}'`)),

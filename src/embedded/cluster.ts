@@ -220,7 +220,7 @@ export function writeHba(cluster: Cluster): void {
   replace(cluster, cluster.hbaFile, HBA)
 }
 
-/** For commands beside a daemon, and for who finds the server running. */
+/** For commands beside a daemon, and for a process that finds the server running. */
 export function writePassword(cluster: Cluster, password: string): void {
   replace(cluster, cluster.passwordFile, password)
 }

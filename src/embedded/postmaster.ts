@@ -29,7 +29,7 @@ const SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as co
 export type StopMode = keyof typeof SIGNALS
 
 /** How long a stop, or a recovery at start, may take before we call it a failure. */
-export const PATIENCE_MS = 120_000
+export const SERVER_PATIENCE_MS = 120_000
 const POLL_MS = 25
 
 /**
@@ -152,7 +152,7 @@ export async function isGone(pid: number, clock: Clock, withinMs: number): Promi
  */
 export async function stopPostmaster(pid: number, mode: StopMode, clock: Clock): Promise<void> {
   for (const step of mode === 'immediate' ? [mode] : [mode, 'immediate' as const]) {
-    if (!isAlive(pid) || !told(pid, SIGNALS[step]) || (await isGone(pid, clock, PATIENCE_MS))) {
+    if (!isAlive(pid) || !told(pid, SIGNALS[step]) || (await isGone(pid, clock, SERVER_PATIENCE_MS))) {
       forget(pid)
       return
     }

@@ -19,7 +19,7 @@ import type { Cluster } from './cluster.ts'
 import { clusterUrl, makeCluster, openRoom, refuseOtherVersion } from './cluster.ts'
 import { leaveRoom, openLog, rotateLog, writeHba, writePassword } from './cluster.ts'
 import type { StopMode } from './postmaster.ts'
-import { answers, endWithUs, isGone, isReady, PATIENCE_MS, stopPostmaster } from './postmaster.ts'
+import { answers, endWithUs, isGone, isReady, SERVER_PATIENCE_MS, stopPostmaster } from './postmaster.ts'
 import { binary, EmbeddedError, findProgram } from './program.ts'
 import { newPassword, settleRoles } from './roles.ts'
 import { leaveSocketFolder, PORT, socketFolders } from './socket.ts'
@@ -32,7 +32,7 @@ export interface EmbeddedOptions {
   dataDir: string
   log: { info(fields: object, message: string): void; warn(fields: object, message: string): void }
   /** Of a server that has ended: connections lead there, and know that password. */
-  place?: Place
+  place?: ServerPlace
   /** False for tests whose database may be lost with the machine: directory made without waiting for the disk. */
   durable?: boolean
   /** A server that was running already is ours too, and ends with us. */
@@ -41,7 +41,7 @@ export interface EmbeddedOptions {
 }
 
 /** Where a server is found. */
-export interface Place {
+export interface ServerPlace {
   /** Of its socket. */
   folder: string
   password: string
@@ -51,8 +51,8 @@ export interface Embedded {
   /** Of the database `limpet`, as its owner, with the password. */
   url: string
   pid: number
-  place: Place
-  /** Whether it was running already; then somebody else may be using it. */
+  place: ServerPlace
+  /** Whether it was running already; then another process may be using it. */
   adopted: boolean
   /** Default `fast`: clients are sent away, everything is written down. Resolves when the process is gone. */
   stop(mode?: StopMode): Promise<void>
@@ -62,7 +62,7 @@ interface Making {
   runAs: RunAs
   clock: Clock
   durable: boolean
-  place: Place | undefined
+  place: ServerPlace | undefined
 }
 
 /** @throws EmbeddedError with a message of one line that says what to do */
@@ -91,7 +91,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
 
 function embedded(
   cluster: Cluster,
-  { pid, place }: { pid: number; place: Place },
+  { pid, place }: { pid: number; place: ServerPlace },
   { adopted, clock }: { adopted: boolean; clock: Clock },
 ): Embedded {
   const stop = async (mode: StopMode = 'fast') => {
@@ -101,13 +101,13 @@ function embedded(
   return { url: clusterUrl(place.folder, PORT, place.password), pid, place, adopted, stop }
 }
 
-type Attempt =
-  | { kind: 'up'; server: { pid: number; place: Place } }
+type StartAttempt =
+  | { kind: 'up'; server: { pid: number; place: ServerPlace } }
   | { kind: 'no socket there' | 'still in use' | 'failed'; why: string }
 
-async function startServer(cluster: Cluster, making: Making): Promise<{ pid: number; place: Place }> {
+async function startServer(cluster: Cluster, making: Making): Promise<{ pid: number; place: ServerPlace }> {
   const { runAs, clock } = making
-  const deadline = clock.monotonic() + PATIENCE_MS
+  const deadline = clock.monotonic() + SERVER_PATIENCE_MS
   const folders = socketFolders(cluster, runAs, making.place?.folder)
   let folder = folders.next()
   let last = 'no folder is safe for its socket: set XDG_RUNTIME_DIR to a folder of yours with mode 0700'
@@ -122,14 +122,14 @@ async function startServer(cluster: Cluster, making: Making): Promise<{ pid: num
   throw new EmbeddedError('EMBEDDED_FAILED', `the embedded PostgreSQL did not start: ${last}`)
 }
 
-async function tryServer(cluster: Cluster, folder: string, making: Making): Promise<Attempt> {
+async function tryServer(cluster: Cluster, folder: string, making: Making): Promise<StartAttempt> {
   const { runAs, clock, durable } = making
   const place = { folder, password: making.place?.password ?? newPassword() }
   const roles = await settleRoles(cluster, { runAs, password: place.password, durable })
   if (!roles.done) return explain(roles.said, undefined, 'in single-user mode')
   writeHba(cluster)
   writePassword(cluster, place.password)
-  // Of limpet up to 0.1: nobody listens on a port any more.
+  // Of limpet up to 0.1: no server listens on a port any more.
   rmSync(join(cluster.room, 'port'), { force: true })
   const logFile = openLog(cluster)
   const before = readFileSync(cluster.logFile).length
@@ -144,7 +144,7 @@ async function tryServer(cluster: Cluster, folder: string, making: Making): Prom
   const pid = child.pid
   if (pid !== undefined) endWithUs(pid, cluster)
   const url = clusterUrl(folder, PORT, place.password)
-  const deadline = clock.monotonic() + PATIENCE_MS
+  const deadline = clock.monotonic() + SERVER_PATIENCE_MS
   while (pid !== undefined && failure === undefined && isRunning(child)) {
     if (isReady(cluster, pid) && (await answers(url)) === 'yes') {
       child.unref()
@@ -152,11 +152,11 @@ async function tryServer(cluster: Cluster, folder: string, making: Making): Prom
     }
     if (clock.monotonic() > deadline) {
       await stopPostmaster(pid, 'immediate', clock)
-      return { kind: 'failed', why: `not ready after ${PATIENCE_MS / 1000} s, see ${cluster.logFile}` }
+      return { kind: 'failed', why: `not ready after ${SERVER_PATIENCE_MS / 1000} s, see ${cluster.logFile}` }
     }
     await clock.sleep(25)
   }
-  if (pid !== undefined) await isGone(pid, clock, PATIENCE_MS)
+  if (pid !== undefined) await isGone(pid, clock, SERVER_PATIENCE_MS)
   return explain(readFileSync(cluster.logFile).subarray(before).toString(), failure, cluster.logFile)
 }
 
@@ -177,7 +177,7 @@ function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null && child.pid !== undefined && isAlive(child.pid)
 }
 
-function explain(said: string, failure: string | undefined, where: string): Attempt {
+function explain(said: string, failure: string | undefined, where: string): StartAttempt {
   const lines = said.split('\n').filter((line) => /FATAL|ERROR|error while loading|not found/.test(line))
   const why = `${failure ?? lines.at(-1)?.replace(/^.*?(FATAL|ERROR): +/, '') ?? 'it printed nothing'} (${where})`
   // Some file systems hold no sockets.

@@ -35,7 +35,7 @@ export async function watchEmbedded({
       if (isAlive(server.pid)) continue
       log.error({ pid: server.pid }, 'embedded PostgreSQL ended unexpectedly; starting it again')
       try {
-        // The same socket and password: everybody's connections know these.
+        // The same socket and password: all connections know these.
         server = await startEmbedded({ dataDir, log, place, owns: true })
       } catch (error) {
         log.error({ err: error }, 'embedded PostgreSQL does not start; trying again')

@@ -5,12 +5,12 @@
  * `blocked`, `dead` and `refused` come later.
  */
 import { nextAttempt } from '../deliver/rules/backoff.ts'
-import type { DestinationState } from '../observe/metrics.ts'
+import type { StateLabel } from '../observe/metrics.ts'
 import { parseServerName, splitServerName } from '../matrix/ids.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import type { StateRow } from '../store/views/destination-list.ts'
 
-export const STATES: readonly DestinationState[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
+export const STATES: readonly StateLabel[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
 
 /** When it may be tried next, ms since the epoch; not after `now`: it is due. */
 export function nextAttemptOf(row: StateRow, now: number): number {
@@ -30,7 +30,7 @@ export function nextAttemptOf(row: StateRow, now: number): number {
   return nextAttempt(waiting, now)
 }
 
-export function stateOf(row: StateRow, now: number): DestinationState {
+export function stateOf(row: StateRow, now: number): StateLabel {
   if (row.paused) return 'paused'
   if (nextAttemptOf(row, now) > now) return 'backing_off'
   if (row.gap_to !== null) return 'catching_up'

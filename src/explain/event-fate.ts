@@ -9,18 +9,18 @@ import type { DestinationRow } from '../store/views/destination-row.ts'
 import type { EventRow, GapRow, Interval, OpenRow, OwedRow, ReplayRow } from '../store/views/event-facts.ts'
 
 export type Outcome = 'delivered' | 'acknowledged' | 'pending' | 'skipped' | 'lapsed' | 'not_entitled'
-export type Lane = 'timeline' | 'catch_up' | 'sticky_replay'
+export type SentAs = 'timeline' | 'catch_up' | 'sticky_replay'
 
 export interface Fate {
   outcome: Outcome
-  as: Lane | null
+  as: SentAs | null
   txn_id: string | null
   at: number | null
   why: string | null
 }
 
 /** Everything kept about one event and one destination. */
-export interface Known {
+export interface FateFacts {
   destination: DestinationRow
   /** The event names it: `to`, `also_to`. */
   addressed: boolean
@@ -40,14 +40,14 @@ export interface Known {
   overtaken: boolean
 }
 
-const LANES: Record<string, Lane> = { t: 'timeline', c: 'catch_up', s: 'sticky_replay' }
-const laneOf = (letter: string | undefined): Lane | null => LANES[letter ?? ''] ?? null
+const SENT_AS: Record<string, SentAs> = { t: 'timeline', c: 'catch_up', s: 'sticky_replay' }
+const sentAs = (letter: string | undefined): SentAs | null => SENT_AS[letter ?? ''] ?? null
 const nothing = { as: null, txn_id: null, at: null, why: null }
 
-export function fateOf(event: EventRow, known: Known, now: number): Fate {
+export function fateOf(event: EventRow, known: FateFacts, now: number): Fate {
   const { open, replay, carried, destination } = known
   if (open !== null) {
-    const as = laneOf(open.lanes[open.positions.indexOf(event.pos)])
+    const as = sentAs(open.lanes[open.positions.indexOf(event.pos)])
     const why = 'it is in a transaction that has not been answered yet'
     return { outcome: 'pending', as, txn_id: open.txn_id, at: open.started_at, why }
   }
@@ -59,12 +59,12 @@ export function fateOf(event: EventRow, known: Known, now: number): Fate {
   if (listed !== undefined) {
     const why =
       listed.error === null ? (destination.lists ? null : NOT_CONFIRMED) : `it answered: ${listed.error}`
-    return { outcome: confirmed, as: laneOf(listed.lane), txn_id: listed.txn_id, at: listed.at, why }
+    return { outcome: confirmed, as: sentAs(listed.lane), txn_id: listed.txn_id, at: listed.at, why }
   }
   const last = carried.at(-1)
   if (replay?.state === 'sent') {
     // Also one that no answer listed and that was repeated often enough.
-    const as = laneOf(last?.lane) ?? 'sticky_replay'
+    const as = sentAs(last?.lane) ?? 'sticky_replay'
     const why = destination.lists ? null : NOT_CONFIRMED
     return { outcome: confirmed, as, txn_id: last?.txn_id ?? null, at: last?.at ?? replay.at, why }
   }
@@ -83,7 +83,7 @@ export function fateOf(event: EventRow, known: Known, now: number): Fate {
   if (passed?.outcome === 'pending') return passed
   if (last !== undefined) {
     const why = 'it answered without listing the event'
-    return { outcome: 'acknowledged', as: laneOf(last.lane), txn_id: last.txn_id, at: last.at, why }
+    return { outcome: 'acknowledged', as: sentAs(last.lane), txn_id: last.txn_id, at: last.at, why }
   }
   if (passed !== null) {
     if (passed.outcome !== 'delivered') return passed
@@ -102,19 +102,19 @@ const FROM_POSITION = "its position is past the event; the transaction's record 
 /** Whether an interval of membership holds at a position. */
 export const covers = ({ since, until }: Interval, pos: number) =>
   since < pos && (until === null || pos <= until)
-const inRoomThen = ({ pos }: EventRow, { intervals }: Known) => intervals.some((one) => covers(one, pos))
-const inRoomNow = ({ intervals }: Known) => intervals.some(({ until }) => until === null)
+const inRoomThen = ({ pos }: EventRow, { intervals }: FateFacts) => intervals.some((one) => covers(one, pos))
+const inRoomNow = ({ intervals }: FateFacts) => intervals.some(({ until }) => until === null)
 
 /** The event is for it by `to`, `also_to`, or by being in the room at that point of the stream. */
-function entitled(event: EventRow, known: Known): boolean {
+function entitled(event: EventRow, known: FateFacts): boolean {
   return known.addressed || (!known.leftOut && inRoomThen(event, known))
 }
 
-const joinCovers = ({ pos, room }: EventRow, { owed }: Known) =>
+const joinCovers = ({ pos, room }: EventRow, { owed }: FateFacts) =>
   owed.find((row) => row.room === room && row.cursor < pos && pos <= (row.upto ?? Infinity))
 
 /** Why a sticky replay is still owed, or null. What an answer listed since the join is not owed again. */
-function replayOwed(event: EventRow, known: Known): string | null {
+function replayOwed(event: EventRow, known: FateFacts): string | null {
   if (!inRoomNow(known)) return null
   const sent = known.replay?.state === 'sent' ? known.replay : null
   const join = joinCovers(event, known)
@@ -131,7 +131,7 @@ function replayOwed(event: EventRow, known: Known): string | null {
 }
 
 /** For an entitled destination without a record of the event: where position and gaps put it. */
-function passage(event: EventRow, known: Known, now: number): Fate {
+function passage(event: EventRow, known: FateFacts, now: number): Fate {
   const { pos } = event
   const { position } = known.destination
   const gap = known.gaps.findLast(({ from_pos, to_pos }) => from_pos < pos && pos <= to_pos)
@@ -166,7 +166,7 @@ function passage(event: EventRow, known: Known, now: number): Fate {
   return { ...nothing, outcome: 'skipped', as: 'catch_up', at: gap.closed_at, why }
 }
 
-function whyNot(event: EventRow, known: Known): string {
+function whyNot(event: EventRow, known: FateFacts): string {
   if (event.exact === true) return 'the event was addressed only to other servers (`to`)'
   if (known.leftOut) return 'the event excluded it (`not_to`)'
   const { intervals } = known

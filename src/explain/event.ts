@@ -3,7 +3,7 @@ import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { EventFacts, EventRow, Interval } from '../store/views/event-facts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import { holdOf } from './destination.ts'
-import { covers, fateOf, type Fate, type Known } from './event-fate.ts'
+import { covers, fateOf, type Fate, type FateFacts } from './event-fate.ts'
 
 /** What the look-up of one event adds: attempts and newer events, which a list of events goes without. */
 export interface Details {
@@ -11,13 +11,13 @@ export interface Details {
   overtaken: ReadonlySet<number>
 }
 
-export interface Told {
+export interface ToldFate {
   destination: DestinationRow
   fate: Fate
 }
 
 /** Tells what became of an event for every destination of `facts`. */
-export function tellEvent(event: EventRow, facts: EventFacts, { carried, overtaken }: Details): Told[] {
+export function tellEvent(event: EventRow, facts: EventFacts, { carried, overtaken }: Details): ToldFate[] {
   const { knownOf } = joinFacts(facts)
   const attempts = groupBy(carried, of)
   const known = knownOf(event)
@@ -74,7 +74,7 @@ function joinFacts(facts: EventFacts) {
     const less = new Set(event.less)
     const inRoom = inRoomOf(event)
     const replayOf = replaysOf(event)
-    return (destination: DestinationRow): Omit<Known, 'carried' | 'overtaken'> => {
+    return (destination: DestinationRow): Omit<FateFacts, 'carried' | 'overtaken'> => {
       const { id } = destination
       return {
         destination,
@@ -92,7 +92,7 @@ function joinFacts(facts: EventFacts) {
 }
 
 /** One line of `GET /v1/events/{event_id}`; what is pending also says what holds its destination. */
-export function viewFate({ destination, fate }: Told, now: number) {
+export function viewFate({ destination, fate }: ToldFate, now: number) {
   const { outcome, as, txn_id, at } = fate
   const behind = outcome === 'pending' ? (holdOf(destination, { now }) ?? 'it goes out next') : null
   const why = [fate.why, behind].filter((part) => part !== null).join('; ')

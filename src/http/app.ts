@@ -33,7 +33,7 @@ export interface AppOptions {
   readonly phase: () => Phase
   /** What keeps this process from taking more work although it runs, in words; null: nothing. Default null. */
   readonly unfit?: () => string | null
-  /** Who keeps the connections of all listeners down to their number; default: nobody. */
+  /** Keeps the connections of all listeners down to their number; left out: nothing does. */
   readonly visitors?: Visitors | null
   /** Told of every route. */
   readonly onRoute?: (route: { readonly method: string | string[]; readonly url: string }) => void
@@ -58,7 +58,7 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     forceCloseConnections: 'idle',
-    // The framework's own 503 is no Matrix error; `phase` does it.
+    // The framework's own 503 is not a Matrix error; `phase` does it.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => void answerWithError(error, request, reply),
     clientErrorHandler: (error, socket) => answerBroken(error, socket),
@@ -115,7 +115,7 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
   return app
 }
 
-/** No body is no error: actions have nothing to say. */
+/** A missing body is not an error: actions have nothing to say. */
 function readJson(body: Uint8Array, parsed: (error: Error | null, value?: unknown) => void): void {
   try {
     parsed(null, body.length === 0 ? undefined : parseJson(body, BODY_LIMITS))

@@ -56,7 +56,7 @@ export function makeGuard(tokens: Tokens): Guard {
   }
 }
 
-/** Lets through who brings `token`; null: everybody. */
+/** Lets through a caller that brings `token`; null: every caller. */
 export function makeTokenGuard(token: string | null): (request: FastifyRequest) => Promise<void> {
   if (token === null) return () => Promise.resolve()
   const wanted = digestOf(token)

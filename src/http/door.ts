@@ -20,7 +20,7 @@ const HEADERS_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_MS = 72_000
 const LOOK_EVERY_MS = 1_000
 
-/** The largest body that is ever taken, and as much again: who sends one with a wrong token reads why. */
+/** The largest body that is ever taken, and as much again: a client that sends one with a wrong token reads why. */
 const UNREAD_BYTES = 32 * 1024 * 1024
 const UNREAD_MS = 5_000
 
@@ -69,7 +69,7 @@ export function guardBodies(
   app: FastifyInstance,
   { visitors, isKnown }: { visitors: Visitors | null; isKnown: (request: FastifyRequest) => boolean },
 ): void {
-  // Runs when a request may go on: it has a route, and who asks may ask for it.
+  // Runs when a request may go on: it has a route, and its caller may ask for it.
   app.addHook('preParsing', (request, reply, _payload, done) => {
     if (isKnown(request)) visitors?.recognise(request.raw.socket)
     const { method } = request
@@ -99,7 +99,7 @@ function throwAway(unread: IncomingMessage): void {
   unread.resume()
 }
 
-/** For requests that a framework never sees: what is no HTTP, or too long, or does not come. */
+/** For requests that a framework never sees: what is not HTTP, is too long, or does not come. */
 export function answerBroken(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return
   const [status, message] = BROKEN[error.code ?? ''] ?? [

@@ -13,7 +13,7 @@ import type { AppOptions, Phase } from './app.ts'
 import { timerMs } from '../pace/clock.ts'
 import { makeVisitors } from './visitors.ts'
 
-/** Of one process, where there are descriptors for so many. */
+/** Connections of one process, if it has descriptors enough for them. */
 export const MOST_CONNECTIONS = 1000
 
 export type { AppOptions, Phase } from './app.ts'
@@ -112,7 +112,7 @@ function makeWithMode(server: Server, mode: number): void {
   }) as Server['listen']
 }
 
-/** Takes away the socket of a process that was killed; one that somebody listens on, or another kind of file, stays. */
+/** Takes away the socket of a process that was killed; one on which a process listens, or another kind of file, stays. */
 async function removeStale(path: string): Promise<void> {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return
   const refused = await new Promise<boolean>((resolve) => {

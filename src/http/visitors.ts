@@ -32,7 +32,7 @@ export interface Visitors {
   asked(socket: Socket): () => void
   /** Its latest request has a token that we know. */
   recognise(socket: Socket): void
-  /** Ends who has been silent for too long. Called every second or so. */
+  /** Ends connections that have been silent for too long. Called about once a second. */
   sweep(): void
   counts(): Readonly<Record<State, number>>
 }

@@ -15,7 +15,7 @@ import { lockDestinations, type Concerned } from '../store/ingest/lock-destinati
 import { lockContent, moveHead, waitToAppend } from '../store/stream.ts'
 import { checkAhead, ItemRefused, textsOf, type CheckedRedactions } from './check-redaction.ts'
 import type { Item } from './items.ts'
-import type { Counts } from './report.ts'
+import type { ItemCounts } from './report.ts'
 import { makeKnownRooms } from './known-rooms.ts'
 import { forgetFirst, openTaking, takeItems } from './take-items.ts'
 import { leavingBy, touchedBy, type TouchedItems } from './look-up.ts'
@@ -60,7 +60,7 @@ export interface AppendNeeds {
   /** Called after a commit that took something; must not throw. */
   onTaken: () => void
   /** Called with what a request did, for the metrics, after a commit that took something. */
-  onItems?: (counts: Counts) => void
+  onItems?: (counts: ItemCounts) => void
 }
 
 /** Weight of one commit, and of what may wait for one before a request is told to come later. */
@@ -71,7 +71,7 @@ const RETRY_AFTER_MS = 1_000
 const CHARACTERS_AN_ITEM = 4_096
 
 export function makeAppend(needs: AppendNeeds): Append {
-  const batcher = makeBatcher<IngestRequest, Outcome>({
+  const batcher = makeBatcher<IngestRequest, AppendOutcome>({
     run: (requests) => takeBatch(needs, requests),
     maxWeight: MAX_BATCH,
     weigh: weightOf,
@@ -88,13 +88,13 @@ export function makeAppend(needs: AppendNeeds): Append {
 }
 
 /** What is answered, and what is counted where something was taken. */
-interface Outcome {
+interface AppendOutcome {
   result: AppendResult
-  counts?: Counts
+  counts?: ItemCounts
 }
 
 /**
- * What a request costs of a commit and of memory, in items. A redaction counts twice: everybody's freezes wait for its commit, so
+ * What a request costs of a commit and of memory, in items. A redaction counts twice: the freezes of all processes wait for its commit, so
  * that a thousand of them share it with no more.
  */
 export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
@@ -107,7 +107,7 @@ export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
   return 1 + items.length + redactions + Math.floor(characters / CHARACTERS_AN_ITEM)
 }
 
-async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(Outcome | Error)[]> {
+async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(AppendOutcome | Error)[]> {
   const checked: CheckedRedactions = new Map()
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -130,7 +130,7 @@ async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise
         return [{ result: { kind: 'invalid', index, path, message } }]
       }
       // One request's fault must not be another's: each goes by itself.
-      const results: (Outcome | Error)[] = []
+      const results: (AppendOutcome | Error)[] = []
       for (const request of requests) results.push(...(await takeBatch(needs, [request])))
       return results
     }
@@ -143,7 +143,7 @@ function isConflict(error: unknown): boolean {
   return code === '40P01' || code === '40001'
 }
 
-type Db = Parameters<Parameters<typeof inTransaction>[1]>[0]
+type LockingDb = Parameters<Parameters<typeof inTransaction>[1]>[0]
 
 /**
  * Locks are taken in one order, which is that of deliveries: the stream, the content (as a freeze does before it
@@ -151,10 +151,10 @@ type Db = Parameters<Parameters<typeof inTransaction>[1]>[0]
  */
 async function takeAll(
   needs: AppendNeeds,
-  db: Db,
+  db: LockingDb,
   requests: IngestRequest[],
   checked: CheckedRedactions,
-): Promise<Outcome[]> {
+): Promise<AppendOutcome[]> {
   const { serverName, maxStickyMs, random } = needs
   await waitToAppend(db)
   const items = requests.flatMap((request) => request.items)
@@ -184,7 +184,7 @@ async function takeAll(
     gone,
     written,
   })
-  const outcomes: Outcome[] = []
+  const outcomes: AppendOutcome[] = []
   const tokens = new Map<string, string>()
   for (const request of requests) {
     const stored = state.tokens.get(request.source) ?? null
@@ -240,8 +240,11 @@ function whatGoes(requests: readonly IngestRequest[], { tokens, rooms }: IngestS
   return { items: taken, redacted: [...redacted], purged: [...purged], refused }
 }
 
-/** Locks content where some goes that somebody may have read; returns whose open transactions hold it. */
-async function lockWhatGoes(db: Db, goes: { positions: number[]; rooms: number[] }): Promise<number[]> {
+/** Locks content if a text goes that a delivery may have read; returns the destinations whose open transactions hold it. */
+async function lockWhatGoes(
+  db: LockingDb,
+  goes: { positions: number[]; rooms: number[] },
+): Promise<number[]> {
   if (goes.positions.length + goes.rooms.length === 0) return []
   await lockContent(db)
   return findHolders(db, goes)

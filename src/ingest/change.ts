@@ -9,11 +9,8 @@ import { createHash } from 'node:crypto'
 import { parseServerName } from '../matrix/ids.ts'
 import type { Effects } from '../store/ingest/effects.ts'
 import type { IngestState, RoomState } from '../store/ingest/state.ts'
-import type { Item } from './items.ts'
-import { accept, leaveOut, type IgnoredWhy, type Report } from './report.ts'
-
-export type EventItem = Extract<Item, { type: 'event' }>
-export type ServersItem = Extract<Item, { type: 'servers' }>
+import type { EventItem, ServersItem } from './items.ts'
+import { accept, leaveOut, type IgnoredWhy, type IngestReport } from './report.ts'
 
 export interface Stage {
   state: IngestState
@@ -24,7 +21,7 @@ export interface Stage {
   maxStickyMs: number
 }
 
-export function stageEvent(stage: Stage, item: EventItem, index: number, report: Report): void {
+export function stageEvent(stage: Stage, item: EventItem, index: number, report: IngestReport): void {
   const { state, effects } = stage
   if (state.positions.has(item.eventId)) {
     report.duplicates += 1
@@ -65,7 +62,7 @@ function stageRecipients(
   item: EventItem,
   pos: number,
   index: number,
-  report: Report,
+  report: IngestReport,
 ): string | null {
   const { audience } = item
   const exact = 'to' in audience
@@ -88,7 +85,7 @@ function stageRecipients(
   return hash
 }
 
-export function stageServers(stage: Stage, item: ServersItem, index: number, report: Report): void {
+export function stageServers(stage: Stage, item: ServersItem, index: number, report: IngestReport): void {
   const { state, effects } = stage
   const pos = (state.head += 1)
   const room = useRoom(stage, item.roomId)

@@ -162,7 +162,7 @@ function oddNumberIn(pdu: JsonObject): JsonError | null {
   }
 }
 
-/** What stands in `pdu` that a redaction would have taken or made otherwise; `unsigned` is nobody's content. */
+/** What stands in `pdu` that a redaction would have taken or made otherwise; `unsigned` is not part of an event's content. */
 function beyondRedaction(pdu: JsonObject, rules: RoomVersion): string[] {
   const form = redact(pdu, rules)
   const differing = (given: JsonObject, kept: JsonObject) =>

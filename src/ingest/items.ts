@@ -9,7 +9,7 @@ import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json-value.ts'
 
 /** Who gets an event: exactly `to`; or the room's servers at its position, with `alsoTo` and without `notTo`. */
-export type Audience =
+export type Recipients =
   | { readonly to: readonly string[] }
   | { readonly alsoTo: readonly string[]; readonly notTo: readonly string[] }
 
@@ -25,7 +25,7 @@ export interface EventItem {
   readonly originServerTs: number
   /** Milliseconds, more than 0 and not capped; null: not sticky, flagged `sticky: false`, or not sent by one of ours. */
   readonly stickyDurationMs: number | null
-  readonly audience: Audience
+  readonly audience: Recipients
 }
 
 export interface ServersItem {

@@ -2,7 +2,7 @@
  * Which rooms are known at each point of a batch? And does a request rely on the servers of a room that is not? Pure.
  *
  * A source that tells a room's whole list once, and then only changes (`onlyKnownRooms`), must not go on if the list
- * was purged meanwhile: an event would go to nobody, and an `add` would make the room known with that one server only.
+ * was purged meanwhile: an event would go to no server, and an `add` would make the room known with that one server only.
  */
 import type { IngestState } from '../store/ingest/state.ts'
 import type { Item } from './items.ts'

@@ -126,7 +126,7 @@ async function readJson(
 }
 
 /** Reads a line to its end; a promise where others have their turns meanwhile. */
-function readOn(reader: JsonReader, pace: Pace, index: number): Promise<void> | undefined {
+function readOn(reader: JsonReader, pace: ParsePace, index: number): Promise<void> | undefined {
   for (;;) {
     const before = reader.spent()
     const found = asRefusal(() => reader.read(pace.left()), index)
@@ -136,14 +136,14 @@ function readOn(reader: JsonReader, pace: Pace, index: number): Promise<void> | 
   }
 }
 
-interface Pace {
+interface ParsePace {
   /** Of this turn. */
   left(): number
   /** Ends the turn where it is used up. */
   spend(cost: number): Promise<void> | undefined
 }
 
-function makePace(): Pace {
+function makePace(): ParsePace {
   let left = SLICE
   return {
     left: () => left,

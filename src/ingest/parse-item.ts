@@ -15,7 +15,7 @@ import { findRespelled } from '../matrix/respelling.ts'
 import { roomVersion } from '../matrix/room-versions.ts'
 import { isOurs, stickyDuration } from '../matrix/sticky.ts'
 import { ItemError, whyOf } from './item-error.ts'
-import type { Audience, EventItem, Item, RedactItem, ServersItem } from './items.ts'
+import type { Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
 
 export interface ParseOptions {
   readonly serverName: string
@@ -131,7 +131,7 @@ function parseRedact(node: JsonObject, fail: Fail): RedactItem {
   return { type: 'redact', eventId, pdu: textOfPdu(pdu, 'keep', fail), parsed: pdu, sender }
 }
 
-function audienceOf(node: JsonObject, fail: Fail): Audience {
+function audienceOf(node: JsonObject, fail: Fail): Recipients {
   const to = listOf(node, 'to', fail)
   const alsoTo = listOf(node, 'also_to', fail)
   const notTo = listOf(node, 'not_to', fail)

@@ -1,10 +1,10 @@
 /** What a request did: its answer, and what is counted. Filled item by item, and read after the commit. */
 import type { Item } from './items.ts'
 
-/** Why something was left out: our own name, no server name, nothing changes by it, nobody knows it. */
+/** Why something was left out: our own name, not a server name, it changes nothing, it is unknown. */
 export type IgnoredWhy = 'own_name' | 'invalid_name' | 'no_change' | 'unknown'
 
-export interface Counts {
+export interface ItemCounts {
   /** Items that were taken, by type; duplicates are none. */
   readonly taken: Map<Item['type'], number>
   readonly ignored: Map<IgnoredWhy, number>
@@ -12,26 +12,26 @@ export interface Counts {
   purged: number
 }
 
-export interface Report {
+export interface IngestReport {
   accepted: number
   duplicates: number
   readonly ignored: { index: number; value: string }[]
   readonly unknownRooms: Set<string>
-  readonly counts: Counts
+  readonly counts: ItemCounts
 }
 
-export function emptyReport(): Report {
+export function emptyReport(): IngestReport {
   const counts = { taken: new Map(), ignored: new Map(), purged: 0 }
   return { accepted: 0, duplicates: 0, ignored: [], unknownRooms: new Set(), counts }
 }
 
-export function accept(report: Report, type: Item['type']): void {
+export function accept(report: IngestReport, type: Item['type']): void {
   report.accepted += 1
   addOne(report.counts.taken, type)
 }
 
 /** Leaves out `value` (a name or an id) of the item at `index`, and lists it. */
-export function leaveOut(report: Report, index: number, value: string, why: IgnoredWhy): void {
+export function leaveOut(report: IngestReport, index: number, value: string, why: IgnoredWhy): void {
   report.ignored.push({ index, value })
   addOne(report.counts.ignored, why)
 }

@@ -19,22 +19,15 @@ import type { Db } from '../store/db.ts'
 import { noEffects, writeEffects } from '../store/ingest/effects.ts'
 import { hasSticky, type IngestState } from '../store/ingest/state.ts'
 import { checkRedaction, type CheckedRedactions } from './check-redaction.ts'
-import type { Item, PurgeItem, RedactItem } from './items.ts'
-import { accept, emptyReport, leaveOut, type Counts, type Report } from './report.ts'
-import {
-  stageEvent,
-  stageServers,
-  whyUnusable,
-  type EventItem,
-  type ServersItem,
-  type Stage,
-} from './change.ts'
+import type { EventItem, Item, PurgeItem, RedactItem, ServersItem } from './items.ts'
+import { accept, emptyReport, leaveOut, type ItemCounts, type IngestReport } from './report.ts'
+import { stageEvent, stageServers, whyUnusable, type Stage } from './change.ts'
 
 interface Purge {
   pos: number
   room: number
   /** Of its request. */
-  counts: Counts
+  counts: ItemCounts
 }
 
 export interface Taking {
@@ -52,7 +45,7 @@ export interface Taking {
   going: Set<number>
   /** Rooms that were forgotten at the beginning, each with how many pairs that gave up, until their purge comes. */
   gone: Map<number, number>
-  /** Rooms in which something was redacted, and nobody has asked since what is still sticky there. */
+  /** Rooms in which something was redacted, and of which it was not asked since what is still sticky there. */
   lessSticky: Set<number>
   /** Destinations that `server_up` items named, and those that joined: failing ones are tried again soon. */
   up: Set<number>
@@ -123,7 +116,7 @@ export function openTaking(
   return taking
 }
 
-export async function takeItems(taking: Taking, items: readonly Item[]): Promise<Report> {
+export async function takeItems(taking: Taking, items: readonly Item[]): Promise<IngestReport> {
   const report = emptyReport()
   for (const [index, item] of items.entries()) {
     switch (item.type) {
@@ -147,7 +140,12 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
   return report
 }
 
-async function takeRedact(taking: Taking, item: RedactItem, index: number, report: Report): Promise<void> {
+async function takeRedact(
+  taking: Taking,
+  item: RedactItem,
+  index: number,
+  report: IngestReport,
+): Promise<void> {
   const { db, stage, targets, redactions } = taking
   accept(report, 'redact')
   const pos = (stage.state.head += 1)
@@ -165,7 +163,12 @@ async function takeRedact(taking: Taking, item: RedactItem, index: number, repor
 }
 
 /** An event that a later item of the batch redacts is not in the database yet. */
-async function takeEvent(taking: Taking, item: EventItem, index: number, report: Report): Promise<void> {
+async function takeEvent(
+  taking: Taking,
+  item: EventItem,
+  index: number,
+  report: IngestReport,
+): Promise<void> {
   const { stage, targets, redacted } = taking
   const { state } = stage
   await writeWhatGoes(taking, item.roomId)
@@ -178,7 +181,12 @@ async function takeEvent(taking: Taking, item: EventItem, index: number, report:
 }
 
 /** Whether a join owes anything depends on what is still sticky in its room. */
-async function takeServers(taking: Taking, item: ServersItem, index: number, report: Report): Promise<void> {
+async function takeServers(
+  taking: Taking,
+  item: ServersItem,
+  index: number,
+  report: IngestReport,
+): Promise<void> {
   const { db, stage } = taking
   const { state } = stage
   await writeWhatGoes(taking, item.roomId)
@@ -200,7 +208,7 @@ function takePurge(
   { stage, targets, purges, going, gone, lessSticky }: Taking,
   item: PurgeItem,
   index: number,
-  report: Report,
+  report: IngestReport,
 ): void {
   accept(report, 'purge')
   const { state } = stage
@@ -256,7 +264,7 @@ export function forgetFirst(
   return purgeRooms(db, [...first])
 }
 
-function takeServerUp({ stage, up }: Taking, server: string, index: number, report: Report): void {
+function takeServerUp({ stage, up }: Taking, server: string, index: number, report: IngestReport): void {
   accept(report, 'server_up')
   const destination = stage.state.destinations.get(server)
   if (destination === undefined || destination.isNew)

@@ -28,14 +28,14 @@ export function canonicalize(text: string | Uint8Array, options: CanonicalOption
  * @throws JsonError with the path of an odd number, unless they are kept
  */
 export function canonicalText(value: JsonValue, { oddNumbers = 'refuse' }: CanonicalOptions = {}): string {
-  const out: Output = { parts: [], path: [], oddNumbers }
+  const out: JsonWriter = { parts: [], path: [], oddNumbers }
   write(value, 0, out)
   return out.parts.join('')
 }
 
 /**
  * The canonical text of a value of our own making. Members that are `undefined` are left out; -0 is 0.
- * @throws JsonError for a number that is no safe integer or a lone surrogate
+ * @throws JsonError for a number that is not a safe integer or a lone surrogate
  * @throws TypeError for what is not JSON at all (a Date, a bigint, a function)
  */
 export function canonicalFromValue(value: unknown): string {
@@ -59,14 +59,14 @@ function rank(unit: number): number {
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
 }
 
-interface Output {
+interface JsonWriter {
   readonly parts: string[]
   /** Where the writer is; only the entries above the current level are true. */
   readonly path: (string | number)[]
   readonly oddNumbers: 'keep' | 'refuse'
 }
 
-function write(value: unknown, level: number, out: Output): void {
+function write(value: unknown, level: number, out: JsonWriter): void {
   if (typeof value === 'string') out.parts.push(quote(value, level, out))
   else if (typeof value === 'number') out.parts.push(integer(value, level, out))
   else if (value === null || typeof value === 'boolean') out.parts.push(String(value))
@@ -75,7 +75,7 @@ function write(value: unknown, level: number, out: Output): void {
   else throw notJson(typeof value, level, out)
 }
 
-function writeArray(values: readonly unknown[], level: number, out: Output): void {
+function writeArray(values: readonly unknown[], level: number, out: JsonWriter): void {
   if (level >= MAX_DEPTH) throw tooDeep(level, out)
   out.parts.push('[')
   for (let i = 0; i < values.length; i++) {
@@ -86,7 +86,7 @@ function writeArray(values: readonly unknown[], level: number, out: Output): voi
   out.parts.push(']')
 }
 
-function writeObject(value: object, level: number, out: Output): void {
+function writeObject(value: object, level: number, out: JsonWriter): void {
   if (isOddNumber(value)) {
     if (out.oddNumbers === 'refuse') throw oddNumber(level, out)
     out.parts.push(textOfOddNumber(value))
@@ -121,19 +121,19 @@ function sortedKeys(members: Record<string, unknown>): string[] {
 }
 
 // For well-formed strings `JSON.stringify` escapes exactly what canonical JSON escapes, in the same spelling.
-function quote(text: string, level: number, out: Output): string {
+function quote(text: string, level: number, out: JsonWriter): string {
   if (!NOT_PLAIN.test(text)) return `"${text}"`
   if (LONE_SURROGATE.test(text))
     throw new JsonError('lone surrogate', out.path.slice(0, level), 'a lone surrogate')
   return JSON.stringify(text)
 }
 
-function integer(value: number, level: number, out: Output): string {
+function integer(value: number, level: number, out: JsonWriter): string {
   if (!Number.isSafeInteger(value)) throw oddNumber(level, out)
   return String(value)
 }
 
-function oddNumber(level: number, out: Output): JsonError {
+function oddNumber(level: number, out: JsonWriter): JsonError {
   return new JsonError(
     'odd number',
     out.path.slice(0, level),
@@ -141,10 +141,10 @@ function oddNumber(level: number, out: Output): JsonError {
   )
 }
 
-function tooDeep(level: number, out: Output): JsonError {
+function tooDeep(level: number, out: JsonWriter): JsonError {
   return new JsonError('too deep', out.path.slice(0, level), `nested deeper than ${MAX_DEPTH}`)
 }
 
-function notJson(what: string, level: number, out: Output): TypeError {
+function notJson(what: string, level: number, out: JsonWriter): TypeError {
   return new TypeError(`not JSON: ${what} at ${out.path.slice(0, level).join('.')}`)
 }

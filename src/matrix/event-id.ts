@@ -17,7 +17,7 @@ import { parseJson } from './strict-json.ts'
 
 export type EventIdCheck =
   | { kind: 'ok' }
-  /** `expected` is null where the event should carry its id and carries none, or is no object. */
+  /** `expected` is null where the event should carry its id and carries none, or is not an object. */
   | { kind: 'mismatch'; expected: EventId | null }
   /** Nothing can be said: the id is taken as given. */
   | { kind: 'unknown version' }
@@ -45,7 +45,7 @@ export function eventIdOf(pdu: JsonObject, version: RoomVersion): EventId | null
 
 /**
  * Compares the id that a source gave with the one that the event (or its JSON text) has.
- * @throws JsonError where the text is no JSON
+ * @throws JsonError where the text is not JSON
  */
 export function checkEventId(given: {
   pdu: JsonObject | string

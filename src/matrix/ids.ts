@@ -96,7 +96,7 @@ export function domainOf(userId: string): string | null {
   return colon === -1 ? null : userId.slice(colon + 1)
 }
 
-/** A transaction id nobody used before: 128 random bits, base64url (22 characters). */
+/** A transaction id that was not used before: 128 random bits, base64url (22 characters). */
 export function makeTxnId(randomBytes: (size: number) => Uint8Array): TxnId {
   return Buffer.from(randomBytes(16)).toString('base64url') as TxnId
 }

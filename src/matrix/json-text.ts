@@ -27,7 +27,7 @@ const LOOKAHEAD = 16
 /** A number that ends so near to the end of the window may go on behind it: `1.`, `1e+`. */
 const NUMBER_TAIL = 3
 
-export interface JsonText {
+export interface JsonCursor {
   /** Null: all of it is text. */
   bytes: Buffer | null
   nextByte: number
@@ -39,7 +39,7 @@ export interface JsonText {
   slash: number
   /** From here on the window may end within a word. */
   soon: number
-  /** Where the element began that may have so many characters. */
+  /** Where the element began that `elementCharacters` limits. */
   elementBegan: number
   /** In text there may be half a surrogate pair, in UTF-8 there is none that is not escaped. */
   readonly mayBeLone: boolean
@@ -51,7 +51,7 @@ export function jsonTextOf(
   source: string | Uint8Array,
   limits: ReadLimits,
   fail: (fault: JsonFault, what: string) => never,
-): JsonText {
+): JsonCursor {
   const isText = typeof source === 'string'
   return {
     bytes: isText ? null : bufferOf(source),
@@ -69,14 +69,14 @@ export function jsonTextOf(
 }
 
 /** Begins with another document, of bytes. */
-export function beginAnew(w: JsonText, bytes: Uint8Array): void {
+export function beginAnew(w: JsonCursor, bytes: Uint8Array): void {
   w.bytes = bufferOf(bytes)
   w.nextByte = w.at = w.gone = w.elementBegan = 0
   w.text = ''
   w.slash = w.soon = -1
 }
 
-export function string(w: JsonText): string {
+export function string(w: JsonCursor): string {
   const end = w.text.indexOf('"', w.at + 1)
   if (w.slash < w.at) w.slash = firstOf(w.text, '\\', w.at)
   if (end < 0 || w.slash < end || w.mayBeLone) return oddString(w)
@@ -90,7 +90,7 @@ export function string(w: JsonText): string {
 }
 
 /** One with escapes, or that goes on behind the window. */
-function oddString(w: JsonText): string {
+function oddString(w: JsonCursor): string {
   let start = w.at
   let plain = true
   for (;;) {
@@ -114,20 +114,20 @@ function oddString(w: JsonText): string {
   return result
 }
 
-function badString(w: JsonText): never {
+function badString(w: JsonCursor): never {
   w.fail('syntax', 'a string that does not end')
 }
 
-function unquote(w: JsonText, quoted: string): string {
+function unquote(w: JsonCursor, quoted: string): string {
   return unquoted(quoted) ?? w.fail('syntax', 'a bad escape in a string')
 }
 
-export function number(w: JsonText): number | OddNumber {
+export function number(w: JsonCursor): number | OddNumber {
   return shortInteger(w) ?? anyNumber(w)
 }
 
 /** Nearly all of them: up to 15 digits, with something behind them that ends them. */
-function shortInteger(w: JsonText): number | null {
+function shortInteger(w: JsonCursor): number | null {
   let here = w.at
   let code = w.text.charCodeAt(here)
   if (!(code > 0x30 && code <= 0x39)) return null
@@ -138,7 +138,7 @@ function shortInteger(w: JsonText): number | null {
   return result
 }
 
-function anyNumber(w: JsonText): number | OddNumber {
+function anyNumber(w: JsonCursor): number | OddNumber {
   for (;;) {
     NUMBER.lastIndex = w.at
     const found = NUMBER.exec(w.text)?.[0]
@@ -150,14 +150,14 @@ function anyNumber(w: JsonText): number | OddNumber {
   }
 }
 
-export function word<T>(w: JsonText, spelling: string, result: T): T {
+export function word<T>(w: JsonCursor, spelling: string, result: T): T {
   if (!w.text.startsWith(spelling, w.at)) unexpected(w)
   w.at += spelling.length
   return result
 }
 
 /** Moves to the next character that counts and returns its code. */
-export function skipSpace(w: JsonText): number {
+export function skipSpace(w: JsonCursor): number {
   let here = w.at
   let code = w.text.charCodeAt(here)
   while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) code = w.text.charCodeAt(++here)
@@ -166,13 +166,13 @@ export function skipSpace(w: JsonText): number {
 }
 
 /** The same where the window may end within a word. */
-function skipOn(w: JsonText, code: number): number {
+function skipOn(w: JsonCursor, code: number): number {
   if (w.at >= w.text.length) skipBytes(w)
   return more(w, w.at) ? skipSpace(w) : code
 }
 
 /** Spaces need not become text. */
-function skipBytes(w: JsonText): void {
+function skipBytes(w: JsonCursor): void {
   if (w.bytes === null) return
   const from = w.nextByte
   for (let code = w.bytes[w.nextByte]; code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;)
@@ -182,7 +182,7 @@ function skipBytes(w: JsonText): void {
 }
 
 /** Adds to the window and forgets what is before `from`. False: there is no more. */
-function more(w: JsonText, from: number): boolean {
+function more(w: JsonCursor, from: number): boolean {
   if (w.bytes === null || w.nextByte >= w.bytes.length) {
     w.soon = UNLIMITED
     return false
@@ -203,11 +203,11 @@ function more(w: JsonText, from: number): boolean {
   return true
 }
 
-function tooLong(w: JsonText): never {
+function tooLong(w: JsonCursor): never {
   w.fail('too large', `a string or number of more than ${w.limits.characters} characters`)
 }
 
-export function unexpected(w: JsonText): never {
+export function unexpected(w: JsonCursor): never {
   w.fail('syntax', w.at < w.text.length ? `unexpected character (offset ${w.gone + w.at})` : 'unexpected end')
 }
 

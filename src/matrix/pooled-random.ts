@@ -8,7 +8,7 @@ const AT_ONCE = 4096
 const pool = Buffer.alloc(AT_ONCE)
 let used = AT_ONCE
 
-/** `size` bytes (at most 4,096) that nobody has had, a copy. Not for keys: what was given stays in memory for a while. */
+/** `size` bytes (at most 4,096) that were not given out before, a copy. Not for keys: what was given stays in memory for a while. */
 export function pooledRandom(size: number): Buffer {
   if (used + size > AT_ONCE) {
     randomFillSync(pool)

@@ -42,7 +42,7 @@ export const BODY_LIMITS: ReadLimits = {
   characters: 512 * 1024,
 }
 
-/** Reading a value costs about as much as reading so many characters. */
+/** Reading a value costs about as much as reading this many characters. */
 export const COST_OF_VALUE = 16
 
 export interface JsonReader {

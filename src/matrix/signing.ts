@@ -3,7 +3,7 @@
  *
  * There are two implementations on purpose. `node:crypto` signs: 30 to 50 µs with a key object that is made once
  * (making it for every request would cost ten times that). tweetnacl (10 ms) makes keys, derives the public half and
- * verifies. So a fault in one is seen by the other before anybody else sees it. A seed never appears in an error
+ * verifies. So a fault in one is seen by the other before it leaves limpet. A seed never appears in an error
  * message.
  */
 import { createPrivateKey, sign } from 'node:crypto'

@@ -6,9 +6,9 @@
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
-export type DestinationState = 'idle' | 'sending' | 'catching_up' | 'backing_off' | 'paused'
+export type StateLabel = 'idle' | 'sending' | 'catching_up' | 'backing_off' | 'paused'
 
-const STATES: readonly DestinationState[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
+const STATES: readonly StateLabel[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
 const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const
@@ -27,12 +27,12 @@ export type IngestIgnoredWhy = (typeof IGNORED_WHYS)[number]
 /** What the sweep counted, for the gauges. Ages are milliseconds. */
 export interface Totals {
   readonly position: number
-  readonly destinations: Partial<Record<DestinationState, number>>
+  readonly destinations: Partial<Record<StateLabel, number>>
   readonly pendingPdus: number
   /** Null: nothing waits. */
   readonly oldestPendingMs: number | null
   readonly stickyPending: number
-  /** Age of the oldest snapshot that anybody holds on the database; 0: nobody. */
+  /** Age of the oldest snapshot of the database that a session holds; 0: there is none. */
   readonly oldestSnapshotMs: number
   /** Shown only where `perDestination` was asked for. */
   readonly perDestination?: Iterable<{

@@ -159,7 +159,7 @@ function maskBody(body: string, scheme: string): string {
   return before + rest + shown.join('&')
 }
 
-interface Body {
+interface UrlBody {
   user: string
   /** Null: there is none. */
   password: string | null
@@ -169,7 +169,7 @@ interface Body {
   query: string
 }
 
-function splitBody(body: string, scheme: string): Body {
+function splitBody(body: string, scheme: string): UrlBody {
   const start = QUERY.exec(body)?.index ?? body.length
   const main = body.slice(0, start)
   const query = body.slice(start)

@@ -13,7 +13,7 @@ export interface Batcher<T, R> {
   idle(): Promise<void>
 }
 
-interface Waiting<T, R> {
+interface WaitingCall<T, R> {
   call: T
   resolve: (result: R) => void
   reject: (error: unknown) => void
@@ -27,11 +27,11 @@ export interface BatcherNeeds<T, R> {
 }
 
 export function makeBatcher<T, R>({ run, maxWeight, weigh = () => 1 }: BatcherNeeds<T, R>): Batcher<T, R> {
-  let queue: Waiting<T, R>[] = []
+  let queue: WaitingCall<T, R>[] = []
   let weight = 0
   let running: Promise<void> | null = null
 
-  function take(): Waiting<T, R>[] {
+  function take(): WaitingCall<T, R>[] {
     let taken = 0
     let count = 0
     for (const { call } of queue) {

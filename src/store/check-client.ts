@@ -11,7 +11,7 @@ export const ANSWERS = sql('does it answer', 'select 1')
 
 const ANSWER_MS = 5_000
 
-export function openClient(url: string): pg.Client {
+export function openCheckClient(url: string): pg.Client {
   const client = new (clientFor(url))({
     connectionString: url,
     application_name: 'limpet-check',

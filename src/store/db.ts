@@ -62,7 +62,7 @@ const KEEP_ALIVE_MS = 10_000
 const REPLAN_MS = 20_000
 
 /**
- * What is not used for so long is closed, ms. Connections to a server that was taken out of use without closing them are
+ * A connection that is not used for this long is closed, ms. Connections to a server that was taken out of use without closing them are
  * found out when they are used, or are gone by then.
  */
 const IDLE_MS = 20_000
@@ -89,7 +89,7 @@ export function openPool({
     types,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: IDLE_MS,
-    // The longest any statement may take. That nobody answers at all is noticed sooner (`silence.ts`).
+    // The longest any statement may take. A server that does not answer at all is noticed sooner (`silence.ts`).
     query_timeout: 60_000,
     keepAlive: true,
     // The system's own default is two hours.
@@ -187,7 +187,7 @@ export async function nowMs(db: Db): Promise<number> {
   return rows[0]?.now ?? 0
 }
 
-/** What the system says where nobody answers at an address. */
+/** What the system says where nothing answers at an address. */
 const AWAY = new Set([
   ...['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOENT'],
   ...['ENOTFOUND', 'EAI_AGAIN'],

@@ -27,7 +27,7 @@ export interface FitnessNeeds {
 /** README, "Node.js, PostgreSQL": the oldest that has `idle_session_timeout`, which ends the lock of a stopped sweeper. */
 const OLDEST = 140000
 
-interface Found {
+interface FoundDatabase {
   version: number
   version_text: string
   encoding: string
@@ -59,14 +59,14 @@ const LOOK = sql(
 
 /** @throws UnfitDatabaseError */
 export async function refuseUnfit(db: Db, needs: FitnessNeeds): Promise<void> {
-  const { rows } = await db.query<Found>(LOOK, [needs.queueSchema ?? ''])
+  const { rows } = await db.query<FoundDatabase>(LOOK, [needs.queueSchema ?? ''])
   const [found] = rows
   if (found === undefined) return
   const complaint = complain(found, needs)
   if (complaint !== null) throw new UnfitDatabaseError(complaint)
 }
 
-function complain(found: Found, { queueSchema, migrating }: FitnessNeeds): string | null {
+function complain(found: FoundDatabase, { queueSchema, migrating }: FitnessNeeds): string | null {
   const { role, database, schema, owner } = found
   if (found.version < OLDEST)
     return `the database is PostgreSQL ${found.version_text}: limpet needs 14 or newer`

@@ -31,7 +31,7 @@ export const OWNER_LIVES = `exists (select 1 from workers w where w.id = d.lease
 /** A condition on `d` and what a holder read of it, `i`: nothing was taken away from it since. Not for a repeat of the same bytes. */
 export const UNNARROWED = 'd.narrowed_seq = i.narrowed_seq and not d.paused'
 
-/** What every way of letting go sets: nobody follows what nobody holds. */
+/** What every way of letting go sets: a destination without a holder is not followed. */
 export const UNHELD = 'lease_owner = null, follows = false'
 
 /**

@@ -7,7 +7,7 @@
  * all connections of one client to one server isn't noticed, and does no harm.
  */
 import type pg from 'pg'
-import { isLate, openClient } from './check-client.ts'
+import { isLate, openCheckClient } from './check-client.ts'
 import { drop } from './takes-writes.ts'
 import { sql } from './statement.ts'
 
@@ -25,7 +25,7 @@ export async function hasSeveralServers(url: string): Promise<boolean> {
   const clients: pg.Client[] = []
   try {
     for (let i = 0; i < CONNECTIONS; i += 1) {
-      const client = openClient(url)
+      const client = openCheckClient(url)
       clients.push(client)
       try {
         await client.connect()

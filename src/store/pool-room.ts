@@ -6,15 +6,15 @@
  */
 import type pg from 'pg'
 import { placeOf } from '../config/url.ts'
-import { ANSWERS, isLate, openClient } from './check-client.ts'
+import { ANSWERS, isLate, openCheckClient } from './check-client.ts'
 import { drop } from './takes-writes.ts'
 import { sql } from './statement.ts'
 
-/** How many connections somebody opens to a database. */
-export interface Connections {
+/** How many connections a part of limpet opens to a database. */
+export interface ConnectionCount {
   /** At once, when all are busy. */
   most: number
-  /** With fewer its work never gets on: they wait for each other. */
+  /** With fewer than these its work never gets on, because the connections wait for each other. */
   fewest: number
 }
 
@@ -29,7 +29,7 @@ export interface Narrow {
 /** Null: it is enough, or there is no pooler. `named`: for people. */
 export async function narrowRoom(
   url: string,
-  { most, fewest }: Connections,
+  { most, fewest }: ConnectionCount,
   named = 'the database',
 ): Promise<Narrow | null> {
   const given = await countGiven(url, most)
@@ -45,7 +45,7 @@ export async function narrowRoom(
 async function countGiven(url: string, wanted: number): Promise<number | null> {
   const clients: pg.Client[] = []
   const open = () => {
-    const client = openClient(url)
+    const client = openCheckClient(url)
     clients.push(client)
     return client
   }

@@ -9,13 +9,13 @@
 import type pg from 'pg'
 import type { Clock } from '../pace/clock.ts'
 import { placeOf } from '../config/url.ts'
-import { isLate, openClient } from './check-client.ts'
+import { isLate, openCheckClient } from './check-client.ts'
 import { UnfitDatabaseError } from './fitness.ts'
 import { drop } from './takes-writes.ts'
 import { BEGIN, COMMIT } from './db.ts'
 import { command, sql } from './statement.ts'
 
-/** A notification takes milliseconds; nobody who waits for it in vain is in a session of its own. */
+/** A notification takes milliseconds; a connection that waits for it in vain does not have a session of its own. */
 const HEARD_MS = 10_000
 
 export interface PoolingNeeds {
@@ -43,7 +43,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
     new UnfitDatabaseError(
       `${where} is behind a pooler in ${mode} mode, which limpet can't use: give limpet the database's own address, or set pool_mode = session for it in PgBouncer`,
     )
-  const [first, second] = [openClient(url), openClient(url)]
+  const [first, second] = [openCheckClient(url), openCheckClient(url)]
   try {
     await first.connect()
     const own = await whoServes(first)
@@ -67,7 +67,7 @@ export async function refusePooling({ url, clock, nonce }: PoolingNeeds): Promis
     // From here on the first one asks nothing: a pooler has no reason to give it a server.
     if (heard !== null && !(await within(clock, HEARD_MS, heard))) throw pooled('transaction')
   } finally {
-    // No goodbye: a server that has gone silent would not answer it, and nobody would ever get on.
+    // No goodbye: a server that has gone silent would not answer it, and the caller would never get on.
     for (const client of [first, second]) drop(client)
   }
 }

@@ -41,7 +41,7 @@ export function makeReplan(everyMs: number, monotonic: () => number): (client: p
   }
 }
 
-/** More texts than this are nobody's constants: the rest goes unprepared. */
+/** A program has fewer constant texts than this: the rest goes unprepared. */
 const MOST_NAMES = 500
 
 /** Gives each text its name, the same on all connections of a pool. Call the result with each new connection. */

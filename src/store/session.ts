@@ -42,7 +42,7 @@ export async function beginSession(
   client: Pick<pg.ClientBase, 'query'>,
   more: SessionSettings = {},
 ): Promise<void> {
-  // A pooler may have lent the same session before, to limpet or to somebody else, and cleared nothing up after it.
+  // A pooler may have lent the same session before, to limpet or to another application, and cleared nothing up after it.
   await client.query({ text: DISCARD, query_timeout: PATIENCE_MS } as pg.QueryConfig)
   const settings = Object.entries({ ...SETTINGS, ...more }).map(
     ([name, value]) => `set_config('${name}', '${value}', false)`,

@@ -133,7 +133,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
     stop: async () => {
       stopping.abort()
       pool.off('connect', follow)
-      // It may hang in a question; nobody waits for the answer.
+      // It may hang in a question; nothing waits for the answer.
       if (asking !== null) socketOf(asking).destroy()
       await watching
     },

@@ -45,7 +45,7 @@ export async function waitToAppend(db: Db): Promise<void> {
 /** The second half, with the row that was read. */
 export async function withRoom<Row extends StreamRow>(db: Db, row: Row | undefined): Promise<Row> {
   if (row === undefined) throw new Error('the stream has no head: the database is damaged')
-  // Housekeeping makes partitions long before; where nobody keeps house, ingest must not run against the wall.
+  // Housekeeping makes partitions long before; if no process keeps house, ingest must not run into the end of the last partition.
   if (row.log_end - row.head < LEAST_ROOM) await extendLog(db, LEAST_ROOM)
   return row
 }
@@ -80,7 +80,7 @@ export async function readHead(db: Db): Promise<number> {
 /** A condition on `changes`, as its index has it: a text was taken away. */
 export const TAKES_CONTENT = `kind in ('redact', 'purge', 'erase')`
 
-/** The same, only what makes events go that somebody may have been owed: a redaction leaves the event where it is. */
+/** The same, only what makes events go that a destination may have been owed: a redaction leaves the event where it is. */
 const FORGETS = `kind in ('purge', 'erase')`
 /** A condition for what moves a position or opens a gap by what was read when the head was at `at`. */
 export const nothingForgottenSince = (at: string) =>

@@ -13,7 +13,7 @@ import { sql } from './statement.ts'
 // `erase` is known to every release as something that takes content, and followers that don't know more of it look again.
 const NOTE = sql('note that texts went', `insert into changes (pos, kind) values ($1, 'erase')`)
 
-/** Runs `work`, which says whether it took anything, while nobody can freeze. */
+/** Runs `work`, which says whether it took anything, while no delivery can freeze. */
 export async function takeAway<T>(
   db: Db,
   work: (db: Db) => Promise<{ took: boolean; result: T }>,

@@ -3,7 +3,7 @@
  *
  * `deliver/rules/backoff.ts` has the rules. Times are ms since the epoch.
  */
-export interface Waiting {
+export interface WaitState {
   failures: number
   failingSince: number | null
   /** Next ordinary attempt; null: any time. */
@@ -48,7 +48,7 @@ export const NO_WAITS = `failures = 0, failing_since = null, retry_at = null, re
 /** Those that are times to come, with `look_at`, which follows from them: they move with the clock. */
 export const TIMES_AHEAD = ['retry_at', 'hold_until', 'advice_at', 'advice_after', 'look_at'] as const
 
-export const waitingOf = (row: WaitRow): Waiting => ({
+export const waitingOf = (row: WaitRow): WaitState => ({
   failures: row.failures,
   failingSince: row.failing_since,
   retryAt: row.retry_at,

@@ -1,5 +1,5 @@
 /**
- * How much text may a read bring? Rows come in their order as before, but only as many of their texts as fit into so many bytes
+ * How much text may a read bring? Rows come in their order as before, but only as many of their texts as fit into a number of bytes
  * together; the first always has its own. The rest have null: that they are there is known, and their texts were not read.
  *
  * Always: what is returned is the beginning of what was found, and `all` only where nothing was left out. The length of a text is

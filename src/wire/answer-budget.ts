@@ -14,7 +14,7 @@ export interface AnswerBudget {
 }
 
 export interface Share {
-  /** It holds so many bytes now. False: it has given way, and holds nothing. */
+  /** It holds `bytes` now. False: it has given way, and holds nothing. */
   hold(bytes: number): boolean
   /** What it holds is complete: it does not give way any more. */
   keep(): void

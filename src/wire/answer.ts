@@ -13,7 +13,7 @@ import { isNullAt, membersAt, membersOf, namesOf, plainAt } from './scan-json.ts
 import type { SendAnswered, SendFailed, SendStage } from './send-result.ts'
 
 type PduResults = NonNullable<SendAnswered['pdus']>
-export type Reading = Omit<SendAnswered, 'durationMs'> | Omit<SendFailed, 'durationMs'>
+export type ReadAnswer = Omit<SendAnswered, 'durationMs'> | Omit<SendFailed, 'durationMs'>
 export type Answer = Omit<Exchange, 'release'>
 
 const LONGEST_ERROR = 500
@@ -25,7 +25,7 @@ const ERROR = namesOf(['error'])
 const OF_A_REFUSAL = namesOf(['errcode', 'error', 'retry_after_ms'])
 
 /** `now`, in milliseconds since the epoch, is for a `Retry-After` that is a date; `eventIds` are what was sent. */
-export function readAnswer(answer: Answer, now: number, eventIds: readonly string[]): Reading {
+export function readAnswer(answer: Answer, now: number, eventIds: readonly string[]): ReadAnswer {
   const { ending, status } = answer
   if (ending === 'not held') return failure(answer, 'aborted', 'not ours to send any more')
   if (ending === 'aborted') return failure(answer, 'aborted', 'aborted while sending')
@@ -41,7 +41,7 @@ export function readAnswer(answer: Answer, now: number, eventIds: readonly strin
   return { kind: 'answered', pdus: pduResults(answer.body, members.get('pdus'), eventIds) }
 }
 
-function refusal(answer: Answer, status: number, now: number): Reading {
+function refusal(answer: Answer, status: number, now: number): ReadAnswer {
   const { body } = answer
   const members = membersOf(body, OF_A_REFUSAL)
   const plain = (name: string) => {
@@ -61,7 +61,7 @@ function refusal(answer: Answer, status: number, now: number): Reading {
   }
 }
 
-function broken(answer: Answer): Reading {
+function broken(answer: Answer): ReadAnswer {
   if (answer.status !== null) {
     return failure(answer, 'protocol', `the answer was cut off: ${explainError(answer.error)}`)
   }

@@ -18,7 +18,7 @@ import { meter } from './meter.ts'
 import type { Meter } from './meter.ts'
 import type { Target } from './target.ts'
 import { makeWatchOverhead } from './tls-overhead.ts'
-import type { Watched } from './tls-overhead.ts'
+import type { WatchedSocket } from './tls-overhead.ts'
 import { makeTrust } from './trust.ts'
 import { makeTurns } from './turns.ts'
 import type { Turns } from './turns.ts'
@@ -38,7 +38,7 @@ export interface Connection {
   /** How much may come on it. */
   readonly meter: Meter
   /** How much TLS may bring beside. */
-  readonly overhead: Watched
+  readonly overhead: WatchedSocket
   /** Shared by the answers on all connections. */
   readonly budget: AnswerBudget
   readonly turns: Turns
@@ -66,14 +66,14 @@ const HANDSHAKES_AT_ONCE = 32
 const HANDSHAKE_SLOT_MS = 500
 // Longer than most servers keep a connection; what the server's `Keep-Alive` header says is honoured.
 const KEEP_IDLE_MS = 600_000
-// With 512 requests in flight nobody gives way whose answer has less than 64 KiB.
+// With 512 requests in flight no answer of less than 64 KiB gives way.
 const MOST_OF_ALL_ANSWERS = 32 * 1024 * 1024
 // Answers to a hundred transactions of one PDU. A long one by itself is more: it has its turn alone.
 const BYTES_A_TURN = 64 * 1024
 // Names and values. As many bytes can be as many headers, each of them some microseconds; proxies put 1–2 KB on an answer.
 const MOST_OF_HEADERS = 8 * 1024
 
-/** Throws where one of `customCas` is no PEM certificate. */
+/** Throws where one of `customCas` is not a PEM certificate. */
 export function makeConnections(config: ConnectionsConfig, clock: Clock): Connections {
   const secureContext = makeTrust(config.customCas)
   const gate = makeHandshakeGate({ atOnce: HANDSHAKES_AT_ONCE, slotMs: HANDSHAKE_SLOT_MS })
@@ -159,7 +159,7 @@ function clientOver(socket: TLSSocket): Client {
     maxHeaderSize: MOST_OF_HEADERS,
     keepAliveTimeout: KEEP_IDLE_MS,
     keepAliveMaxTimeout: KEEP_IDLE_MS,
-    // A request is timed as a whole, by who sends it.
+    // A request is timed as a whole, by its caller.
     headersTimeout: 0,
     bodyTimeout: 0,
     connect(_options, callback) {

@@ -12,10 +12,10 @@ import { timerMs, type Clock } from '../pace/clock.ts'
 import { explainError } from './explain-error.ts'
 import type { HandshakeGate } from './handshake-gate.ts'
 import type { Target } from './target.ts'
-import type { Watched, WatchOverhead } from './tls-overhead.ts'
+import type { WatchedSocket, WatchOverhead } from './tls-overhead.ts'
 
 export type Dialled =
-  | { readonly kind: 'open'; readonly socket: TLSSocket; readonly overhead: Watched }
+  | { readonly kind: 'open'; readonly socket: TLSSocket; readonly overhead: WatchedSocket }
   | { readonly kind: 'failed'; readonly stage: 'connect' | 'tls' | 'aborted'; readonly message: string }
 
 export type Dial = (target: Target, signal: AbortSignal) => Promise<Dialled>

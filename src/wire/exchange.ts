@@ -51,7 +51,7 @@ export interface Exchange {
 
 /** Contract 5.2. */
 export const MOST_OF_A_200 = 256 * 1024
-// Enough for a Matrix error; of a proxy's error page nobody needs the end.
+// Enough for a Matrix error; the end of a proxy's error page is not needed.
 const MOST_OF_AN_ERROR = 64 * 1024
 /** Everything that may come for one request: the longest body and 64 KiB for heads, and what its chunks are packed in. */
 const MOST_OF_ALL = MOST_OF_A_200 + 64 * 1024

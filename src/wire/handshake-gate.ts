@@ -9,11 +9,11 @@
 import { timerMs } from '../pace/clock.ts'
 
 /** Gives up a place. May be called more than once. */
-export type Leave = () => void
+export type LeaveHandshake = () => void
 
 export interface HandshakeGate {
   /** Waits for a place, first come, first served; null where `signal` ended the wait. */
-  enter(signal: AbortSignal): Promise<Leave | null>
+  enter(signal: AbortSignal): Promise<LeaveHandshake | null>
   readonly inside: number
 }
 
@@ -21,7 +21,7 @@ export function makeHandshakeGate({ atOnce, slotMs }: { atOnce: number; slotMs: 
   const waiting: (() => void)[] = []
   let inside = 0
 
-  function take(): Leave {
+  function take(): LeaveHandshake {
     inside++
     let left = false
     const timer = setTimeout(leave, timerMs(slotMs))
@@ -35,7 +35,7 @@ export function makeHandshakeGate({ atOnce, slotMs }: { atOnce: number; slotMs: 
     return leave
   }
 
-  function enter(signal: AbortSignal): Promise<Leave | null> {
+  function enter(signal: AbortSignal): Promise<LeaveHandshake | null> {
     if (signal.aborted) return Promise.resolve(null)
     if (inside < atOnce) return Promise.resolve(take())
     return new Promise((resolve) => {

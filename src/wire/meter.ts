@@ -12,7 +12,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Turns } from './turns.ts'
 
 export interface Meter {
-  /** From now on so many bytes may come. */
+  /** From now on `bytes` more may come. */
   allow(bytes: number): void
 }
 

@@ -8,7 +8,7 @@
  */
 
 /** UTF-8; what is not is read as U+FFFD, as everywhere. */
-export type JsonText = Buffer
+export type JsonBytes = Buffer
 
 const [QUOTE, COMMA, COLON, BACKSLASH, MINUS, DOT] = [0x22, 0x2c, 0x3a, 0x5c, 0x2d, 0x2e]
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d]
@@ -34,32 +34,32 @@ export function namesOf(names: Iterable<string>): Names {
 export type Members = ReadonlyMap<string, number>
 
 /** Of the one object that `text` is, the members with these names; null: it is something else, or not JSON. */
-export function membersOf(text: JsonText, names: Names): Members | null {
+export function membersOf(text: JsonBytes, names: Names): Members | null {
   const object = scanObject(text, skipSpace(text, 0), names)
   return object !== null && skipSpace(text, object.end) === text.length ? object.members : null
 }
 
 /** The same for the value at `at` of a text that is known to be JSON. */
-export function membersAt(text: JsonText, at: number, names: Names): Members | null {
+export function membersAt(text: JsonBytes, at: number, names: Names): Members | null {
   return scanObject(text, at, names)?.members ?? null
 }
 
 /** The string or the number at `at` of a text that is known to be JSON; null: it is something else. */
-export function plainAt(text: JsonText, at: number): string | number | null {
+export function plainAt(text: JsonBytes, at: number): string | number | null {
   const code = text[at] ?? 0
   if (code === QUOTE) return unquote(text, at, skipString(text, at))
   return isDigit(code) || code === MINUS ? Number(text.toString('latin1', at, skipNumber(text, at))) : null
 }
 
-export const isNullAt = (text: JsonText, at: number): boolean => text[at] === 0x6e
+export const isNullAt = (text: JsonBytes, at: number): boolean => text[at] === 0x6e
 
 /** The string whose quotes stand at `at` and before `end`. */
-function unquote(text: JsonText, at: number, end: number): string {
+function unquote(text: JsonBytes, at: number, end: number): string {
   if (hasEscape(text, at, end)) return JSON.parse(text.toString('utf8', at, end)) as string
   return text.toString('utf8', at + 1, end - 1)
 }
 
-function scanObject(text: JsonText, start: number, names: Names): { members: Members; end: number } | null {
+function scanObject(text: JsonBytes, start: number, names: Names): { members: Members; end: number } | null {
   if (text[start] !== OPEN_OBJECT) return null
   const members = new Map<string, number>()
   let at = skipSpace(text, start + 1)
@@ -80,7 +80,7 @@ function scanObject(text: JsonText, start: number, names: Names): { members: Mem
 }
 
 /** Which of `names` the key at `at` is. */
-function nameOf(text: JsonText, at: number, { all, lengths, longest }: Names): string | null {
+function nameOf(text: JsonBytes, at: number, { all, lengths, longest }: Names): string | null {
   const end = skipString(text, at)
   const length = end - at - 2
   const plain = lengths.has(length)
@@ -90,14 +90,14 @@ function nameOf(text: JsonText, at: number, { all, lengths, longest }: Names): s
   return all.has(name) ? name : null
 }
 
-function hasEscape(text: JsonText, start: number, end: number): boolean {
+function hasEscape(text: JsonBytes, start: number, end: number): boolean {
   for (let at = start; at < end; at++) if (text[at] === BACKSLASH) return true
   return false
 }
 
 // What follows returns the place behind what it skips, or -1 where the text is not JSON there.
 
-function skipValue(text: JsonText, start: number): number {
+function skipValue(text: JsonBytes, start: number): number {
   /** What ends the objects and arrays that are open: the first `depth` of it. */
   let open = new Uint8Array(64)
   let depth = 0
@@ -142,7 +142,7 @@ function grown(small: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /** To the value behind a key and its colon. */
-function skipKey(text: JsonText, start: number): number {
+function skipKey(text: JsonBytes, start: number): number {
   const at = skipSpace(text, start)
   if (text[at] !== QUOTE) return -1
   const end = skipString(text, at)
@@ -151,7 +151,7 @@ function skipKey(text: JsonText, start: number): number {
   return text[colon] === COLON ? skipSpace(text, colon + 1) : -1
 }
 
-function skipPlain(text: JsonText, at: number, code: number): number {
+function skipPlain(text: JsonBytes, at: number, code: number): number {
   if (code === QUOTE) return skipString(text, at)
   if (code === MINUS || isDigit(code)) return skipNumber(text, at)
   const word = WORDS.find((one) => one[0] === code)
@@ -160,7 +160,7 @@ function skipPlain(text: JsonText, at: number, code: number): number {
   return at + word.length
 }
 
-function skipString(text: JsonText, start: number): number {
+function skipString(text: JsonBytes, start: number): number {
   for (let at = start + 1; ; at++) {
     // Behind the end of the text: a character that no string has.
     const code = text[at] ?? 0
@@ -174,14 +174,14 @@ function skipString(text: JsonText, start: number): number {
 }
 
 /** To the last byte of the escape that begins at `at`. */
-function skipEscape(text: JsonText, at: number): number {
+function skipEscape(text: JsonBytes, at: number): number {
   const kind = text[at + 1] ?? 0
   if (kind !== 0x75) return AFTER_BACKSLASH.has(kind) ? at + 1 : -1
   for (let i = at + 2; i < at + 6; i++) if (!isHex(text[i] ?? 0)) return -1
   return at + 5
 }
 
-function skipNumber(text: JsonText, start: number): number {
+function skipNumber(text: JsonBytes, start: number): number {
   let at = text[start] === MINUS ? start + 1 : start
   if (!isDigit(text[at] ?? 0)) return -1
   at = text[at] === ZERO ? at + 1 : skipDigits(text, at)
@@ -195,13 +195,13 @@ function skipNumber(text: JsonText, start: number): number {
   return isDigit(text[at] ?? 0) ? skipDigits(text, at) : -1
 }
 
-function skipDigits(text: JsonText, start: number): number {
+function skipDigits(text: JsonBytes, start: number): number {
   let at = start
   while (isDigit(text[at] ?? 0)) at++
   return at
 }
 
-function skipSpace(text: JsonText, start: number): number {
+function skipSpace(text: JsonBytes, start: number): number {
   let at = start
   let code = text[at]
   while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) code = text[++at]

@@ -4,7 +4,7 @@ import type { ServerName } from '../matrix/ids.ts'
 /** The destination of a connection, and whether we may still send. */
 export interface Reach {
   readonly destination: ServerName
-  /** Asked before connecting and right before the request is written: are we still the one who may send? */
+  /** Asked before connecting and right before the request is written: may this process still send? */
   readonly stillHeld: () => boolean
   readonly signal: AbortSignal
 }

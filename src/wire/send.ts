@@ -16,7 +16,7 @@ import type { SigningKey } from '../matrix/signing.ts'
 import { authorizationFor } from '../matrix/x-matrix.ts'
 import type { Log } from '../observe/log.ts'
 import { readAnswer } from './answer.ts'
-import type { Reading } from './answer.ts'
+import type { ReadAnswer } from './answer.ts'
 import type { Connection, Connections } from './connections.ts'
 import { exchange } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
@@ -76,7 +76,7 @@ export function makeRemotes({
     const took = () => Math.round(clock.monotonic() - started)
     const about = { destination: reach.destination }
     try {
-      // One signal may end hundreds of attempts at once; that is no leak to be warned of.
+      // One signal may end hundreds of attempts at once; that is not a leak to be warned of.
       setMaxListeners(0, reach.signal)
       const opened = await open(reach)
       if ('client' in opened) return makeReady(opened, reach, false, took())
@@ -110,12 +110,12 @@ export function makeRemotes({
     request: SendRequest,
   ): Promise<SendResult> {
     const started = clock.monotonic()
-    const progress: Progress = { handed: false }
+    const progress: Handover = { handed: false }
     const { destination, stillHeld, signal } = reach
     const { txnId, body, eventIds, timeoutMs } = request
-    const sending: Sending = { destination, stillHeld, signal, txnId, body, eventIds, timeoutMs }
+    const sending: PendingSend = { destination, stillHeld, signal, txnId, body, eventIds, timeoutMs }
     underWay?.inc()
-    let reading: Reading
+    let reading: ReadAnswer
     try {
       setMaxListeners(0, signal)
       reading = await attempt(connection, wasIdle, sending, progress)
@@ -146,9 +146,9 @@ export function makeRemotes({
   async function attempt(
     connection: Connection,
     wasIdle: boolean,
-    request: Sending,
-    progress: Progress,
-  ): Promise<Reading> {
+    request: PendingSend,
+    progress: Handover,
+  ): Promise<ReadAnswer> {
     const until = clock.monotonic() + request.timeoutMs
     const ended = await over(connection, request, progress)
     if (!wasIdle || !maySendAgain(ended)) return read(connection, ended, request)
@@ -157,14 +157,14 @@ export function makeRemotes({
     return ended.handed ? again(request, until, progress) : onNewConnection(request, progress)
   }
 
-  async function onNewConnection(request: Sending, progress: Progress): Promise<Reading> {
+  async function onNewConnection(request: PendingSend, progress: Handover): Promise<ReadAnswer> {
     const opened = await open(request)
     if (!('client' in opened)) return unsent(opened)
     return read(opened, await over(opened, request, progress), request)
   }
 
   /** A short answer is read at once, a long one when it is its turn: each takes a few milliseconds of the only thread. */
-  function read({ turns }: Connection, ended: Exchange, { eventIds }: Sending): Promise<Reading> {
+  function read({ turns }: Connection, ended: Exchange, { eventIds }: PendingSend): Promise<ReadAnswer> {
     return new Promise((resolve, reject) => {
       const now = () => {
         try {
@@ -186,7 +186,7 @@ export function makeRemotes({
   }
 
   /** The second try of a request whose first may have been received, whatever becomes of this one. */
-  async function again(request: Sending, until: number, progress: Progress): Promise<Reading> {
+  async function again(request: PendingSend, until: number, progress: Handover): Promise<ReadAnswer> {
     const { destination, txnId, signal } = request
     log.debug({ destination, txnId }, 'the idle connection had just been closed: sending again on a new one')
     const limited = within(signal, until - clock.monotonic())
@@ -213,7 +213,7 @@ export function makeRemotes({
     return opened.kind === 'failed' ? opened : opened.connection
   }
 
-  async function over(connection: Connection, request: Sending, progress: Progress): Promise<Exchange> {
+  async function over(connection: Connection, request: PendingSend, progress: Handover): Promise<Exchange> {
     try {
       const ended = await put(connection, request)
       progress.handed ||= ended.handed
@@ -226,7 +226,7 @@ export function makeRemotes({
     }
   }
 
-  function put(connection: Connection, request: Sending): Promise<Exchange> {
+  function put(connection: Connection, request: PendingSend): Promise<Exchange> {
     const { destination, txnId, body, timeoutMs, stillHeld, signal } = request
     const uri = `/_matrix/federation/v1/send/${encodeURIComponent(txnId)}`
     const signed = { origin, destination, method: 'PUT', uri, content: body, key }
@@ -238,7 +238,7 @@ export function makeRemotes({
   }
 }
 
-type Sending = Reach & SendRequest
+type PendingSend = Reach & SendRequest
 
 /** For the log. */
 interface About {
@@ -247,7 +247,7 @@ interface About {
 }
 
 /** What is known of an attempt wherever it breaks off. */
-interface Progress {
+interface Handover {
   /** A byte of it may have left. */
   handed: boolean
 }

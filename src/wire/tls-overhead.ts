@@ -10,7 +10,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 
-export interface Watched {
+export interface WatchedSocket {
   /** Something is asked on it: counts from now on. */
   busy(): void
   /** Nothing more is: counts from now on. */
@@ -21,12 +21,12 @@ export interface Watched {
 export const OVERHEAD = 'LIMPET_TLS_OVERHEAD'
 
 const LOOK_EVERY_MS = 100
-/** Every so many looks one is at those too that are idle. */
+/** One check in ten is of the idle connections too. */
 const LOOKS_AT_BUSY = 10
 /** What TLS may bring beside twice the bytes that come out of it. */
 export const MOST_OVERHEAD = 128 * 1024
 
-export type WatchOverhead = (tcp: Socket, socket: TLSSocket) => Watched
+export type WatchOverhead = (tcp: Socket, socket: TLSSocket) => WatchedSocket
 
 /** Watches a connection from its handshake on. */
 export function makeWatchOverhead(): WatchOverhead {

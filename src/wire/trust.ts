@@ -22,7 +22,7 @@ const SYSTEM_BUNDLES = [
  * What a handshake may be. All of it is said here, so that no switch of Node's (`--tls-min-v1.0`, `--tls-cipher-list`) makes it
  * weaker. And none of it lets the other side choose how long it takes: a Diffie-Hellman group of 10,000 bits is 1.2 s of
  * this process's only thread, ffdhe8192 0.2 s (measured); elliptic curves take a millisecond, and every server has them.
- * Nothing is negotiated again: nobody is told of that, and it takes a handshake's time.
+ * Nothing is negotiated again: a renegotiation would go unnoticed, and it takes a handshake's time.
  */
 const HANDSHAKE = {
   minVersion: 'TLSv1.2',

@@ -9,7 +9,7 @@
 export interface Turns {
   /** How many of `bytes` may be worked on now; 0: none, wait for `next`. */
   take(bytes: number): number
-  /** It turned out to be as much work as so many bytes more. */
+  /** It turned out to be as much work as `bytes` more. */
   charge(bytes: number): void
   /** Calls `back` in a later turn. */
   next(back: () => void): void

@@ -4,7 +4,7 @@ import { NEW_TIMELINE } from '../../src/ingest/synapse/timeline.ts'
 import { showSource } from '../../src/cli/admin/source.ts'
 import type { SourceAnswer } from '../../src/cli/admin/answers.ts'
 import { saySourceState } from '../../src/store/ingest/source-states.ts'
-import { changeTimeline, readTimeline } from '../../src/store/ingest/source-timelines.ts'
+import { changeTimeline, readSourceTimeline } from '../../src/store/ingest/source-timelines.ts'
 import { makeSituation, type Situation } from '../store/views/situation.ts'
 import { makeAdminApp, type AdminApp } from './admin/app.ts'
 
@@ -55,6 +55,6 @@ describe('a source in the admin API', () => {
   it('takes no more what was written before the command, once that was carried out', async () => {
     await change({ restored: null, goOn: false, continued: 1 })
     await change({ restored })
-    expect(await readTimeline(s.pool, 'synapse')).to.include({ restored: null, continued: 1 })
+    expect(await readSourceTimeline(s.pool, 'synapse')).to.include({ restored: null, continued: 1 })
   })
 })

@@ -141,7 +141,7 @@ describe('opening the queues', () => {
       await until(() => wakeOne(queues), { what: 'a wake to be taken' })
       proxy.goSilent()
       const calls = [
-        () => queues.wake([{ destination: 'b.example', lane: 'delivery' }]),
+        () => queues.wake([{ destination: 'b.example', queue: 'delivery' }]),
         () => queues.takesWrites(),
         () => queues.counts(),
       ]
@@ -162,7 +162,7 @@ describe('opening the queues', () => {
 
 /** Fails after two seconds, which a busy machine may need. */
 async function wakeOne(queues: Queues): Promise<true> {
-  await queues.wake([{ destination: 'a.example', lane: 'delivery' }])
+  await queues.wake([{ destination: 'a.example', queue: 'delivery' }])
   return true
 }
 

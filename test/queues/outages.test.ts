@@ -8,7 +8,7 @@ import { shortest } from '../support/shortest.ts'
 import { BACKENDS, type FragilePlace } from './places.ts'
 import { isIdle, makeStage, type Stage } from './stage.ts'
 
-const delivery = (destination: string): WakeTarget => ({ destination, lane: 'delivery' })
+const delivery = (destination: string): WakeTarget => ({ destination, queue: 'delivery' })
 
 for (const { name, fragile } of BACKENDS) {
   if (!fragile) continue

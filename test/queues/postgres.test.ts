@@ -38,7 +38,7 @@ describe('many jobs of a queue on PostgreSQL that end at once', () => {
       }
       await stage.work({ turn, concurrency: { delivery: 2 * JOBS, recovery: 1 } })
       const names = Array.from({ length: JOBS }, (_, n) => `d${n}.example`)
-      await stage.wake(names.map((destination) => ({ destination, lane: 'delivery' as const })))
+      await stage.wake(names.map((destination) => ({ destination, queue: 'delivery' as const })))
       await until(() => active === JOBS, { what: 'all jobs to be active' })
       proxy.slow(() => SLOW_MS)
       endAll()
@@ -82,7 +82,7 @@ describe('queues on PostgreSQL, as guests of the database', () => {
     await stage.work({ turn, concurrency: { delivery: 100, recovery: 100 } })
     await Promise.all(
       Array.from({ length: 300 }, (_, n) =>
-        stage.wake([{ destination: `d${n}.example`, lane: n % 2 ? 'delivery' : 'recovery' }]),
+        stage.wake([{ destination: `d${n}.example`, queue: n % 2 ? 'delivery' : 'recovery' }]),
       ),
     )
     await until(() => isIdle(stage.queues), { what: 'all jobs to be done' })
@@ -99,7 +99,7 @@ describe('queues on PostgreSQL, as guests of the database', () => {
       await client.query('begin')
       await client.query('set local idle_in_transaction_session_timeout = 0')
       await client.query('lock table limpet_queue.job in access exclusive mode')
-      const wake = stage.queues.wake([{ destination: 'a.example', lane: 'delivery' }])
+      const wake = stage.queues.wake([{ destination: 'a.example', queue: 'delivery' }])
       await until(
         async () => {
           const { rows } = await pool.query(

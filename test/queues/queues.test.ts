@@ -5,8 +5,8 @@ import { until } from '../support/poll.ts'
 import { BACKENDS } from './places.ts'
 import { isIdle, makeStage, type Stage } from './stage.ts'
 
-const delivery = (destination: string): WakeTarget => ({ destination, lane: 'delivery' })
-const recovery = (destination: string): WakeTarget => ({ destination, lane: 'recovery' })
+const delivery = (destination: string): WakeTarget => ({ destination, queue: 'delivery' })
+const recovery = (destination: string): WakeTarget => ({ destination, queue: 'recovery' })
 const once = { again: false }
 
 /** A gate that turns wait at. */

@@ -46,7 +46,7 @@ describe('a Redis that became a replica', () => {
         what: 'nobody to be connected to the old one',
         withinMs: 30_000,
       })
-      await until(() => queues.wake([{ destination: 'a.example', lane: 'delivery' }]).then(() => true), {
+      await until(() => queues.wake([{ destination: 'a.example', queue: 'delivery' }]).then(() => true), {
         what: 'a wake to be taken',
       })
       await until(() => served.length > 0, { what: 'the turn' })

@@ -1,10 +1,10 @@
 /** Whose statement goes next, where there are fewer connections than statements. */
 import { expect } from 'chai'
-import { makeTurns, rankOf, type Rank } from '../../queues/postgres-turns.ts'
+import { makeStatementTurns, rankOf, type Rank } from '../../queues/postgres-turns.ts'
 
 describe('the turns of the queue on PostgreSQL', () => {
   it("are the renewals' first, then a job's end and another in turn; one that fails gives up its place", async () => {
-    const turns = makeTurns(1)
+    const turns = makeStatementTurns(1)
     const order: string[] = []
     let begin: () => void = () => undefined
     const first = turns.within('other', () => new Promise<void>((resolve) => (begin = resolve)))

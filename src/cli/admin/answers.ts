@@ -10,10 +10,10 @@ export interface StatusAnswer {
   sent_per_second: number
   as_of: number | null
   /** Left out by a daemon older than this. */
-  sources?: SourceState[]
+  sources?: ListedSource[]
 }
 
-export interface SourceState {
+export interface ListedSource {
   name: string
   state: string
   position: number | null
@@ -22,7 +22,7 @@ export interface SourceState {
   last_error: { message: string; at: number } | null
 }
 
-export interface SourceAnswer extends SourceState {
+export interface SourceAnswer extends ListedSource {
   /** Its database was restored to an older state; null: it was not, or goes on already. */
   restored: { place: number; head: number; common: number | null } | null
   /** It was told to go on, and has not begun. */

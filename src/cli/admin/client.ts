@@ -9,14 +9,14 @@ import { request as httpRequest, type RequestOptions } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { loadConfig, type Config } from '../../config/config.ts'
 import { CommandError, UsageError } from '../cli-error.ts'
-import { connectToLimpet, type Listener } from './connect-to-limpet.ts'
+import { connectToLimpet, type LimpetListener } from './connect-to-limpet.ts'
 import type { Io } from '../io.ts'
 import { limpetUsers } from './limpet-users.ts'
 
 /** Long enough for the largest explain on a busy database. */
 const TIMEOUT_MS = 60_000
 
-export interface Client {
+export interface AdminClient {
   get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<unknown>
   post(path: string): Promise<unknown>
 }
@@ -28,7 +28,10 @@ export interface ClientOptions {
 }
 
 /** The client that options and configuration lead to. Asks nothing yet. */
-export function openClient({ config: file, url, token }: ClientOptions, { env, cwd, secrets }: Io): Client {
+export function openAdminClient(
+  { config: file, url, token }: ClientOptions,
+  { env, cwd, secrets }: Io,
+): AdminClient {
   if (url !== undefined) secrets?.addUrl(url)
   if (token !== undefined) secrets?.add(token)
   // With both given there need not be a configuration here at all.
@@ -53,7 +56,7 @@ export function openClient({ config: file, url, token }: ClientOptions, { env, c
   }
 }
 
-interface Target {
+interface ApiTarget {
   /** For people. */
   shown: string
   secure: boolean
@@ -61,10 +64,10 @@ interface Target {
   /** Before every path; without a slash at its end. */
   prefix: string
   /** What the configuration says; null: what `--url` says. */
-  listener: Listener | null
+  listener: LimpetListener | null
 }
 
-function targetOf(config: Config | null): Target {
+function targetOf(config: Config | null): ApiTarget {
   const listener = config?.listen.find(({ serve }) => serve.includes('admin'))
   if (config === null || listener === undefined)
     throw new CommandError('no listener in `listen` serves `admin`: give --url')
@@ -82,11 +85,11 @@ function targetOf(config: Config | null): Target {
   return targetOfListener({ place: { host, port: listener.port }, shown, users })
 }
 
-function targetOfListener(listener: Listener): Target {
+function targetOfListener(listener: LimpetListener): ApiTarget {
   return { shown: listener.shown, secure: false, options: listener.place, prefix: '', listener }
 }
 
-function targetOfUrl(text: string): Target {
+function targetOfUrl(text: string): ApiTarget {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url === null || !['http:', 'https:'].includes(url.protocol)) {
     throw new UsageError(`--url must be an http:// or https:// URL, not ${text}`)
@@ -109,7 +112,7 @@ interface Ask {
   bearer: string
 }
 
-async function exchange(target: Target, ask: Ask): Promise<unknown> {
+async function exchange(target: ApiTarget, ask: Ask): Promise<unknown> {
   const { shown } = target
   const { status, text } = await answerOf(target, ask).catch((error: unknown) => {
     if (error instanceof CommandError) throw error
@@ -130,7 +133,7 @@ async function exchange(target: Target, ask: Ask): Promise<unknown> {
 }
 
 async function answerOf(
-  { secure, options, prefix, listener }: Target,
+  { secure, options, prefix, listener }: ApiTarget,
   { method, path, bearer }: Ask,
 ): Promise<{ status: number; text: string }> {
   const socket = listener === null ? null : await connectToLimpet(listener, { timeoutMs: TIMEOUT_MS })

@@ -15,7 +15,7 @@ import type {
   TransactionsAnswer,
 } from './answers.ts'
 import { UsageError } from '../cli-error.ts'
-import { openClient, type Client, type ClientOptions } from './client.ts'
+import { openAdminClient, type AdminClient, type ClientOptions } from './client.ts'
 import { showDestination, SHOWN } from './destination.ts'
 import { showDestinations } from './destinations.ts'
 import { showExplain } from './explain.ts'
@@ -43,11 +43,11 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
   /** Asks what `ask` asks, and prints it as JSON or as `show` does. */
   const print = async (
     command: Command,
-    ask: (client: Client) => Promise<unknown>,
+    ask: (client: AdminClient) => Promise<unknown>,
     show: (answer: unknown) => string,
   ) => {
     const options = optionsOf(command)
-    const answer = await withProgress(io.stderr, 'asking limpet', ask(openClient(options, io)))
+    const answer = await withProgress(io.stderr, 'asking limpet', ask(openAdminClient(options, io)))
     io.stdout.write(`${options['json'] === true ? jsonText(answer) : show(answer)}\n`)
   }
 
@@ -92,7 +92,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       await print(command, (client) => client.get(path), String)
       return
     }
-    const client = openClient(optionsOf(command), io)
+    const client = openAdminClient(optionsOf(command), io)
     const page = async () => ({
       destination: (await client.get(path)) as DestinationAnswer,
       rooms: (await client.get(`${path}/rooms`, {
@@ -138,7 +138,7 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
           )
     })
 
-  withJson(add('sticky', 'list unexpired sticky events and to whom each is still owed'))
+  withJson(add('sticky', 'list unexpired sticky events and the destinations that each is still owed to'))
     .option('--room <room_id>', 'only of this room')
     .option('--destination <name>', 'only those still owed to this destination')
     .option('--limit <n>', 'show at most this many (up to 1000)')

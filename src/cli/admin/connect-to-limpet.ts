@@ -19,12 +19,12 @@ import { connect, type NetConnectOpts, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { CommandError } from '../cli-error.ts'
 import { nameOfUser } from './limpet-users.ts'
-import { formsOf, usersAtServer, type Connection } from './tcp-table.ts'
+import { formsOf, usersAtServer, type TcpConnection } from './tcp-table.ts'
 
-export type Place = { readonly socketPath: string } | { readonly host: string; readonly port: number }
+export type ApiAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number }
 
-export interface Listener {
-  readonly place: Place
+export interface LimpetListener {
+  readonly place: ApiAddress
   /** For people. */
   readonly shown: string
   /** User ids that it may have; null: any. */
@@ -37,9 +37,9 @@ export interface ConnectOptions {
   readonly tables?: () => readonly string[] | null
 }
 
-/** Throws `CommandError` where somebody else listens, and what `connect` fails with. */
+/** Throws `CommandError` where another process listens, and what `connect` fails with. */
 export async function connectToLimpet(
-  { place, shown, users }: Listener,
+  { place, shown, users }: LimpetListener,
   { timeoutMs, tables = readTables }: ConnectOptions,
 ): Promise<Socket> {
   if ('socketPath' in place) return connectToSocket(place.socketPath, { shown, users, timeoutMs })
@@ -53,7 +53,7 @@ export async function connectToLimpet(
   }
 }
 
-type Asked = Omit<Listener, 'place'>
+type Asked = Omit<LimpetListener, 'place'>
 
 async function connectToSocket(
   path: string,
@@ -107,7 +107,7 @@ function usersBehind(socket: Socket, tables: () => readonly string[] | null): nu
   if (localAddress === undefined || localPort === undefined) return []
   if (remoteAddress === undefined || remotePort === undefined) return []
   if (!isHere(remoteAddress)) return null
-  const connection: Connection = {
+  const connection: TcpConnection = {
     server: { address: remoteAddress, port: remotePort },
     client: { address: localAddress, port: localPort },
   }

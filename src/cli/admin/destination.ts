@@ -2,7 +2,7 @@
  * `limpet destination NAME`: everything about one destination, beginning with why nothing goes out or what goes next.
  */
 import type { DestinationAnswer, RoomsAnswer, StickyAnswer, TransactionsAnswer } from './answers.ts'
-import { age, distance, facts, moment, table, wrap } from './table.ts'
+import { ageText, distance, facts, moment, table, wrap } from './table.ts'
 
 export interface DestinationPage {
   destination: DestinationAnswer
@@ -19,7 +19,7 @@ export function showDestination(
   now: number,
 ): string {
   const more = d.pending_capped === true ? ' or more' : ''
-  const oldest = age(d.oldest_pending_ms)
+  const oldest = ageText(d.oldest_pending_ms)
   const head = [
     wrap(`${d.destination} is ${d.state}: ${d.reason}`, 2),
     '',
@@ -35,7 +35,7 @@ export function showDestination(
       ['failing since', d.failing_since && when(d.failing_since, now)],
       ['last attempt', d.last_attempt && when(d.last_attempt, now)],
       ['next attempt', d.next_attempt && when(d.next_attempt, now)],
-      ['wait', age(d.retry_interval_ms)],
+      ['wait', ageText(d.retry_interval_ms)],
       ['last error', errorText(d, now)],
       ['last success', d.last_success && when(d.last_success, now)],
     ]),
@@ -87,7 +87,7 @@ function transactionText({ in_flight, open_transaction }: DestinationAnswer, now
   const { txn_id, attempt, pdus, created_at } = open_transaction
   const made = `${txn_id}, ${number(pdus)} PDUs, made ${distance(created_at, now) ?? ''}, attempt ${attempt}`
   if (in_flight === null) return `${made}, unanswered`
-  return `${made}, under way for ${age(now - in_flight.since) ?? ''} in ${in_flight.process}`
+  return `${made}, under way for ${ageText(now - in_flight.since) ?? ''} in ${in_flight.process}`
 }
 
 function errorText({ last_error: error }: DestinationAnswer, now: number): string | null {

@@ -1,6 +1,6 @@
 /** `limpet destinations`: one line for each destination. */
 import type { DestinationAnswer, DestinationsAnswer } from './answers.ts'
-import { age, distance, table, type Column } from './table.ts'
+import { ageText, distance, table, type Column } from './table.ts'
 
 export function showDestinations({ destinations, total, as_of }: DestinationsAnswer, now: number): string {
   const columns: Column<DestinationAnswer>[] = [
@@ -8,15 +8,15 @@ export function showDestinations({ destinations, total, as_of }: DestinationsAns
     { title: 'STATE', value: (row) => row.state },
     { title: 'PDUS', value: (row) => row.pending_pdus, right: true },
     { title: 'STICKY', value: (row) => row.pending_sticky, right: true },
-    { title: 'OLDEST', value: (row) => age(row.oldest_pending_ms), right: true },
+    { title: 'OLDEST', value: (row) => ageText(row.oldest_pending_ms), right: true },
     { title: 'FAILING', value: (row) => since(row.failing_since, now), right: true },
     { title: 'NEXT', value: (row) => distance(row.next_attempt, now), right: true },
     { title: 'LAST OK', value: (row) => since(row.last_success, now), right: true },
   ]
-  const counted = as_of === null ? 'not counted yet' : `counted ${age(now - as_of) ?? ''} ago`
+  const counted = as_of === null ? 'not counted yet' : `counted ${ageText(now - as_of) ?? ''} ago`
   const shown = destinations.length.toLocaleString('en-US')
   const footer = `${shown} of ${total.toLocaleString('en-US')}, ${counted}`
   return destinations.length === 0 ? footer : `${table(destinations, columns)}\n${footer}`
 }
 
-const since = (at: number | null, now: number) => (at === null ? null : age(now - at))
+const since = (at: number | null, now: number) => (at === null ? null : ageText(now - at))

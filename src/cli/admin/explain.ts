@@ -2,7 +2,7 @@
 import type { EventAnswer } from './answers.ts'
 import { distance, facts, moment, table, wrap } from './table.ts'
 
-/** More lines than this help nobody: what went well is left out first. */
+/** More lines than this do not help: what went well is left out first. */
 const MOST_ROWS = 100
 
 type Line = EventAnswer['destinations'][number]

@@ -1,18 +1,18 @@
 /** `limpet source NAME`: how a source is doing, and what `--continue` would do after its database was restored. */
 import type { SourceAnswer } from './answers.ts'
-import { age, facts } from './table.ts'
+import { ageText, facts } from './table.ts'
 
 export function showSource(source: SourceAnswer, now: number): string {
   const { name, state, since, position, behind, last_error: error, restored } = source
   return [
     facts([
       ['source', name],
-      ['state', `${state} for ${age(now - since) ?? '0 s'}`],
+      ['state', `${state} for ${ageText(now - since) ?? '0 s'}`],
       ['position', position ?? 'not known yet'],
       ['behind', behind ?? 'not known yet'],
       ...(error === null
         ? []
-        : [['last error', `${age(now - error.at) ?? ''} ago: ${error.message}`] as [string, string]]),
+        : [['last error', `${ageText(now - error.at) ?? ''} ago: ${error.message}`] as [string, string]]),
     ]),
     ...(restored === null ? [] : ['', ...restoredLines(source, restored)]),
   ].join('\n')

@@ -1,12 +1,12 @@
 /** `limpet status`: totals on one screen. */
 import type { StatusAnswer } from './answers.ts'
-import { age, facts, moment } from './table.ts'
+import { ageText, facts, moment } from './table.ts'
 
 export function showStatus(status: StatusAnswer, now: number): string {
   const states = Object.entries(status.destinations).filter(([, count]) => count > 0)
   const all = states.reduce((sum, [, count]) => sum + count, 0)
   const byState = states.map(([state, count]) => `${count.toLocaleString('en-US')} ${state}`).join(', ')
-  const oldest = age(status.oldest_pending_ms)
+  const oldest = ageText(status.oldest_pending_ms)
   return facts([
     ['server', `${status.server_name} (limpet ${status.version})`],
     ['position', status.position],
@@ -21,7 +21,7 @@ export function showStatus(status: StatusAnswer, now: number): string {
       'counted',
       status.as_of === null
         ? 'not yet'
-        : `${moment(status.as_of) ?? ''} (${age(now - status.as_of) ?? ''} ago)`,
+        : `${moment(status.as_of) ?? ''} (${ageText(now - status.as_of) ?? ''} ago)`,
     ],
     ...(status.sources ?? []).map((source): [string, string] => [
       `source ${source.name}`,
@@ -34,6 +34,6 @@ type Source = NonNullable<StatusAnswer['sources']>[number]
 
 function sourceLine({ state, since, position, behind, last_error: error }: Source, now: number): string {
   const where = position === null ? 'position not known yet' : `at ${position}, ${behind ?? '?'} behind`
-  const wrong = error === null ? '' : `; last error ${age(now - error.at) ?? ''} ago: ${error.message}`
-  return `${state} for ${age(now - since) ?? '0 s'}, ${where}${wrong}`
+  const wrong = error === null ? '' : `; last error ${ageText(now - error.at) ?? ''} ago: ${error.message}`
+  return `${state} for ${ageText(now - since) ?? '0 s'}, ${where}${wrong}`
 }

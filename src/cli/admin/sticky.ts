@@ -1,4 +1,4 @@
-/** `limpet sticky`: unexpired sticky events, and to whom each is still owed. */
+/** `limpet sticky`: unexpired sticky events, and the destinations that each is still owed to. */
 import type { StickyAnswer } from './answers.ts'
 import { distance, table } from './table.ts'
 

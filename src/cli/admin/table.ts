@@ -74,7 +74,7 @@ const UNITS = [
 ] as const
 
 /** A length of time (ms) in its largest unit: `45s`, `3m`, `2h`, `9d`. */
-export function age(ms: number | null): string | null {
+export function ageText(ms: number | null): string | null {
   if (ms === null) return null
   const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? (['s', 1000] as const)
   return `${Math.max(0, Math.floor(ms / size))}${unit}`
@@ -83,7 +83,7 @@ export function age(ms: number | null): string | null {
 /** How long ago, or how soon (`in 3m`), a moment is. */
 export function distance(at: number | null, now: number): string | null {
   if (at === null) return null
-  return at > now ? `in ${age(at - now) ?? ''}` : `${age(now - at) ?? ''} ago`
+  return at > now ? `in ${ageText(at - now) ?? ''}` : `${ageText(now - at) ?? ''} ago`
 }
 
 /** A moment as UTC to the second. */

@@ -12,7 +12,7 @@ export interface Endpoint {
   readonly port: number
 }
 
-export interface Connection {
+export interface TcpConnection {
   readonly server: Endpoint
   readonly client: Endpoint
 }
@@ -29,7 +29,7 @@ const UNACCEPTED = '0'
  */
 export function usersAtServer(
   tables: readonly string[],
-  { server, client }: Connection,
+  { server, client }: TcpConnection,
   order: Order = endianness(),
 ): number[] {
   const port = portOf(server)

@@ -7,7 +7,7 @@
  */
 import { systemClock } from '../../pace/clock.ts'
 import { GATHERED } from '../../simulate/story/plan.ts'
-import type { Plan } from '../../simulate/story/plan.ts'
+import type { StoryPlan } from '../../simulate/story/plan.ts'
 import type { Verdict } from '../../simulate/verdict/verdict.ts'
 import type { DestinationsAnswer, EventAnswer, StatusAnswer } from '../admin/answers.ts'
 
@@ -25,7 +25,11 @@ type Get = (path: string) => Promise<unknown>
 /** The sweep counts once a second; what it says settles within this time, ms. */
 const SETTLES_MS = 10_000
 
-export async function compare(asked: { get: Get; plan: Plan; verdict: Verdict }): Promise<Comparison> {
+export async function compareWithLimpet(asked: {
+  get: Get
+  plan: StoryPlan
+  verdict: Verdict
+}): Promise<Comparison> {
   const until = systemClock.monotonic() + SETTLES_MS
   for (;;) {
     const comparison = await compareNow(asked)
@@ -41,7 +45,7 @@ export async function compareNow({
   verdict,
 }: {
   get: Get
-  plan: Plan
+  plan: StoryPlan
   verdict: Verdict
 }): Promise<Comparison> {
   const { totals, servers } = verdict
@@ -78,7 +82,7 @@ export async function compareNow({
 }
 
 /** Replays of which the seed says nothing: to servers that fell behind by the machine's pace. */
-export function replayedByPace({ plan, verdict }: { plan: Plan; verdict: Verdict }): number {
+export function replayedByPace({ plan, verdict }: { plan: StoryPlan; verdict: Verdict }): number {
   const { away, joiner, unknowing } = plan.cast
   return verdict.servers.reduce((sum, { replayed, caughtUp }, index) => {
     if (index === away) return sum
@@ -117,6 +121,6 @@ function metric(text: string, name: string): number {
 }
 
 /** The parts of what the seed implies, for a sentence. */
-export function impliedText({ implied }: Plan): string {
+export function impliedText({ implied }: StoryPlan): string {
   return `${GATHERED} for the join, ${implied.replayed - GATHERED - 1} for the gap, 1 that was not listed at first`
 }

@@ -13,12 +13,12 @@ export interface Live {
   /** One line about what happens now. */
   tell(line: string): void
   /** From here on there is something to show. */
-  watch(what: Watched): void
+  watch(what: WatchedRun): void
   /** Leaves the last picture as it is. */
   end(): void
 }
 
-export interface Watched extends Shown {
+export interface WatchedRun extends Shown {
   /** Asks limpet's admin API. */
   readonly get: (path: string) => Promise<unknown>
 }
@@ -34,7 +34,7 @@ export function makeLive(output: Screen, now: () => number): Live {
   const began = now()
   const seconds = () => `${((now() - began) / 1000).toFixed(1).padStart(6)} s`
   const terminal = output.isTTY === true
-  let watched: Watched | null = null
+  let watched: WatchedRun | null = null
   let timer: NodeJS.Timeout | undefined
   let drawn = 0
   let asking = false
@@ -58,7 +58,7 @@ export function makeLive(output: Screen, now: () => number): Live {
     output.write(`${lines.join('\n')}\n`)
     drawn = lines.length
   }
-  async function ask({ get }: Watched): Promise<void> {
+  async function ask({ get }: WatchedRun): Promise<void> {
     if (asking) return
     asking = true
     try {

@@ -1,14 +1,14 @@
 /** What `limpet simulate` shows of each destination while it runs, as lines. */
 import type { Fleet } from '../../simulate/fleet/fleet.ts'
 import { partOf } from '../../simulate/story/cast.ts'
-import type { Plan } from '../../simulate/story/plan.ts'
+import type { StoryPlan } from '../../simulate/story/plan.ts'
 import type { Traffic } from '../../simulate/fleet/traffic.ts'
 import { owedByJoin } from '../../simulate/verdict/claims.ts'
 import { cut, table, WIDTH } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
 
 export interface Shown {
-  readonly plan: Plan
+  readonly plan: StoryPlan
   readonly fleet: Pick<Fleet, 'servers'>
   readonly traffic: Pick<Traffic, 'claims' | 'events'>
 }

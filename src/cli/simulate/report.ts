@@ -1,24 +1,24 @@
 /** What `limpet simulate` prints at the end: a line for each destination, and the verdict. */
 import { partOf } from '../../simulate/story/cast.ts'
-import type { Plan } from '../../simulate/story/plan.ts'
+import type { StoryPlan } from '../../simulate/story/plan.ts'
 import type { ServerVerdict, Verdict } from '../../simulate/verdict/verdict.ts'
 import { impliedText, replayedByPace } from './compare.ts'
 import type { Comparison } from './compare.ts'
 import { table, wrap } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
 
-export interface Report {
-  readonly plan: Plan
+export interface SimulateReport {
+  readonly plan: StoryPlan
   readonly verdict: Verdict
   /** What limpet says of itself. */
   readonly limpet: Comparison
   readonly seconds: number
 }
 
-const isGood = ({ verdict, limpet }: Report) => verdict.good && limpet.disagreements.length === 0
+const isGood = ({ verdict, limpet }: SimulateReport) => verdict.good && limpet.disagreements.length === 0
 
 /** Why the run failed, in one line; null: it did not. */
-export function complaintOf(report: Report): string | null {
+export function complaintOf(report: SimulateReport): string | null {
   if (isGood(report)) return null
   const { missing, notEntitled, faults: said } = report.verdict.totals
   const other = said + report.limpet.disagreements.length
@@ -26,7 +26,7 @@ export function complaintOf(report: Report): string | null {
 }
 
 /** For `--json`: sizes, what the seed implies, limpet's own counts, totals, and the verdict on each server. */
-export function jsonOf(report: Report): object {
+export function jsonOf(report: SimulateReport): object {
   const { plan, verdict, limpet, seconds } = report
   const servers = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
   const { sizes, implied } = plan
@@ -38,7 +38,7 @@ const SHOWN = 20
 
 type Row = ServerVerdict & { part: string }
 
-export function showReport(report: Report): string {
+export function showReport(report: SimulateReport): string {
   const { plan, verdict } = report
   const rows = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
   const number = (title: string, value: (row: Row) => number): Column<Row> => ({ title, value, right: true })
@@ -67,7 +67,7 @@ function note({ part, skipped, pending, faults }: Row): string {
   return [...(part === '' ? [] : [part]), ...counts].join(', ')
 }
 
-function faults({ verdict, limpet }: Report): string[] {
+function faults({ verdict, limpet }: SimulateReport): string[] {
   const all = [
     ...verdict.servers.flatMap(({ server, missing, notEntitled, faults: said }) => [
       ...missing.map((id) => `${server}: ${id} is missing`),
@@ -81,7 +81,7 @@ function faults({ verdict, limpet }: Report): string[] {
   return ['Faults:', ...all.slice(0, SHOWN).map((fault) => `  ${fault}`), ...more, '']
 }
 
-function summary(report: Report): string[] {
+function summary(report: SimulateReport): string[] {
   const { plan, verdict, limpet, seconds } = report
   const { totals, servers } = verdict
   const count = (value: number) => value.toLocaleString('en-US')

@@ -11,20 +11,20 @@ import { startFleet } from '../../simulate/fleet/fleet.ts'
 import type { Fleet } from '../../simulate/fleet/fleet.ts'
 import { behaviourOf } from '../../simulate/story/cast.ts'
 import { planStory } from '../../simulate/story/plan.ts'
-import type { Plan, Sizes } from '../../simulate/story/plan.ts'
+import type { StoryPlan, Sizes } from '../../simulate/story/plan.ts'
 import { ROOM } from '../../simulate/story/rooms.ts'
 import { runStory } from '../../simulate/story/story.ts'
 import { makeTraffic } from '../../simulate/fleet/traffic.ts'
-import { judge } from '../../simulate/verdict/verdict.ts'
+import { judgeRun } from '../../simulate/verdict/verdict.ts'
 import { CommandError } from '../cli-error.ts'
 import { jsonText, type Io } from '../io.ts'
-import { compare } from './compare.ts'
+import { compareWithLimpet } from './compare.ts'
 import { startDemo } from './daemon.ts'
 import type { Demo } from './daemon.ts'
 import { makeLive } from './live.ts'
 import type { Live } from './live.ts'
 import { complaintOf, jsonOf, showReport } from './report.ts'
-import type { Report } from './report.ts'
+import type { SimulateReport } from './report.ts'
 
 /** So that an outage of seconds is a long one. */
 const MIN_AGE_MS = 5000
@@ -43,13 +43,13 @@ export async function runSimulate(
   if (bad !== null) throw new CommandError(bad)
 }
 
-interface Stage {
+interface RunStage {
   readonly live: Live
   readonly keep: boolean
   readonly signal: AbortSignal
 }
 
-async function tellAll(plan: Plan, { live, keep, signal }: Stage): Promise<Report> {
+async function tellAll(plan: StoryPlan, { live, keep, signal }: RunStage): Promise<SimulateReport> {
   const began = systemClock.monotonic()
   const { servers, rooms, events, seed } = plan.sizes
   live.tell(`${servers} servers, ${rooms} rooms, ${events} events, seed ${seed}: making a database`)
@@ -78,7 +78,7 @@ async function tellAll(plan: Plan, { live, keep, signal }: Stage): Promise<Repor
 }
 
 async function play(
-  plan: Plan,
+  plan: StoryPlan,
   {
     demo,
     fleet,
@@ -86,7 +86,7 @@ async function play(
     signal,
     began,
   }: { demo: Demo; fleet: Fleet; live: Live; signal: AbortSignal; began: number },
-): Promise<Report> {
+): Promise<SimulateReport> {
   const { serverName, key } = demo
   const ingest = (items: readonly object[]) => demo.ingest(items)
   const get = (path: string) => demo.get(path)
@@ -100,7 +100,7 @@ async function play(
     tell: (line) => live.tell(line),
     signal: AbortSignal.any([signal, failing.signal]),
   })
-  const verdict = judge(traffic.told, fleet.servers, rules)
-  const limpet = await compare({ get, plan, verdict })
+  const verdict = judgeRun(traffic.told, fleet.servers, rules)
+  const limpet = await compareWithLimpet({ get, plan, verdict })
   return { plan, verdict, limpet, seconds: (systemClock.monotonic() - began) / 1000 }
 }

@@ -33,7 +33,7 @@ interface Stretch {
 interface Room {
   /** In the room at every position that can be asked for; sorted. */
   always: Int32Array
-  /** The others, and those who changed since. */
+  /** The others, and those that changed since. */
   odd: Map<number, Stretch[]>
   /** Up to where `learn` has seen the changes. */
   upto: number
@@ -41,7 +41,7 @@ interface Room {
 
 /** Memberships that are kept, 4 bytes each. */
 const MOST = 2_000_000
-/** A room in which so many have changed since its members were read is read again. */
+/** A room in which this many members have changed since they were read is read again. */
 const MOST_ODD = 1_000
 
 export function makeAudience(most = MOST): Audience {

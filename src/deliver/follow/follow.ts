@@ -2,8 +2,8 @@
  * Serves destinations in steady traffic without a look at their rows. When a turn has sent all that is owed, it hands its destination over.
  * This process then reads the log once for all destinations that it follows, and sends what comes.
  *
- *     the log ──▶ log-ring (who gets it, by audience) ──▶ follower ──▶ transaction (running ledger)
- *     a bell (our own ingest, a wish), or 25 ms ──▶ a round: read the log, then look after everybody
+ *     the log ──▶ followers (which get it, by audience) ──▶ follower ──▶ transaction (running ledger)
+ *     a bell (our own ingest, a wish), or 25 ms ──▶ a round: read the log, then look after every follower
  *
  * A follower's modes are in `follower.ts`, and what moves it between them is in `life.ts`. It is let go after two idle seconds, and goes back to
  * a turn after a minute in any case.
@@ -11,21 +11,26 @@
 import type { Batcher } from '../../pace/batcher.ts'
 import type { Random } from '../../pace/clock.ts'
 import type { DestinationState } from '../../store/delivery/destination.ts'
-import { readMembers, stopFollowing, type Following, type Known } from '../../store/delivery/follow-flag.ts'
+import {
+  readMembers,
+  stopFollowing,
+  type Following,
+  type HeldDestination,
+} from '../../store/delivery/follow-flag.ts'
 import type { Held } from '../../store/delivery/leases.ts'
 import { readLog } from '../../store/delivery/log-tail.ts'
 import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
 import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
-import { makeFollowers } from './log-ring.ts'
+import { makeFollowers } from './followers.ts'
 import { runningLedger } from './running-ledger.ts'
 import type { Lease } from '../lease-keeper.ts'
 
 export interface FollowNeeds extends LifeNeeds {
   random: Random
   begin: Batcher<Following, boolean>
-  /** Whether somebody wishes a look at its rows. */
-  wished: Batcher<Known, boolean>
+  /** Whether a look at its rows is wished. */
+  wished: Batcher<HeldDestination, boolean>
   /** How many destinations are followed at most. */
   most: number
 }
@@ -36,7 +41,7 @@ export interface Follow {
   begin(turn: { held: Held; state: DestinationState; lease: Lease }): Promise<boolean>
   /** Whether `begin` is worth asking, for a destination that was in `state` and is owed nothing up to `position`. */
   mayBegin(state: DestinationState, position: number): boolean
-  /** It was woken: its rows are looked at if somebody wishes that. What is new in the log is seen anyway. */
+  /** It was woken: its rows are looked at if that is wished. What is new in the log is seen anyway. */
   woken(name: string): void
   /** There is something new in the log. */
   nudge(): void

@@ -27,7 +27,7 @@ import { planTransaction } from '../rules/plan.ts'
 import type { ReachNeeds } from '../reach.ts'
 import { readWaiting } from '../reading.ts'
 import { sendPlanned, type TransactionNeeds } from '../transaction.ts'
-import type { Followed } from './log-ring.ts'
+import type { Followed } from './followers.ts'
 import type { Ledger } from '../ledger.ts'
 import { isSlow, type Books } from './running-ledger.ts'
 

@@ -8,7 +8,7 @@ import type { Wake } from '../wake/fanout.ts'
 import type { Lease } from '../lease-keeper.ts'
 import type { Turned } from '../turned.ts'
 import { become, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'
-import type { Followers } from './log-ring.ts'
+import type { Followers } from './followers.ts'
 import { settle } from './running-ledger.ts'
 
 export interface LifeNeeds extends FollowerNeeds {
@@ -22,7 +22,7 @@ export interface LifeNeeds extends FollowerNeeds {
   running: Set<string>
   /** How long a destination is followed after its last transaction, ms; 0: not at all. */
   lingerMs: number
-  /** False: everybody is let go, and nobody is taken over, until it is true again. Left out: always true. */
+  /** False: every destination is let go, and none is taken over, until it is true again. Left out: always true. */
   mayWork?: () => boolean
   /** Aborts when the daemon stops: nothing new is begun. */
   stopping: AbortSignal
@@ -31,11 +31,11 @@ export interface LifeNeeds extends FollowerNeeds {
 }
 
 export interface Lives {
-  /** By the names of the destinations; who is let go is not in it. */
+  /** By the names of the destinations; one that is let go is not in it. */
   byName: Map<string, Follower>
   /** Something is to be done for one that is idle. */
   start: (follower: Follower) => void
-  /** Something came for one that was let go before anybody else would be woken for it. */
+  /** Something came for one that was let go before another turn would be woken for it. */
   wakeReleased(follower: Follower): void
   /** Starts those that are idle and have something to do beside what the log brings. */
   lookAfter(): void
@@ -149,7 +149,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     if (!(await needs.release.add({ held, wakeSeq, narrowedSeq, position }))) return leave(follower)
     running.delete(state.name)
     byName.delete(state.name)
-    // What came before the commit woke nobody: the read that begins after it tells (`follow` in follow.ts).
+    // What came before the commit woke no turn: the read that begins after it tells (`follow` in follow.ts).
     become(follower, 'released')
     if (isConcerned(follower)) wakeReleased(follower)
   }

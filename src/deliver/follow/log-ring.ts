@@ -1,25 +1,11 @@
 /**
- * Which of the destinations that this process follows gets which new item? The log's entries go through here once, in
- * the order of their positions; each event is put before those that are entitled to it at its position. Pure: no I/O.
- *
- * Always: what is not certain here makes the holder look at the rows again (`look`), it is never guessed: a join (which
- * may owe sticky events), a text that was taken away while it waited, an entry of a kind that this release does
- * not know, more waiting than is kept. Where the log is not what was read of it before (the database failed over to an
- * older state, and may have grown past our place since), everything that was read is forgotten and everybody looks.
+ * Which entries of the log were read lately? They are kept for destinations that are added a moment later: the newest, in the order of
+ * their positions, without a hole. Pure.
  */
-import {
-  placeOf,
-  type LoggedChange,
-  type LoggedEvent,
-  type LogEntry,
-  type LogRead,
-  type Place,
-} from '../../store/delivery/log-tail.ts'
-import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
-import { makeAudience } from './audience.ts'
+import type { LogEntry, LoggedEvent } from '../../store/delivery/log-tail.ts'
 
-/** One object for all that wait for the same event. */
-export interface Waiting {
+/** One object for all followers that are owed the same event. */
+export interface OwedEvent {
   readonly event: LoggedEvent
   /** Of its text, and a comma. */
   readonly bytes: number
@@ -29,284 +15,76 @@ export interface Waiting {
   readonly readBytes: number
 }
 
-export interface Followed {
-  id: number
-  /** Everything up to here was settled before it was followed. */
-  after: number
-  /** Events that it is owed, in stream order. */
-  waiting: Waiting[]
-  /** The holder must look at the rows. */
-  look: boolean
+export interface RecentEntry {
+  readonly entry: LogEntry
+  /** Null: a change. */
+  readonly owed: OwedEvent | null
 }
 
-export interface Followers<F extends Followed> {
-  /** Up to where the log has been read. */
-  upto(): number
-  size(): number
-  all(): Iterable<F>
-  /** Whether what the log brought since `after` is known, or can be. */
-  knowsSince(after: number): boolean
-  /** The rooms of which the members must be learnt before `read` is taken. */
-  missing(read: LogRead): number[]
-  /** The same for a destination that is added and is owed nothing up to `after`. */
-  missingSince(after: number): number[]
-  /**
-   * What was missing, read when the log was known from `from` to `upto` (with `missing`: up to the end of that read). Does nothing where
-   * it has moved past that meanwhile: changes would be missed.
-   */
-  learn(rooms: readonly RoomMembers[], range: { from: number; upto: number }): void
-  /** After this position it may be asked who was in a room. */
+export interface RecentEntries {
+  /** Every entry after this position is known. */
   from(): number
-  /**
-   * Replaces an entry with the same id. False if the log since `after` is no longer known, or a room that was spoken in since: it can't
-   * be followed from there.
-   */
-  add(followed: F): boolean
-  /** Does nothing where another has come in its place. */
-  remove(followed: F): void
-  /** What a read brought. Returns whom it gave something to send, or something to look at. */
-  take(read: LogRead, now: number): Set<F>
+  /** Bytes of all texts that were read, since the beginning. */
+  readBytes(): number
+  /** The newest entry. */
+  add(entry: LogEntry, readAt: number): RecentEntry
+  since(after: number): readonly RecentEntry[]
+  has(is: (event: LoggedEvent) => boolean): boolean
+  /** Forgets all; what comes is after `at`. */
+  empty(at: number): void
+  /** Forgets the oldest, where there are too many. */
+  trim(): void
 }
 
-/** Newest entries that are kept for those who are added a moment later, and the bytes of their texts; twice that at times. */
+/** Entries that are kept, and the bytes of their texts; twice that at times. */
 const KEPT = 2_000
 const KEPT_BYTES = 8_000_000
-/** Events that may wait for one destination here; who has more is read from the log, in windows. */
-const MOST_WAITING = 1_000
-/**
- * Bytes of texts that may be read while an event waits; then its destination must look, and reads its own. They share the texts, so this, and
- * what is read at once, is the most that all of them keep.
- */
-const MOST_BEHIND_BYTES = 32_000_000
 
-interface Kept {
-  entry: LogEntry
-  /** Null: a change. */
-  waiting: Waiting | null
-}
-
-const bytesOf = ({ waiting }: Kept): number => waiting?.bytes ?? 0
-
-export function makeFollowers<F extends Followed>(): Followers<F> {
-  const byId = new Map<number, F>()
-  const audience = makeAudience()
-  // Entries with positions in (from, upto], the newest of them all.
-  let ring: Kept[] = []
+export function makeRecentEntries(): RecentEntries {
+  let ring: RecentEntry[] = []
   let ringBytes = 0
   let from = 0
-  let upto = 0
   let readBytes = 0
-  let checkedAt = 0
-  // The newest entry up to `upto`; null: there is none; undefined: not known.
-  let last: Place | null | undefined
 
-  function give(followed: F, waiting: Waiting): boolean {
-    if (waiting.event.pos <= followed.after || followed.look) return false
-    if (followed.waiting.length >= MOST_WAITING) mustLook(followed)
-    else followed.waiting.push(waiting)
-    return true
-  }
+  const bytesOf = ({ owed }: RecentEntry): number => owed?.bytes ?? 0
 
-  function mustLook(followed: F): void {
-    followed.look = true
-    followed.waiting = []
-  }
-
-  function entitled({ room, pos, addressed }: LoggedEvent): Iterable<F> {
-    if (addressed === null) return audience.of(room, pos, byId)
-    const them = new Set<F>()
-    for (const id of addressed.list) {
-      const followed = byId.get(id)
-      if (followed !== undefined) them.add(followed)
-    }
-    if (addressed.exact) return them
-    const less = new Set(addressed.less)
-    for (const followed of audience.of(room, pos, byId)) if (!less.has(followed.id)) them.add(followed)
-    return them
-  }
-
-  function isEntitled({ id }: F, { room, pos, addressed }: LoggedEvent): boolean {
-    if (addressed?.list.includes(id) === true) return true
-    if (addressed !== null && (addressed.exact || addressed.less.includes(id))) return false
-    return audience.has(room, id, pos)
-  }
-
-  /** Applies one entry to those of `only`, or to all. */
-  function apply({ entry, waiting }: Kept, touched: Set<F>, only: F | null = null): void {
-    const concerns = (followed: F) => only === null || followed === only
-    if (entry.kind === 'event' && waiting !== null) {
-      // The room was purged and used again within one read: only the rows know which servers are in it.
-      if (entry.addressed?.exact !== true && !audience.knows(entry.room)) {
-        for (const followed of only === null ? byId.values() : [only]) {
-          if (entry.pos <= followed.after) continue
-          mustLook(followed)
-          touched.add(followed)
-        }
-        return
-      }
-      const them = only === null ? entitled(entry) : isEntitled(only, entry) ? [only] : []
-      for (const followed of them) if (give(followed, waiting)) touched.add(followed)
-      return
-    }
-    if (entry.kind === 'change') applyChange(entry, touched, concerns)
-  }
-
-  function applyChange(change: LoggedChange, touched: Set<F>, concerns: (followed: F) => boolean): void {
-    const look = (followed: F) => {
-      if (!concerns(followed) || change.pos <= followed.after) return
-      mustLook(followed)
-      touched.add(followed)
-    }
-    if (change.what === 'servers') {
-      for (const id of change.added) {
-        const followed = byId.get(id)
-        if (followed !== undefined) look(followed)
-      }
-      return
-    }
-    for (const followed of byId.values()) {
-      if (change.what === 'redact' && !waitsFor(followed, ({ pos }) => pos === change.target)) continue
-      if (
-        change.what === 'purge' &&
-        !audience.has(change.room ?? 0, followed.id, change.pos) &&
-        !waitsFor(followed, ({ room }) => room === change.room)
-      )
-        continue
-      look(followed)
-    }
-  }
-
-  const waitsFor = ({ waiting }: F, is: (event: LoggedEvent) => boolean) =>
-    waiting.some(({ event }) => is(event))
-
-  /** A text that was taken away is given to nobody who is added later. */
-  function forget({ what, pos, target, room }: LoggedChange): void {
-    if (what === 'servers') return
-    const known = what === 'redact' || what === 'purge'
-    const goes = (event: LoggedEvent) => (what === 'redact' ? event.pos === target : event.room === room)
-    if (!known || ring.some(({ entry }) => entry.kind === 'event' && goes(entry))) empty(pos)
-  }
-
-  function empty(at: number): void {
-    ring = []
-    ringBytes = 0
-    from = at
-  }
-
-  /** Whether the database failed over, so that the log differs from what was read. */
-  function isAnother({ after, place, upto: end }: LogRead): boolean {
-    if (end < after) return true
-    if (after !== upto || last === undefined) return false
-    return place?.pos !== last?.pos || place?.what !== last?.what
-  }
-
-  function forgetAll(at: number, touched: Set<F>): void {
-    for (const followed of byId.values()) {
-      mustLook(followed)
-      touched.add(followed)
-    }
-    empty(at)
-    audience.forget()
-    upto = at
-  }
-
-  function remove(followed: F): void {
-    if (byId.get(followed.id) === followed) byId.delete(followed.id)
-  }
-
-  function trim(): void {
-    if (ring.length <= 2 * KEPT && ringBytes <= 2 * KEPT_BYTES) return
-    let gone = 0
-    for (const kept of ring) {
-      if (ring.length - gone <= KEPT && ringBytes <= KEPT_BYTES) break
-      ringBytes -= bytesOf(kept)
-      from = kept.entry.pos
-      gone += 1
-    }
-    ring = ring.slice(gone)
-  }
-
-  function waitingFor(event: LoggedEvent, readAt: number): Waiting {
+  function owedEvent(event: LoggedEvent, readAt: number): OwedEvent {
     const bytes = Buffer.byteLength(event.pdu) + 1
     readBytes += bytes
     return { event, bytes, readAt, readBytes }
   }
 
-  /** Those that keep texts which are too far back. */
-  function leaveBehind(touched: Set<F>): void {
-    if (readBytes - checkedAt < MOST_BEHIND_BYTES / 8) return
-    checkedAt = readBytes
-    for (const followed of byId.values()) {
-      const [oldest] = followed.waiting
-      if (oldest === undefined || readBytes - oldest.readBytes <= MOST_BEHIND_BYTES) continue
-      mustLook(followed)
-      touched.add(followed)
-    }
-  }
-
-  /** What came after `after`. Asked for what is near the end of the ring nearly always, so looked for from there. */
-  function since(after: number): Kept[] {
-    let begin = ring.length
-    while (begin > 0 && (ring[begin - 1]?.entry.pos ?? 0) > after) begin -= 1
-    return ring.slice(begin)
-  }
-  const missingIn = (them: readonly Kept[]): number[] => audience.missing(them.map(({ entry }) => entry))
-
   return {
-    upto: () => upto,
-    size: () => byId.size,
-    all: () => byId.values(),
-    knowsSince: (after) => byId.size === 0 || after >= from,
-    missing: ({ entries }) => audience.missing(entries),
-    missingSince: (after) => (byId.size === 0 ? [] : missingIn(since(after))),
-    learn: (rooms, range) => {
-      if (range.from <= from && range.upto >= upto) audience.learn(rooms, range)
-    },
     from: () => from,
-    add(followed) {
-      const before = byId.get(followed.id)
-      if (before !== undefined) remove(before)
-      // Nothing was read while nobody was followed.
-      if (byId.size === 0) {
-        empty(followed.after)
-        audience.forget()
-        upto = followed.after
-        last = undefined
-      }
-      if (followed.after < from) return false
-      const later = since(followed.after)
-      if (missingIn(later).length > 0) return false
-      byId.set(followed.id, followed)
-      for (const kept of later) apply(kept, new Set(), followed)
-      return true
+    readBytes: () => readBytes,
+    add(entry, readAt) {
+      const kept = { entry, owed: entry.kind === 'event' ? owedEvent(entry, readAt) : null }
+      ring.push(kept)
+      ringBytes += bytesOf(kept)
+      return kept
     },
-    remove,
-    take(read, now) {
-      const touched = new Set<F>()
-      // The read began after the position of a destination that was added meanwhile: it would leave a hole.
-      if (read.after > upto) return touched
-      const end = read.entries.at(-1)
-      const place = end === undefined ? read.place : placeOf(end)
-      if (isAnother(read)) {
-        forgetAll(read.upto, touched)
-        last = place
-        return touched
+    // Asked for what is near the end nearly always, so looked for from there.
+    since(after) {
+      let begin = ring.length
+      while (begin > 0 && (ring[begin - 1]?.entry.pos ?? 0) > after) begin -= 1
+      return ring.slice(begin)
+    },
+    has: (is) => ring.some(({ entry }) => entry.kind === 'event' && is(entry)),
+    empty(at) {
+      ring = []
+      ringBytes = 0
+      from = at
+    },
+    trim() {
+      if (ring.length <= 2 * KEPT && ringBytes <= 2 * KEPT_BYTES) return
+      let gone = 0
+      for (const kept of ring) {
+        if (ring.length - gone <= KEPT && ringBytes <= KEPT_BYTES) break
+        ringBytes -= bytesOf(kept)
+        from = kept.entry.pos
+        gone += 1
       }
-      for (const entry of read.entries) {
-        if (entry.pos <= upto) continue
-        const kept = { entry, waiting: entry.kind === 'event' ? waitingFor(entry, now) : null }
-        apply(kept, touched)
-        if (entry.kind === 'change') audience.apply(entry)
-        ring.push(kept)
-        ringBytes += bytesOf(kept)
-        if (entry.kind === 'change') forget(entry)
-      }
-      if (read.upto >= upto) last = place
-      upto = Math.max(upto, read.upto)
-      trim()
-      audience.trim()
-      leaveBehind(touched)
-      return touched
+      ring = ring.slice(gone)
     },
   }
 }

@@ -7,14 +7,14 @@
  */
 import type { Ledger } from '../ledger.ts'
 import type { ChosenPdu } from '../rules/plan.ts'
-import type { Waiting } from './log-ring.ts'
+import type { OwedEvent } from './log-ring.ts'
 import { QUICK_MS, record, type Attempt, type Judgement, type RecordNeeds } from '../record.ts'
 
 export interface Books {
   /** What was answered, and is written down with the next freeze. */
   answered: { attempt: Attempt; judgement: Judgement } | null
   /** Events that it is owed, in stream order. */
-  waiting: Waiting[]
+  waiting: OwedEvent[]
   state: Attempt['state']
 }
 
@@ -46,7 +46,7 @@ const answeredOf = ({ attempt, judgement: { result, judged } }: NonNullable<Book
 })
 
 /** What still waits: what came meanwhile stays. */
-function without(waiting: Waiting[], pdus: readonly ChosenPdu[]): Waiting[] {
+function without(waiting: OwedEvent[], pdus: readonly ChosenPdu[]): OwedEvent[] {
   const { length } = pdus
   // Only the timeline is followed, so what was chosen is the beginning, unless a look became due meanwhile.
   if (waiting[length - 1]?.event.pos === pdus[length - 1]?.pdu.pos) return waiting.slice(length)

@@ -7,7 +7,7 @@ import type { LoggedEvent } from '../../store/delivery/log-tail.ts'
 import type { Pool } from '../../store/db.ts'
 import type { Found, Most } from '../../store/within-bytes.ts'
 
-export interface Pdu {
+export interface OwedPdu {
   pos: number
   eventId: string
   /** Canonical JSON. */
@@ -24,7 +24,7 @@ export interface Pdu {
 export type Letter = 't' | 'c' | 's'
 
 /** A row of `sticky_owed`; `room` null: the gap's. */
-export interface OwedRow {
+export interface StickyCursor {
   room: number | null
   upto: number | null
   cursor: number
@@ -37,13 +37,13 @@ export interface Look {
   /** Up to where the log was read. */
   head: number
   gap: { id: number; from: number; to: number; cursor: number; batch: number } | null
-  owed: OwedRow[]
+  owed: StickyCursor[]
   /** When the next unlisted sticky event is due. */
   unlistedAt: number | null
 }
 
 /** What a lane has, in stream order; `all`: that is all it has. */
-export type Items = Readonly<Found<Pdu>>
+export type Items = Readonly<Found<OwedPdu>>
 
 export const NO_ITEMS: Items = { pdus: [], all: true }
 /** To know whether there is anything. */
@@ -60,7 +60,7 @@ export interface Acknowledges {
   position: number
   gapCursor: number | null
   closesGap: boolean
-  sticky: OwedRow[]
+  sticky: StickyCursor[]
 }
 
 export const NOTHING: Readonly<Partial<Acknowledges>> = {}
@@ -71,12 +71,12 @@ export interface Space {
   taken(): number
   has(pos: number): boolean
   /** False where no place is left for it. What has one already costs nothing. */
-  give(pdu: Pdu, letter: Letter): boolean
+  give(pdu: OwedPdu, letter: Letter): boolean
 }
 
 export interface Lane {
   readonly name: string
-  /** Whether it owes anything: asked before anybody connects, so bounded, and without a text. */
+  /** Whether it owes anything: asked before there is a connection, so bounded, and without a text. */
   owes(db: Pool, id: number, look: Look): Promise<boolean>
   /** What it owes, no more than `most`; `before`: how many PDUs the lanes before it have. */
   read(db: Pool, id: number, look: Look, most: Most & { before: number }): Promise<Items>

@@ -9,7 +9,7 @@ import {
   ONE,
   type Items,
   type Lane,
-  type OwedRow,
+  type StickyCursor,
   type Reading,
   type Space,
 } from './lane.ts'
@@ -50,7 +50,7 @@ export function giveSticky(reading: Reading, space: Space, live: Items['pdus']):
   return through
 }
 
-/** Whether something of the timeline waits that is no replay. */
+/** Whether something of the timeline waits that is not a replay. */
 function othersWait(reading: Reading): boolean {
   if (reading.gap !== null) return false
   const all = new Set([...liveOf(reading, 'replays'), ...liveOf(reading, 'unlisted')].map(({ pos }) => pos))
@@ -58,7 +58,7 @@ function othersWait(reading: Reading): boolean {
 }
 
 /** The `sticky_owed` rows whose cursor moves when replays up to `through` are sent. */
-function movedRows(owed: readonly OwedRow[], through: number): OwedRow[] {
+function movedRows(owed: readonly StickyCursor[], through: number): StickyCursor[] {
   return owed
     .map((row) => ({ ...row, cursor: Math.max(row.cursor, Math.min(through, row.upto ?? through)) }))
     .filter((row, index) => row.cursor > (owed[index]?.cursor ?? 0))

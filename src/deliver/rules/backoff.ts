@@ -7,9 +7,9 @@
  * An attempt that was brought forward and fails leaves failures and `retryAt` as they were, unless the
  * ordinary attempt's time came while it was under way: then it was that attempt.
  */
-import type { Waiting } from '../../store/waits.ts'
+import type { WaitState } from '../../store/waits.ts'
 
-export type { Waiting }
+export type { WaitState }
 
 export interface BackoffSettings {
   first_ms: number
@@ -26,7 +26,7 @@ const DAY_MS = 86_400_000
 const TAKEOVER_WAIT_MS = 1_000
 
 /** When it may be tried next; a time not after `now` means: now. */
-export function nextAttempt(row: Waiting, now: number): number {
+export function nextAttempt(row: WaitState, now: number): number {
   const advised = row.adviceAt ?? Infinity
   const asked = row.askedAt ?? Infinity
   const due = Math.min(row.retryAt ?? now, advised, asked)
@@ -51,17 +51,17 @@ export interface Failure {
 
 /** The row after an attempt that failed. Wishes that came while it was under way are kept (they count after it). */
 export function afterFailure(
-  row: Waiting,
+  row: WaitState,
   failure: Failure,
   now: number,
   { settings, random }: { settings: BackoffSettings; random: () => number },
-): Waiting {
+): WaitState {
   const { startedAt } = failure
   const advised = row.adviceAt !== null && row.adviceAt <= startedAt
   const asked = row.askedAt !== null && row.askedAt <= startedAt
   // Before the end of its backoff, or of the day after a 410 (a 410 still allows `server_up` and an operator).
   const early = [row.retryAt, row.holdUntil].some((until) => until !== null && until > startedAt)
-  const next: Waiting = {
+  const next: WaitState = {
     ...row,
     adviceAt: advised ? null : row.adviceAt,
     adviceUp: advised ? false : row.adviceUp,
@@ -92,7 +92,7 @@ export function afterFailure(
 }
 
 /** The row after a 200: nothing of the failures is left. */
-export function afterSuccess(row: Waiting, startedAt: number): Waiting {
+export function afterSuccess(row: WaitState, startedAt: number): WaitState {
   return {
     failures: 0,
     failingSince: null,
@@ -113,7 +113,7 @@ export function afterSuccess(row: Waiting, startedAt: number): Waiting {
  * destination for longer than a right one could. Where the row says how long a wait was when it began, it is no longer
  * than that: a clock that is set back by an hour makes no hour out of five seconds.
  */
-export function withoutImpossibleWaits(row: Waiting, now: number, settings: BackoffSettings): Waiting {
+export function withoutImpossibleWaits(row: WaitState, now: number, settings: BackoffSettings): WaitState {
   const longest =
     now + Math.ceil(Math.min(settings.max_ms, row.retryInterval ?? Infinity) * (1 + settings.jitter))
   const cut = (at: number | null, latest: number) => (at !== null && at > latest ? latest : at)

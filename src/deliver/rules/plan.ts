@@ -5,7 +5,7 @@
  * Always: at most `maxPdus` and `maxBytes`, except that a single PDU may be larger; nothing that lapsed goes as a replay; what a plan
  * acknowledges is a prefix of each lane, so that no cursor ever passes something that is owed and was not chosen.
  */
-import type { Acknowledges, Letter, Pdu, Reading, Space } from '../lanes/lane.ts'
+import type { Acknowledges, Letter, OwedPdu, Reading, Space } from '../lanes/lane.ts'
 import { LANES } from '../lanes/list.ts'
 
 export interface Limits {
@@ -16,7 +16,7 @@ export interface Limits {
 
 /** A PDU that has a place, and the letter of its lane. */
 export interface ChosenPdu {
-  pdu: Pdu
+  pdu: OwedPdu
   letter: Letter
 }
 

@@ -41,7 +41,7 @@ export function makeReleaseAbandoned({
     const owned = await findOwned(pool, held.id)
     lookedAt = clock.monotonic()
     for (const { name, held: left } of owned) {
-      // Asked after the read: the turn that took it under this fence was in there before, and is no more. One that
+      // Asked after the read: the turn that took it under this fence was in there before, and no longer is. One that
       // takes it from now on has another fence.
       if (running.has(name)) continue
       if (await releaseAbandoned(pool, left, PAUSE_MS)) {

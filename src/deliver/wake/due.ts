@@ -1,5 +1,5 @@
 /**
- * Brings back who has a time to be looked at: the end of a backoff, a wish, an unlisted sticky event; and
+ * Brings back the destinations that have a time to be looked at: the end of a backoff, a wish, an unlisted sticky event; and
  * serves those that the queue has lost. What a turn that broke off has left behind is given back first.
  *
  * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
@@ -10,13 +10,13 @@ import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
 import { findDue, findForgotten } from '../../store/delivery/wake-lists.ts'
 import type { Wake } from './fanout.ts'
-import type { Turn } from '../turned.ts'
+import type { ServeTurn } from '../turned.ts'
 import { makeWoken } from './woken.ts'
 
 export interface DueNeeds {
   pool: Pool
   wake: Wake
-  turn: Turn
+  turn: ServeTurn
   /** Gives back what turns that broke off have left behind. */
   releaseAbandoned: () => Promise<void>
   /** Removes what the queue still believes of a destination that it has lost. */
@@ -75,7 +75,7 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
       await needs.clock.sleep(needs.everyMs, signal)
       if (stopped(signal)) break
       await faults.note('giving back what turns have left behind', needs.releaseAbandoned)
-      // Each by itself: without a queue nobody can be woken, and those are served directly.
+      // Each by itself: without a queue no turn can be woken, and those are served directly.
       await faults.note('waking due destinations', wakeDue)
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
     }

@@ -16,7 +16,7 @@ import {
 } from '../../store/delivery/wake-lists.ts'
 import { makeWoken } from './woken.ts'
 
-export type Wake = (who: readonly Sleeper[]) => Promise<void>
+export type Wake = (sleepers: readonly Sleeper[]) => Promise<void>
 
 /** Positions looked at at once. */
 const BATCH = 5_000

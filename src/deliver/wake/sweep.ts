@@ -3,7 +3,7 @@
  * would have lost the sweep with it.
  *
  * One process at a time does it, under an advisory lock. Who is owed something is asked once. A destination that is owed
- * something, may go and is served by nobody is due from then on, and brought in its turn; one that two sweeps in a row found so is
+ * something, may go and is not served is due from then on, and brought in its turn; one that two sweeps in a row found so is
  * served directly (`due.ts`).
  */
 import type { Clock } from '../../pace/clock.ts'
@@ -29,7 +29,7 @@ export interface SweepNeeds {
   log: Log
 }
 
-/** What counting backlogs may take of a sweep, ms: the next one goes on. It is for people, nobody decides by it. */
+/** What counting backlogs may take of a sweep, ms: the next one goes on. It is for people, nothing is decided by it. */
 const COUNTING_MS = 2_000
 
 /** Whether less than `ms` have passed since this was asked for. */

@@ -8,9 +8,9 @@ import { makeWish, type Wish } from '../../store/delivery/wishes.ts'
 import { AdminRefusal, notFound } from './refusal.ts'
 import { callerName } from '../auth.ts'
 
-/** Nudges the queue of each destination's lane. A lost nudge costs a sweep, so failing is no error of the action. */
+/** Puts a wake into each destination's queue. A lost wake costs a sweep, so a failure is not an error of the action. */
 export type WakeDestinations = (
-  who: readonly { destination: string; lane: 'delivery' | 'recovery' }[],
+  targets: readonly { destination: string; queue: 'delivery' | 'recovery' }[],
 ) => Promise<void>
 
 export interface ActionNeeds {
@@ -36,7 +36,7 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake }: Actio
       }
       // Not waited for: the wish is durable, a queue that is away may take long to say so, and without this
       // nudge the next sweep carries it out.
-      void wake([{ destination: name, lane: wished.lane }]).catch((error: unknown) => {
+      void wake([{ destination: name, queue: wished.queue }]).catch((error: unknown) => {
         request.log.warn(
           { err: error, destination: name },
           'the queue did not take the wake; the next sweep carries the action out',

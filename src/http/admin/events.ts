@@ -9,7 +9,7 @@ import { listSticky, STICKY_ORDERS } from '../../store/views/sticky-list.ts'
 import type { Db } from '../../store/db.ts'
 import { pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
-import { makeTally, tellEvent, viewFate, type Told } from '../../explain/event.ts'
+import { makeTally, tellEvent, viewFate, type ToldFate } from '../../explain/event.ts'
 
 export function registerEventRoutes(app: FastifyInstance, { pool }: { pool: Pool }): void {
   app.get<{ Params: { eventId: string } }>('/v1/events/:eventId', ({ params, query }) =>
@@ -40,8 +40,8 @@ async function explain(db: Db, eventId: string, name: string | null) {
   }
 }
 
-// Of those who were not entitled only the ones that the event itself left out by name: the others are everybody.
-const concerns = ({ less }: EventRow, { fate, destination }: Told) =>
+// Of those who were not entitled only the ones that the event itself left out by name: the others are all other destinations.
+const concerns = ({ less }: EventRow, { fate, destination }: ToldFate) =>
   fate.outcome !== 'not_entitled' || less?.includes(destination.id) === true
 
 const byName = (a: { destination: string }, b: { destination: string }) =>

@@ -5,7 +5,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Pool } from '../../store/db.ts'
 import { readSourceStates } from '../../store/ingest/source-states.ts'
-import { readTimeline, wishToContinue } from '../../store/ingest/source-timelines.ts'
+import { readSourceTimeline, wishToContinue } from '../../store/ingest/source-timelines.ts'
 import { AdminRefusal, notFound } from '../admin/refusal.ts'
 import { callerName } from '../auth.ts'
 
@@ -19,7 +19,7 @@ export function registerSourceRoutes(app: FastifyInstance, { pool }: { pool: Poo
   }
   app.get<OfSource>('/v1/sources/:name', async ({ params }) => {
     const { name, state, position, behind, since, last_error } = await known(params.name)
-    const timeline = await readTimeline(pool, name)
+    const timeline = await readSourceTimeline(pool, name)
     const restored = timeline?.['restored'] ?? null
     const continuing = restored !== null && timeline?.['goOn'] === true
     return { name, state, position, behind, since, last_error, restored, continuing }

@@ -5,10 +5,10 @@
  */
 import type { Log } from '../../observe/log.ts'
 import type { Db } from '../../store/db.ts'
-import type { OurPlace, Place } from './our-place.ts'
+import type { OurPlace, SourcePlace } from './our-place.ts'
 import type { Progress } from './progress.ts'
 import type { ToldRooms } from './purges.ts'
-import { saidOfRestore, type RestoredWatch, type Verdict } from './restored.ts'
+import { saidOfRestore, type RestoredWatch, type RestoreVerdict } from './restored.ts'
 import { roomsAnew } from './tell-anew.ts'
 import { eventsIn } from './token.ts'
 
@@ -29,14 +29,14 @@ export interface AfterRestoreNeeds {
 export interface AfterRestore {
   /** Where we are then (null: to be looked up), and whether there is more to do at once. `end`: up to where it may be read. */
   act(
-    verdict: Exclude<Verdict, { kind: 'same' }>,
-    given: { here: Place; end: number | null; signal: AbortSignal },
-  ): Promise<{ place: Place | null; more: boolean }>
+    verdict: Exclude<RestoreVerdict, { kind: 'same' }>,
+    given: { here: SourcePlace; end: number | null; signal: AbortSignal },
+  ): Promise<{ place: SourcePlace | null; more: boolean }>
   /**
-   * Tells a page of rooms anew, as they are at the end of what may be read: who has left meanwhile is not brought back.
+   * Tells a page of rooms anew, as they are at the end of what may be read: a server that has left meanwhile is not brought back.
    * Null: our place is to be looked up.
    */
-  tell(here: Place, end: number | null, signal: AbortSignal): Promise<Place | null>
+  tell(here: SourcePlace, end: number | null, signal: AbortSignal): Promise<SourcePlace | null>
 }
 
 export function makeAfterRestore(needs: AfterRestoreNeeds): AfterRestore {

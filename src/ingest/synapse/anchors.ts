@@ -38,7 +38,7 @@ export function withAnchor(anchors: readonly Anchor[], anchor: Anchor): readonly
 }
 
 /** Anchors as the events that were found at their places make them: those that still stand, and those where another event is. */
-export function compare(anchors: readonly Anchor[], found: readonly PlacedEvent[]) {
+export function compareAnchors(anchors: readonly Anchor[], found: readonly PlacedEvent[]) {
   const now = new Map(found.map((event) => [event.at, anchorOf(event).mark]))
   const standing = anchors.filter(({ at, mark }) => now.get(at) === mark)
   const others = anchors.filter(({ at, mark }) => now.has(at) && now.get(at) !== mark)

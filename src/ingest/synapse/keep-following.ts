@@ -11,7 +11,7 @@ import type { ReaderLease } from './reader-lease.ts'
 import { refusalOf, SynapseRefused } from './refused.ts'
 import { isTooSlow } from './too-slow.ts'
 
-export interface FollowNeeds {
+export interface SourceFollowNeeds {
   /** Done once, before anything is read: whether it may be. */
   readonly check: () => Promise<void>
   /** Takes all there is now. */
@@ -31,7 +31,7 @@ const FAILURES_ENOUGH = 3
 const LONGEST_WAIT_MS = 30_000
 
 /** @throws SynapseRefused where this Synapse must not be read */
-export async function keepFollowing(needs: FollowNeeds, signal: AbortSignal): Promise<void> {
+export async function keepFollowing(needs: SourceFollowNeeds, signal: AbortSignal): Promise<void> {
   const { bell, lease, progress, pollMs, clock, log } = needs
   let checked = false
   let failures = 0

@@ -5,13 +5,13 @@
  * membership still finds it there. Changes of several users at one position of a room are one step. A redaction comes
  * after the event that it redacts, and after the redacting event.
  */
-import type { Redaction } from './redactions.ts'
-import type { EventRow, MemberChange, Window } from './window.ts'
+import type { SynapseRedaction } from './redactions.ts'
+import type { SynapseEvent, MemberChange, Window } from './window.ts'
 
 export type Step =
-  | { readonly kind: 'event'; readonly row: EventRow }
+  | { readonly kind: 'event'; readonly row: SynapseEvent }
   | { readonly kind: 'changes'; readonly roomId: string; readonly changes: readonly MemberChange[] }
-  | { readonly kind: 'redact'; readonly redaction: Redaction }
+  | { readonly kind: 'redact'; readonly redaction: SynapseRedaction }
 
 export function orderSteps({ events, changes, redactions }: Omit<Window, 'upTo' | 'server'>): Step[] {
   const placed: { at: number; rank: number; step: Step }[] = []

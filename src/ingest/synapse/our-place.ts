@@ -9,7 +9,7 @@ import type { Item } from '../items.ts'
 import type { StoreItems } from './store-items.ts'
 import { eventsIn, SOURCE, tokenAt } from './token.ts'
 
-export interface Place {
+export interface SourcePlace {
   /** The token as it is stored. */
   readonly stored: string | null
   /** How far the event stream was read; may be ahead of what is stored where nothing was to be taken. */
@@ -31,7 +31,7 @@ export interface OurPlaceNeeds {
 
 export interface OurPlace {
   /** The stored one; null: none was ever stored. */
-  find(): Promise<Place | null>
+  find(): Promise<SourcePlace | null>
   /**
    * Stores items and the new place; null: not taken, or it is unknown whether. `onlyKnownRooms`: not where limpet does not know a
    * room that they go by.
@@ -40,9 +40,9 @@ export interface OurPlace {
     items: Item[],
     to: { readonly events: number; readonly from: string | null; readonly onlyKnownRooms?: boolean },
     signal: AbortSignal,
-  ) => Promise<Place | null>
+  ) => Promise<SourcePlace | null>
   /** The first one of all; null: `head` is not known yet, or the same as for `take`. */
-  begin(head: number | null, signal: AbortSignal): Promise<Place | null>
+  begin(head: number | null, signal: AbortSignal): Promise<SourcePlace | null>
 }
 
 export function makeOurPlace(needs: OurPlaceNeeds): OurPlace {

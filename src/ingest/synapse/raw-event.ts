@@ -2,15 +2,15 @@
  * One of Synapse's stored events as an `event` item of the ingest API, before its checks. Pure.
  *
  * The result is null for what Synapse's own sender would not send: out-of-band memberships (the other server sends
- * those), events marked `proactively_send: false`, and other servers' events that nobody asked this server to forward.
- * An event without parents (a room's first) goes to nobody. If an invite is too large for a receiver, it goes without
+ * those), events marked `proactively_send: false`, and other servers' events that this server was not asked to forward.
+ * An event without parents (a room's first) goes to no server. If an invite is too large for a receiver, it goes without
  * its `invite_room_state`.
  */
 import { canonicalText } from '../../matrix/canonical-json.ts'
 import { domainOf } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import { objectIn } from './stored-json.ts'
-import type { EventRow } from './window.ts'
+import type { SynapseEvent } from './window.ts'
 
 /**
  * What makes an event with the sticky field an ordinary one: an antispam check's word, or that it was soft-failed (Synapse
@@ -22,7 +22,7 @@ const NOT_STICKY = ['policy_server_spammy', 'spam_checker_spammy', 'soft_failed'
  * The item, or null for an event that does not go out.
  * @throws where what is stored cannot be read
  */
-export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
+export function rawEvent(row: SynapseEvent, serverName: string): JsonObject | null {
   const metadata = objectIn(row.internal_metadata, 'internal_metadata')
   const pdu = objectIn(row.json, 'json')
   if (metadata['out_of_band_membership'] === true || metadata['proactively_send'] === false) return null
@@ -32,7 +32,7 @@ export function rawEvent(row: EventRow, serverName: string): JsonObject | null {
   const ours = domainOf(sender) === serverName
   if (!ours && typeof behalf !== 'string') return null
   const flagged = NOT_STICKY.some((key) => metadata[key] === true)
-  // Before an event without parents the room has no state, and nobody in it.
+  // Before an event without parents the room has no state and no members.
   const first = Array.isArray(pdu['prev_events']) && pdu['prev_events'].length === 0
   return {
     type: 'event',

@@ -24,7 +24,7 @@ export interface ReaderLease {
   /** Resolves when this process may read, or `signal` aborts. */
   wait(signal: AbortSignal): Promise<void>
   /**
-   * Another process may try, which perhaps can reach what this one cannot. Not again for a while: perhaps nobody can. But at once
+   * Another process may try, which perhaps can reach what this one cannot. Not again for a while: perhaps no process can. But at once
    * again where the last other one had it for a minute: that one could.
    */
   giveWay(): Promise<void>
@@ -39,7 +39,7 @@ export const LEASE_MS = 5_000
 export const ROUND_MS = 1_500
 /** The holder stops before others may begin, ms. */
 const EARLIER_MS = 500
-/** A process that gives way lets others try for so long, and does not do it again for so long, ms. */
+/** How long a process that gives way lets others try, and how long it then does not give way again, ms. */
 const AWAY_MS = 2 * LEASE_MS
 const GIVE_WAY_EVERY_MS = 300_000
 /** A process that cannot read gives way sooner than this, ms. */

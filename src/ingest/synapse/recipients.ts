@@ -8,7 +8,7 @@
  * room's current servers: a server that the event's branch does not know yet is owed it like any other newcomer
  * (MSC4354), and nothing else would bring it there.
  */
-import type { Audience, EventItem } from '../items.ts'
+import type { Recipients, EventItem } from '../items.ts'
 import { isIn, type RoomView } from './room-view.ts'
 import type { StateAtEvent } from './state-at-events.ts'
 
@@ -20,7 +20,7 @@ export interface RecipientNeeds {
 }
 
 /** The event with its recipients; `to` of an item that names them stays. */
-export function addressed({ item, view, state }: RecipientNeeds): EventItem {
+export function withRecipients({ item, view, state }: RecipientNeeds): EventItem {
   if ('to' in item.audience) return item
   const alsoTo = new Set(item.audience.alsoTo)
   const notTo = new Set<string>()
@@ -40,7 +40,7 @@ export function addressed({ item, view, state }: RecipientNeeds): EventItem {
       if (!before && held && item.stickyDurationMs === null) notTo.add(server)
     }
   }
-  // A server whose user's invite is taken back may have nobody in the room; it got the invite from Synapse itself.
+  // A server whose user's invite is taken back may have no user in the room; it got the invite from Synapse itself.
   const rescinded = state?.rescinded ?? null
   if (rescinded !== null) {
     alsoTo.add(rescinded)
@@ -51,6 +51,6 @@ export function addressed({ item, view, state }: RecipientNeeds): EventItem {
     alsoTo.delete(server)
     notTo.add(server)
   }
-  const audience: Audience = { alsoTo: [...alsoTo].sort(), notTo: [...notTo].sort() }
+  const audience: Recipients = { alsoTo: [...alsoTo].sort(), notTo: [...notTo].sort() }
   return { ...item, audience }
 }

@@ -19,7 +19,7 @@ import {
   readSentBy,
   readStoredJson,
   type BanRedaction,
-  type Redaction,
+  type SynapseRedaction,
 } from './redactions.ts'
 import type { Window } from './window.ts'
 
@@ -47,9 +47,11 @@ export interface AskedPage {
 
 export interface RedactionItems {
   /** What goes before the window, in pieces that are read one by one, and the window with what goes with it. */
-  split(window: Window): Promise<{ readonly ahead: AsyncIterable<Redaction[]>; readonly window: Window }>
+  split(
+    window: Window,
+  ): Promise<{ readonly ahead: AsyncIterable<SynapseRedaction[]>; readonly window: Window }>
   /** The items, by the redacted event's id; what cannot be made one is left out, with its id in the log. */
-  itemsOf(redactions: readonly Redaction[]): Promise<Map<string, Item>>
+  itemsOf(redactions: readonly SynapseRedaction[]): Promise<Map<string, Item>>
 }
 
 export function makeRedactionItems({
@@ -60,12 +62,12 @@ export function makeRedactionItems({
   log,
 }: RedactionItemsNeeds): RedactionItems {
   async function split(window: Window) {
-    const byTarget = new Map<string, Redaction>()
+    const byTarget = new Map<string, SynapseRedaction>()
     for (const one of window.redactions) if (!byTarget.has(one.event_id)) byTarget.set(one.event_id, one)
     const brought = new Set(window.events.map((row) => row.event_id))
     const known = await heldAmong([...byTarget.keys()].filter((id) => !brought.has(id)))
     const own = [...byTarget.values()].filter((one) => brought.has(one.event_id))
-    const first = new Map<string, Redaction>()
+    const first = new Map<string, SynapseRedaction>()
     for (const [id, one] of byTarget) if (known.has(id)) first.set(id, one)
     const banned = bannedBy(window.bans, brought)
     while (first.size + own.length <= REDACTIONS_A_COMMIT) {
@@ -86,7 +88,7 @@ export function makeRedactionItems({
   async function* bannedBy(
     bans: readonly BanRedaction[],
     brought: ReadonlySet<string>,
-  ): AsyncGenerator<Redaction[], undefined> {
+  ): AsyncGenerator<SynapseRedaction[], undefined> {
     for (const ban of bans) {
       const [roomId, sender] = [ban.room_id, ban.user_id]
       for (let after: number | null = Number.MIN_SAFE_INTEGER; after !== null;) {
@@ -111,7 +113,7 @@ export function makeRedactionItems({
     return found
   }
 
-  async function itemsOf(redactions: readonly Redaction[]): Promise<Map<string, Item>> {
+  async function itemsOf(redactions: readonly SynapseRedaction[]): Promise<Map<string, Item>> {
     const items = new Map<string, Item>()
     if (redactions.length === 0) return items
     const stored = await readStoredJson(
@@ -132,11 +134,11 @@ export function makeRedactionItems({
   return { split, itemsOf }
 }
 
-/** `first` and then what `more` brings, so many a piece as go in one commit. */
+/** `first` and then what `more` brings, in pieces that fit into one commit. */
 async function* inPieces(
-  first: readonly Redaction[],
-  more: AsyncIterable<readonly Redaction[]>,
-): AsyncGenerator<Redaction[], undefined> {
+  first: readonly SynapseRedaction[],
+  more: AsyncIterable<readonly SynapseRedaction[]>,
+): AsyncGenerator<SynapseRedaction[], undefined> {
   yield* cut(first, REDACTIONS_A_COMMIT)
   for await (const page of more) yield* cut(page, REDACTIONS_A_COMMIT)
 }

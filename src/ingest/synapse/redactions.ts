@@ -14,7 +14,7 @@ import type { Db } from '../../store/db.ts'
 import { planned } from './planned.ts'
 import { objectIn } from './stored-json.ts'
 
-export interface Redaction {
+export interface SynapseRedaction {
   /** The `stream_ordering` from which on it holds: the redacting event's or, if that is newer, the redacted one's. */
   readonly at: number
   /** The redacted event. */
@@ -34,7 +34,7 @@ export interface BanRedaction {
 
 export interface Redactions {
   /** What other events redact, and what a ban redacts of the window itself. */
-  readonly redactions: readonly Redaction[]
+  readonly redactions: readonly SynapseRedaction[]
   readonly bans: readonly BanRedaction[]
 }
 
@@ -56,7 +56,7 @@ interface BanRow {
   readonly before: number | null
 }
 
-interface Row extends Redaction {
+interface Row extends SynapseRedaction {
   readonly redacting: string
   readonly sender: string | null
   /** Of the redacting event. */
@@ -76,7 +76,7 @@ const TARGET = `
    and (substr(t.sender, strpos(t.sender, ':') + 1) = $3 or strpos(j.internal_metadata, '"send_on_behalf_of"') > 0)`
 
 // There is one row a room and user: a later ban takes the place of an earlier one, and names itself, before the earlier one is read here.
-// The earlier one asked for it too (its own JSON says so), and somebody's word counts: it redacts what is older than itself.
+// The earlier one asked for it too (its own JSON says so), and an event's own word counts: it redacts what is older than itself.
 const BANS = `
   select r.stream_ordering as at, r.event_id, b.room_id, b.user_id,
          case when b.redacting_event_id = r.event_id then b.redact_end_ordering
@@ -151,7 +151,7 @@ export async function readRedactions(
   leaveOut: (unreadable: UnreadableRedaction) => void = () => undefined,
 ): Promise<Redactions> {
   const { rows } = await db.query<Row | BanRow>(SELECT_REDACTIONS, [after, upTo, serverName])
-  const redactions: Redaction[] = []
+  const redactions: SynapseRedaction[] = []
   const bans: BanRedaction[] = []
   for (const row of rows) {
     if (row.event_id === null) {
@@ -174,13 +174,18 @@ export async function readBanned(
   db: Db,
   { at, room_id, user_id, before }: BanRedaction,
   eventIds: readonly string[],
-): Promise<Redaction[]> {
+): Promise<SynapseRedaction[]> {
   if (eventIds.length === 0) return []
-  const { rows } = await db.query<Omit<Redaction, 'at'>>(SELECT_BANNED, [eventIds, room_id, user_id, before])
+  const { rows } = await db.query<Omit<SynapseRedaction, 'at'>>(SELECT_BANNED, [
+    eventIds,
+    room_id,
+    user_id,
+    before,
+  ])
   return rows.map((row) => ({ at, ...row }))
 }
 
-/** A page of what somebody sent in a room, as Synapse has it. */
+/** A page of what one user sent in a room, as Synapse has it. */
 export async function readSentBy(
   db: Db,
   { roomId, sender, after, limit }: { roomId: string; sender: string; after: number; limit: number },
@@ -214,9 +219,9 @@ export async function readStoredJson(
 
 /**
  * The `redact` item of a redaction of the event that is stored as `json`.
- * @throws where that cannot be read, or nobody knows what its room version leaves of it
+ * @throws where that cannot be read, or limpet does not know what its room version leaves of it
  */
-export function rawRedaction({ event_id, room_version }: Redaction, json: string | null): JsonObject {
+export function rawRedaction({ event_id, room_version }: SynapseRedaction, json: string | null): JsonObject {
   const pdu = objectIn(json, 'json')
   const version = roomVersion(room_version ?? '1')
   if (version === null) throw new TypeError('its room version is not known')

@@ -8,11 +8,11 @@
  * there only the events tell, once there are new ones.
  */
 import type { Log } from '../../observe/log.ts'
-import { anchorOf, compare, withAnchor } from './anchors.ts'
+import { anchorOf, compareAnchors, withAnchor } from './anchors.ts'
 import type { PlacedEvent, StreamLook } from './safe-head.ts'
 import { NEW_TIMELINE, type Restored, type Timeline, type TimelineStore } from './timeline.ts'
 
-export type Verdict =
+export type RestoreVerdict =
   | { readonly kind: 'same' }
   /** Nothing may be taken. */
   | { readonly kind: 'stopped'; readonly restored: Restored; readonly isNew: boolean }
@@ -33,7 +33,7 @@ export interface RestoredWatch {
   judge(
     look: Pick<StreamLook, 'noted' | 'newest' | 'found' | 'standby' | 'server'>,
     place: number,
-  ): Promise<Verdict>
+  ): Promise<RestoreVerdict>
   /** We have read up to `place`, and `tip` is the newest event of the stream. */
   passed(place: number, tip: PlacedEvent | null): Promise<void>
   /** Writes down what isn't written yet: before an end. */
@@ -133,7 +133,7 @@ export function makeRestoredWatch({
     },
     asked: () => timeline.anchors.map(({ at }) => at),
     async judge(look, place) {
-      const { standing, others } = compare(timeline.anchors, look.found)
+      const { standing, others } = compareAnchors(timeline.anchors, look.found)
       const isAhead = look.noted !== null && look.noted < place && !look.standby
       const differs = others.length > 0 || isAhead
       if (!differs && timeline.restored === null) {

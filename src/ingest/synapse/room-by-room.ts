@@ -9,7 +9,7 @@ import { isTooSlow } from './too-slow.ts'
 import type { Window } from './window.ts'
 import type { WindowItems } from './window-items.ts'
 
-/** If the first rooms all fail, so many of them, the cause is not the rooms. */
+/** If this many rooms fail before one succeeds, the cause is not the rooms. */
 const ENOUGH_TO_TELL = 3
 
 export type WindowRead = Awaited<ReturnType<WindowItems['read']>> & { readonly slow: readonly string[] }

@@ -6,7 +6,7 @@
  * empty: finding an event's recipients costs nothing that grows with the room. It contains remote servers only.
  */
 export interface RoomView {
-  readonly servers: Map<string, Counts>
+  readonly servers: Map<string, UserCounts>
   /** Servers that are in the room in one of the two and not in the other. */
   readonly differing: Set<string>
   /** The state group that `at` was counted in; null: none yet. */
@@ -22,7 +22,7 @@ export interface RoomView {
   coming: ReadonlySet<string>
 }
 
-export interface Counts {
+export interface UserCounts {
   now: number
   at: number
 }
@@ -52,7 +52,7 @@ export function makeRoomView(
 }
 
 /** Changes a count; returns by how much, since no count goes below 0. */
-export function bump(view: RoomView, side: keyof Counts, { server, by }: CountChange): number {
+export function bump(view: RoomView, side: keyof UserCounts, { server, by }: CountChange): number {
   const counts = view.servers.get(server) ?? { now: 0, at: 0 }
   const was = counts[side]
   counts[side] = Math.max(0, was + by)
@@ -63,7 +63,7 @@ export function bump(view: RoomView, side: keyof Counts, { server, by }: CountCh
   return counts[side] - was
 }
 
-export function isIn(view: RoomView, side: keyof Counts, server: string): boolean {
+export function isIn(view: RoomView, side: keyof UserCounts, server: string): boolean {
   return (view.servers.get(server)?.[side] ?? 0) > 0
 }
 

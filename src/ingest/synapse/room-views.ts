@@ -23,7 +23,7 @@ export interface RoomViews {
   ): Promise<Map<string, RoomView>>
   /** Rooms in memory whose state was partial when they were read. */
   partialRooms(): string[]
-  /** Changes who is in a room now. */
+  /** Changes which users are in a room now. */
   change(view: RoomView, change: MemberChange): void
   /** The changes since `at` stand, and `told` rooms are told; the views are as of `upTo`. */
   keep(upTo: number, told: Iterable<string>): void

@@ -168,7 +168,7 @@ const SELECT_HERE = sql(
 
 /**
  * @throws SynapseRefused where the rooms' states are elsewhere (`databases:` with one of its own for `state`): what is left
- * of them here would make rooms look empty, and their events would go to nobody
+ * of them here would make rooms look empty, and their events would go to no server
  */
 export async function checkStateGroups(db: Db): Promise<void> {
   const { rows } = await db.query<{ here: boolean | null }>(SELECT_HERE)

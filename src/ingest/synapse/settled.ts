@@ -3,12 +3,12 @@
  *
  * A number is drawn before the transaction that writes its event begins. So a missing number may have been given up,
  * or may still come. A number that was drawn before a look is settled once every transaction that was open at that
- * look has ended, and once some time has passed in which a transaction could still begin. How much time depends on who
+ * look has ended, and once some time has passed in which a transaction could still begin. How much time depends on which writer
  * may have drawn it:
  *
  * - *soon*: the writer has said that its own numbers are finished, and only a writer that we don't know of could have
  *   drawn this one;
- * - *late*: nobody has said anything. Between drawing and writing Synapse runs further statements, and PostgreSQL ends
+ * - *late*: no writer has said anything. Between drawing and writing Synapse runs further statements, and PostgreSQL ends
  *   each after at most ten minutes (`statement_timeout`, Synapse's default).
  */
 import type { Clock } from '../../pace/clock.ts'
@@ -23,14 +23,14 @@ export interface StreamSight {
   readonly server: string
 }
 
-export interface Settled {
+export interface SettledStream {
   saw(sight: StreamSight): void
   readonly soon: number
   readonly late: number
 }
 
 export const SOON_MS = 1_000
-/** Somebody else's transaction on the same server may stay open for hours, and what all wait for is then most likely nothing. */
+/** Another application's transaction on the same server may stay open for hours, and what all wait for is then most likely nothing. */
 export const MOST_SOON_MS = 10_000
 export const LATE_MS = 11 * 60_000
 /** With more marks than this, looks that follow each other sooner count as one. */
@@ -43,7 +43,7 @@ interface Mark {
   readonly at: number
 }
 
-export function makeSettled(clock: Pick<Clock, 'monotonic'>): Settled {
+export function makeSettled(clock: Pick<Clock, 'monotonic'>): SettledStream {
   let marks: Mark[] = []
   let server = ''
   let soon = 0

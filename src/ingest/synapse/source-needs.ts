@@ -1,4 +1,4 @@
-/** What the Synapse source needs from outside: how it reads, where it stores, and whom it tells. */
+/** What the Synapse source needs from outside: how it reads, where it stores, and what it tells. */
 import type { Clock } from '../../pace/clock.ts'
 import type { Append } from '../append.ts'
 import type { Pool } from '../../store/db.ts'

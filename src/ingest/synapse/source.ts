@@ -15,10 +15,10 @@ import { makeAfterRestore } from './after-restore.ts'
 import { announcedBy, makeBell } from './bell.ts'
 import { keepFollowing } from './keep-following.ts'
 import { makeLeftBehind } from './left-behind.ts'
-import { makeOurPlace, type Place } from './our-place.ts'
+import { makeOurPlace, type SourcePlace } from './our-place.ts'
 import { makePurges } from './purges.ts'
 import { makeRedactionItems, REDACTIONS_A_COMMIT } from './redaction-items.ts'
-import type { Redaction, UnreadableRedaction } from './redactions.ts'
+import type { SynapseRedaction, UnreadableRedaction } from './redactions.ts'
 import { AnotherServer } from './refused.ts'
 import { makeRestoredWatch } from './restored.ts'
 import { readRoomByRoom, withoutRooms } from './room-by-room.ts'
@@ -40,7 +40,7 @@ export interface SynapseSource {
 }
 
 const WINDOW_EVENTS = 500
-/** Windows without items move the stored token only every so many stream orderings; until then they would be read again. */
+/** Windows without items move the stored token only after this many stream orderings; until then they would be read again. */
 const UNSTORED_SPAN = 1_000
 
 export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
@@ -58,7 +58,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   const bell = makeBell(clock)
   const mayRead = () => needs.lease?.held() ?? true
   let limit = WINDOW_EVENTS
-  let place: Place | null = null
+  let place: SourcePlace | null = null
   const end = makeStreamEnd({ db: pool, clock })
   const monotonic = () => clock.monotonic()
   const watch = makeRestoredWatch({ store: needs.timeline ?? timelineInMemory(), monotonic, log })
@@ -214,7 +214,11 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   }
 
   /** Passes on a piece of a window's redactions; our place stays where it is. */
-  async function takeAhead(piece: Redaction[], here: Place, signal: AbortSignal): Promise<Place | null> {
+  async function takeAhead(
+    piece: SynapseRedaction[],
+    here: SourcePlace,
+    signal: AbortSignal,
+  ): Promise<SourcePlace | null> {
     const items = [...(await redactions.itemsOf(piece)).values()]
     if (items.length === 0) return here
     const taken = await take(items, { events: eventsIn(here.stored) ?? 0, from: here.stored }, signal)
@@ -222,7 +226,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
   }
 
   /** Passes on that rooms are gone; true: our place is to be looked at again. */
-  async function passPurges(here: Place, signal: AbortSignal): Promise<boolean> {
+  async function passPurges(here: SourcePlace, signal: AbortSignal): Promise<boolean> {
     const gone = (await purges.due()).filter(isRoomId)
     if (gone.length === 0) return false
     const items = gone.map((roomId): Item => ({ type: 'purge', roomId }))
@@ -234,7 +238,7 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     return false
   }
 
-  async function findPlace(): Promise<Place | null> {
+  async function findPlace(): Promise<SourcePlace | null> {
     await watch.open()
     await leftBehind?.load()
     return ours.find()

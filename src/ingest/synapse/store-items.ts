@@ -3,7 +3,7 @@ import type { Log } from '../../observe/log.ts'
 import type { Append, AppendResult } from '../append.ts'
 import type { Item } from '../items.ts'
 
-export interface Batch {
+export interface ItemsToStore {
   readonly source: string
   readonly sourceToken: string
   readonly ifSourceToken: string | null
@@ -17,7 +17,7 @@ export interface Batch {
 /** What is not an error. */
 export type Stored = Extract<AppendResult, { kind: 'taken' | 'token_mismatch' | 'busy' | 'unknown_rooms' }>
 
-export type StoreItems = (batch: Batch) => Promise<Stored>
+export type StoreItems = (batch: ItemsToStore) => Promise<Stored>
 
 export function makeStoreItems({ append, log }: { append: Append; log: Log }): StoreItems {
   return async function store(batch) {

@@ -5,7 +5,7 @@
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
 import { parseJson } from '../../matrix/strict-json.ts'
 
-/** @throws JsonError or TypeError where `text` is no JSON object; `what` names it */
+/** @throws JsonError or TypeError where `text` is not a JSON object; `what` names it */
 export function objectIn(text: string | null, what: string): JsonObject {
   if (text === null) throw new TypeError(`there is no ${what}`)
   const value = parseJson(text)

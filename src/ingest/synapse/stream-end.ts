@@ -3,7 +3,7 @@
  *
  * Every number up to there is in the tables, or is known to stay missing. What the writer has noted is final for its
  * own numbers only. A missing number below that may be one of a second writer, whose first event isn't committed yet,
- * or of a session that outlived its Synapse. So limpet waits until nobody can be about to write it (`settled.ts`). If
+ * or of a session that outlived its Synapse. So limpet waits until no transaction can be about to write it (`settled.ts`). If
  * no writer has noted anything, the events up to the first missing number are taken after a moment (Synapse still
  * writes for a while after an event is there). A missing number is passed when a row comes, or after minutes; never
  * because two looks saw the same.

@@ -1,7 +1,7 @@
 /**
  * How long may a statement to Synapse's database take, and does an error say that one took longer?
  *
- * PostgreSQL itself ends it (`statement_timeout`), so that nothing of ours goes on there when nobody waits for it any
+ * PostgreSQL itself ends it (`statement_timeout`), so that nothing of ours goes on there when no code waits for it any
  * more: its snapshot would keep vacuum from working, and the same statement is asked again soon. The client's own
  * time-out (`query_timeout`, 60 s) is for a server that does not answer at all.
  */

@@ -16,14 +16,14 @@ import type { EventItem, Item, ServersItem } from '../items.ts'
 import { orderSteps } from './order.ts'
 import type { Purges } from './purges.ts'
 import { rawEvent } from './raw-event.ts'
-import { addressed } from './recipients.ts'
+import { withRecipients } from './recipients.ts'
 import type { RedactionItems } from './redaction-items.ts'
 import { readPartialRooms } from './room-servers.ts'
 import { bump, countsNow, replaceAt, serversNow, type RoomView } from './room-view.ts'
 import { makeRoomViews } from './room-views.ts'
 import { readStatesAt, type StateAtEvent } from './state-at-events.ts'
 import { readDifference, readJoinedIn } from './state-groups.ts'
-import type { EventRow, MemberChange, Window } from './window.ts'
+import type { SynapseEvent, MemberChange, Window } from './window.ts'
 
 export interface WindowItemsNeeds {
   readonly redactions: Pick<RedactionItems, 'itemsOf'>
@@ -51,8 +51,8 @@ export interface WindowItems {
   adopt(roomId: string, view: RoomView, at: number): Promise<void>
 }
 
-interface Sent {
-  readonly row: EventRow
+interface SentEvent {
+  readonly row: SynapseEvent
   readonly item: EventItem
   readonly replaces: string | null
 }
@@ -125,7 +125,7 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
   }
 
   /** The event as an item, not yet addressed; null: it does not go out. */
-  function sendable(row: EventRow): Sent | null {
+  function sendable(row: SynapseEvent): SentEvent | null {
     try {
       const raw = rawEvent(row, serverName)
       if (raw === null) return null
@@ -141,23 +141,23 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     }
   }
 
-  /** Nobody knows any more who was in the room when it was made. */
-  function skip({ event_id, room_id }: EventRow): void {
+  /** It is no longer known which servers were in the room when it was made. */
+  function skip({ event_id, room_id }: SynapseEvent): void {
     log.warn({ event_id, room_id }, 'Synapse: skipped an event: its room’s history was purged first')
     needs.skipped?.()
   }
 
   async function address(
-    { row, item }: Sent,
+    { row, item }: SentEvent,
     view: RoomView,
     states: ReadonlyMap<string, StateAtEvent>,
   ): Promise<EventItem> {
     const state = states.get(row.event_id) ?? null
     // In a room with partial state the members are not known, neither now nor then.
     if (view.partial !== null || state === null || state.group === null)
-      return addressed({ item, view: null, state })
+      return withRecipients({ item, view: null, state })
     await moveTo(view, state.group)
-    return addressed({ item, view, state })
+    return withRecipients({ item, view, state })
   }
 
   /** Counts who is joined in the state group. */
@@ -175,7 +175,7 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     { roomId, changes }: { roomId: string; changes: readonly MemberChange[] },
     view: RoomView,
   ): ServersItem[] {
-    // A room that begins anew begins with nobody. While its state is partial, none of those who were there at the join is known to have left.
+    // A room that begins anew begins without members. While its state is partial, none of those who were there at the join is known to have left.
     const named = changes.some(({ server }) => server === null)
       ? serversNow(view)
       : changes.flatMap(({ server }) => server ?? [])

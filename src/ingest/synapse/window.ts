@@ -11,7 +11,7 @@ import { planned } from './planned.ts'
 import { readRedactions, type Redactions, type UnreadableRedaction } from './redactions.ts'
 
 /** An event by one of ours, or one that Synapse forwards for the server that sent it to us. */
-export interface EventRow {
+export interface SynapseEvent {
   /** `stream_ordering`. */
   readonly at: number
   readonly event_id: string
@@ -38,7 +38,7 @@ export interface Window extends Redactions {
   readonly upTo: number
   /** Which server had it. */
   readonly server: string
-  readonly events: readonly EventRow[]
+  readonly events: readonly SynapseEvent[]
   readonly changes: readonly MemberChange[]
 }
 
@@ -121,7 +121,7 @@ const SELECT_WINDOW = planned(
 )
 
 type WindowRow =
-  | ({ readonly kind: 'event' } & EventRow)
+  | ({ readonly kind: 'event' } & SynapseEvent)
   | ({ readonly kind: 'change' } & MemberChange)
   | { readonly kind: 'redactions' }
   | { readonly kind: 'server'; readonly server: string }
@@ -156,7 +156,7 @@ export async function readWindow(
   const upTo = await readEnd(db, { after, head, limit })
   const span = { after, upTo, serverName }
   const { rows } = await db.query<WindowRow>(SELECT_WINDOW, [after, upTo, serverName])
-  const events: EventRow[] = []
+  const events: SynapseEvent[] = []
   const changes: MemberChange[] = []
   let server = ''
   for (const row of rows) {

@@ -37,7 +37,7 @@ const ROOM_VERSION = '11'
 /** Of one request; limpet takes 1,000. */
 const MOST_ITEMS = 500
 
-interface Ready {
+interface ReadyItem {
   readonly item: object
   /** What is written down once it was taken. */
   readonly told: (times: { at: number; takenAt: number }) => Told
@@ -51,7 +51,7 @@ export function makeTraffic({ serverName, key, clock, servers, ingest }: Traffic
   const roomId = (room: number) => `!room${room}:${serverName}`
   const named = (indices: readonly number[]) => indices.map((index) => servers[index] ?? '')
 
-  async function hand(ready: readonly Ready[]): Promise<void> {
+  async function hand(ready: readonly ReadyItem[]): Promise<void> {
     for (let from = 0; from < ready.length; from += MOST_ITEMS) {
       const part = ready.slice(from, from + MOST_ITEMS)
       const at = clock.now()
@@ -66,7 +66,7 @@ export function makeTraffic({ serverName, key, clock, servers, ingest }: Traffic
     }
   }
 
-  function speak({ room, stickyMs, to, body }: PlannedEvent): Ready {
+  function speak({ room, stickyMs, to, body }: PlannedEvent): ReadyItem {
     const now = clock.now()
     const before = newest.get(room)
     const depth = (before?.depth ?? 0) + 1
@@ -100,7 +100,7 @@ export function makeTraffic({ serverName, key, clock, servers, ingest }: Traffic
     }
   }
 
-  function change(kind: 'join' | 'leave', room: number, indices: readonly number[]): Ready {
+  function change(kind: 'join' | 'leave', room: number, indices: readonly number[]): ReadyItem {
     const names = named(indices)
     return {
       item: { type: 'servers', room_id: roomId(room), [kind === 'join' ? 'add' : 'remove']: names },

@@ -28,7 +28,7 @@ export interface LoggedTransaction {
   forgiven: boolean
 }
 
-export type Verdict = 'process' | 'answer from memory' | 'refuse'
+export type RequestVerdict = 'process' | 'answer from memory' | 'refuse'
 
 /** Everything of a request that the log looks at. */
 export interface ReceivedRequest {
@@ -46,7 +46,7 @@ export interface TransactionLog {
   readonly violations: readonly string[]
   find(txnId: string): LoggedTransaction | undefined
   /** A whole request arrived: may it be processed? */
-  receive(request: ReceivedRequest): Verdict
+  receive(request: ReceivedRequest): RequestVerdict
   /** A request arrived in part only: its id counts as received from now on. */
   cutOff(txnId: string, at: number): void
   /** Its 200 has gone out, or (`false`) turned out not to have. */
@@ -93,7 +93,7 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
     return transaction
   }
 
-  function receive({ txnId, body, pduIds, edus, at }: ReceivedRequest): Verdict {
+  function receive({ txnId, body, pduIds, edus, at }: ReceivedRequest): RequestVerdict {
     const known = byId.get(txnId)
     const other = otherThan(txnId)
     if (known === undefined && other !== undefined) {

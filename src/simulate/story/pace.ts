@@ -15,7 +15,7 @@ export interface Pace {
   answered(server: string): boolean
 }
 
-interface Followed {
+interface FollowedServer {
   readonly heard: Heard
   /** Transactions that were looked at, all of them processed. */
   seen: number
@@ -24,11 +24,11 @@ interface Followed {
 }
 
 export function makePace(claims: Claims, servers: readonly Heard[]): Pace {
-  const all = new Map<string, Followed>(
+  const all = new Map<string, FollowedServer>(
     servers.map((heard) => [heard.serverName, { heard, seen: 0, arrived: 0, writtenOff: 0 }]),
   )
 
-  function shortOf(server: string, one: Followed): number {
+  function shortOf(server: string, one: FollowedServer): number {
     const { transactions } = one.heard
     for (; one.seen < transactions.length; one.seen++) {
       const next: HeardTransaction | undefined = transactions[one.seen]

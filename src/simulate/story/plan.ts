@@ -39,7 +39,7 @@ export type PlannedItem = PlannedEvent | PlannedLeave
 /** Items of one request. */
 export type Batch = readonly PlannedItem[]
 
-export interface Plan {
+export interface StoryPlan {
   readonly sizes: Sizes
   readonly cast: Cast
   readonly rooms: readonly PlannedRoom[]
@@ -67,7 +67,7 @@ const MOST_BATCH = 400
 const SHARES = { opening: 0.3, outage: 0.45 }
 const STICKY_SHARE = 0.04
 
-export function planStory(sizes: Sizes): Plan {
+export function planStory(sizes: Sizes): StoryPlan {
   const dice = makeDice(sizes.seed)
   const cast = castOf(sizes.servers)
   const rooms = planRooms(sizes, cast, dice)

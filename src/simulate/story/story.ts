@@ -8,7 +8,7 @@ import type { Clock } from '../../pace/clock.ts'
 import type { FakeHomeserver } from '../fleet/fake-homeserver.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { BRIEF_MS, GATHERED } from './plan.ts'
-import type { Batch, Plan } from './plan.ts'
+import type { Batch, StoryPlan } from './plan.ts'
 import { makePace } from './pace.ts'
 import { ROOM } from './rooms.ts'
 import type { Traffic } from '../fleet/traffic.ts'
@@ -16,7 +16,7 @@ import { judgeServer } from '../verdict/verdict.ts'
 import type { Rules } from '../verdict/verdict.ts'
 
 export interface StoryNeeds {
-  readonly plan: Plan
+  readonly plan: StoryPlan
   readonly fleet: Fleet
   readonly traffic: Traffic
   readonly clock: Clock

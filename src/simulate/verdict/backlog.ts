@@ -31,22 +31,22 @@ export interface Backlog {
   readonly faults: readonly string[]
 }
 
-export interface Followed {
+export interface BacklogFacts {
   readonly claims: readonly Claim[]
   readonly stays: readonly Stay[]
   readonly transactions: readonly HeardTransaction[]
 }
 
-interface Waiting {
+interface WaitingClaim {
   readonly claim: Claim
   /** The transaction at which it waited first. */
   readonly seen: number
 }
 
 /** By id, in stream order. */
-type Backlogged = Map<string, Waiting>
+type Backlogged = Map<string, WaitingClaim>
 
-export function followBacklog({ claims, stays, transactions }: Followed, rule: CatchUpRule): Backlog {
+export function followBacklog({ claims, stays, transactions }: BacklogFacts, rule: CatchUpRule): Backlog {
   const waiting: Backlogged = new Map()
   const arrived = new Set<string>()
   const skippable = new Set<string>()
@@ -77,7 +77,7 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
     else spell ??= { began: index, newest: 0 }
 
     const here = transaction.pduIds.flatMap((id) => waiting.get(id) ?? [])
-    const live = ({ claim }: Waiting) => isLive(claim, put, stays)
+    const live = ({ claim }: WaitingClaim) => isLive(claim, put, stays)
     // Only a catch-up leaves out what is older; what follows it of replays alone belongs to it.
     if (leavesOut(here, known) || (goesOn && lastCatchingUp === index - 1)) lastCatchingUp = index
     onlySticky = here.every(live)
@@ -118,20 +118,20 @@ export function followBacklog({ claims, stays, transactions }: Followed, rule: C
 }
 
 /** Whether something that waits and is known to limpet is left out before the newest that is `carried`. */
-function leavesOut(carried: readonly Waiting[], known: readonly Waiting[]): boolean {
+function leavesOut(carried: readonly WaitingClaim[], known: readonly WaitingClaim[]): boolean {
   const newest = Math.max(0, ...carried.map(({ claim }) => claim.n))
   const here = new Set(carried)
   return known.some((one) => one.claim.n < newest && !here.has(one))
 }
 
 /** What waits of the same room and is older. */
-function olderOf({ claim }: Waiting, waiting: Backlogged): Waiting[] {
+function olderOf({ claim }: WaitingClaim, waiting: Backlogged): WaitingClaim[] {
   const { n, event } = claim
   return [...waiting.values()].filter((one) => one.claim.n < n && one.claim.event.room === event.room)
 }
 
 function isBehind(
-  waiting: readonly Waiting[],
+  waiting: readonly WaitingClaim[],
   now: number,
   { thresholdPdus, minAgeMs }: CatchUpRule,
   since: (event: Claim['event']) => number,
@@ -149,7 +149,7 @@ export function isLive({ n, event }: Claim, now: number, stays: readonly Stay[])
 }
 
 /** Whether a newer event of the same room waited as well when it was found that the server was behind. */
-function overtaken({ claim }: Waiting, known: readonly Waiting[], began: number): boolean {
+function overtaken({ claim }: WaitingClaim, known: readonly WaitingClaim[], began: number): boolean {
   return known.some(
     (other) => other.claim.event.room === claim.event.room && other.claim.n > claim.n && other.seen <= began,
   )

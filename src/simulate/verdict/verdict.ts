@@ -73,7 +73,7 @@ export interface Verdict {
   >
 }
 
-export function judge(told: Iterable<Told>, heard: readonly Heard[], rules: Rules): Verdict {
+export function judgeRun(told: Iterable<Told>, heard: readonly Heard[], rules: Rules): Verdict {
   const claims = makeClaims(told)
   const servers = heard.map((one) => judgeServer(claims, one, rules))
   const sum = (of: (one: ServerVerdict) => number) => servers.reduce((total, one) => total + of(one), 0)

@@ -10,7 +10,7 @@ import { MAY_WRITE } from '../held.ts'
 import type { Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 import { sql } from '../statement.ts'
-import { WAIT_COLUMNS, waitingOf, type Waiting, type WaitRow } from '../waits.ts'
+import { WAIT_COLUMNS, waitingOf, type WaitState, type WaitRow } from '../waits.ts'
 
 export interface OpenTransaction {
   txnId: string
@@ -56,7 +56,7 @@ export interface DestinationState {
   /** Its last answer was a quick 200. */
   quick: boolean
   timeoutMs: number | null
-  waiting: Waiting
+  waiting: WaitState
   open: OpenTransaction | null
   gap: { id: number; from: number; to: number; cursor: number; batch: number } | null
   owed: { room: number | null; upto: number | null; cursor: number }[]

@@ -1,6 +1,6 @@
 /**
  * Holders that follow the log: they keep a destination after its last transaction for a while and see new items
- * by themselves, so that nobody needs to wake them.
+ * by themselves, so that they need no wake.
  *
  * Always: `follows` is true only while a holder sees every item after the head at which it last looked at the
  * rows. Taking, giving way and letting go make it false; before a holder looks at the rows again it does so too.
@@ -13,7 +13,7 @@ import { sql, type Sql } from '../statement.ts'
 
 export interface Following {
   held: Held
-  /** As it was when the holder last looked: somebody else's wish makes it look again. */
+  /** As it was when the holder last looked: a wish of another makes it look again. */
   wakeSeq: number
   /** Likewise: what was taken away from it since, the holder does not know. */
   narrowedSeq: number
@@ -30,7 +30,7 @@ export interface RoomMembers {
 }
 
 /** A destination as its holder knows it. */
-export interface Known {
+export interface HeldDestination {
   destination: number
   wakeSeq: number
 }
@@ -42,8 +42,8 @@ const WISHED = sql(
    where d.wake_seq <> i.wake_seq or d.look_at <= now_ms()`,
 )
 
-/** Per destination: whether somebody has wished a look at its rows since its holder looked, or a time for one has come. */
-export async function areWished(db: Db, them: readonly Known[]): Promise<boolean[]> {
+/** Per destination: whether a look at its rows was wished since its holder looked, or a time for one has come. */
+export async function areWished(db: Db, them: readonly HeldDestination[]): Promise<boolean[]> {
   const { rows } = await db.query<{ id: number }>(planFor(them.length, WISHED), [
     them.map(({ destination }) => destination),
     them.map(({ wakeSeq }) => wakeSeq),
@@ -97,7 +97,7 @@ const argumentsOf = (them: readonly Following[]) => [
 export const beginToFollow = (db: Db, them: readonly Following[]): Promise<boolean[]> =>
   written(db, FOLLOW, them)
 
-/** Lets go of those that nobody asked to look again; per destination, whether it did. */
+/** Lets go of those that were not asked to look again; per destination, whether it did. */
 export const releaseFollowers = (db: Db, them: readonly Following[]): Promise<boolean[]> =>
   written(db, RELEASE, them)
 
@@ -107,7 +107,7 @@ async function written(db: Db, statement: Sql, them: readonly Following[]): Prom
   return them.map(({ held }) => done.has(held.destination))
 }
 
-// $1 rooms, $2 position: who had left before it is not asked for.
+// $1 rooms, $2 position: members that had left before it are not asked for.
 const MEMBERS = sql(
   'who is in the rooms',
   `select room, array_agg(destination) as destination, array_agg(since) as since,
@@ -120,7 +120,7 @@ const MEMBERS = sql(
 export async function readMembers(db: Db, rooms: readonly number[], after: number): Promise<RoomMembers[]> {
   const found = await db.query<RoomMembers>(MEMBERS, [rooms, after])
   const known = new Map(found.rows.map((row) => [row.room, row]))
-  // A room in which nobody is, is known too.
+  // A room without members is known too.
   return rooms.map((room) => known.get(room) ?? { room, destination: [], since: [], until: [] })
 }
 

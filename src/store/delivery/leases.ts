@@ -34,7 +34,7 @@ const RENEW = sql(
   `update workers w set lease_until = now_ms() + $2 where id = $1 and ${MAY_WRITE}`,
 )
 
-/** False when the lease was over already: it must not live again, its destinations may be somebody else's. */
+/** False when the lease was over already: it must not live again, its destinations may be another worker's. */
 export async function renewWorker(
   db: Db,
   { id, leaseMs }: { id: string; leaseMs: number },
@@ -119,7 +119,7 @@ const GIVE_WAY = sql(
   update destinations d set ${UNHELD}, look_at = $4 from held h where d.id = h.id returning d.quick`,
 )
 
-/** Lets go although more is left. Whether its last answer was quick (its lane), or null when the lease is lost. */
+/** Lets go although more is left. Whether its last answer was quick (which says its queue), or null when the lease is lost. */
 export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boolean | null> {
   const { rows } = await db.query<{ quick: boolean }>(GIVE_WAY, [
     held.worker,
@@ -155,7 +155,7 @@ const BUMP = sql(
   'update destinations set wake_seq = wake_seq + 1 where name = $1 returning lease_owner is not null as held',
 )
 
-/** Tells its holder to look again before it lets go. False: nobody holds it. */
+/** Tells its holder to look again before it lets go. False: it has no holder. */
 export async function bumpWake(db: Db, name: string): Promise<boolean> {
   const { rows } = await db.query<{ held: boolean }>(BUMP, [name])
   return rows[0]?.held !== false
@@ -171,8 +171,8 @@ const RELEASE = sql(
 )
 
 /**
- * Lets go. False when somebody wished a look meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.
- * `lookAt`: when somebody must look again (ms since the epoch). `position`: the log held nothing for it up to there, as
+ * Lets go. False when a look was wished meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.
+ * `lookAt`: when it must be looked at again (ms since the epoch). `position`: the log held nothing for it up to there, as
  * read when the head was at `readAt`; also false where a room was forgotten since.
  */
 export async function releaseDestination(

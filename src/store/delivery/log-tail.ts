@@ -40,7 +40,7 @@ export interface LoggedChange {
 export type LogEntry = LoggedEvent | LoggedChange
 
 /** Identifies an entry: after a failover another entry at the same position has another mark. */
-export interface Place {
+export interface EntryMark {
   pos: number
   what: string
 }
@@ -48,7 +48,7 @@ export interface Place {
 export interface LogRead {
   after: number
   /** The newest entry at or before `after` (positions have holes); null: the log has none. */
-  place: Place | null
+  place: EntryMark | null
   entries: LogEntry[]
   /** Less than `after` where the log has become shorter than that. */
   upto: number
@@ -100,7 +100,7 @@ interface Row {
   at: number | null
 }
 
-/** Reads at most so many entries after position `after`. */
+/** Reads at most a given number of entries after position `after`. */
 export async function readLog(db: Db, after: number, most: Most): Promise<LogRead> {
   const { rows } = await db.query<Row>(READ, [after, most.rows, most.bytes])
   const there = rows.filter((row): row is Row & { pos: number } => row.pos !== null)
@@ -110,12 +110,12 @@ export async function readLog(db: Db, after: number, most: Most): Promise<LogRea
   const entries = (cut < 0 ? later : later.slice(0, cut)).map(entryOf)
   const more = cut >= 0 || later.length >= most.rows
   const head = rows[0]?.head ?? after
-  const place = before === undefined ? null : placeOf(entryOf(before))
+  const place = before === undefined ? null : markOf(entryOf(before))
   return { after, place, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
 }
 
 /** After a failover the same event can get the same position again, so its time is part of the mark. */
-export function placeOf(entry: LogEntry): Place {
+export function markOf(entry: LogEntry): EntryMark {
   const { pos } = entry
   if (entry.kind === 'event') return { pos, what: `${entry.eventId} ${entry.receivedTs}` }
   const { what, room, target, added, removed, at } = entry

@@ -97,7 +97,7 @@ const END = sql(
   select destination from noted union all select destination from ended where not attempted`,
 )
 
-/** Per result: whether it was written (false: the lease was over, somebody else serves the destination now). */
+/** Per result: whether it was written (false: the lease was over, another worker serves the destination now). */
 export async function writeAttemptResults(db: Db, results: readonly AttemptResult[]): Promise<boolean[]> {
   const input = results.map(({ held, acknowledges, ...rest }) => ({
     ...rest,

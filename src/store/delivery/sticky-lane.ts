@@ -19,7 +19,7 @@ export interface StoredSticky {
   expiresAt: number
 }
 
-/** Of what `found` says of `s` and `e`, the first so many, in stream order, and of these as many texts as fit. */
+/** Of what `found` says of `s` and `e`, the first ones in stream order, and of these as many texts as fit. */
 const first = (found: string) => `
   select x.pos, x.event_id, ${textWithin('$4', 'x')} as pdu, x.received_ts, x.expires_at from (
     select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at

@@ -65,7 +65,7 @@ const inRooms = (events: string) => `
       where ${MEMBERSHIPS}
       limit $4)`
 
-// Where nothing of that stretch was addressed to anybody or went ahead to this destination, everything in its rooms is owed, and
+// Where nothing of that stretch was addressed by name or went ahead to this destination, everything in its rooms is owed, and
 // the index on (room, pos) says how much that is, without a row of the log. What was addressed to a server in the room
 // is of the rooms' half.
 const COUNT_BY_ROOMS = sql(

@@ -11,9 +11,9 @@ import { NO_WAITS } from '../waits.ts'
 
 export type Wish = 'wake' | 'reset' | 'pause' | 'resume'
 
-/** `lane`: the queue in which its next turn belongs. A hold is until ms since the epoch. */
+/** `queue`: the one to which its next turn belongs. A hold is until ms since the epoch. */
 export type Wished =
-  | { kind: 'done'; lane: 'delivery' | 'recovery' }
+  | { kind: 'done'; queue: 'delivery' | 'recovery' }
   | { kind: 'unknown' }
   | { kind: 'paused' }
   | { kind: 'held'; until: number }
@@ -64,6 +64,6 @@ export async function makeWish(
   )
   const row = rows[0]
   if (row === undefined) return { kind: 'unknown' }
-  if (row.quick !== null) return { kind: 'done', lane: row.quick ? 'delivery' : 'recovery' }
+  if (row.quick !== null) return { kind: 'done', queue: row.quick ? 'delivery' : 'recovery' }
   return row.paused ? { kind: 'paused' } : { kind: 'held', until: row.hold_until ?? 0 }
 }

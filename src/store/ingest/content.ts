@@ -79,7 +79,7 @@ const REDACT_EARLY = sql(
 )
 
 /**
- * Puts texts in the place of events' own before the content lock is taken, so that no freeze waits for it: who reads meanwhile sees the old
+ * Puts texts in the place of events' own before the content lock is taken, so that no freeze waits for it: a reader meanwhile sees the old
  * ones, and is found as a holder, or refused, when the lock is there. Returns what was written, by position: all but what is sticky.
  */
 export async function redactEarly(db: Db, texts: ReadonlyMap<number, string>): Promise<Map<number, string>> {

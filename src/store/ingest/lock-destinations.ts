@@ -6,7 +6,7 @@
  * for many in the order of ids. Ingest writes some of those other rows too: join replays, advice, whether open
  * transactions are void, and that something was taken away (by a trigger on memberships). So ingest locks in the same
  * order, once, for everything that it is going to write. Two that lock in different orders would wait for each other,
- * which costs everybody a second and one of the two its work.
+ * which costs all who wait a second and one of the two its work.
  */
 import type { Db } from '../db.ts'
 import { IN_ORDER } from '../held.ts'

@@ -14,7 +14,7 @@ const NO_TABLE = '42P01'
 const READ = sql('read what a source remembers', 'select timeline from source_timelines where source = $1')
 
 /** Null: nothing is remembered. */
-export async function readTimeline(db: Db, source: string): Promise<Json | null> {
+export async function readSourceTimeline(db: Db, source: string): Promise<Json | null> {
   try {
     const { rows } = await db.query<{ timeline: Json }>(READ, [source])
     return rows[0]?.timeline ?? null

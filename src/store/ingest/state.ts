@@ -15,7 +15,7 @@ export interface RoomState {
   known: boolean
 }
 
-export interface DestinationState {
+export interface DestinationRef {
   id: number
   isNew: boolean
 }
@@ -42,7 +42,7 @@ export interface IngestState {
   now: number
   tokens: Map<string, string | null>
   rooms: Map<string, RoomState>
-  destinations: Map<string, DestinationState>
+  destinations: Map<string, DestinationRef>
   /** Positions of the event ids that are known already. */
   positions: Map<string, number>
   /** Servers now in a room, as far as the batch asks. */

@@ -42,7 +42,7 @@ const MINE = 'm.destination = b.id and (m.until is null or m.until > b.position)
 const IN_REACH =
   '(e.room, e.pos) > (m.room, greatest(m.since, b.position)) and e.room = m.room and (m.until is null or e.pos <= m.until)'
 
-// Where nothing after its position was addressed to anybody or went ahead to it, everything in its rooms is owed: the index
+// Where nothing after its position was addressed by name or went ahead to it, everything in its rooms is owed: the index
 // on (room, pos) says how much that is, and only each room's first event is read.
 const PLAINLY = `
   select (select count(*) from (

@@ -24,7 +24,7 @@ const EVENT_IDS = sql(
     ${oldIds('i.at < (select now_ms()) - $1')} union all ${oldIds('i.at > (select now_ms())')})`,
 )
 
-// Not for a fanout that has not come so far: where nobody delivers it never does, and the sweep finds whom it did not wake.
+// Not for a fanout that has not come so far: if no process delivers it never does, and the sweep finds the destinations that it did not wake.
 const CHANGES = sql(
   'forget changes',
   `delete from changes where pos in (

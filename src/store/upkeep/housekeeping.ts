@@ -13,7 +13,7 @@ const RETENTION_LOCK = 0x6c696d74
 
 /**
  * Longer than a sweep waits for a queue that is away, ms. A sweeper that is stopped in the middle loses its session, and
- * with it the lock, after this: else nobody would sweep until it goes on.
+ * with it the lock, after this: else no process would sweep until it goes on.
  */
 const IDLE_SWEEPER_MS = 20_000
 
@@ -24,7 +24,7 @@ export const withSweepLock = (
   idleMs = IDLE_SWEEPER_MS,
 ): Promise<boolean> => withLock(pool, SWEEP_LOCK, work, idleMs)
 
-/** The same for who drops what is old, which may take long and must hold up no sweep. `work` has a connection of its own. */
+/** The same for dropping what is old, which may take long and must not delay a sweep. `work` has a connection of its own. */
 export const withRetentionLock = (pool: Pool, work: (db: Db) => Promise<void>): Promise<boolean> =>
   withLock(pool, RETENTION_LOCK, work, IDLE_SWEEPER_MS)
 
@@ -74,7 +74,7 @@ async function withLock(
   }
 }
 
-/** A machine whose clock is fast must not take a sticky event from a joiner: rows stay so long after they lapse, ms. */
+/** A machine whose clock is fast must not take a sticky event from a joiner: rows stay this long after they lapse, ms. */
 const STICKY_GRACE_MS = 600_000
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
@@ -109,7 +109,7 @@ const GAPS = sql('remove old gaps', `delete from gaps where closed_at < ${overSi
 const WORKERS = sql('remove dead workers', 'delete from workers where lease_until < now_ms() - $1')
 
 /**
- * Removes what nobody needs any more: sticky rows and joins that are over, notes of them, old attempts and closed gaps, dead
+ * Removes what is no longer needed: sticky rows and joins that are over, notes of them, old attempts and closed gaps, dead
  * workers. What is gone for good must be old by every reading of the clock for as long (`seen-time.ts`); a worker begins anew.
  */
 export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
@@ -121,7 +121,7 @@ export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
   await db.query(WORKERS, [HOUR_MS])
 }
 
-// Not least(): with a null it gives the other value, and a destination without a hold would get one.
+// Not least(): with a null it gives the other value, and a destination without `hold_until` would get one.
 const LONGEST = `case when retry_interval * 2 < $1 then retry_interval * 2 else $1 end`
 const STEP = `case when advice_step < $3 then advice_step else $3 end`
 const LOOK = `case when retry_at is not null and hold_until is null then ${LONGEST} else greatest($1, $2) end`

@@ -79,7 +79,7 @@ const TOO_OLD = sql(
 /**
  * Gives up what was kept and was received longer than `maxAgeMs` ago, and counts it; returns how many pairs of event and
  * destination that were. What is unanswered stays, whenever it was frozen. `rest`: waited for between two commits, each of
- * which has everybody plan anew; where it throws, the rest is given up another time.
+ * which makes all deliveries plan anew; where it throws, the rest is given up another time.
  */
 export async function giveUpOld(
   db: Db,
@@ -108,7 +108,7 @@ export async function giveUpOld(
 const COLUMNS = 'pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients'
 /** Events copied or dropped in one commit: a redaction or a freeze waits for no more. */
 const AT_ONCE = 200
-/** Each commit has everybody plan anew, so there are few of them. */
+/** Each commit makes all deliveries plan anew, so there are few of them. */
 const GIVEN_UP_AT_ONCE = 1_000
 
 const KEEP = sql(
@@ -160,8 +160,8 @@ const UNNEEDED = sql(
 const DROP = sql('keep no longer', `delete from kept_events k where k.pos = any($1) and ${NOT_OPEN}`)
 
 /**
- * Forgets what nobody needs any more. Nothing can come to be owed again that was not when `needed` was read; but what was
- * owed then may be unanswered now, so that is asked again while nobody can freeze.
+ * Forgets what no destination needs any more. Nothing can come to be owed again that was not when `needed` was read; but what was
+ * owed then may be unanswered now, so that is asked again while no delivery can freeze.
  */
 export async function dropUnneeded(db: Db, needed: Needed): Promise<number> {
   const { rows } = await db.query<{ pos: number }>(UNNEEDED, [allOf(needed)])

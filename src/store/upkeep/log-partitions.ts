@@ -60,7 +60,7 @@ const attach = variants('attach a partition')
 
 /** Makes partitions until `room` positions after the head have one. The caller's transaction; returns the log's end. */
 export async function extendLog(db: Db, room: number): Promise<number> {
-  // Locked first: two who extend it at once would make the same one.
+  // Locked first: two processes that extend it at once would make the same one.
   const { rows } = await db.query<{ head: number; log_end: number }>(LOCK_END)
   const row = rows[0]
   if (row === undefined) throw new Error('the stream has no head: the database is damaged')
@@ -91,7 +91,7 @@ const WAIT_AS_BEFORE = sql('wait for locks as before', 'reset lock_timeout')
 const detach = variants('detach a partition')
 
 /**
- * Takes a partition out of the log, concurrently, and waits until nobody sees it any more. Outside a transaction. It
+ * Takes a partition out of the log, concurrently, and waits until no transaction sees it any more. Outside a transaction. It
  * waits for `waitMs` at most: then, as after a crash, it is `detaching`, and false is returned.
  */
 export async function detachPartition(db: Db, { name, state }: Partition, waitMs: number): Promise<boolean> {
@@ -112,7 +112,7 @@ const LOCK_NOT_AVAILABLE = '55P03'
 
 const dropTable = variants('drop a partition')
 
-/** Drops what is no part of the log any more. */
+/** Drops what is no longer part of the log. */
 export async function dropDetached(db: Db, { name }: Partition): Promise<void> {
   await db.query(dropTable(`drop table if exists ${name}`))
 }

@@ -13,7 +13,7 @@ import { timelinePositions } from '../delivery/timeline.ts'
 import { BEHIND_IN_A_ROOM } from '../delivery/wake-lists.ts'
 import { sql } from '../statement.ts'
 
-export interface Settled {
+export interface MovedPast {
   /** Destinations that are being served now and still need what goes: nothing may be dropped yet. */
   held: number
   /** Owed nothing, and moved on. */
@@ -86,8 +86,8 @@ interface Left {
 }
 
 /** Settles all of them up to the position `upto`. Throws where `signal` ends it early; what was settled stays. */
-export async function settleDestinations(db: Db, upto: number, signal?: AbortSignal): Promise<Settled> {
-  const settled: Settled = { held: 0, moved: 0, gaps: 0, lapsed: 0 }
+export async function settleDestinations(db: Db, upto: number, signal?: AbortSignal): Promise<MovedPast> {
+  const settled: MovedPast = { held: 0, moved: 0, gaps: 0, lapsed: 0 }
   const quiet = (await db.query<{ id: number; fence: number }>(QUIET, [upto])).rows
   for (let done = 0; done < quiet.length; done += AT_ONCE) {
     const some = quiet.slice(done, done + AT_ONCE)
@@ -107,7 +107,7 @@ const FROM_THE_DEAD = sql(
   `update destinations set ${UNHELD} where id = $1`,
 )
 
-async function settle(db: Db, id: number, upto: number, settled: Settled): Promise<void> {
+async function settle(db: Db, id: number, upto: number, settled: MovedPast): Promise<void> {
   const [row] = (await db.query<{ position: number; owned: boolean; held: boolean }>(LOCK, [id])).rows
   if (row === undefined || row.position >= upto) return
   if (row.held) {
@@ -132,7 +132,7 @@ async function settle(db: Db, id: number, upto: number, settled: Settled): Promi
     if (left.open) await db.query(MOVE_OPEN, [id, upto])
     settled.moved += 1
   }
-  // Whose lease has run out may still believe in it: what it read is no longer so.
+  // A worker whose lease has run out may still believe in it: what it read is no longer so.
   if (row.owned) {
     await db.query(FROM_THE_DEAD, [id])
   }

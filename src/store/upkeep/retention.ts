@@ -36,7 +36,7 @@ export interface RetentionNeeds {
   seen?: SeenTime
   /** How long one look waits for readers of a partition that goes, ms; the next look goes on. */
   waitMs?: number
-  /** Waits where everybody has to plan anew again and again, unless `signal` aborts; not at all where it is left out. */
+  /** Waits if all deliveries would have to plan anew again and again, unless `signal` aborts; not at all where it is left out. */
   rest?: (ms: number, signal?: AbortSignal) => Promise<void>
   onLapsed?: (count: number) => void
   onGivenUp?: (count: number) => void
@@ -66,7 +66,7 @@ const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 /** So long at most a process that stops waits for this. */
 const WAIT_MS = 5_000
-/** Between two commits that have everybody plan anew: who plans again meanwhile comes to its freeze. */
+/** Between two commits that make all deliveries plan anew, ms: a delivery that plans again meanwhile comes to its freeze. */
 const REST_MS = 2_000
 
 /** One look; null when another process is at it. Throws where `signal` ends it early: the next look goes on. */

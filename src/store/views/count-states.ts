@@ -28,7 +28,7 @@ const COUNT = sql(
    group by 1`,
 )
 
-/** States in which nobody is are left out. */
+/** States that no destination is in are left out. */
 export async function countStates(db: Db): Promise<Record<string, number>> {
   const { rows } = await db.query<{ state: string; n: number }>(COUNT)
   return Object.fromEntries(rows.map(({ state, n }) => [state, n]))

@@ -43,7 +43,7 @@ const ORDERS = {
 export type DestinationOrder = keyof typeof ORDERS
 export const DESTINATION_ORDERS = Object.keys(ORDERS) as [DestinationOrder, ...DestinationOrder[]]
 
-// Who has no value is last both ways: nobody looks for them.
+// Destinations without a value are last both ways: an operator does not look for them.
 const orderOf = ({ orderBy, dir }: Page<DestinationOrder>) => {
   const way = dir === 'f' ? 'asc' : 'desc'
   return `order by ${ORDERS[orderBy]} ${way} nulls last, d.id ${way}`

@@ -35,7 +35,7 @@ const FIND = [
   sql('find a kept event', `${selectEvent('kept_events')} where ${ITS_ID}`),
 ]
 
-/** The event, or null where it isn't (or is no longer) in the log, nor kept for somebody who lags. */
+/** The event, or null where it isn't (or is no longer) in the log, nor kept for a destination that lags. */
 export async function findEvent(db: Db, eventId: string): Promise<EventRow | null> {
   for (const statement of FIND) {
     const { rows } = await db.query<EventRow>(statement, [eventId])

@@ -10,10 +10,10 @@ import type { Clock } from '../../pace/clock.ts'
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
 
-/** The age of the oldest, ms; 0: nobody holds one. */
+/** The age of the oldest, ms; 0: there is none. */
 export type OldestSnapshot = (db: Db) => Promise<number>
 
-// A session that only cleans up holds nobody up: PostgreSQL leaves its own cleaners out, which no user runs. A standby that reports
+// A session that only cleans up keeps no other waiting: PostgreSQL leaves its own cleaners out, which no user runs. A standby that reports
 // what its readers need has no database; a slot for changes (`catalog_xmin`) keeps the catalogue only, and that is enough.
 const HOLDERS = sql(
   'who holds an old snapshot',

@@ -156,7 +156,7 @@ describe('commands that speak to a running daemon', () => {
   ] as const) {
     it(`${action}: does it and says so`, async () => {
       expect(await shown(action, D)).to.equal(`${D} ${said}\n`)
-      expect(app.woken).to.deep.equal([{ destination: D, lane: 'delivery' }])
+      expect(app.woken).to.deep.equal([{ destination: D, queue: 'delivery' }])
       expect((await s.pool.query<{ action: string }>('select action from audit')).rows[0]?.action).to.equal(
         action,
       )

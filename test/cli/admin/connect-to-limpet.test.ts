@@ -4,7 +4,11 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { connectToLimpet, type ConnectOptions, type Place } from '../../../src/cli/admin/connect-to-limpet.ts'
+import {
+  connectToLimpet,
+  type ConnectOptions,
+  type ApiAddress,
+} from '../../../src/cli/admin/connect-to-limpet.ts'
 import { limpetUsers } from '../../../src/cli/admin/limpet-users.ts'
 import type { Config } from '../../../src/config/config.ts'
 import { skip } from '../../support/skip.ts'
@@ -35,7 +39,7 @@ describe('a connection to limpet', () => {
     return 'path' in where ? 0 : (server.address() as AddressInfo).port
   }
   /** 'connected', or the line of the refusal. */
-  const ask = (place: Place, users: number[] | null, options: Partial<ConnectOptions> = {}) =>
+  const ask = (place: ApiAddress, users: number[] | null, options: Partial<ConnectOptions> = {}) =>
     connectToLimpet({ place, shown: 'the door', users }, { timeoutMs: 10_000, ...options }).then(
       (socket) => {
         taken.push(socket)

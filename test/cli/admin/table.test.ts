@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { age, cut, distance, facts, moment, table, wrap } from '../../../src/cli/admin/table.ts'
+import { ageText, cut, distance, facts, moment, table, wrap } from '../../../src/cli/admin/table.ts'
 
 describe('tables for people', () => {
   it('puts columns below their titles, numbers at the right, a dash where there is nothing', () => {
@@ -60,7 +60,7 @@ describe('tables for people', () => {
         [9e8, '10d'],
       ] as const),
     ].map(([ms, text]) => [ms, text])
-    for (const [ms, text] of cases) expect(age(ms)).to.equal(text)
+    for (const [ms, text] of cases) expect(ageText(ms)).to.equal(text)
     expect(distance(1000, 181_000)).to.equal('3m ago')
     expect(distance(181_000, 1000)).to.equal('in 3m')
     expect(moment(0)).to.equal('1970-01-01 00:00:00')

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { compareNow } from '../../../src/cli/simulate/compare.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 import type { Heard, Told } from '../../../src/simulate/story/record.ts'
-import { judge } from '../../../src/simulate/verdict/verdict.ts'
+import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import { END, LONG, SERVER, START, join, said, transaction } from '../../simulate/verdict/stage.ts'
 import type { Sent } from '../../simulate/verdict/stage.ts'
 
@@ -28,7 +28,7 @@ async function disagreements(
     received: new Set(transactions.flatMap(({ taken }) => taken)),
   })
   const rules = { thresholdPdus: 3, minAgeMs: 5000, endedAt: END, dead: new Set<string>(), quietJoins: [] }
-  const verdict = judge(told, heard, rules)
+  const verdict = judgeRun(told, heard, rules)
   expect(verdict.totals).to.include({ missing: 0, notEntitled: 0, faults: 0 })
   const get = (path: string) =>
     Promise.resolve(

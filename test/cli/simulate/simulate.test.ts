@@ -3,10 +3,10 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jsonOf, complaintOf, showReport } from '../../../src/cli/simulate/report.ts'
-import type { Report } from '../../../src/cli/simulate/report.ts'
+import type { SimulateReport } from '../../../src/cli/simulate/report.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 import type { Heard, Told } from '../../../src/simulate/story/record.ts'
-import { judge } from '../../../src/simulate/verdict/verdict.ts'
+import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import { until } from '../../support/poll.ts'
 import { limpet, startLimpet } from '../cli-stage.ts'
 
@@ -89,7 +89,7 @@ describe('limpet simulate', () => {
         { txnId: 't', body: null, pduIds, requestsAt: [at + 1], response: '{}', answered: true },
       ],
     })
-    const report = (one: Heard, disagreements: string[] = []): Report => {
+    const report = (one: Heard, disagreements: string[] = []): SimulateReport => {
       const rules = {
         thresholdPdus: 100,
         minAgeMs: 5000,
@@ -99,7 +99,7 @@ describe('limpet simulate', () => {
       }
       const plan = planStory({ servers: 6, rooms: 8, events: 200, seed: 1 })
       const limpet = { lapsed: 0, replayed: 0, disagreements }
-      return { plan, verdict: judge(told, [one], rules), limpet, seconds: 1.5 }
+      return { plan, verdict: judgeRun(told, [one], rules), limpet, seconds: 1.5 }
     }
 
     it('what is good', () => {

@@ -1,11 +1,11 @@
 import { expect } from 'chai'
-import type { Acknowledges, Look, Pdu, Reading } from '../../../src/deliver/lanes/lane.ts'
+import type { Acknowledges, Look, OwedPdu, Reading } from '../../../src/deliver/lanes/lane.ts'
 import { planTransaction } from '../../../src/deliver/rules/plan.ts'
 
 const NOW = 1_000_000
 const LIMITS = { maxPdus: 50, maxBytes: 1_000_000 }
 
-const pdu = (pos: number, size = 2): Pdu => ({
+const pdu = (pos: number, size = 2): OwedPdu => ({
   pos,
   eventId: `$${pos}`,
   pdu: 'x'.repeat(size),
@@ -20,10 +20,10 @@ const sticky = (pos: number, { expiresAt = NOW + 60_000, size = 2 } = {}) => ({
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index)
 
 interface Given extends Partial<Look> {
-  sticky?: Pdu[]
-  unlisted?: Pdu[]
-  gapRooms?: Pdu[]
-  timeline?: Pdu[]
+  sticky?: OwedPdu[]
+  unlisted?: OwedPdu[]
+  gapRooms?: OwedPdu[]
+  timeline?: OwedPdu[]
   complete?: { sticky?: boolean; gapRooms: boolean; timeline: boolean }
 }
 

@@ -12,7 +12,7 @@ export interface Answer {
 }
 
 export function makeAdminApp({ pool }: Pick<Situation, 'pool'>) {
-  const woken: { destination: string; lane: string }[] = []
+  const woken: { destination: string; queue: string }[] = []
   const queue = { away: false }
   const app = makeApp(
     {

@@ -321,7 +321,7 @@ describe('the admin API', () => {
       expect(row).to.include({ failures: 3, retry_at: 1e15, failing_since: 1, wake_seq: 1 })
       expect(row['asked_at']).to.be.within(before, after)
       expect(row['look_at']).to.be.within(before, after)
-      expect(app.woken).to.deep.equal([{ destination: D, lane: 'recovery' }])
+      expect(app.woken).to.deep.equal([{ destination: D, queue: 'recovery' }])
       const { rows } = await s.pool.query('select who, action, target from audit')
       expect(rows).to.deep.equal([{ who: 'alice', action: 'wake', target: D }])
     })
@@ -353,7 +353,7 @@ describe('the admin API', () => {
       expect((await app.post(`${path}/wake`)).status).to.equal(200)
       await s.change(D, { hold_kind: 'retry_after', hold_until: 5, quick: true })
       expect((await app.post(`${path}/wake`)).status).to.equal(200)
-      expect(app.woken.map(({ lane }) => lane)).to.deep.equal(['recovery', 'delivery'])
+      expect(app.woken.map(({ queue }) => queue)).to.deep.equal(['recovery', 'delivery'])
     })
 
     it('resets: failures, 429 and 410 are forgotten, the last error stays', async () => {

@@ -1,14 +1,14 @@
 import { expect } from 'chai'
 import { castOf } from '../../../src/simulate/story/cast.ts'
 import { GATHERED, planStory } from '../../../src/simulate/story/plan.ts'
-import type { Plan, PlannedEvent } from '../../../src/simulate/story/plan.ts'
+import type { StoryPlan, PlannedEvent } from '../../../src/simulate/story/plan.ts'
 import { ROOM } from '../../../src/simulate/story/rooms.ts'
 
 const USUAL = { servers: 40, rooms: 60, events: 5000, seed: 1 }
 const SMALL = { servers: 6, rooms: 8, events: 200, seed: 1 }
 
 describe('the plan of a story', () => {
-  const eventsOf = ({ opening, outage, ending }: Plan) =>
+  const eventsOf = ({ opening, outage, ending }: StoryPlan) =>
     [...opening, ...outage, ...ending].flat().filter((item): item is PlannedEvent => item.kind === 'event')
 
   it('is the same for the same seed, and another for another', () => {

@@ -1,6 +1,6 @@
 /** A story written by hand, and what one server wrote down of it: for tests of the verdict. */
 import type { Heard, HeardTransaction, Told } from '../../../src/simulate/story/record.ts'
-import { judge } from '../../../src/simulate/verdict/verdict.ts'
+import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import type { Rules, ServerVerdict } from '../../../src/simulate/verdict/verdict.ts'
 
 export const SERVER = 'one.example:1'
@@ -86,7 +86,7 @@ export function verdictOn(
     ...more,
   }
   const usual: Rules = { thresholdPdus: 3, minAgeMs: 5000, endedAt: END, dead: new Set(), quietJoins: [] }
-  const verdict = judge(told, [heard], { ...usual, ...rules })
+  const verdict = judgeRun(told, [heard], { ...usual, ...rules })
   const [one] = verdict.servers
   if (one === undefined) throw new Error('no verdict')
   return one

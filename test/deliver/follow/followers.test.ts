@@ -1,9 +1,9 @@
 /** Which followed destination gets which new item: by hand, and against the plainest reckoning. */
 import { expect } from 'chai'
-import { makeFollowers, type Followed } from '../../../src/deliver/follow/log-ring.ts'
+import { makeFollowers, type Followed } from '../../../src/deliver/follow/followers.ts'
 import type { RoomMembers } from '../../../src/store/delivery/follow-flag.ts'
 import {
-  placeOf,
+  markOf,
   type LoggedChange,
   type LoggedEvent,
   type LogEntry,
@@ -29,7 +29,7 @@ let log: LogEntry[] = []
 const read = (after: number, entries: LogEntry[], upto = entries.at(-1)?.pos ?? after) => {
   log.push(...entries)
   const before = log.findLast(({ pos }) => pos <= after)
-  return { after, place: before === undefined ? null : placeOf(before), entries, upto, more: false }
+  return { after, place: before === undefined ? null : markOf(before), entries, upto, more: false }
 }
 interface Stretch {
   id: number
@@ -498,7 +498,7 @@ function playAgainstTheModel(random: Random, seed: string): void {
 
   function placeAt(after: number) {
     const entry = log.findLast((one) => one.pos <= after)
-    return entry === undefined ? null : placeOf(entry)
+    return entry === undefined ? null : markOf(entry)
   }
 
   function look(): void {

@@ -1,0 +1,258 @@
+/**
+ * Which of the destinations that this process follows gets which new item? The log's entries go through here once, in
+ * the order of their positions; each event is put before those that are entitled to it at its position. Pure: no I/O.
+ *
+ * Always: what is not certain here makes the holder look at the rows again (`look`), it is never guessed: a join (which
+ * may owe sticky events), a text that was taken away while it waited, an entry of a kind that this release does
+ * not know, more waiting than is kept. Where the log is not what was read of it before (the database failed over to an
+ * older state, and may have grown past our place since), everything that was read is forgotten and every holder looks.
+ */
+import {
+  markOf,
+  type LoggedChange,
+  type LoggedEvent,
+  type LogRead,
+  type EntryMark,
+} from '../../store/delivery/log-tail.ts'
+import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
+import { makeAudience } from './audience.ts'
+import { makeRecentEntries, type OwedEvent, type RecentEntry } from './log-ring.ts'
+
+export interface Followed {
+  id: number
+  /** Everything up to here was settled before it was followed. */
+  after: number
+  /** Events that it is owed, in stream order. */
+  waiting: OwedEvent[]
+  /** The holder must look at the rows. */
+  look: boolean
+}
+
+export interface Followers<F extends Followed> {
+  /** Up to where the log has been read. */
+  upto(): number
+  size(): number
+  all(): Iterable<F>
+  /** Whether what the log brought since `after` is known, or can be. */
+  knowsSince(after: number): boolean
+  /** The rooms of which the members must be learnt before `read` is taken. */
+  missing(read: LogRead): number[]
+  /** The same for a destination that is added and is owed nothing up to `after`. */
+  missingSince(after: number): number[]
+  /**
+   * What was missing, read when the log was known from `from` to `upto` (with `missing`: up to the end of that read). Does nothing where
+   * it has moved past that meanwhile: changes would be missed.
+   */
+  learn(rooms: readonly RoomMembers[], range: { from: number; upto: number }): void
+  /** After this position it may be asked who was in a room. */
+  from(): number
+  /**
+   * Replaces an entry with the same id. False if the log since `after` is no longer known, or the members of a room that had an event since: it can't
+   * be followed from there.
+   */
+  add(followed: F): boolean
+  /** Does nothing where another has come in its place. */
+  remove(followed: F): void
+  /** What a read brought. Returns the destinations that have something to send now, or something to look at. */
+  take(read: LogRead, now: number): Set<F>
+}
+
+/** Events that may wait for one destination here; a destination with more reads it from the log, in windows. */
+const MOST_WAITING = 1_000
+/**
+ * Bytes of texts that may be read while an event waits; then its destination must look, and reads its own. They share the texts, so this, and
+ * what is read at once, is the most that all of them keep.
+ */
+const MOST_BEHIND_BYTES = 32_000_000
+
+export function makeFollowers<F extends Followed>(): Followers<F> {
+  const byId = new Map<number, F>()
+  const audience = makeAudience()
+  // Entries up to `upto`.
+  const recent = makeRecentEntries()
+  let upto = 0
+  let checkedAt = 0
+  // The newest entry up to `upto`; null: there is none; undefined: not known.
+  let last: EntryMark | null | undefined
+
+  function give(followed: F, owed: OwedEvent): boolean {
+    if (owed.event.pos <= followed.after || followed.look) return false
+    if (followed.waiting.length >= MOST_WAITING) mustLook(followed)
+    else followed.waiting.push(owed)
+    return true
+  }
+
+  function mustLook(followed: F): void {
+    followed.look = true
+    followed.waiting = []
+  }
+
+  function entitled({ room, pos, addressed }: LoggedEvent): Iterable<F> {
+    if (addressed === null) return audience.of(room, pos, byId)
+    const them = new Set<F>()
+    for (const id of addressed.list) {
+      const followed = byId.get(id)
+      if (followed !== undefined) them.add(followed)
+    }
+    if (addressed.exact) return them
+    const less = new Set(addressed.less)
+    for (const followed of audience.of(room, pos, byId)) if (!less.has(followed.id)) them.add(followed)
+    return them
+  }
+
+  function isEntitled({ id }: F, { room, pos, addressed }: LoggedEvent): boolean {
+    if (addressed?.list.includes(id) === true) return true
+    if (addressed !== null && (addressed.exact || addressed.less.includes(id))) return false
+    return audience.has(room, id, pos)
+  }
+
+  /** Applies one entry to those of `only`, or to all. */
+  function apply({ entry, owed }: RecentEntry, touched: Set<F>, only: F | null = null): void {
+    const concerns = (followed: F) => only === null || followed === only
+    if (entry.kind === 'event' && owed !== null) {
+      // The room was purged and used again within one read: only the rows know which servers are in it.
+      if (entry.addressed?.exact !== true && !audience.knows(entry.room)) {
+        for (const followed of only === null ? byId.values() : [only]) {
+          if (entry.pos <= followed.after) continue
+          mustLook(followed)
+          touched.add(followed)
+        }
+        return
+      }
+      const them = only === null ? entitled(entry) : isEntitled(only, entry) ? [only] : []
+      for (const followed of them) if (give(followed, owed)) touched.add(followed)
+      return
+    }
+    if (entry.kind === 'change') applyChange(entry, touched, concerns)
+  }
+
+  function applyChange(change: LoggedChange, touched: Set<F>, concerns: (followed: F) => boolean): void {
+    const look = (followed: F) => {
+      if (!concerns(followed) || change.pos <= followed.after) return
+      mustLook(followed)
+      touched.add(followed)
+    }
+    if (change.what === 'servers') {
+      for (const id of change.added) {
+        const followed = byId.get(id)
+        if (followed !== undefined) look(followed)
+      }
+      return
+    }
+    for (const followed of byId.values()) {
+      if (change.what === 'redact' && !waitsFor(followed, ({ pos }) => pos === change.target)) continue
+      if (
+        change.what === 'purge' &&
+        !audience.has(change.room ?? 0, followed.id, change.pos) &&
+        !waitsFor(followed, ({ room }) => room === change.room)
+      )
+        continue
+      look(followed)
+    }
+  }
+
+  const waitsFor = ({ waiting }: F, is: (event: LoggedEvent) => boolean) =>
+    waiting.some(({ event }) => is(event))
+
+  /** A text that was taken away is given to no destination that is added later. */
+  function forget({ what, pos, target, room }: LoggedChange): void {
+    if (what === 'servers') return
+    const known = what === 'redact' || what === 'purge'
+    const goes = (event: LoggedEvent) => (what === 'redact' ? event.pos === target : event.room === room)
+    if (!known || recent.has(goes)) recent.empty(pos)
+  }
+
+  /** Whether the database failed over, so that the log differs from what was read. */
+  function isAnother({ after, place, upto: end }: LogRead): boolean {
+    if (end < after) return true
+    if (after !== upto || last === undefined) return false
+    return place?.pos !== last?.pos || place?.what !== last?.what
+  }
+
+  function forgetAll(at: number, touched: Set<F>): void {
+    for (const followed of byId.values()) {
+      mustLook(followed)
+      touched.add(followed)
+    }
+    recent.empty(at)
+    audience.forget()
+    upto = at
+  }
+
+  function remove(followed: F): void {
+    if (byId.get(followed.id) === followed) byId.delete(followed.id)
+  }
+
+  /** Those that keep texts which are too far back. */
+  function leaveBehind(touched: Set<F>): void {
+    const readBytes = recent.readBytes()
+    if (readBytes - checkedAt < MOST_BEHIND_BYTES / 8) return
+    checkedAt = readBytes
+    for (const followed of byId.values()) {
+      const [oldest] = followed.waiting
+      if (oldest === undefined || readBytes - oldest.readBytes <= MOST_BEHIND_BYTES) continue
+      mustLook(followed)
+      touched.add(followed)
+    }
+  }
+
+  const missingIn = (them: readonly RecentEntry[]): number[] =>
+    audience.missing(them.map(({ entry }) => entry))
+
+  return {
+    upto: () => upto,
+    size: () => byId.size,
+    all: () => byId.values(),
+    knowsSince: (after) => byId.size === 0 || after >= recent.from(),
+    missing: ({ entries }) => audience.missing(entries),
+    missingSince: (after) => (byId.size === 0 ? [] : missingIn(recent.since(after))),
+    learn: (rooms, range) => {
+      if (range.from <= recent.from() && range.upto >= upto) audience.learn(rooms, range)
+    },
+    from: () => recent.from(),
+    add(followed) {
+      const before = byId.get(followed.id)
+      if (before !== undefined) remove(before)
+      // Nothing was read while no destination was followed.
+      if (byId.size === 0) {
+        recent.empty(followed.after)
+        audience.forget()
+        upto = followed.after
+        last = undefined
+      }
+      if (followed.after < recent.from()) return false
+      const later = recent.since(followed.after)
+      if (missingIn(later).length > 0) return false
+      byId.set(followed.id, followed)
+      for (const kept of later) apply(kept, new Set(), followed)
+      return true
+    },
+    remove,
+    take(read, now) {
+      const touched = new Set<F>()
+      // The read began after the position of a destination that was added meanwhile: it would leave a hole.
+      if (read.after > upto) return touched
+      const end = read.entries.at(-1)
+      const place = end === undefined ? read.place : markOf(end)
+      if (isAnother(read)) {
+        forgetAll(read.upto, touched)
+        last = place
+        return touched
+      }
+      for (const entry of read.entries) {
+        if (entry.pos <= upto) continue
+        apply(recent.add(entry, now), touched)
+        if (entry.kind === 'change') {
+          audience.apply(entry)
+          forget(entry)
+        }
+      }
+      if (read.upto >= upto) last = place
+      upto = Math.max(upto, read.upto)
+      recent.trim()
+      audience.trim()
+      leaveBehind(touched)
+      return touched
+    },
+  }
+}
