@@ -5,8 +5,9 @@
  */
 import type { Queues } from '../../queues/queues.ts'
 import type { Clock } from '../pace/clock.ts'
+import { repeat } from '../pace/repeat.ts'
 import type { Config } from '../config/config.ts'
-import { keepSweeping, makeSweep } from '../deliver/wake/sweep.ts'
+import { makeSweep } from '../deliver/wake/sweep.ts'
 import type { Log } from '../observe/log.ts'
 import type { StateLabel, Metrics, Totals } from '../observe/metrics.ts'
 import type { Pool } from '../store/db.ts'
@@ -91,10 +92,11 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       log.warn({ err: error }, 'could not remove old parts of the log; trying again')
     }
   }
-  const every = { everyMs: config.sweep_interval_ms, clock, log }
-  const sweeping = keepSweeping(once, every, stopping.signal)
-  const retaining = keepSweeping(retainOnce, every, stopping.signal)
-  const looking = keepSweeping(look, { ...every, everyMs: LOOK_MS }, stopping.signal)
+  const failed = (err: unknown) => log.warn({ err }, 'the sweep failed; it is tried again')
+  const every = { clock, everyMs: config.sweep_interval_ms }
+  const sweeping = repeat(once, { ...every, failed }, stopping.signal)
+  const retaining = repeat(retainOnce, every, stopping.signal)
+  const looking = repeat(look, { clock, everyMs: LOOK_MS }, stopping.signal)
   return {
     stop: async () => {
       stopping.abort()

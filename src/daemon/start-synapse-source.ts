@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { makeFaultLog } from '../../queues/fault-log.ts'
 import { makeSubscriber } from '../../queues/subscribe.ts'
 import type { Clock } from '../pace/clock.ts'
+import { makeNudge } from '../pace/nudge.ts'
 import type { Config, SynapseSettings } from '../config/config.ts'
 import type { Append } from '../ingest/append.ts'
 import { parseItem } from '../ingest/parse-item.ts'
@@ -66,7 +67,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   patient.on('connect', (client) => slow.add(client))
   patient.on('remove', (client) => slow.delete(client))
   let progress = makeProgress(clock)
-  let nudge = new AbortController()
+  const news = makeNudge(clock)
   const mine = { source: SOURCE, holder: randomUUID() }
   const lease = makeReaderLease({
     take: (ms) => takeSource(pool, mine, ms),
@@ -74,7 +75,7 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
     onTaken: (another) => {
       // What it saw before it stood by says nothing.
       if (another) progress = makeProgress(clock)
-      nudge.abort()
+      news.nudge()
     },
     clock,
     log,
@@ -137,9 +138,8 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   }
   const saying = (async () => {
     while (!stopping.signal.aborted) {
-      nudge = new AbortController()
       await say(false)
-      await clock.sleep(SAY_EVERY_MS, nudge.signal)
+      await news.wait(SAY_EVERY_MS, stopping.signal)
     }
     await say(true)
   })()
@@ -151,7 +151,6 @@ export function startSynapseSource(needs: SourceNeeds): { stop(): Promise<void> 
   return {
     stop: async () => {
       stopping.abort()
-      nudge.abort()
       // It may have long to go, and is asked again at the next start.
       for (const client of slow) drop(client)
       await running

@@ -8,6 +8,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../pace/clock.ts'
+import { makeNudge } from '../pace/nudge.ts'
 import { makeFaultNotes } from '../observe/fault-notes.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
@@ -56,7 +57,7 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
   const stopping = new AbortController()
   const stopped = () => stopping.signal.aborted
   let term: Term | null = null
-  let wake = new AbortController()
+  const ended = makeNudge(clock)
   let working: Promise<void> | null = null
   const faults = makeFaultNotes(log)
   const RENEWAL = 'renewing the lease'
@@ -99,11 +100,7 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
   async function keep(): Promise<void> {
     while (!stopped()) {
       const left = term === null ? 0 : term.deadline - clock.monotonic()
-      wake = new AbortController()
-      await clock.sleep(
-        Math.max(0, Math.min(leaseMs / 3, left)),
-        AbortSignal.any([stopping.signal, wake.signal]),
-      )
+      await ended.wait(Math.max(0, Math.min(leaseMs / 3, left)), stopping.signal)
       if (stopped()) return
       try {
         if (term === null) await begin()
@@ -140,7 +137,7 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
     over: (id) => {
       if (term?.lease.id !== id) return
       lose('the database says that it is over')
-      wake.abort()
+      ended.nudge()
     },
     start: async () => {
       await begin()

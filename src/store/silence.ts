@@ -13,6 +13,7 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import type { Clock } from '../pace/clock.ts'
+import { repeat } from '../pace/repeat.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from './db.ts'
 import { clientFor } from './scram-client.ts'
@@ -122,12 +123,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
     }
   }
 
-  const watching = (async () => {
-    while (!stopping.signal.aborted) {
-      await look()
-      await clock.sleep(everyMs, stopping.signal)
-    }
-  })()
+  const watching = repeat(look, { clock, everyMs }, stopping.signal)
 
   return {
     stop: async () => {

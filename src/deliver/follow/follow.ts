@@ -20,6 +20,7 @@ import {
 import type { Held } from '../../store/delivery/leases.ts'
 import { readLog } from '../../store/delivery/log-tail.ts'
 import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
+import { makeNudge } from '../../pace/nudge.ts'
 import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './followers.ts'
@@ -51,7 +52,6 @@ export interface Follow {
 
 /** Items of another process are seen after this, ms; those of this one at once. */
 const POLL_MS = 25
-const RUNG = Symbol('rung')
 /** Log entries read at once. */
 const READ_AT_ONCE = 1_000
 /** And bytes of their texts. */
@@ -67,8 +67,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   const followers = makeFollowers<Follower>()
   const lives = makeLives(needs, followers)
   const { byName, start, mayGoOn } = lives
-  let ring: () => void = () => undefined
-  let rung = false
+  const bell = makeNudge(clock)
 
   let both: ({ lease: Lease } & EitherSignal) | null = null
 
@@ -97,7 +96,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       if (follower.mode === 'idle') start(follower)
       else if (follower.mode === 'released') lives.wakeReleased(follower)
     }
-    if (read.more) rung = true
+    if (read.more) bell.nudge()
     else {
       for (const follower of released) {
         if (follower.mode === 'released') become(follower, 'gone')
@@ -105,16 +104,6 @@ export function makeFollow(needs: FollowNeeds): Follow {
       }
     }
     lives.lookAfter()
-  }
-
-  async function pause(ms: number): Promise<void> {
-    if (rung) return
-    const bell = new AbortController()
-    // With a reason, `abort` builds no Error with a stack each time.
-    ring = () => bell.abort(RUNG)
-    const either = eitherSignal(stopping, bell.signal)
-    await clock.sleep(ms, either.signal)
-    either.forget()
   }
 
   return {
@@ -147,7 +136,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
       }
       byName.set(state.name, follower)
       if (follower.waiting.length > 0 || follower.look) start(follower)
-      ring()
+      // The first one: nothing is read while there is none.
+      if (followers.size() === 1) bell.nudge()
       return true
     },
     woken(name) {
@@ -168,14 +158,11 @@ export function makeFollow(needs: FollowNeeds): Follow {
         )
     },
     nudge() {
-      if (followers.size() === 0) return
-      rung = true
-      ring()
+      if (followers.size() > 0) bell.nudge()
     },
     async run() {
       while (!needs.cutting.aborted && (!stopping.aborted || followers.size() > 0 || lives.working() > 0)) {
-        await pause(followers.size() > 0 ? POLL_MS : 60_000)
-        rung = false
+        await bell.wait(followers.size() > 0 ? POLL_MS : 60_000, stopping)
         if (stopping.aborted) await clock.sleep(POLL_MS)
         if (followers.size() === 0) {
           lives.lookAfter()

@@ -71,19 +71,3 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
       needs.log.debug({ missed }, 'swept')
     })
 }
-
-/** Sweeps every `everyMs` until `signal` aborts, from the start on. */
-export async function keepSweeping(
-  sweep: () => Promise<unknown>,
-  { everyMs, clock, log }: { everyMs: number; clock: Clock; log: Log },
-  signal: AbortSignal,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await sweep()
-    } catch (error) {
-      log.warn({ err: error }, 'the sweep failed; it is tried again')
-    }
-    await clock.sleep(everyMs, signal)
-  }
-}

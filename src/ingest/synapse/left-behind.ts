@@ -8,6 +8,7 @@
  * Another process that begins to read finds the tokens.
  */
 import type { Clock } from '../../pace/clock.ts'
+import { makeNudge } from '../../pace/nudge.ts'
 import type { Log } from '../../observe/log.ts'
 import { AnotherServer } from './refused.ts'
 import { onlyOf } from './room-by-room.ts'
@@ -87,7 +88,7 @@ function afterIn(token: string | null): number | null {
 export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
   const { store, tokens, drop, makeItems, read, joins, failed, clock, log } = needs
   let behind = new Map<string, Room>()
-  let waking = new AbortController()
+  const news = makeNudge(clock)
 
   const add = (roomId: string, after: number): Room => ({
     ...{ roomId, after, items: makeItems(), readable: false, failures: 0 },
@@ -106,7 +107,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
       found.set(roomId, known?.after === after ? known : add(roomId, after))
     }
     behind = found
-    wake()
+    news.nudge()
   }
 
   /** If it fails, the next load does it. */
@@ -132,7 +133,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
       { room_id: roomId, after },
       'Synapse: a room cannot be read in time; its events wait while the other rooms go on',
     )
-    wake()
+    news.nudge()
   }
 
   /** @throws where it cannot be read, or its token is not what we thought */
@@ -181,7 +182,7 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
       if (room.after > at) await move(room, tokenAt(at), [])
       behind.set(room.roomId, add(room.roomId, Math.min(room.after, at)))
     }
-    wake()
+    news.nudge()
   }
 
   function putOff(room: Room, error: unknown): void {
@@ -194,8 +195,6 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
   }
 
   async function run(place: () => number | null, signal: AbortSignal): Promise<void> {
-    const stop = () => wake()
-    signal.addEventListener('abort', stop)
     while (!signal.aborted) {
       const here = place()
       const room = [...behind.values()].find((one) => !one.readable && one.dueAt <= clock.monotonic())
@@ -209,14 +208,8 @@ export function makeLeftBehind(needs: LeftBehindNeeds): LeftBehind {
         }
         continue
       }
-      waking = new AbortController()
-      await clock.sleep(behind.size === 0 ? LONGEST_WAIT_MS : FIRST_WAIT_MS, waking.signal)
+      await news.wait(behind.size === 0 ? LONGEST_WAIT_MS : FIRST_WAIT_MS, signal)
     }
-    signal.removeEventListener('abort', stop)
-  }
-
-  function wake(): void {
-    waking.abort()
   }
 
   return {

@@ -7,6 +7,7 @@
  * and stops earlier.
  */
 import type { Clock } from '../../pace/clock.ts'
+import { repeat } from '../../pace/repeat.ts'
 import type { Log } from '../../observe/log.ts'
 
 export interface ReaderLeaseNeeds {
@@ -108,12 +109,14 @@ export function makeReaderLease(needs: ReaderLeaseNeeds): ReaderLease {
       gaveWayAt = clock.monotonic()
       await letGo()
     },
-    async keep(signal) {
-      while (!signal.aborted) {
-        if (clock.monotonic() - gaveWayAt >= AWAY_MS) await round()
-        await clock.sleep(ROUND_MS, signal)
-      }
-    },
+    keep: (signal) =>
+      repeat(
+        async () => {
+          if (clock.monotonic() - gaveWayAt >= AWAY_MS) await round()
+        },
+        { clock, everyMs: ROUND_MS },
+        signal,
+      ),
     release: letGo,
   }
 }

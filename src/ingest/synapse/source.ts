@@ -134,7 +134,8 @@ export function makeSynapseSource(needs: SynapseSourceNeeds): SynapseSource {
     const { items, taken, slow } = await readItems(window, place.events)
     for (const roomId of slow) await leftBehind?.leave(roomId, place.events)
     const unstored = window.upTo - (eventsIn(place.stored) ?? 0)
-    if (items.length > 0 || passed || unstored >= UNSTORED_SPAN) {
+    // Where a room was left behind, the others' place is stored with it: it would come too late if that room is never readable.
+    if (items.length > 0 || passed || slow.length > 0 || unstored >= UNSTORED_SPAN) {
       place = await take(items, { events: window.upTo, from: place.stored, onlyKnownRooms: true }, signal)
       if (place === null) return true
     } else {
