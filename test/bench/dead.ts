@@ -111,7 +111,9 @@ export async function measureDead(setting: Setting, fleet: Fleet, options: DeadO
 
 async function oneRound({ scene, watched, options }: Stage, death: Death): Promise<Round> {
   const { pool, daemon, key } = scene
-  await revive(pool, death)
+  // Those of the other kind try again for as long as they are dead.
+  await revive(pool, 'refuse')
+  await revive(pool, 'hang')
   const without = await measureLatency(scene)
   if (options.statements) await resetStatements(pool)
   const end = await beginWindow(watched)
