@@ -94,7 +94,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
     for (const socket of sockets) heard.set(socket, socket.bytesRead)
   }
 
-  async function look(): Promise<void> {
+  async function probe(): Promise<void> {
     const asked = new AbortController()
     remember()
     // A connection that was just heard when the silence began has as long a time.
@@ -124,7 +124,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
 
   const watching = (async () => {
     while (!stopping.signal.aborted) {
-      await look()
+      await probe()
       await clock.sleep(everyMs, stopping.signal)
     }
   })()

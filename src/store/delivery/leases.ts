@@ -93,7 +93,7 @@ const TAKE = sql(
 export type Taken =
   | { kind: 'taken'; held: Held }
   /** Another worker has it, and looks again before it lets go. */
-  | { kind: 'busy' }
+  | { kind: 'held' }
   /** Our own lease is over. */
   | { kind: 'over' }
   | { kind: 'unknown' }
@@ -110,7 +110,7 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
   const row = rows[0]
   if (row === undefined) return { kind: 'unknown' }
   if (row.free) return { kind: 'taken', held: { worker, destination: row.id, fence: row.fence } }
-  return { kind: row.alive ? 'busy' : 'over' }
+  return { kind: row.alive ? 'held' : 'over' }
 }
 
 const GIVE_WAY = sql(
