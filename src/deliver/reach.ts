@@ -2,7 +2,7 @@
  * Gets a place, a connection and memory (`bodies.ts`) before it is decided what to send.
  *
  * Always: what is planned, frozen or sent is so for a server that is there: nothing that was planned grows stale while it waits,
- * and a server that is not there costs a connection that fails and one write. Who waits long for a place gives way, so
+ * and a server that is not there costs a connection that fails and one write. A turn that waits long for a place gives way, so
  * that its lease is in no other turn's way.
  */
 import type { Clock } from '../pace/clock.ts'

@@ -28,8 +28,8 @@ export function tellEvent(event: EventRow, facts: EventFacts, { carried, overtak
 }
 
 /**
- * Counts for events of `facts` who has each and who is still owed it: `tally(event)`. What a gap passed by
- * counts as skipped. Who has no gap, replay or open transaction is told at a glance: there may be thousands.
+ * Counts for events of `facts` the destinations that have each and those still owed it: `tally(event)`. What a gap passed by
+ * counts as skipped. A destination without a gap, a replay or an open transaction is told at a glance: there may be thousands.
  */
 export function makeTally(facts: EventFacts): (event: EventRow) => { owed_to: string[]; delivered: number } {
   const { knownOf, inRoomOf, replaysOf } = joinFacts(facts)

@@ -152,7 +152,7 @@ async function beginPartition(db: Db, afterMs: number): Promise<void> {
     const next = await isOld(head)
     if (next === null) return
     await moveHead(db, next)
-    // Who is through with the log need not go through the hole.
+    // A destination that is through with the log need not go through the hole.
     await db.query(PAST_THE_HOLE, [head, next, 'fanout'])
   })
 }
