@@ -1,5 +1,5 @@
 /**
- * Whose statement goes next? The queue's statements wait here, and not in the pool, for one of its few connections.
+ * Which statement goes next? The queue's statements wait here, and not in the pool, for one of its few connections.
  *
  * The pool counts such a wait as a connection that can't be made, and gives up after two seconds. Hundreds of jobs that end at
  * once wait longer; BullMQ then takes each of them for failed, and what it finds later for stalled. Here no statement is given up:

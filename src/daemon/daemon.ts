@@ -124,7 +124,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         sleepers.map(({ name, quick }) => ({ destination: name, queue: quick ? 'delivery' : 'recovery' })),
       )
 
-    const looking = setInterval(() => {
+    const watching = setInterval(() => {
       metrics.dbConnections.set({ state: 'used' }, pool.totalCount - pool.idleCount)
       metrics.dbConnections.set({ state: 'idle' }, pool.idleCount)
       checkSchema(pool).then(
@@ -136,7 +136,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       )
     }, LOOK_EVERY_MS)
     closers.push(() => {
-      clearInterval(looking)
+      clearInterval(watching)
       return Promise.resolve()
     })
 

@@ -28,12 +28,12 @@ export interface HousekeepingNeeds {
   mayWork: () => boolean
 }
 
-/** What passed between two looks at the clock counts only when the second is noted, ms. */
-const LOOK_MS = 30_000
-/** A process that has not looked at the clock for this long was stopped, ms. */
+/** How often the time is noted, ms: what passed between two notes counts only when the second is stored. */
+const NOTE_MS = 30_000
+/** A process that has not noted the time for this long was stopped, ms. */
 const STOPPED_MS = 600_000
-/** What a process that stops waits at most to note the time since its last look, ms. */
-const LAST_LOOK_MS = 1_000
+/** What a process that stops waits at most to note the time since its last note, ms. */
+const LAST_NOTE_MS = 1_000
 
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
   const { config, pool, queues, metrics, clock, log } = needs
@@ -63,11 +63,11 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
   const seen = makeSeenTime({ clock, ...agesOf(config.retention), stoppedMs: STOPPED_MS, log })
   // Null: none has ended since this began.
   let answered: boolean | null = null
-  const look = async () => {
+  const noteTime = async () => {
     if (!needs.mayWork()) return
     answered = null
     try {
-      await seen.look(pool)
+      await seen.note(pool)
       answered = true
     } catch (error) {
       answered = false
@@ -96,12 +96,12 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
   const every = { clock, everyMs: config.sweep_interval_ms }
   const sweeping = repeat(once, { ...every, failed }, stopping.signal)
   const retaining = repeat(retainOnce, every, stopping.signal)
-  const looking = repeat(look, { clock, everyMs: LOOK_MS }, stopping.signal)
+  const notingTime = repeat(noteTime, { clock, everyMs: NOTE_MS }, stopping.signal)
   return {
     stop: async () => {
       stopping.abort()
-      await Promise.all([sweeping, retaining, looking])
-      if (answered === true) await Promise.race([look(), clock.sleep(LAST_LOOK_MS)])
+      await Promise.all([sweeping, retaining, notingTime])
+      if (answered === true) await Promise.race([noteTime(), clock.sleep(LAST_NOTE_MS)])
     },
   }
 }

@@ -2,7 +2,7 @@
  * Gets a place, a connection and memory (`bodies.ts`) before it is decided what to send.
  *
  * Always: what is planned, frozen or sent is so for a server that is there: nothing that was planned grows stale while it waits,
- * and a server that is not there costs a connection that fails and one write. Who waits long for a place gives way, so
+ * and a server that is not there costs a connection that fails and one write. A turn that waits long for a place gives way, so
  * that its lease is in no other turn's way.
  */
 import type { Clock } from '../pace/clock.ts'
@@ -69,7 +69,7 @@ export async function reach<T>(
 ): Promise<Reached<T | null>> {
   const { clock } = needs
   const asked = clock.monotonic()
-  const places = await enter(needs, holding)
+  const places = await enter(needs, holding, asked)
   if (places === null) return { kind: holding.signal.aborted ? 'not reached' : 'no place' }
   try {
     const ready = await connectFor(needs, holding, asked).finally(places.dialled)
@@ -101,24 +101,25 @@ interface Places {
 const NO_DIAL: Leave = () => undefined
 
 /** First a place for the dial, where one is needed: who waits for that has no place that others could use. */
-async function enter(needs: ReachNeeds, { state, signal }: Holding): Promise<Places | null> {
+async function enter(needs: ReachNeeds, { state, signal }: Holding, asked: number): Promise<Places | null> {
   const { place, dialling } = needs
   const dials = dialling !== undefined && !needs.isConnected(state.name as ServerName)
-  const dialled = dials ? await enterOne(dialling, needs, signal) : NO_DIAL
+  const dialled = dials ? await enterOne(dialling, needs, asked, signal) : NO_DIAL
   if (dialled === null) return null
-  const leave = await enterOne(place, needs, signal)
+  const leave = await enterOne(place, needs, asked, signal)
   if (leave === null) dialled()
   return leave && { dialled, leave }
 }
 
 async function enterOne(
   gate: Gate,
-  { longestWaitMs = LONGEST_WAIT_MS }: ReachNeeds,
+  { clock, longestWaitMs = LONGEST_WAIT_MS }: ReachNeeds,
+  asked: number,
   signal: AbortSignal,
 ): Promise<Leave | null> {
   const free = gate.take()
   if (free !== null) return free
-  const wait = within(signal, longestWaitMs)
+  const wait = within(signal, asked + longestWaitMs - clock.monotonic())
   const leave = await gate.enter(wait.signal)
   wait.forget()
   return leave

@@ -53,8 +53,8 @@ export function reasonOf(
   { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
 ): string {
   const owed = owedText(row, closer)
-  const hold = holdOf(row, { now, closer })
-  if (hold !== null) return owed === null ? hold : `${hold}; owed: ${owed}`
+  const obstacle = obstacleOf(row, { now, closer })
+  if (obstacle !== null) return owed === null ? obstacle : `${obstacle}; owed: ${owed}`
   if (owed === null) return row.failures > 0 ? `nothing is owed; ${failedText(row)}` : 'nothing is owed'
   const resting = row.pending_pdus === 0 && closer.next_unlisted !== null && closer.next_unlisted > now
   if (!resting) return `goes out next: ${owed}`
@@ -62,7 +62,7 @@ export function reasonOf(
 }
 
 /** What anything that is owed to it has to wait for; null: nothing. */
-export function holdOf(
+export function obstacleOf(
   row: DestinationRow,
   { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
 ): string | null {
@@ -85,11 +85,11 @@ function needsDiscovery(text: string): boolean {
 }
 
 function backoffText(row: DestinationRow, next: number): string {
-  const held = row.hold_until !== null && row.hold_until >= next
-  if (held && row.hold_kind === 'retry_after') {
+  const embargo = row.hold_until !== null && row.hold_until >= next
+  if (embargo && row.hold_kind === 'retry_after') {
     return `it asked for no requests before ${time(row.hold_until ?? next)} (Retry-After)`
   }
-  if (held && row.hold_kind === 'gone') return `it answered 410 (gone): next attempt at ${time(next)}`
+  if (embargo && row.hold_kind === 'gone') return `it answered 410 (gone): next attempt at ${time(next)}`
   return `${failedText(row)}: next attempt at ${time(next)}`
 }
 

@@ -2,7 +2,7 @@
 import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { EventFacts, EventRow, Interval } from '../store/views/event-facts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
-import { holdOf } from './destination.ts'
+import { obstacleOf } from './destination.ts'
 import { covers, fateOf, type Fate, type FateFacts } from './event-fate.ts'
 
 /** What the look-up of one event adds: attempts and newer events, which a list of events goes without. */
@@ -28,8 +28,8 @@ export function tellEvent(event: EventRow, facts: EventFacts, { carried, overtak
 }
 
 /**
- * Counts for events of `facts` who has each and who is still owed it: `tally(event)`. What a gap passed by
- * counts as skipped. Who has no gap, replay or open transaction is told at a glance: there may be thousands.
+ * Counts for events of `facts` the destinations that have each and those still owed it: `tally(event)`. What a gap passed by
+ * counts as skipped. A destination without a gap, a replay or an open transaction is told at a glance: there may be thousands.
  */
 export function makeTally(facts: EventFacts): (event: EventRow) => { owed_to: string[]; delivered: number } {
   const { knownOf, inRoomOf, replaysOf } = joinFacts(facts)
@@ -94,7 +94,7 @@ function joinFacts(facts: EventFacts) {
 /** One line of `GET /v1/events/{event_id}`; what is pending also says what holds its destination. */
 export function viewFate({ destination, fate }: ToldFate, now: number) {
   const { outcome, as, txn_id, at } = fate
-  const behind = outcome === 'pending' ? (holdOf(destination, { now }) ?? 'it goes out next') : null
+  const behind = outcome === 'pending' ? (obstacleOf(destination, { now }) ?? 'it goes out next') : null
   const why = [fate.why, behind].filter((part) => part !== null).join('; ')
   return { destination: destination.name, outcome, as, txn_id, at, why: why === '' ? null : why }
 }

@@ -17,7 +17,7 @@ export interface Caller {
 
 const callers = new WeakMap<FastifyRequest, Caller>()
 
-/** Who came with the token for metrics: it says nothing else about them. */
+/** Callers that came with the token for metrics: it says nothing else about them. */
 const watchers = new WeakSet<FastifyRequest>()
 
 /** Whether a request came with a token that may do what it asks for. */

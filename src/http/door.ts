@@ -58,9 +58,9 @@ export function makeDoorServer(handler: RequestListener, visitors: Visitors | nu
   })
   if (visitors === null) return server
   server.on('connection', (socket) => visitors.came(socket))
-  const looking = setInterval(() => visitors.sweep(), LOOK_EVERY_MS)
-  looking.unref()
-  server.on('close', () => clearInterval(looking))
+  const sweeping = setInterval(() => visitors.sweep(), LOOK_EVERY_MS)
+  sweeping.unref()
+  server.on('close', () => clearInterval(sweeping))
   return server
 }
 

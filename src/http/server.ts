@@ -60,7 +60,7 @@ export async function openHttpServer(options: HttpOptions): Promise<HttpServer> 
   }
   try {
     for (const listener of options.listeners) {
-      // Who listens nowhere needs no HTTP server: it is a tenth of all that a process loads.
+      // A process that listens nowhere needs no HTTP server: it is a tenth of all that a process loads.
       const { makeApp } = await import('./app.ts')
       const app = makeApp({ ...options, phase, visitors }, listener.serve)
       apps.push(app)

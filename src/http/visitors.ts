@@ -62,14 +62,14 @@ export function makeVisitors({ most, now }: { most: number; now: () => number })
     inState[visitor.state].set(socket, now())
   }
 
-  function gone(socket: Socket): void {
+  function forget(socket: Socket): void {
     const visitor = visitors.get(socket)
     if (visitor !== undefined) inState[visitor.state].delete(socket)
     visitors.delete(socket)
   }
 
   function end(socket: Socket): void {
-    gone(socket)
+    forget(socket)
     socket.destroy()
   }
 
@@ -86,7 +86,7 @@ export function makeVisitors({ most, now }: { most: number; now: () => number })
       const visitor: Visitor = { state: 'silent', open: 0, isKnown: false, hasAsked: false }
       visitors.set(socket, visitor)
       move(socket, visitor)
-      socket.once('close', () => gone(socket))
+      socket.once('close', () => forget(socket))
     },
     asked(socket) {
       const visitor = visitors.get(socket)

@@ -48,7 +48,7 @@ export type AppendResult =
   | { kind: 'unknown_rooms'; rooms: string[] }
   | { kind: 'invalid'; index: number; path: string; message: string }
   | { kind: 'unavailable'; message: string }
-  | { kind: 'busy'; retryAfterMs: number }
+  | { kind: 'full'; retryAfterMs: number }
 
 export type Append = (request: IngestRequest) => Promise<AppendResult>
 
@@ -77,7 +77,7 @@ export function makeAppend(needs: AppendNeeds): Append {
     weigh: weightOf,
   })
   return async (request) => {
-    if (batcher.waiting() > MAX_WAITING) return { kind: 'busy', retryAfterMs: RETRY_AFTER_MS }
+    if (batcher.waiting() > MAX_WAITING) return { kind: 'full', retryAfterMs: RETRY_AFTER_MS }
     const { result, counts } = await batcher.add(request)
     if (result.kind === 'taken' && result.accepted > 0) {
       if (counts !== undefined) needs.onItems?.(counts)
@@ -170,7 +170,7 @@ async function takeAll(
   const losing = [...holders, ...leaving(items, state)]
   const locked = await lockDestinations(db, concernedBy(touched, state, { ...goes, losing }))
   await makeVoid(db, holders)
-  const gone = await forgetFirst(db, goes.items, { state, targets })
+  const forgotten = await forgetFirst(db, goes.items, { state, targets })
   const redacted = new Set(goes.redacted)
   const taking = openTaking(db, {
     state,
@@ -181,7 +181,7 @@ async function takeAll(
     redacted,
     targets,
     checked,
-    gone,
+    forgotten,
     written,
   })
   const outcomes: AppendOutcome[] = []

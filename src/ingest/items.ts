@@ -8,7 +8,7 @@
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json-value.ts'
 
-/** Who gets an event: exactly `to`; or the room's servers at its position, with `alsoTo` and without `notTo`. */
+/** Which servers get an event: exactly `to`; or the room's servers at its position, with `alsoTo` and without `notTo`. */
 export type Recipients =
   | { readonly to: readonly string[] }
   | { readonly alsoTo: readonly string[]; readonly notTo: readonly string[] }

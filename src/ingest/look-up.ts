@@ -93,9 +93,9 @@ export function leavingBy(
     now.set(roomId, there)
     const joining = new Set(joiningBy(item))
     const staying = 'set' in change ? new Set([...change.set, ...(change.keep ?? [])]) : joining
-    const gone = 'set' in change ? [...there].filter((name) => !staying.has(name)) : change.remove
+    const leaving = 'set' in change ? [...there].filter((name) => !staying.has(name)) : change.remove
     for (const name of joining) there.add(name)
-    for (const name of gone) if (there.delete(name)) names.add(name)
+    for (const name of leaving) if (there.delete(name)) names.add(name)
   }
   return [...names]
 }

@@ -44,7 +44,7 @@ export interface Taking {
   /** Rooms that are to be forgotten with what has been staged of them: nothing more may be staged before. */
   going: Set<number>
   /** Rooms that were forgotten at the beginning, each with how many pairs that gave up, until their purge comes. */
-  gone: Map<number, number>
+  forgotten: Map<number, number>
   /** Rooms in which something was redacted, and of which it was not asked since what is still sticky there. */
   lessSticky: Set<number>
   /** Destinations that `server_up` items named, and those that joined: failing ones are tried again soon. */
@@ -67,14 +67,15 @@ export function openTaking(
     targets: Map<string, StoredEvent>
     checked: CheckedRedactions
     /** What `forgetFirst` returned. */
-    gone: Map<number, number>
+    forgotten: Map<number, number>
     /** Texts that are in their places already, by position. */
     written: Map<number, string>
     /** Destinations whose rows are locked; others were not failing, so they need no advice. */
     locked: ReadonlySet<number>
   },
 ): Taking {
-  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked, gone, written } = needs
+  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked, forgotten, written } =
+    needs
   const stage: Stage = { state, effects: noEffects(), serverName, maxStickyMs }
   const up = new Set<number>()
   const joined = new Set<number>()
@@ -95,7 +96,7 @@ export function openTaking(
       lessSticky: new Set(),
       purges: [],
       going: new Set(),
-      gone,
+      forgotten,
     },
     up,
     joined,
@@ -205,7 +206,7 @@ async function writeWhatGoes({ stage, going, flush }: Taking, roomId: string): P
 }
 
 function takePurge(
-  { stage, targets, purges, going, gone, lessSticky }: Taking,
+  { stage, targets, purges, going, forgotten, lessSticky }: Taking,
   item: PurgeItem,
   index: number,
   report: IngestReport,
@@ -220,10 +221,10 @@ function takePurge(
   }
   const { counts } = report
   purges.push({ pos, room: room.id, counts })
-  const givenUp = gone.get(room.id)
+  const givenUp = forgotten.get(room.id)
   if (givenUp === undefined) going.add(room.id)
   else counts.purged += givenUp
-  gone.delete(room.id)
+  forgotten.delete(room.id)
   room.known = false
   state.members.get(item.roomId)?.clear()
   state.stickyRooms.delete(item.roomId)

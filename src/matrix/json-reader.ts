@@ -39,7 +39,7 @@ export function makeJsonReader(
   /** A value that was read while an element was handed out: the next call puts it where it belongs. */
   let behind: JsonValue | undefined
 
-  const spent = () => w.gone + w.at + values * COST_OF_VALUE
+  const spent = () => w.dropped + w.at + values * COST_OF_VALUE
 
   return { read, taken: () => taken, spent, values: () => values, restart }
 
@@ -60,7 +60,7 @@ export function makeJsonReader(
         value = behind
         behind = undefined
       } else {
-        if (w.gone + w.at + values * COST_OF_VALUE >= end) return 'paused'
+        if (w.dropped + w.at + values * COST_OF_VALUE >= end) return 'paused'
         if (++values > mostValues) tooManyValues()
         const code = skipSpace(w)
         if (code === QUOTE) value = string(w)
@@ -144,7 +144,7 @@ export function makeJsonReader(
     if (!inElement) outside = mostValues - values
     inElement = true
     mostValues = values + limits.elementValues
-    w.elementBegan = w.gone + w.at
+    w.elementBegan = w.dropped + w.at
   }
 
   /** Reads the key of the next member and its colon. */

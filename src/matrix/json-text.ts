@@ -34,7 +34,7 @@ export interface JsonCursor {
   text: string
   at: number
   /** Characters before `text`. */
-  gone: number
+  dropped: number
   /** Where the next backslash is: strings before it are as they are written. */
   slash: number
   /** From here on the window may end within a word. */
@@ -58,7 +58,7 @@ export function jsonTextOf(
     nextByte: 0,
     text: isText ? source : '',
     at: 0,
-    gone: 0,
+    dropped: 0,
     slash: -1,
     soon: isText ? UNLIMITED : -1,
     elementBegan: 0,
@@ -71,7 +71,7 @@ export function jsonTextOf(
 /** Begins with another document, of bytes. */
 export function beginAnew(w: JsonCursor, bytes: Uint8Array): void {
   w.bytes = bufferOf(bytes)
-  w.nextByte = w.at = w.gone = w.elementBegan = 0
+  w.nextByte = w.at = w.dropped = w.elementBegan = 0
   w.text = ''
   w.slash = w.soon = -1
 }
@@ -177,7 +177,7 @@ function skipBytes(w: JsonCursor): void {
   const from = w.nextByte
   for (let code = w.bytes[w.nextByte]; code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;)
     code = w.bytes[++w.nextByte]
-  w.gone += w.nextByte - from
+  w.dropped += w.nextByte - from
   w.elementBegan += w.nextByte - from
 }
 
@@ -188,7 +188,7 @@ function more(w: JsonCursor, from: number): boolean {
     return false
   }
   if (w.text.length - from > w.limits.characters) tooLong(w)
-  if (w.gone + from - w.elementBegan > w.limits.elementCharacters)
+  if (w.dropped + from - w.elementBegan > w.limits.elementCharacters)
     w.fail('too large', `more than ${w.limits.elementCharacters} characters`)
   let to = Math.min(w.nextByte + WINDOW_BYTES, w.bytes.length)
   // Not within a character: its later bytes are 10xxxxxx.
@@ -196,7 +196,7 @@ function more(w: JsonCursor, from: number): boolean {
   // Decoded again together, not put together: the engine takes longer for each character of a text that was joined.
   w.text = w.bytes.toString('utf8', w.nextByte - Buffer.byteLength(w.text.slice(from)), to)
   w.nextByte = to
-  w.gone += from
+  w.dropped += from
   w.at -= from
   w.slash = -1
   w.soon = to < w.bytes.length ? w.text.length - LOOKAHEAD : UNLIMITED
@@ -208,7 +208,10 @@ function tooLong(w: JsonCursor): never {
 }
 
 export function unexpected(w: JsonCursor): never {
-  w.fail('syntax', w.at < w.text.length ? `unexpected character (offset ${w.gone + w.at})` : 'unexpected end')
+  w.fail(
+    'syntax',
+    w.at < w.text.length ? `unexpected character (offset ${w.dropped + w.at})` : 'unexpected end',
+  )
 }
 
 const bufferOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>

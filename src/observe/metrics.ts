@@ -152,7 +152,7 @@ export function makeMetrics({
     },
   })
 
-  // Who has not swept has counted nothing: a 0 would say that all is well.
+  // A process that has not swept has counted nothing: a 0 would say that all is well.
   clearTotals()
 
   return {

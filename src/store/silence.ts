@@ -95,7 +95,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
     for (const socket of sockets) heard.set(socket, socket.bytesRead)
   }
 
-  async function look(): Promise<void> {
+  async function probe(): Promise<void> {
     const asked = new AbortController()
     remember()
     // A connection that was just heard when the silence began has as long a time.
@@ -123,7 +123,7 @@ export function watchForSilence(pool: Pool, needs: SilenceNeeds): SilenceWatch {
     }
   }
 
-  const watching = repeat(look, { clock, everyMs }, stopping.signal)
+  const watching = repeat(probe, { clock, everyMs }, stopping.signal)
 
   return {
     stop: async () => {

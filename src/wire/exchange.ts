@@ -102,7 +102,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
         else {
           handed = true
           meter.allow(MOST_OF_ALL)
-          overhead.busy()
+          overhead.inUse()
         }
       },
       onResponseStart(_controller, code, headers) {

@@ -12,7 +12,7 @@ import type { TLSSocket } from 'node:tls'
 
 export interface WatchedSocket {
   /** Something is asked on it: counts from now on. */
-  busy(): void
+  inUse(): void
   /** Nothing more is: counts from now on. */
   idle(): void
   stop(): void
@@ -20,9 +20,9 @@ export interface WatchedSocket {
 
 export const OVERHEAD = 'LIMPET_TLS_OVERHEAD'
 
-const LOOK_EVERY_MS = 100
+const CHECK_EVERY_MS = 100
 /** One check in ten is of the idle connections too. */
-const LOOKS_AT_BUSY = 10
+const ROUNDS_OF_USED = 10
 /** What TLS may bring beside twice the bytes that come out of it. */
 export const MOST_OVERHEAD = 128 * 1024
 
@@ -31,19 +31,19 @@ export type WatchOverhead = (tcp: Socket, socket: TLSSocket) => WatchedSocket
 /** Watches a connection from its handshake on. */
 export function makeWatchOverhead(): WatchOverhead {
   const all = new Set<() => void>()
-  const busy = new Set<() => void>()
-  let looks = 0
+  const inUse = new Set<() => void>()
+  let rounds = 0
   let timer: NodeJS.Timeout | null = null
 
-  function lookAround(): void {
-    looks = (looks + 1) % LOOKS_AT_BUSY
-    for (const look of looks === 0 ? all : busy) look()
+  function checkAll(): void {
+    rounds = (rounds + 1) % ROUNDS_OF_USED
+    for (const check of rounds === 0 ? all : inUse) check()
   }
 
   return (tcp, socket) => {
     let wire = tcp.bytesRead
     let plain = socket.bytesRead
-    const look = () => {
+    const check = () => {
       if (tcp.bytesRead - wire <= MOST_OVERHEAD + 2 * (socket.bytesRead - plain)) return
       stop()
       socket.destroy(Object.assign(new Error('TLS carries much that is not data'), { code: OVERHEAD }))
@@ -53,23 +53,23 @@ export function makeWatchOverhead(): WatchOverhead {
       plain = socket.bytesRead
     }
     const stop = () => {
-      busy.delete(look)
-      all.delete(look)
+      inUse.delete(check)
+      all.delete(check)
       if (all.size > 0 || timer === null) return
       clearInterval(timer)
       timer = null
     }
-    all.add(look)
-    busy.add(look)
-    timer ??= setInterval(lookAround, LOOK_EVERY_MS).unref()
+    all.add(check)
+    inUse.add(check)
+    timer ??= setInterval(checkAll, CHECK_EVERY_MS).unref()
     return {
-      busy() {
+      inUse() {
         again()
-        if (all.has(look)) busy.add(look)
+        if (all.has(check)) inUse.add(check)
       },
       idle() {
         again()
-        busy.delete(look)
+        inUse.delete(check)
       },
       stop,
     }

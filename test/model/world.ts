@@ -210,7 +210,7 @@ export function makeWorld(
 
   /** The process that keeps house looks at its clocks, unless it is held. */
   async function look(): Promise<void> {
-    if (retainer.process.heldAt() === null) await seen.look(retainer.connection.pool)
+    if (retainer.process.heldAt() === null) await seen.note(retainer.connection.pool)
   }
 
   async function passes(ms: number): Promise<void> {
@@ -443,7 +443,7 @@ export function makeWorld(
       if (retaining === process) return
       retaining = process
       seen
-        .look(process.pool)
+        .note(process.pool)
         .then(() => retain(process.pool))
         .then(
           (upto) => {

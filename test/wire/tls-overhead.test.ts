@@ -54,7 +54,7 @@ describe('what TLS brings beside what it says', () => {
     for (let i = 1; i < 5; i++) {
       tcp.bytesRead = i * MOST_OVERHEAD
       await looked()
-      watched.busy()
+      watched.inUse()
     }
     expect(socket.ended).to.equal(undefined)
     watched.stop()

@@ -79,7 +79,7 @@ function targetOf(config: Config | null): ApiTarget {
   if (listener.port === 0) {
     throw new CommandError('the admin listener has port 0, so its port changes at every start: give --url')
   }
-  // Who listens everywhere is here as well.
+  // A listener on all addresses is here as well.
   const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[listener.host] ?? listener.host
   const shown = `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`
   return targetOfListener({ place: { host, port: listener.port }, shown, users })

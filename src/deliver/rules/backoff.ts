@@ -2,8 +2,8 @@
  * How long do we wait? Every rule of contract 5.8, pure: a destination's row and the time in, times out.
  *
  * Three things say when a destination may be tried: its own backoff (`retryAt`), advice that it seems to be
- * alive (`adviceAt`: `server_up`, a join) and an operator's wish (`askedAt`). The earliest counts. A hold is
- * above them: a 429's `Retry-After` is honoured by all, a 410 by all but `server_up` and an operator.
+ * alive (`adviceAt`: `server_up`, a join) and an operator's wish (`askedAt`). The earliest counts. An embargo
+ * (`holdUntil`) is above them: a 429's `Retry-After` is honoured by all, a 410 by all but `server_up` and an operator.
  * An attempt that was brought forward and fails leaves failures and `retryAt` as they were, unless the
  * ordinary attempt's time came while it was under way: then it was that attempt.
  */
@@ -109,7 +109,7 @@ export function afterSuccess(row: WaitState, startedAt: number): WaitState {
 }
 
 /**
- * The row with waits that no rule can have made cut down: a clock that was wrong once must not hold a
+ * The row with waits that no rule can have made cut down: a clock that was wrong once must not delay a
  * destination for longer than a right one could. Where the row says how long a wait was when it began, it is no longer
  * than that: a clock that is set back by an hour makes no hour out of five seconds.
  */

@@ -32,8 +32,8 @@ export function growsTo(gap: { from: number; to: number; cursor: number }, head:
   return gap.cursor === gap.from && head > gap.to ? head : null
 }
 
-const QUICK_MS = 2_000
-const SLOW_MS = 10_000
+const GROWS_BELOW_MS = 2_000
+const SHRINKS_ABOVE_MS = 10_000
 const MOST_ROOMS = 50
 
 /**
@@ -41,6 +41,6 @@ const MOST_ROOMS = 50
  * starts at one, doubles with every answer under 2 s and halves after one over 10 s or a time-out.
  */
 export function nextBatch(batch: number, answer: { durationMs: number; timedOut: boolean }): number {
-  if (answer.timedOut || answer.durationMs > SLOW_MS) return Math.max(1, Math.floor(batch / 2))
-  return answer.durationMs < QUICK_MS ? Math.min(MOST_ROOMS, batch * 2) : batch
+  if (answer.timedOut || answer.durationMs > SHRINKS_ABOVE_MS) return Math.max(1, Math.floor(batch / 2))
+  return answer.durationMs < GROWS_BELOW_MS ? Math.min(MOST_ROOMS, batch * 2) : batch
 }

@@ -2,7 +2,7 @@
  * Finds the destinations that were missed, and keeps house. It does not live in the queue: a queue that lost its data
  * would have lost the sweep with it.
  *
- * One process at a time does it, under an advisory lock. Who is owed something is asked once. A destination that is owed
+ * One process at a time does it, under an advisory lock. Which destinations are owed something is asked once. A destination that is owed
  * something, may go and is not served is due from then on, and brought in its turn; one that two sweeps in a row found so is
  * served directly (`due.ts`).
  */

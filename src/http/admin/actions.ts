@@ -29,7 +29,7 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake }: Actio
       if (wished.kind === 'paused') {
         throw new AdminRefusal(409, 'M_LIMPET_PAUSED', `${name} is paused: resume it to send to it again`)
       }
-      if (wished.kind === 'held') {
+      if (wished.kind === 'embargo') {
         const until = new Date(wished.until).toISOString()
         const message = `${name} asked for no requests before ${until} (Retry-After): reset it to try anyway`
         throw new AdminRefusal(409, 'M_LIMPET_HELD', message)

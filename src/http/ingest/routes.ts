@@ -143,7 +143,7 @@ function answerOf(result: AppendResult, shownIndex: ParsedBody['shownIndex']): o
       throw new Error('`onlyKnownRooms` is set by the Synapse source only')
     case 'unavailable':
       throw new MatrixError(503, 'M_LIMPET_UNAVAILABLE', result.message)
-    case 'busy':
+    case 'full':
       throw new MatrixError(429, 'M_LIMIT_EXCEEDED', 'the database cannot keep up; try again later', {
         retry_after_ms: result.retryAfterMs,
       })

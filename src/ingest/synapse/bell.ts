@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../../pace/clock.ts'
 
-const QUICK_MS = 50
+const LEAST_WAIT_MS = 50
 const QUICK_FOR_MS = 500
 
 export interface Bell {
@@ -58,7 +58,7 @@ export function makeBell(clock: Clock): Bell {
       if (now >= quickUntil) wanted = unknown = null
       if (unanswered()) {
         answering = true
-        await clock.sleep(Math.min(QUICK_MS, ms), signal)
+        await clock.sleep(Math.min(LEAST_WAIT_MS, ms), signal)
         return
       }
       const waking = new AbortController()
@@ -68,7 +68,7 @@ export function makeBell(clock: Clock): Bell {
       signal.removeEventListener('abort', wake)
       wake = null
       answering = unanswered()
-      const early = answeredAt + QUICK_MS - clock.monotonic()
+      const early = answeredAt + LEAST_WAIT_MS - clock.monotonic()
       if (answering && early > 0) await clock.sleep(early, signal)
     },
   }

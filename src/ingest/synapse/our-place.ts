@@ -68,7 +68,7 @@ export function makeOurPlace(needs: OurPlaceNeeds): OurPlace {
         // Somebody purged rooms that were told: these are read and told again, and the window is taken then.
         log.info({ rooms: result.rooms.length }, 'Synapse: telling rooms again that limpet no longer knows')
         return null
-      case 'busy':
+      case 'full':
         await clock.sleep(result.retryAfterMs, signal)
         return null
     }

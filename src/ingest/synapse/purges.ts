@@ -64,11 +64,11 @@ const SELECT_YOUNG = planned(
 
 export function makePurges({ pool, told, clock, everyMs = 30_000, graceMs = 60_000 }: PurgeNeeds): Purges {
   let gone = new Map<string, number>()
-  let lookAt = -Infinity
+  let checkAt = -Infinity
   let compareAt = -Infinity
   let compared: string | null = null
 
-  async function look(): Promise<void> {
+  async function check(): Promise<void> {
     const now = clock.monotonic()
     const digest = (await pool.query<{ digest: string }>(SELECT_DIGEST)).rows[0]?.digest ?? ''
     if (digest === compared && gone.size === 0 && now < compareAt) return
@@ -93,10 +93,10 @@ export function makePurges({ pool, told, clock, everyMs = 30_000, graceMs = 60_0
   return {
     toldAmong: (roomIds) => told.among(roomIds),
     async due() {
-      if (clock.monotonic() < lookAt) return []
-      await look()
+      if (clock.monotonic() < checkAt) return []
+      await check()
       const now = clock.monotonic()
-      lookAt = now + everyMs
+      checkAt = now + everyMs
       return [...gone].filter(([, since]) => now - since >= graceMs).map(([roomId]) => roomId)
     },
     async reborn(roomIds, after) {

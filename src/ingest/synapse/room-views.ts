@@ -146,7 +146,7 @@ export function makeRoomViews({
         const view = views.get(roomId)
         if (view === undefined) continue
         view.told = true
-        // Who has come may leave again.
+        // A user that has come may leave again.
         if (view.coming.size > 0)
           view.coming = new Set([...view.coming].filter((server) => !isIn(view, 'now', server)))
       }

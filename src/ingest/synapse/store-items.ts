@@ -15,7 +15,7 @@ export interface ItemsToStore {
 }
 
 /** What is not an error. */
-export type Stored = Extract<AppendResult, { kind: 'taken' | 'token_mismatch' | 'busy' | 'unknown_rooms' }>
+export type Stored = Extract<AppendResult, { kind: 'taken' | 'token_mismatch' | 'full' | 'unknown_rooms' }>
 
 export type StoreItems = (batch: ItemsToStore) => Promise<Stored>
 

@@ -113,7 +113,7 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     return { items, taken }
   }
 
-  /** Who comes later to a room that limpet does not know cannot be held to be in it. */
+  /** A server that comes later to a room that limpet does not know cannot be taken to be in it. */
   async function expectNobodyWhereUnknown(
     rooms: ReadonlyMap<string, RoomView>,
     purged: ReadonlySet<string>,
@@ -175,7 +175,7 @@ export function makeWindowItems(needs: WindowItemsNeeds): WindowItems {
     { roomId, changes }: { roomId: string; changes: readonly MemberChange[] },
     view: RoomView,
   ): ServersItem[] {
-    // A room that begins anew begins without members. While its state is partial, none of those who were there at the join is known to have left.
+    // A room that begins anew begins without members. While its state is partial, none of the servers that were there at the join is known to have left.
     const named = changes.some(({ server }) => server === null)
       ? serversNow(view)
       : changes.flatMap(({ server }) => server ?? [])

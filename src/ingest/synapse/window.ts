@@ -77,7 +77,7 @@ const EVENTS = `
 
 // `event_id` null: the state entry is gone (we left the room, or state resolution took it away). A create event that comes
 // into the current state begins a room anew: we made it, or joined it when nobody of ours was there, perhaps after a purge,
-// which leaves no change behind for those who were in it.
+// which leaves no change behind for the users that were in it.
 const CHANGES = `
   select greatest(d.stream_id, e.stream_ordering) as at, d.stream_id, d.room_id,
          case when d.type = 'm.room.member' then substr(d.state_key, strpos(d.state_key, ':') + 1) end as server,
@@ -133,7 +133,7 @@ export interface Span {
   readonly serverName: string
 }
 
-/** Who came into or left the rooms' current state, of other servers than `serverName`, in their order. */
+/** Users that came into or left the rooms' current state, of other servers than `serverName`, in their order. */
 export async function readChanges(db: Db, { after, upTo, serverName }: Span): Promise<MemberChange[]> {
   const { rows } = await db.query<MemberChange>(SELECT_CHANGES, [after, upTo])
   return rows.filter((change) => change.server !== serverName)

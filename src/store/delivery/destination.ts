@@ -49,7 +49,7 @@ export interface DestinationState {
   head: number
   position: number
   wakeSeq: number
-  /** Raised by whatever takes something away from it: what was planned before that is frozen no more. */
+  /** Raised by whatever takes something away from it: what was planned before that is no longer frozen. */
   narrowedSeq: number
   paused: boolean
   lists: boolean
@@ -142,7 +142,7 @@ const OPEN_TEXTS = sql(
    where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`,
 )
 
-/** What an open transaction is made of; null: it is open no more, or void, or (the log is damaged) not all of it is there. */
+/** What an open transaction is made of; null: it is no longer open, or void, or (the log is damaged) not all of it is there. */
 export async function readOpenTexts(
   db: Db,
   destination: number,

@@ -129,7 +129,7 @@ const STOP = sql(
   'update destinations set follows = false where id = $1 and lease_owner = $2 and fence = $3',
 )
 
-/** The holder is going to look at the rows again: from now on it is woken. False: it holds it no more. */
+/** The holder is going to look at the rows again: from now on it is woken. False: it no longer holds it. */
 export async function stopFollowing(db: Db, { worker, destination, fence }: Held): Promise<boolean> {
   const { rowCount } = await db.query(STOP, [destination, worker, fence])
   return rowCount === 1

@@ -1,5 +1,5 @@
 /**
- * Who serves a destination now: workers with a lease, and destinations with an owner and a fence.
+ * Which worker serves a destination now: workers with a lease, and destinations with an owner and a fence.
  *
  * A worker is one process for as long as its lease was never late; after that it takes a new id. A
  * destination is taken when it has no owner or its owner's lease has ended, never before. Every write of a
@@ -93,7 +93,7 @@ const TAKE = sql(
 export type Taken =
   | { kind: 'taken'; held: Held }
   /** Another worker has it, and looks again before it lets go. */
-  | { kind: 'busy' }
+  | { kind: 'held' }
   /** Our own lease is over. */
   | { kind: 'over' }
   | { kind: 'unknown' }
@@ -110,7 +110,7 @@ export async function takeDestination(db: Db, worker: string, name: string): Pro
   const row = rows[0]
   if (row === undefined) return { kind: 'unknown' }
   if (row.free) return { kind: 'taken', held: { worker, destination: row.id, fence: row.fence } }
-  return { kind: row.alive ? 'busy' : 'over' }
+  return { kind: row.alive ? 'held' : 'over' }
 }
 
 const GIVE_WAY = sql(
@@ -132,7 +132,7 @@ export async function giveWay(db: Db, held: Held, lookAt: number): Promise<boole
 
 const OWNED = sql('find what is owned', 'select id, name, fence from destinations where lease_owner = $1')
 
-/** What `worker` owns. Who it serves it knows itself: compared in the database, 10,000 names with 10,000 took seconds. */
+/** What `worker` owns. It knows itself which of them it serves: compared in the database, 10,000 names with 10,000 took seconds. */
 export async function findOwned(db: Db, worker: string): Promise<{ name: string; held: Held }[]> {
   const { rows } = await db.query<{ id: number; name: string; fence: number }>(OWNED, [worker])
   return rows.map(({ id, name, fence }) => ({ name, held: { worker, destination: id, fence } }))

@@ -19,7 +19,7 @@ export interface LoggedEvent {
   receivedTs: number
   /** It was ever sticky, and not redacted since. */
   sticky: boolean
-  /** Who is addressed: `list` beyond the room's servers, or (`exact`) instead of them; `less`: not these. Null: the room's servers. */
+  /** Which destinations are addressed: `list` beyond the room's servers, or (`exact`) instead of them; `less`: not these. Null: the room's servers. */
   addressed: { exact: boolean; list: number[]; less: number[] } | null
 }
 

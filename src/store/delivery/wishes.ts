@@ -11,12 +11,12 @@ import { NO_WAITS } from '../waits.ts'
 
 export type Wish = 'wake' | 'reset' | 'pause' | 'resume'
 
-/** `queue`: the one to which its next turn belongs. A hold is until ms since the epoch. */
+/** `queue`: the one to which its next turn belongs. `embargo`: the destination asked for no requests until then, ms since the epoch. */
 export type Wished =
   | { kind: 'done'; queue: 'delivery' | 'recovery' }
   | { kind: 'unknown' }
   | { kind: 'paused' }
-  | { kind: 'held'; until: number }
+  | { kind: 'embargo'; until: number }
 
 // The last error stays: it says what the failures were that are forgotten.
 const CHANGES: Record<Wish, string> = {
@@ -65,5 +65,5 @@ export async function makeWish(
   const row = rows[0]
   if (row === undefined) return { kind: 'unknown' }
   if (row.quick !== null) return { kind: 'done', queue: row.quick ? 'delivery' : 'recovery' }
-  return row.paused ? { kind: 'paused' } : { kind: 'held', until: row.hold_until ?? 0 }
+  return row.paused ? { kind: 'paused' } : { kind: 'embargo', until: row.hold_until ?? 0 }
 }

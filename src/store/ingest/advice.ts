@@ -26,7 +26,7 @@ const ADVISE = sql(
    where d.id = l.id and d.id = t.id and (d.failures > 0 or d.hold_until is not null)`,
 )
 
-/** Advises those of `ids` that are failing. Who writes more in its transaction holds their locks already (`lock-destinations.ts`). */
+/** Advises those of `ids` that are failing. A caller that writes more in its transaction holds their locks already (`lock-destinations.ts`). */
 export async function adviseUp(
   db: Db,
   ids: readonly number[],

@@ -54,7 +54,7 @@ export interface Effects {
   begunOpen: Map<string, StagedMembership>
   /** Join replays: "room destination" to the join's position, or null where a leave takes it away. */
   owed: Map<string, { room: number; destination: number; upto: number | null }>
-  /** Who joined: a failing one is tried again soon. */
+  /** Destinations that joined: a failing one is tried again soon. */
   joined: Set<number>
 }
 

@@ -30,7 +30,7 @@ export interface SourceRow {
   behind_ms: number
 }
 
-/** A word older than this counts no more. */
+/** A word older than this no longer counts. */
 const FRESH_MS = 20_000
 
 const IS_FRESH = `s.reported_at > excluded.reported_at - ${FRESH_MS}`

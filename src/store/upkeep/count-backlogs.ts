@@ -2,7 +2,7 @@
  * Counts what each destination is owed, for lists and gauges: made by the sweep, not by a request.
  *
  * Destinations that are owed something are counted, up to 10,000 PDUs each. That is work without end where a thousand servers
- * are dead, so one sweep counts for a bounded time and the next one goes on from there. Who has an open gap is owed what
+ * are dead, so one sweep counts for a bounded time and the next one goes on from there. A destination with an open gap is owed what
  * catch-up sends of it, part of which may have left the log: each of these is counted as an operator would see it.
  */
 import type { Db } from '../db.ts'

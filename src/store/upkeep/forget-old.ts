@@ -17,7 +17,7 @@ const oldIds = (where: string) => `
         and not exists (select 1 from kept_events k where k.pos = i.pos)
       order by i.at limit ${AT_ONCE})`
 
-// The clock says where to look, what was seen decides. Who came while the clock was ahead is looked at apart.
+// The clock says where to look, what was seen decides. Rows that came while the clock was ahead are looked at apart.
 const EVENT_IDS = sql(
   'forget event ids',
   `delete from event_ids where event_id in (
@@ -31,7 +31,7 @@ const CHANGES = sql(
     select c.pos from changes c where c.pos <= (select log_floor from stream) order by c.pos limit ${AT_ONCE})`,
 )
 
-// Who was in the room until then is asked again for as long as something is left to which that entitles a destination that
+// Which servers were in the room until then is asked again for as long as something is left to which that entitles a destination that
 // has not come past it.
 const MEMBERSHIPS = sql(
   'forget memberships',

@@ -121,7 +121,7 @@ export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
   await db.query(WORKERS, [HOUR_MS])
 }
 
-// Not least(): with a null it gives the other value, and a destination without `hold_until` would get one.
+// Not least(): with a null it gives the other value, and a destination without an embargo would get one.
 const LONGEST = `case when retry_interval * 2 < $1 then retry_interval * 2 else $1 end`
 const STEP = `case when advice_step < $3 then advice_step else $3 end`
 const LOOK = `case when retry_at is not null and hold_until is null then ${LONGEST} else greatest($1, $2) end`

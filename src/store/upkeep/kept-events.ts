@@ -93,14 +93,14 @@ export async function giveUpOld(
   for (let done = 0; done < old.length; done += GIVEN_UP_AT_ONCE) {
     if (done > 0) await rest()
     const some = old.slice(done, done + GIVEN_UP_AT_ONCE)
-    const gone = await takeAway(db, async (db) => {
-      const gone = (await db.query<{ pos: number }>(GIVE_UP, ofRange(some))).rows.map(({ pos }) => pos)
-      const result = gone.reduce((sum, pos) => sum + (needed.owed.get(pos) ?? 0), 0)
+    const gaveUp = await takeAway(db, async (db) => {
+      const positions = (await db.query<{ pos: number }>(GIVE_UP, ofRange(some))).rows.map(({ pos }) => pos)
+      const result = positions.reduce((sum, pos) => sum + (needed.owed.get(pos) ?? 0), 0)
       await addToCounter(db, 'given_up:retention', result)
-      return { took: gone.length > 0, result: { gone, pairs: result } }
+      return { took: positions.length > 0, result: { positions, pairs: result } }
     })
-    pairs += gone.pairs
-    for (const pos of gone.gone) needed.owed.delete(pos)
+    pairs += gaveUp.pairs
+    for (const pos of gaveUp.positions) needed.owed.delete(pos)
   }
   return pairs
 }

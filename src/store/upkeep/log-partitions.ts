@@ -17,7 +17,7 @@ import { sql, variants } from '../statement.ts'
 export const PARTITION_WIDTH = 2_000_000
 /** Whole partitions that stand ready after the one in use. */
 const AHEAD = 2
-/** More than one commit can append. Who appends with less than this left makes the next partition itself. */
+/** More than one commit can append. A commit that appends with less than this left makes the next partition itself. */
 export const LEAST_ROOM = 100_000
 
 export interface Partition {

@@ -4,7 +4,7 @@
  * It runs in one process at a time, under a lock of its own, because it may wait for readers and the sweep must not.
  * Before a partition goes, every destination is past it or has a gap over it, and what those gaps need is copied. Each
  * step can be repeated, and the next step is found from what is there, so a crash between two steps costs only another
- * look. Ingest, turns and readers wait for nothing here but the locks of single rows.
+ * round. Ingest, turns and readers wait for nothing here but the locks of single rows.
  */
 import { systemClock, type Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
@@ -30,11 +30,11 @@ export interface RetentionNeeds {
   settings: { events_ms: number; event_ids_ms: number; newest_event_ms: number }
   /** Time passes by this process's clock and the database's: what only one of them says ages nothing. */
   clock?: Pick<Clock, 'monotonic'>
-  /** A process that looks again only after this was stopped, and saw nothing of that time, ms. */
+  /** A process that notes the time again only after this was stopped, and saw nothing of that time, ms. */
   stoppedMs?: number
   /** In the place of one of its own. */
   seen?: SeenTime
-  /** How long one look waits for readers of a partition that goes, ms; the next look goes on. */
+  /** How long one round waits for readers of a partition that goes, ms; the next round goes on. */
   waitMs?: number
   /** Waits if all deliveries would have to plan anew again and again, unless `signal` aborts; not at all where it is left out. */
   rest?: (ms: number, signal?: AbortSignal) => Promise<void>
@@ -69,17 +69,17 @@ const WAIT_MS = 5_000
 /** Between two commits that make all deliveries plan anew, ms: a delivery that plans again meanwhile comes to its freeze. */
 const REST_MS = 2_000
 
-/** One look; null when another process is at it. Throws where `signal` ends it early: the next look goes on. */
+/** One round; null when another process is at it. Throws where `signal` ends it early: the next round goes on. */
 export type Retain = (signal?: AbortSignal) => Promise<Retained | null>
 
 export function makeRetention(needs: RetentionNeeds): Retain {
   const { settings, clock = systemClock } = needs
   const seen = needs.seen ?? makeSeenTime({ ...needs, clock, ...agesOf(settings) })
   return async (signal) => {
-    // Also where another process keeps house: it may be gone at the next look, and this one saw the time in between.
-    await seen.look(needs.pool)
+    // Also where another process keeps house: it may be gone at the next round, and this one saw the time in between.
+    await seen.note(needs.pool)
     const retained: Retained = { dropped: [], waitsFor: null }
-    const ours = await withRetentionLock(needs.pool, (db) => look({ ...needs, signal }, db, retained))
+    const ours = await withRetentionLock(needs.pool, (db) => makeRound({ ...needs, signal }, db, retained))
     return ours ? retained : null
   }
 }
@@ -90,11 +90,11 @@ export const agesOf = (settings: RetentionNeeds['settings']) => ({
   longestMs: Math.max(eventIdsMs(settings), settings.newest_event_ms),
 })
 
-interface Looking extends RetentionNeeds {
+interface Round extends RetentionNeeds {
   signal: AbortSignal | undefined
 }
 
-async function look(needs: Looking, db: Db, retained: Retained): Promise<void> {
+async function makeRound(needs: Round, db: Db, retained: Retained): Promise<void> {
   const { settings, log } = needs
   const step = (name: RetentionStep) => begin(needs, name)
   await step('make partitions')
@@ -119,7 +119,7 @@ async function look(needs: Looking, db: Db, retained: Retained): Promise<void> {
 const eventIdsMs = ({ event_ids_ms, events_ms }: RetentionNeeds['settings']) =>
   Math.max(event_ids_ms, events_ms + 2 * rollAfterMs(events_ms))
 
-async function begin({ onStep, signal }: Looking, step: RetentionStep): Promise<void> {
+async function begin({ onStep, signal }: Round, step: RetentionStep): Promise<void> {
   signal?.throwIfAborted()
   await onStep?.(step)
 }
@@ -152,7 +152,7 @@ async function beginPartition(db: Db, afterMs: number): Promise<void> {
     const next = await isOld(head)
     if (next === null) return
     await moveHead(db, next)
-    // Who is through with the log need not go through the hole.
+    // A destination that is through with the log need not go through the hole.
     await db.query(PAST_THE_HOLE, [head, next, 'fanout'])
   })
 }
@@ -165,7 +165,7 @@ export async function readFloor(db: Db): Promise<number> {
 }
 
 /** Finishes with what is out of the log or on its way out; why not, if it can't. */
-async function dropNext(needs: Looking, db: Db, dropped: string[]): Promise<Retained['waitsFor']> {
+async function dropNext(needs: Round, db: Db, dropped: string[]): Promise<Retained['waitsFor']> {
   const floor = await readFloor(db)
   // Only what was prepared: nothing else is ours to drop.
   const going = (await listPartitions(db)).filter(({ to }) => to <= floor + 1)
@@ -202,7 +202,7 @@ const IS_OLD = sql(
 )
 
 /** Makes the oldest partition ready to go, if it is old enough; false: it stays for now. */
-async function prepareNext(needs: Looking, db: Db, retained: Retained): Promise<boolean> {
+async function prepareNext(needs: Round, db: Db, retained: Retained): Promise<boolean> {
   const oldest = (await listPartitions(db))[0]
   if (oldest === undefined || !(await isOldEnough(needs, db, oldest))) return false
   const upto = oldest.to - 1
@@ -232,7 +232,7 @@ async function isOldEnough({ settings }: RetentionNeeds, db: Db, { from, to }: P
 const KEPT = sql('is anything kept', 'select log_floor from stream where exists (select 1 from kept_events)')
 
 /** What is kept and no longer needed, because a gap closed or has something newer of the room, goes too. */
-async function sweepKept(needs: Looking, db: Db): Promise<void> {
+async function sweepKept(needs: Round, db: Db): Promise<void> {
   const { rows } = await db.query<{ log_floor: number }>(KEPT)
   const [row] = rows
   if (row === undefined) return

@@ -2,13 +2,13 @@
  * How old is something, measured in time that a running limpet saw? What is old is removed for good, so no single
  * clock is trusted.
  *
- * Between two looks of one process, time counts if the database's clock and the process's own monotonic clock moved
+ * Between two notes of one process, time counts if the database's clock and the process's own monotonic clock moved
  * alike (within 10 %); the smaller of the two counts. So a clock that jumps adds nothing, in either direction, and
- * time while no limpet ran adds nothing. Now and then a look leaves a mark: how much time had been seen, where the
+ * time while no limpet ran adds nothing. Now and then a note leaves a mark: how much time had been seen, where the
  * stream's head was, and the lowest reading of the clock since. An event is as old as the first mark that has it.
  *
- * Always: `seen_ms` only grows, and never faster than any process's own clock. Several processes look independently:
- * each knows how much had been seen at its own last look, so nothing is counted twice.
+ * Always: `seen_ms` only grows, and never faster than any process's own clock. Several processes note it independently:
+ * each knows how much had been seen at its own last note, so nothing is counted twice.
  */
 import type { Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
@@ -21,14 +21,14 @@ export interface SeenTimeNeeds {
   eventsMs: number
   /** What is older than this is old in every respect, ms: marks before it are forgotten. */
   longestMs: number
-  /** Who looks again only after this was stopped in between, and saw nothing, ms. */
+  /** A process that notes the time again only after this was stopped in between, and saw nothing, ms. */
   stoppedMs?: number
   log: Log
 }
 
 export interface SeenTime {
-  /** Notes what time has passed since this process's last look. Returns all that was ever seen, ms. May be called at any time. */
-  look(db: Db): Promise<number>
+  /** Notes what time has passed since this process's last note. Returns all that was ever seen, ms. May be called at any time. */
+  note(db: Db): Promise<number>
 }
 
 /** Both clocks may differ by a tenth of what has passed, or by what reading them takes, ms. */
@@ -40,7 +40,7 @@ const MARKS_AN_AGE = 64
 
 const READ = sql('how much time was seen', 'select seen_ms as seen, now_ms() as now from seen_time')
 
-// $1 how much has been seen at least, $2 the clock, $3 how far apart marks are. Two that look at once wait for each other's
+// $1 how much has been seen at least, $2 the clock, $3 how far apart marks are. Two processes that note it at once wait for each other's
 // row, so a mark never says that less had been seen than another one before it.
 const NOTE = sql(
   'time was seen',
@@ -71,7 +71,7 @@ export function makeSeenTime(needs: SeenTimeNeeds): SeenTime {
   const markEvery = Math.min(MARK_EVERY_MS, Math.floor(eventsMs / MARKS_AN_AGE))
   let last: { seen: number; now: number; monotonic: number } | null = null
 
-  /** How much of the time since the last look counts. */
+  /** How much of the time since the last note counts. */
   function passed(now: number, monotonic: number): number {
     if (last === null) return 0
     const [database, process] = [now - last.now, monotonic - last.monotonic]
@@ -86,7 +86,7 @@ export function makeSeenTime(needs: SeenTimeNeeds): SeenTime {
     return Math.max(0, Math.floor(Math.min(database, process)))
   }
 
-  async function look(db: Db): Promise<number> {
+  async function noteOnce(db: Db): Promise<number> {
     const [read] = (await db.query<{ seen: number; now: number }>(READ)).rows
     if (read === undefined) throw new Error('seen_time has no row: the database is damaged')
     const monotonic = clock.monotonic()
@@ -98,13 +98,13 @@ export function makeSeenTime(needs: SeenTimeNeeds): SeenTime {
     return last.seen
   }
 
-  // One after the other: what an older look knows must not take the place of what a newer one does, or time counts twice.
+  // One after the other: what an older note knows must not take the place of what a newer one does, or time counts twice.
   let before: Promise<unknown> = Promise.resolve()
   return {
-    look(db) {
-      const looking = before.then(() => look(db))
-      before = looking.catch(() => undefined)
-      return looking
+    note(db) {
+      const noting = before.then(() => noteOnce(db))
+      before = noting.catch(() => undefined)
+      return noting
     },
   }
 }

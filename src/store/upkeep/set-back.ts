@@ -13,7 +13,7 @@ import { TIMES_AHEAD } from '../waits.ts'
 
 /** Clocks are corrected by less now and then; a wait that is so much longer does not matter, ms. */
 const LEAST_MS = 60_000
-/** Who lives and has renewed its lease since must keep it, ms. */
+/** A worker that lives and has renewed its lease since must keep it, ms. */
 const LEASE_MS = 30_000
 
 // The old time stays where the clock was set back, until what follows from it is done. Reads it as it was before.

@@ -197,7 +197,7 @@ describe('requests to ingest', () => {
   })
 
   it('answer 429 with the wait when the database does not keep up', async () => {
-    fake.answer = { kind: 'busy', retryAfterMs: 1500 }
+    fake.answer = { kind: 'full', retryAfterMs: 1500 }
     const { status, body, headers } = await post(app, { items: [] })
     expect(status).to.equal(429)
     expect(body).to.include({ errcode: 'M_LIMIT_EXCEEDED', retry_after_ms: 1500 })

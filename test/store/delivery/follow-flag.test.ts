@@ -185,7 +185,7 @@ describe('following a destination', () => {
 
   it('goes on when somebody else only wishes to have it', async () => {
     await begin()
-    expect(await takeDestination(pool, OTHER, '1.example')).to.deep.equal({ kind: 'busy' })
+    expect(await takeDestination(pool, OTHER, '1.example')).to.deep.equal({ kind: 'held' })
     expect(await row()).to.deep.include({ follows: true, wake_seq: 8 })
     expect(await release(), 'it must look').to.equal(false)
   })

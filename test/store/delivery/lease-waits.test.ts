@@ -183,7 +183,7 @@ describe('a lease is judged after the wait for a lock', () => {
           await pool.query('update workers set lease_until = now_ms() + 1 where id = $1', [B])
         }
         const taken = await waiting(() => takeDestination(pool, B, 'd.example'), { lock, meanwhile: renewed })
-        expect(taken.kind).to.equal('busy')
+        expect(taken.kind).to.equal('held')
         const { rows } = await pool.query('select lease_owner, fence, wake_seq from destinations')
         expect(rows).to.deep.equal([{ lease_owner: A, fence: 1, wake_seq: 1 }])
       })

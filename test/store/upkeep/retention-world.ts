@@ -32,11 +32,11 @@ export async function makeRetentionWorld() {
     later,
     /** Time passes while a process runs: by both its clock and the database's. It looks as often as a mark takes. */
     async passes(ms: number): Promise<void> {
-      await seen.look(pool)
+      await seen.note(pool)
       for (const step of [61_000, ms]) {
         await later(step)
         monotonic += step
-        await seen.look(pool)
+        await seen.note(pool)
       }
     },
     /** One look. */

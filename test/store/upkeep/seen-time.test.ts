@@ -26,7 +26,7 @@ describe('the age of what is stored', () => {
     const seen = makeSeenTime({ clock, eventsMs: 7 * DAY, longestMs: 90 * DAY, log, ...more })
     return {
       warned,
-      look: () => seen.look(world.pool),
+      look: () => seen.note(world.pool),
       ages(ms: number) {
         monotonic += ms
       },
