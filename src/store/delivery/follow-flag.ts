@@ -107,12 +107,13 @@ async function written(db: Db, statement: Sql, them: readonly Following[]): Prom
   return them.map(({ held }) => done.has(held.destination))
 }
 
-// $1 rooms, $2 position: members that had left before it are not asked for.
+// $1 rooms, $2 position: members that had left before it are not asked for. In one order, so that a twin can be held against it.
 const MEMBERS = sql(
   'who is in the rooms',
   `select room, array_agg(destination) as destination, array_agg(since) as since,
          array_agg(coalesce(until, ${Number.MAX_SAFE_INTEGER})) as until
-    from memberships where room = any($1) and (until is null or until > $2)
+    from (select * from memberships where room = any($1) and (until is null or until > $2)
+           order by room, destination, since) m
    group by room`,
 )
 

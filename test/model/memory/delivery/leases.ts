@@ -85,7 +85,10 @@ export const FOLLOW = {
   'who is in the rooms': twin<[number[], number]>(({ t }, rooms, after) =>
     rooms.flatMap((room) => {
       const reaches = ({ until }: { until: number | null }) => until === null || until > after
-      const members = t.memberships.all().filter((m) => m.room === room && reaches(m))
+      const members = t.memberships
+        .all()
+        .filter((m) => m.room === room && reaches(m))
+        .toSorted((a, b) => a.destination - b.destination || a.since - b.since)
       if (members.length === 0) return []
       return [
         {
