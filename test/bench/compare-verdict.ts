@@ -97,6 +97,11 @@ export function median(figures: readonly number[]): number {
   return (low + high) / 2
 }
 
+/** The item in the middle, by `figure`; of two the lesser. */
+export function middleOf<T>(items: readonly T[], figure: (item: T) => number): T | undefined {
+  return items.toSorted((a, b) => figure(a) - figure(b))[Math.ceil(items.length / 2) - 1]
+}
+
 export function comparison(rows: readonly Row[], tolerance: number): string {
   const figure = (value: number | null, digits: number) =>
     value?.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits }) ?? null

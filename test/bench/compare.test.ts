@@ -1,5 +1,14 @@
 import { expect } from 'chai'
-import { comparison, isWorse, judge, median, unquiet, type Figures, type Pair } from './compare-verdict.ts'
+import {
+  comparison,
+  isWorse,
+  judge,
+  median,
+  middleOf,
+  unquiet,
+  type Figures,
+  type Pair,
+} from './compare-verdict.ts'
 
 const FIGURES: Figures = {
   raw: 9_500,
@@ -79,6 +88,13 @@ describe('the comparison of two checkouts', () => {
     expect(rowOf(pairs, "limpet's CPU")).to.include({ old: null, new: null, ratio: null, worse: null })
     expect(comparison(judge(pairs, TOLERANCE), TOLERANCE)).to.match(/limpet's CPU.* - .*not known here/)
     expect(isWorse(judge(pairs, TOLERANCE))).to.equal(true)
+  })
+
+  it('shows the run in the middle, in whatever order they came', () => {
+    const runs = [4.11, 3.48, 3.06, 3.6, 3.87].map((seconds) => ({ seconds }))
+    expect(middleOf(runs, ({ seconds }) => seconds)).to.deep.equal({ seconds: 3.6 })
+    expect(middleOf([2, 1], (n) => n)).to.equal(1)
+    expect(middleOf([], () => 0)).to.equal(undefined)
   })
 
   it('takes work where there was none for worse, and none for none as equal', () => {

@@ -5,7 +5,7 @@
 import type { Pool } from '../../src/store/db.ts'
 import { until } from '../support/poll.ts'
 import { machineMs } from './child.ts'
-import { median } from './compare-verdict.ts'
+import { middleOf } from './compare-verdict.ts'
 import { startDaemon, type Daemon } from './daemon.ts'
 import { makeEvents } from './events.ts'
 import type { Fleet } from './fleet.ts'
@@ -75,8 +75,7 @@ export async function measureLargeRoom(
 
 /** The one that took the time in the middle. */
 export function medianOf<T extends { seconds: number }>(bursts: readonly T[]): T | undefined {
-  const middle = median(bursts.map(({ seconds }) => seconds))
-  return bursts.find(({ seconds }) => seconds >= middle)
+  return middleOf(bursts, ({ seconds }) => seconds)
 }
 
 async function oneBurst({ daemon, watched, pool }: Room, item: string): Promise<Burst> {

@@ -2,7 +2,7 @@
 import type { Backlog } from './backlog.ts'
 import type { CatchUp } from './catch-up.ts'
 import type { Growth } from './growth.ts'
-import { median } from './compare-verdict.ts'
+import { median, middleOf } from './compare-verdict.ts'
 import type { Dead, Death, Round } from './dead.ts'
 import { medianOf, type LargeRoom } from './large-room.ts'
 import {
@@ -250,7 +250,7 @@ export function deadLines(queue: string, { healthy, dead, rounds, owedNothing, c
   const linesOf = (death: Death) => {
     const ratioOf = (round: Round) => round.with.median / round.without.median
     const ratio = median(rounds[death].map(ratioOf))
-    const middle = rounds[death].find((round) => ratioOf(round) >= ratio)
+    const middle = middleOf(rounds[death], ratioOf)
     if (middle === undefined) return []
     const { without, with: beside, window, dialled, seconds } = middle
     const ms = (figure: number) => figure.toFixed(1)
