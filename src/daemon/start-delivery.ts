@@ -8,7 +8,7 @@ import { makeBatcher } from '../pace/batcher.ts'
 import { timerMs, type Clock, type Random } from '../pace/clock.ts'
 import type { Config } from '../config/config.ts'
 import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
-import { makeBodies } from '../deliver/bodies.ts'
+import { makeBodies } from '../deliver/body-memory.ts'
 import { makeDue } from '../deliver/wake/due.ts'
 import { makeGate } from '../pace/gate.ts'
 import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
@@ -94,7 +94,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   // Both queues together; of these the recovery queue can have no more than its workers.
   const inFlight = makeGate(federation.max_concurrency)
-  // The recovery lane's, and half of the others.
+  // Those of `recovery`, and half of the others.
   const dials = Math.ceil((federation.max_concurrency + federation.recovering_concurrency) / 2)
   const bodies = makeBodies(config.memory.bodies_bytes)
   metrics.watchBodies(() => bodies.held())

@@ -17,14 +17,14 @@ import type { ServerName } from '../matrix/ids.ts'
 import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
 import { nextAttempt, withoutImpossibleWaits } from './rules/backoff.ts'
-import { forPdus } from './bodies.ts'
+import { forPdus } from './body-memory.ts'
 import { growsTo, isOld, worthCounting, type CatchUpSettings } from './rules/catch-up.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Plan } from './rules/plan.ts'
 import { reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
 import { QUICK_MS } from './record.ts'
-import { hasEnded, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
+import { mustBeDropped, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
 
 export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   log: Log
@@ -37,7 +37,10 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
 }
 
 export type Looked =
-  /** `connectedAt`: since when it has had its connection, by the monotonic clock, ms. */
+  /**
+   * It was tried, whatever came of that: the next look finds in its rows what there is to do. `connectedAt`: since when it has had its
+   * connection, by the monotonic clock, ms.
+   */
   | { kind: 'sent'; settled: AllSettled | null; connectedAt: number }
   | { kind: 'look again' }
   /** No place came free for a long time. */
@@ -52,7 +55,7 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
   const due = dueAt(state, needs)
   if (due > state.now) return { kind: 'let go', lookAt: due, position: null }
   if (state.open !== null) {
-    if (hasEnded(state.open, state.now)) {
+    if (mustBeDropped(state.open, state.now)) {
       await dropTransaction(needs.pool, holding.held, state.open.txnId)
       return LOOK_AGAIN
     }
@@ -60,7 +63,9 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
     const empty = await few(needs, state, () => readIfNothingIsOwed(needs.pool, state))
     if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
   }
-  const reached = await reach(needs, holding, isDue(needs), (ready, now) => send(needs, now, ready))
+  const reached = await reach(needs, holding, isDue(needs), (ready, connected) =>
+    send(needs, connected, ready),
+  )
   if (reached.kind === 'no place') return { kind: 'give way' }
   return reached.kind === 'done' ? (reached.value ?? LOOK_AGAIN) : LOOK_AGAIN
 }
@@ -76,7 +81,7 @@ const isDue =
 /** For a plan from an empty reading. */
 const NO_LIMITS = { maxPdus: 0, maxBytes: 0 }
 
-/** What an ordinary answer leaves: a destination that is owed nothing up to `position`. */
+/** What a quick answer leaves: a destination that is owed nothing up to `position`, and no sticky event. */
 export interface AllSettled {
   position: number
   /** It has listed a PDU in an answer. */
@@ -87,10 +92,10 @@ export interface AllSettled {
 async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise<Looked> {
   const { held, state, bytes } = holding
   const connectedAt = needs.clock.monotonic()
-  const over = { held, state, ready, bytes, ledger: ROWS }
+  const via = { held, state, ready, bytes, ledger: ROWS }
   if (state.open !== null) {
-    const ended = await sendAgain(needs, over, state.open)
-    return ended.kind === 'forbidden' ? LOOK_AGAIN : { kind: 'sent', settled: null, connectedAt }
+    const ended = await sendAgain(needs, via, state.open)
+    return ended.kind === 'not sent' ? LOOK_AGAIN : { kind: 'sent', settled: null, connectedAt }
   }
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
@@ -100,12 +105,12 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   const reading = await few(needs, state, () => readPending(needs.pool, state, limits))
   const plan = planTransaction(reading, limits)
   if (plan.do !== 'send') return move(needs, holding, plan)
-  const ended = await sendPlanned(needs, over, plan, state.head)
-  if (ended.kind === 'forbidden') return LOOK_AGAIN
+  const ended = await sendPlanned(needs, via, plan, state.head)
+  if (ended.kind === 'not sent') return LOOK_AGAIN
   return { kind: 'sent', settled: settledBy(ended, plan.acknowledges.position), connectedAt }
 }
 
-/** After an ordinary answer, where it is owed nothing any more up to `position`; else null. */
+/** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. */
 function settledBy(ended: Ended, position: number): AllSettled | null {
   if (ended.kind !== 'ended' || ended.judged.kind !== 'answered') return null
   const { attempt, result, judged } = ended

@@ -1,5 +1,5 @@
 /**
- * Gets a place, a connection and memory (`bodies.ts`) before it is decided what to send.
+ * Gets a place, a connection and memory (`body-memory.ts`) before it is decided what to send.
  *
  * Always: what is planned, frozen or sent is so for a server that is there: nothing that was planned grows stale while it waits,
  * and a server that is not there costs a connection that fails and one write. A turn that waits long for a place gives way, so
@@ -14,7 +14,7 @@ import { loadDestination, type DestinationState } from '../store/delivery/destin
 import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
-import { wantedFor, type Bodies, type Bytes } from './bodies.ts'
+import { wantedFor, type Bodies, type Bytes } from './body-memory.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './rules/outcome.ts'
 
@@ -85,7 +85,7 @@ export async function reach<T>(
       return { kind: 'done', value: await then(ready, { ...holding, state, bytes }) }
     } finally {
       bytes?.end()
-      ready.letGo()
+      ready.giveBack()
     }
   } finally {
     places.leave()

@@ -22,7 +22,7 @@ import {
 } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
-import type { Bytes } from './bodies.ts'
+import type { Bytes } from './body-memory.ts'
 import type { Body, BodyEvent } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
 import { judge } from './rules/outcome.ts'
@@ -50,7 +50,7 @@ export interface TransactionNeeds extends RecordNeeds {
 }
 
 /** To which destination, over which connection, and in which ledger. */
-export interface Over {
+export interface Via {
   held: Held
   state: DestinationState
   ready: Ready
@@ -61,8 +61,8 @@ export interface Over {
 
 /** What became of it. */
 export type Ended =
-  /** The freeze was refused: what the transaction was planned from has changed. Nothing was sent. */
-  | { kind: 'forbidden' }
+  /** The freeze was refused, as what the transaction was planned from has changed; or the unanswered one was dropped. */
+  | { kind: 'not sent' }
   /** Cut off by ourselves (lease lost, daemon stops): says nothing about the destination. */
   | { kind: 'aborted' }
   /** The lease was over before it could be written down: another worker serves the destination now. */
@@ -70,19 +70,19 @@ export type Ended =
   /** It is recorded; `kept`: in memory, and written with the next freeze. */
   | ({ kind: 'ended'; kept: boolean; attempt: Attempt } & Judgement)
 
-const FORBIDDEN: Ended = { kind: 'forbidden' }
+const NOT_SENT: Ended = { kind: 'not sent' }
 
 /** Freezes what was planned, and sends it. `head`: up to where the log had been read. */
 export async function sendPlanned(
   needs: TransactionNeeds,
-  over: Over,
+  via: Via,
   { pdus, soonestLapse, acknowledges: moves }: Sending,
   head: number,
 ): Promise<Ended> {
-  const { held, state, ledger, bytes } = over
+  const { held, state, ledger } = via
   const txnId = makeTxnId(pooledRandom)
   const { bytes: body, originServerTs } = needs.bodyOf(pdus.map(({ pdu }) => pdu))
-  bytes.keep(body.length)
+  via.bytes.keep(body.length)
   const acknowledges: StoredAcknowledges = {
     positions: pdus.map(({ pdu }) => pdu.pos),
     lanes: pdus.map(({ letter }) => letter).join(''),
@@ -102,7 +102,7 @@ export async function sendPlanned(
     originServerTs,
     bytes: body.length,
     acknowledges,
-    // A running ledger may move the position in the same write: then the database says where it is.
+    // Only the running ledger has wakes checked (`wakeSeq`), and it may move the position in the same write: then the database says where it is.
     fromPos: wakeSeq === null ? state.position : null,
     wakeSeq,
     narrowedSeq: state.narrowedSeq,
@@ -110,12 +110,12 @@ export async function sendPlanned(
     soonestLapse,
     answered,
   })
-  if (startedAt === null) return FORBIDDEN
+  if (startedAt === null) return NOT_SENT
   ledger.frozen(pdus)
   const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
-  const attempt = attemptOf(needs, over, { txnId, acknowledges, startedAt, asked, anySticky, again: null })
+  const attempt = attemptOf(needs, via, { txnId, acknowledges, startedAt, asked, anySticky, again: null })
   const counted = pdus.map(countedPdu)
-  return sendAndEnd(needs, over, attempt, { body, counted })
+  return sendAndEnd(needs, via, attempt, { body, counted })
 }
 
 const countedPdu = ({ letter, pdu }: ChosenPdu) => ({
@@ -125,31 +125,31 @@ const countedPdu = ({ letter, pdu }: ChosenPdu) => ({
 })
 
 /** Sends the unanswered transaction again. */
-export async function sendAgain(needs: TransactionNeeds, over: Over, open: OpenTransaction): Promise<Ended> {
+export async function sendAgain(needs: TransactionNeeds, via: Via, open: OpenTransaction): Promise<Ended> {
   const { txnId } = open
-  const { held, state } = over
-  over.bytes.keep(open.bytes)
+  const { held, state } = via
+  via.bytes.keep(open.bytes)
   const texts = await readOpenTexts(needs.pool, held.destination, open)
   const body = texts === null ? null : bytesOf(needs, open, texts, state.name)
   const acknowledges = { ...open.acknowledges, eventIds: (texts ?? []).map(({ eventId }) => eventId) }
-  if (body === null || hasEnded(open, state.now)) {
+  if (body === null || mustBeDropped(open, state.now)) {
     await dropTransaction(needs.pool, held, txnId)
-    return FORBIDDEN
+    return NOT_SENT
   }
   const asked = needs.clock.monotonic()
   const startedAt = await needs.freeze.add({ held, again: txnId })
-  if (startedAt === null) return FORBIDDEN
-  const attempt = attemptOf(needs, over, {
+  if (startedAt === null) return NOT_SENT
+  const attempt = attemptOf(needs, via, {
     ...{ txnId, acknowledges, startedAt, asked, anySticky: true, again: open },
   })
-  return sendAndEnd(needs, over, attempt, { body, counted: Array.from(acknowledges.lanes, unknownPdu) })
+  return sendAndEnd(needs, via, attempt, { body, counted: Array.from(acknowledges.lanes, unknownPdu) })
 }
 
 /** Receivers forget transaction ids after this (contract 5.2), ms. */
 const FORGOTTEN_MS = 86_400_000
 
 /** Whether an unanswered transaction must be dropped: a text of it was removed, or receivers have forgotten its id. */
-export const hasEnded = ({ void: isVoid, createdAt }: OpenTransaction, now: number): boolean =>
+export const mustBeDropped = ({ void: isVoid, createdAt }: OpenTransaction, now: number): boolean =>
   isVoid || now - createdAt >= FORGOTTEN_MS
 
 /** Its exact bytes; null where they are not what they were. */
@@ -185,7 +185,7 @@ type Made = Attempt & { txnId: string }
 
 function attemptOf(
   { clock }: TransactionNeeds,
-  { held, state, ready }: Over,
+  { held, state, ready }: Via,
   { txnId, acknowledges, startedAt, asked, anySticky, again }: Begun,
 ): Made {
   return {
@@ -204,7 +204,7 @@ function attemptOf(
 
 async function sendAndEnd(
   needs: TransactionNeeds,
-  { held, state, ready, bytes, ledger }: Over,
+  { held, state, ready, bytes, ledger }: Via,
   attempt: Made,
   { body, counted }: { body: Buffer; counted: CountedAttempt['pdus'] },
 ): Promise<Ended> {

@@ -138,6 +138,7 @@ export function stageServers(stage: Stage, item: ServersItem, index: number, rep
   accept(report, 'servers')
 }
 
+/** Entitled to what comes after `since`, up to and including `until`. */
 function beginMembership(
   { state, effects }: Stage,
   room: RoomState,

@@ -2,7 +2,7 @@
  * SQL: does a worker still hold a destination? Every write of a holder asks it.
  *
  * Always: a statement that has to wait for a lock asks after the wait, with `living()` in the database, which reads
- * anew. The statement's own view of `workers` is from before the wait: there a living worker can look dead, and a dead
+ * anew (migration 0006; `writes`: its lease is not over, and was given by this same start of the server). The statement's own view of `workers` is from before the wait: there a living worker can look dead, and a dead
  * one alive. A lease ends with the server that gave it: after a failover nothing that its worker remembers is written.
  */
 /**

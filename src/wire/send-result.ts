@@ -64,7 +64,7 @@ export interface Ready {
   /** To be called once at most. Resolves always. */
   send(request: SendRequest): Promise<SendResult>
   /** Nothing is to be sent, or it was: another may use the connection. May be called more than once. */
-  letGo(): void
+  giveBack(): void
 }
 
 /** Resolves always: with a connection, or with how far it got, of which nothing was handed over. */

@@ -96,7 +96,7 @@ export function makeRemotes({
         ours = false
         return send(connection, wasIdle, reach, request)
       },
-      letGo() {
+      giveBack() {
         if (ours) connections.giveBack(connection)
         ours = false
       },

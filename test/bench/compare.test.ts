@@ -94,7 +94,7 @@ describe('the comparison of two checkouts', () => {
     const runs = [4.11, 3.48, 3.06, 3.6, 3.87].map((seconds) => ({ seconds }))
     expect(middleOf(runs, ({ seconds }) => seconds)).to.deep.equal({ seconds: 3.6 })
     expect(middleOf([2, 1], (n) => n)).to.equal(1)
-    expect(middleOf([], () => 0)).to.equal(undefined)
+    expect(middleOf<number>([], (n) => n)).to.equal(undefined)
   })
 
   it('takes work where there was none for worse, and none for none as equal', () => {

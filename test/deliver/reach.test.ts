@@ -3,7 +3,7 @@
  * owed nothing.
  */
 import { expect } from 'chai'
-import { makeBodies, type Bodies } from '../../src/deliver/bodies.ts'
+import { makeBodies, type Bodies } from '../../src/deliver/body-memory.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import { makeLog } from '../../src/observe/log.ts'
@@ -209,7 +209,7 @@ describe('a destination is reached before anything is decided', () => {
     const connect: Connect = async () => {
       await makeWish(world.pool, { wish: 'pause', name: D, who: 'test' })
       const send = () => Promise.reject(new Error('nothing is to be sent'))
-      return { kind: 'ready', wasIdle: false, connectMs: 1, send, letGo: () => void (given += 1) }
+      return { kind: 'ready', wasIdle: false, connectMs: 1, send, giveBack: () => void (given += 1) }
     }
     const d = await holdInTest(world.pool, D, { connect, takeIdle: () => null, isConnected: () => false })
     expect(await d.step()).to.deep.equal({ kind: 'look again' })

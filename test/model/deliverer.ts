@@ -5,7 +5,7 @@
 import { makeBatcher } from '../../src/pace/batcher.ts'
 import type { Clock } from '../../src/pace/clock.ts'
 import { makeReleaseAbandoned } from '../../src/deliver/wake/abandoned.ts'
-import { makeBodies } from '../../src/deliver/bodies.ts'
+import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeDue } from '../../src/deliver/wake/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/wake/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow/follow.ts'

@@ -252,7 +252,7 @@ export function makeWorld(
         return refusal
       }
       const send = (request: SendRequest) => sendOver(process, { ...request, stillHeld, signal })
-      const letGo = () => void connected.add(process)
+      const giveBack = () => void connected.add(process)
       let ours = true
       return {
         ...{ kind: 'ready', wasIdle, connectMs: 0 },
@@ -260,8 +260,8 @@ export function makeWorld(
           ours = false
           return send(request)
         },
-        letGo: () => {
-          if (ours) letGo()
+        giveBack: () => {
+          if (ours) giveBack()
           ours = false
         },
       }

@@ -7,7 +7,7 @@ import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { NAMES } from '../../src/store/statement-names.ts'
 import { nameIn, preparedName, sql, variants, writtenNames } from '../../src/store/statement.ts'
 import { readHead } from '../../src/store/stream.ts'
-import { readCursor, wakeForNewItems } from '../../src/store/delivery/wake-lists.ts'
+import { readCursor, findConcerned } from '../../src/store/delivery/wake-lists.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 
 const ROOT = new URL('../../', import.meta.url)
@@ -89,7 +89,7 @@ describe('an operator who looks at the database', function () {
     await readHead(pool)
     await readCursor(pool, 'fanout')
     await takeDestination(pool, '00000000-0000-4000-8000-000000000001', 'a.example')
-    await wakeForNewItems(pool, 0, 100)
+    await findConcerned(pool, 0, 100)
     const { rows } = await pool.query<{ query: string }>('select query from pg_stat_statements')
     expect(rows.map(({ query }) => nameIn(query))).to.include.members([
       ...['read the head', 'read a cursor', 'take the destination', 'whom do new items concern'],

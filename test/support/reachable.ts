@@ -7,5 +7,5 @@ export const reachable = (send: Answers): Remotes => ({
   isConnected: () => true,
   takeIdle: () => null,
   connect: () =>
-    Promise.resolve({ kind: 'ready', wasIdle: true, connectMs: 0, send, letGo: () => undefined }),
+    Promise.resolve({ kind: 'ready', wasIdle: true, connectMs: 0, send, giveBack: () => undefined }),
 })

@@ -1,5 +1,6 @@
 /**
- * Serves destinations in steady traffic without a look at their rows. When a turn has sent all that is owed, it hands its destination over.
+ * Serves destinations in steady traffic without a look at their rows. After an ordinary answer a turn hands its destination over, if it is
+ * owed no more than the newest thousand positions.
  * This process then reads the log once for all destinations that it follows, and sends what comes.
  *
  *     the log ──▶ followers (which get it, by audience) ──▶ follower ──▶ transaction (running ledger)
@@ -88,7 +89,8 @@ export function makeFollow(needs: FollowNeeds): Follow {
   }
 
   async function follow(): Promise<void> {
-    // Taken before the read: only a read that begins after a release shows all that came before it.
+    // An event that came just before a release was kept from the fanout, as its destination was still followed: this read finds it. Listed before
+    // the read, since only a read that begins after a release shows all that came before it.
     const released = [...followers.all()].filter(({ mode }) => mode === 'released')
     const read = await readLog(pool, followers.upto(), { rows: READ_AT_ONCE, bytes: READ_BYTES })
     await learn(followers.missing(read), read.upto)
@@ -120,6 +122,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       if (!(await needs.begin.add({ held, wakeSeq, narrowedSeq, position }))) return false
       await learn(followers.missingSince(position))
       const now = clock.monotonic()
+      // The ledger keeps its notes in the follower itself: `books` and `follower` are one object.
       const books: Omit<Follower, 'ledger'> = {
         id: held.destination,
         after: position,

@@ -21,7 +21,7 @@ import type { Log } from '../../observe/log.ts'
 import type { DestinationState } from '../../store/delivery/destination.ts'
 import type { Held } from '../../store/delivery/leases.ts'
 import type { Reach, Ready } from '../../wire/send-result.ts'
-import { forPdus, wantedForSome, type Bytes } from '../bodies.ts'
+import { forPdus, wantedForSome, type Bytes } from '../body-memory.ts'
 import type { Lease } from '../lease-keeper.ts'
 import { planTransaction } from '../rules/plan.ts'
 import type { ReachNeeds } from '../reach.ts'
@@ -89,7 +89,7 @@ export function sendWaiting(needs: FollowerNeeds, follower: Follower, upto: () =
       else if (!mustLook(follower)) await send(needs, follower, upto(), { ready, bytes })
     } finally {
       bytes?.end()
-      ready.letGo()
+      ready.giveBack()
     }
   })
 }
@@ -114,7 +114,7 @@ async function connected(needs: FollowerNeeds, follower: Follower, reach: Reach)
     return null
   }
   if (!follower.look) return ready
-  ready.letGo()
+  ready.giveBack()
   return null
 }
 
@@ -126,10 +126,12 @@ async function send(
 ): Promise<void> {
   const { held, state, waiting } = follower
   const { maxPdus, maxBodyBytes } = needs
+  // `now` is that of the last look: no lane of a followed destination asks for the time.
   const { now, position } = state
   const items = readWaiting(waiting, maxPdus)
   const reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
   const plan = planTransaction(reading, { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) })
+  // It always sends: what waits first has a place.
   if (plan.do !== 'send') return
   const ended = await sendPlanned(needs, { held, state, ready, bytes, ledger: follower.ledger }, plan, upto)
   if (ended.kind === 'ended' && ended.kept) return

@@ -57,6 +57,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
   const ended = (): boolean => stopping.aborted
   const mayGoOn = (): boolean => !ended() && needs.mayWork?.() !== false
 
+  /** No event is given to it any more. */
   function forget(follower: Follower): void {
     followers.remove(follower)
     if (byName.get(follower.state.name) === follower) byName.delete(follower.state.name)
@@ -138,6 +139,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
 
   const isConcerned = ({ waiting, look }: Follower): boolean => waiting.length > 0 || look
 
+  /** Its row is freed, with its position. Where it can't be (a wish, something narrowed), it goes back to a turn. */
   async function letGo(follower: Follower): Promise<void> {
     become(follower, 'leaving')
     if (follower.answered !== null) await writeDown(follower)

@@ -11,7 +11,7 @@ import {
   bringBackCursor,
   moveCursor,
   readCursor,
-  wakeForNewItems,
+  findConcerned,
   type Sleeper,
 } from '../../store/delivery/wake-lists.ts'
 import { makeWoken } from './woken.ts'
@@ -39,11 +39,11 @@ export function makeFanout({
       if (head < after) await bringBackCursor(pool, 'fanout')
       if (head <= after) return
       const upto = Math.min(head, after + BATCH)
-      const found = await wakeForNewItems(pool, after, upto)
+      const found = await findConcerned(pool, after, upto)
       // A destination that was woken and not taken since still has its job. That turn will see these items, so it is not woken again.
-      const told = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
-      if (told.length > 0) await wake(told)
-      for (const { name, fence, served } of told) if (!served) woken.note(name, fence)
+      const toWake = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
+      if (toWake.length > 0) await wake(toWake)
+      for (const { name, fence, served } of toWake) if (!served) woken.note(name, fence)
       await moveCursor(pool, 'fanout', upto)
     }
   }

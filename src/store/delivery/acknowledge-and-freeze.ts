@@ -55,7 +55,8 @@ export interface Repeated {
 
 export type Beginning = Frozen | Repeated
 
-// Old attempts are taken away at every sixteenth write: until then up to fifteen more of them stand. Whether what goes again is void
+// `i` is what a holder asks, `o` the transaction that was open: an acknowledgement moves the position to where `o` ended. `content_taken_at()` (migration
+// 0003) takes the shared content lock, and returns where the newest text was taken away. Old attempts are taken away at every sixteenth write: until then up to fifteen more of them stand. Whether what goes again is void
 // is asked of its row as it is when it is written: the statement's own view may be from before a redaction for which it waited.
 const BEGIN = sql(
   'acknowledge and freeze',

@@ -48,14 +48,16 @@ export interface DestinationState {
   now: number
   head: number
   position: number
+  /** How often another look was wished of its holder. */
   wakeSeq: number
-  /** Raised by whatever takes something away from it: what was planned before that is no longer frozen. */
+  /** Raised by a trigger (migration 0004) when a membership of it ends: what was planned before that is no longer frozen. */
   narrowedSeq: number
   paused: boolean
   lists: boolean
   /** Its last answer was a quick 200. */
   quick: boolean
   timeoutMs: number | null
+  /** What its next attempt waits for (backoff, embargo, advice); not what is owed to it. */
   waiting: WaitState
   open: OpenTransaction | null
   gap: { id: number; from: number; to: number; cursor: number; batch: number } | null

@@ -72,6 +72,7 @@ const END = sql(
       from input i, alive o, locked l
      where ${HELD_AS_SAID} and i.attempted
        and o.worker = i.worker
+       -- Only its holder moves a position, so this asks the same once more.
        and (not i.answered or d.position = (t->>'fromPos')::bigint)
     returning d.id, d.attempt_seq
   ), dropped as (

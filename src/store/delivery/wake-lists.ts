@@ -10,7 +10,7 @@ import { sql } from '../statement.ts'
 
 export interface Sleeper {
   name: string
-  /** Its last answer was a quick 200: the `delivery` lane. */
+  /** Its last answer was a quick 200: it goes into the queue `delivery`, else into `recovery`. */
   quick: boolean
 }
 
@@ -28,7 +28,7 @@ const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
 
 /**
  * New items concern it now. Not woken: a destination that is paused or failing (its own time brings it back), and one that is due and
- * not yet taken (`DUE` brings it). Both see everything that is there by then. A destination that is being served is told: its turn may have
+ * not yet taken (`DUE` brings it). Both see everything that is there by then. A healthy destination has no such time (`look_at` is null). A destination that is being served is told: its turn may have
  * looked for the last time.
  */
 const IS_TOLD = `not d.paused and (d.look_at is null
@@ -63,7 +63,7 @@ export interface ToldSleeper extends Sleeper {
   served: boolean
 }
 
-export async function wakeForNewItems(db: Db, after: number, upto: number): Promise<ToldSleeper[]> {
+export async function findConcerned(db: Db, after: number, upto: number): Promise<ToldSleeper[]> {
   const { rows } = await db.query<ToldSleeper>(planFor(upto - after, FOR_NEW_ITEMS), [after, upto])
   return rows
 }
@@ -128,7 +128,8 @@ export async function findDue(db: Db, limit: number): Promise<DueSleeper[]> {
 }
 
 /**
- * Destinations with a room that has something newer than their position, in which they are, or were after it.
+ * Destinations with a room that has something newer than their position, in which they are, or were after it. `rooms.head` is the position of a
+ * room's newest event, `recipients.head` that of the newest event with this list.
  * Asked for all at once: a look into every room of every destination costs seven times as much.
  */
 export const BEHIND_IN_A_ROOM = `

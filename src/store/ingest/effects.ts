@@ -13,6 +13,7 @@ export interface StagedEvent {
   sender: string
   pdu: string
   stickyUntil: number | null
+  /** Hash of the list that it is addressed to; null: to the servers in its room. */
   recipients: string | null
 }
 

@@ -19,7 +19,7 @@ import {
   takeDestination,
 } from '../../../src/store/delivery/leases.ts'
 import { readLog } from '../../../src/store/delivery/log-tail.ts'
-import { findDue, findOwed, markMissed, wakeForNewItems } from '../../../src/store/delivery/wake-lists.ts'
+import { findDue, findOwed, markMissed, findConcerned } from '../../../src/store/delivery/wake-lists.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
@@ -63,7 +63,7 @@ describe('following a destination', () => {
     )
   /** By the fanout, or because their time has come. */
   const woken = async () => {
-    const found = [...(await wakeForNewItems(pool, 20, 40)), ...(await findDue(pool, 10))]
+    const found = [...(await findConcerned(pool, 20, 40)), ...(await findDue(pool, 10))]
     return [...new Set(found.map(({ name }) => name))]
   }
 

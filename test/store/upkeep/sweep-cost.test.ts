@@ -8,7 +8,7 @@ import {
   findForgotten,
   findOwed,
   markMissed,
-  wakeForNewItems,
+  findConcerned,
 } from '../../../src/store/delivery/wake-lists.ts'
 import { costed, sumOf, type CostedDb } from '../../support/plans.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -92,6 +92,6 @@ describe('a sweep', () => {
     expect(await asked(() => findOwed(client)), 'owed').to.be.below(5)
     expect(await asked(() => findForgotten(client, 10)), 'forgotten').to.be.below(5)
     await pool.query('update destinations set look_at = null')
-    expect(await asked(() => wakeForNewItems(client, 0, 1)), 'new items').to.be.below(5)
+    expect(await asked(() => findConcerned(client, 0, 1)), 'new items').to.be.below(5)
   })
 })
