@@ -258,7 +258,7 @@ export function deadLines(queue: string, { healthy, dead, rounds, owedNothing, c
       {
         what: `${healthy} beside ${whole(dead)} dead, ${DEATHS[death]}, ${queue}`,
         figure: `${ratio.toFixed(2)} x`,
-        aim: { text: '<= 1.3 x', met: () => ratio <= 1.3 },
+        ...(death === 'refuse' ? { aim: { text: '<= 1.3 x', met: () => ratio <= 1.3 } } : {}),
         ...shares(window),
         note: `200 to received, median: ${ms(beside.median)} ms, without the dead ${ms(without.median)}; p99 ${ms(beside.p99)} and ${ms(without.p99)}`,
       },
