@@ -160,6 +160,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     clock,
     everyMs: DUE_EVERY_MS,
     waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),
+    cutting: cutting.signal,
     log,
   })
   await keeper.start()

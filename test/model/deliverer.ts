@@ -141,7 +141,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     name === US ? served(name, signal) : Promise.resolve({ again: false })
   const fanout = makeFanout({ pool, wake: needs.wake, clock })
   const due = makeDue({
-    ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64 },
+    ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, cutting: never },
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
   })

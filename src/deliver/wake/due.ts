@@ -26,6 +26,8 @@ export interface DueNeeds {
   everyMs: number
   /** Most of them that wait in the queue at once. */
   waiting: number
+  /** Ends what is served directly at once; the signal of the round only has nothing new begun. */
+  cutting: AbortSignal
   log: Log
 }
 
@@ -62,7 +64,7 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
 
   async function serve(name: string, signal: AbortSignal): Promise<void> {
     try {
-      while ((await needs.turn(name, signal)).again && !signal.aborted);
+      while ((await needs.turn(name, needs.cutting)).again && !signal.aborted);
     } catch (error) {
       needs.log.error({ err: error, destination: name }, 'a turn failed')
     }

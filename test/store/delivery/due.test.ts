@@ -36,6 +36,7 @@ describe('looking for due destinations', () => {
       clock: systemClock,
       everyMs: 20,
       waiting: 8,
+      cutting: new AbortController().signal,
       log: makeLog({ level: 'silent', pretty: false }),
     })
     const running = due(stopping.signal)
@@ -65,6 +66,40 @@ describe('looking for due destinations', () => {
     } finally {
       client.release()
     }
+  })
+
+  // Their requests were cut off by the stop, and went again at the next start although they had been answered.
+  it('lets what it serves directly end when it stops, until everything is cut off', async () => {
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, missed) values (1, 'lost.example', 0, 0, 2)`,
+    )
+    const [stop, cut] = [new AbortController(), new AbortController()]
+    let served: AbortSignal | undefined
+    let end: () => void = () => undefined
+    const due = makeDue({
+      pool,
+      wake: () => Promise.resolve(),
+      turn: (_name, signal) => {
+        served = signal
+        return new Promise((resolve) => (end = () => resolve({ again: true })))
+      },
+      releaseAbandoned: () => Promise.resolve(),
+      forget: () => Promise.resolve(),
+      clock: systemClock,
+      everyMs: 20,
+      waiting: 8,
+      cutting: cut.signal,
+      log: makeLog({ level: 'silent', pretty: false }),
+    })
+    const running = due(stop.signal)
+    await until(() => served !== undefined, { what: 'its turn' })
+    stop.abort()
+    const afterTheStop = served?.aborted
+    cut.abort()
+    end()
+    await running
+    expect(afterTheStop, 'after the stop').to.equal(false)
+    expect(served?.aborted, 'when everything is cut off').to.equal(true)
   })
 
   it('brings in their turn those that the sweep has missed', async () => {
