@@ -22,8 +22,8 @@ export interface ReachNeeds extends RecordNeeds, Remotes {
   clock: Clock
   /** Requests in flight, and connections that are made for one. */
   place: Gate
-  /** Of the places, those that may be in a dial; fewer, so that dead servers that let a dial hang never have every place. Left out: all. */
-  dialling?: Gate
+  /** Of the places, those that may be in a dial; fewer, so that dead servers that let a dial hang never have every place. */
+  dialling: Gate
   bodies: Bodies
   maxBodyBytes: number
   onAttempt: (attempt: CountedAttempt) => void
@@ -100,11 +100,11 @@ interface Places {
 
 const NO_DIAL: Leave = () => undefined
 
-/** First a place for the dial, where one is needed: who waits for that has no place that others could use. */
+/** First a place for the dial, where one is needed: a turn that waits for it takes no place from the others. */
 async function enter(needs: ReachNeeds, { state, signal }: Holding, asked: number): Promise<Places | null> {
   const { place, dialling } = needs
-  const dials = dialling !== undefined && !needs.isConnected(state.name as ServerName)
-  const dialled = dials ? await enterOne(dialling, needs, asked, signal) : NO_DIAL
+  const isConnected = needs.isConnected(state.name as ServerName)
+  const dialled = isConnected ? NO_DIAL : await enterOne(dialling, needs, asked, signal)
   if (dialled === null) return null
   const leave = await enterOne(place, needs, asked, signal)
   if (leave === null) dialled()

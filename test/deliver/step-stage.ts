@@ -61,7 +61,13 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
   const needs: LookNeeds = {
     ...{ pool, random: () => 0.5, clock: systemClock, origin: 'home.example', log: silent },
     ...reachable(send),
-    ...{ maxPdus: 50, maxBodyBytes: 4_000_000, requestTimeoutMs: 1_000, place: makeGate(10) },
+    ...{
+      maxPdus: 50,
+      maxBodyBytes: 4_000_000,
+      requestTimeoutMs: 1_000,
+      place: makeGate(10),
+      dialling: makeGate(10),
+    },
     bodies: makeBodies(100_000_000),
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     farLooks: makeGate(9),

@@ -115,6 +115,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     takeIdle: needs.takeIdle,
     isConnected: needs.isConnected,
     place: makeGate(100),
+    dialling: makeGate(100),
     bodies: makeBodies(SETTINGS.bodiesBytes),
     onAttempt: () => undefined,
     bodyOf: makeSharedBodies({ origin: OURS, clock }),

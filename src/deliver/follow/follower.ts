@@ -70,8 +70,6 @@ export interface FollowerNeeds extends TransactionNeeds, ReachNeeds {
   log: Log
 }
 
-const NO_DIAL = () => undefined
-
 /** Sends one transaction of what waits. `upto`: up to where the log has been read. */
 export function sendWaiting(needs: FollowerNeeds, follower: Follower, upto: () => number): Promise<void> {
   // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
@@ -103,7 +101,7 @@ const mustLook = ({ look }: Follower): boolean => look
  */
 async function connected(needs: FollowerNeeds, follower: Follower, reach: Reach): Promise<Ready | null> {
   // It has a place already, so it must not wait for another.
-  const dialled = needs.dialling === undefined ? NO_DIAL : needs.dialling.take()
+  const dialled = needs.dialling.take()
   if (dialled === null) {
     follower.look = true
     return null

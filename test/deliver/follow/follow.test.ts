@@ -95,6 +95,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     bodies: makeBodies(100_000_000),
     backoff: {} as FollowNeeds['backoff'],
     place: makeGate(100),
+    dialling: makeGate(100),
     onAttempt: () => undefined,
     results: batcher((result) => {
       results.push(result)

@@ -80,6 +80,13 @@ const followed = (id: number, more: Partial<Followed> = {}): Followed => ({
   ...{ id, after: 0, waiting: [], look: false },
   ...more,
 })
+/** One that is in the room, and one that is not. */
+const memberAndOutside = (followers: ReturnType<typeof make>) => {
+  isNowhere(2)
+  const [member, outside] = [followed(1), followed(2)]
+  for (const one of [member, outside]) followers.add(one)
+  return { member, outside }
+}
 const waits = ({ waiting }: Followed) => waiting.map((one) => one.event.pos)
 
 describe('the followed destinations', () => {
@@ -136,10 +143,7 @@ describe('the followed destinations', () => {
 
   it('get what is addressed to them, and not what leaves them out', () => {
     const followers = make()
-    const member = followed(1)
-    isNowhere(2)
-    const outside = followed(2)
-    for (const one of [member, outside]) followers.add(one)
+    const { member, outside } = memberAndOutside(followers)
     followers.take(
       read(0, [
         event(1, { addressed: { exact: false, list: [2], less: [] } }),
@@ -192,10 +196,7 @@ describe('the followed destinations', () => {
     ]
     for (const [what, expected] of cases) {
       const followers = make()
-      const member = followed(1)
-      isNowhere(2)
-      const outside = followed(2)
-      for (const one of [member, outside]) followers.add(one)
+      const { member, outside } = memberAndOutside(followers)
       followers.take(
         read(0, [event(1), event(2, { room: OTHER_ROOM, addressed: { exact: true, list: [2], less: [] } })]),
         0,

@@ -19,6 +19,16 @@ describe('looking for due destinations', () => {
     await pool.end()
   })
 
+  const needs = () => ({
+    pool,
+    releaseAbandoned: () => Promise.resolve(),
+    forget: () => Promise.resolve(),
+    clock: systemClock,
+    everyMs: 20,
+    waiting: 8,
+    log: makeLog({ level: 'silent', pretty: false }),
+  })
+
   // A thousand dead ones waited in the queue, first come, first served: a server that was said to be up came after them all,
   // ten seconds for as many of them as there are places.
   it('lets no more of them wait in the queue than there are places, so that the order among the rest stays open', async () => {
@@ -28,16 +38,10 @@ describe('looking for due destinations', () => {
     )
     const woken: string[] = []
     const due = makeDue({
-      pool,
+      ...needs(),
       wake: (who) => Promise.resolve(void woken.push(...who.map(({ name }) => name))),
       turn: () => Promise.resolve({ again: false }),
-      releaseAbandoned: () => Promise.resolve(),
-      forget: () => Promise.resolve(),
-      clock: systemClock,
-      everyMs: 20,
-      waiting: 8,
       cutting: new AbortController().signal,
-      log: makeLog({ level: 'silent', pretty: false }),
     })
     const running = due(stopping.signal)
     await until(() => woken.length > 0, { what: 'the first wakes' })
@@ -77,19 +81,13 @@ describe('looking for due destinations', () => {
     let served: AbortSignal | undefined
     let end: () => void = () => undefined
     const due = makeDue({
-      pool,
+      ...needs(),
       wake: () => Promise.resolve(),
       turn: (_name, signal) => {
         served = signal
         return new Promise((resolve) => (end = () => resolve({ again: true })))
       },
-      releaseAbandoned: () => Promise.resolve(),
-      forget: () => Promise.resolve(),
-      clock: systemClock,
-      everyMs: 20,
-      waiting: 8,
       cutting: cut.signal,
-      log: makeLog({ level: 'silent', pretty: false }),
     })
     const running = due(stop.signal)
     await until(() => served !== undefined, { what: 'its turn' })
