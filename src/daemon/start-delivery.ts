@@ -4,7 +4,6 @@ import { hostname } from 'node:os'
 import type { Backend } from '../../queues/backend.ts'
 import type { Queues } from '../../queues/queues.ts'
 import { startWorkers } from '../../queues/workers.ts'
-import { makeBatcher } from '../pace/batcher.ts'
 import { timerMs, type Clock, type Random } from '../pace/clock.ts'
 import type { Config } from '../config/config.ts'
 import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
@@ -15,19 +14,13 @@ import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
 import { makeSharedBodies } from '../deliver/shared-bodies.ts'
+import { makeTogether } from '../deliver/together.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../deliver/turn.ts'
 import { serve } from '../deliver/serve.ts'
 import type { SigningKey } from '../matrix/signing.ts'
 import { countAttempt, type CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import {
-  acknowledgeAndFreeze,
-  FROZEN_TOGETHER,
-  type Beginning,
-} from '../store/delivery/acknowledge-and-freeze.ts'
-import { areWished, beginToFollow, releaseFollowers } from '../store/delivery/follow-flag.ts'
-import { writeResultsApart, type AttemptResult } from '../store/delivery/results.ts'
 import type { Pool } from '../store/db.ts'
 import { version } from './version.ts'
 import { makeConnections } from '../wire/connections.ts'
@@ -58,8 +51,6 @@ export interface Delivery {
   nudge(): void
 }
 
-/** Destinations whose results share one commit, at most. */
-const SHARED = 100
 /** How often due destinations are looked for, ms. */
 const DUE_EVERY_MS = 500
 /** Looks at destinations that are far behind, at once: fewer than the database has connections for us. */
@@ -111,14 +102,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     log,
     backoff: federation.backoff,
     requestTimeoutMs: federation.request_timeout_ms,
-    results: makeBatcher({
-      run: (rows: AttemptResult[]) => writeResultsApart(pool, rows),
-      maxWeight: SHARED,
-    }),
-    freeze: makeBatcher({
-      run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows),
-      maxWeight: FROZEN_TOGETHER,
-    }),
+    ...makeTogether(pool),
     bodyOf: makeSharedBodies({ origin: config.server_name, clock }),
     origin: config.server_name,
     maxPdus: federation.max_pdus,
@@ -128,9 +112,8 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   }
   const follow: Follow = makeFollow({
     ...shared,
-    begin: makeBatcher({ run: (rows) => beginToFollow(pool, rows), maxWeight: SHARED }),
-    release: makeBatcher({ run: (rows) => releaseFollowers(pool, rows), maxWeight: SHARED }),
-    wished: makeBatcher({ run: (rows) => areWished(pool, rows), maxWeight: SHARED }),
+    // Not behind those that are looked at for the first time, of which there may be thousands.
+    load: makeTogether(pool).load,
     wake,
     serveOn: (...given) => serve(turning, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),

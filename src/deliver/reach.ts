@@ -10,15 +10,16 @@ import { within } from '../pace/either-signal.ts'
 import type { Gate, Leave } from '../pace/gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
-import { loadDestination, type DestinationState } from '../store/delivery/destination.ts'
+import type { DestinationState } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
 import { wantedFor, type Bodies, type Bytes } from './body-memory.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './rules/outcome.ts'
+import type { Together } from './together.ts'
 
-export interface ReachNeeds extends RecordNeeds, Remotes {
+export interface ReachNeeds extends RecordNeeds, Remotes, Pick<Together, 'load'> {
   clock: Clock
   /** Requests in flight, and connections that are made for one. */
   place: Gate
@@ -80,7 +81,7 @@ export async function reach<T>(
       bytes ??= await needs.bodies.enter(wanted, holding.signal)
       if (bytes === null) return { kind: 'not reached' }
       const isFresh = ready.wasIdle && clock.monotonic() - asked < FRESH_MS
-      const state = isFresh ? holding.state : await loadDestination(needs.pool, holding.held)
+      const state = isFresh ? holding.state : await needs.load.add(holding.held)
       if (state?.held !== true || !mayGo(state)) return { kind: 'done', value: null }
       return { kind: 'done', value: await then(ready, { ...holding, state, bytes }) }
     } finally {

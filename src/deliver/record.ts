@@ -6,7 +6,6 @@
  * position moves in `store/delivery/results.ts`.
  */
 import type { Random } from '../pace/clock.ts'
-import type { Batcher } from '../pace/batcher.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { writeAttemptResults, type AttemptResult } from '../store/delivery/results.ts'
 import type { Log } from '../observe/log.ts'
@@ -19,14 +18,13 @@ import type { SendFailed, SendResult } from '../wire/send-result.ts'
 import { afterFailure, afterSuccess, type BackoffSettings } from './rules/backoff.ts'
 import { nextBatch } from './rules/catch-up.ts'
 import { judge, nextTimeout, type Judged } from './rules/outcome.ts'
+import type { Together } from './together.ts'
 
-export interface RecordNeeds {
+export interface RecordNeeds extends Pick<Together, 'results'> {
   pool: Pool
   random: Random
   backoff: BackoffSettings
   requestTimeoutMs: number
-  /** Shares commits between destinations. */
-  results: Batcher<AttemptResult, boolean>
   log: Pick<Log, 'error'>
 }
 

@@ -2,14 +2,14 @@
  * Looks at a held destination again and again, until there is nothing left to do or its turn is used up. Then it is let go, or handed to
  * its follower. It is let go only if no wish for another look has come since the last look.
  */
-import { loadDestination } from '../store/delivery/destination.ts'
-import { giveWay, releaseDestination, type Held } from '../store/delivery/leases.ts'
+import { giveWay, type Held } from '../store/delivery/leases.ts'
 import type { Follow } from './follow/follow.ts'
 import type { Lease } from './lease-keeper.ts'
 import { look, type LookNeeds } from './look.ts'
+import type { Together } from './together.ts'
 import type { Turned } from './turned.ts'
 
-export interface ServeNeeds extends LookNeeds {
+export interface ServeNeeds extends LookNeeds, Pick<Together, 'letGo'> {
   /** Takes over destinations that will probably get more soon; null: following is off. */
   follow: Pick<Follow, 'has' | 'mayBegin' | 'begin' | 'woken'> | null
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
@@ -33,7 +33,7 @@ export async function serve(
   const { pool, clock, stopping, follow } = needs
   let began: number | null = null
   for (let sent = 0; ;) {
-    const state = await loadDestination(pool, held)
+    const state = await needs.load.add(held)
     if (state?.held !== true) return DONE
     // The time counts from the first connection, because waiting for a place is not the destination's use of it.
     const usedUp = sent >= TRANSACTIONS_A_TURN || (began !== null && clock.monotonic() - began > TURN_MS)
@@ -56,6 +56,6 @@ export async function serve(
     if (looked.kind !== 'let go') continue
     const { lookAt, position } = looked
     const { wakeSeq, head: readAt } = state
-    if (await releaseDestination(pool, held, { wakeSeq, lookAt, position, readAt })) return DONE
+    if (await needs.letGo.add({ held, wakeSeq, lookAt, position, readAt })) return DONE
   }
 }

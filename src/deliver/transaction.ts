@@ -5,14 +5,12 @@
  * Always: id and exact bytes are stored before the first byte goes out, and an unanswered transaction goes again as it is until it is
  * answered or dropped (contract 5.2).
  */
-import type { Batcher } from '../pace/batcher.ts'
 import type { Clock } from '../pace/clock.ts'
 import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
-import type { Beginning } from '../store/delivery/acknowledge-and-freeze.ts'
 import { dropTransaction } from '../store/delivery/results.ts'
 import {
   readOpenTexts,
@@ -36,13 +34,12 @@ import {
   type Judgement,
   type RecordNeeds,
 } from './record.ts'
+import type { Together } from './together.ts'
 
-export interface TransactionNeeds extends RecordNeeds {
+export interface TransactionNeeds extends RecordNeeds, Pick<Together, 'freeze'> {
   clock: Clock
   /** Our server name, `origin` of transactions. */
   origin: string
-  /** Runs `acknowledgeAndFreeze`: when the attempt began, ms since the epoch, or null if it must not. Shares commits between destinations. */
-  freeze: Batcher<Beginning, number | null>
   /** The body of a transaction that holds these. */
   bodyOf: (events: readonly BodyEvent[]) => Body
   onAttempt: (attempt: CountedAttempt) => void

@@ -5,13 +5,14 @@
  * names the lease's fence. A turn that throws has half-recorded nothing; `wake/abandoned.ts` gives the destination
  * back.
  */
-import { bumpWake, takeDestination } from '../store/delivery/leases.ts'
+import { bumpWake } from '../store/delivery/leases.ts'
 import { eitherSignal } from '../pace/either-signal.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { serve, type ServeNeeds } from './serve.ts'
+import type { Together } from './together.ts'
 import type { ServeTurn, Turned } from './turned.ts'
 
-export interface TurnNeeds extends ServeNeeds {
+export interface TurnNeeds extends ServeNeeds, Pick<Together, 'take'> {
   /** The process' lease; `next` gives null where nothing may be done here. */
   lease: Pick<LeaseKeeper, 'next' | 'over'>
   /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
@@ -53,7 +54,7 @@ export async function takeAndServe(needs: TurnNeeds, name: string, signal: Abort
   for (;;) {
     const lease = await needs.lease.next()
     if (lease === null || needs.stopping.aborted || signal.aborted) return DONE
-    const taken = await takeDestination(needs.pool, lease.id, name)
+    const taken = await needs.take.add({ worker: lease.id, name })
     if (taken.kind === 'taken') {
       const either = eitherSignal(lease.signal, signal)
       return serve(needs, taken.held, lease, either.signal).finally(either.forget)

@@ -3,8 +3,8 @@ import { expect } from 'chai'
 import { systemClock, type Clock } from '../../src/pace/clock.ts'
 import { makeFanout } from '../../src/deliver/wake/fanout.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { takeDestination } from '../support/one.ts'
 
 describe('the fanout after a failover to an older state', () => {
   let pool: Pool

@@ -4,9 +4,9 @@ import type { Clock } from '../../src/pace/clock.ts'
 import { makeLeaseKeeper, type Lease } from '../../src/deliver/lease-keeper.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
-import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
+import { takeDestination } from '../support/one.ts'
 
 const NAME = 'b.example'
 const LEASE_MS = 15_000

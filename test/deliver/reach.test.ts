@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai'
 import { makeBodies, type Bodies } from '../../src/deliver/body-memory.ts'
+import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import { makeLog } from '../../src/observe/log.ts'
@@ -225,6 +226,7 @@ describe('a destination is reached before anything is decided', () => {
     const lease = { id: d.held.worker, signal: new AbortController().signal, stillHeld: () => true }
     const needs: TurnNeeds = {
       ...d.needs,
+      ...makeTogether(world.pool, 1),
       ...{ running: new Set(), follow: null, stopping: new AbortController().signal },
       log: makeLog({ level: 'silent', pretty: false }),
       lease: { next: () => Promise.resolve(lease), over: () => undefined },

@@ -1,15 +1,13 @@
 /** One destination in the hands of a test: the real step on a real database, with others acting in the middle of it. */
-import { makeBatcher } from '../../src/pace/batcher.ts'
+import { makeTogether } from '../../src/deliver/together.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { look, type Looked, type LookNeeds } from '../../src/deliver/look.ts'
 import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeGate } from '../../src/pace/gate.ts'
-import { writeAttemptResults, type AttemptResult } from '../../src/store/delivery/results.ts'
 import type { Pool } from '../../src/store/db.ts'
-import { loadDestination } from '../../src/store/delivery/destination.ts'
-import { registerWorker, takeDestination } from '../../src/store/delivery/leases.ts'
-import { acknowledgeAndFreeze, type Beginning } from '../../src/store/delivery/acknowledge-and-freeze.ts'
+import { registerWorker } from '../../src/store/delivery/leases.ts'
+import { loadDestination, takeDestination } from '../support/one.ts'
 import type { StatementName } from '../../src/store/statement-names.ts'
 import { nameIn } from '../../src/store/statement.ts'
 import type { SendResult } from '../../src/wire/send-result.ts'
@@ -72,8 +70,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     farLooks: makeGate(9),
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
-    results: makeBatcher({ run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows), maxWeight: 1 }),
-    freeze: makeBatcher({ run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows), maxWeight: 1 }),
+    ...makeTogether(pool, 1),
     bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),
     onLapsed: () => undefined,
     onAttempt: () => undefined,

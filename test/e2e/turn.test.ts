@@ -5,11 +5,11 @@ import { makeBatcher } from '../../src/pace/batcher.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { makeBodies } from '../../src/deliver/body-memory.ts'
+import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import { reachable } from '../support/reachable.ts'
 import { makeLog } from '../../src/observe/log.ts'
-import { writeAttemptResults } from '../../src/store/delivery/results.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/delivery/leases.ts'
 import { acknowledgeAndFreeze, type Beginning } from '../../src/store/delivery/acknowledge-and-freeze.ts'
@@ -52,8 +52,7 @@ describe('a turn', () => {
       farLooks: makeGate(9),
       bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
-      results: makeBatcher({ run: (rows) => writeAttemptResults(pool, rows), maxWeight: 1 }),
-      freeze: makeBatcher({ run: (rows) => acknowledgeAndFreeze(pool, rows), maxWeight: 1 }),
+      ...makeTogether(pool, 1),
       bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),
       ...{ onLapsed: () => undefined, onAttempt: () => undefined, stopping: new AbortController().signal },
       lease: {

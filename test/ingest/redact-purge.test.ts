@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
-import { registerWorker, takeDestination } from '../../src/store/delivery/leases.ts'
+import { registerWorker } from '../../src/store/delivery/leases.ts'
 import { freezeTransactions } from '../support/freeze.ts'
 import { event, makeIngestWorld, purge, redact, request, ROOM, servers, sticky } from './ingest-world.ts'
 import type { GivenEvent } from './ingest-world.ts'
+import { takeDestination } from '../support/one.ts'
 
 const ELSEWHERE = '!elsewhere:a.example'
 

@@ -8,15 +8,9 @@ import { expect } from 'chai'
 import type { AttemptResult } from '../../src/store/delivery/results.ts'
 import { writeAttemptResults } from '../../src/store/delivery/results.ts'
 import { inTransaction, openPool, type Pool } from '../../src/store/db.ts'
-import { loadDestination } from '../../src/store/delivery/destination.ts'
 import { countBacklogs } from '../../src/store/upkeep/count-backlogs.ts'
 import { cutImpossibleWaits, removeOld, withSweepLock } from '../../src/store/upkeep/housekeeping.ts'
-import {
-  registerWorker,
-  releaseDestination,
-  takeDestination,
-  type Held,
-} from '../../src/store/delivery/leases.ts'
+import { registerWorker, type Held } from '../../src/store/delivery/leases.ts'
 import { freezeTransactions, type Frozen } from '../support/freeze.ts'
 import { moveStickyCursors, noteListing } from '../../src/store/delivery/replays.ts'
 import { noteLapsed } from '../../src/store/delivery/sticky-lane.ts'
@@ -33,6 +27,7 @@ import {
   up,
 } from './ingest-world.ts'
 import type { IngestWorld } from './ingest-world.ts'
+import { loadDestination, releaseDestination, takeDestination } from '../support/one.ts'
 
 const APPENDERS = 8
 /** It ends when it has run for so long and appended so much, whichever comes later. */

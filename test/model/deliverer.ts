@@ -2,7 +2,6 @@
  * A process with the role `deliver`: the real turn, follower, fanout and look for what is due, around a clock, a queue
  * and a `send` that are the schedule's. Nothing else of the model knows `src/deliver`.
  */
-import { makeBatcher } from '../../src/pace/batcher.ts'
 import type { Clock } from '../../src/pace/clock.ts'
 import { makeReleaseAbandoned } from '../../src/deliver/wake/abandoned.ts'
 import { makeBodies } from '../../src/deliver/body-memory.ts'
@@ -11,12 +10,10 @@ import { makeFanout, type Wake } from '../../src/deliver/wake/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow/follow.ts'
 import type { Lease, LeaseKeeper } from '../../src/deliver/lease-keeper.ts'
 import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
+import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { serve } from '../../src/deliver/serve.ts'
 import type { Log } from '../../src/observe/log.ts'
-import { acknowledgeAndFreeze, type Beginning } from '../../src/store/delivery/acknowledge-and-freeze.ts'
-import { writeAttemptResults, type AttemptResult } from '../../src/store/delivery/results.ts'
-import { areWished, beginToFollow, releaseFollowers } from '../../src/store/delivery/follow-flag.ts'
 import { registerWorker, renewWorker } from '../../src/store/delivery/leases.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import type { Remotes } from '../../src/wire/send-result.ts'
@@ -119,14 +116,10 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     bodies: makeBodies(SETTINGS.bodiesBytes),
     onAttempt: () => undefined,
     bodyOf: makeSharedBodies({ origin: OURS, clock }),
-    freeze: makeBatcher({ maxWeight: 1, run: (rows: Beginning[]) => acknowledgeAndFreeze(pool, rows) }),
-    results: makeBatcher({ maxWeight: 1, run: (rows: AttemptResult[]) => writeAttemptResults(pool, rows) }),
+    ...makeTogether(pool, 1),
   }
   const follow = makeFollow({
     ...shared,
-    begin: makeBatcher({ maxWeight: 1, run: (rows) => beginToFollow(pool, rows) }),
-    release: makeBatcher({ maxWeight: 1, run: (rows) => releaseFollowers(pool, rows) }),
-    wished: makeBatcher({ maxWeight: 1, run: (rows) => areWished(pool, rows) }),
     wake: needs.wake,
     serveOn: (...given) => serve(turning, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),

@@ -32,9 +32,8 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       return [{ what: 'looked at' }]
     case 'take the destination': {
       const [row] = rows as { free: boolean }[]
-      return row?.free === true && values[1] === US
-        ? [{ what: 'taken over', worker: values[0] as string }]
-        : []
+      const [[worker], [name]] = values as unknown as [[string], [string]]
+      return row?.free === true && name === US ? [{ what: 'taken over', worker }] : []
     }
     case 'acknowledge and freeze': {
       const [row] = rows as { now: number }[]

@@ -3,12 +3,12 @@ import { expect } from 'chai'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { openPool, type Db, type Pool } from '../../src/store/db.ts'
-import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { NAMES } from '../../src/store/statement-names.ts'
 import { nameIn, preparedName, sql, variants, writtenNames } from '../../src/store/statement.ts'
 import { readHead } from '../../src/store/stream.ts'
 import { readCursor, findConcerned } from '../../src/store/delivery/wake-lists.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
+import { takeDestination } from '../support/one.ts'
 
 const ROOT = new URL('../../', import.meta.url)
 /** Where statements are written. */

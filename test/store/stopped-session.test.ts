@@ -2,10 +2,10 @@
 import { expect } from 'chai'
 import { inTransaction, isUnavailable, openPool, type Pool } from '../../src/store/db.ts'
 import { withSweepLock } from '../../src/store/upkeep/housekeeping.ts'
-import { takeDestination } from '../../src/store/delivery/leases.ts'
 import { lockStream } from '../../src/store/stream.ts'
 import { until } from '../support/poll.ts'
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
+import { takeDestination } from '../support/one.ts'
 
 /** A place in the middle of some work: `reached` when the work is there, where it stays until `goOn`. */
 function makeStop() {

@@ -9,15 +9,9 @@
  * A follower's modes are in `follower.ts`, and what moves it between them is in `life.ts`. It is let go after two idle seconds, and goes back to
  * a turn after a minute in any case.
  */
-import type { Batcher } from '../../pace/batcher.ts'
 import type { Random } from '../../pace/clock.ts'
 import type { DestinationState } from '../../store/delivery/destination.ts'
-import {
-  readMembers,
-  stopFollowing,
-  type Following,
-  type HeldDestination,
-} from '../../store/delivery/follow-flag.ts'
+import { readMembers, stopFollowing } from '../../store/delivery/follow-flag.ts'
 import type { Held } from '../../store/delivery/leases.ts'
 import { readLog } from '../../store/delivery/log-tail.ts'
 import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
@@ -27,12 +21,10 @@ import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './followers.ts'
 import { runningLedger } from './running-ledger.ts'
 import type { Lease } from '../lease-keeper.ts'
+import type { Together } from '../together.ts'
 
-export interface FollowNeeds extends LifeNeeds {
+export interface FollowNeeds extends LifeNeeds, Pick<Together, 'begin' | 'wished'> {
   random: Random
-  begin: Batcher<Following, boolean>
-  /** Whether a look at its rows is wished. */
-  wished: Batcher<HeldDestination, boolean>
   /** How many destinations are followed at most. */
   most: number
 }

@@ -1,18 +1,17 @@
 /**
  * What becomes of a destination that is followed: it sends, it lets go, or it goes back to a turn. Its modes are in `follower.ts`.
  */
-import type { Batcher } from '../../pace/batcher.ts'
-import { stopFollowing, type Following } from '../../store/delivery/follow-flag.ts'
+import { stopFollowing } from '../../store/delivery/follow-flag.ts'
 import { giveWay, type Held } from '../../store/delivery/leases.ts'
 import type { Wake } from '../wake/fanout.ts'
 import type { Lease } from '../lease-keeper.ts'
+import type { Together } from '../together.ts'
 import type { Turned } from '../turned.ts'
 import { become, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'
 import type { Followers } from './followers.ts'
 import { settle } from './running-ledger.ts'
 
-export interface LifeNeeds extends FollowerNeeds {
-  release: Batcher<Following, boolean>
+export interface LifeNeeds extends FollowerNeeds, Pick<Together, 'release'> {
   wake: Wake
   /** Looks at the rows and serves, under the same lease, until there is nothing to do; then it lets go. */
   serveOn: (held: Held, lease: Lease, signal: AbortSignal) => Promise<Turned>

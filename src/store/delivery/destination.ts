@@ -1,5 +1,5 @@
 /**
- * Everything from which the holder of a destination decides, in one read: its row, the open transaction, the gap, the
+ * Everything from which the holder of a destination decides, in one read (for many holders at once, too): its row, the open transaction, the gap, the
  * replays that are owed, the head of the stream and the database's time.
  *
  * The texts of an open transaction are read apart, by a caller that has a connection and memory for them. That read asks again
@@ -7,6 +7,7 @@
  */
 import type { Db } from '../db.ts'
 import { MAY_WRITE } from '../held.ts'
+import { planFor } from '../prepare.ts'
 import type { Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 import { sql } from '../statement.ts'
@@ -70,8 +71,8 @@ const LOAD = sql(
   'look at the destination',
   `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.quick, d.timeout_ms, ${WAIT_COLUMNS},
          s.head, now_ms() as now,
-         (d.lease_owner = $2 and d.fence = $3
-          and exists (select 1 from workers w where w.id = $2 and ${MAY_WRITE})) as held,
+         (d.lease_owner = i.worker and d.fence = i.fence
+          and exists (select 1 from workers w where w.id = i.worker and ${MAY_WRITE})) as held,
          o.txn_id, o.origin_server_ts, o.bytes, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes,
          o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
          g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.batch as gap_batch,
@@ -86,11 +87,11 @@ const LOAD = sql(
            where p.destination = d.id and p.state = 'unlisted' and k.expires_at > now_ms()
              and exists (select 1 from memberships m where m.room = k.room and m.destination = d.id and m.until is null)
          ) as unlisted_at
-    from destinations d
+    from unnest($1::int[], $2::uuid[], $3::bigint[]) i (destination, worker, fence)
+    join destinations d on d.id = i.destination
     cross join stream s
     left join open_transactions o on o.destination = d.id
-    left join gaps g on g.destination = d.id and g.closed_at is null
-   where d.id = $1`,
+    left join gaps g on g.destination = d.id and g.closed_at is null`,
 )
 
 interface Row extends WaitRow {
@@ -130,10 +131,18 @@ interface Row extends WaitRow {
   unlisted_at: number | null
 }
 
-export async function loadDestination(db: Db, held: Held): Promise<DestinationState | null> {
-  const { rows } = await db.query<Row>(LOAD, [held.destination, held.worker, held.fence])
-  const row = rows[0]
-  return row === undefined ? null : fromRow(row)
+/** Each as its row says now, or null where there is none. No destination is in there twice. */
+export async function loadDestinations(db: Db, helds: readonly Held[]): Promise<(DestinationState | null)[]> {
+  const { rows } = await db.query<Row>(planFor(helds.length, LOAD), [
+    helds.map(({ destination }) => destination),
+    helds.map(({ worker }) => worker),
+    helds.map(({ fence }) => fence),
+  ])
+  const found = new Map(rows.map((row) => [row.id, row]))
+  return helds.map(({ destination }) => {
+    const row = found.get(destination)
+    return row === undefined ? null : fromRow(row)
+  })
 }
 
 // $1 destination, $2 transaction id. A row at least where it is still open and holds all that it held.

@@ -7,7 +7,8 @@
  * What that means in SQL is in `held.ts`.
  */
 import type { Db } from '../db.ts'
-import { holding, IN_ORDER, MAY_WRITE, UNHELD } from '../held.ts'
+import { ALIVE, HELD_AS_SAID, holding, IN_ORDER, LOCKED, MAY_WRITE, UNHELD } from '../held.ts'
+import { planFor } from '../prepare.ts'
 import { nothingForgottenSince } from '../stream.ts'
 import { sql } from '../statement.ts'
 
@@ -71,24 +72,33 @@ export async function giveUpWorker(db: Db, id: string): Promise<void> {
 // One statement: were the look and the wish two, the holder could let go between them and the wake be lost.
 const TAKE = sql(
   'take the destination',
-  `with locked as (
-    select id, lease_owner from destinations where name = $2 for update
+  `with input as (
+    select * from unnest($1::uuid[], $2::text[]) i (worker, name)
+  ), locked as (
+    select d.id, d.name, d.lease_owner, i.worker from destinations d join input i on i.name = d.name ${IN_ORDER}
+  ), alive as materialized (
+    select w.worker, w.writes from living((select array_agg(distinct who) from (
+      select worker as who from locked union select lease_owner from locked where lease_owner is not null) x)) w
   ), judged as materialized (
-    select l.id, t.alive, t.alive and (l.lease_owner is null or l.lease_owner = $1 or not t.owned) as free
-      from locked l, lateral (select coalesce(bool_or(w.worker = $1 and w.writes), false) as alive,
-                                     coalesce(bool_or(w.worker = l.lease_owner), false) as owned
-                                from living(array[$1, l.lease_owner]) w) t
+    select l.id, l.name, l.worker, a.alive, a.alive and (l.lease_owner is null or l.lease_owner = l.worker or not a.owned) as free
+      from locked l, lateral (select exists (select from alive w where w.worker = l.worker and w.writes) as alive,
+                                     exists (select from alive w where w.worker = l.lease_owner) as owned) a
   )
   update destinations d
-     set lease_owner = case when f.free then $1::uuid else d.lease_owner end,
+     set lease_owner = case when f.free then f.worker else d.lease_owner end,
          fence = d.fence + case when f.free then 1 else 0 end,
          follows = d.follows and not f.free,
          missed = case when f.free then 0 else d.missed end,
          wake_seq = d.wake_seq + case when f.free then 0 else 1 end
     from judged f
    where d.id = f.id
-  returning d.id, d.fence, f.free, f.alive`,
+  returning d.id, d.name, d.fence, f.free, f.alive`,
 )
+
+export interface Taking {
+  worker: string
+  name: string
+}
 
 export type Taken =
   | { kind: 'taken'; held: Held }
@@ -99,18 +109,21 @@ export type Taken =
   | { kind: 'unknown' }
 
 /**
- * Takes the destination, or tells its holder to look again before it lets go. A worker that owns it already
+ * Takes each of these destinations, or tells its holder to look again before it lets go. No name is in there twice. A worker that owns one already
  * takes it again: it makes sure itself that it serves no destination twice.
  */
-export async function takeDestination(db: Db, worker: string, name: string): Promise<Taken> {
-  const { rows } = await db.query<{ id: number; fence: number; free: boolean; alive: boolean }>(TAKE, [
-    worker,
-    name,
-  ])
-  const row = rows[0]
-  if (row === undefined) return { kind: 'unknown' }
-  if (row.free) return { kind: 'taken', held: { worker, destination: row.id, fence: row.fence } }
-  return { kind: row.alive ? 'held' : 'over' }
+export async function takeDestinations(db: Db, takings: readonly Taking[]): Promise<Taken[]> {
+  const { rows } = await db.query<{ id: number; name: string; fence: number; free: boolean; alive: boolean }>(
+    planFor(takings.length, TAKE),
+    [takings.map(({ worker }) => worker), takings.map(({ name }) => name)],
+  )
+  const found = new Map(rows.map((row) => [row.name, row]))
+  return takings.map(({ worker, name }) => {
+    const row = found.get(name)
+    if (row === undefined) return { kind: 'unknown' }
+    if (row.free) return { kind: 'taken', held: { worker, destination: row.id, fence: row.fence } }
+    return { kind: row.alive ? 'held' : 'over' }
+  })
 }
 
 const GIVE_WAY = sql(
@@ -161,38 +174,43 @@ export async function bumpWake(db: Db, name: string): Promise<boolean> {
   return rows[0]?.held !== false
 }
 
-const RELEASE = sql(
+// `wake_seq` null: not asked. `position` null: it stays.
+const LET_GO = sql(
   'let go',
-  `${holding(
-    `($6::bigint is null or d.wake_seq = $6) and ($5::bigint is null or ${nothingForgottenSince('$7::bigint')})`,
-  )}
-  update destinations d set ${UNHELD}, look_at = $4, position = greatest(d.position, coalesce($5, d.position))
-    from held h where d.id = h.id`,
+  `with input as (
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+      as i (destination, worker, fence, look_at, position, wake_seq, read_at)
+  ), ${LOCKED}, ${ALIVE}
+  update destinations d set ${UNHELD}, look_at = i.look_at, position = greatest(d.position, coalesce(i.position, d.position))
+    from input i, alive o, locked l
+   where ${HELD_AS_SAID} and o.worker = i.worker and (i.wake_seq is null or d.wake_seq = i.wake_seq)
+     and (i.position is null or ${nothingForgottenSince('i.read_at')})
+  returning d.id`,
 )
 
-/**
- * Lets go. False when a look was wished meanwhile (`wakeSeq` moved on; null: not asked) or the lease is lost.
- * `lookAt`: when it must be looked at again (ms since the epoch). `position`: the log held nothing for it up to there, as
- * read when the head was at `readAt`; also false where a room was forgotten since.
- */
-export async function releaseDestination(
-  db: Db,
-  held: Held,
-  {
-    wakeSeq,
-    lookAt,
-    position,
-    readAt = 0,
-  }: { wakeSeq: number | null; lookAt: number | null; position: number | null; readAt?: number },
-): Promise<boolean> {
-  const { rowCount } = await db.query(RELEASE, [
-    held.worker,
-    held.fence,
-    held.destination,
-    lookAt === null ? null : Math.ceil(lookAt),
-    position,
-    wakeSeq,
-    readAt,
+/** How a destination is let go. */
+export interface LettingGo {
+  held: Held
+  /** A wish that came after it is not passed over; null: not asked. */
+  wakeSeq: number | null
+  /** When it must be looked at again, ms since the epoch; null: when something new comes. */
+  lookAt: number | null
+  /** The log held nothing for it up to there, as read when the head was at `readAt`. */
+  position: number | null
+  readAt: number
+}
+
+/** Lets go of each. False where a look was wished meanwhile, a room was forgotten since, or the lease is lost. No destination is in there twice. */
+export async function releaseDestinations(db: Db, released: readonly LettingGo[]): Promise<boolean[]> {
+  const { rows } = await db.query<{ id: number }>(planFor(released.length, LET_GO), [
+    released.map(({ held }) => held.destination),
+    released.map(({ held }) => held.worker),
+    released.map(({ held }) => held.fence),
+    released.map(({ lookAt }) => (lookAt === null ? null : Math.ceil(lookAt))),
+    released.map(({ position }) => position),
+    released.map(({ wakeSeq }) => wakeSeq),
+    released.map(({ readAt }) => readAt),
   ])
-  return rowCount === 1
+  const gone = new Set(rows.map(({ id }) => id))
+  return released.map(({ held }) => gone.has(held.destination))
 }

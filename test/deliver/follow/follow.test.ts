@@ -102,6 +102,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
       return true
     }),
     origin: 'home.example',
+    load: batcher(() => null),
     freeze: batcher((call: Beginning) => {
       if (!('again' in call)) frozen.push(call)
       return time

@@ -7,12 +7,13 @@ import {
   type Frozen,
 } from '../../../src/store/delivery/acknowledge-and-freeze.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
-import { loadDestination, readOpenTexts } from '../../../src/store/delivery/destination.ts'
+import { readOpenTexts } from '../../../src/store/delivery/destination.ts'
 import { registerWorker } from '../../../src/store/delivery/leases.ts'
 import { lockContent } from '../../../src/store/stream.ts'
 import { holdTransaction } from '../../support/hold.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { until } from '../../support/poll.ts'
+import { loadDestination } from '../../support/one.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const MANY = 250

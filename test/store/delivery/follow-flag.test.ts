@@ -14,13 +14,12 @@ import {
   giveWay,
   registerWorker,
   releaseAbandoned,
-  releaseDestination,
   retireWorker,
-  takeDestination,
 } from '../../../src/store/delivery/leases.ts'
 import { readLog } from '../../../src/store/delivery/log-tail.ts'
 import { findDue, findOwed, markMissed, findConcerned } from '../../../src/store/delivery/wake-lists.ts'
 import { freshDatabase } from '../../support/postgres.ts'
+import { releaseDestination, takeDestination } from '../../support/one.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const OTHER = '00000000-0000-4000-8000-000000000002'

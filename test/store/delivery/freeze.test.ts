@@ -1,9 +1,10 @@
 import { expect } from 'chai'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { registerWorker } from '../../../src/store/delivery/leases.ts'
-import { loadDestination, readOpenTexts } from '../../../src/store/delivery/destination.ts'
+import { readOpenTexts } from '../../../src/store/delivery/destination.ts'
 import { freezeTransactions, type Frozen } from '../../support/freeze.ts'
 import { freshDatabase } from '../../support/postgres.ts'
+import { loadDestination } from '../../support/one.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 

@@ -13,19 +13,14 @@ import type { PoolClient } from 'pg'
 import { inTransaction, openPool, type Pool } from '../../../src/store/db.ts'
 import { beginToFollow, releaseFollowers } from '../../../src/store/delivery/follow-flag.ts'
 import { growGap, moveOn, openGap } from '../../../src/store/delivery/gaps.ts'
-import {
-  giveWay,
-  registerWorker,
-  releaseDestination,
-  renewWorker,
-  takeDestination,
-} from '../../../src/store/delivery/leases.ts'
+import { giveWay, registerWorker, renewWorker } from '../../../src/store/delivery/leases.ts'
 import { settleDestinations } from '../../../src/store/upkeep/move-past.ts'
 import { lockContent } from '../../../src/store/stream.ts'
 import { freezeTransactions, frozenRow, type Frozen } from '../../support/freeze.ts'
 import { holdTransaction } from '../../support/hold.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
+import { releaseDestination, takeDestination } from '../../support/one.ts'
 
 const A = '00000000-0000-4000-8000-00000000000a'
 const B = '00000000-0000-4000-8000-00000000000b'

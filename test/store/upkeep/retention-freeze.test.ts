@@ -1,12 +1,13 @@
 /** A freeze between what retention reads and what it takes away: what is unanswered keeps its texts (contract 5.2). */
 import { expect } from 'chai'
 import { dropUnneeded, giveUpOld, neededUpTo } from '../../../src/store/upkeep/kept-events.ts'
-import { registerWorker, takeDestination } from '../../../src/store/delivery/leases.ts'
+import { registerWorker } from '../../../src/store/delivery/leases.ts'
 import { freezeTransactions } from '../../support/freeze.ts'
 import { event, HOUR, servers } from '../../ingest/ingest-world.ts'
 import { holdTransaction } from '../../support/hold.ts'
 import { until } from '../../support/poll.ts'
 import { DAY, makeRetentionWorld, readTexts, type RetentionWorld } from './retention-world.ts'
+import { takeDestination } from '../../support/one.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const EDGE = 1_999_999

@@ -1,17 +1,14 @@
 /** Unanswered transactions, whose bytes are by reference into the log, while their part of it goes. */
 import { expect } from 'chai'
 import { assembleTransaction } from '../../../src/matrix/transaction.ts'
-import {
-  loadDestination,
-  readOpenTexts,
-  type StoredAcknowledges,
-} from '../../../src/store/delivery/destination.ts'
+import { readOpenTexts, type StoredAcknowledges } from '../../../src/store/delivery/destination.ts'
 import { openGap } from '../../../src/store/delivery/gaps.ts'
 import { readGapRooms } from '../../../src/store/delivery/gap-rooms.ts'
-import { giveWay, registerWorker, takeDestination, type Held } from '../../../src/store/delivery/leases.ts'
+import { giveWay, registerWorker, type Held } from '../../../src/store/delivery/leases.ts'
 import { freezeTransactions } from '../../support/freeze.ts'
 import { event, HOUR, purge, redact, ROOM, servers } from '../../ingest/ingest-world.ts'
 import { DAY, makeRetentionWorld, readTexts, SETTINGS, type RetentionWorld } from './retention-world.ts'
+import { loadDestination, takeDestination } from '../../support/one.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const EDGE = 1_999_999

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { lockContent } from '../../../src/store/stream.ts'
-import { registerWorker, takeDestination, giveWay } from '../../../src/store/delivery/leases.ts'
+import { registerWorker, giveWay } from '../../../src/store/delivery/leases.ts'
 import { removeOld } from '../../../src/store/upkeep/housekeeping.ts'
 import { extendLog } from '../../../src/store/upkeep/log-partitions.ts'
 import { inTransaction } from '../../../src/store/db.ts'
@@ -9,6 +9,7 @@ import { event, HOUR, purge, redact, servers, sticky, type GivenEvent } from '..
 import { holdTransaction } from '../../support/hold.ts'
 import { until } from '../../support/poll.ts'
 import { DAY, makeRetentionWorld, SETTINGS, type RetentionWorld } from './retention-world.ts'
+import { takeDestination } from '../../support/one.ts'
 
 const DETACHING = `from pg_stat_activity where datname = current_database() and query like '%/* detach a partition */%' and wait_event_type = 'Lock'`
 const WORKER = '00000000-0000-4000-8000-000000000001'

@@ -3,11 +3,12 @@ import { expect } from 'chai'
 import { nowMs } from '../../../src/store/db.ts'
 import { openGap } from '../../../src/store/delivery/gaps.ts'
 import { removeOld } from '../../../src/store/upkeep/housekeeping.ts'
-import { registerWorker, takeDestination } from '../../../src/store/delivery/leases.ts'
+import { registerWorker } from '../../../src/store/delivery/leases.ts'
 import { noteLapsed } from '../../../src/store/delivery/sticky-lane.ts'
 import { findForgotten, findOwed, markMissed } from '../../../src/store/delivery/wake-lists.ts'
 import { event, HOUR, servers, sticky } from '../../ingest/ingest-world.ts'
 import { DAY, makeRetentionWorld, type RetentionWorld } from './retention-world.ts'
+import { takeDestination } from '../../support/one.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 const MINUTE = 60_000

@@ -12,21 +12,24 @@ export const LEASES = {
     t.workers.change(id, { lease_until: now + ms })
     return 1
   }),
-  'take the destination': twin<[string, string]>(({ t, now }, worker, name) => {
-    const d = t.destinations.all().find((one) => one.name === name)
-    if (d === undefined) return []
-    t.destinations.lock(d.id)
-    const alive = mayWrite(t, worker, now)
-    const owner = d.lease_owner
-    const free = alive && (owner === null || owner === worker || !lives(t, owner, now))
-    t.destinations.change(
-      d.id,
-      free
-        ? { lease_owner: worker, fence: d.fence + 1, follows: false, missed: 0 }
-        : { wake_seq: d.wake_seq + 1 },
-    )
-    return [{ id: d.id, fence: d.fence + (free ? 1 : 0), free, alive }]
-  }),
+  'take the destination': twin<[string[], string[]]>(({ t, now }, workers, names) =>
+    names.flatMap((name, i) => {
+      const worker = workers[i] ?? ''
+      const d = t.destinations.all().find((one) => one.name === name)
+      if (d === undefined) return []
+      t.destinations.lock(d.id)
+      const alive = mayWrite(t, worker, now)
+      const owner = d.lease_owner
+      const free = alive && (owner === null || owner === worker || !lives(t, owner, now))
+      t.destinations.change(
+        d.id,
+        free
+          ? { lease_owner: worker, fence: d.fence + 1, follows: false, missed: 0 }
+          : { wake_seq: d.wake_seq + 1 },
+      )
+      return [{ id: d.id, name, fence: d.fence + (free ? 1 : 0), free, alive }]
+    }),
+  ),
   'give way': twin<[string, number, number, number]>((call, worker, fence, id, look_at) => {
     const d = held(call, worker, fence, id)
     if (d === null) return []
@@ -53,24 +56,32 @@ export const LEASES = {
     t.destinations.change(d.id, { wake_seq: d.wake_seq + 1 })
     return [{ held: d.lease_owner !== null }]
   }),
-  'let go': twin<[string, number, number, number | null, number | null, number | null, number]>(
-    (call, worker, fence, id, look_at, position, wakeSeq, readAt) => {
-      const d = held(call, worker, fence, id)
-      if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return 0
-      if (position !== null && forgottenAfter(call.t, readAt)) return 0
+  'let go': twin<LettingGo>((call, ids, workers, fences, lookAts, positions, wakeSeqs, readAts) =>
+    ids.flatMap((id, i) => {
+      const d = held(call, workers[i] ?? '', fences[i] ?? 0, id)
+      const wakeSeq = wakeSeqs[i] ?? null
+      const position = positions[i] ?? null
+      if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return []
+      if (position !== null && forgottenAfter(call.t, readAts[i] ?? 0)) return []
       call.t.destinations.change(id, {
-        ...{
-          lease_owner: null,
-          follows: false,
-          look_at,
-          position: Math.max(d.position, position ?? d.position),
-        },
+        ...{ lease_owner: null, follows: false, look_at: lookAts[i] ?? null },
+        position: Math.max(d.position, position ?? d.position),
       })
-      return 1
-    },
+      return [{ id }]
+    }),
   ),
 } satisfies Twins
 
+/** Ids, workers, fences, when to look again, positions, wishes seen, heads read at. */
+type LettingGo = [
+  number[],
+  string[],
+  number[],
+  (number | null)[],
+  (number | null)[],
+  (number | null)[],
+  number[],
+]
 type Following = [number[], string[], number[], number[], number[], number[]]
 
 export const FOLLOW = {

@@ -18,7 +18,11 @@ import { twin, type Call, type Twins } from '../statement.ts'
 
 const isLive = ({ t }: Call, pos: number, at: number) => (t.sticky.get(pos)?.expires_at ?? 0) > at
 
-const load = twin<[number, string, number]>((call, id, worker, fence) => {
+const load = twin<[number[], string[], number[]]>((call, ids, workers, fences) =>
+  ids.flatMap((id, i) => loadOne(call, id, workers[i] ?? '', fences[i] ?? 0)),
+)
+
+function loadOne(call: Call, id: number, worker: string, fence: number): object[] {
   const { t, now, rules } = call
   const d = t.destinations.get(id)
   if (d === undefined) return []
@@ -72,7 +76,7 @@ const load = twin<[number, string, number]>((call, id, worker, fence) => {
       unlisted_at: due.length === 0 ? null : Math.min(...due),
     },
   ]
-})
+}
 
 function timeline({ t, rules }: Call, id: number, after: number, upto: number, limit: number) {
   return eventsBetween(t, after, upto)
@@ -120,19 +124,19 @@ const events = {
   'read the timeline': twin<[...Range, number]>((call, id, after, upto, limit, bytes) =>
     textsWithin(bytes, timeline(call, id, after, upto, limit).map(textRow)),
   ),
-  'count the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos }))),
+  'count the timeline': twin<[...Range, number]>((call, id, after, upto, limit) => [
+    { n: timeline(call, id, after, upto, limit).length },
+  ]),
+  'find the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos }))),
   'read the rooms of the gap': twin<[...GapRange, number]>((call, id, from, to, cursor, limit, bytes) =>
     textsWithin(bytes, gapRooms(call, id, from, to, cursor, limit).map(textRow)),
   ),
-  'count the timeline of each room': twin<Range>((call, ...range) =>
+  'find the timeline of each room': twin<Range>((call, ...range) =>
     timeline(call, ...range).map(({ pos }) => ({ pos })),
   ),
   'read the timeline room by room': twin<[...Range, number]>((call, id, after, upto, limit, bytes) =>
     textsWithin(bytes, timeline(call, id, after, upto, limit).map(textRow)),
   ),
-  'count the timeline room by room': twin<Range>((call, ...range) => [
-    { n: timeline(call, ...range).length },
-  ]),
   'what does the gap need': twin<GapRange>((call, ...range) =>
     gapRooms(call, ...range).map(({ pos }) => ({ pos })),
   ),

@@ -1,0 +1,63 @@
+/**
+ * Statements that destinations share: what many of them ask at the same time is asked once.
+ *
+ * Each kind has one statement under way, and what comes meanwhile goes with the next. So thousands that are looked at at once (after an
+ * outage, or when all of them are dead) take no more connections than one, and those that are healthy hardly notice.
+ */
+import { makeBatcher, type Batcher } from '../pace/batcher.ts'
+import type { Pool } from '../store/db.ts'
+import {
+  acknowledgeAndFreeze,
+  FROZEN_TOGETHER,
+  type Beginning,
+} from '../store/delivery/acknowledge-and-freeze.ts'
+import { loadDestinations, type DestinationState } from '../store/delivery/destination.ts'
+import {
+  areWished,
+  beginToFollow,
+  releaseFollowers,
+  type Following,
+  type HeldDestination,
+} from '../store/delivery/follow-flag.ts'
+import {
+  releaseDestinations,
+  takeDestinations,
+  type Held,
+  type LettingGo,
+  type Taken,
+  type Taking,
+} from '../store/delivery/leases.ts'
+import { writeResultsApart, type AttemptResult } from '../store/delivery/results.ts'
+
+export interface Together {
+  take: Batcher<Taking, Taken>
+  load: Batcher<Held, DestinationState | null>
+  /** When the attempt began, ms since the epoch, or null if it must not. */
+  freeze: Batcher<Beginning, number | null>
+  results: Batcher<AttemptResult, boolean>
+  letGo: Batcher<LettingGo, boolean>
+  /** Of followed destinations: `follow/follow.ts`. */
+  begin: Batcher<Following, boolean>
+  /** Whether a look at its rows is wished. */
+  wished: Batcher<HeldDestination, boolean>
+  release: Batcher<Following, boolean>
+}
+
+/** Destinations that share one statement, at most. */
+const SHARED = 100
+
+/** `most`: fewer than that, for tests. */
+export function makeTogether(pool: Pool, most = SHARED): Together {
+  const together = <T, R>(run: (db: Pool, calls: T[]) => Promise<(R | Error)[]>, maxWeight = most) =>
+    makeBatcher<T, R>({ run: (calls) => run(pool, calls), maxWeight })
+  return {
+    take: together(takeDestinations),
+    load: together(loadDestinations),
+    freeze: together(acknowledgeAndFreeze, Math.min(most, FROZEN_TOGETHER)),
+    results: together(writeResultsApart),
+    letGo: together(releaseDestinations),
+    begin: together(beginToFollow),
+    wished: together(areWished),
+    release: together(releaseFollowers),
+  }
+}
