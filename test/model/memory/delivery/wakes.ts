@@ -50,7 +50,7 @@ const hasUnlistedDue = ({ t, now }: Call, { id }: DestinationRow) =>
   })
 
 const wakes = {
-  'whom do new items concern': twin<[number, number]>((call, after, upto) => {
+  'whom do new items concern': twin<[number, number[], number]>((call, after, _, upto) => {
     const { t } = call
     const who = new Set<number>()
     const servers = (room: number) =>
