@@ -506,8 +506,8 @@ export const BUGS: readonly Bug[] = [
     plant: () => ({
       statements: {
         'count the timeline': (right) => (call, values) => {
-          const [{ n }] = right(call, values) as [{ n: number }]
-          return [{ n: Math.max(n, 1) }]
+          const found = right(call, values)
+          return Array.isArray(found) && found.length === 0 ? [{ pos: 1 }] : found
         },
       },
     }),

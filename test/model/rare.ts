@@ -59,7 +59,7 @@ export const RARE: Readonly<Record<string, Command[]>> = {
     { do: 'time', ms: 6 * MINUTE },
     { do: 'turn', by: 'A', break: null },
   ],
-  'find the timeline of each room': [
+  'count the timeline of each room': [
     joins(0),
     ...elsewhere(1),
     { ...event, room: 0, door: '1' },

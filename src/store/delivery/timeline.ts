@@ -27,11 +27,10 @@ const WINDOW_FOR_EACH = 32
 const WINDOW = 2_000
 
 // $1 destination, $2 after, $3 up to, $4 limit. Ids first, then text, so that skipped rows cost no text.
-const forwards = (upto: string) => `
+const FORWARDS = `
   select e.pos from events e left join recipients r on r.id = e.recipients
-   where e.pos > $2 and e.pos <= ${upto} and ${entitled('$1')} and not ${SENT}
+   where e.pos > $2 and e.pos <= $3 and ${entitled('$1')} and not ${SENT}
    order by e.pos limit $4`
-const FORWARDS = forwards('$3')
 
 /**
  * What destination $1 is entitled to by its membership `m`, after $2 up to $3. A caller that wants the first or the last few of
@@ -69,8 +68,9 @@ const inRooms = (events: string) => `
 // Where nothing of that stretch was addressed by name or went ahead to this destination, everything in its rooms is owed, and
 // the index on (room, pos) says how much that is, without a row of the log. What was addressed to a server in the room
 // is of the rooms' half.
-const COUNTED_BY_ROOMS = `
-         case when exists (select from events e where e.recipients is not null and e.pos > $2 and e.pos <= $3)
+const COUNT_BY_ROOMS = sql(
+  'count the timeline room by room',
+  `select case when exists (select from events e where e.recipients is not null and e.pos > $2 and e.pos <= $3)
               or exists (select from replays p where p.destination = $1 and p.pos > $2 and p.pos <= $3)
          then (select least(count(*), $4) from (
            ${inRooms(`${entitledIn('events')} and not ${SENT}`)}
@@ -79,13 +79,7 @@ const COUNTED_BY_ROOMS = `
              where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')} and not ${SENT}
              limit $4)) closely)
          else (select least(count(*), $4) from (${inRooms(`from events e where ${IN_REACH}`)}) plainly)
-         end`
-
-// Nothing has to be in order, so where enough is near ($5, up to there), or little far away, both ways are short.
-const COUNT = sql(
-  'count the timeline',
-  `with near as materialized (select count(*) as n from (${forwards('$5')}) found)
-   select (case when n >= $4 or $5 = $3 then n else ${COUNTED_BY_ROOMS} end)::int as n from near`,
+         end::int as n`,
 )
 
 const TEXT = 'pos, event_id, pdu, received_ts, sticky_until is not null as sticky'
@@ -107,8 +101,8 @@ const READ = {
   byRooms: sql('read the timeline room by room', textsOf(`array(${BY_ROOMS})`)),
 }
 const POSITIONS = {
-  forwards: sql('find the timeline', FORWARDS),
-  byRooms: sql('find the timeline of each room', BY_ROOMS),
+  forwards: sql('count the timeline', FORWARDS),
+  byRooms: sql('count the timeline of each room', BY_ROOMS),
 }
 
 export interface Range {
@@ -146,8 +140,11 @@ export async function countTimeline(
   most: number,
 ): Promise<number> {
   if (upto <= after) return 0
-  const near = Math.min(upto, after + WINDOW_FOR_EACH)
-  const { rows } = await db.query<{ n: number }>(COUNT, [destination, after, upto, most, near])
+  // Nothing has to be in order, so where enough is near, or little far away, both ways are short.
+  const window = Math.min(upto, after + WINDOW_FOR_EACH)
+  const near = await timelinePositions(db, destination, { after, upto: window }, most)
+  if (window === upto || near.length >= most) return near.length
+  const { rows } = await db.query<{ n: number }>(COUNT_BY_ROOMS, [destination, after, upto, most])
   return rows[0]?.n ?? 0
 }
 

@@ -124,19 +124,19 @@ const events = {
   'read the timeline': twin<[...Range, number]>((call, id, after, upto, limit, bytes) =>
     textsWithin(bytes, timeline(call, id, after, upto, limit).map(textRow)),
   ),
-  'count the timeline': twin<[...Range, number]>((call, id, after, upto, limit) => [
-    { n: timeline(call, id, after, upto, limit).length },
-  ]),
-  'find the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos }))),
+  'count the timeline': twin<Range>((call, ...range) => timeline(call, ...range).map(({ pos }) => ({ pos }))),
   'read the rooms of the gap': twin<[...GapRange, number]>((call, id, from, to, cursor, limit, bytes) =>
     textsWithin(bytes, gapRooms(call, id, from, to, cursor, limit).map(textRow)),
   ),
-  'find the timeline of each room': twin<Range>((call, ...range) =>
+  'count the timeline of each room': twin<Range>((call, ...range) =>
     timeline(call, ...range).map(({ pos }) => ({ pos })),
   ),
   'read the timeline room by room': twin<[...Range, number]>((call, id, after, upto, limit, bytes) =>
     textsWithin(bytes, timeline(call, id, after, upto, limit).map(textRow)),
   ),
+  'count the timeline room by room': twin<Range>((call, ...range) => [
+    { n: timeline(call, ...range).length },
+  ]),
   'what does the gap need': twin<GapRange>((call, ...range) =>
     gapRooms(call, ...range).map(({ pos }) => ({ pos })),
   ),
