@@ -55,6 +55,8 @@ export interface Delivery {
 const DUE_EVERY_MS = 500
 /** Looks at destinations that are far behind, at once: fewer than the database has connections for us. */
 const FAR_LOOKS = 12
+/** Destinations of which it is asked at the same time whether they are owed anything: short questions, of which there may be thousands. */
+const FIRST_LOOKS = 2
 /** Due destinations that may wait in the queue at once, however few places there are: each look brings no more. */
 const LEAST_WAITING = 64
 
@@ -130,6 +132,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
       over: (id) => keeper.over(id),
     },
     farLooks: makeGate(FAR_LOOKS),
+    firstLooks: makeGate(FIRST_LOOKS),
     catchUp: config.catch_up,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }
@@ -142,6 +145,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     forget: (destination) => queues.forget(destination),
     clock,
     everyMs: DUE_EVERY_MS,
+    patienceMs: config.sweep_interval_ms,
     waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),
     cutting: cutting.signal,
     log,

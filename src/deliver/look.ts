@@ -32,6 +32,8 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   maxPdus: number
   /** Limits how many destinations that are far behind read at the same time, so that followed ones get the database too. */
   farLooks: Gate
+  /** Limits at how many of those without a connection it is looked at the same time whether they are owed anything. */
+  firstLooks: Gate
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
 }
@@ -60,7 +62,7 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
       return LOOK_AGAIN
     }
   } else if (!needs.isConnected(state.name as ServerName)) {
-    const empty = await few(needs, state, () => readIfNothingIsOwed(needs.pool, state))
+    const empty = await needs.firstLooks.within(() => readIfNothingIsOwed(needs.pool, state))
     if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
   }
   const reached = await reach(needs, holding, isDue(needs), (ready, connected) =>

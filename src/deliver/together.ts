@@ -2,8 +2,9 @@
  * Statements that destinations share: what many of them ask at the same time is asked once.
  *
  * Each kind has one statement under way, and what comes meanwhile goes with the next. So thousands that are looked at at once (after an
- * outage, or when all of them are dead) take no more connections than one, and those that are healthy hardly notice.
+ * outage, or when all of them are dead) take no more connections than a few, and those that are healthy hardly notice.
  */
+import { makeGate } from '../pace/gate.ts'
 import { makeBatcher, type Batcher } from '../pace/batcher.ts'
 import type { Pool } from '../store/db.ts'
 import {
@@ -48,14 +49,19 @@ const SHARED = 100
 
 /** `most`: fewer than that, for tests. */
 export function makeTogether(pool: Pool, most = SHARED): Together {
-  const together = <T, R>(run: (db: Pool, calls: T[]) => Promise<(R | Error)[]>, maxWeight = most) =>
+  type Run<T, R> = (db: Pool, calls: T[]) => Promise<(R | Error)[]>
+  const together = <T, R>(run: Run<T, R>, maxWeight = most) =>
     makeBatcher<T, R>({ run: (calls) => run(pool, calls), maxWeight })
+  // One statement of these three kinds at a time: 10,000 turns that begin at once, as all of them are dead, leave the processors to others.
+  const oneTurn = makeGate(1)
+  const ofTurns = <T, R>(run: Run<T, R>) =>
+    together<T, R>((db, calls) => oneTurn.within(() => run(db, calls)))
   return {
-    take: together(takeDestinations),
-    load: together(loadDestinations),
+    take: ofTurns(takeDestinations),
+    load: ofTurns(loadDestinations),
     freeze: together(acknowledgeAndFreeze, Math.min(most, FROZEN_TOGETHER)),
     results: together(writeResultsApart),
-    letGo: together(releaseDestinations),
+    letGo: ofTurns(releaseDestinations),
     begin: together(beginToFollow),
     wished: together(areWished),
     release: together(releaseFollowers),

@@ -69,6 +69,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
     bodies: makeBodies(100_000_000),
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     farLooks: makeGate(9),
+    firstLooks: makeGate(9),
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     ...makeTogether(pool, 1),
     bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),

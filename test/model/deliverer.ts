@@ -127,7 +127,14 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   })
   const turning: TurnNeeds = {
     ...shared,
-    ...{ follow, lease, catchUp: needs.catchUp, onLapsed: () => undefined, farLooks: makeGate(100) },
+    ...{
+      follow,
+      lease,
+      catchUp: needs.catchUp,
+      onLapsed: () => undefined,
+      farLooks: makeGate(100),
+      firstLooks: makeGate(100),
+    },
   }
   const served = makeTurn(turning)
   // The other server only is in the way: nobody watches what it gets.
@@ -135,7 +142,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     name === US ? served(name, signal) : Promise.resolve({ again: false })
   const fanout = makeFanout({ pool, wake: needs.wake, clock })
   const due = makeDue({
-    ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, cutting: never },
+    ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
   })

@@ -26,6 +26,8 @@ export interface DueNeeds {
   everyMs: number
   /** Most of them that wait in the queue at once. */
   waiting: number
+  /** One that waits there for longer than this, ms, and that two sweeps have missed, has been lost by the queue. */
+  patienceMs: number
   /** Ends what is served directly at once; the signal of the round only has nothing new begun. */
   cutting: AbortSignal
   log: Log
@@ -38,9 +40,14 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
   const serving = new Set<string>()
   const faults = makeFaultNotes(needs.log)
 
+  /** Whose turn it is, and since when (monotonic). Two sweeps also miss those of which thousands are before them: these are not lost. */
+  let inTurn = new Map<string, number>()
+
   async function wakeDue(): Promise<void> {
     // The queue is first come, first served; in what order they come is decided here, so few of them wait there.
     const found = await findDue(needs.pool, needs.waiting)
+    const now = needs.clock.monotonic()
+    inTurn = new Map(found.map(({ name }) => [name, inTurn.get(name) ?? now]))
     const due = found.filter(({ name, since }) => !woken.has(name, since))
     if (due.length === 0) return
     await needs.wake(due)
@@ -50,7 +57,9 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
   async function serveForgotten(signal: AbortSignal): Promise<void> {
     if (serving.size >= AT_ONCE) return
     for (const name of await findForgotten(needs.pool, AT_ONCE - serving.size)) {
-      if (serving.has(name)) continue
+      const since = inTurn.get(name)
+      if (serving.has(name) || since === undefined) continue
+      if (needs.clock.monotonic() - since < needs.patienceMs) continue
       needs.log.warn({ destination: name }, 'two sweeps found this destination unserved: serving it directly')
       await needs.forget(name).catch(() => undefined)
       start(name, signal)
