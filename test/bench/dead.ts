@@ -54,7 +54,7 @@ export interface DeadOptions {
 const OWED_NOTHING = 1_000
 const WARM_UP_MS = 3_000
 /** A round of those that hang is left after this: each takes ten seconds. */
-const LONGEST_ROUND_MS: Record<Death, number> = { refuse: 90_000, hang: 30_000 }
+const LONGEST_ROUND_MS: Record<Death, number> = { refuse: 300_000, hang: 30_000 }
 /** Nobody listens there. */
 const CLOSED_PORT = 9
 
