@@ -28,6 +28,7 @@ import {
   type Taken,
   type Taking,
 } from '../store/delivery/leases.ts'
+import { FEW_BY_KEY } from '../store/prepare.ts'
 import { writeResultsApart, type AttemptResult } from '../store/delivery/results.ts'
 
 export interface Together {
@@ -55,7 +56,7 @@ export function makeTogether(pool: Pool, most = SHARED): Together {
   // One statement of these three kinds at a time: 10,000 turns that begin at once, as all of them are dead, leave the processors to others.
   const oneTurn = makeGate(1)
   const ofTurns = <T, R>(run: Run<T, R>) =>
-    together<T, R>((db, calls) => oneTurn.within(() => run(db, calls)))
+    together<T, R>((db, calls) => oneTurn.within(() => run(db, calls)), Math.min(most, FEW_BY_KEY))
   return {
     take: ofTurns(takeDestinations),
     load: ofTurns(loadDestinations),

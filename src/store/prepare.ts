@@ -12,12 +12,15 @@ import { command, preparedName, type Sql } from './statement.ts'
 const MANY = '/* many */'
 /** As many rows as a plan that was made for one still serves. */
 const FEW = 8
+/** The same for a statement that finds each row by a key: there a plan for few is good for more, and to make one takes longer than to run it. */
+export const FEW_BY_KEY = 32
 
 /**
  * A statement about `rows` rows. For many it is planned at every call, for the numbers of that call: a plan that was made
  * once, for few and for tables without statistics, took fifteen times as long with two hundred.
  */
-export const planFor = (rows: number, sql: Sql): Sql => (isMany(rows) ? (`${MANY}${sql}` as Sql) : sql)
+export const planFor = (rows: number, sql: Sql, few = FEW): Sql =>
+  rows > few ? (`${MANY}${sql}` as Sql) : sql
 
 /** More than what a statement is prepared for. */
 export const isMany = (rows: number): boolean => rows > FEW

@@ -3,8 +3,8 @@
  * would have lost the sweep with it.
  *
  * One process at a time does it, under an advisory lock. Which destinations are owed something is asked once. A destination that is owed
- * something, may go and is not served is due from then on, and brought in its turn; one that two sweeps in a row found so is
- * served directly (`due.ts`).
+ * something, may go and is not served is due from then on, and brought in its turn; one that two sweeps in a row found so
+ * although its turn had come is served directly (`due.ts`).
  */
 import type { Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
