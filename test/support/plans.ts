@@ -75,7 +75,8 @@ export function costed(client: pg.PoolClient): CostedDb {
 
 function literal(value: unknown): string {
   if (value === null || value === undefined) return 'null'
-  if (Array.isArray(value)) return `'{${value.join(',')}}'`
+  if (Array.isArray(value))
+    return `'{${value.map((one) => (one === null ? 'null' : String(one))).join(',')}}'`
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   return `'${(typeof value === 'string' ? value : JSON.stringify(value)).replaceAll("'", "''")}'`
 }

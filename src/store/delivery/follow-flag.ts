@@ -6,7 +6,7 @@
  * rows. Taking, giving way and letting go make it false; before a holder looks at the rows again it does so too.
  */
 import type { Db } from '../db.ts'
-import { ALIVE, HELD_AS_SAID, LOCKED, UNHELD, UNNARROWED } from '../held.ts'
+import { ALIVE, HELD_AS_SAID, LOCKED, ownedBy, UNHELD, UNNARROWED } from '../held.ts'
 import type { Held } from './leases.ts'
 import { planFor } from '../prepare.ts'
 import { sql, type Sql } from '../statement.ts'
@@ -127,7 +127,7 @@ export async function readMembers(db: Db, rooms: readonly number[], after: numbe
 
 const STOP = sql(
   'stop following',
-  'update destinations set follows = false where id = $1 and lease_owner = $2 and fence = $3',
+  `update destinations d set follows = false where d.id = $1 and ${ownedBy('$2::uuid')} and d.fence = $3`,
 )
 
 /** The holder is going to look at the rows again: from now on it is woken. False: it no longer holds it. */

@@ -7,7 +7,7 @@
  * What that means in SQL is in `held.ts`.
  */
 import type { Db } from '../db.ts'
-import { ALIVE, HELD_AS_SAID, holding, IN_ORDER, LOCKED, MAY_WRITE, UNHELD } from '../held.ts'
+import { ALIVE, HELD_AS_SAID, holding, IN_ORDER, LOCKED, MAY_WRITE, ownedBy, UNHELD } from '../held.ts'
 import { FEW_BY_KEY, planFor } from '../prepare.ts'
 import { nothingForgottenSince } from '../stream.ts'
 import { sql } from '../statement.ts'
@@ -154,7 +154,7 @@ export async function findOwned(db: Db, worker: string): Promise<{ name: string;
 const ABANDON = sql(
   'release what was abandoned',
   `update destinations d set ${UNHELD}, look_at = now_ms() + $4
-      where d.id = $3 and d.lease_owner = $1 and d.fence = $2`,
+      where d.id = $3 and ${ownedBy('$1::uuid')} and d.fence = $2`,
 )
 
 /** Lets go of what a turn that broke off has left behind; it is looked at again after `afterMs`. */

@@ -45,7 +45,8 @@ const END = sql(
     select (t->>'destination')::int as destination, (t->>'worker')::uuid as worker, (t->>'fence')::bigint as fence,
            t->>'txnId' as txn_id, (t->>'startedAt')::bigint as started_at, (t->>'answered')::boolean as answered,
            (t->>'ends')::boolean as ends, t ? 'outcome' as attempted, t->'waiting' as w, t as t
-      from jsonb_array_elements($1::jsonb) t
+      -- A number is given so that PostgreSQL does not expect a hundred, for which it would read all destinations.
+      from jsonb_array_elements($1::jsonb) t limit $2
   ), locked as (
     -- Only an operator's reset empties failures while we hold it. Then of this attempt only what a 429 or 410 asks for still counts.
     select d.id, d.lease_owner, d.fence, i.worker, case when (t->>'failuresBefore')::int > 0 and d.failures = 0
@@ -115,6 +116,7 @@ export async function writeAttemptResults(db: Db, results: readonly AttemptResul
   }))
   const { rows } = await db.query<{ destination: number }>(planFor(results.length, END, FEW_BY_KEY), [
     JSON.stringify(input),
+    results.length,
   ])
   const written = new Set(rows.map(({ destination }) => destination))
   return results.map(({ held }) => written.has(held.destination))
@@ -126,7 +128,7 @@ export async function dropTransaction(
   { destination, worker, fence }: Held,
   txnId: string,
 ): Promise<void> {
-  await db.query(END, [JSON.stringify([{ destination, worker, fence, txnId, ends: true }])])
+  await db.query(END, [JSON.stringify([{ destination, worker, fence, txnId, ends: true }]), 1])
 }
 
 /**

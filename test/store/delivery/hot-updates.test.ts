@@ -5,30 +5,13 @@
 import { expect } from 'chai'
 import type pg from 'pg'
 import { openPool, type Pool } from '../../../src/store/db.ts'
-import { writeAttemptResults, type AttemptResult } from '../../../src/store/delivery/results.ts'
+import { writeAttemptResults } from '../../../src/store/delivery/results.ts'
+import { answeredResult, failedResult } from '../../support/attempt-result.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
 
-const NO_WAITS = {
-  ...{ failures: 0, failingSince: null, retryAt: null, retryInterval: null, holdKind: null, holdUntil: null },
-  ...{ adviceAfter: null, adviceStep: null },
-}
-const ANSWERED = {
-  held: { worker: WORKER, destination: 1, fence: 1 },
-  ...{ txnId: 't', startedAt: 1, durationMs: 5, outcome: 'answered', status: 200, message: null },
-  acknowledges: {
-    ...{ positions: [1], lanes: 't', eventIds: [], fromPos: 0, toPos: 1 },
-    ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
-  },
-  ...{ errorKind: null, answered: true, discard: false, waiting: NO_WAITS, timeoutMs: null },
-  ...{ quick: true, lists: true, pduErrors: null, unlisted: [] },
-} as unknown as AttemptResult
-const FAILED = {
-  ...ANSWERED,
-  ...{ outcome: 'failed', message: 'refused', errorKind: 'connect', answered: false, discard: true },
-  waiting: { ...NO_WAITS, failures: 1, failingSince: 1, retryAt: 9, retryInterval: 8 },
-} as unknown as AttemptResult
+const HELD = { worker: WORKER, destination: 1, fence: 1 }
 
 describe('what an attempt writes', () => {
   let pool: Pool
@@ -49,10 +32,10 @@ describe('what an attempt writes', () => {
     await pool.end()
   })
 
-  for (const [what, result] of Object.entries({ answered: ANSWERED, failed: FAILED }))
+  for (const [what, resultOf] of Object.entries({ answered: answeredResult, failed: failedResult }))
     it(`that was ${what} adds nothing to an index of the destinations`, async () => {
       await client.query('begin')
-      expect(await writeAttemptResults(client, [result])).to.deep.equal([true])
+      expect(await writeAttemptResults(client, [resultOf(HELD)])).to.deep.equal([true])
       const { rows } = await client.query(
         `select pg_stat_get_xact_tuples_updated(c)::int as updated, pg_stat_get_xact_tuples_hot_updated(c)::int as hot
            from (select 'destinations'::regclass::oid) x (c)`,
