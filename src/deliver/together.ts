@@ -26,13 +26,13 @@ import {
   type Held,
   type LettingGo,
   type Taken,
-  type Taking,
+  type ToTake,
 } from '../store/delivery/leases.ts'
 import { FEW_BY_KEY } from '../store/prepare.ts'
 import { writeResultsApart, type AttemptResult } from '../store/delivery/results.ts'
 
 export interface Together {
-  take: Batcher<Taking, Taken>
+  take: Batcher<ToTake, Taken>
   load: Batcher<Held, DestinationState | null>
   /** When the attempt began, ms since the epoch, or null if it must not. */
   freeze: Batcher<Beginning, number | null>

@@ -95,7 +95,7 @@ const TAKE = sql(
   returning d.id, d.name, d.fence, f.free, f.alive`,
 )
 
-export interface Taking {
+export interface ToTake {
   worker: string
   name: string
 }
@@ -112,7 +112,7 @@ export type Taken =
  * Takes each of these destinations, or tells its holder to look again before it lets go. No name is in there twice. A worker that owns one already
  * takes it again: it makes sure itself that it serves no destination twice.
  */
-export async function takeDestinations(db: Db, takings: readonly Taking[]): Promise<Taken[]> {
+export async function takeDestinations(db: Db, takings: readonly ToTake[]): Promise<Taken[]> {
   const { rows } = await db.query<{ id: number; name: string; fence: number; free: boolean; alive: boolean }>(
     planFor(takings.length, TAKE, FEW_BY_KEY),
     [takings.map(({ worker }) => worker), takings.map(({ name }) => name)],
