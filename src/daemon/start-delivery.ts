@@ -14,7 +14,7 @@ import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
 import { makeSharedBodies } from '../deliver/shared-bodies.ts'
-import { makeTogether } from '../deliver/together.ts'
+import { makeLoadApart, makeTogether } from '../deliver/together.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../deliver/turn.ts'
 import { serve } from '../deliver/serve.ts'
 import type { SigningKey } from '../matrix/signing.ts'
@@ -114,8 +114,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   }
   const follow: Follow = makeFollow({
     ...shared,
-    // Not behind those that are looked at for the first time, of which there may be thousands.
-    load: makeTogether(pool).load,
+    load: makeLoadApart(pool),
     wake,
     serveOn: (...given) => serve(turning, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),

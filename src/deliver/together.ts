@@ -48,11 +48,16 @@ export interface Together {
 /** Destinations that share one statement, at most. */
 const SHARED = 100
 
+const shared = <T, R>(pool: Pool, run: (db: Pool, calls: T[]) => Promise<(R | Error)[]>, maxWeight: number) =>
+  makeBatcher<T, R>({ run: (calls) => run(pool, calls), maxWeight })
+
+/** Looks that wait for no others: followed destinations are not behind those that are looked at for the first time, of which there may be thousands. */
+export const makeLoadApart = (pool: Pool): Together['load'] => shared(pool, loadDestinations, FEW_BY_KEY)
+
 /** `most`: fewer than that, for tests. */
 export function makeTogether(pool: Pool, most = SHARED): Together {
   type Run<T, R> = (db: Pool, calls: T[]) => Promise<(R | Error)[]>
-  const together = <T, R>(run: Run<T, R>, maxWeight = most) =>
-    makeBatcher<T, R>({ run: (calls) => run(pool, calls), maxWeight })
+  const together = <T, R>(run: Run<T, R>, maxWeight = most) => shared(pool, run, maxWeight)
   // One statement of these three kinds at a time: 10,000 turns that begin at once, as all of them are dead, leave the processors to others.
   const oneTurn = makeGate(1)
   const ofTurns = <T, R>(run: Run<T, R>) =>

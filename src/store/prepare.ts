@@ -12,7 +12,7 @@ import { command, preparedName, type Sql } from './statement.ts'
 const MANY = '/* many */'
 /** As many rows as a plan that was made for one still serves. */
 const FEW = 8
-/** The same for a statement that finds each row by a key: there a plan for few is good for more, and to make one takes longer than to run it. */
+/** Where each row is found by a key: a plan for few is good for more, and to make one takes longer than to run it. */
 export const FEW_BY_KEY = 32
 
 /**
@@ -21,6 +21,9 @@ export const FEW_BY_KEY = 32
  */
 export const planFor = (rows: number, sql: Sql, few = FEW): Sql =>
   rows > few ? (`${MANY}${sql}` as Sql) : sql
+
+/** The same for a statement that finds each row by a key. */
+export const planByKey = (rows: number, sql: Sql): Sql => planFor(rows, sql, FEW_BY_KEY)
 
 /** More than what a statement is prepared for. */
 export const isMany = (rows: number): boolean => rows > FEW

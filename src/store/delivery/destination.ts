@@ -7,7 +7,7 @@
  */
 import type { Db } from '../db.ts'
 import { MAY_WRITE } from '../held.ts'
-import { FEW_BY_KEY, planFor } from '../prepare.ts'
+import { planByKey } from '../prepare.ts'
 import type { Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 import { sql } from '../statement.ts'
@@ -133,7 +133,7 @@ interface Row extends WaitRow {
 
 /** Each as its row says now, or null where there is none. No destination is in there twice. */
 export async function loadDestinations(db: Db, helds: readonly Held[]): Promise<(DestinationState | null)[]> {
-  const { rows } = await db.query<Row>(planFor(helds.length, LOAD, FEW_BY_KEY), [
+  const { rows } = await db.query<Row>(planByKey(helds.length, LOAD), [
     helds.map(({ destination }) => destination),
     helds.map(({ worker }) => worker),
     helds.map(({ fence }) => fence),

@@ -8,7 +8,7 @@
  */
 import type { Db } from '../db.ts'
 import { ALIVE, HELD_AS_SAID, holding, IN_ORDER, LOCKED, MAY_WRITE, ownedBy, UNHELD } from '../held.ts'
-import { FEW_BY_KEY, planFor } from '../prepare.ts'
+import { planByKey } from '../prepare.ts'
 import { nothingForgottenSince } from '../stream.ts'
 import { sql } from '../statement.ts'
 
@@ -114,7 +114,7 @@ export type Taken =
  */
 export async function takeDestinations(db: Db, takings: readonly ToTake[]): Promise<Taken[]> {
   const { rows } = await db.query<{ id: number; name: string; fence: number; free: boolean; alive: boolean }>(
-    planFor(takings.length, TAKE, FEW_BY_KEY),
+    planByKey(takings.length, TAKE),
     [takings.map(({ worker }) => worker), takings.map(({ name }) => name)],
   )
   const found = new Map(rows.map((row) => [row.name, row]))
@@ -202,7 +202,7 @@ export interface LettingGo {
 
 /** Lets go of each. False where a look was wished meanwhile, a room was forgotten since, or the lease is lost. No destination is in there twice. */
 export async function releaseDestinations(db: Db, released: readonly LettingGo[]): Promise<boolean[]> {
-  const { rows } = await db.query<{ id: number }>(planFor(released.length, LET_GO, FEW_BY_KEY), [
+  const { rows } = await db.query<{ id: number }>(planByKey(released.length, LET_GO), [
     released.map(({ held }) => held.destination),
     released.map(({ held }) => held.worker),
     released.map(({ held }) => held.fence),

@@ -8,7 +8,7 @@ import { isRefusedForGood, type Db } from '../db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination.ts'
 import { ALIVE, HELD_AS_SAID, IN_ORDER } from '../held.ts'
 import type { Held } from './leases.ts'
-import { FEW_BY_KEY, planFor } from '../prepare.ts'
+import { planByKey } from '../prepare.ts'
 import { sql } from '../statement.ts'
 
 /** Newest attempts kept for a destination. */
@@ -114,7 +114,7 @@ export async function writeAttemptResults(db: Db, results: readonly AttemptResul
     error:
       rest.errorKind === null ? null : { kind: rest.errorKind, status: rest.status, message: rest.message },
   }))
-  const { rows } = await db.query<{ destination: number }>(planFor(results.length, END, FEW_BY_KEY), [
+  const { rows } = await db.query<{ destination: number }>(planByKey(results.length, END), [
     JSON.stringify(input),
     results.length,
   ])

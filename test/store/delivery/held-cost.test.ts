@@ -3,17 +3,14 @@
  * are of a moment when it held few: by the index of who holds what, each statement read the entries of them all.
  */
 import { expect } from 'chai'
-import type pg from 'pg'
-import { openPool, type Pool } from '../../../src/store/db.ts'
 import { beginToFollow, releaseFollowers, stopFollowing } from '../../../src/store/delivery/follow-flag.ts'
 import { giveWay, releaseAbandoned } from '../../../src/store/delivery/leases.ts'
 import { writeAttemptResults } from '../../../src/store/delivery/results.ts'
 import { failedResult } from '../../support/attempt-result.ts'
+import { holdMany, WORKER, type HeldDestinations } from '../../support/held-destinations.ts'
 import { loadDestination, releaseDestination, takeDestination } from '../../support/one.ts'
 import { costed, sumOf, type CostedDb } from '../../support/plans.ts'
-import { freshDatabase } from '../../support/postgres.ts'
 
-const WORKER = '00000000-0000-4000-8000-000000000001'
 const MANY = 5_000
 const MOST = 150
 const HELD = { worker: WORKER, destination: 7, fence: 1 }
@@ -32,29 +29,15 @@ const WAYS: Record<string, (db: CostedDb) => Promise<unknown>> = {
 }
 
 describe(`of a worker that holds ${MANY} destinations`, () => {
-  let pool: Pool
-  let client: pg.PoolClient
+  let held: HeldDestinations
   beforeEach(async () => {
-    pool = openPool({ url: (await freshDatabase()).url, max: 1 })
-    await pool.query(`insert into workers (id, name, lease_until) values ($1, 'w', now_ms() + 3600000)`, [
-      WORKER,
-    ])
-    await pool.query(
-      `insert into destinations (id, name, position, created_at)
-       select i, i || '.example', 0, 0 from generate_series(1, ${MANY}) i`,
-    )
-    await pool.query('vacuum analyze')
-    await pool.query('update destinations set lease_owner = $1, fence = 1', [WORKER])
-    client = await pool.connect()
+    held = await holdMany(MANY)
   })
-  afterEach(async () => {
-    client.release()
-    await pool.end()
-  })
+  afterEach(() => held.end())
 
   for (const [what, ask] of Object.entries(WAYS))
     it(`to ${what} one reads fewer than ${MOST} pages`, async () => {
-      const db = costed(client)
+      const db = costed(held.client)
       await ask(db)
       expect(sumOf(db.costs()).blocks).to.be.within(1, MOST)
     })

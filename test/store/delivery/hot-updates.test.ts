@@ -3,44 +3,33 @@
  * entry in every index of the table, and the indexes grow.
  */
 import { expect } from 'chai'
-import type pg from 'pg'
-import { openPool, type Pool } from '../../../src/store/db.ts'
 import { writeAttemptResults } from '../../../src/store/delivery/results.ts'
 import { answeredResult, failedResult } from '../../support/attempt-result.ts'
-import { freshDatabase } from '../../support/postgres.ts'
-
-const WORKER = '00000000-0000-4000-8000-000000000001'
+import { holdMany, WORKER, type HeldDestinations } from '../../support/held-destinations.ts'
 
 const HELD = { worker: WORKER, destination: 1, fence: 1 }
 
+const COUNTS = `
+  select pg_stat_get_xact_tuples_updated(c)::int as updated, pg_stat_get_xact_tuples_hot_updated(c)::int as hot
+    from (select 'destinations'::regclass::oid) x (c)`
+
 describe('what an attempt writes', () => {
-  let pool: Pool
-  let client: pg.PoolClient
+  let held: HeldDestinations
   beforeEach(async () => {
-    pool = openPool({ url: (await freshDatabase()).url, max: 1 })
-    await pool.query(`insert into workers (id, name, lease_until) values ($1, 'w', now_ms() + 3600000)`, [
-      WORKER,
-    ])
-    await pool.query(
-      `insert into destinations (id, name, position, created_at, lease_owner, fence) values (1, 'a.example', 0, 0, $1, 1)`,
-      [WORKER],
-    )
-    client = await pool.connect()
+    held = await holdMany(1)
   })
-  afterEach(async () => {
-    client.release()
-    await pool.end()
-  })
+  afterEach(() => held.end())
 
   for (const [what, resultOf] of Object.entries({ answered: answeredResult, failed: failedResult }))
     it(`that was ${what} adds nothing to an index of the destinations`, async () => {
+      const { client } = held
+      // What is not yet counted of earlier transactions is in here as well.
+      const counts = async () => (await client.query<{ updated: number; hot: number }>(COUNTS)).rows[0]!
       await client.query('begin')
+      const before = await counts()
       expect(await writeAttemptResults(client, [resultOf(HELD)])).to.deep.equal([true])
-      const { rows } = await client.query(
-        `select pg_stat_get_xact_tuples_updated(c)::int as updated, pg_stat_get_xact_tuples_hot_updated(c)::int as hot
-           from (select 'destinations'::regclass::oid) x (c)`,
-      )
+      const after = await counts()
       await client.query('rollback')
-      expect(rows).to.deep.equal([{ updated: 1, hot: 1 }])
+      expect([after.updated - before.updated, after.hot - before.hot]).to.deep.equal([1, 1])
     })
 })
