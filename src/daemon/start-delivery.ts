@@ -10,6 +10,7 @@ import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
 import { makeBodies } from '../deliver/body-memory.ts'
 import { makeDue } from '../deliver/wake/due.ts'
 import { makeGate } from '../pace/gate.ts'
+import { eventLoopUse, makeSpare } from '../pace/spare.ts'
 import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
@@ -57,6 +58,8 @@ const DUE_EVERY_MS = 500
 const FAR_LOOKS = 12
 /** Destinations of which it is asked at the same time whether they are owed anything: short questions, of which there may be thousands. */
 const FIRST_LOOKS = 2
+/** While a followed destination was sent something this recently, those without a connection are dialled as time allows, ms. */
+const STEADY_MS = 1_000
 /** Due destinations that may wait in the queue at once, however few places there are: each look brings no more. */
 const LEAST_WAITING = 64
 
@@ -112,8 +115,13 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     stopping: stopping.signal,
     onAttempt: (at: CountedAttempt) => countAttempt(metrics, at),
   }
+  let steadyAt = -Infinity
   const follow: Follow = makeFollow({
     ...shared,
+    onAttempt: (at) => {
+      steadyAt = clock.monotonic()
+      countAttempt(metrics, at)
+    },
     load: makeLoadApart(pool),
     wake,
     serveOn: (...given) => serve(turning, ...given),
@@ -132,6 +140,11 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
     farLooks: makeGate(FAR_LOOKS),
     firstLooks: makeGate(FIRST_LOOKS),
+    spare: makeSpare({
+      clock,
+      used: eventLoopUse(),
+      pressing: () => clock.monotonic() - steadyAt < STEADY_MS,
+    }),
     catchUp: config.catch_up,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }

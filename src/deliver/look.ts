@@ -13,6 +13,7 @@ import { dropTransaction } from '../store/delivery/results.ts'
 import { dropDoneJoins, noteLapsed } from '../store/delivery/sticky-lane.ts'
 import { countTimeline, readTimeline } from '../store/delivery/timeline.ts'
 import type { Gate } from '../pace/gate.ts'
+import type { Spare } from '../pace/spare.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
@@ -34,6 +35,8 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   farLooks: Gate
   /** Limits at how many of those without a connection it is looked at the same time whether they are owed anything. */
   firstLooks: Gate
+  /** Those without a connection wait here: steady traffic goes first. */
+  spare: Spare
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
 }
@@ -56,12 +59,14 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
   if (state.paused) return { kind: 'let go', lookAt: null, position: null }
   const due = dueAt(state, needs)
   if (due > state.now) return { kind: 'let go', lookAt: due, position: null }
+  const isConnected = needs.isConnected(state.name as ServerName)
+  if (!isConnected) await needs.spare.wait(holding.signal)
   if (state.open !== null) {
     if (mustBeDropped(state.open, state.now)) {
       await dropTransaction(needs.pool, holding.held, state.open.txnId)
       return LOOK_AGAIN
     }
-  } else if (!needs.isConnected(state.name as ServerName)) {
+  } else if (!isConnected) {
     const empty = await needs.firstLooks.within(() => readIfNothingIsOwed(needs.pool, state))
     if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
   }

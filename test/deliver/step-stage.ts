@@ -70,6 +70,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     farLooks: makeGate(9),
     firstLooks: makeGate(9),
+    spare: { wait: () => Promise.resolve() },
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     ...makeTogether(pool, 1),
     bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),

@@ -51,6 +51,7 @@ describe('a turn', () => {
       ...{ requestTimeoutMs: 60_000, catchUp: { threshold_pdus: 500, min_age_ms: 300_000 } },
       farLooks: makeGate(9),
       firstLooks: makeGate(9),
+      spare: { wait: () => Promise.resolve() },
       bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       ...makeTogether(pool, 1),

@@ -134,6 +134,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
       onLapsed: () => undefined,
       farLooks: makeGate(100),
       firstLooks: makeGate(100),
+      spare: { wait: () => Promise.resolve() },
     },
   }
   const served = makeTurn(turning)
