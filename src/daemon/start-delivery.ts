@@ -10,7 +10,7 @@ import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
 import { makeBodies } from '../deliver/body-memory.ts'
 import { makeDue } from '../deliver/wake/due.ts'
 import { makeGate } from '../pace/gate.ts'
-import { eventLoopUse, makeSpare } from '../pace/spare.ts'
+import { AT_ONCE, eventLoopUse, makeSpare } from '../pace/spare.ts'
 import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
@@ -124,7 +124,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
     load: makeLoadApart(pool),
     wake,
-    serveOn: (...given) => serve(turning, ...given),
+    serveOn: (...given) => serve({ ...turning, spare: AT_ONCE }, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),
     lingerMs: config.internal.linger_ms,
     most: federation.max_idle_connections,

@@ -2,7 +2,8 @@
  * Lets work that may wait go on as fast as this process has time to spare for it, so that thousands of pieces of it (connections to
  * servers that are all dead, say) don't fill the event loop beside work that may not wait.
  *
- * Always: it goes on, if slowly, however busy the process is; in the order in which it came; and at once while nothing is pressing.
+ * Always: it goes on, at no less than `LEAST` a second, however busy the process is; in the order in which it came; and at once while
+ * nothing is pressing.
  */
 import { performance } from 'node:perf_hooks'
 import type { Clock } from './clock.ts'
@@ -13,38 +14,54 @@ export interface Spare {
 }
 
 export interface SpareNeeds {
-  clock: Clock
+  clock: Pick<Clock, 'monotonic' | 'sleep'>
   /** The share of the time since the last call in which the event loop was at work, 0 to 1. */
   used: () => number
   /** Whether there is work beside it that may not wait. */
   pressing: () => boolean
 }
 
-/** How often some may begin, ms. */
-const TICK_MS = 20
-/** As busy as the event loop should be at most: beyond this everything waits for everything. */
+/** For work that is not to wait. */
+export const AT_ONCE: Spare = { wait: () => Promise.resolve() }
+
+/** How often some may begin, ms: a few at a time, since what begins at once is in the way at once. */
+const TICK_MS = 10
+/** How often it is asked how busy the event loop was, ms: less time than that says little. */
+const LOOK_MS = 100
+/** As busy as the event loop should be: beyond this everything waits for everything. */
 const BUSY = 0.8
-/** Pieces a tick, for each part of the time that is left below that. */
-const A_TICK = 40
-/** What the newest tick counts for: one alone says little. */
-const NEWEST = 0.3
+/** Pieces a second. */
+const [LEAST, MOST, AT_FIRST] = [50, 5_000, 100]
+/** What one look may change of the pace. */
+const STEP = 0.2
+/** A tick that comes late makes good for no more than this, ms. */
+const LATE_MS = 50
 
 export function makeSpare({ clock, used, pressing }: SpareNeeds): Spare {
   const waiting = new Set<() => void>()
-  let usual = 0
   let letting = false
 
   async function letIn(): Promise<void> {
     letting = true
     used()
+    let [pace, due] = [AT_FIRST, 0]
+    let [tickAt, lookAt] = [clock.monotonic(), clock.monotonic() + LOOK_MS]
     while (waiting.size > 0) {
       await clock.sleep(TICK_MS)
-      usual += (used() - usual) * NEWEST
-      let most = pressing() ? 1 + Math.floor(Math.max(0, BUSY - usual) * A_TICK) : Infinity
+      const now = clock.monotonic()
+      if (now >= lookAt) {
+        pace = Math.min(MOST, Math.max(LEAST, pace * (used() > BUSY ? 1 - STEP : 1 + STEP)))
+        lookAt = now + LOOK_MS
+      }
+      due += (pace * Math.min(now - tickAt, LATE_MS)) / 1_000
+      tickAt = now
+      if (!pressing()) due = Infinity
       for (const begin of waiting) {
-        if ((most -= 1) < 0) break
+        if (due < 1) break
+        due -= 1
         begin()
       }
+      if (waiting.size === 0) due = 0
     }
     letting = false
   }

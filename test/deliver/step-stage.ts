@@ -4,6 +4,7 @@ import { systemClock } from '../../src/pace/clock.ts'
 import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { look, type Looked, type LookNeeds } from '../../src/deliver/look.ts'
 import { makeBodies } from '../../src/deliver/body-memory.ts'
+import { AT_ONCE } from '../../src/pace/spare.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/delivery/leases.ts'
@@ -70,7 +71,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0 },
     farLooks: makeGate(9),
     firstLooks: makeGate(9),
-    spare: { wait: () => Promise.resolve() },
+    spare: AT_ONCE,
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     ...makeTogether(pool, 1),
     bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),

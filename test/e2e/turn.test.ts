@@ -7,6 +7,7 @@ import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
+import { AT_ONCE } from '../../src/pace/spare.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import { reachable } from '../support/reachable.ts'
 import { makeLog } from '../../src/observe/log.ts'
@@ -51,7 +52,7 @@ describe('a turn', () => {
       ...{ requestTimeoutMs: 60_000, catchUp: { threshold_pdus: 500, min_age_ms: 300_000 } },
       farLooks: makeGate(9),
       firstLooks: makeGate(9),
-      spare: { wait: () => Promise.resolve() },
+      spare: AT_ONCE,
       bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       ...makeTogether(pool, 1),

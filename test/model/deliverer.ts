@@ -15,6 +15,7 @@ import { makeTurn, takeAndServe, type TurnNeeds } from '../../src/deliver/turn.t
 import { serve } from '../../src/deliver/serve.ts'
 import type { Log } from '../../src/observe/log.ts'
 import { registerWorker, renewWorker } from '../../src/store/delivery/leases.ts'
+import { AT_ONCE } from '../../src/pace/spare.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import type { Remotes } from '../../src/wire/send-result.ts'
 import { OURS, SETTINGS, US } from './driver.ts'
@@ -134,7 +135,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
       onLapsed: () => undefined,
       farLooks: makeGate(100),
       firstLooks: makeGate(100),
-      spare: { wait: () => Promise.resolve() },
+      spare: AT_ONCE,
     },
   }
   const served = makeTurn(turning)

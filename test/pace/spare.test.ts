@@ -1,28 +1,34 @@
 import { expect } from 'chai'
 import { eventLoopUse, makeSpare } from '../../src/pace/spare.ts'
 
-/** `tick` lets the next sleep end, and everything that follows from it. */
-function stage({ used = 0, pressing = true } = {}) {
-  const now = { used, pressing }
+/** `pass` lets time go by, tick by tick, and lets everything happen that follows. */
+function stage({ used = 0, pressing = true, tickMs = 10 } = {}) {
+  const now = { used, pressing, ms: 0, tickMs }
   let end: (() => void) | null = null
   const sleep = () => new Promise<void>((resolve) => (end = resolve))
   const spare = makeSpare({
-    clock: { now: () => 0, monotonic: () => 0, sleep },
+    clock: { monotonic: () => now.ms, sleep },
     used: () => now.used,
     pressing: () => now.pressing,
   })
-  const begun: number[] = []
+  let begun = 0
   const ask = (count: number, signal?: AbortSignal) => {
     for (let i = 0; i < count; i += 1)
-      void spare.wait(signal ?? new AbortController().signal).then(() => begun.push(begun.length))
+      void spare.wait(signal ?? new AbortController().signal).then(() => (begun += 1))
   }
   const settled = () => new Promise((resolve) => setImmediate(resolve))
-  const tick = async () => {
-    end?.()
-    end = null
-    await settled()
+  /** How many began in this time. */
+  const pass = async (ms: number) => {
+    const before = begun
+    for (const until = now.ms + ms; now.ms < until;) {
+      now.ms += now.tickMs
+      end?.()
+      end = null
+      await settled()
+    }
+    return begun - before
   }
-  return { now, spare, begun, ask, tick, settled, sleeps: () => end !== null }
+  return { now, ask, pass, settled, begun: () => begun, sleeps: () => end !== null }
 }
 
 describe('work that waits for time to spare', () => {
@@ -30,45 +36,47 @@ describe('work that waits for time to spare', () => {
     const { ask, begun, settled, sleeps } = stage({ used: 1, pressing: false })
     ask(500)
     await settled()
-    expect(begun).to.have.length(500)
+    expect(begun()).to.equal(500)
     expect(sleeps()).to.equal(false)
   })
 
-  it('goes on one by one where the process has no time left', async () => {
-    const { ask, begun, tick, settled } = stage({ used: 1 })
-    ask(100)
-    await settled()
-    expect(begun).to.have.length(0)
-    // What it was used before has to be forgotten first.
-    for (let n = 0; n < 12; n += 1) await tick()
-    const before = begun.length
-    for (let n = 0; n < 5; n += 1) await tick()
-    expect(begun.length - before).to.equal(5)
+  it('goes on at 50 a second where the process has no time left, also when its ticks come late', async () => {
+    const { now, ask, pass } = stage({ used: 1 })
+    ask(1_000)
+    await pass(2_000)
+    expect(await pass(1_000)).to.be.within(49, 51)
+    now.tickMs = 40
+    expect(await pass(1_000)).to.be.within(49, 51)
   })
 
-  it('goes on the faster the more time is left', async () => {
-    const { ask, begun, now, tick } = stage({ used: 0.5 })
+  it('goes on the faster the longer there is time left, and slower as soon as there is none', async () => {
+    const { now, ask, pass } = stage({ used: 0.5 })
+    ask(5_000)
+    const first = await pass(500)
+    const second = await pass(500)
+    expect(second).to.be.above(first * 2)
+    now.used = 0.9
+    await pass(500)
+    expect(await pass(500)).to.be.below(second / 2)
+  })
+
+  it('makes up for no long stop of the process at once', async () => {
+    const { now, ask, pass } = stage({ used: 1 })
     ask(1_000)
-    for (let n = 0; n < 30; n += 1) await tick()
-    const before = begun.length
-    await tick()
-    expect(begun.length - before).to.equal(13)
-    now.used = 0
-    for (let n = 0; n < 30; n += 1) await tick()
-    expect(begun).to.have.length(1_000)
+    await pass(2_000)
+    now.tickMs = 5_000
+    expect(await pass(5_000)).to.be.below(5)
   })
 
   it('all begins when nothing is pressing any more, and then nothing sleeps', async () => {
-    const { ask, begun, now, tick, sleeps } = stage({ used: 1 })
+    const { ask, pass, now, sleeps } = stage({ used: 1 })
     ask(300)
     now.pressing = false
-    await tick()
-    expect(begun).to.have.length(300)
+    expect(await pass(10)).to.equal(300)
     expect(sleeps()).to.equal(false)
     now.pressing = true
     ask(1)
-    await tick()
-    expect(begun).to.have.length(301)
+    expect(await pass(20)).to.equal(1)
   })
 
   it('waits no longer than its signal', async () => {
@@ -76,13 +84,13 @@ describe('work that waits for time to spare', () => {
     const stopping = new AbortController()
     ask(10, stopping.signal)
     await settled()
-    expect(begun).to.have.length(0)
+    expect(begun()).to.equal(0)
     stopping.abort()
     await settled()
-    expect(begun).to.have.length(10)
+    expect(begun()).to.equal(10)
     ask(1, stopping.signal)
     await settled()
-    expect(begun).to.have.length(11)
+    expect(begun()).to.equal(11)
   })
 
   it('knows how busy the event loop was since it was last asked', async () => {
