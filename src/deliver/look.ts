@@ -60,7 +60,7 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
   const due = dueAt(state, needs)
   if (due > state.now) return { kind: 'let go', lookAt: due, position: null }
   const isConnected = needs.isConnected(state.name as ServerName)
-  if (!isConnected) await needs.spare.wait(holding.signal)
+  if (!isConnected) await needs.spare.wait(holding.signal, state.waiting.failures > 0)
   if (state.open !== null) {
     if (mustBeDropped(state.open, state.now)) {
       await dropTransaction(needs.pool, holding.held, state.open.txnId)

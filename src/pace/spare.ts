@@ -2,15 +2,16 @@
  * Lets work that may wait go on as fast as this process has time to spare for it, so that thousands of pieces of it (connections to
  * servers that are all dead, say) don't fill the event loop beside work that may not wait.
  *
- * Always: it goes on, at no less than `LEAST` a second, however busy the process is; in the order in which it came; and at once while
- * nothing is pressing.
+ * Always: it goes on, at no less than `LEAST` a second, however busy the process is, and at once while nothing is pressing. What is
+ * tried for the first time goes before what has failed already, and each of the two in the order in which it came; but of so many that
+ * begin, one has failed.
  */
 import { performance } from 'node:perf_hooks'
 import type { Clock } from './clock.ts'
 
 export interface Spare {
-  /** Waits until the next piece may begin, or until `signal` aborts. */
-  wait(signal: AbortSignal): Promise<void>
+  /** Waits until this piece may begin, or until `signal` aborts. */
+  wait(signal: AbortSignal, hasFailed: boolean): Promise<void>
 }
 
 export interface SpareNeeds {
@@ -31,22 +32,35 @@ const LOOK_MS = 100
 /** As busy as the event loop should be: beyond this everything waits for everything. */
 const BUSY = 0.8
 /** Pieces a second. */
-const [LEAST, MOST, AT_FIRST] = [50, 5_000, 100]
+const [LEAST, MOST, AT_FIRST] = [100, 5_000, 100]
+/** Of so many that begin one has failed before, where both wait. */
+const ONE_OF = 4
 /** What one look may change of the pace. */
 const STEP = 0.2
 /** A tick that comes late makes good for no more than this, ms. */
 const LATE_MS = 50
 
 export function makeSpare({ clock, used, pressing }: SpareNeeds): Spare {
-  const waiting = new Set<() => void>()
+  const [first, again] = [new Set<() => void>(), new Set<() => void>()]
+  let begun = 0
   let letting = false
+
+  const isWaiting = (): boolean => first.size + again.size > 0
+
+  function beginNext(): void {
+    begun += 1
+    const [oldest] = first
+    const [oldestAgain] = again
+    if (begun % ONE_OF === 0) (oldestAgain ?? oldest)?.()
+    else (oldest ?? oldestAgain)?.()
+  }
 
   async function letIn(): Promise<void> {
     letting = true
     used()
     let [pace, due] = [AT_FIRST, 0]
     let [tickAt, lookAt] = [clock.monotonic(), clock.monotonic() + LOOK_MS]
-    while (waiting.size > 0) {
+    while (isWaiting()) {
       await clock.sleep(TICK_MS)
       const now = clock.monotonic()
       if (now >= lookAt) {
@@ -56,19 +70,16 @@ export function makeSpare({ clock, used, pressing }: SpareNeeds): Spare {
       due += (pace * Math.min(now - tickAt, LATE_MS)) / 1_000
       tickAt = now
       if (!pressing()) due = Infinity
-      for (const begin of waiting) {
-        if (due < 1) break
-        due -= 1
-        begin()
-      }
-      if (waiting.size === 0) due = 0
+      for (; due >= 1 && isWaiting(); due -= 1) beginNext()
+      if (!isWaiting()) due = 0
     }
     letting = false
   }
 
   return {
-    wait(signal) {
-      if (signal.aborted || (waiting.size === 0 && !pressing())) return Promise.resolve()
+    wait(signal, hasFailed) {
+      if (signal.aborted || (!isWaiting() && !pressing())) return Promise.resolve()
+      const waiting = hasFailed ? again : first
       return new Promise((resolve) => {
         const begin = () => {
           waiting.delete(begin)
