@@ -32,9 +32,9 @@ const LOOK_MS = 100
 /** As busy as the event loop should be: beyond this everything waits for everything. */
 const BUSY = 0.8
 /** Pieces a second. */
-const [LEAST, MOST, AT_FIRST] = [100, 5_000, 100]
+const [LEAST, MOST, AT_FIRST] = [60, 5_000, 60]
 /** Of so many that begin one has failed before, where both wait. */
-const ONE_OF = 4
+const ONE_OF = 8
 /** What one look may change of the pace. */
 const STEP = 0.2
 /** A tick that comes late makes good for no more than this, ms. */
