@@ -32,7 +32,7 @@ const LOOK_MS = 100
 /** As busy as the event loop should be: beyond this everything waits for everything. */
 const BUSY = 0.8
 /** Pieces a second. */
-const [LEAST, MOST, AT_FIRST] = [60, 5_000, 60]
+const [LEAST, MOST, AT_FIRST] = [50, 5_000, 50]
 /** Of so many that begin one has failed before, where both wait. */
 const ONE_OF = 8
 /** What one look may change of the pace. */

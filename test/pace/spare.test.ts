@@ -43,13 +43,13 @@ describe('work that waits for time to spare', () => {
     expect(sleeps()).to.equal(false)
   })
 
-  it('goes on at 100 a second where the process has no time left, also when its ticks come late', async () => {
+  it('goes on at 50 a second where the process has no time left, also when its ticks come late', async () => {
     const { now, ask, pass } = stage({ used: 1 })
     ask(1_000)
     await pass(2_000)
-    expect(await pass(1_000)).to.be.within(99, 101)
+    expect(await pass(1_000)).to.be.within(49, 51)
     now.tickMs = 40
-    expect(await pass(1_000)).to.be.within(99, 101)
+    expect(await pass(1_000)).to.be.within(49, 51)
   })
 
   it('goes on the faster the longer there is time left, and slower as soon as there is none', async () => {
@@ -63,15 +63,14 @@ describe('work that waits for time to spare', () => {
     expect(await pass(500)).to.be.below(second / 2)
   })
 
-  it('that has failed goes after what is tried for the first time, but one of four that begin has failed', async () => {
+  it('that has failed goes after what is tried for the first time, but one of eight that begin has failed', async () => {
     const { ask, again, pass } = stage({ used: 1 })
-    ask(400, undefined, true)
-    ask(300)
-    await pass(2_000)
-    const begun = await pass(1_000)
-    expect([again(), begun]).to.deep.equal([75, 100])
-    await pass(2_000)
-    expect(again()).to.equal(200)
+    ask(200, undefined, true)
+    ask(140)
+    const begun = await pass(3_200)
+    expect([again(), begun]).to.deep.equal([20, 160])
+    await pass(1_600)
+    expect(again()).to.equal(100)
   })
 
   it('makes up for no long stop of the process at once', async () => {
@@ -79,7 +78,7 @@ describe('work that waits for time to spare', () => {
     ask(1_000)
     await pass(2_000)
     now.tickMs = 5_000
-    expect(await pass(5_000)).to.be.below(7)
+    expect(await pass(5_000)).to.be.below(5)
   })
 
   it('all begins when nothing is pressing any more, and then nothing sleeps', async () => {
