@@ -30,6 +30,8 @@ export interface AskNeeds extends AskServerNeeds {
 /** Names of other names that we ask for ourselves, where an answer stops at a CNAME. */
 const MOST_QUESTIONS = 8
 const MOST_TOLD = 3
+/** With less time left nobody is asked. */
+const LEAST_ASK_MS = 20
 
 // What one server said of the name says more than another's silence.
 const TELLING: readonly DnsTrouble[] = ['SERVFAIL', 'REFUSED', 'MALFORMED', 'TIMEOUT', 'UNREACHABLE', 'OURS']
@@ -85,7 +87,7 @@ async function askInRounds<Type extends DnsType>(
   for (let round = 0; round < attempts; round++) {
     for (const server of order.inTurn()) {
       const leftMs = endMs - needs.clock.monotonic()
-      if (done.has(server) || leftMs <= 0) continue
+      if (done.has(server) || leftMs < LEAST_ASK_MS) continue
       const how = { server, edns: round === 0, timeoutMs: Math.min(timeoutMs, leftMs), signal }
       const told = await askServer(needs, query, how)
       if (told.kind === 'aborted') return dnsFailed('OURS', 'the lookup was given up')

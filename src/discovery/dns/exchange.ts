@@ -7,6 +7,7 @@
 import { createSocket } from 'node:dgram'
 import { connect, isIPv6 } from 'node:net'
 import type { Clock } from '../../pace/clock.ts'
+import { nextPoll } from './next-poll.ts'
 
 export type Exchanged<T> =
   | { readonly kind: 'answered'; readonly reading: T }
@@ -108,7 +109,10 @@ function inTime<T>(
       return
     }
     signal.addEventListener('abort', abort, { once: true })
-    void clock.sleep(timeoutMs, over.signal).then(() => settle({ kind: 'silent' }))
+    void clock
+      .sleep(timeoutMs, over.signal)
+      .then(nextPoll)
+      .then(() => settle({ kind: 'silent' }))
     try {
       close = start(settle)
     } catch (error) {

@@ -69,9 +69,10 @@ export interface DnsLimits {
   readonly attempts: number
   /** For a question in all. */
   readonly wholeMs: number
-  /** Questions that are new, and how long they count as new; then those that are slow. Each is a socket. */
+  /** Questions that are new, and how long they count as new; those that are asked anew; those that are slow. Each is a socket. */
   readonly quick: number
   readonly slotMs: number
+  readonly again: number
   readonly slow: number
   /** How long an address waits for those of the other family. */
   readonly lateMs: number
@@ -89,7 +90,7 @@ export interface DnsLimits {
 
 export const DNS_LIMITS: DnsLimits = {
   ...{ timeoutMs: 3_000, attempts: 2, wholeMs: 15_000 },
-  ...{ quick: 128, slotMs: 500, slow: 384, lateMs: 50 },
+  ...{ quick: 128, slotMs: 500, again: 64, slow: 320, lateMs: 50 },
   ...{
     leastKeptMs: 5_000,
     mostFoundMs: 86_400_000,

@@ -35,6 +35,7 @@ export interface DnsServer {
   /** Queries so far: for a name and a type, for a name, or all. */
   asked(name?: string, type?: string): number
   askedOver(transport: 'udp' | 'tcp'): number
+  /** May be called more than once. */
   stop(): Promise<void>
 }
 
@@ -103,6 +104,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
     asked: (name = '', type) => countOf(type === undefined ? name : `${name} ${type}`),
     askedOver: (transport) => countOf(` ${transport}`),
     async stop() {
+      if (stopped.signal.aborted) return
       stopped.abort()
       for (const socket of open) socket.destroy()
       const closed = [once(udp, 'close'), once(tcp, 'close')]
