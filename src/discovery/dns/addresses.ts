@@ -4,7 +4,7 @@
  * One that fails does not spoil the other. One that is slow holds up the other for `lateMs` at most once that has addresses
  * (RFC 8305, 3); its answer comes into the cache all the same. That there are none is known only if both say so.
  */
-import type { Clock } from '../../pace/clock.ts'
+import { deadline } from './deadline.ts'
 import { dnsFailed } from './outcome.ts'
 import type { DnsAddress, DnsFound, DnsOutcome } from './outcome.ts'
 
@@ -14,7 +14,6 @@ export interface BothFamilies {
 }
 
 export interface BothFamiliesNeeds {
-  readonly clock: Clock
   readonly lateMs: number
   /** How long addresses of one family alone may be kept if the other's answer failed or is late, ms. */
   readonly halfMs: number
@@ -24,13 +23,13 @@ type Half = DnsOutcome<DnsAddress> | null
 
 export async function joinFamilies(
   { v4, v6 }: BothFamilies,
-  { clock, lateMs, halfMs }: BothFamiliesNeeds,
+  { lateMs, halfMs }: BothFamiliesNeeds,
 ): Promise<DnsOutcome<DnsAddress>> {
   await Promise.race([found(v4), found(v6), Promise.all([v4, v6])])
-  const over = new AbortController()
-  const late = clock.sleep(lateMs, over.signal).then(() => null)
+  let forget = (): void => undefined
+  const late = new Promise<null>((resolve) => (forget = deadline(lateMs, () => resolve(null))))
   const halves = await Promise.all([Promise.race([v6, late]), Promise.race([v4, late])])
-  over.abort()
+  forget()
   return together(halves, halfMs)
 }
 

@@ -61,7 +61,7 @@ export async function askServer<Type extends DnsType>(
     needs.sent()
     const over = transport === 'udp' ? exchangeOverUdp : exchangeOverTcp
     const { server, signal } = how
-    return over({ server, query: packet.bytes, read, timeoutMs: Math.max(1, left()), clock, signal })
+    return over({ server, query: packet.bytes, read, timeoutMs: Math.max(1, left()), signal })
   }
 
   async function within(edns: boolean): Promise<ServerTold<DnsData[Type]>> {

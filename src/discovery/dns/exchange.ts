@@ -6,8 +6,7 @@
  */
 import { createSocket } from 'node:dgram'
 import { connect, isIPv6 } from 'node:net'
-import type { Clock } from '../../pace/clock.ts'
-import { nextPoll } from './next-poll.ts'
+import { deadline } from './deadline.ts'
 
 export type Exchanged<T> =
   | { readonly kind: 'answered'; readonly reading: T }
@@ -21,7 +20,6 @@ export interface ExchangeNeeds<T> {
   /** Null: not for us, go on listening. */
   readonly read: (bytes: Buffer) => T | null
   readonly timeoutMs: number
-  readonly clock: Clock
   readonly signal: AbortSignal
 }
 
@@ -87,32 +85,28 @@ export function exchangeOverTcp<T>(needs: ExchangeNeeds<T>): Promise<Exchanged<T
 }
 
 function inTime<T>(
-  { timeoutMs, clock, signal }: ExchangeNeeds<T>,
+  { timeoutMs, signal }: ExchangeNeeds<T>,
   /** Tells what happens, later than at once, and gives what closes it. */
   start: (settle: Settle<T>) => () => void,
 ): Promise<Exchanged<T>> {
   return new Promise((resolve) => {
-    const over = new AbortController()
     let close: (() => void) | null = null
     let settled = false
     const settle: Settle<T> = (exchanged) => {
       if (settled) return
       settled = true
-      over.abort()
+      forget()
       signal.removeEventListener('abort', abort)
       close?.()
       resolve(exchanged)
     }
     const abort = () => settle({ kind: 'aborted' })
+    const forget = deadline(timeoutMs, () => settle({ kind: 'silent' }))
     if (signal.aborted) {
       abort()
       return
     }
     signal.addEventListener('abort', abort, { once: true })
-    void clock
-      .sleep(timeoutMs, over.signal)
-      .then(nextPoll)
-      .then(() => settle({ kind: 'silent' }))
     try {
       close = start(settle)
     } catch (error) {

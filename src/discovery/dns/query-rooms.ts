@@ -7,10 +7,9 @@
  * there and is asked anew with its whole time. So silent names wait for each other, and others do not wait for them.
  * Waiting for a place is never part of a question's time.
  */
-import type { Clock } from '../../pace/clock.ts'
 import { makeGate } from '../../pace/gate.ts'
 import type { Leave } from '../../pace/gate.ts'
-import { nextPoll } from './next-poll.ts'
+import { deadline } from './deadline.ts'
 
 type Work<T> = (signal: AbortSignal) => Promise<T>
 
@@ -24,14 +23,13 @@ export interface QueryRooms {
 const GIVEN_UP = Symbol('given up')
 
 export interface QueryRoomsNeeds {
-  readonly clock: Clock
   readonly quick: number
   readonly again: number
   readonly slow: number
   readonly slotMs: number
 }
 
-export function makeQueryRooms({ clock, quick, again, slow, slotMs }: QueryRoomsNeeds): QueryRooms {
+export function makeQueryRooms({ quick, again, slow, slotMs }: QueryRoomsNeeds): QueryRooms {
   const quickRoom = makeGate(quick)
   const againRoom = makeGate(again)
   const slowRoom = makeGate(slow)
@@ -89,24 +87,19 @@ export function makeQueryRooms({ clock, quick, again, slow, slotMs }: QueryRooms
 
   function start<T>(work: Work<T>, signal: AbortSignal) {
     const given = new AbortController()
-    const giveUp = (): void => given.abort()
+    const giveUp = (): void => given.abort(GIVEN_UP)
     signal.addEventListener('abort', giveUp, { once: true })
     if (signal.aborted) giveUp()
     const working = work(given.signal).finally(() => signal.removeEventListener('abort', giveUp))
-    async function endsWithin(ms: number): Promise<boolean> {
-      const ended = new AbortController()
-      const slot = clock
-        .sleep(ms, ended.signal)
-        .then(nextPoll)
-        .then(() => false)
-      const done = working.then(
-        () => true,
-        () => true,
-      )
-      const within = await Promise.race([done, slot])
-      ended.abort()
-      return within
-    }
+    const endsWithin = (ms: number): Promise<boolean> =>
+      new Promise((resolve) => {
+        const forget = deadline(ms, () => resolve(false))
+        const ended = (): void => {
+          forget()
+          resolve(true)
+        }
+        working.then(ended, ended)
+      })
     return { working, giveUp, endsWithin }
   }
 

@@ -107,7 +107,7 @@ export function makeDnsResolver(needs: DnsResolverNeeds): DnsResolver {
   const { filesMs: everyMs } = limits
   const hosts = watchFile({ path: needs.hostsPath, parse: parseHostsFile, clock, everyMs })
   const conf = watchFile({ path: needs.resolvConfPath, parse: parseResolvConf, clock, everyMs })
-  const rooms = makeQueryRooms({ clock, ...limits })
+  const rooms = makeQueryRooms(limits)
   const cache = makeAnswerCache<DnsOutcome<never>>({ clock, most: limits.mostRemembered })
   const closed = new AbortController()
   // One for each question, and no leak.
@@ -195,7 +195,7 @@ export function makeDnsResolver(needs: DnsResolverNeeds): DnsResolver {
     const v6 = question(known, 'AAAA', how)
     return joinFamilies(
       { v4: question(known, 'A', how), v6 },
-      { clock, lateMs: limits.lateMs, halfMs: limits.unsaidNoneMs },
+      { lateMs: limits.lateMs, halfMs: limits.unsaidNoneMs },
     )
   }
 
@@ -208,7 +208,7 @@ export function makeDnsResolver(needs: DnsResolverNeeds): DnsResolver {
     counts: () => ({
       ...{ sent, underWay: rooms.underWay, waiting: rooms.waiting, remembered: cache.size },
     }),
-    close: () => closed.abort(),
+    close: () => closed.abort(CLOSED),
   }
 }
 

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { makeQueryRooms } from '../../../src/discovery/dns/query-rooms.ts'
 import { until } from '../../support/poll.ts'
-import { brief, dnsSetting, makeForwardClock } from './setting.ts'
+import { brief, dnsSetting } from './setting.ts'
 import type { ZoneData } from '../../../src/simulate/dns/zone.ts'
 
 const ZONE: ZoneData = {
@@ -82,7 +82,7 @@ describe('the rooms of questions', () => {
     })
 
   it('ask anew, for a slot, what found the slow room full, and then, from its start, what waited for it', async () => {
-    const rooms = makeQueryRooms({ clock: makeForwardClock(), quick: 1, again: 1, slow: 1, slotMs: 5 })
+    const rooms = makeQueryRooms({ quick: 1, again: 1, slow: 1, slotMs: 5 })
     const log: string[] = []
     const ends: (() => void)[] = []
     const work = (name: string) => (signal: AbortSignal) => {
@@ -103,7 +103,7 @@ describe('the rooms of questions', () => {
   })
 
   it('let everything end when they are closed: what runs, and what waits for any of them', async () => {
-    const rooms = makeQueryRooms({ clock: makeForwardClock(), quick: 1, again: 1, slow: 1, slotMs: 50 })
+    const rooms = makeQueryRooms({ quick: 1, again: 1, slow: 1, slotMs: 50 })
     const closing = new AbortController()
     let begun = 0
     const work = (signal: AbortSignal) => {
@@ -125,7 +125,7 @@ describe('the rooms of questions', () => {
   })
 
   it('give the place back after work that throws', async () => {
-    const rooms = makeQueryRooms({ clock: makeForwardClock(), quick: 1, again: 1, slow: 1, slotMs: 1_000 })
+    const rooms = makeQueryRooms({ quick: 1, again: 1, slow: 1, slotMs: 1_000 })
     const failed = await rooms
       .run(() => Promise.reject(new Error('a bug')), open)
       .catch((error: unknown) => (error as Error).message)
