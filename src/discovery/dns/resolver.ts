@@ -9,6 +9,7 @@
 import type { Clock } from '../../pace/clock.ts'
 import { setMaxListeners } from 'node:events'
 import { isIP } from 'node:net'
+import { unlessAborted } from '../../wire/unless-aborted.ts'
 import { joinFamilies } from './addresses.ts'
 import { makeAnswerCache } from './answer-cache.ts'
 import { askDns } from './ask.ts'
@@ -38,6 +39,8 @@ export interface DnsResolver {
 export interface LookUpHow {
   /** Ask again, whatever is remembered. */
   readonly fresh?: boolean
+  /** Ends the wait, with a failure that is `OURS`. The question goes on, for others and for later. */
+  readonly signal?: AbortSignal
 }
 
 export interface DnsCounts {
@@ -183,6 +186,11 @@ export function makeDnsResolver(needs: DnsResolverNeeds): DnsResolver {
     return told
   }
 
+  async function services(name: string, how: LookUpHow): Promise<DnsOutcome<DnsSrv>> {
+    const known = dnsNameOf(name)
+    return known === null ? NOT_A_NAME : question(known, 'SRV', how)
+  }
+
   async function addresses(name: string, how: LookUpHow): Promise<DnsOutcome<DnsAddress>> {
     const family = isIP(name)
     if (family === 4 || family === 6) {
@@ -200,11 +208,8 @@ export function makeDnsResolver(needs: DnsResolverNeeds): DnsResolver {
   }
 
   return {
-    async lookupSrv(name, how = {}) {
-      const known = dnsNameOf(name)
-      return known === null ? NOT_A_NAME : question(known, 'SRV', how)
-    },
-    lookupAddresses: (name, how = {}) => addresses(name, how),
+    lookupSrv: (name, how = {}) => waitFor(services(name, how), how.signal),
+    lookupAddresses: (name, how = {}) => waitFor(addresses(name, how), how.signal),
     counts: () => ({
       ...{ sent, underWay: rooms.underWay, waiting: rooms.waiting, remembered: cache.size },
     }),
@@ -213,6 +218,14 @@ export function makeDnsResolver(needs: DnsResolverNeeds): DnsResolver {
 }
 
 type DnsServerOfOrder = Parameters<DnsServers['show']>[0]
+
+async function waitFor<Data>(
+  asked: Promise<DnsOutcome<Data>>,
+  signal: AbortSignal | undefined,
+): Promise<DnsOutcome<Data>> {
+  if (signal === undefined) return asked
+  return (await unlessAborted(asked, signal)) ?? dnsFailed('OURS', 'the lookup was given up')
+}
 
 const GIVEN: ResolvConf = { servers: [], named: true, timeoutMs: null, attempts: null }
 const CLOSED = dnsFailed('OURS', 'limpet is stopping')

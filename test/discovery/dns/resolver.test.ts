@@ -196,6 +196,18 @@ describe('the resolver', () => {
     expect(server.asked('short.example.com')).to.equal(0)
   })
 
+  it('lets one go who waits no longer, and the question goes on for the others', async () => {
+    const server = await setting.server({ 'slow.example': { a: ['192.0.2.1'], instead: { slowMs: 100 } } })
+    const resolver = setting.resolver([server])
+    const first = new AbortController()
+    const given = resolver.lookupAddresses('slow.example', { signal: first.signal })
+    const others = resolver.lookupAddresses('slow.example', { signal: new AbortController().signal })
+    first.abort()
+    expect(await given).to.deep.equal({ kind: 'failed', code: 'OURS', why: 'the lookup was given up' })
+    expect(brief(await others)).to.equal('192.0.2.1')
+    expect(server.asked('slow.example', 'A')).to.equal(1)
+  })
+
   it('ends what is under way when it is closed, and takes no more', async () => {
     const { resolver, server } = await start()
     const silent = resolver.lookupSrv('silent.example')
