@@ -2,7 +2,8 @@
  * A small file of the system, read again when it changed.
  *
  * Whether it changed is looked up at most every `everyMs` and costs one `stat`. It is read without libuv's threads: those may all be busy,
- * and waiting for one would count as somebody's time-out. A file that is not there, or can't be read, is an empty one.
+ * and waiting for one would count as somebody's time-out. A file that is not there is an empty one. If one that is there can't be read
+ * (no descriptor left, say), what it said before counts on, and the next look tries again.
  */
 import { readFileSync, statSync } from 'node:fs'
 import type { Clock } from '../../pace/clock.ts'
@@ -19,11 +20,10 @@ export interface WatchedFileNeeds<T> {
   readonly everyMs: number
 }
 
-/** Two changes within one tick of the file system's clock look like one; so what is younger than this is read again. */
-const SETTLED_MS = 2_000
+const NOT_THERE = 'not there'
 
 export function watchFile<T>({ path, parse, clock, everyMs }: WatchedFileNeeds<T>): WatchedFile<T> {
-  let text: string | null = null
+  let text = ''
   let mark = ''
   let parsed: T | null = null
   let lookedMs = -Infinity
@@ -31,10 +31,11 @@ export function watchFile<T>({ path, parse, clock, everyMs }: WatchedFileNeeds<T
   function look(): T {
     const now = markOf(path)
     if (parsed !== null && now === mark) return parsed
-    mark = now
-    const before = text
-    text = textOf(path)
-    if (parsed === null || text !== before) parsed = parse(text)
+    const read = now === NOT_THERE ? '' : textOf(path)
+    mark = read === null ? '' : now
+    if (parsed !== null && (read === null || read === text)) return parsed
+    text = read ?? ''
+    parsed = parse(text)
     return parsed
   }
 
@@ -48,21 +49,20 @@ export function watchFile<T>({ path, parse, clock, everyMs }: WatchedFileNeeds<T
   }
 }
 
-/** What is different when a file is another one; different each time where that can't be told yet. */
+/** What is different when it was written, or is another file. */
 function markOf(path: string): string {
   try {
-    const { mtimeMs, size, ino } = statSync(path)
-    const young = Math.abs(Date.now() - mtimeMs) < SETTLED_MS
-    return `${ino} ${size} ${mtimeMs}${young ? ` ${performance.now()}` : ''}`
+    const { ctimeMs, size, ino } = statSync(path)
+    return `${ino} ${size} ${ctimeMs}`
   } catch {
-    return 'none'
+    return NOT_THERE
   }
 }
 
-function textOf(path: string): string {
+function textOf(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return ''
+    return null
   }
 }

@@ -1,6 +1,6 @@
 /** What `resolv.conf`, `/etc/hosts` and settings say. */
 import { expect } from 'chai'
-import { symlinkSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { parseResolvConf } from '../../../src/discovery/dns/resolv-conf.ts'
 import { parseDnsServerAddress, showDnsServer } from '../../../src/discovery/dns/server-address.ts'
 import { watchFile } from '../../../src/discovery/dns/watched-file.ts'
@@ -40,6 +40,7 @@ describe("the resolver's files", () => {
       '  nameserver\t192.0.2.1   # the first',
       'nameserver fe80::1%eth0',
       'nameserver dns.example',
+      'nameserver 192.0.2.3;without a space',
       'nameserver',
       'nameservers 192.0.2.8',
       'options ndots:3 timeout:2 rotate',
@@ -48,7 +49,10 @@ describe("the resolver's files", () => {
       'nameserver 2001:db8::1\r',
     ].join('\n')
     expect(parseResolvConf(text)).to.deep.equal({
-      servers: ['192.0.2.1', 'fe80::1%eth0', '2001:db8::1'].map((address) => ({ address, port: null })),
+      servers: ['192.0.2.1', 'fe80::1%eth0', '192.0.2.3', '2001:db8::1'].map((address) => ({
+        address,
+        port: null,
+      })),
       ...{ named: true, timeoutMs: 2_000, attempts: 3 },
     })
     const bounds = parseResolvConf('options timeout:99 attempts:99\noptions\n')
@@ -102,7 +106,7 @@ describe("the resolver's files", () => {
     expect(brief(await resolver.lookupSrv('_s.listed.example'))).to.equal('listed.example')
   })
 
-  it('notices a change of the same length, at the same moment, by another file or another link', () => {
+  it('notices a change of the same length, of what claims to be as old, by another file or another link', () => {
     const { clock } = setting
     const path = setting.write('hosts', 'aaaa', 0)
     const watched = watchFile({ path, parse: (text) => ({ text }), clock, everyMs: 3_000 })
@@ -113,8 +117,11 @@ describe("the resolver's files", () => {
       return watched.read()
     }
     expect(next(), 'the same object while the text is the same').to.equal(first)
-    setting.write('hosts', 'bbbb', 0)
-    expect(next().text).to.equal('bbbb')
+    for (const text of ['bbbb', 'eeee']) {
+      writeFileSync(path, text)
+      utimesSync(path, 1_000, 1_000)
+      expect(next().text).to.equal(text)
+    }
     writeFileSync(`${path}.new`, 'cccc')
     renameSync(`${path}.new`, path)
     expect(next().text).to.equal('cccc')
@@ -122,5 +129,23 @@ describe("the resolver's files", () => {
     symlinkSync(`${path}.target`, `${path}.link`)
     renameSync(`${path}.link`, path)
     expect(next().text).to.equal('dddd')
+  })
+
+  it('goes on with what a file said while it is there and cannot be read, and takes one that is gone for empty', () => {
+    const { clock } = setting
+    const path = setting.write('hosts', 'aaaa')
+    const watched = watchFile({ path, parse: (text) => ({ text }), clock, everyMs: 3_000 })
+    const first = watched.read()
+    const next = () => {
+      clock.forward(3_000)
+      return watched.read()
+    }
+    rmSync(path)
+    mkdirSync(path)
+    expect(next()).to.equal(first)
+    rmSync(path, { recursive: true })
+    expect(next().text).to.equal('')
+    setting.write('hosts', 'bbbb')
+    expect(next().text).to.equal('bbbb')
   })
 })

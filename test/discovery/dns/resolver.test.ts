@@ -208,12 +208,15 @@ describe('the resolver', () => {
     expect(server.asked('slow.example', 'A')).to.equal(1)
   })
 
-  it('ends what is under way when it is closed, and takes no more', async () => {
-    const { resolver, server } = await start()
+  it('ends what is under way at once when it is closed, and takes no more', async () => {
+    const server = await setting.server(ZONE)
+    const resolver = setting.resolver([server], { timeoutMs: 600_000, wholeMs: 600_000 })
     const silent = resolver.lookupSrv('silent.example')
+    const cut = resolver.lookupAddresses('cut.example')
     while (server.asked('silent.example') === 0) await new Promise((resolve) => setImmediate(resolve))
     resolver.close()
     expect(await silent).to.deep.include({ kind: 'failed', code: 'OURS' })
+    await cut
     expect(await resolver.lookupAddresses('both.example')).to.deep.include({ kind: 'failed', code: 'OURS' })
     expect(resolver.counts()).to.deep.include({ underWay: 0, waiting: 0 })
   })

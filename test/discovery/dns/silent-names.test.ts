@@ -1,5 +1,9 @@
 /** Names whose DNS is silent, beside healthy ones: they cost the healthy ones neither an answer nor time. */
 import { expect } from 'chai'
+import { execFileSync } from 'node:child_process'
+import { lookup } from 'node:dns/promises'
+import { closeSync, openSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { makeQueryRooms } from '../../../src/discovery/dns/query-rooms.ts'
 import { until } from '../../support/poll.ts'
 import { brief, dnsSetting } from './setting.ts'
@@ -30,6 +34,23 @@ describe('names with silent DNS', () => {
     expect(resolver.counts().underWay).to.equal(24)
     resolver.close()
     expect(new Set((await Promise.all(silent)).map(brief))).to.deep.equal(new Set(['OURS']))
+  })
+
+  it('take nothing of the threads that Node shares among files, keys and getaddrinfo: with all of them taken it answers', async () => {
+    const server = await setting.server(ZONE)
+    const resolver = setting.resolver([server])
+    const pipe = setting.path('pipe')
+    execFileSync('mkfifo', [pipe])
+    // Each takes a thread until somebody opens the other end.
+    const opened = Array.from({ length: 32 }, () => open(pipe, 'r'))
+    let systemTold = false
+    const system = lookup('localhost').then(() => (systemTold = true))
+    expect(brief(await resolver.lookupAddresses('n1.healthy.example'))).to.equal(HEALTHY)
+    expect(systemTold, "the system's resolver waits for a thread").to.equal(false)
+    const other = openSync(pipe, 'r+')
+    for (const file of await Promise.all(opened)) await file.close()
+    closeSync(other)
+    await system
   })
 
   it('hold up healthy ones for a slot at most where there are more of them than places, and fail each in its turn', async () => {
@@ -74,7 +95,7 @@ describe('names with silent DNS', () => {
 })
 
 describe('the rooms of questions', () => {
-  const open = new AbortController().signal
+  const never = new AbortController().signal
   const forever = (signal: AbortSignal) =>
     new Promise<string>((resolve) => {
       if (signal.aborted) resolve('given up')
@@ -89,8 +110,8 @@ describe('the rooms of questions', () => {
       log.push(name)
       return Promise.race([forever(signal), new Promise<string>((resolve) => ends.push(() => resolve(name)))])
     }
-    const a = rooms.run(work('a'), open)
-    const b = rooms.run(work('b'), open)
+    const a = rooms.run(work('a'), never)
+    const b = rooms.run(work('b'), never)
     await until(() => rooms.waiting === 1 && log.length === 3, { what: 'b to wait for the slow room' })
     expect(rooms.underWay).to.equal(1)
     ends[0]!()
@@ -127,9 +148,9 @@ describe('the rooms of questions', () => {
   it('give the place back after work that throws', async () => {
     const rooms = makeQueryRooms({ quick: 1, again: 1, slow: 1, slotMs: 1_000 })
     const failed = await rooms
-      .run(() => Promise.reject(new Error('a bug')), open)
+      .run(() => Promise.reject(new Error('a bug')), never)
       .catch((error: unknown) => (error as Error).message)
     expect(failed).to.equal('a bug')
-    expect(await rooms.run(() => Promise.resolve(1), open)).to.equal(1)
+    expect(await rooms.run(() => Promise.resolve(1), never)).to.equal(1)
   })
 })
