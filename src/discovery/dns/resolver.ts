@@ -93,7 +93,7 @@ export interface DnsLimits {
 
 export const DNS_LIMITS: DnsLimits = {
   ...{ timeoutMs: 3_000, attempts: 2, wholeMs: 15_000 },
-  ...{ quick: 128, slotMs: 500, again: 64, slow: 320, lateMs: 50 },
+  ...{ quick: 256, slotMs: 300, again: 64, slow: 320, lateMs: 50 },
   ...{
     leastKeptMs: 5_000,
     mostFoundMs: 86_400_000,

@@ -6,7 +6,7 @@
  */
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo, Socket as UdpSocket } from 'node:dgram'
-import { once } from 'node:events'
+import { once, setMaxListeners } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import packet from 'dns-packet'
@@ -50,6 +50,8 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   const counts = new Map<string, number>()
   const open = new Set<Socket>()
   const stopped = new AbortController()
+  // One for each slow answer, and no leak.
+  setMaxListeners(0, stopped.signal)
   const { udp, tcp, port } = await listen(host, options.port)
 
   const countOf = (key: string): number => counts.get(key) ?? 0

@@ -164,6 +164,20 @@ describe('the resolver, of answers that it must not believe', () => {
     expect(await silent.look()).to.equal('TIMEOUT')
   })
 
+  it('takes no longer over UDP and TCP together than it may over one', async () => {
+    const { look } = await start(
+      (query) => {
+        const truncated = answerTo(query.query, { flags: packet.TRUNCATED_RESPONSE })
+        if (query.over === 'udp') setTimeout(() => query.send(truncated), 1_200)
+      },
+      { timeoutMs: 1_500 },
+    )
+    const began = performance.now()
+    expect(await look()).to.equal('TIMEOUT')
+    // 2.7 s, if each had its own time.
+    expect(performance.now() - began).to.be.within(1_450, 2_500)
+  })
+
   it('is not led in circles by answers that always lead on', async () => {
     let n = 0
     const { look, queries } = await start((query) => {

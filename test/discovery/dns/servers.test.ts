@@ -47,6 +47,19 @@ describe('the servers that the resolver asks', () => {
     })
   })
 
+  it('are not blamed, nor is the name, for what this process may not or cannot do, and that is not remembered', async () => {
+    // A broadcast address, which the system does not let us send to.
+    const servers = [{ address: '255.255.255.255', port: 53 }]
+    const resolver = setting.resolver(null, quick, { servers })
+    for (const round of [1, 2]) {
+      expect(await resolver.lookupSrv('n.example')).to.deep.equal({
+        ...{ kind: 'failed', code: 'OURS' },
+        why: '255.255.255.255 could not be asked by this process (EACCES)',
+      })
+      expect(resolver.counts().sent).to.equal(quick.attempts * round)
+    }
+  })
+
   it('take no longer than the whole time, however many are silent', async () => {
     const all = await Promise.all(
       [1, 2, 3, 4].map(() => setting.server({ 'n.example': { instead: 'silent' } })),
