@@ -41,7 +41,7 @@ const RCODES = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED
 const CLASS_BYTES = 4
 const LONGEST_CHAIN = 16
 /** In all sections together; what more there is costs time and is of no use. */
-const MOST_RECORDS = 512
+const MOST_RECORDS = 256
 /** Of one answer, that are kept. */
 const MOST_KEPT = 32
 

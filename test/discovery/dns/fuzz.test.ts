@@ -48,12 +48,18 @@ interface Damage {
 }
 
 const damage = fc.array(fc.record({ at: fc.nat(600), byte: fc.nat(255) }), { maxLength: 6 })
+const list = fc.array(record, { maxLength: 8 })
+/** A CNAME of the name that is asked for, and what there is beside it. */
+const led = fc
+  .array(record, { maxLength: 2 })
+  .map((others): packet.Answer[] => [
+    { name: 'n.example', ttl: 60, type: 'CNAME', data: 'm.example' },
+    ...others,
+  ])
+const some = fc.oneof(fc.constant<packet.Answer[]>([]), fc.array(record, { maxLength: 3 }))
 const answers = fc.record({
-  ...{ answers: fc.array(record, { maxLength: 8 }), authorities: fc.array(record, { maxLength: 3 }) },
-  ...{
-    additionals: fc.array(record, { maxLength: 3 }),
-    rcode: fc.constantFrom(0, 0, 0, 0, 1, 2, 3, 4, 5, 15),
-  },
+  ...{ answers: fc.oneof(list, led), authorities: some, additionals: some },
+  rcode: fc.constantFrom(0, 0, 0, 0, 1, 2, 3, 4, 5, 15),
   ...{ flags: fc.constantFrom(0, 0, 0, packet.TRUNCATED_RESPONSE, packet.AUTHORITATIVE_ANSWER) },
   ...{ damage, cut: fc.option(fc.nat(400)) },
 })
@@ -111,7 +117,7 @@ describe('whatever DNS servers send', () => {
     fc.assert(property, { numRuns })
     // It reaches them all but strays, which the next one makes.
     for (const kind of ['records', 'nothing', 'onward', 'refusal', 'truncated']) {
-      expect(seen.get(kind) ?? 0, kind).to.be.above(numRuns / 1_000)
+      expect(seen.get(kind) ?? 0, kind).to.be.above(numRuns / 200)
     }
   })
 

@@ -100,26 +100,25 @@ describe('what the resolver remembers', () => {
     expect(resolver.counts().sent).to.equal(2)
   })
 
-  it('comes back to nothing after 20,000 names once, and is bounded before', async function () {
-    this.timeout(120_000)
+  it('comes back to nothing after thousands of names once, and is bounded before', async () => {
     const server = await setting.server({
       '*.example': { srv: [{ port: 1, target: 'a.example' }], ttl: 600 },
     })
-    const resolver = setting.resolver([server], { mostRemembered: 5_000 })
+    const resolver = setting.resolver([server], { mostRemembered: 1_000 })
     let next = 0
     let most = 0
     const asker = async () => {
-      while (next < 20_000) {
+      while (next < 4_000) {
         const name = `n${next++}.example`
         expect(brief(await resolver.lookupSrv(name))).to.equal('a.example')
         most = Math.max(most, resolver.counts().remembered)
       }
     }
     await Promise.all(Array.from({ length: 50 }, asker))
-    expect(most).to.equal(5_000)
+    expect(most).to.equal(1_000)
     // The last ones are there still, the first ones are not.
     const asked = server.asked()
-    await resolver.lookupSrv('n19999.example')
+    await resolver.lookupSrv('n3999.example')
     expect(server.asked()).to.equal(asked)
     setting.clock.forward(600_000)
     await resolver.lookupSrv('another.example')

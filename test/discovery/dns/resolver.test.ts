@@ -1,5 +1,6 @@
 /** What a lookup comes to: real packets to a DNS server on loopback. */
 import { expect } from 'chai'
+import { until } from '../../support/poll.ts'
 import { brief, dnsSetting } from './setting.ts'
 import type { ZoneData } from '../../../src/simulate/dns/zone.ts'
 
@@ -213,7 +214,7 @@ describe('the resolver', () => {
     const resolver = setting.resolver([server], { timeoutMs: 600_000, wholeMs: 600_000 })
     const silent = resolver.lookupSrv('silent.example')
     const cut = resolver.lookupAddresses('cut.example')
-    while (server.asked('silent.example') === 0) await new Promise((resolve) => setImmediate(resolve))
+    await until(() => server.asked('silent.example') > 0, { everyMs: 5, what: 'a query' })
     resolver.close()
     expect(await silent).to.deep.include({ kind: 'failed', code: 'OURS' })
     await cut

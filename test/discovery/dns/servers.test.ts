@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { rmSync } from 'node:fs'
 import { makeServerOrder } from '../../../src/discovery/dns/server-order.ts'
+import { until } from '../../support/poll.ts'
 import { brief, dnsSetting, makeForwardClock } from './setting.ts'
 
 const answer = { 'n.example': { a: ['192.0.2.1'], aaaa: ['2001:db8::1'] } }
@@ -9,7 +10,7 @@ const THERE = '2001:db8::1 192.0.2.1'
 
 describe('the servers that the resolver asks', () => {
   const setting = dnsSetting()
-  const quick = { timeoutMs: 80, attempts: 2, lateMs: 500 }
+  const quick = { timeoutMs: 80, attempts: 2 }
 
   for (const instead of ['silent', 'servfail', 'refused', 'referral'] as const) {
     it(`are asked one after the other where the first is ${instead}`, async () => {
@@ -141,7 +142,7 @@ describe('the servers that the resolver asks', () => {
     setting.write('resolv.conf', 'nameserver 127.0.0.1\n')
     const resolver = setting.resolver(null, { ...quick, timeoutMs: 200 }, { port: first.port })
     const found = resolver.lookupAddresses('n.example')
-    while (first.asked('n.example', 'A') === 0) await new Promise((resolve) => setImmediate(resolve))
+    await until(() => first.asked('n.example', 'A') > 0, { everyMs: 5, what: 'a query to the first' })
     setting.write('resolv.conf', 'nameserver 127.0.0.2\n', 50)
     setting.clock.forward(3_000)
     expect(brief(await found)).to.equal(THERE)
