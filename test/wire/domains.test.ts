@@ -95,9 +95,10 @@ describe('which names may be sent to', () => {
     })
 
   it('agrees with regular expressions, whatever the glob', () => {
-    const text = (letters: string) => fc.array(fc.constantFrom(...letters), { minLength: 1, maxLength: 12 })
+    const text = (letters: string) =>
+      fc.array(fc.constantFrom(...letters.split(',')), { minLength: 1, maxLength: 12 })
     fc.assert(
-      fc.property(text('ab.*?'), text('ab.'), (pattern, letters) => {
+      fc.property(text('a,b,.,*,?'), text('a,b,.'), (pattern, letters) => {
         const glob = pattern.join('').replace(/\.$/, 'a')
         const source = glob.replaceAll('.', '\\.').replaceAll('*', '.*').replaceAll('?', '.')
         const host = letters.join('')

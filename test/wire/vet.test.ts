@@ -399,7 +399,7 @@ function isForbidden(all: string): boolean {
     return oneOf(without.slice(48, 80), without.slice(56, 88), without.slice(64, 96), lastV4)
   }
   if (starts('0010000000000001', zeros(16))) {
-    const inverted = [...lastV4].map((bit) => (bit === '0' ? '1' : '0')).join('')
+    const inverted = lastV4.replaceAll('0', 'x').replaceAll('1', '0').replaceAll('x', '1')
     return oneOf(inverted, all.slice(32, 64))
   }
   if (!starts('001')) return true
