@@ -1,7 +1,7 @@
 /**
  * Is a certificate for the name or address that we wanted?
  *
- * Names are compared by Node. Addresses are not: some releases (22.23.1, 24.17.0, 26.4.0) refuse every IPv6 address,
+ * Names are compared by Node. Addresses are not: some releases (such as 24.17.0) refuse every IPv6 address,
  * because they compare its text with another spelling of it. OpenSSL compares bytes. Only the certificate's addresses
  * count (RFC 9110, 4.3.5; spec: "valid for the IP address"), never its common name and no name that looks like one.
  */

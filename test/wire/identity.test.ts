@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { X509Certificate } from 'node:crypto'
+import type { PeerCertificate } from 'node:tls'
 import type { LeafOptions } from '../../src/simulate/fleet/certs.ts'
 import { whyNotFor } from '../../src/wire/identity.ts'
 import { makeIsInsecure } from '../../src/wire/insecure.ts'
@@ -26,6 +27,15 @@ describe('whom a certificate is for', () => {
         null,
       )
     expect(await whyNot('127.0.0.1', { ips: ['::1', '127.0.0.1'] })).to.equal(null)
+  })
+
+  it('looks at the certificate itself, not at the text that a release of Node makes of it', async () => {
+    const { cert } = await setting().authority.issue({ ips: ['::1', '127.0.0.1'] })
+    const certificate = new X509Certificate(cert).toLegacyObject()
+    const lies = { ...certificate, subjectaltname: 'IP Address:::2', subject: { CN: '127.0.0.2' } }
+    for (const name of ['::1', '127.0.0.1']) expect(whyNotFor(name, lies as PeerCertificate)).to.equal(null)
+    for (const name of ['::2', '127.0.0.2'])
+      expect(whyNotFor(name, lies as PeerCertificate)).to.be.instanceOf(Error)
   })
 
   const others: [string, LeafOptions][] = [
