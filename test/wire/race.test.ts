@@ -56,14 +56,19 @@ describe('several ways to the same thing', () => {
   it('starts no other while one holds, unless one fails, and a delay after it moves', async () => {
     const { started, runners, lose } = start([1, 2, 3, 4], 30)
     runners.get(1)?.hold()
-    const other = start([1, 2], 60)
-    await until(() => other.started().length === 2, { what: 'twice the delay' })
+    const twiceTheDelay = async () => {
+      const other = start([1, 2], 60)
+      await until(() => other.started().length === 2, { what: 'twice the delay' })
+    }
+    await twiceTheDelay()
     expect(started()).to.deep.equal([1])
     runners.get(1)?.moved()
     await until(() => started().length === 2, { what: 'the second' })
     runners.get(1)?.hold()
     lose(2)
     await until(() => started().length === 3, { what: 'the third' })
+    await twiceTheDelay()
+    expect(started()).to.deep.equal([1, 2, 3])
   })
 
   it('an end from outside ends all, and resolves when they have ended', async () => {
