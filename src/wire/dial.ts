@@ -15,6 +15,7 @@ import type { FailedAt } from './dial-failure.ts'
 import { makeHandshake } from './handshake.ts'
 import type { HandshakeNeeds } from './handshake.ts'
 import type { IsInsecure } from './insecure.ts'
+import { timed } from './own-time.ts'
 import { race, STAGGER_MS } from './race.ts'
 import type { Attempted, Runner } from './race.ts'
 import { systemLookup } from './target.ts'
@@ -62,7 +63,7 @@ export function makeDial(needs: DialNeeds): Dial {
   const { connectTimeoutMs, clock, vet, isInsecure = () => false, lookup = systemLookup } = needs
   const handshake = makeHandshake(needs)
   const connectDirectly = makeConnectTcp(vet)
-  const tunnelThrough = makeTunnels({ vet, lookup, handshake, clock })
+  const tunnelThrough = makeTunnels({ vet, lookup, handshake })
 
   return async function dial(target, signal, worked = null) {
     const raced = await race<string, Open, FailedAt>({
@@ -84,14 +85,13 @@ export function makeDial(needs: DialNeeds): Dial {
   ): Promise<Attempted<Open, FailedAt>> {
     // Several attempts, each with a few listeners: no leak to be warned of.
     setMaxListeners(0, runner.signal)
-    const started = clock.monotonic()
+    const own = timed(runner, connectTimeoutMs, clock)
     const connectTcp = proxy == null ? connectDirectly : tunnelThrough(proxy)
-    const tcp = await connectTcp({ host, port, timeoutMs: connectTimeoutMs, runner })
+    const tcp = await connectTcp({ host, port, runner: own })
     if (tcp.kind === 'failed') return { kind: 'lost', why: { ...tcp, host, port } }
-    const left = connectTimeoutMs - (clock.monotonic() - started)
     const tls = await handshake(tcp.socket, {
       ...{ tlsName, sni, insecure: isInsecure({ tlsName, host, port }) },
-      ...{ timeoutMs: Math.max(left, LEAST_TLS_MS), runner },
+      ...{ timeoutMs: Math.max(own.left(), LEAST_TLS_MS), runner: own },
     })
     if (tls.kind === 'failed') return { kind: 'lost', why: { ...tls, host, port } }
     tls.socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)

@@ -9,7 +9,7 @@ import { connect } from 'node:net'
 import type { Socket } from 'node:net'
 import { codeOf, explainError } from './explain-error.ts'
 import { opened } from './opened.ts'
-import type { Runner } from './race.ts'
+import type { Timed } from './own-time.ts'
 import type { VetAddress } from './target.ts'
 
 /** How far a connection got, in one line without the place; the code is that of the error. */
@@ -27,19 +27,18 @@ export interface TcpAttempt {
   /** An address; through a proxy also a name. */
   readonly host: string
   readonly port: number
-  readonly timeoutMs: number
-  /** Its signal ends the attempt; no socket stays open. */
-  readonly runner: Runner
+  /** Its signal ends the attempt, and so does the end of its time; no socket stays open. */
+  readonly runner: Timed
 }
 
 export type ConnectTcp = (attempt: TcpAttempt) => Promise<TcpConnected>
 
 export function makeConnectTcp(vet: VetAddress): ConnectTcp {
-  return async function connectTcp({ host, port, timeoutMs, runner }) {
+  return async function connectTcp({ host, port, runner }) {
     const reason = vet(host)
     if (reason !== null) return { kind: 'failed', stage: 'address', message: reason, code: null }
     const socket = connect({ host, port, noDelay: true, lookup: neverLookUp })
-    const error = await opened(socket, 'connect', timeoutMs, runner.signal)
+    const error = await opened(socket, 'connect', runner.left(), runner.signal)
     if (error === null) return { kind: 'open', socket }
     return unconnected('connect', error)
   }

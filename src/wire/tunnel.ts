@@ -7,15 +7,15 @@
  */
 import { isIP } from 'node:net'
 import type { Socket } from 'node:net'
-import type { Clock } from '../pace/clock.ts'
 import { inDialOrder } from './address-order.ts'
 import { explainError, oneLine } from './explain-error.ts'
 import type { Handshake } from './handshake.ts'
 import { hostAndPort } from './ip.ts'
 import { lookupInTime } from './lookup-in-time.ts'
+import type { Timed } from './own-time.ts'
 import type { Proxy } from './proxy-url.ts'
 import { race, STAGGER_MS } from './race.ts'
-import type { Attempted, Runner } from './race.ts'
+import type { Attempted } from './race.ts'
 import { readHttpHead } from './http-head.ts'
 import { makeConnectTcp } from './tcp.ts'
 import type { ConnectTcp, TcpConnected, Unconnected } from './tcp.ts'
@@ -28,7 +28,6 @@ export interface TunnelNeeds {
   readonly lookup: Lookup
   /** With a proxy that is spoken to over TLS. */
   readonly handshake: Handshake
-  readonly clock: Clock
 }
 
 /** The code of whatever goes wrong at a proxy, and not behind it. */
@@ -42,19 +41,17 @@ const ENDS_IN_NUMBER = /(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)$/
 // RFC 6761, 6.3: always loopback, and here that of the proxy.
 const LOCALHOST = /(?:^|\.)localhost$/i
 
-export function makeTunnels({ vet, lookup, handshake, clock }: TunnelNeeds): (proxy: Proxy) => ConnectTcp {
+export function makeTunnels({ vet, lookup, handshake }: TunnelNeeds): (proxy: Proxy) => ConnectTcp {
   const connectDirectly = makeConnectTcp((address) => (isIP(address) === 0 ? 'not an address' : null))
 
   return (proxy) =>
-    async function connectThroughProxy({ host, port, timeoutMs, runner }) {
+    async function connectThroughProxy({ host, port, runner }) {
       const reason = whyNotAsked(host)
       if (reason !== null) return { kind: 'failed', stage: 'address', message: reason, code: null }
-      const until = clock.monotonic() + timeoutMs
-      const left = () => Math.max(0, until - clock.monotonic())
-      const reached = await reach(proxy, left, runner)
+      const reached = await reach(proxy, runner)
       if (reached.kind === 'failed') return reached
       const { socket } = reached
-      const refused = await ask(proxy, socket, hostAndPort(host, port), left(), runner)
+      const refused = await ask(proxy, socket, hostAndPort(host, port), runner)
       if (refused === null) return { kind: 'open', socket }
       socket.destroy()
       return refused
@@ -67,10 +64,10 @@ export function makeTunnels({ vet, lookup, handshake, clock }: TunnelNeeds): (pr
   }
 
   /** A connection to the proxy itself. */
-  async function reach(proxy: Proxy, left: () => number, runner: Runner): Promise<TcpConnected> {
+  async function reach(proxy: Proxy, runner: Timed): Promise<TcpConnected> {
     let addresses: readonly string[] | null
     try {
-      const found = isIP(proxy.host) === 0 ? lookupInTime(lookup, proxy.host, left()) : [proxy.host]
+      const found = isIP(proxy.host) === 0 ? lookupInTime(lookup, proxy.host, runner.left()) : [proxy.host]
       addresses = await unlessAborted(Promise.resolve(found), runner.signal)
     } catch (error) {
       return atProxy(proxy, explainError(error))
@@ -83,8 +80,9 @@ export function makeTunnels({ vet, lookup, handshake, clock }: TunnelNeeds): (pr
       signal: runner.signal,
       discard: (socket) => socket.destroy(),
       attempt: (address, inner) =>
-        reachAt(proxy, address, left, {
+        reachAt(proxy, address, {
           signal: inner.signal,
+          left: () => runner.left(),
           hold: () => {
             inner.hold()
             runner.hold()
@@ -102,14 +100,13 @@ export function makeTunnels({ vet, lookup, handshake, clock }: TunnelNeeds): (pr
   async function reachAt(
     proxy: Proxy,
     address: string,
-    left: () => number,
-    runner: Runner,
+    runner: Timed,
   ): Promise<Attempted<Socket, Unconnected>> {
-    const tcp = await connectDirectly({ host: address, port: proxy.port, timeoutMs: left(), runner })
+    const tcp = await connectDirectly({ host: address, port: proxy.port, runner })
     if (tcp.kind === 'failed') return { kind: 'lost', why: tcp }
     if (!proxy.secure) return { kind: 'won', value: tcp.socket }
     const sni = isIP(proxy.host) === 0 ? proxy.host : null
-    const how = { tlsName: proxy.host, sni, insecure: false, timeoutMs: left(), runner }
+    const how = { tlsName: proxy.host, sni, insecure: false, timeoutMs: runner.left(), runner }
     const tls = await handshake(tcp.socket, how)
     if (tls.kind === 'failed') return { kind: 'lost', why: tls }
     // What the proxy itself may send is not limited.
@@ -119,16 +116,10 @@ export function makeTunnels({ vet, lookup, handshake, clock }: TunnelNeeds): (pr
 }
 
 /** Null: whatever is written now goes to `place`. */
-async function ask(
-  proxy: Proxy,
-  socket: Socket,
-  place: string,
-  timeoutMs: number,
-  { signal }: Runner,
-): Promise<Unconnected | null> {
+async function ask(proxy: Proxy, socket: Socket, place: string, runner: Timed): Promise<Unconnected | null> {
   const credentials = proxy.authorization === null ? '' : `Proxy-Authorization: ${proxy.authorization}\r\n`
   socket.write(`CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n${credentials}\r\n`)
-  const answer = await readHttpHead(socket, timeoutMs, signal)
+  const answer = await readHttpHead(socket, runner.left(), runner.signal)
   if (answer.kind === 'failed') return atProxy(proxy, NO_HEAD[answer.why])
   const [, status, words = ''] =
     /^HTTP\/1\.[01] ([1-9]\d\d)(?: ([^\r\n]*))?(?:\r\n|$)/.exec(answer.head) ?? []

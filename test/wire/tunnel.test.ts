@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { Socket } from 'node:net'
+import { makeHandshakeGate } from '../../src/wire/handshake-gate.ts'
 import { makeProxyFor } from '../../src/wire/no-proxy.ts'
 import { parseProxy } from '../../src/wire/proxy-url.ts'
 import { makeResolveTarget } from '../../src/wire/target.ts'
@@ -104,6 +105,21 @@ describe('through a proxy', () => {
     const lookup = () => Promise.resolve([{ address: '127.0.0.7' }, { address: '127.0.0.1' }])
     const { open } = makeDialler(setting(), { lookup, connectTimeoutMs: FOR_EVER })
     expect(await open(through(`http://p.example:${proxy.port}`, server.port))).to.include({ kind: 'open' })
+  })
+
+  it('what a handshake with it waits for its place at the gate counts for nothing', async () => {
+    const server = await listen(setting(), '127.0.0.1', 0, await good())
+    const tls = await setting().authority.issue()
+    const proxy = await startConnectProxy(setting(), { tls })
+    const gate = makeHandshakeGate({ atOnce: 1, slotMs: FOR_EVER })
+    const leave = await gate.enter(new AbortController().signal)
+    const { open } = makeDialler(setting(), { gate, connectTimeoutMs: 1_000 })
+    const dialling = open(through(`https://127.0.0.1:${proxy.port}`, server.port))
+    await until(() => proxy.open.size === 1, { what: 'the connection' })
+    const free = performance.now() + 1_100
+    await until(() => performance.now() > free, { what: 'the place to be free' })
+    leave?.()
+    expect(await dialling).to.include({ kind: 'open' })
   })
 
   it('the certificate behind it is checked as ever', async () => {
