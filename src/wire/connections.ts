@@ -16,18 +16,26 @@ import type { Dialled } from './dial.ts'
 import { makeHandshakeGate } from './handshake-gate.ts'
 import { meter } from './meter.ts'
 import type { Meter } from './meter.ts'
-import type { Target } from './target.ts'
+import type { IsInsecure } from './insecure.ts'
+import type { Lookup, Target, VetAddress } from './target.ts'
 import { makeWatchOverhead } from './tls-overhead.ts'
 import type { WatchedSocket } from './tls-overhead.ts'
 import { makeTrust } from './trust.ts'
 import { makeTurns } from './turns.ts'
 import type { Turns } from './turns.ts'
+import { makeWorked } from './worked.ts'
 
 export interface ConnectionsConfig {
   readonly maxIdleConnections: number
   readonly connectTimeoutMs: number
   /** PEM texts, beside Node's bundled roots and the system's bundle. */
   readonly customCas: readonly string[]
+  /** Which addresses may be connected to. Default: every address. */
+  readonly vet?: VetAddress
+  /** Default: every certificate is verified. */
+  readonly isInsecure?: IsInsecure
+  /** For the name of a proxy. Default: the system's. */
+  readonly lookup?: Lookup
 }
 
 export interface Connection {
@@ -78,8 +86,8 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   const secureContext = makeTrust(config.customCas)
   const gate = makeHandshakeGate({ atOnce: HANDSHAKES_AT_ONCE, slotMs: HANDSHAKE_SLOT_MS })
   const watchOverhead = makeWatchOverhead()
-  const { connectTimeoutMs } = config
-  const dial = makeDial({ secureContext, connectTimeoutMs, gate, watchOverhead, clock })
+  const dial = makeDial({ vet: () => null, ...config, secureContext, gate, watchOverhead, clock })
+  const worked = makeWorked()
   const budget = makeAnswerBudget(MOST_OF_ALL_ANSWERS)
   const turns = makeTurns(BYTES_A_TURN)
   // A Map keeps the order of insertion, so its first key is the one unused longest.
@@ -99,9 +107,10 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
 
   async function open(destination: ServerName, target: Target, signal: AbortSignal): Promise<Opened> {
     opening++
-    const dialled = await dial(target, signal).finally(() => opening--)
+    const dialled = await dial(target, signal, worked.of(target)).finally(() => opening--)
     if (dialled.kind === 'failed') return dialled
-    const { socket, overhead } = dialled
+    const { socket, overhead, address } = dialled
+    worked.note(target, address)
     const { hostHeader } = target
     const metered = { socket, meter: meter(socket, turns), overhead, budget, turns }
     const connection = { destination, hostHeader, client: clientOver(socket), ...metered }

@@ -1,32 +1,57 @@
 /**
  * Opens one verified TLS connection to a target, or says how far it got.
  *
- * Nothing of a request exists yet at that time, so a failure here has provably sent nothing. Only the vetted addresses
- * are used, and the certificate is checked against the target's own name, whichever address answered.
+ * Nothing of a request exists yet at that time, so a failure here has provably sent nothing. Each address is vetted where
+ * it is connected to (`tcp.ts`), and the certificate is checked against the target's own name, whichever address answered.
+ * Addresses are tried one after another without waiting for each other's end (`race.ts`): the first with which TLS works
+ * wins. Each attempt may take the whole time-out.
  */
-import { connect as connectTcp } from 'node:net'
-import type { Socket } from 'node:net'
-import { checkServerIdentity, connect as connectTls } from 'node:tls'
-import type { SecureContext, TLSSocket } from 'node:tls'
-import { timerMs, type Clock } from '../pace/clock.ts'
-import { explainError } from './explain-error.ts'
-import type { HandshakeGate } from './handshake-gate.ts'
-import type { Target } from './target.ts'
-import type { WatchedSocket, WatchOverhead } from './tls-overhead.ts'
+import { setMaxListeners } from 'node:events'
+import type { TLSSocket } from 'node:tls'
+import type { Clock } from '../pace/clock.ts'
+import { inDialOrder } from './address-order.ts'
+import { explainDial } from './dial-failure.ts'
+import type { FailedAt } from './dial-failure.ts'
+import { makeHandshake } from './handshake.ts'
+import type { HandshakeNeeds } from './handshake.ts'
+import type { IsInsecure } from './insecure.ts'
+import { timed } from './own-time.ts'
+import { race, STAGGER_MS } from './race.ts'
+import type { Attempted, Runner } from './race.ts'
+import { systemLookup } from './target.ts'
+import type { Lookup, Target, VetAddress } from './target.ts'
+import { makeConnectTcp } from './tcp.ts'
+import type { WatchedSocket } from './tls-overhead.ts'
+import { makeTunnels } from './tunnel.ts'
+
+export interface Open {
+  readonly kind: 'open'
+  readonly socket: TLSSocket
+  readonly overhead: WatchedSocket
+  /** The one of the target's addresses that it leads to. */
+  readonly address: string
+}
 
 export type Dialled =
-  | { readonly kind: 'open'; readonly socket: TLSSocket; readonly overhead: WatchedSocket }
-  | { readonly kind: 'failed'; readonly stage: 'connect' | 'tls' | 'aborted'; readonly message: string }
+  | Open
+  | {
+      readonly kind: 'failed'
+      readonly stage: 'address' | 'connect' | 'tls' | 'aborted'
+      readonly message: string
+    }
 
-export type Dial = (target: Target, signal: AbortSignal) => Promise<Dialled>
+/** `worked` is the address that a connection to this target had last: it is tried first. */
+export type Dial = (target: Target, signal: AbortSignal, worked?: string | null) => Promise<Dialled>
 
-export interface DialNeeds {
-  readonly secureContext: SecureContext
+export interface DialNeeds extends HandshakeNeeds {
   /** For TCP and TLS together, the wait for a place at the gate aside: that one is our own doing. */
   readonly connectTimeoutMs: number
-  readonly gate: HandshakeGate
-  readonly watchOverhead: WatchOverhead
   readonly clock: Clock
+  readonly vet: VetAddress
+  /** Default: every certificate is verified. */
+  readonly isInsecure?: IsInsecure
+  /** For the name of a proxy. Default: the system's. */
+  readonly lookup?: Lookup
 }
 
 // Idle connections are probed by the kernel after this, so that one that died without a word is noticed.
@@ -34,85 +59,42 @@ const KEEP_ALIVE_PROBE_MS = 60_000
 // However long TCP took, TLS gets this much.
 const LEAST_TLS_MS = 1000
 
-export function makeDial({ secureContext, connectTimeoutMs, gate, watchOverhead, clock }: DialNeeds): Dial {
-  return async function dial(target, signal) {
-    const started = clock.monotonic()
-    let last: unknown = null
-    for (const address of target.addresses) {
-      const timeoutMs = connectTimeoutMs / target.addresses.length
-      const tcp = connectTcp({ host: address, port: target.port, noDelay: true })
-      last = await opened(tcp, 'connect', timeoutMs, signal)
-      if (signal.aborted) return ended(tcp, { stage: 'aborted', message: 'aborted while connecting' })
-      if (last !== null) continue
-      const left = connectTimeoutMs - (clock.monotonic() - started)
-      return secure(target, tcp, Math.max(left, LEAST_TLS_MS), signal)
-    }
-    return { kind: 'failed', stage: 'connect', message: explainError(last) }
-  }
+export function makeDial(needs: DialNeeds): Dial {
+  const { connectTimeoutMs, clock, vet, isInsecure = () => false, lookup = systemLookup } = needs
+  const handshake = makeHandshake(needs)
+  const connectDirectly = makeConnectTcp(vet)
+  const tunnelThrough = makeTunnels({ vet, lookup, handshake })
 
-  async function secure(
-    target: Target,
-    tcp: Socket,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<Dialled> {
-    const leave = await gate.enter(signal)
-    if (leave === null) return ended(tcp, { stage: 'aborted', message: 'aborted while connecting' })
-    const socket = connectTls({
-      socket: tcp,
-      secureContext,
-      ALPNProtocols: ['http/1.1'],
-      // Said here, no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) turns it off.
-      rejectUnauthorized: true,
-      checkServerIdentity: (_host, certificate) => checkServerIdentity(target.tlsName, certificate),
-      ...(target.sni === null ? {} : { servername: target.sni }),
+  return async function dial(target, signal, worked = null) {
+    const raced = await race<string, Open, FailedAt>({
+      places: inDialOrder(target.addresses, worked),
+      staggerMs: STAGGER_MS,
+      signal,
+      discard: ({ socket }) => socket.destroy(),
+      attempt: (host, runner) => attempt(target, host, runner),
     })
-    const overhead = watchOverhead(tcp, socket)
-    socket.once('close', () => overhead.stop())
-    const error = await opened(socket, 'secureConnect', timeoutMs, signal)
-    leave()
-    if (signal.aborted) return ended(socket, { stage: 'aborted', message: 'aborted while connecting' })
-    if (error !== null) return ended(socket, { stage: 'tls', message: explainError(error) })
-    socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
-    return { kind: 'open', socket, overhead }
+    if (raced.kind === 'won') return raced.value
+    if (signal.aborted) return { kind: 'failed', stage: 'aborted', message: 'aborted while connecting' }
+    return { kind: 'failed', ...explainDial(raced.whys, target.tlsName) }
   }
-}
 
-/** Waits until `socket` says `ready`: null, or why it never will (the socket is destroyed then). */
-async function opened(
-  socket: Socket,
-  ready: 'connect' | 'secureConnect',
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<Error | null> {
-  const error = await new Promise<Error | null>((resolve) => {
-    const timer = setTimeout(() => settle(timedOut(ready)), timerMs(timeoutMs))
-    const abort = () => settle(new Error('aborted'))
-    const closed = () => settle(Object.assign(new Error('closed'), { code: 'ECONNRESET' }))
-    const isReady = () => settle(null)
-    function settle(outcome: Error | null): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
-      socket.off(ready, isReady).off('close', closed)
-      resolve(outcome)
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    // This listener stays: an error later on is told to the socket's user, and must never be unheard.
-    socket.on('error', settle)
-    socket.once(ready, isReady).once('close', closed)
-    if (signal.aborted) abort()
-    if (socket.destroyed) closed()
-  })
-  if (error !== null) socket.destroy()
-  return error
-}
-
-function ended(socket: Socket, how: { stage: 'connect' | 'tls' | 'aborted'; message: string }): Dialled {
-  socket.destroy()
-  return { kind: 'failed', ...how }
-}
-
-function timedOut(ready: 'connect' | 'secureConnect'): Error {
-  const message = ready === 'connect' ? 'no connection in time' : 'no TLS handshake in time'
-  return Object.assign(new Error(message), { code: ready === 'connect' ? 'ETIMEDOUT' : 'ERR_TLS_TIMEOUT' })
+  async function attempt(
+    { port, tlsName, sni, proxy }: Target,
+    host: string,
+    runner: Runner,
+  ): Promise<Attempted<Open, FailedAt>> {
+    // Several attempts, each with a few listeners: no leak to be warned of.
+    setMaxListeners(0, runner.signal)
+    const own = timed(runner, connectTimeoutMs, clock)
+    const connectTcp = proxy == null ? connectDirectly : tunnelThrough(proxy)
+    const tcp = await connectTcp({ host, port, runner: own })
+    if (tcp.kind === 'failed') return { kind: 'lost', why: { ...tcp, host, port } }
+    const tls = await handshake(tcp.socket, {
+      ...{ tlsName, sni, insecure: isInsecure({ tlsName, host, port }) },
+      ...{ timeoutMs: Math.max(own.left(), LEAST_TLS_MS), runner: own },
+    })
+    if (tls.kind === 'failed') return { kind: 'lost', why: { ...tls, host, port } }
+    tls.socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS)
+    return { kind: 'won', value: { ...tls, address: host } }
+  }
 }

@@ -2,7 +2,10 @@ import { expect } from 'chai'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
+import { systemClock } from '../../src/pace/clock.ts'
+import { makeConnections } from '../../src/wire/connections.ts'
 import { until } from '../support/poll.ts'
+import { listen, silent, somePort, speaking, targetAt } from './dialling.ts'
 import { answer, startRawRemote } from './raw-remote.ts'
 import { name, useSetting } from './setting.ts'
 
@@ -67,6 +70,28 @@ describe('connections', () => {
       expect(remote.connections).to.equal(2)
     })
   }
+
+  it('tries first the address that a name had last, and one that is not allowed never', async () => {
+    const port = await somePort()
+    const tls = speaking(await setting().authority.issue({ names: ['b.example'] }))
+    const mute = await listen(setting(), '127.0.0.1', port, silent)
+    const well = await listen(setting(), '127.0.0.2', port, tls)
+    const { connections } = setting().sender()
+    const target = targetAt(['127.0.0.1', '127.0.0.2'], port)
+    const open = async (from = connections) => {
+      const opened = await from.open(name('b.example'), target, new AbortController().signal)
+      if (opened.kind === 'open') from.drop(opened.connection)
+      return opened
+    }
+    for (let i = 0; i < 3; i++) expect(await open()).to.include({ kind: 'open' })
+    expect([mute.accepted.length, well.accepted.length]).to.deep.equal([1, 3])
+    const vet = (address: string) => `not ${address}`
+    const config = { maxIdleConnections: 1, connectTimeoutMs: 1000, customCas: [], vet }
+    expect(await open(makeConnections(config, systemClock))).to.deep.equal({
+      ...{ kind: 'failed', stage: 'address', message: 'not 127.0.0.2; not 127.0.0.1' },
+    })
+    expect([mute.accepted.length, well.accepted.length]).to.deep.equal([1, 3])
+  })
 
   it('ends requests under way when it is closed, and says that they were handed over', async () => {
     const { send, connections } = setting().sender()

@@ -15,6 +15,7 @@ import type { Connections, ConnectionsConfig } from '../../src/wire/connections.
 import { makeRemotes } from '../../src/wire/send.ts'
 import type { Reach, SendResult } from '../../src/wire/send-result.ts'
 import { connectAndSend, type TextRequest } from '../support/connect-and-send.ts'
+import type { ProxyFor } from '../../src/wire/no-proxy.ts'
 import { makeResolveTarget } from '../../src/wire/target.ts'
 import type { Lookup, VetAddress } from '../../src/wire/target.ts'
 
@@ -37,10 +38,18 @@ export interface Sender {
   readonly send: (destination: string, request?: Partial<Reach & TextRequest>) => Promise<SendResult>
 }
 
+export interface SenderOptions extends ConnectionsConfig {
+  readonly lookup: Lookup
+  readonly vet: VetAddress
+  readonly proxyFor: ProxyFor
+  /** For the name of a proxy. */
+  readonly proxyLookup: Lookup
+}
+
 export interface Setting {
   readonly authority: CertificateAuthority
   readonly key: SigningKey
-  readonly sender: (options?: Partial<ConnectionsConfig> & { lookup?: Lookup; vet?: VetAddress }) => Sender
+  readonly sender: (options?: Partial<SenderOptions>) => Sender
   readonly homeserver: (options?: Partial<FakeHomeserverOptions>) => Promise<FakeHomeserver>
   /** Has `close` called when the test ends. */
   readonly closing: (close: () => unknown) => void
@@ -73,13 +82,15 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
     authority: ca,
     key,
     closing,
-    sender({ lookup = noLookup, vet, ...config } = {}) {
-      const connections = makeConnections(
-        { maxIdleConnections: 100, connectTimeoutMs: 60_000, customCas: [ca.cert], ...config },
-        systemClock,
-      )
+    sender({ lookup = noLookup, vet, proxyFor, proxyLookup = noLookup, ...config } = {}) {
+      const defaults = { maxIdleConnections: 100, connectTimeoutMs: 60_000, customCas: [ca.cert] }
+      const connections = makeConnections({ ...defaults, lookup: proxyLookup, ...config }, systemClock)
       closing(() => connections.close())
-      const resolveTarget = makeResolveTarget({ lookup, ...(vet === undefined ? {} : { vet }) })
+      const resolveTarget = makeResolveTarget({
+        lookup,
+        ...(vet === undefined ? {} : { vet }),
+        ...(proxyFor === undefined ? {} : { proxyFor }),
+      })
       const log = { debug: () => undefined, error: () => undefined }
       const needs = { connections, resolveTarget, key, origin, clock: systemClock, log }
       const send = connectAndSend(makeRemotes({ ...needs, userAgent: 'limpet/0.0.0' }))
