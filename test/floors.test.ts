@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FLOORS: readonly (readonly string[])[] = [
   ['src/pace/', 'src/matrix/', 'src/observe/'],
   ['src/config/', 'src/wire/', 'src/simulate/'],
-  ['src/store/'],
+  ['src/store/', 'src/discovery/'],
   ['src/embedded/', 'src/ingest/', 'src/deliver/', 'queues/'],
   ['src/explain/'],
   ['src/http/'],
@@ -28,7 +28,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'src/observe/': ['pino', 'pino-pretty', 'prom-client'],
   'src/config/': ['zod', 'yaml'],
   'src/wire/': ['undici', 'got'],
-  'src/simulate/': ['selfsigned'],
+  'src/discovery/': ['got', 'dns-packet'],
+  'src/simulate/': ['selfsigned', 'dns-packet'],
   'src/store/': ['pg'],
   'src/embedded/': ['pg'],
   'queues/': ['bullmq', 'ioredis', 'pg'],

@@ -1,0 +1,75 @@
+/**
+ * In which order are the targets of SRV records tried?
+ *
+ * RFC 2782: the lowest priority first; among equals at random, each as often as its weight says. All targets stay in
+ * the list, so that the next one is there when the first does not answer. The Matrix specification says nothing of
+ * either, so the RFC holds (its "Usage rules").
+ */
+import type { Random } from '../pace/clock.ts'
+import { parseHost } from './host.ts'
+import type { Host } from './host.ts'
+import type { ServiceRecord } from './lookups.ts'
+
+export interface Service {
+  readonly host: Host
+  readonly port: number
+}
+
+export type Services =
+  /** At least one. */
+  | { readonly kind: 'offered'; readonly services: readonly Service[] }
+  /** RFC 2782: "A Target of "." means that the service is decidedly not available at this domain." */
+  | { readonly kind: 'refused' }
+  /** Records are there, and none of them names a host and a port. */
+  | { readonly kind: 'unusable' }
+
+/** More targets than this are not tried: a name server could send thousands. */
+export const MOST_SERVICES = 8
+
+export function orderServices(records: readonly ServiceRecord[], random: Random): Services {
+  const usable = records.flatMap((record) => {
+    const host = isNowhere(record) ? null : parseHost(record.target)
+    return host === null || !isPort(record.port) ? [] : [{ ...record, host }]
+  })
+  if (usable.length === 0) return { kind: records.some(isNowhere) ? 'refused' : 'unusable' }
+  const priorities = [...new Set(usable.map(({ priority }) => priority))].sort((a, b) => a - b)
+  const ordered = priorities.flatMap((wanted) =>
+    byWeight(
+      usable.filter(({ priority }) => priority === wanted),
+      random,
+    ),
+  )
+  const services = ordered.slice(0, MOST_SERVICES).map(({ host, port }) => ({ host, port }))
+  return { kind: 'offered', services }
+}
+
+const isNowhere = ({ target }: ServiceRecord) => target === '.' || target === ''
+const isPort = (port: number) => Number.isInteger(port) && port > 0 && port <= 65535
+
+/**
+ * RFC 2782: those of weight 0 are placed at the beginning; a whole number from 0 to the sum of the weights, both
+ * included, picks the first record whose running sum reaches it; and so on with the rest. So one of weight 0 has a
+ * very small chance beside others. Where all have weight 0 each is as likely as the others.
+ */
+function byWeight<R extends { weight: number }>(records: readonly R[], random: Random): R[] {
+  const left = [
+    ...shuffled(
+      records.filter(({ weight }) => weight === 0),
+      random,
+    ),
+    ...records.filter(({ weight }) => weight !== 0),
+  ]
+  const ordered: R[] = []
+  while (left.length > 0) {
+    const sum = left.reduce((total, { weight }) => total + weight, 0)
+    let rest = Math.floor(random() * (sum + 1))
+    const index = left.findIndex(({ weight }) => (rest -= weight) <= 0)
+    ordered.push(...left.splice(Math.max(index, 0), 1))
+  }
+  return ordered
+}
+
+function shuffled<R>(records: readonly R[], random: Random): R[] {
+  const left = [...records]
+  return records.flatMap(() => left.splice(Math.floor(random() * left.length), 1))
+}
