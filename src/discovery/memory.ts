@@ -82,7 +82,7 @@ export function makeAnswerMemory<A>(needs: MemoryNeeds<A>): AnswerMemory<A> {
     entries.delete(key)
     entries.set(key, entry)
     const ageMs = ageOf(entry)
-    if (ageMs < entry.kept.refreshMs) return told(entry, 'fresh')
+    if (ageMs < entry.kept.refreshMs) return told(entry, ofAge(entry))
     if (entry.rating.rank === 'failed' && !needs.failureServes) return lookedUp(await flight(key, false))
     const newer = inTheBackground(key)
     if (ageMs < entry.kept.freshMs) return told(entry, 'fresh')
