@@ -9,7 +9,7 @@ import type { Dial } from '../wire/dial.ts'
 import type { VetAddress } from '../wire/target.ts'
 import { allowedOf } from './allowed.ts'
 import type { Host } from './host.ts'
-import type { LookUpHost } from './lookups.ts'
+import type { AddressRecord, LookedUp } from './lookups.ts'
 
 export type ConnectedTo =
   | { readonly kind: 'open'; readonly socket: TLSSocket }
@@ -23,14 +23,15 @@ export type ConnectedTo =
 export type ConnectTo = (host: Host, port: number, signal: AbortSignal) => Promise<ConnectedTo>
 
 export interface ConnectToNeeds {
-  readonly lookUpHost: LookUpHost
+  /** As it is remembered. */
+  readonly lookUpHost: (host: string) => Promise<LookedUp<AddressRecord>>
   readonly vet: VetAddress
   readonly dial: Dial
 }
 
 export function makeConnectTo({ lookUpHost, vet, dial }: ConnectToNeeds): ConnectTo {
   return async function connectTo({ name, literal }, port, signal) {
-    const found = literal ? literally(name) : await lookUpHost(name, signal)
+    const found = literal ? literally(name) : await lookUpHost(name)
     const allowed = allowedOf(found, vet)
     if (allowed.kind === 'failed') return { kind: 'failed', stage: 'address', message: allowed.message }
     const sni = literal ? null : name

@@ -8,6 +8,7 @@ import type { ServerName } from '../matrix/ids.ts'
 import type { Clock, Random } from '../pace/clock.ts'
 import type { Dial } from '../wire/dial.ts'
 import type { Target, VetAddress } from '../wire/target.ts'
+import { fewAddresses } from './allowed.ts'
 import { makeConnectTo } from './connect-to.ts'
 import type { ConnectTo } from './connect-to.ts'
 import type { LookUpHost, LookUpServices } from './lookups.ts'
@@ -17,6 +18,7 @@ import { makeResolve } from './resolve.ts'
 import type { AskOptions, Route } from './resolve.ts'
 import { makeSharedClient } from './share.ts'
 import type { SharedAnswers } from './shared.ts'
+import { bestServices } from './srv.ts'
 import { decodeServices, decodeWellKnown, encodeServices, encodeWellKnown } from './stored-text.ts'
 import type { DiscoveryStep } from './steps.ts'
 import { makeLocate } from './targets.ts'
@@ -93,23 +95,26 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
 
   const addresses = makeAnswerMemory({
     ...common,
-    lookUp: lookUpHost,
+    lookUp: async (host, how) => fewAddresses(await lookUpHost(host, how)),
     rate: rateAddresses,
     shared: null,
     failureServes: false,
   })
-  const rememberedHost: LookUpHost = async (host) => (await addresses.get(host.toLowerCase())).answer
-  const connectTo = needs.connectTo ?? makeConnectTo({ lookUpHost: rememberedHost, vet, dial })
+  const lookUpRemembered = async (host: string) => (await addresses.get(host.toLowerCase())).answer
+  const connectTo = needs.connectTo ?? makeConnectTo({ lookUpHost: lookUpRemembered, vet, dial })
+  const askWellKnown = makeAskWellKnown({
+    ...{ connectTo, httpsPort: ports.https, userAgent, clock, limitMs: wellKnownMs },
+  })
   const wellKnown = makeAnswerMemory({
     ...common,
-    lookUp: makeAskWellKnown({ connectTo, httpsPort: ports.https, userAgent, clock, limitMs: wellKnownMs }),
+    lookUp: (host, { signal: until }) => askWellKnown(host, until),
     rate: rateWellKnown,
     shared: shared && makeSharedClient({ ...table, table: shared, kind: 'well-known', ...WELL_KNOWN_TEXT }),
     failureServes: true,
   })
   const services = makeAnswerMemory({
     ...common,
-    lookUp: lookUpServices,
+    lookUp: async (name, how) => bestServices(await lookUpServices(name, how)),
     rate: rateServices,
     failureServes: true,
     shared: shared && makeSharedClient({ ...table, table: shared, kind: 'srv', ...SERVICES_TEXT }),

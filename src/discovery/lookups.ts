@@ -38,8 +38,15 @@ export type LookedUp<R> =
       readonly code?: string
     }
 
+export interface HowToLookUp {
+  /** Asks although whoever is asked remembers an answer. */
+  readonly fresh: boolean
+  /** Ends it; what it comes to then is of no use. */
+  readonly signal: AbortSignal
+}
+
 /** Asks for SRV records, for example of `_matrix-fed._tcp.example.org`. */
-export type LookUpServices = (name: string, signal: AbortSignal) => Promise<LookedUp<ServiceRecord>>
+export type LookUpServices = (name: string, how: HowToLookUp) => Promise<LookedUp<ServiceRecord>>
 
 /** Asks for the IP addresses of a host name, A and AAAA. */
-export type LookUpHost = (host: string, signal: AbortSignal) => Promise<LookedUp<AddressRecord>>
+export type LookUpHost = (host: string, how: HowToLookUp) => Promise<LookedUp<AddressRecord>>

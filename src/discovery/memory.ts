@@ -14,6 +14,7 @@
 import type { Clock, Random } from '../pace/clock.ts'
 import { keptAfter } from './kept.ts'
 import type { KeptAnswer, Rating } from './kept.ts'
+import type { HowToLookUp } from './lookups.ts'
 import type { Aged, SharedClient } from './share.ts'
 
 export interface Remembered<A> {
@@ -40,7 +41,7 @@ export interface AnswerMemory<A> {
 }
 
 export interface MemoryNeeds<A> {
-  readonly lookUp: (key: string, signal: AbortSignal) => Promise<A>
+  readonly lookUp: (key: string, how: HowToLookUp) => Promise<A>
   readonly rate: (answer: A) => Rating
   /** Null: of this process alone. */
   readonly shared: SharedClient<A> | null
@@ -121,7 +122,8 @@ export function makeAnswerMemory<A>(needs: MemoryNeeds<A>): AnswerMemory<A> {
       return remember(key, entryFrom(kept, ageMs, { fromOthers: true, slow: false }))
     }
     const started = clock.monotonic()
-    const answer = await lookUp(key, signal)
+    // Who remembers an answer of its own must not give it for a new one.
+    const answer = await lookUp(key, { fresh: anew || entries.has(key), signal })
     const rating = rate(answer)
     const before = younger(entryOf(key), claimed?.stale ?? null)
     const old = before === null ? null : { kept: before.kept, ageMs: ageOf(before), rating: before.rating }

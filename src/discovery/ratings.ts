@@ -4,8 +4,10 @@ import type { Rating } from './kept.ts'
 import type { AddressRecord, LookedUp, ServiceRecord } from './lookups.ts'
 import type { WellKnown } from './read-well-known.ts'
 
-/** Of the DNS: a record with a TTL of 0 would be asked for at every connection. */
-const SHORTEST_TTL_MS = 30_000
+/** A record with a TTL of 0 would be asked for at every connection. */
+const SHORTEST_SRV_MS = 30_000
+/** Shorter: addresses may be those of a file of this machine, which somebody has just changed. */
+const SHORTEST_ADDRESS_MS = 5_000
 const LONGEST_TTL_MS = 24 * HOUR_MS
 
 /** The DNS is asked again sooner than a web server: it is needed, and the trouble may be our own resolver's. */
@@ -23,19 +25,19 @@ export function rateWellKnown(answer: WellKnown): Rating {
 }
 
 export function rateServices(answer: LookedUp<ServiceRecord>): Rating {
-  return rateLookup(answer, true)
+  return rateLookup(answer, SHORTEST_SRV_MS, true)
 }
 
 /** Addresses stay in the process: its resolver may see others than those of the next machine. */
 export function rateAddresses(answer: LookedUp<AddressRecord>): Rating {
-  return rateLookup(answer, false)
+  return rateLookup(answer, SHORTEST_ADDRESS_MS, false)
 }
 
-function rateLookup(answer: LookedUp<unknown>, shareable: boolean): Rating {
+function rateLookup(answer: LookedUp<unknown>, shortestMs: number, shareable: boolean): Rating {
   if (answer.kind === 'failed') {
     return { rank: 'failed', ...(answer.code === 'OURS' ? OUR_ERRORS : DNS_ERRORS), shareable: false }
   }
   const rank = answer.kind === 'found' ? 'good' : 'absent'
   const longest = answer.kind === 'found' ? LONGEST_TTL_MS : LONGEST_ERROR_MS
-  return { rank, lifeMs: Math.min(Math.max(answer.ttlMs, SHORTEST_TTL_MS), longest), shareable }
+  return { rank, lifeMs: Math.min(Math.max(answer.ttlMs, shortestMs), longest), shareable }
 }

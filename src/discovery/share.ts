@@ -4,6 +4,7 @@
  * Always: nothing here rejects, and nothing waits for long. Where the table does not answer, or holds what cannot be
  * read, the process looks up by itself.
  */
+import { setMaxListeners } from 'node:events'
 import type { Clock } from '../pace/clock.ts'
 import type { KeptAnswer } from './kept.ts'
 import { CLAIM_MS } from './shared.ts'
@@ -46,6 +47,8 @@ const LONGEST_LOOK_MS = 1000
 
 export function makeSharedClient<A>(needs: SharedClientNeeds<A>): SharedClient<A> {
   const { table, kind, encode, decode, clock, signal, onTrouble, limitMs = 2000 } = needs
+  // As many listen to it as wait for other processes.
+  setMaxListeners(0, signal)
   const rowOf = (key: string) => `${kind} ${key}`
 
   async function claim(key: string, anew: boolean): Promise<SharedClaim<A>> {

@@ -5,12 +5,8 @@
  * answer, and the process looks up by itself.
  */
 import { parseServerName } from '../matrix/ids.ts'
-import { HOUR_MS, LONGEST_LIFE_MS } from './lifetime.ts'
 import type { LookedUp, ServiceRecord } from './lookups.ts'
 import type { WellKnown } from './read-well-known.ts'
-
-/** More SRV records of one name are not stored. */
-const MOST_RECORDS = 32
 
 export function encodeWellKnown(answer: WellKnown): string {
   return JSON.stringify(answer)
@@ -31,11 +27,7 @@ export function decodeWellKnown(text: string): WellKnown | null {
 }
 
 export function encodeServices(answer: LookedUp<ServiceRecord>): string {
-  if (answer.kind !== 'found') return JSON.stringify(answer)
-  // The best ones, should there be too many.
-  const records = [...answer.records].sort((a, b) => a.priority - b.priority).slice(0, MOST_RECORDS)
-  const plain = records.map(({ priority, weight, port, target }) => ({ priority, weight, port, target }))
-  return JSON.stringify({ ...answer, records: plain })
+  return JSON.stringify(answer)
 }
 
 export function decodeServices(text: string): LookedUp<ServiceRecord> | null {
@@ -60,10 +52,7 @@ function isServiceRecord(value: unknown): value is ServiceRecord {
 
 const isUint16 = (value: unknown) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65535
 
-/** A time in milliseconds that one of our answers can have; a DNS TTL may be longer than any life. */
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= Math.max(LONGEST_LIFE_MS, 2 ** 32 * HOUR_MS)
-}
+const isTime = (value: unknown): value is number => Number.isFinite(value) && Number(value) >= 0
 
 function objectOf(text: string): Record<string, unknown> | null {
   try {

@@ -20,7 +20,7 @@ export interface LookedUpPlace {
   readonly host: string
   readonly port: number
   readonly addresses: readonly string[]
-  /** Addresses that may not be connected to, each with the reason. */
+  /** Why other addresses may not be connected to. */
   readonly refused: readonly string[]
   /** The name that has the addresses, where it is another one. Behind an SRV record that should not be (RFC 2782). */
   readonly cname: string | null

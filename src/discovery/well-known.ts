@@ -7,10 +7,14 @@
  *
  * Always: the result is a value, whatever the other side does.
  */
+import { setMaxListeners } from 'node:events'
+import type { ClientRequest } from 'node:http'
+import type { Socket } from 'node:net'
 import got from 'got'
 import type { Clock } from '../pace/clock.ts'
-import { timerMs } from '../pace/clock.ts'
+import { within } from '../pace/either-signal.ts'
 import { explainError } from '../wire/explain-error.ts'
+import { TOO_MUCH } from '../wire/meter.ts'
 import { DialledAgent } from './agent.ts'
 import type { ConnectTo } from './connect-to.ts'
 import { MOST_OF_A_BODY, readWellKnown } from './read-well-known.ts'
@@ -36,17 +40,20 @@ type Asked =
   | { readonly kind: 'failed'; readonly why: string; readonly arrived: boolean }
 
 const MOST_OF_HEADERS = 8 * 1024
+/** Of one hop. */
+const MOST_IN_ALL = 2 * (MOST_OF_A_BODY + MOST_OF_HEADERS)
 
 export function makeAskWellKnown(needs: AskWellKnownNeeds): AskWellKnown {
   const { connectTo, httpsPort, userAgent, clock, limitMs = 10_000 } = needs
 
   return async function askWellKnown(host, stop) {
-    const limit = new AbortController()
-    const timer = setTimeout(() => limit.abort(), timerMs(limitMs))
+    const limit = within(stop, limitMs)
+    // Each address that is dialled listens to it.
+    setMaxListeners(0, limit.signal)
     try {
-      return await follow(firstHop(host), AbortSignal.any([limit.signal, stop]))
+      return await follow(firstHop(host), limit.signal)
     } finally {
-      clearTimeout(timer)
+      limit.forget()
     }
   }
 
@@ -94,6 +101,7 @@ type Head = Pick<WellKnownAnswer, 'status' | 'headers'> & { location: string | u
 async function readAnswer(request: ReturnType<typeof got.stream>): Promise<Asked> {
   // Whatever becomes of it later on, an error is never unheard.
   request.on('error', () => undefined)
+  request.once('request', (sent: ClientRequest) => sent.once('socket', limitBytes))
   const head = await new Promise<Head>((resolve, reject) => {
     request.once('error', reject)
     request.once(
@@ -118,11 +126,24 @@ async function readAnswer(request: ReturnType<typeof got.stream>): Promise<Asked
   return { kind: 'answered', ...head, body: Buffer.concat(pieces) }
 }
 
+/** HTTP can carry many bytes beside the answer: informational answers, empty lines, chunk extensions. */
+function limitBytes(socket: Socket): void {
+  let bytes = 0
+  socket.on('data', (piece: Buffer) => {
+    bytes += piece.length
+    if (bytes <= MOST_IN_ALL) return
+    const error = new Error('the server sent more than any answer may have')
+    socket.destroy(Object.assign(error, { code: TOO_MUCH }))
+  })
+}
+
 /** What came of it names the place, where redirects led to another one. */
 function ended(path: readonly Hop[], answer: WellKnown): WellKnown {
   const last = path.at(-1)?.url
   if (path.length === 1 || last === undefined) return answer
-  return answer.kind === 'failed' ? failed(path, answer.why, answer.arrived) : { ...answer, from: last }
+  return answer.kind === 'failed'
+    ? failed(path, answer.why, answer.arrived)
+    : { ...answer, from: shortened(last) }
 }
 
 function failed(path: readonly Hop[], why: string, arrived: boolean): WellKnown {

@@ -1,6 +1,7 @@
-/** The table of `cases.ts` as the page `docs/discovery-cases.md`, for people. */
+/** The tables of `cases.ts` and `lifetimes.ts` as the page `docs/discovery-cases.md`, for people. */
 import { format } from 'prettier'
 import { CASES } from './cases.ts'
+import { LIFETIMES } from './lifetimes.ts'
 import type { Case, Page, Situation, Web } from './situation.ts'
 
 const HEAD = `# Where each server name leads
@@ -32,11 +33,24 @@ const COLUMNS = [
   'Certificate for',
 ]
 
+const LIFETIMES_HEAD = `## For how long an answer of \`.well-known\` counts
+
+The headers of an answer that came at 08:00 on 29 November 2026, and how long it counts: a valid one, and a 404. Errors count for
+a minute, and twice as long each time, up to an hour. In the last part of its time an answer is asked for again in the background.
+`
+
 /** As `prettier` leaves it. */
 export function casesPage(): Promise<string> {
   const rows = CASES.map((one) => `| ${cellsOf(one).map(escaped).join(' | ')} |`)
   const table = [`| ${COLUMNS.join(' | ')} |`, `|${' --- |'.repeat(COLUMNS.length)}`, ...rows]
-  return format(`${HEAD}\n${table.join('\n')}\n`, { parser: 'markdown', printWidth: 110 })
+  const lifetimes = LIFETIMES.map(({ about, headers, valid, absent }) => {
+    const told = Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined)
+    const said = told.map(([name, value]) => code(`${HEADER_NAMES[name] ?? name}: ${value}`)).join(', ')
+    return `| ${[said, about, lasting(valid), lasting(absent)].map(escaped).join(' | ')} |`
+  })
+  const times = ['| Headers | | Valid | 404 |', '| --- | --- | --- | --- |', ...lifetimes]
+  const page = [HEAD, ...table, '', LIFETIMES_HEAD, ...times, ''].join('\n')
+  return format(page, { parser: 'markdown', printWidth: 110 })
 }
 
 function cellsOf(one: Case): string[] {
@@ -94,6 +108,10 @@ function pageInWords({ status = 200, headers = {}, body = '' }: Page): string {
   ].join(' ')
 }
 
+const HEADER_NAMES: Readonly<Record<string, string>> = {
+  ...{ cacheControl: 'Cache-Control', expires: 'Expires', date: 'Date', age: 'Age' },
+}
+const lasting = (minutes: number) => (minutes < 120 ? `${minutes} min` : `${minutes / 60} h`)
 const hours = (ms: number) => `${ms / 3_600_000} h`
 const code = (text: string) => (text === '' ? '' : `\`${text}\``)
 const escaped = (text: string) => text.replaceAll('|', '\\|')

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { ServiceRecord } from '../../src/discovery/lookups.ts'
-import { MOST_SERVICES, orderServices } from '../../src/discovery/srv.ts'
+import { MOST_SERVICES, bestServices, orderServices } from '../../src/discovery/srv.ts'
 
 const record = (target: string, weight = 0, priority = 10, port = 8448): ServiceRecord => ({
   ...{ target, weight, priority, port },
@@ -31,6 +31,22 @@ function firsts(records: ServiceRecord[]): Record<string, number> {
   }
   return counts
 }
+
+describe('the SRV records that are remembered', () => {
+  it('are few, and the best ones', () => {
+    const many = Array.from({ length: 3000 }, (_, i) => record(`h${i}`, 0, 3000 - i))
+    const found = { kind: 'found', records: many, ttlMs: 1000 } as const
+    const kept = bestServices(found)
+    expect(kept.kind === 'found' && kept.records.map(({ target }) => target)).to.deep.equal(
+      many
+        .slice(-32)
+        .toReversed()
+        .map(({ target }) => target),
+    )
+    const none = { kind: 'none', ttlMs: 1000 } as const
+    expect(bestServices(none)).to.equal(none)
+  })
+})
 
 describe('the order of SRV records (RFC 2782)', () => {
   it('is by priority, whatever the weights', () => {
@@ -106,8 +122,20 @@ describe('the order of SRV records (RFC 2782)', () => {
     expect(order([record('.', 0, 0), record('a')], () => 0)).to.deep.equal(['a'])
   })
 
-  it('keeps as many as are worth trying, the best ones', () => {
-    const many = Array.from({ length: 5000 }, (_, i) => record(`h${i}`, 0, i))
+  it('keeps as many as are worth trying, the best ones, however many there are', () => {
+    const many = Array.from({ length: 10_000 }, (_, i) => record(`h${i}`, 0, i))
     expect(order(many, () => 0)).to.deep.equal(many.slice(0, MOST_SERVICES).map(({ target }) => target))
+    expect(
+      order(
+        many.map((one) => ({ ...one, priority: 1 })),
+        dice(1),
+      ),
+    ).to.have.length(MOST_SERVICES)
+    expect(
+      order(
+        many.map((one) => ({ ...one, priority: 1, weight: 65_535 })),
+        dice(1),
+      ),
+    ).to.have.length(MOST_SERVICES)
   })
 })
