@@ -1,4 +1,5 @@
 /** Which of the addresses that a lookup found may be connected to? At least one, or why there is none. */
+import { oneLine } from '../wire/explain-error.ts'
 import type { VetAddress } from '../wire/target.ts'
 import type { AddressRecord, LookedUp } from './lookups.ts'
 
@@ -29,7 +30,8 @@ export function fewAddresses(answer: LookedUp<AddressRecord>): LookedUp<AddressR
 export function allowedOf(found: LookedUp<AddressRecord>, vet: VetAddress): AllowedAddresses {
   if (found.kind === 'none') return { kind: 'failed', message: 'the name has no address', refused: [] }
   if (found.kind === 'failed') {
-    return { kind: 'failed', message: `the name could not be looked up: ${found.why}`, refused: [] }
+    const why = oneLine(found.why, 150)
+    return { kind: 'failed', message: `the name could not be looked up: ${why}`, refused: [] }
   }
   const addresses: string[] = []
   const refused: string[] = []

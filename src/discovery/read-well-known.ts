@@ -1,9 +1,9 @@
 /**
  * What does an answer of `/.well-known/matrix/server` say?
  *
- * Spec, "Resolving server names", step 3: "If the response is invalid (bad JSON, missing properties, non-200 response,
- * etc), skip to step 4." So nothing here fails a destination. A 404 is told apart from the rest: it says that there is
- * no delegation, where a 503 or a page of HTML says nothing. The content type is not asked for.
+ * Spec, "Resolving server names", step 3: what is not valid, whatever is wrong with it, leads to step 4. So nothing here
+ * fails a destination. A 404 is told apart from the rest: it says that there is no delegation, where a 503 or a page of
+ * HTML says nothing. The content type is not asked for.
  */
 import { parseServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'

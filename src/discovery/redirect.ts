@@ -1,9 +1,9 @@
 /**
  * Where does a redirect of `.well-known` lead, and do we go there?
  *
- * Spec, "Resolving server names", step 3: "30x redirects should be followed, however redirection loops should be
- * avoided." Only over https: over http anybody on the way could name another server. Which addresses may be connected
- * to is decided at the connection, for each hop as for the first.
+ * Spec, "Resolving server names", step 3: redirects are followed, loops are avoided. Only over https: over http anybody
+ * on the way could name another server. Which addresses may be connected to is decided at the connection, for each hop
+ * as for the first.
  */
 import { oneLine } from '../wire/explain-error.ts'
 import { parseHost } from './host.ts'

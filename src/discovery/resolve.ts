@@ -1,7 +1,7 @@
 /**
  * From a server name to where to connect, and which name the certificate must have.
  *
- * Spec, server-server API, "Resolving server names": its steps in their order, each quoted where it is obeyed. What
+ * Spec, server-server API, "Resolving server names": its steps in their order, each named where it is obeyed. What
  * the steps ask (`.well-known`, SRV) comes in as functions, which remember and share answers. Addresses are not looked
  * up here: a place may be a name.
  *
@@ -80,25 +80,18 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
   return async function resolve(name, options = {}) {
     const steps: DiscoveryStep[] = []
     const { host, port, literal } = splitServerName(name)
-    // 1. "If the hostname is an IP literal, then that IP address should be used, together with the given port number,
-    // or 8448 if no port is given. […] The Host header in the request should be set to the server name, including the
-    // port if the server name included one."
+    // 1. An IP literal: that address, with the port if there is one. The Host header is the server name as it is.
     if (literal !== null) return direct(name, '1', steps)
-    // 2. "If the hostname is not an IP literal, and the server name includes an explicit port, resolve the IP address
-    // using AAAA or A records. […] with a Host header of the original server name (with port)."
+    // 2. A name with a port: its addresses, and that port; no .well-known, no SRV. Host has the port too.
     if (port !== null) return direct(name, '2', steps)
-    // 3. "If the hostname is not an IP literal, a regular HTTPS request is made to
-    // https://<hostname>/.well-known/matrix/server".
+    // 3. A name without a port: https://NAME/.well-known/matrix/server.
     const delegate = await askWellKnown(host, options, steps)
-    // "If the response is invalid (bad JSON, missing properties, non-200 response, etc), skip to step 4."
+    // Whatever is not a valid answer leads to step 4, and fails nothing.
     if (delegate === null) return byName(host, UNDELEGATED, options, steps)
     const delegated = splitServerName(delegate)
-    // 3.1. "If <delegated_hostname> is an IP literal, then that IP address should be used together with the
-    // <delegated_port> or 8448 if no port is provided. […] a Host header containing the IP address, including the port
-    // if one was provided."
+    // 3.1. Delegated to an IP literal. Host is that address, with the port if it was given.
     if (delegated.literal !== null) return direct(delegate, '3.1', steps)
-    // 3.2. "If <delegated_hostname> is not an IP literal, and <delegated_port> is present, […] a Host header of
-    // <delegated_hostname>:<delegated_port>."
+    // 3.2. Delegated to a name with a port. Host has both.
     if (delegated.port !== null) return direct(delegate, '3.2', steps)
     // 3.3 to 3.5. A delegated name is not asked for a .well-known of its own.
     return byName(delegated.host, DELEGATED, options, steps)
@@ -150,11 +143,10 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
     // The target of an SRV record appears neither in the Host header nor in the certificate: DNS is not trusted, the
     // delegate has to prove that it is one (spec, the note below step 6).
     const identity = { tlsName: host, sni: host, hostHeader: host }
-    // 3.3 and 4. "an SRV record is looked up for _matrix-fed._tcp.<hostname>. This may result in another hostname (to
-    // be resolved using AAAA or A records) and port."
+    // 3.3 and 4 (since v1.8): SRV under _matrix-fed._tcp gives hosts and ports.
     const first = askServices(`_matrix-fed._tcp.${host}`, fed, options)
     const early = await within(first, OVERLAP_MS)
-    // 3.4 and 5, deprecated: "an SRV record is looked up for _matrix._tcp.<hostname>".
+    // 3.4 and 5 (deprecated): SRV under _matrix._tcp.
     const second = early?.isAnswer === true ? null : askServices(`_matrix._tcp.${host}`, old, options)
     // It is awaited after the first: until then a defect of ours must not count as unhandled.
     second?.catch(() => undefined)
@@ -166,8 +158,7 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
       if (places !== null) return found({ step: step.step, places, ...identity }, steps)
       if (refused) return failed(`${step.asked}: ${step.outcome}`, steps)
     }
-    // 3.5 and 6. "If no SRV record is found, an IP address is resolved using AAAA or A records. Requests are then made
-    // to the resolved IP address and a port of 8448, using a Host header of <hostname>."
+    // 3.5 and 6. No SRV: the name's own addresses and port 8448. Host is the name without a port.
     const outcome = `no SRV record leads on: ${host}, port ${matrixPort}`
     steps.push({ step: plain, asked: null, outcome, durationMs: 0, cache: null })
     const place = { host: { name: host, literal: false }, port: matrixPort }
@@ -201,7 +192,7 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
 function wordsFor(answer: LookedUp<ServiceRecord>, offered: ReturnType<typeof orderServices> | null): string {
   if (answer.kind === 'none') return 'no such record'
   // Not taken for "no record": it is asked again soon.
-  if (answer.kind === 'failed') return `not known: ${answer.why}`
+  if (answer.kind === 'failed') return `not known: ${oneLine(answer.why, 150)}`
   if (offered?.kind === 'refused') return 'the record says that there is no such service'
   if (offered?.kind !== 'offered') return 'no record names a host and a port'
   const places = offered.services.map(({ host, port }) => `${host.name} port ${port}`)

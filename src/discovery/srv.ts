@@ -18,7 +18,7 @@ export interface Service {
 export type Services =
   /** At least one. */
   | { readonly kind: 'offered'; readonly services: readonly Service[] }
-  /** RFC 2782: "A Target of "." means that the service is decidedly not available at this domain." */
+  /** The target `.`: the domain says that it has no such service (RFC 2782). */
   | { readonly kind: 'refused' }
   /** Records are there, and none of them names a host and a port. */
   | { readonly kind: 'unusable' }
@@ -65,9 +65,9 @@ const isNowhere = ({ target }: ServiceRecord) => target === '.' || target === ''
 const isPort = (port: number) => Number.isInteger(port) && port > 0 && port <= 65535
 
 /**
- * RFC 2782: those of weight 0 are placed at the beginning; a whole number from 0 to the sum of the weights, both
- * included, picks the first record whose running sum reaches it; and so on with the rest. So one of weight 0 has a
- * very small chance beside others. Where all have weight 0 each is as likely as the others.
+ * RFC 2782, "Weight": with those of weight 0 in front, a whole number from 0 to the sum of all weights is drawn, and
+ * the first record is taken at which the running sum reaches it; then so with the rest. So one of weight 0 has a very
+ * small chance beside others. Where all have weight 0 each is as likely as the others.
  */
 function byWeight<R extends { weight: number }>(records: readonly R[], most: number, random: Random): R[] {
   const left = [

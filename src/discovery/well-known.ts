@@ -47,11 +47,14 @@ export function makeAskWellKnown(needs: AskWellKnownNeeds): AskWellKnown {
   const { connectTo, httpsPort, userAgent, clock, limitMs = 10_000 } = needs
 
   return async function askWellKnown(host, stop) {
+    const first = firstHop(host)
+    // For example `xn--a`: a server name, and no host of a URL.
+    if (!URL.canParse(first.url)) return { kind: 'failed', arrived: true, why: 'the name cannot be in a URL' }
     const limit = within(stop, limitMs)
     // Each address that is dialled listens to it.
     setMaxListeners(0, limit.signal)
     try {
-      return await follow(firstHop(host), limit.signal)
+      return await follow(first, limit.signal)
     } finally {
       limit.forget()
     }

@@ -69,7 +69,9 @@ function cellsOf(one: Case): string[] {
 
 function situationOf({ about, situation, before }: Case): string {
   const told =
-    before === undefined ? [] : [`first ${inWords(before.situation)}, and after ${hours(before.laterMs)}`]
+    before === undefined
+      ? []
+      : [`first ${inWords(before.situation) || 'nothing special'}, and after ${hours(before.laterMs)}`]
   const facts = [...told, inWords(situation)].filter((text) => text !== '')
   return facts.length === 0 ? about : `${about} (${facts.join(': ')})`
 }

@@ -122,6 +122,15 @@ const DELEGATED: Case[] = [
     ...address('127.0.66.1: no address may be connected to'),
   },
   {
+    row: 'D3.1',
+    about: 'delegated to such an address, written inside IPv6',
+    reports: ['44', '45'],
+    name: 'a.example',
+    situation: { web: { 'a.example': delegates('[::ffff:127.0.66.1]:443') } },
+    steps: ['3', '3.1'],
+    ...address('::ffff:127.0.66.1: no address may be connected to'),
+  },
+  {
     row: 'D3.2',
     about: 'delegated to a name with a port: SRV is not asked',
     name: 'a.example',
@@ -693,6 +702,15 @@ const SRV: Case[] = [
     },
     steps: ['3', '4'],
     ...to('4', 'A.Example', 'C.Example:8000'),
+  },
+  {
+    row: 'D11',
+    about: 'a server name that cannot be in a URL (`xn--` is not followed by punycode)',
+    name: 'xn--a.example',
+    situation: {},
+    steps: PLAIN,
+    ...to('6', 'xn--a.example', 'xn--a.example:8448'),
+    says: { '3': 'the name cannot be in a URL' },
   },
 ]
 
