@@ -15,7 +15,7 @@ export const fuzzing = (runs = FUZZ_RUNS) => ({
 const anyText = fc.string({ unit: 'binary', maxLength: 40 })
 /** Signs that mean something to one parser or another. */
 const SIGNS = [
-  ...'abXYZ019.-_:/[]@%#?\\ \t\r\n\0"\',;={}',
+  ...'abXYZ019.-_:/[]@%#?\\ \t\r\n\0"\',;={}'.split(''),
   'é',
   '。',
   '\u200b',
