@@ -445,6 +445,17 @@ const REDIRECTS: Case[] = [
   ),
   {
     row: 'D7',
+    about: 'a redirect with a user name',
+    reports: ['37'],
+    name: 'a.example',
+    situation: {
+      web: { 'a.example': redirects('https://me@w.example/x'), 'w.example/x': delegates('b.example:1') },
+    },
+    ...plainly,
+    says: { '3': 'a user name in its URL' },
+  },
+  {
+    row: 'D7',
     about: 'a redirect with a password',
     reports: ['37'],
     name: 'a.example',

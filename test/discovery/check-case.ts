@@ -24,7 +24,7 @@ const LONG_LIMIT_MS = 30_000
 
 export const testDial = (loopback: Loopback, clock: Clock = systemClock): Dial =>
   makeDial({
-    secureContext: loopback.trust,
+    ...{ vet: vetForTests, secureContext: loopback.trust },
     connectTimeoutMs: 30_000,
     gate: makeHandshakeGate({ atOnce: 32, slotMs: 500 }),
     watchOverhead: makeWatchOverhead(),
