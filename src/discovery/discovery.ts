@@ -81,7 +81,7 @@ export interface DiscoveryLimits {
   readonly wellKnownMs: number
   /** How long who comes waits for an answer that is past its time. */
   readonly patienceMs: number
-  /** Names, of each kind. */
+  /** Hosts that are remembered. */
   readonly most: number
 }
 
@@ -114,6 +114,8 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
   })
   const services = makeAnswerMemory({
     ...common,
+    // Two for each host: the newer name and the older one.
+    most: 2 * most,
     lookUp: async (name, how) => bestServices(await lookUpServices(name, how)),
     rate: rateServices,
     failureServes: true,

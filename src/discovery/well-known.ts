@@ -54,16 +54,17 @@ export function makeAskWellKnown(needs: AskWellKnownNeeds): AskWellKnown {
     // Each address that is dialled listens to it.
     setMaxListeners(0, limit.signal)
     try {
-      return await follow(first, limit.signal)
+      return await follow(first, limit.signal, stop)
     } finally {
       limit.forget()
     }
   }
 
-  async function follow(first: Hop, signal: AbortSignal): Promise<WellKnown> {
+  async function follow(first: Hop, signal: AbortSignal, stop: AbortSignal): Promise<WellKnown> {
     const path = [first]
     for (let hop = first; ;) {
       const asked = await ask(hop, signal)
+      if (stop.aborted) return failed(path, 'limpet is stopping', false)
       if (signal.aborted) return failed(path, `no answer within ${limitMs / 1000} s`, false)
       if (asked.kind === 'failed') return failed(path, asked.why, asked.arrived)
       if (!isRedirect(asked.status)) return ended(path, readWellKnown(asked, clock.now()))

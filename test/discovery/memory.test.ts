@@ -249,12 +249,14 @@ describe('what is remembered of lookups', () => {
   })
 
   it('remembers no more names than it may, those that were asked for last', async () => {
-    const setting = aMemory({ most: 100, lookUp: () => Promise.resolve('good 1') })
+    let lookups = 0
+    const setting = aMemory({ most: 100, lookUp: () => Promise.resolve(`good ${++lookups}`) })
     for (let i = 0; i < 20_000; i++) {
       await setting.memory.get(`h${i}`)
       await setting.memory.get('often')
     }
     expect(setting.memory.counts()).to.deep.equal({ remembered: 100, inFlight: 0 })
+    expect(lookups).to.equal(20_001)
     expect(setting.memory.peek('often')).to.not.equal(null)
     expect(setting.memory.peek('h19999')).to.not.equal(null)
     expect(setting.memory.peek('h19800')).to.equal(null)
