@@ -4,6 +4,8 @@ import type { Clock } from '../../src/pace/clock.ts'
 export interface HandClock extends Clock {
   /** Moves both clocks on, and lets everything run that is due. */
   move(ms: number): Promise<void>
+  /** How many sleep. */
+  sleeping(): number
   /** The clock on the wall alone is set. */
   setWall(by: number): void
 }
@@ -30,6 +32,7 @@ export function handClock(): HandClock {
           sleepers.add(sleeper)
         }
       }),
+    sleeping: () => sleepers.size,
     setWall(by) {
       wallAhead += by
     },

@@ -72,6 +72,7 @@ describe('answers that all processes share', () => {
     for (const name of names) expect(await told(again, name)).to.equal('good 1, shared')
     expect(setting.lookups).to.have.length(2000)
     expect(setting.troubles).to.deep.equal([])
+    expect(setting.clock.sleeping(), 'time limits that nobody needs any more').to.equal(0)
   })
 
   it('keep their age from process to process, and are refreshed by one', async () => {
@@ -121,6 +122,17 @@ describe('answers that all processes share', () => {
     await settled()
     let got: string | null = null
     void told(setting.start('other')).then((word) => (got = word))
+    await setting.clock.move(19_000)
+    expect(got).to.equal(null)
+    await setting.clock.move(2_000)
+    expect(got).to.equal('good 1, asked')
+  })
+
+  it('are looked up all the same where the table says for ever that another process does it', async () => {
+    const theirs = { claim: 'theirs', stored: null } as const
+    const setting = processes((table) => ({ ...table, claim: () => Promise.resolve(theirs) }))
+    let got: string | null = null
+    void told(setting.start('one')).then((word) => (got = word))
     await setting.clock.move(19_000)
     expect(got).to.equal(null)
     await setting.clock.move(2_000)

@@ -75,6 +75,8 @@ describe('the order of SRV records (RFC 2782)', () => {
     const { a = 0 } = firsts([record('a', 0), record('b', 99)])
     expect(a).to.be.within(1, 100)
     expect(order([record('b', 99), record('a', 0)], () => 0)).to.deep.equal(['a', 'b'])
+    // 0 or 1 is drawn: each is as likely as the other.
+    expect((firsts([record('a', 0), record('b', 1)])['a'] ?? 0) / 4000).to.be.closeTo(0.5, 0.03)
   })
 
   it('shuffles those that all have weight 0', () => {

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import type { AddressInfo, Server } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { makeConnectTo } from '../../src/discovery/connect-to.ts'
+import type { ConnectTo } from '../../src/discovery/connect-to.ts'
 import type { WellKnown } from '../../src/discovery/read-well-known.ts'
 import { makeAskWellKnown } from '../../src/discovery/well-known.ts'
 import { systemClock } from '../../src/pace/clock.ts'
@@ -250,6 +251,26 @@ describe('asking for .well-known', () => {
     expect(await ask('a.example', { port, stop: stop.signal })).to.include({ kind: 'failed', arrived: false })
     await until(() => open() === 0, { what: 'the connections to close' })
     expect(await ask('a.example', { port, stop: stop.signal })).to.include({ kind: 'failed', arrived: false })
+  })
+
+  it('closes a connection that opens when nobody waits for it any more', async () => {
+    const { port, open } = await raw(() => undefined)
+    let goOn = (): void => undefined
+    const ended = new Promise<void>((resolve) => (goOn = resolve))
+    const dial = testDial(loopback())
+    const late: ConnectTo = async () => {
+      const target = { addresses: [ADDRESSES.serves], port, tlsName: 'a.example', sni: 'a.example' }
+      const dialled = await dial({ ...target, hostHeader: 'a.example' }, forever)
+      await ended
+      return dialled.kind === 'open' ? { kind: 'open', socket: dialled.socket } : dialled
+    }
+    const about = { httpsPort: port, userAgent: 'limpet/1.2.3', clock: systemClock, limitMs: 200 }
+    expect(why(await makeAskWellKnown({ connectTo: late, ...about })('a.example', forever))).to.match(
+      /^no answer/,
+    )
+    await until(() => open() === 1, { what: 'the connection to open' })
+    goOn()
+    await until(() => open() === 0, { what: 'the connection to close' })
   })
 
   it('says which failures every process would see', async () => {
