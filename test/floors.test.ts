@@ -13,6 +13,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Lowest first; rooms of one floor don't know each other. */
 const FLOORS: readonly (readonly string[])[] = [
   ['src/pace/', 'src/matrix/', 'src/observe/'],
+  ['src/allow/'],
   ['src/config/', 'src/wire/', 'src/simulate/'],
   ['src/discovery/', 'src/store/'],
   ['src/embedded/', 'src/ingest/', 'src/deliver/', 'queues/'],

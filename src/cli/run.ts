@@ -38,10 +38,11 @@ export interface RunOptions {
 
 export function run({ config, roles, listen, log, linesLost, env }: RunOptions): Promise<void> {
   for (const line of weakenedBy(env, process.execArgv)) log.warn(line)
-  const { ip_denylist, ip_allowlist } = config.federation
-  if (ip_denylist !== undefined || ip_allowlist.length > 0)
+  const { insecure_domains: insecure } = config.federation
+  if (insecure.length > 0)
     log.warn(
-      'federation.ip_denylist and ip_allowlist are not enforced yet: they come into force in a later release',
+      { insecure_domains: insecure },
+      'federation.insecure_domains: whoever is on the way to these servers can read and change what limpet sends them',
     )
   return untilSignal(process, {
     start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log, linesLost }),

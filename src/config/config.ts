@@ -8,6 +8,8 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { getHeapStatistics } from 'node:v8'
+import type { DnsServerAddress } from '../allow/dns-server.ts'
+import type { Proxy } from '../allow/proxy-url.ts'
 import { isTree, overrideFromEnvironment } from './env.ts'
 import type { Environment, Tree } from './env.ts'
 import { ConfigError } from './error.ts'
@@ -41,8 +43,17 @@ export interface Config extends Plain {
   readonly signing_key_path: string
   readonly tokens: Tokens
   readonly metrics: { readonly token: string | null; readonly per_destination: boolean }
-  readonly federation: Omit<Settings['federation'], 'recovering_concurrency'> & {
+  readonly federation: Omit<
+    Settings['federation'],
+    'recovering_concurrency' | 'domain_allowlist' | 'dns_servers' | 'proxy' | 'proxy_path'
+  > & {
     recovering_concurrency: number
+    /** Null: every server. */
+    domain_allowlist: readonly string[] | null
+    /** Null: those of `resolv.conf`. */
+    dns_servers: readonly DnsServerAddress[] | null
+    /** Holds a secret. */
+    proxy: Proxy | null
   }
   readonly memory: { readonly bodies_bytes: number }
   readonly sources: { readonly synapse: SynapseSettings | null }
@@ -112,6 +123,7 @@ function readTree(file: string): Tree {
 function settle(settings: Settings, file: string | null, folder: string): Config {
   const { signing_key_path, tokens, metrics, federation, memory, sources, ...plain } = settings
   const data_dir = resolve(folder, plain.data_dir)
+  const { proxy_path: _, ...outbound } = federation
   const { ingest, read, admin } = tokens
   const named = {
     ingest: nameTokens('ingest', ingest),
@@ -129,7 +141,10 @@ function settle(settings: Settings, file: string | null, folder: string): Config
     tokens: addGenerated(named, readGeneratedTokens(data_dir)),
     metrics: { token: metrics.token ?? null, per_destination: metrics.per_destination },
     federation: {
-      ...federation,
+      ...outbound,
+      domain_allowlist: federation.domain_allowlist ?? null,
+      dns_servers: federation.dns_servers ?? null,
+      proxy: federation.proxy ?? null,
       custom_ca_paths: federation.custom_ca_paths.map((path) => resolve(folder, path)),
       // Half, so that dead destinations can never have every place.
       recovering_concurrency: federation.recovering_concurrency ?? Math.ceil(federation.max_concurrency / 2),

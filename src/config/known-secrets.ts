@@ -10,7 +10,9 @@ import type { Secrets } from '../observe/secrets.ts'
 /** Tells `secrets` what stands in the place of one, in whatever shape, and what by mistake stands where its file is named. */
 export function noteSecrets(tree: Tree, env: Environment, secrets: Secrets): void {
   for (const path of SECRETS) {
-    for (const text of textsIn(valueAt(tree, path.split('.')))) noteSecret(text, secrets)
+    for (const text of textsIn(valueAt(tree, path.split('.'))))
+      // A proxy's scheme may be left out.
+      noteSecret(path === 'federation.proxy' && !text.includes('://') ? `http://${text}` : text, secrets)
     for (const text of textsIn(valueAt(tree, `${path}_path`.split('.')))) notePath(text, secrets)
   }
   for (const text of textsIn(tree['signing_key_path'])) notePath(text, secrets)

@@ -1,4 +1,5 @@
 /** The configuration as it may be shown: every effective value with secrets masked, and keys as in the file. */
+import { showDnsServer } from '../allow/dns-server.ts'
 import type { Config } from './config.ts'
 import type { NamedToken } from './secrets.ts'
 import { maskUrls } from '../observe/secrets.ts'
@@ -6,7 +7,7 @@ import { maskUrls } from '../observe/secrets.ts'
 const MASK = '***'
 
 export function maskedConfig(config: Config): Record<string, unknown> {
-  const { database, queue, tokens, metrics, sources, listen } = config
+  const { database, queue, tokens, metrics, federation, sources, listen } = config
   return withoutUndefined({
     ...config,
     file: undefined,
@@ -18,6 +19,11 @@ export function maskedConfig(config: Config): Record<string, unknown> {
       ingest: maskTokens(tokens.ingest),
       read: maskTokens(tokens.read),
       admin: maskTokens(tokens.admin),
+    },
+    federation: {
+      ...federation,
+      dns_servers: federation.dns_servers?.map((server) => showDnsServer(server, 53)) ?? null,
+      proxy: federation.proxy?.label ?? null,
     },
     metrics: { ...metrics, token: metrics.token === null ? null : MASK },
     sources: {

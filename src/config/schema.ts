@@ -10,11 +10,16 @@ import {
   MINUTE,
   age,
   databaseSetting,
+  dnsServer,
+  domainGlob,
+  insecureDomain,
   ipRange,
   listen,
   ms,
+  noProxy,
   path,
   postgresUrl,
+  proxy,
   queueSetting,
   redisUrl,
   section,
@@ -69,11 +74,38 @@ export const settingsSchema = z.strictObject({
       .describe("Whether metrics have labels with destinations' names."),
   }).describe('Prometheus.'),
   federation: section({
+    domain_allowlist: z
+      .array(domainGlob)
+      .optional()
+      .describe('Globs such as `*.example.org`: nothing is sent to any other server. Default: every server.'),
+    domain_denylist: z
+      .array(domainGlob)
+      .default([])
+      .describe('Globs: nothing is sent to these. Wins over the allow list.'),
     ip_denylist: z
       .array(ipRange)
       .optional()
-      .describe('Not enforced yet. Default: private, loopback, link-local, multicast and reserved ranges.'),
-    ip_allowlist: z.array(ipRange).default([]).describe('Not enforced yet. It will win over the deny list.'),
+      .describe(
+        'Addresses that are not connected to. Default: private, loopback, link-local, multicast and reserved ranges.',
+      ),
+    ip_allowlist: z.array(ipRange).default([]).describe('Addresses that are. Wins over the deny list.'),
+    dns_servers: z
+      .array(dnsServer)
+      .min(1)
+      .optional()
+      .describe('DNS servers to ask, `ADDRESS` or `ADDRESS:PORT`. Default: those of /etc/resolv.conf.'),
+    insecure_domains: z
+      .array(insecureDomain)
+      .default([])
+      .describe('Globs and address ranges whose certificates are not verified. For tests only.'),
+    proxy: proxy
+      .optional()
+      .describe('An http:// or https:// proxy that connects (CONNECT) to other servers. Default: none.'),
+    proxy_path: path.optional().describe('A file that contains it.'),
+    no_proxy: z
+      .array(noProxy)
+      .default([])
+      .describe('Names, addresses and ranges that are connected to without the proxy.'),
     custom_ca_paths: z
       .array(path)
       .default([])
@@ -203,11 +235,6 @@ export const settingsSchema = z.strictObject({
 
 /** Keys that the contract names and a later release brings: refused, with a reason that says so. */
 export const LATER = new Set([
-  'federation.domain_allowlist',
-  'federation.domain_denylist',
-  'federation.insecure_domains',
-  'federation.proxy',
-  'federation.no_proxy',
   'federation.long_outage_ms',
   'federation.dead_after_ms',
   'federation.ramp_per_second',

@@ -26,6 +26,7 @@ export const SECRETS: readonly string[] = [
   'tokens.read',
   'tokens.admin',
   'metrics.token',
+  'federation.proxy',
   'sources.synapse.database',
   'sources.synapse.redis',
 ]

@@ -1,6 +1,12 @@
 /** The kinds of value that a setting can have: what each accepts, and the error for anything else. */
-import { isIP } from 'node:net'
 import { z } from 'zod'
+import { parseDnsServerAddress } from '../allow/dns-server.ts'
+import type { DnsServerAddress } from '../allow/dns-server.ts'
+import { parseDomainGlob } from '../allow/domain-glob.ts'
+import { makeIsInsecure } from '../allow/insecure.ts'
+import { parseIpRange } from '../allow/ip-range.ts'
+import { makeProxyFor } from '../allow/no-proxy.ts'
+import { parseProxy } from '../allow/proxy-url.ts'
 import { LONGEST_TIMER_MS } from '../pace/clock.ts'
 import { parseConnectionUrl } from './url.ts'
 import { parseServerName } from '../matrix/ids.ts'
@@ -89,12 +95,46 @@ export const queueSetting = z.string().transform((text, context) => {
   return z.NEVER
 })
 
-export const ipRange = z.string().refine((text) => {
-  const [address = '', length, ...rest] = text.split('/')
-  const family = isIP(address)
-  if (family === 0 || rest.length > 0) return false
-  return length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= (family === 4 ? 32 : 128))
-}, 'must be an IP address or a range such as 10.0.0.0/8')
+/** Text that `parse` can read; what it throws says what is wrong with it. */
+const readable = <T>(parse: (text: string) => T) =>
+  z.string().transform((text, context): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'is wrong' })
+      return z.NEVER
+    }
+  })
+/** The text as it is, once `parse` could read it. */
+const checked = (parse: (text: string) => unknown) =>
+  readable((text) => {
+    parse(text)
+    return text
+  })
+
+export const ipRange = z
+  .string()
+  .refine((text) => canRead(() => parseIpRange(text)), 'must be an IP address or a range such as 10.0.0.0/8')
+export const domainGlob = checked(parseDomainGlob)
+export const insecureDomain = checked((text) => makeIsInsecure([text]))
+export const noProxy = checked((text) => makeProxyFor(null, [text]))
+export const proxy = readable(parseProxy)
+export const dnsServer = z.string().transform((text, context): DnsServerAddress => {
+  const server = parseDnsServerAddress(text)
+  if (server !== null) return server
+  const message = 'must be the IP address of a DNS server, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353'
+  context.addIssue({ code: 'custom', message })
+  return z.NEVER
+})
+
+function canRead(parse: () => unknown): boolean {
+  try {
+    parse()
+    return true
+  } catch {
+    return false
+  }
+}
 
 export const SERVED = ['ingest', 'admin', 'metrics'] as const
 export type Served = (typeof SERVED)[number]

@@ -26,6 +26,7 @@ import type { Log } from '../observe/log.ts'
 import { makeMetrics } from '../observe/metrics.ts'
 import { openStores } from './open-stores.ts'
 import { makeReadiness } from './readiness.ts'
+import type { Network, Outbound, OutboundNeeds } from './open-outbound.ts'
 import type { Delivery } from './start-delivery.ts'
 import { checkSchema } from '../store/migrate.ts'
 import { version } from './version.ts'
@@ -40,6 +41,8 @@ export interface DaemonOptions {
   log: Log
   /** Log lines that standard output did not take, since the start. */
   linesLost?: () => number
+  /** Default: the public one. */
+  network?: Network
 }
 
 export interface Daemon {
@@ -68,6 +71,15 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): { config: Con
     recovering_concurrency: Math.min(recovering_concurrency, concurrency),
   }
   return { config: { ...config, federation: { ...federation, ...fitting } }, door }
+}
+
+/** Sending needs it, and the admin API shows what it finds. */
+async function open(
+  { network, log }: DaemonOptions,
+  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities'>,
+): Promise<Outbound> {
+  const { openOutbound, PUBLIC_NETWORK } = await import('./open-outbound.ts')
+  return openOutbound({ ...needs, network: network ?? PUBLIC_NETWORK, clock: systemClock, random: Math.random, log })
 }
 
 /** How often a running process looks whether the schema is still its own, ms. */
@@ -142,6 +154,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
     const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
+    const outbound = ingesting || roles.includes('deliver') ? await open(options, { config, pool, authorities }) : null
+    if (outbound !== null) closers.push(() => outbound.close())
     let delivering: Delivery | null = null
     const nudge = () => {
       delivering?.nudge()
@@ -171,13 +185,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ingest: ingesting
         ? { serverName: config.server_name, stickyFieldNames: config.sticky.field_names, append, db: pool }
         : null,
-      admin: ingesting
+      admin: outbound !== null && ingesting
         ? (app) =>
             registerAdminRoutes(app, {
               pool,
               serverName: config.server_name,
               version,
               wake: (targets) => queues.wake(targets),
+              discover: outbound.report,
             })
         : null,
     })
@@ -196,7 +211,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       })
       closers.push(() => housekeeping.stop())
     }
-    if (roles.includes('deliver')) {
+    if (outbound !== null && roles.includes('deliver')) {
       const mayWork = () => complaint === null
       const { startDelivery } = await import('./start-delivery.ts')
       const delivery = await startDelivery({
@@ -206,7 +221,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         queues,
         wake,
         key,
-        authorities,
+        outbound,
         mayWork,
         metrics,
         clock,

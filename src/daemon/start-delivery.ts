@@ -1,5 +1,4 @@
 /** Starts delivery in this process: the lease, the queue's workers, and the search for due destinations. */
-import { lookup } from 'node:dns/promises'
 import { hostname } from 'node:os'
 import type { Backend } from '../../queues/backend.ts'
 import type { Queues } from '../../queues/queues.ts'
@@ -18,15 +17,15 @@ import { makeSharedBodies } from '../deliver/shared-bodies.ts'
 import { makeLoadApart, makeTogether } from '../deliver/together.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../deliver/turn.ts'
 import { serve } from '../deliver/serve.ts'
+import type { ServerName } from '../matrix/ids.ts'
 import type { SigningKey } from '../matrix/signing.ts'
 import { countAttempt, type CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Pool } from '../store/db.ts'
+import type { Outbound } from './open-outbound.ts'
 import { version } from './version.ts'
-import { makeConnections } from '../wire/connections.ts'
 import { makeRemotes } from '../wire/send.ts'
-import { makeResolveTarget } from '../wire/target.ts'
 
 export interface DeliveryNeeds {
   config: Config
@@ -37,8 +36,7 @@ export interface DeliveryNeeds {
   key: SigningKey
   /** False: this process takes no new work (its schema is not the database's any more). */
   mayWork: () => boolean
-  /** PEM texts of authorities that are believed beside the usual ones. */
-  authorities: readonly string[]
+  outbound: Pick<Outbound, 'connections' | 'resolveTarget' | 'vetDomain'>
   metrics: Metrics
   clock: Clock
   random: Random
@@ -64,23 +62,18 @@ const STEADY_MS = 1_000
 const LEAST_WAITING = 64
 
 export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
-  const { config, pool, backend, queues, wake, metrics, clock, random, log } = needs
+  const { config, pool, backend, queues, metrics, clock, random, log } = needs
   const { federation } = config
+  const { connections, resolveTarget, vetDomain } = needs.outbound
+  const isBlocked = (name: string) => vetDomain(name as ServerName) !== null
+  const wake: Wake = (sleepers) => needs.wake(sleepers.filter(({ name }) => !isBlocked(name)))
   const stopping = new AbortController()
   const cutting = new AbortController()
   const name = `${hostname()}:${process.pid}`
   const keeper = makeLeaseKeeper({ pool, name, leaseMs: config.internal.lease_ms, clock, log })
-  const connections = makeConnections(
-    {
-      maxIdleConnections: federation.max_idle_connections,
-      connectTimeoutMs: federation.connect_timeout_ms,
-      customCas: needs.authorities,
-    },
-    clock,
-  )
   const remotes = makeRemotes({
     connections,
-    resolveTarget: makeResolveTarget({ lookup: (host) => lookup(host, { all: true }) }),
+    resolveTarget,
     key: needs.key,
     origin: config.server_name,
     userAgent: `limpet/${version}`,
@@ -133,6 +126,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   const turning: TurnNeeds = {
     ...shared,
+    isBlocked,
     follow,
     lease: {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
@@ -181,7 +175,6 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
       await Promise.all([workers.close(config.shutdown_grace_ms), watching, following])
       clearTimeout(cut)
       await keeper.stop()
-      await connections.close()
     },
   }
 }

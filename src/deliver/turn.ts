@@ -17,6 +17,8 @@ export interface TurnNeeds extends ServeNeeds, Pick<Together, 'take'> {
   lease: Pick<LeaseKeeper, 'next' | 'over'>
   /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
   running: Set<string>
+  /** By the configuration nothing is sent to it. */
+  isBlocked: (name: string) => boolean
 }
 
 const A_MOMENT_MS = 50
@@ -24,6 +26,7 @@ const A_MOMENT_MS = 50
 export function makeTurn(needs: TurnNeeds): ServeTurn {
   const { running, follow } = needs
   return async (name, signal) => {
+    if (needs.isBlocked(name)) return DONE
     if (follow?.has(name) === true) {
       follow.woken(name)
       return DONE

@@ -1,6 +1,6 @@
 /** Which of the addresses that a lookup found may be connected to? At least one, or why there is none. */
-import { oneLine } from '../wire/explain-error.ts'
-import type { VetAddress } from '../wire/target.ts'
+import { oneLine } from '../observe/one-line.ts'
+import type { VetAddress } from '../allow/vet.ts'
 import type { AddressRecord, LookedUp } from './lookups.ts'
 
 export type AllowedAddresses =

@@ -7,7 +7,9 @@
 import type { ServerName } from '../matrix/ids.ts'
 import type { Clock, Random } from '../pace/clock.ts'
 import type { Dial } from '../wire/dial.ts'
-import type { Target, VetAddress } from '../wire/target.ts'
+import type { ProxyFor } from '../allow/no-proxy.ts'
+import type { VetAddress } from '../allow/vet.ts'
+import type { Target } from '../wire/target.ts'
 import { fewAddresses } from './allowed.ts'
 import { makeConnectTo } from './connect-to.ts'
 import type { ConnectTo } from './connect-to.ts'
@@ -59,7 +61,8 @@ export interface DiscoveryNeeds {
   readonly lookUpHost: LookUpHost
   readonly vet: VetAddress
   readonly dial: Dial
-  /** How `.well-known` is reached. Default: looked up, vetted, dialled. A proxy puts its own in the place of it. */
+  readonly proxyFor: ProxyFor
+  /** How `.well-known` is reached. Default: looked up, vetted, dialled. */
   readonly connectTo?: ConnectTo
   /** Null: every process looks up by itself. */
   readonly shared: SharedAnswers | null
@@ -88,7 +91,8 @@ export interface DiscoveryLimits {
 const LIMITS: DiscoveryLimits = { wellKnownMs: 10_000, patienceMs: 2_000, most: 5_000 }
 
 export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
-  const { lookUpServices, lookUpHost, vet, dial, shared, ports, userAgent, clock, random, signal } = needs
+  const { lookUpServices, lookUpHost, vet, dial, proxyFor, shared, ports, userAgent, clock, random, signal } =
+    needs
   const { wellKnownMs, patienceMs, most } = { ...LIMITS, ...needs.limits }
   const common = { most, patienceMs, clock, random, signal, onBug: needs.onBug }
   const table = { clock, signal, onTrouble: needs.onTrouble }
@@ -101,7 +105,8 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
     failureServes: false,
   })
   const lookUpRemembered = async (host: string) => (await addresses.get(host.toLowerCase())).answer
-  const connectTo = needs.connectTo ?? makeConnectTo({ lookUpHost: lookUpRemembered, vet, dial })
+  const connectTo =
+    needs.connectTo ?? makeConnectTo({ lookUpHost: lookUpRemembered, vet, dial, proxyFor })
   const askWellKnown = makeAskWellKnown({
     ...{ connectTo, httpsPort: ports.https, userAgent, clock, limitMs: wellKnownMs },
   })
@@ -128,7 +133,10 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
     matrixPort: ports.matrix,
     ...{ clock, random },
   })
-  const locate = makeLocate({ addresses: (host, options) => addresses.get(host, options), vet, clock })
+  const locate = makeLocate({
+    addresses: (host, options) => addresses.get(host, options),
+    ...{ vet, proxyFor, clock },
+  })
 
   return {
     async discover(name, options = {}) {

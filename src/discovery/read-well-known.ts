@@ -7,7 +7,7 @@
  */
 import { parseServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
-import { oneLine } from '../wire/explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import { lifeOfAbsence, lifeOfAnswer } from './lifetime.ts'
 import type { CacheHeaders } from './lifetime.ts'
 

@@ -5,7 +5,7 @@
  * on the way could name another server. Which addresses may be connected to is decided at the connection, for each hop
  * as for the first.
  */
-import { oneLine } from '../wire/explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import { parseHost } from './host.ts'
 import type { Host } from './host.ts'
 

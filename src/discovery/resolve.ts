@@ -11,7 +11,7 @@
 import { splitServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Clock, Random } from '../pace/clock.ts'
-import { oneLine } from '../wire/explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import type { LookedUp, ServiceRecord } from './lookups.ts'
 import type { Remembered } from './memory.ts'
 import type { WellKnown } from './read-well-known.ts'

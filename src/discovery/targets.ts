@@ -5,7 +5,9 @@
  * out; there is a failure only where none is left.
  */
 import type { Clock } from '../pace/clock.ts'
-import type { Target, VetAddress } from '../wire/target.ts'
+import type { ProxyFor } from '../allow/no-proxy.ts'
+import type { VetAddress } from '../allow/vet.ts'
+import type { Target } from '../wire/target.ts'
 import { allowedOf } from './allowed.ts'
 import type { AllowedAddresses } from './allowed.ts'
 import type { AddressRecord, LookedUp } from './lookups.ts'
@@ -27,8 +29,10 @@ export interface LookedUpPlace {
   /** Why there is no address to connect to. */
   readonly trouble: string | null
   readonly durationMs: number
-  /** Null for an IP address. */
+  /** Null for an IP address, and where a proxy looks the name up. */
   readonly cache: CacheView | null
+  /** The proxy that it is reached through, without its password; null: none. */
+  readonly proxy: string | null
 }
 
 export type Located =
@@ -46,15 +50,18 @@ export type Locate = (route: Route, options?: AskOptions) => Promise<Located>
 export interface LocateNeeds {
   readonly addresses: (host: string, options: AskOptions) => Promise<Remembered<LookedUp<AddressRecord>>>
   readonly vet: VetAddress
+  readonly proxyFor: ProxyFor
   readonly clock: Clock
 }
 
-export function makeLocate({ addresses, vet, clock }: LocateNeeds): Locate {
+export function makeLocate({ addresses, vet, proxyFor, clock }: LocateNeeds): Locate {
   return async function locate({ places, tlsName, sni, hostHeader }, options = {}) {
     const lookedUp = await Promise.all(places.map((place) => lookUpPlace(place, options)))
     const targets = lookedUp
       .filter((place) => place.addresses.length > 0)
-      .map((place) => ({ addresses: place.addresses, port: place.port, tlsName, sni, hostHeader }))
+      .map(({ host, port, addresses }) => {
+        return { addresses, port, tlsName, sni, hostHeader, proxy: proxyFor(host, port) }
+      })
     if (targets.length > 0) return { kind: 'found', targets, places: lookedUp }
     const message = [...new Set(lookedUp.map(({ host, trouble }) => `${host}: ${trouble ?? ''}`))].join('; ')
     return { kind: 'failed', stage: 'address', message, places: lookedUp }
@@ -62,6 +69,17 @@ export function makeLocate({ addresses, vet, clock }: LocateNeeds): Locate {
 
   async function lookUpPlace({ host, port }: Service, options: AskOptions): Promise<LookedUpPlace> {
     const started = clock.monotonic()
+    const proxy = proxyFor(host.name, port)?.label ?? null
+    const nothing = {
+      host: host.name,
+      port,
+      refused: [],
+      cname: null,
+      trouble: null,
+      durationMs: 0,
+      cache: null,
+    }
+    if (proxy !== null && !host.literal) return { ...nothing, addresses: [host.name], proxy }
     const told = host.literal ? null : await addresses(host.name.toLowerCase(), options)
     const found: LookedUp<AddressRecord> = told?.answer ?? {
       kind: 'found',
@@ -70,7 +88,7 @@ export function makeLocate({ addresses, vet, clock }: LocateNeeds): Locate {
     }
     const allowed: AllowedAddresses = allowedOf(found, vet)
     return {
-      ...{ host: host.name, port, refused: allowed.refused },
+      ...{ host: host.name, port, refused: allowed.refused, proxy },
       addresses: allowed.kind === 'allowed' ? allowed.addresses : [],
       cname: (found.kind === 'found' ? found.cname : undefined) ?? null,
       trouble: allowed.kind === 'failed' ? allowed.message : null,

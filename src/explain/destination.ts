@@ -6,7 +6,6 @@
  */
 import { nextAttempt } from '../deliver/rules/backoff.ts'
 import type { StateLabel } from '../observe/metrics.ts'
-import { parseServerName, splitServerName } from '../matrix/ids.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import type { StateRow } from '../store/views/destination-list.ts'
 
@@ -68,20 +67,11 @@ export function obstacleOf(
 ): string | null {
   const state = stateOf(row, now)
   if (state === 'paused') return 'paused by an operator until it is resumed'
-  if (needsDiscovery(row.name)) return 'server discovery comes in the next release'
   if (state === 'backing_off') return backoffText(row, nextAttemptOf(row, now))
   if (row.open_txn_id !== null) return openText(row)
   if (state !== 'catching_up') return null
   const left = closer.rooms_left === null ? 'the newest event of each room' : count(closer.rooms_left, 'room')
   return `catching up from ${row.gap_from ?? 0} to ${row.gap_to ?? 0}: ${left} to go, then real-time traffic`
-}
-
-/** Plain names are found by server discovery, which this version does not have (resolving server names, 3.3 on). */
-function needsDiscovery(text: string): boolean {
-  const name = parseServerName(text)
-  if (name === null) return false
-  const { literal, port } = splitServerName(name)
-  return literal === null && port === null
 }
 
 function backoffText(row: DestinationRow, next: number): string {

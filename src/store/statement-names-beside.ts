@@ -39,6 +39,9 @@ const VIEWS = [
   'read the backlog of each',
 ] as const
 
+/** What server discovery found, for all processes. */
+const DISCOVERY = ['claim a lookup', 'store an answer', 'end the claim of a lookup', 'forget old answers'] as const
+
 /** Whether a database can be used, and what is done when it is opened. */
 const START = [
   'does it answer',
@@ -107,6 +110,6 @@ const SYNAPSE = [
 ] as const
 
 /** All of them. */
-export const BESIDE = [...VIEWS, ...START, ...SOURCES, ...SYNAPSE] as const
+export const BESIDE = [...VIEWS, ...DISCOVERY, ...START, ...SOURCES, ...SYNAPSE] as const
 
 export type NameBeside = (typeof BESIDE)[number]

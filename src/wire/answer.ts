@@ -7,7 +7,8 @@
  * to print, to log and to store (`oneLine`).
  */
 import type { Exchange } from './exchange.ts'
-import { explainError, oneLine } from './explain-error.ts'
+import { explainError } from './explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import { retryAfter } from './retry-after.ts'
 import { isNullAt, membersAt, membersOf, namesOf, plainAt } from './scan-json.ts'
 import type { SendAnswered, SendFailed, SendStage } from './send-result.ts'

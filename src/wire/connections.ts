@@ -12,12 +12,14 @@ import type { ServerName } from '../matrix/ids.ts'
 import { makeAnswerBudget } from './answer-budget.ts'
 import type { AnswerBudget } from './answer-budget.ts'
 import { makeDial } from './dial.ts'
-import type { Dialled } from './dial.ts'
+import type { Dial, Dialled } from './dial.ts'
+import { makeDialAll } from './dial-all.ts'
 import { makeHandshakeGate } from './handshake-gate.ts'
 import { meter } from './meter.ts'
 import type { Meter } from './meter.ts'
-import type { IsInsecure } from './insecure.ts'
-import type { Lookup, Target, VetAddress } from './target.ts'
+import type { IsInsecure } from '../allow/insecure.ts'
+import type { VetAddress } from '../allow/vet.ts'
+import type { Lookup, WhereTo } from './target.ts'
 import { makeWatchOverhead } from './tls-overhead.ts'
 import type { WatchedSocket } from './tls-overhead.ts'
 import { makeTrust } from './trust.ts'
@@ -50,17 +52,27 @@ export interface Connection {
   /** Shared by the answers on all connections. */
   readonly budget: AnswerBudget
   readonly turns: Turns
+  /** What it was made for: `WhereTo.key`. */
+  readonly whereKey: string
+  /** By the monotonic clock, ms: after `asksAt` it should be asked again where the destination is, after `endsAt` it must be. */
+  asksAt: number
+  endsAt: number
 }
 
 export type Opened =
-  { readonly kind: 'open'; readonly connection: Connection } | Extract<Dialled, { kind: 'failed' }>
+  /** `wasIdle`: it was there, and may still be used. */
+  | { readonly kind: 'open'; readonly connection: Connection; readonly wasIdle: boolean }
+  | Extract<Dialled, { kind: 'failed' }>
 
 export interface Connections {
-  /** An idle connection to this destination, the caller's until it gives it back. */
+  /** An idle connection to this destination, the caller's until it gives it back. None for which it must be asked again where that is. */
   take(destination: ServerName): Connection | null
   /** Whether there is one. */
   isIdle(destination: ServerName): boolean
-  open(destination: ServerName, target: Target, signal: AbortSignal): Promise<Opened>
+  /** An idle connection that was made for the same places, or a new one. An idle one that was made for others is retired. `anew`: a new one. */
+  open(destination: ServerName, to: WhereTo, signal: AbortSignal, anew?: boolean): Promise<Opened>
+  /** How limpet connects to other servers, whatever for. */
+  readonly dial: Dial
   /** For a connection whose answer was read to its end. */
   giveBack(connection: Connection): void
   /** For one in any other condition. */
@@ -74,6 +86,10 @@ const HANDSHAKES_AT_ONCE = 32
 const HANDSHAKE_SLOT_MS = 500
 // Longer than most servers keep a connection; what the server's `Keep-Alive` header says is honoured.
 const KEEP_IDLE_MS = 600_000
+// Of the time for which it is known where a destination is: after this part it is asked again ahead.
+const ASKS_BEFORE = 0.92
+// What is past its time is being asked for again: not for each request anew.
+const LEAST_LEFT_MS = 1_000
 // With 512 requests in flight no answer of less than 64 KiB gives way.
 const MOST_OF_ALL_ANSWERS = 32 * 1024 * 1024
 // Answers to a hundred transactions of one PDU. A long one by itself is more: it has its turn alone.
@@ -87,6 +103,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   const gate = makeHandshakeGate({ atOnce: HANDSHAKES_AT_ONCE, slotMs: HANDSHAKE_SLOT_MS })
   const watchOverhead = makeWatchOverhead()
   const dial = makeDial({ vet: () => null, ...config, secureContext, gate, watchOverhead, clock })
+  const dialAll = makeDialAll(dial)
   const worked = makeWorked()
   const budget = makeAnswerBudget(MOST_OF_ALL_ANSWERS)
   const turns = makeTurns(BYTES_A_TURN)
@@ -97,6 +114,15 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   let closed = false
 
   function take(destination: ServerName): Connection | null {
+    return isIdle(destination) ? takeWhatever(destination) : null
+  }
+
+  function isIdle(destination: ServerName): boolean {
+    const connection = idle.get(destination)
+    return connection !== undefined && clock.monotonic() < connection.endsAt
+  }
+
+  function takeWhatever(destination: ServerName): Connection | null {
     const connection = idle.get(destination)
     if (connection === undefined) return null
     idle.delete(destination)
@@ -105,19 +131,35 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     return null
   }
 
-  async function open(destination: ServerName, target: Target, signal: AbortSignal): Promise<Opened> {
+  async function open(
+    destination: ServerName,
+    to: WhereTo,
+    signal: AbortSignal,
+    anew = false,
+  ): Promise<Opened> {
+    const old = anew ? null : takeWhatever(destination)
+    if (old?.whereKey === to.key) return { kind: 'open', connection: renewed(old, to), wasIdle: true }
+    if (old !== null) drop(old)
     opening++
-    const dialled = await dial(target, signal, worked.of(target)).finally(() => opening--)
+    const dialled = await dialAll(to.targets, signal, (target) => worked.of(target)).finally(() => opening--)
     if (dialled.kind === 'failed') return dialled
-    const { socket, overhead, address } = dialled
+    const { socket, overhead, address, target } = dialled
     worked.note(target, address)
     const { hostHeader } = target
     const metered = { socket, meter: meter(socket, turns), overhead, budget, turns }
-    const connection = { destination, hostHeader, client: clientOver(socket), ...metered }
+    const about = { destination, hostHeader, whereKey: to.key, asksAt: 0, endsAt: 0 }
+    const connection = renewed({ ...about, client: clientOver(socket), ...metered }, to)
     all.add(connection)
     socket.once('close', () => drop(connection))
     if (closed) drop(connection)
-    return { kind: 'open', connection }
+    return { kind: 'open', connection, wasIdle: false }
+  }
+
+  function renewed(connection: Connection, { leftMs }: WhereTo): Connection {
+    const left = leftMs === null ? Infinity : Math.max(leftMs, LEAST_LEFT_MS)
+    connection.asksAt = clock.monotonic() + left * ASKS_BEFORE
+    connection.endsAt = clock.monotonic() + left
+    return connection
   }
 
   function giveBack(connection: Connection): void {
@@ -142,8 +184,9 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
 
   return {
     take,
-    isIdle: (destination) => idle.has(destination),
+    isIdle,
     open,
+    dial,
     giveBack,
     drop,
     counts: () => ({ idle: idle.size, inUse: all.size - idle.size, opening }),

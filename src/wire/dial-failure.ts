@@ -4,7 +4,7 @@
  * The attempt that got farthest says it: a certificate that is refused on one address is what an operator has to know, not
  * that this machine has no IPv6. The others follow with their codes. A code of this process's own trouble comes first.
  */
-import { hostAndPort } from './ip.ts'
+import { hostAndPort } from '../allow/ip.ts'
 import type { Unconnected } from './tcp.ts'
 
 export interface FailedAt extends Unconnected {

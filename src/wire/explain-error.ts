@@ -1,4 +1,5 @@
 /** A network error in one short line that an operator can understand, with its code to search for. */
+import { oneLine } from '../observe/one-line.ts'
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the name has no address',
@@ -31,8 +32,6 @@ const WORDS: Readonly<Record<string, string>> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the answer was cut off',
 }
 
-/** Signs that are looked at, beside those that may be kept. */
-const LONGEST_LOOK = 4096
 
 /** For example `certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)`. */
 export function explainError(error: unknown): string {
@@ -49,21 +48,6 @@ export function codeOf(error: unknown, causes = 10): string | null {
   // undici loses the parser's code (7.30); its name is as good to search for.
   if (error.name === 'HTTPParserError') return error.name
   return codeOf(error.cause, causes - 1)
-}
-
-/**
- * `text` on one line, at most `most` characters, without what steers terminals, logs or the direction of writing, without
- * NUL and half characters, which PostgreSQL refuses: what others sent us, made fit to print and to store.
- */
-export function oneLine(text: string, most: number): string {
-  // What is cut off could be megabytes; what stands before it is more than enough, also where much of it is left out.
-  const printable = text
-    .slice(0, LONGEST_LOOK + most)
-    .replace(/[\p{C}\p{Z}]+/gu, ' ')
-    .trim()
-  return printable.length <= most
-    ? printable
-    : `${printable.slice(0, most - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
 }
 
 function groupOf(code: string): string | undefined {

@@ -8,7 +8,7 @@
 import { X509Certificate } from 'node:crypto'
 import { checkServerIdentity } from 'node:tls'
 import type { PeerCertificate } from 'node:tls'
-import { parseIp } from './ip.ts'
+import { parseIp } from '../allow/ip.ts'
 
 /** Null, or an error with the code that Node gives. */
 export function whyNotFor(tlsName: string, certificate: PeerCertificate): Error | null {

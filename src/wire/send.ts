@@ -17,7 +17,7 @@ import { authorizationFor } from '../matrix/x-matrix.ts'
 import type { Log } from '../observe/log.ts'
 import { readAnswer } from './answer.ts'
 import type { ReadAnswer } from './answer.ts'
-import type { Connection, Connections } from './connections.ts'
+import type { Connection, Connections, Opened } from './connections.ts'
 import { exchange } from './exchange.ts'
 import type { Exchange } from './exchange.ts'
 import { explainError } from './explain-error.ts'
@@ -40,6 +40,7 @@ export interface SendNeeds {
   readonly underWay?: { inc(): void; dec(): void }
 }
 
+type IsOpen = Extract<Opened, { kind: 'open' }>
 type Unsent = Pick<SendFailed, 'stage' | 'message'>
 type Unreached = Omit<SendFailed, 'durationMs'>
 
@@ -57,7 +58,17 @@ export function makeRemotes({
 
   function takeIdle(reach: Reach): Ready | null {
     const connection = isOurs(reach) ? connections.take(reach.destination) : null
-    return connection === null ? null : makeReady(connection, reach, true, 0)
+    if (connection === null) return null
+    if (clock.monotonic() > connection.asksAt) askAhead(connection)
+    return makeReady(connection, reach, true, 0)
+  }
+
+  /** Where the destination is, so that the answer is there when the connection may not be used any more without it. */
+  function askAhead(connection: Connection): void {
+    connection.asksAt = Infinity
+    resolveTarget(connection.destination).catch((error: unknown) => {
+      unforeseen(error, { destination: connection.destination }, false)
+    })
   }
 
   /** What it throws is told by `connect`, which asks again. */
@@ -79,7 +90,7 @@ export function makeRemotes({
       // One signal may end hundreds of attempts at once; that is not a leak to be warned of.
       setMaxListeners(0, reach.signal)
       const opened = await open(reach)
-      if ('client' in opened) return makeReady(opened, reach, false, took())
+      if ('connection' in opened) return makeReady(opened.connection, reach, opened.wasIdle, took())
       return told({ ...unsent(opened), durationMs: took() }, about)
     } catch (error) {
       return told({ ...unforeseen(error, about, false), durationMs: took() }, about)
@@ -158,9 +169,9 @@ export function makeRemotes({
   }
 
   async function onNewConnection(request: PendingSend, progress: Handover): Promise<ReadAnswer> {
-    const opened = await open(request)
-    if (!('client' in opened)) return unsent(opened)
-    return read(opened, await over(opened, request, progress), request)
+    const opened = await open(request, true)
+    if (!('connection' in opened)) return unsent(opened)
+    return read(opened.connection, await over(opened.connection, request, progress), request)
   }
 
   /** A short answer is read at once, a long one when it is its turn: each takes a few milliseconds of the only thread. */
@@ -190,27 +201,28 @@ export function makeRemotes({
     const { destination, txnId, signal } = request
     log.debug({ destination, txnId }, 'the idle connection had just been closed: sending again on a new one')
     const limited = within(signal, until - clock.monotonic())
-    const opened = await open({ ...request, signal: limited.signal })
+    const opened = await open({ ...request, signal: limited.signal }, true)
     limited.forget()
-    if (!('client' in opened)) {
+    if (!('connection' in opened)) {
       const late = limited.signal.aborted && !signal.aborted
       return { ...unsent(late ? LATE : opened), handed: true }
     }
     const timeoutMs = Math.max(0, until - clock.monotonic())
-    const reading = await read(opened, await over(opened, { ...request, timeoutMs }, progress), request)
+    const { connection } = opened
+    const ended = await over(connection, { ...request, timeoutMs }, progress)
+    const reading = await read(connection, ended, request)
     return reading.kind === 'failed' ? { ...reading, handed: true } : reading
   }
 
-  /** A new connection that we still may use, or how far it got. */
-  async function open({ destination, signal, stillHeld }: Reach): Promise<Connection | Unsent> {
+  /** A connection that we still may use, or how far it got. */
+  async function open({ destination, signal, stillHeld }: Reach, anew = false): Promise<IsOpen | Unsent> {
     if (!stillHeld()) return NOT_OURS
     if (signal.aborted) return ABORTED
     const resolution = await unlessAborted(resolveTarget(destination), signal)
     if (resolution === null) return ABORTED
     if (resolution.kind === 'failed') return resolution
     if (!stillHeld()) return NOT_OURS
-    const opened = await connections.open(destination, resolution.target, signal)
-    return opened.kind === 'failed' ? opened : opened.connection
+    return connections.open(destination, resolution.to, signal, anew)
   }
 
   async function over(connection: Connection, request: PendingSend, progress: Handover): Promise<Exchange> {

@@ -10,7 +10,7 @@ import type { Socket } from 'node:net'
 import { codeOf, explainError } from './explain-error.ts'
 import { opened } from './opened.ts'
 import type { Timed } from './own-time.ts'
-import type { VetAddress } from './target.ts'
+import type { VetAddress } from '../allow/vet.ts'
 
 /** How far a connection got, in one line without the place; the code is that of the error. */
 export interface Unconnected {

@@ -59,6 +59,7 @@ export async function differences(wanted: Case, loopback: Loopback): Promise<str
     lookUpServices: (name) => Promise.resolve(servicesIn(situation, name)),
     lookUpHost: (host) => Promise.resolve(addressesIn(situation, host)),
     vet: vetForTests,
+    proxyFor: () => null,
     dial: testDial(loopback, clock),
     shared: null,
     ports: { https: loopback.httpsPort, matrix: 8448 },

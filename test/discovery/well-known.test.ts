@@ -42,6 +42,7 @@ describe('asking for .well-known', () => {
           ttlMs: 0,
         }),
       vet: vetForTests,
+      proxyFor: () => null,
       dial: testDial(loopback()),
     })
     const asking = makeAskWellKnown({

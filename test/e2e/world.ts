@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/pace/clock.ts'
 import { loadConfig, type Config } from '../../src/config/config.ts'
 import { startDaemon, type Daemon, type Role } from '../../src/daemon/daemon.ts'
+import type { Network } from '../../src/daemon/open-outbound.ts'
 import { makePdu } from '../../src/matrix/make-pdu.ts'
 import { readSigningKey, generateKey, type SigningKey } from '../../src/matrix/signing.ts'
 import { makeLog } from '../../src/observe/log.ts'
@@ -37,6 +38,16 @@ export interface WorldOptions {
   settings?: Record<string, unknown>
   databaseUrl?: string
   log?: 'silent' | 'debug'
+  /** Asked when a daemon starts. Default: the public one. */
+  network?: () => Network
+}
+
+export interface RemoteOptions {
+  /** What it is called; default `127.0.0.1:PORT`. */
+  name?: string
+  /** The names of its certificate; default: loopback's. */
+  certificate?: string[]
+  host?: string
 }
 
 export interface SentEvent {
@@ -57,7 +68,7 @@ export function loopbackAuthority(): Promise<{ ca: CertificateAuthority; tls: Ke
   return authority
 }
 
-export async function makeWorld({ settings = {}, databaseUrl, log: level = 'silent' }: WorldOptions = {}) {
+export async function makeWorld({ settings = {}, databaseUrl, log: level = 'silent', network }: WorldOptions = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'limpet-e2e-'))
   const url = databaseUrl ?? (await freshDatabase()).url
   const { ca, tls } = await loopbackAuthority()
@@ -87,15 +98,19 @@ export async function makeWorld({ settings = {}, databaseUrl, log: level = 'sile
     /** Starts a daemon in this process; several may run on one database. */
     async start(roles: readonly Role[] = ['ingest', 'deliver', 'housekeep'], over?: Config): Promise<Daemon> {
       const used = over ?? config
-      const daemon = await startDaemon({ config: used, roles, listen: used.listen, log })
+      const daemon = await startDaemon({
+        ...{ config: used, roles, listen: used.listen, log },
+        ...(network === undefined ? {} : { network: network() }),
+      })
       daemons.add(daemon)
       if (roles.includes('ingest')) address = daemon.addresses[0] ?? address
       return { ...daemon, stop: () => (daemons.delete(daemon), daemon.stop()) }
     },
     /** A strict remote homeserver. */
-    async remote(): Promise<FakeHomeserver> {
+    async remote({ certificate, ...more }: RemoteOptions = {}): Promise<FakeHomeserver> {
       const remote = await startFakeHomeserver({
-        tls,
+        ...more,
+        tls: certificate === undefined ? tls : await ca.issue({ names: certificate }),
         origin: OURS,
         verifyKey: (id) => (id === key.keyId ? key.publicKey : null),
         clock: systemClock,

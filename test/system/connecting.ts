@@ -11,12 +11,12 @@ import type { AddressInfo } from 'node:net'
 import { parseServerName } from '../../src/matrix/ids.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { makeConnections } from '../../src/wire/connections.ts'
-import { hostAndPort } from '../../src/wire/ip.ts'
-import { makeProxyFor } from '../../src/wire/no-proxy.ts'
-import { parseProxy } from '../../src/wire/proxy-url.ts'
-import { makeResolveTarget } from '../../src/wire/target.ts'
+import { hostAndPort } from '../../src/allow/ip.ts'
+import { makeProxyFor } from '../../src/allow/no-proxy.ts'
+import { parseProxy } from '../../src/allow/proxy-url.ts'
+import { makeResolveTarget } from '../support/resolve-target.ts'
 import type { Target } from '../../src/wire/target.ts'
-import { makeVet } from '../../src/wire/vet.ts'
+import { makeVet } from '../../src/allow/vet.ts'
 import { addAddresses, givenToProgram, say } from './own-network.ts'
 
 export interface Given {
@@ -74,7 +74,7 @@ if (name === null) throw new Error('not a server name')
 
 async function dial(target: Target): Promise<void> {
   if (name === null) return
-  const opened = await connections.open(name, target, signal)
+  const opened = await connections.open(name, { targets: [target], key: '', leftMs: null }, signal)
   if (opened.kind === 'open') connections.drop(opened.connection)
 }
 
@@ -86,7 +86,7 @@ for (const place of places) {
     const resolve = makeResolveTarget({ lookup, vet, proxyFor })
     for (const asking of [destination, name, name]) {
       const found = asking === null ? null : await resolve(asking)
-      if (found?.kind === 'found') await dial(found.target)
+      if (found?.kind === 'found') for (const target of found.to.targets) await dial(target)
     }
     const about = { port, tlsName: 'b.example', sni: 'b.example', hostHeader: 'b.example' }
     await dial({ ...about, addresses: [place], proxy: proxyFor('b.example', port) })

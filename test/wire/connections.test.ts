@@ -51,6 +51,40 @@ describe('connections', () => {
     await server.restart()
   })
 
+  it('serves for as long as it is known where the destination is; then only the same places go on with it', async () => {
+    let now = 0
+    const clock = { ...systemClock, monotonic: () => now }
+    const config = { maxIdleConnections: 9, connectTimeoutMs: 60_000, customCas: [setting().authority.cert] }
+    const connections = makeConnections(config, clock)
+    setting().closing(() => connections.close())
+    const tls = await setting().authority.issue({ names: ['b.example'] })
+    const [here, there] = [await setting().homeserver({ tls }), await setting().homeserver({ tls })]
+    const b = name('b.example')
+    const signal = new AbortController().signal
+    /** Opens one to there, and gives it back. */
+    const use = async ({ port }: { port: number }, leftMs: number | null, anew = false) => {
+      const to = { targets: [targetAt(['127.0.0.1'], port)], key: String(port), leftMs }
+      const opened = await connections.open(b, to, signal, anew)
+      if (opened.kind === 'failed') throw new Error(opened.message)
+      connections.giveBack(opened.connection)
+      return opened
+    }
+    const { connection: first } = await use(here, 10_000)
+    now = 9_999
+    expect(connections.isIdle(b)).to.equal(true)
+    now = 10_000
+    expect([connections.isIdle(b), connections.take(b)]).to.deep.equal([false, null])
+    expect(await use(here, 10_000)).to.include({ wasIdle: true, connection: first })
+    expect(connections.isIdle(b)).to.equal(true)
+    now = 20_000
+    expect(await use(there, null)).to.include({ wasIdle: false })
+    expect(first.socket.destroyed).to.equal(true)
+    now = 1e12
+    expect(connections.isIdle(b)).to.equal(true)
+    expect(await use(there, null, true)).to.include({ wasIdle: false })
+    expect([here.connections, there.connections]).to.deep.equal([1, 2])
+  })
+
   for (const [what, bytes] of [
     ['an answer', 'HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{"pdus":{}}'],
     ['an empty line', '\r\n'],
@@ -79,7 +113,11 @@ describe('connections', () => {
     const { connections } = setting().sender()
     const target = targetAt(['127.0.0.1', '127.0.0.2'], port)
     const open = async (from = connections) => {
-      const opened = await from.open(name('b.example'), target, new AbortController().signal)
+      const opened = await from.open(
+        name('b.example'),
+        { targets: [target], key: '', leftMs: null },
+        new AbortController().signal,
+      )
       if (opened.kind === 'open') from.drop(opened.connection)
       return opened
     }

@@ -4,7 +4,7 @@ import { makeCertificateAuthority } from '../../src/simulate/fleet/certs.ts'
 import type { Dialled } from '../../src/wire/dial.ts'
 import { makeHandshakeGate } from '../../src/wire/handshake-gate.ts'
 import { STAGGER_MS } from '../../src/wire/race.ts'
-import { makeVet } from '../../src/wire/vet.ts'
+import { makeVet } from '../../src/allow/vet.ts'
 import { startBlackHole } from '../support/black-hole.ts'
 import { until } from '../support/poll.ts'
 import {

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { exchange } from '../../src/wire/exchange.ts'
-import { makeResolveTarget } from '../../src/wire/target.ts'
+import { makeResolveTarget } from '../support/resolve-target.ts'
 import { until } from '../support/poll.ts'
 import { name, useSetting } from './setting.ts'
 
@@ -101,7 +101,7 @@ describe('"never left"', () => {
     const destination = name(server.serverName)
     const found = await makeResolveTarget({ lookup: () => Promise.reject(new Error()) })(destination)
     if (found.kind === 'failed') throw new Error(found.message)
-    const opened = await connections.open(destination, found.target, new AbortController().signal)
+    const opened = await connections.open(destination, found.to, new AbortController().signal)
     if (opened.kind === 'failed') throw new Error(opened.message)
     const abort = new AbortController()
     if (when === 'just before') abort.abort()

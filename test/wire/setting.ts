@@ -15,9 +15,10 @@ import type { Connections, ConnectionsConfig } from '../../src/wire/connections.
 import { makeRemotes } from '../../src/wire/send.ts'
 import type { Reach, SendResult } from '../../src/wire/send-result.ts'
 import { connectAndSend, type TextRequest } from '../support/connect-and-send.ts'
-import type { ProxyFor } from '../../src/wire/no-proxy.ts'
-import { makeResolveTarget } from '../../src/wire/target.ts'
-import type { Lookup, VetAddress } from '../../src/wire/target.ts'
+import type { ProxyFor } from '../../src/allow/no-proxy.ts'
+import { makeResolveTarget } from '../support/resolve-target.ts'
+import type { VetAddress } from '../../src/allow/vet.ts'
+import type { Lookup } from '../../src/wire/target.ts'
 
 export const origin = name('limpet.example')
 

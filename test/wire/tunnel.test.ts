@@ -1,10 +1,10 @@
 import { expect } from 'chai'
 import type { Socket } from 'node:net'
 import { makeHandshakeGate } from '../../src/wire/handshake-gate.ts'
-import { makeProxyFor } from '../../src/wire/no-proxy.ts'
-import { parseProxy } from '../../src/wire/proxy-url.ts'
-import { makeResolveTarget } from '../../src/wire/target.ts'
-import { makeVet } from '../../src/wire/vet.ts'
+import { makeProxyFor } from '../../src/allow/no-proxy.ts'
+import { parseProxy } from '../../src/allow/proxy-url.ts'
+import { makeResolveTarget } from '../support/resolve-target.ts'
+import { makeVet } from '../../src/allow/vet.ts'
 import { startBlackHole } from '../support/black-hole.ts'
 import { until } from '../support/poll.ts'
 import { startConnectProxy } from './connect-proxy.ts'
@@ -54,7 +54,7 @@ describe('through a proxy', () => {
       target: { ...targetAt(['b.example'], 443, { proxy }), hostHeader: 'b.example:443' },
     })
     const literal = await resolve(name('[2a01::1]:443'))
-    expect(literal.kind === 'found' && literal.target).to.include({ tlsName: '2a01::1', proxy })
+    expect(literal.kind === 'found' && literal.to.targets[0]).to.include({ tlsName: '2a01::1', proxy })
     expect(await resolve(name('127.0.0.1:443'))).to.include({ kind: 'failed', stage: 'address' })
   })
 

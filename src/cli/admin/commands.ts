@@ -15,6 +15,8 @@ import type {
   TransactionsAnswer,
 } from './answers.ts'
 import { UsageError } from '../cli-error.ts'
+import type { DiscoveryReport } from '../../discovery/report.ts'
+import { showDiscovery } from './discover.ts'
 import { openAdminClient, type AdminClient, type ClientOptions } from './client.ts'
 import { showDestination, SHOWN } from './destination.ts'
 import { showDestinations } from './destinations.ts'
@@ -107,6 +109,16 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
     })
     io.stdout.write(`${showDestination(await withProgress(io.stderr, 'asking limpet', page()), now())}\n`)
   })
+
+  withJson(add('discover <name>', 'show how a server name is resolved, step by step, and where a connection would go'))
+    .option('--fresh', 'ask again, whatever is remembered')
+    .action((name: string, options: Options, command: Command) =>
+      print(
+        command,
+        (client) => client.get(`${pathOf(name)}/discovery`, options['fresh'] === true ? { fresh: 'true' } : {}),
+        (answer) => showDiscovery(answer as DiscoveryReport),
+      ),
+    )
 
   for (const { name: action, description, done } of ACTIONS) {
     withJson(add(`${action} <name>`, description)).action(

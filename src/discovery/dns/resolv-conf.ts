@@ -4,8 +4,8 @@
  * `search` and `domain` are not read: a server name is a whole name, and one that is completed with the operator's own domain would
  * lead to another server. A file without a server means the one on this machine, as for the system's own resolver (resolv.conf(5)).
  */
-import { parseDnsServerAddress } from './server-address.ts'
-import type { DnsServerAddress } from './server-address.ts'
+import { parseDnsServerAddress } from '../../allow/dns-server.ts'
+import type { DnsServerAddress } from '../../allow/dns-server.ts'
 
 export interface ResolvConf {
   /** At least one. */

@@ -13,6 +13,7 @@ import { pendingRooms, ROOM_ORDERS } from '../../store/views/pending-rooms.ts'
 import { countedAt, readTotals } from '../../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './actions.ts'
+import { registerDiscoveryRoute, type DiscoveryRouteNeeds } from './discovery.ts'
 import { registerEventRoutes } from './events.ts'
 import { registerLaterRoutes } from './later.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
@@ -21,7 +22,7 @@ import { STATES, stateOf } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
-export interface AdminDeps extends ActionNeeds {
+export interface AdminDeps extends ActionNeeds, DiscoveryRouteNeeds {
   serverName: string
   version: string
 }
@@ -35,6 +36,7 @@ const RATE_WINDOW_MS = 10_000
 export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void {
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
+  registerDiscoveryRoute(app, deps)
   registerEventRoutes(app, deps)
   registerSourceRoutes(app, deps)
   registerLaterRoutes(app)

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { parseResolvConf } from '../../../src/discovery/dns/resolv-conf.ts'
-import { parseDnsServerAddress, showDnsServer } from '../../../src/discovery/dns/server-address.ts'
+import { parseDnsServerAddress, showDnsServer } from '../../../src/allow/dns-server.ts'
 import { watchFile } from '../../../src/discovery/dns/watched-file.ts'
 import { brief, dnsSetting } from './setting.ts'
 

@@ -13,7 +13,7 @@ import { makeQueryPacket } from '../../../src/discovery/dns/query-packet.ts'
 import { readDnsAnswer } from '../../../src/discovery/dns/read-answer.ts'
 import type { DnsReading } from '../../../src/discovery/dns/read-answer.ts'
 import { parseResolvConf } from '../../../src/discovery/dns/resolv-conf.ts'
-import { parseDnsServerAddress } from '../../../src/discovery/dns/server-address.ts'
+import { parseDnsServerAddress } from '../../../src/allow/dns-server.ts'
 import { startRawServer } from './raw-server.ts'
 import { dnsSetting } from './setting.ts'
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { RESERVED_RANGES } from '../../src/wire/reserved-ranges.ts'
-import { makeVet } from '../../src/wire/vet.ts'
+import { RESERVED_RANGES } from '../../src/allow/reserved-ranges.ts'
+import { makeVet } from '../../src/allow/vet.ts'
 
 const vet = makeVet({})
 

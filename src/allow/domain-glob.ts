@@ -6,7 +6,7 @@
  * every port. `[2001:db8::1]` means that address in any spelling.
  */
 import { isIPv6 } from 'node:net'
-import { oneLine } from './explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import { isSameIp } from './ip.ts'
 
 export interface DomainGlob {

@@ -1,6 +1,6 @@
 /** Which addresses are in a range that is written as `10.0.0.0/8`, `2001:db8::/32` or one address? */
 import { BlockList } from 'node:net'
-import { oneLine } from './explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import { ipv4Of, parseIp } from './ip.ts'
 import type { Ip } from './ip.ts'
 

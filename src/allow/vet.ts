@@ -7,12 +7,14 @@
  * that lies within its prefix: `::/0` allows IPv6, not the IPv4 addresses that can be written in it.
  */
 import { embeddedIpv4 } from './embedded-ipv4.ts'
-import { oneLine } from './explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import { parseIp } from './ip.ts'
 import type { Ip } from './ip.ts'
 import { parseIpRange } from './ip-range.ts'
 import { RESERVED_RANGES } from './reserved-ranges.ts'
-import type { VetAddress } from './target.ts'
+
+/** Why connecting to this IP address is not allowed, or null. */
+export type VetAddress = (address: string) => string | null
 
 export interface AddressLists {
   /** Addresses and ranges. Default: `reserved-ranges.ts`. */

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
-import { makeProxyFor } from '../../src/wire/no-proxy.ts'
-import { parseProxy } from '../../src/wire/proxy-url.ts'
+import { makeProxyFor } from '../../src/allow/no-proxy.ts'
+import { parseProxy } from '../../src/allow/proxy-url.ts'
 
 const proxy = parseProxy('http://proxy.example:3128')
 

@@ -7,7 +7,7 @@
  */
 import { isIPv6 } from 'node:net'
 import { unmapped } from './embedded-ipv4.ts'
-import { oneLine } from './explain-error.ts'
+import { oneLine } from '../observe/one-line.ts'
 import { parseIp } from './ip.ts'
 import { parseIpRange } from './ip-range.ts'
 import type { Proxy } from './proxy-url.ts'

@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { parseDomainGlob } from '../../src/wire/domain-glob.ts'
-import { makeVetDomain } from '../../src/wire/domains.ts'
-import { name } from './setting.ts'
+import { parseDomainGlob } from '../../src/allow/domain-glob.ts'
+import { makeVetDomain } from '../../src/allow/domains.ts'
+import { name } from '../wire/setting.ts'
 
 describe('which names may be sent to', () => {
   const denied = (denylist: readonly string[]) => makeVetDomain({ allowlist: null, denylist })

@@ -1,0 +1,110 @@
+/**
+ * How this process reaches other servers: server discovery, DNS, the lists of addresses and names, the proxy, and the connections.
+ *
+ * The ports are arguments, never settings: 443, 8448 and 53 everywhere but in tests and the demo.
+ */
+import { randomUUID } from 'node:crypto'
+import { makeVetDomain, type VetDomain } from '../allow/domains.ts'
+import { makeIsInsecure } from '../allow/insecure.ts'
+import { makeProxyFor } from '../allow/no-proxy.ts'
+import { makeVet } from '../allow/vet.ts'
+import type { Config } from '../config/config.ts'
+import { makeDiscovery, type Discovery } from '../discovery/discovery.ts'
+import { makeLookup } from '../discovery/dns/lookup.ts'
+import { makeDnsResolver, type DnsResolver } from '../discovery/dns/resolver.ts'
+import { reportOf, type DiscoveryReport } from '../discovery/report.ts'
+import { routeKey } from '../discovery/resolve.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import { pooledRandom } from '../matrix/pooled-random.ts'
+import type { Log } from '../observe/log.ts'
+import type { Clock, Random } from '../pace/clock.ts'
+import type { Pool } from '../store/db.ts'
+import { makeAnswers } from '../store/discovery/answers.ts'
+import { makeConnections, type Connections } from '../wire/connections.ts'
+import type { ResolveTarget } from '../wire/target.ts'
+import { version } from './version.ts'
+
+/** What is different where no public network is there. */
+export interface Network {
+  readonly ports: { readonly https: number; readonly matrix: number; readonly dns: number }
+  readonly resolvConfPath: string
+  readonly hostsPath: string
+}
+
+export const PUBLIC_NETWORK: Network = {
+  ports: { https: 443, matrix: 8448, dns: 53 },
+  resolvConfPath: '/etc/resolv.conf',
+  hostsPath: '/etc/hosts',
+}
+
+export interface OutboundNeeds {
+  config: Pick<Config, 'federation'>
+  /** For what all processes share; null: this one looks up by itself. */
+  pool: Pool | null
+  /** PEM texts. */
+  authorities: readonly string[]
+  network: Network
+  clock: Clock
+  random: Random
+  log: Pick<Log, 'debug' | 'warn' | 'error'>
+}
+
+export interface Outbound {
+  connections: Connections
+  discovery: Discovery
+  resolver: DnsResolver
+  resolveTarget: ResolveTarget
+  /** Why nothing is sent to a destination, by its name, or null. */
+  vetDomain: VetDomain
+  /** For operators. */
+  report: (name: ServerName, options: { anew: boolean }) => Promise<DiscoveryReport>
+  close(): Promise<void>
+}
+
+export function openOutbound({ config, pool, authorities, network, clock, random, log }: OutboundNeeds): Outbound {
+  const { federation } = config
+  const closing = new AbortController()
+  const vetDomain = makeVetDomain({ allowlist: federation.domain_allowlist, denylist: federation.domain_denylist })
+  const resolver = makeDnsResolver({
+    ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: federation.dns_servers },
+    ...{ resolvConfPath: network.resolvConfPath, hostsPath: network.hostsPath },
+  })
+  const vet = makeVet({ denylist: federation.ip_denylist, allowlist: federation.ip_allowlist })
+  const connections = makeConnections(
+    {
+      maxIdleConnections: federation.max_idle_connections,
+      connectTimeoutMs: federation.connect_timeout_ms,
+      customCas: authorities,
+      vet,
+      isInsecure: makeIsInsecure(federation.insecure_domains),
+      lookup: makeLookup(resolver),
+    },
+    clock,
+  )
+  const discovery = makeDiscovery({
+    lookUpServices: (name, how) => resolver.lookupSrv(name, how),
+    lookUpHost: (host, how) => resolver.lookupAddresses(host, how),
+    ...{ vet, dial: connections.dial, proxyFor: makeProxyFor(federation.proxy, federation.no_proxy) },
+    shared: pool && makeAnswers(pool, randomUUID()),
+    ports: network.ports,
+    userAgent: `limpet/${version}`,
+    ...{ clock, random, signal: closing.signal },
+    onTrouble: (err) => log.debug({ err }, 'what server discovery found is not shared for now: looking it up here'),
+    onBug: (err) => log.error({ err }, 'a lookup of server discovery ended with an unforeseen error'),
+  })
+  return {
+    ...{ connections, discovery, resolver, vetDomain },
+    report: async (name, options) => reportOf(name, await discovery.discover(name, options), vetDomain(name)),
+    async resolveTarget(destination) {
+      const found = await discovery.discover(destination)
+      if (found.kind === 'failed') return { kind: 'failed', stage: found.stage, message: found.message }
+      const { targets, route, leftMs } = found
+      return { kind: 'found', to: { targets, key: routeKey(route), leftMs } }
+    },
+    async close() {
+      closing.abort()
+      resolver.close()
+      await connections.close()
+    },
+  }
+}

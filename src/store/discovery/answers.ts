@@ -1,0 +1,111 @@
+/**
+ * What server discovery was answered, for all processes: who finds nothing fresh claims the lookup, the others wait for its answer.
+ *
+ * Ages are by the database's clock, so that processes with different clocks see the same age. Nothing here says who is sent what: where
+ * it is lost, everything is looked up again.
+ */
+import type { Db } from '../db.ts'
+import { sql } from '../statement.ts'
+
+export interface Answer {
+  /** Whoever reads it checks it. */
+  readonly text: string
+  /** How long ago it came. */
+  readonly ageMs: number
+  readonly refreshMs: number
+  readonly freshMs: number
+  readonly keepMs: number
+  readonly failures: number
+}
+
+export interface LookupClaim {
+  /** `ours`: look it up. `theirs`: another process does. `not needed`: what is stored is not due for a lookup. */
+  readonly claim: 'ours' | 'theirs' | 'not needed'
+  readonly stored: Answer | null
+}
+
+export interface Answers {
+  /** `anew`: claims it although what is stored is fresh. */
+  claim(key: string, anew: boolean): Promise<LookupClaim>
+  /** Stores it unless something that came later is stored, and ends our claim. */
+  store(key: string, answer: Answer): Promise<void>
+  /** Ends our claim without an answer. */
+  letGo(key: string): Promise<void>
+}
+
+/** A process that dies holds others up for no longer. */
+const CLAIM_MS = 20_000
+/** As long as an answer may serve after its time. */
+const LONGEST_KEPT_MS = 48 * 3_600_000
+
+// $1 key, $2 who asks, $3 although it is fresh. The row that another process inserts meanwhile is not to be seen yet: then there is none.
+const CLAIM = sql(
+  'claim a lookup',
+  `with mine as (
+    insert into discovered as d (key, claimed_by, claimed_until) values ($1, $2::uuid, now_ms() + ${CLAIM_MS})
+    on conflict (key) do update set claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until
+     where (d.claimed_by is null or d.claimed_by = excluded.claimed_by or d.claimed_until <= now_ms())
+       and ($3::boolean or d.at is null or now_ms() - d.at >= d.refresh_ms)
+    returning key, answer, at, refresh_ms, fresh_ms, keep_ms, failures)
+  select 'ours' as claim, answer, now_ms() - at as age_ms, refresh_ms, fresh_ms, keep_ms, failures from mine
+  union all
+  select case when $3::boolean or d.at is null or now_ms() - d.at >= d.refresh_ms then 'theirs' else 'not needed' end,
+         d.answer, now_ms() - d.at, d.refresh_ms, d.fresh_ms, d.keep_ms, d.failures
+    from discovered d where d.key = $1 and not exists (select 1 from mine)`,
+)
+
+// $1 key, $2 answer, $3 its age, $4 to $7 what it is worth.
+const STORE = sql(
+  'store an answer',
+  `insert into discovered as d (key, answer, at, refresh_ms, fresh_ms, keep_ms, failures)
+   values ($1, $2, (now_ms() - $3::double precision)::bigint, $4, $5, $6, $7)
+   on conflict (key) do update set answer = excluded.answer, at = excluded.at, refresh_ms = excluded.refresh_ms, fresh_ms = excluded.fresh_ms,
+     keep_ms = excluded.keep_ms, failures = excluded.failures, claimed_by = null, claimed_until = 0
+   where d.at is null or d.at <= excluded.at`,
+)
+
+const LET_GO = sql(
+  'end the claim of a lookup',
+  `update discovered set claimed_by = null, claimed_until = 0 where key = $1 and claimed_by = $2`,
+)
+
+const FORGET = sql(
+  'forget old answers',
+  `delete from discovered where ctid = any(array(
+     select ctid from discovered where (at < now_ms() - ${LONGEST_KEPT_MS} or at is null) and claimed_until < now_ms() limit 5000))`,
+)
+
+interface AnswerRow {
+  claim: LookupClaim['claim']
+  answer: string | null
+  age_ms: number
+  refresh_ms: number
+  fresh_ms: number
+  keep_ms: number
+  failures: number
+}
+
+/** `process`: an id of this process alone. */
+export function makeAnswers(db: Db, process: string): Answers {
+  return {
+    async claim(key, anew) {
+      const { rows } = await db.query<AnswerRow>(CLAIM, [key, process, anew])
+      const [row] = rows
+      if (row === undefined) return { claim: 'theirs', stored: null }
+      const { answer, age_ms: ageMs, refresh_ms: refreshMs, fresh_ms: freshMs, keep_ms: keepMs, failures } = row
+      const stored = answer === null ? null : { text: answer, ageMs, refreshMs, freshMs, keepMs, failures }
+      return { claim: row.claim, stored }
+    },
+    async store(key, { text, ageMs, refreshMs, freshMs, keepMs, failures }) {
+      await db.query(STORE, [key, text, ageMs, refreshMs, freshMs, keepMs, failures])
+    },
+    async letGo(key) {
+      await db.query(LET_GO, [key, process])
+    },
+  }
+}
+
+/** What nobody may use any more; some thousands at a time. */
+export async function forgetOldAnswers(db: Db): Promise<void> {
+  await db.query(FORGET)
+}

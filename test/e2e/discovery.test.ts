@@ -1,0 +1,142 @@
+/**
+ * Plain names: found by `.well-known`, by SRV and by neither, with real DNS, TLS and HTTP on loopback; and a delegation that moves under
+ * traffic.
+ */
+import { expect } from 'chai'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { Network } from '../../src/daemon/open-outbound.ts'
+import { systemClock } from '../../src/pace/clock.ts'
+import { startDnsServer, type DnsServer } from '../../src/simulate/dns/server.ts'
+import { until } from '../support/poll.ts'
+import { loopbackAuthority, makeWorld, type World, type WorldOptions } from './world.ts'
+
+const ROOM = '!road:home.example'
+const HERE = { a: ['127.0.0.1'] }
+
+/** What `https://NAME/.well-known/matrix/server` answers, by name. */
+interface Delegation {
+  to: string
+  maxAge: number
+}
+
+describe('plain server names', () => {
+  let dns: DnsServer
+  let web: Server
+  let world: World
+  let delegations: Map<string, Delegation>
+  let asked: string[]
+  let network: Network
+
+  beforeEach(async () => {
+    delegations = new Map()
+    asked = []
+    dns = await startDnsServer({ clock: systemClock })
+    const { ca } = await loopbackAuthority()
+    web = createServer(await ca.issue({ names: ['delegating.example', 'moving.example'] }), (request, response) => {
+      const name = request.headers.host?.replace(/:\d+$/, '') ?? ''
+      asked.push(name)
+      const found = delegations.get(name)
+      if (found === undefined) return response.writeHead(404).end()
+      response.writeHead(200, { 'cache-control': `max-age=${found.maxAge}` })
+      return response.end(JSON.stringify({ 'm.server': found.to }))
+    }).listen(0, '127.0.0.1')
+    await once(web, 'listening')
+    const { port: https } = web.address() as AddressInfo
+    network = {
+      ports: { https, matrix: 1, dns: dns.port },
+      resolvConfPath: '/nowhere/resolv.conf',
+      hostsPath: '/nowhere/hosts',
+    }
+  })
+  afterEach(async () => {
+    await world.stop()
+    web.close()
+    web.closeAllConnections()
+    await dns.stop()
+  })
+
+  const begin = async (options: WorldOptions = {}) => {
+    const federation = { dns_servers: [dns.name], ...(options.settings?.['federation'] as object) }
+    world = await makeWorld({ ...options, settings: { ...options.settings, federation }, network: () => network })
+    return world
+  }
+  const tellRoom = (...set: string[]) => world.ingest([{ type: 'servers', room_id: ROOM, set }])
+
+  it('are delivered to by .well-known, by SRV, and by address and port, each under its own Host header', async () => {
+    await begin()
+    const delegated = await world.remote({ name: 'delegating.example', certificate: ['hs.example'] })
+    const byService = await world.remote({ name: 'service.example', certificate: ['service.example'] })
+    const bare = await world.remote({ name: 'bare.example', certificate: ['bare.example'] })
+    network = { ...network, ports: { ...network.ports, matrix: bare.port } }
+    for (const name of ['delegating.example', 'hs.example', 'bare.example', 'srv-target.example']) dns.zone.set(name, HERE)
+    const target = 'srv-target.example'
+    // The first target is not there: the next is for that.
+    dns.zone.set('_matrix-fed._tcp.service.example', {
+      srv: [
+        { priority: 1, port: 9, target },
+        { priority: 2, port: byService.port, target },
+      ],
+    })
+    delegations.set('delegating.example', { to: `hs.example:${delegated.port}`, maxAge: 3600 })
+    await world.start()
+    await tellRoom('delegating.example', 'service.example', 'bare.example')
+    const { item, eventId } = world.event(ROOM)
+    await world.ingest([item])
+    for (const remote of [delegated, byService, bare]) {
+      await until(() => Promise.resolve(remote.received.has(eventId)), { what: `the event at ${remote.serverName}` })
+      expect(remote.violations).to.deep.equal([])
+    }
+    expect([delegated.hosts, byService.hosts, bare.hosts]).to.deep.equal([
+      [`hs.example:${delegated.port}`],
+      ['service.example'],
+      ['bare.example'],
+    ])
+    await world.quiet()
+    const { rows } = await world.pool.query('select key from discovered where answer is not null order by key')
+    expect(rows.map(({ key }: { key: string }) => key)).to.include.members([
+      'srv _matrix-fed._tcp.service.example',
+      'well-known delegating.example',
+    ])
+  })
+
+  it('that lead where nothing may be connected to are not, and the reason is told', async () => {
+    await begin()
+    dns.zone.set('inside.example', { a: ['10.1.2.3'] })
+    await world.start()
+    await tellRoom('inside.example')
+    await world.ingest([world.event(ROOM).item])
+    const row = async () =>
+      (
+        await world.pool.query<{ text: string | null }>(
+          `select last_error->>'message' as text from destinations where name = 'inside.example'`,
+        )
+      ).rows[0]?.text ?? null
+    await until(async () => (await row()) !== null, { what: 'the failure' })
+    expect(await row()).to.match(/^inside.example: no address may be connected to: 10.1.2.3 may not be connected to/)
+  })
+
+  it('on the deny list get nothing, and what they are owed stays', async () => {
+    await begin({ settings: { federation: { domain_denylist: ['*.blocked.example'] } } })
+    const remote = await world.remote({ name: 'a.blocked.example', certificate: ['a.blocked.example'] })
+    const other = await world.remote({ name: 'blocked.example', certificate: ['blocked.example'] })
+    for (const name of ['a.blocked.example', 'blocked.example']) {
+      dns.zone.set(name, HERE)
+      const { port } = name === 'blocked.example' ? other : remote
+      dns.zone.set(`_matrix-fed._tcp.${name}`, { srv: [{ port, target: name }] })
+    }
+    const daemon = await world.start()
+    await tellRoom('a.blocked.example', 'blocked.example')
+    const { item, eventId } = world.event(ROOM)
+    await world.ingest([item])
+    await until(() => Promise.resolve(other.received.has(eventId)), { what: 'the event at the other' })
+    await world.quiet()
+    expect(remote.requests).to.equal(0)
+    await daemon.stop()
+    // Allowed again: it is still owed.
+    const { config } = world
+    await world.start(undefined, { ...config, federation: { ...config.federation, domain_denylist: [] } })
+    await until(() => Promise.resolve(remote.received.has(eventId)), { what: 'the event at who was blocked' })
+  })
+})
