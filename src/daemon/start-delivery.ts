@@ -7,6 +7,7 @@ import { timerMs, type Clock, type Random } from '../pace/clock.ts'
 import type { Config } from '../config/config.ts'
 import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
 import { makeBodies } from '../deliver/body-memory.ts'
+import { makeAtHand, type AtHand } from '../deliver/wake/at-hand.ts'
 import { makeDue } from '../deliver/wake/due.ts'
 import { makeGate } from '../pace/gate.ts'
 import { AT_ONCE, eventLoopUse, makeSpare } from '../pace/spare.ts'
@@ -15,6 +16,7 @@ import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
 import { makeSharedBodies } from '../deliver/shared-bodies.ts'
 import { makeLoadApart, makeTogether } from '../deliver/together.ts'
+import type { ServeTurn } from '../deliver/turned.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../deliver/turn.ts'
 import { serve } from '../deliver/serve.ts'
 import type { ServerName } from '../matrix/ids.ts'
@@ -108,6 +110,13 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     stopping: stopping.signal,
     onAttempt: (at: CountedAttempt) => countAttempt(metrics, at),
   }
+  const atHand: AtHand = makeAtHand({
+    wake: needs.wake,
+    turn: (...given) => turn(...given),
+    isConnected: (destination) => remotes.isConnected(destination as ServerName),
+    ...{ stopping: stopping.signal, cutting: cutting.signal, log },
+  })
+  const { wake } = atHand
   let steadyAt = -Infinity
   const follow: Follow = makeFollow({
     ...shared,
@@ -142,7 +151,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     catchUp: config.catch_up,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }
-  const turn = makeTurn(turning)
+  const turn: ServeTurn = makeTurn(turning)
   const due = makeDue({
     pool,
     wake,
@@ -172,7 +181,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     stop: async () => {
       stopping.abort()
       const cut = setTimeout(() => cutting.abort(), timerMs(config.shutdown_grace_ms))
-      await Promise.all([workers.close(config.shutdown_grace_ms), watching, following])
+      await Promise.all([workers.close(config.shutdown_grace_ms), watching, following, atHand.ended()])
       clearTimeout(cut)
       await keeper.stop()
     },

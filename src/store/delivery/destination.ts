@@ -87,7 +87,8 @@ const LOAD = sql(
            where p.destination = d.id and p.state = 'unlisted' and k.expires_at > now_ms()
              and exists (select 1 from memberships m where m.room = k.room and m.destination = d.id and m.until is null)
          ) as unlisted_at
-    from unnest($1::int[], $2::uuid[], $3::bigint[]) i (destination, worker, fence)
+    -- A number is given so that PostgreSQL expects few, and plans this once: to plan it at each call took longer than to run it.
+    from (select * from unnest($1::int[], $2::uuid[], $3::bigint[]) i (destination, worker, fence) limit $4) i
     join destinations d on d.id = i.destination
     cross join stream s
     left join open_transactions o on o.destination = d.id
@@ -137,6 +138,7 @@ export async function loadDestinations(db: Db, helds: readonly Held[]): Promise<
     helds.map(({ destination }) => destination),
     helds.map(({ worker }) => worker),
     helds.map(({ fence }) => fence),
+    helds.length,
   ])
   const found = new Map(rows.map((row) => [row.id, row]))
   return helds.map(({ destination }) => {

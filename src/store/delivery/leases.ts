@@ -73,7 +73,8 @@ export async function giveUpWorker(db: Db, id: string): Promise<void> {
 const TAKE = sql(
   'take the destination',
   `with input as (
-    select * from unnest($1::uuid[], $2::text[]) i (worker, name)
+    -- A number is given so that PostgreSQL expects few, and plans this once: to plan it at each call took longer than to run it.
+    select * from unnest($1::uuid[], $2::text[]) i (worker, name) limit $3
   ), locked as (
     select d.id, d.name, d.lease_owner, i.worker from destinations d join input i on i.name = d.name ${IN_ORDER}
   ), alive as materialized (
@@ -115,7 +116,7 @@ export type Taken =
 export async function takeDestinations(db: Db, takings: readonly ToTake[]): Promise<Taken[]> {
   const { rows } = await db.query<{ id: number; name: string; fence: number; free: boolean; alive: boolean }>(
     planByKey(takings.length, TAKE),
-    [takings.map(({ worker }) => worker), takings.map(({ name }) => name)],
+    [takings.map(({ worker }) => worker), takings.map(({ name }) => name), takings.length],
   )
   const found = new Map(rows.map((row) => [row.name, row]))
   return takings.map(({ worker, name }) => {
@@ -179,7 +180,7 @@ const LET_GO = sql(
   'let go',
   `with input as (
     select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-      as i (destination, worker, fence, look_at, position, wake_seq, read_at)
+      as i (destination, worker, fence, look_at, position, wake_seq, read_at) limit $8
   ), ${LOCKED}, ${ALIVE}
   update destinations d set ${UNHELD}, look_at = i.look_at, position = greatest(d.position, coalesce(i.position, d.position))
     from input i, alive o, locked l
@@ -210,6 +211,7 @@ export async function releaseDestinations(db: Db, released: readonly LettingGo[]
     released.map(({ position }) => position),
     released.map(({ wakeSeq }) => wakeSeq),
     released.map(({ readAt }) => readAt),
+    released.length,
   ])
   const gone = new Set(rows.map(({ id }) => id))
   return released.map(({ held }) => gone.has(held.destination))

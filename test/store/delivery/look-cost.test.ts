@@ -94,7 +94,7 @@ describe('a look at a destination', () => {
       `select name from pg_prepared_statements where name like 'look at the destination%'`,
     )
     const { rows } = await asked.query<{ 'QUERY PLAN': string }>(
-      `explain execute "${names[0]!.name}" (array[1], array['${WORKER}']::uuid[], array[1])`,
+      `explain execute "${names[0]!.name}" (array[1], array['${WORKER}']::uuid[], array[1], 1)`,
     )
     await asked.end()
     const plan = rows.map((row) => row['QUERY PLAN']).join('\n')
