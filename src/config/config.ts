@@ -45,7 +45,7 @@ export interface Config extends Plain {
   readonly metrics: { readonly token: string | null; readonly per_destination: boolean }
   readonly federation: Omit<
     Settings['federation'],
-    'recovering_concurrency' | 'domain_allowlist' | 'dns_servers' | 'proxy' | 'proxy_path'
+    'recovering_concurrency' | 'domain_allowlist' | 'dns_servers' | 'proxy'
   > & {
     recovering_concurrency: number
     /** Null: every server. */
@@ -123,7 +123,6 @@ function readTree(file: string): Tree {
 function settle(settings: Settings, file: string | null, folder: string): Config {
   const { signing_key_path, tokens, metrics, federation, memory, sources, ...plain } = settings
   const data_dir = resolve(folder, plain.data_dir)
-  const { proxy_path: _, ...outbound } = federation
   const { ingest, read, admin } = tokens
   const named = {
     ingest: nameTokens('ingest', ingest),
@@ -141,7 +140,7 @@ function settle(settings: Settings, file: string | null, folder: string): Config
     tokens: addGenerated(named, readGeneratedTokens(data_dir)),
     metrics: { token: metrics.token ?? null, per_destination: metrics.per_destination },
     federation: {
-      ...outbound,
+      ...federation,
       domain_allowlist: federation.domain_allowlist ?? null,
       dns_servers: federation.dns_servers ?? null,
       proxy: federation.proxy ?? null,

@@ -22,7 +22,10 @@ export function maskedConfig(config: Config): Record<string, unknown> {
     },
     federation: {
       ...federation,
-      dns_servers: federation.dns_servers?.map((server) => showDnsServer(server, 53)) ?? null,
+      dns_servers:
+        federation.dns_servers?.map(({ address, port }) =>
+          showDnsServer({ address, port: port ?? 53 }, 53),
+        ) ?? null,
       proxy: federation.proxy?.label ?? null,
     },
     metrics: { ...metrics, token: metrics.token === null ? null : MASK },

@@ -122,7 +122,8 @@ export const proxy = readable(parseProxy)
 export const dnsServer = z.string().transform((text, context): DnsServerAddress => {
   const server = parseDnsServerAddress(text)
   if (server !== null) return server
-  const message = 'must be the IP address of a DNS server, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353'
+  const message =
+    'must be the IP address of a DNS server, such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353'
   context.addIssue({ code: 'custom', message })
   return z.NEVER
 })

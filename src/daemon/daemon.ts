@@ -79,7 +79,13 @@ async function open(
   needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities'>,
 ): Promise<Outbound> {
   const { openOutbound, PUBLIC_NETWORK } = await import('./open-outbound.ts')
-  return openOutbound({ ...needs, network: network ?? PUBLIC_NETWORK, clock: systemClock, random: Math.random, log })
+  return openOutbound({
+    ...needs,
+    network: network ?? PUBLIC_NETWORK,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  })
 }
 
 /** How often a running process looks whether the schema is still its own, ms. */
@@ -154,7 +160,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
     const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
-    const outbound = ingesting || roles.includes('deliver') ? await open(options, { config, pool, authorities }) : null
+    const outbound =
+      ingesting || roles.includes('deliver') ? await open(options, { config, pool, authorities }) : null
     if (outbound !== null) closers.push(() => outbound.close())
     let delivering: Delivery | null = null
     const nudge = () => {
@@ -185,16 +192,17 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       ingest: ingesting
         ? { serverName: config.server_name, stickyFieldNames: config.sticky.field_names, append, db: pool }
         : null,
-      admin: outbound !== null && ingesting
-        ? (app) =>
-            registerAdminRoutes(app, {
-              pool,
-              serverName: config.server_name,
-              version,
-              wake: (targets) => queues.wake(targets),
-              discover: outbound.report,
-            })
-        : null,
+      admin:
+        outbound !== null && ingesting
+          ? (app) =>
+              registerAdminRoutes(app, {
+                pool,
+                serverName: config.server_name,
+                version,
+                wake: (targets) => queues.wake(targets),
+                discover: outbound.report,
+              })
+          : null,
     })
     closers.push(() => http.close({ graceMs: config.shutdown_grace_ms }))
 

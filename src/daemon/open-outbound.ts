@@ -61,10 +61,21 @@ export interface Outbound {
   close(): Promise<void>
 }
 
-export function openOutbound({ config, pool, authorities, network, clock, random, log }: OutboundNeeds): Outbound {
+export function openOutbound({
+  config,
+  pool,
+  authorities,
+  network,
+  clock,
+  random,
+  log,
+}: OutboundNeeds): Outbound {
   const { federation } = config
   const closing = new AbortController()
-  const vetDomain = makeVetDomain({ allowlist: federation.domain_allowlist, denylist: federation.domain_denylist })
+  const vetDomain = makeVetDomain({
+    allowlist: federation.domain_allowlist,
+    denylist: federation.domain_denylist,
+  })
   const resolver = makeDnsResolver({
     ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: federation.dns_servers },
     ...{ resolvConfPath: network.resolvConfPath, hostsPath: network.hostsPath },
@@ -89,7 +100,8 @@ export function openOutbound({ config, pool, authorities, network, clock, random
     ports: network.ports,
     userAgent: `limpet/${version}`,
     ...{ clock, random, signal: closing.signal },
-    onTrouble: (err) => log.debug({ err }, 'what server discovery found is not shared for now: looking it up here'),
+    onTrouble: (err) =>
+      log.debug({ err }, 'what server discovery found is not shared for now: looking it up here'),
     onBug: (err) => log.error({ err }, 'a lookup of server discovery ended with an unforeseen error'),
   })
   return {

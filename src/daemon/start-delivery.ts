@@ -68,7 +68,6 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const { federation } = config
   const { connections, resolveTarget, vetDomain } = needs.outbound
   const isBlocked = (name: string) => vetDomain(name as ServerName) !== null
-  const wake: Wake = (sleepers) => needs.wake(sleepers.filter(({ name }) => !isBlocked(name)))
   const stopping = new AbortController()
   const cutting = new AbortController()
   const name = `${hostname()}:${process.pid}`
@@ -116,7 +115,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     isConnected: (destination) => remotes.isConnected(destination as ServerName),
     ...{ stopping: stopping.signal, cutting: cutting.signal, log },
   })
-  const { wake } = atHand
+  const wake: Wake = (sleepers) => atHand.wake(sleepers.filter(({ name }) => !isBlocked(name)))
   let steadyAt = -Infinity
   const follow: Follow = makeFollow({
     ...shared,

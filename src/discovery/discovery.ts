@@ -105,8 +105,7 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
     failureServes: false,
   })
   const lookUpRemembered = async (host: string) => (await addresses.get(host.toLowerCase())).answer
-  const connectTo =
-    needs.connectTo ?? makeConnectTo({ lookUpHost: lookUpRemembered, vet, dial, proxyFor })
+  const connectTo = needs.connectTo ?? makeConnectTo({ lookUpHost: lookUpRemembered, vet, dial, proxyFor })
   const askWellKnown = makeAskWellKnown({
     ...{ connectTo, httpsPort: ports.https, userAgent, clock, limitMs: wellKnownMs },
   })

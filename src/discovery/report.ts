@@ -57,10 +57,21 @@ export function reportOf(name: ServerName, found: Discovered, blocked: string | 
     steps: found.steps.map(({ step, asked, outcome, durationMs, cache }) => {
       return { step, asked, outcome, ms: durationMs, cache: cacheReport(cache) }
     }),
-    places: found.places.map(({ host, port, addresses, refused, cname, trouble, proxy, durationMs, cache }) => {
-      const lists = { addresses: [...addresses], refused: [...refused] }
-      return { host, port, ...lists, cname, error: trouble, proxy, ms: durationMs, cache: cacheReport(cache) }
-    }),
+    places: found.places.map(
+      ({ host, port, addresses, refused, cname, trouble, proxy, durationMs, cache }) => {
+        const lists = { addresses: [...addresses], refused: [...refused] }
+        return {
+          host,
+          port,
+          ...lists,
+          cname,
+          error: trouble,
+          proxy,
+          ms: durationMs,
+          cache: cacheReport(cache),
+        }
+      },
+    ),
   }
 }
 

@@ -40,7 +40,12 @@ const VIEWS = [
 ] as const
 
 /** What server discovery found, for all processes. */
-const DISCOVERY = ['claim a lookup', 'store an answer', 'end the claim of a lookup', 'forget old answers'] as const
+const DISCOVERY = [
+  'claim a lookup',
+  'store an answer',
+  'end the claim of a lookup',
+  'forget old answers',
+] as const
 
 /** Whether a database can be used, and what is done when it is opened. */
 const START = [

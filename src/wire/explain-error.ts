@@ -32,7 +32,6 @@ const WORDS: Readonly<Record<string, string>> = {
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the answer was cut off',
 }
 
-
 /** For example `certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID)`. */
 export function explainError(error: unknown): string {
   const code = codeOf(error)

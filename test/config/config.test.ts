@@ -260,11 +260,6 @@ describe('the configuration', () => {
   }
 
   for (const key of [
-    'federation.domain_allowlist',
-    'federation.domain_denylist',
-    'federation.insecure_domains',
-    'federation.proxy',
-    'federation.no_proxy',
     'federation.long_outage_ms',
     'federation.dead_after_ms',
     'federation.ramp_per_second',
@@ -281,11 +276,46 @@ describe('the configuration', () => {
     })
   }
 
-  it('accepts the IP lists before they are in force', () => {
-    const { federation } = load(ours('federation: {ip_denylist: [10.0.0.0/8], ip_allowlist: ["::1"]}'))
-    expect(federation.ip_denylist).to.deep.equal(['10.0.0.0/8'])
-    expect(federation.ip_allowlist).to.deep.equal(['::1'])
+  it('reads the lists of names and addresses, DNS servers and the proxy, which is a secret', () => {
+    const { federation } = load(
+      ours(`federation:
+  ip_denylist: [10.0.0.0/8]
+  ip_allowlist: ["::1"]
+  domain_allowlist: ["*.example.org"]
+  insecure_domains: [test.example, 192.0.2.0/24]
+  dns_servers: [192.0.2.53, "[2001:db8::53]:5353"]
+  proxy: http://me:pass%40word@proxy.example:3128
+  no_proxy: [.example.net, 10.0.0.0/8]`),
+    )
+    expect(federation).to.deep.include({
+      ip_denylist: ['10.0.0.0/8'],
+      ip_allowlist: ['::1'],
+      domain_allowlist: ['*.example.org'],
+      domain_denylist: [],
+      insecure_domains: ['test.example', '192.0.2.0/24'],
+      dns_servers: [
+        { address: '192.0.2.53', port: null },
+        { address: '2001:db8::53', port: 5353 },
+      ],
+      no_proxy: ['.example.net', '10.0.0.0/8'],
+    })
+    expect(federation.proxy).to.include({ host: 'proxy.example', port: 3128, label: 'proxy.example:3128' })
   })
+
+  for (const [setting, complaintOf] of [
+    ['domain_denylist: ["a b"]', /^federation\.domain_denylist\.0: /],
+    ['insecure_domains: ["10.0.0.0/33"]', /^federation\.insecure_domains\.0: /],
+    ['no_proxy: ["http://x"]', /^federation\.no_proxy\.0: /],
+    ['dns_servers: [dns.example]', /^federation\.dns_servers\.0: must be the IP address of a DNS server/],
+    ['dns_servers: []', /^federation\.dns_servers: /],
+    ['proxy: "ftp://me:topsecret@proxy.example"', /^federation\.proxy: a proxy is an http/],
+  ] as const) {
+    it(`refuses federation.${setting}, and repeats no password`, () => {
+      const text = complaint(ours(`federation: {${setting}}`))
+      expect(text).to.match(complaintOf)
+      expect(text).not.to.contain('topsecret')
+    })
+  }
 
   it('says which file is missing when one was asked for', () => {
     expect(() => loadConfig({ file: join(dir, 'none.yaml'), env: {} })).to.throw(

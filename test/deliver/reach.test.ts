@@ -227,7 +227,7 @@ describe('a destination is reached before anything is decided', () => {
     const needs: TurnNeeds = {
       ...d.needs,
       ...makeTogether(world.pool, 1),
-      ...{ running: new Set(), follow: null, stopping: new AbortController().signal },
+      ...{ running: new Set(), isBlocked: () => false, follow: null, stopping: new AbortController().signal },
       log: makeLog({ level: 'silent', pretty: false }),
       lease: { next: () => Promise.resolve(lease), over: () => undefined },
     }

@@ -53,7 +53,7 @@ describe('discovery as a whole', () => {
           return Promise.resolve({ kind: 'found', records: [{ address: world.address }], ttlMs: HOUR })
         },
         vet: vetForTests,
-    proxyFor: () => null,
+        proxyFor: () => null,
         dial: testDial(loopback(), clock),
         shared: table(process),
         ports: { https: loopback().httpsPort, matrix: 8448 },

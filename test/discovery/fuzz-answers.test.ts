@@ -92,7 +92,12 @@ describe('fuzzing of answers', function () {
           : ({ kind: 'none', ttlMs: 0 } as const),
       )
     const ask = makeAskWellKnown({
-      connectTo: makeConnectTo({ lookUpHost, vet: vetForTests, proxyFor: () => null, dial: testDial(loopback()) }),
+      connectTo: makeConnectTo({
+        lookUpHost,
+        vet: vetForTests,
+        proxyFor: () => null,
+        dial: testDial(loopback()),
+      }),
       httpsPort: (server.address() as AddressInfo).port,
       ...{ userAgent: 'limpet/0.0.0', clock: systemClock, limitMs: 5000 },
     })

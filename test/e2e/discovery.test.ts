@@ -34,14 +34,17 @@ describe('plain server names', () => {
     asked = []
     dns = await startDnsServer({ clock: systemClock })
     const { ca } = await loopbackAuthority()
-    web = createServer(await ca.issue({ names: ['delegating.example', 'moving.example'] }), (request, response) => {
-      const name = request.headers.host?.replace(/:\d+$/, '') ?? ''
-      asked.push(name)
-      const found = delegations.get(name)
-      if (found === undefined) return response.writeHead(404).end()
-      response.writeHead(200, { 'cache-control': `max-age=${found.maxAge}` })
-      return response.end(JSON.stringify({ 'm.server': found.to }))
-    }).listen(0, '127.0.0.1')
+    web = createServer(
+      await ca.issue({ names: ['delegating.example', 'moving.example'] }),
+      (request, response) => {
+        const name = request.headers.host?.replace(/:\d+$/, '') ?? ''
+        asked.push(name)
+        const found = delegations.get(name)
+        if (found === undefined) return response.writeHead(404).end()
+        response.writeHead(200, { 'cache-control': `max-age=${found.maxAge}` })
+        return response.end(JSON.stringify({ 'm.server': found.to }))
+      },
+    ).listen(0, '127.0.0.1')
     await once(web, 'listening')
     const { port: https } = web.address() as AddressInfo
     network = {
@@ -59,7 +62,11 @@ describe('plain server names', () => {
 
   const begin = async (options: WorldOptions = {}) => {
     const federation = { dns_servers: [dns.name], ...(options.settings?.['federation'] as object) }
-    world = await makeWorld({ ...options, settings: { ...options.settings, federation }, network: () => network })
+    world = await makeWorld({
+      ...options,
+      settings: { ...options.settings, federation },
+      network: () => network,
+    })
     return world
   }
   const tellRoom = (...set: string[]) => world.ingest([{ type: 'servers', room_id: ROOM, set }])
@@ -70,7 +77,8 @@ describe('plain server names', () => {
     const byService = await world.remote({ name: 'service.example', certificate: ['service.example'] })
     const bare = await world.remote({ name: 'bare.example', certificate: ['bare.example'] })
     network = { ...network, ports: { ...network.ports, matrix: bare.port } }
-    for (const name of ['delegating.example', 'hs.example', 'bare.example', 'srv-target.example']) dns.zone.set(name, HERE)
+    for (const name of ['delegating.example', 'hs.example', 'bare.example', 'srv-target.example'])
+      dns.zone.set(name, HERE)
     const target = 'srv-target.example'
     // The first target is not there: the next is for that.
     dns.zone.set('_matrix-fed._tcp.service.example', {
@@ -85,7 +93,9 @@ describe('plain server names', () => {
     const { item, eventId } = world.event(ROOM)
     await world.ingest([item])
     for (const remote of [delegated, byService, bare]) {
-      await until(() => Promise.resolve(remote.received.has(eventId)), { what: `the event at ${remote.serverName}` })
+      await until(() => Promise.resolve(remote.received.has(eventId)), {
+        what: `the event at ${remote.serverName}`,
+      })
       expect(remote.violations).to.deep.equal([])
     }
     expect([delegated.hosts, byService.hosts, bare.hosts]).to.deep.equal([
@@ -94,7 +104,9 @@ describe('plain server names', () => {
       ['bare.example'],
     ])
     await world.quiet()
-    const { rows } = await world.pool.query('select key from discovered where answer is not null order by key')
+    const { rows } = await world.pool.query(
+      'select key from discovered where answer is not null order by key',
+    )
     expect(rows.map(({ key }: { key: string }) => key)).to.include.members([
       'srv _matrix-fed._tcp.service.example',
       'well-known delegating.example',
@@ -114,7 +126,9 @@ describe('plain server names', () => {
         )
       ).rows[0]?.text ?? null
     await until(async () => (await row()) !== null, { what: 'the failure' })
-    expect(await row()).to.match(/^inside.example: no address may be connected to: 10.1.2.3 may not be connected to/)
+    expect(await row()).to.match(
+      /^inside.example: no address may be connected to: 10.1.2.3 may not be connected to/,
+    )
   })
 
   it('on the deny list get nothing, and what they are owed stays', async () => {

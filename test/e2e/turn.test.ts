@@ -53,6 +53,7 @@ describe('a turn', () => {
       farLooks: makeGate(9),
       firstLooks: makeGate(9),
       spare: AT_ONCE,
+      isBlocked: () => false,
       bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       ...makeTogether(pool, 1),

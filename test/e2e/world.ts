@@ -68,7 +68,12 @@ export function loopbackAuthority(): Promise<{ ca: CertificateAuthority; tls: Ke
   return authority
 }
 
-export async function makeWorld({ settings = {}, databaseUrl, log: level = 'silent', network }: WorldOptions = {}) {
+export async function makeWorld({
+  settings = {},
+  databaseUrl,
+  log: level = 'silent',
+  network,
+}: WorldOptions = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'limpet-e2e-'))
   const url = databaseUrl ?? (await freshDatabase()).url
   const { ca, tls } = await loopbackAuthority()

@@ -101,6 +101,7 @@ describe('every route, token and method', function () {
       admin: (scope) => {
         registerAdminRoutes(scope, {
           ...{ pool, serverName: 'a.example', version: '1', wake: () => Promise.resolve() },
+          discover: () => Promise.reject(new Error('not asked')),
         })
       },
     })

@@ -136,6 +136,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
       farLooks: makeGate(100),
       firstLooks: makeGate(100),
       spare: AT_ONCE,
+      isBlocked: () => false,
     },
   }
   const served = makeTurn(turning)

@@ -110,12 +110,18 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
     io.stdout.write(`${showDestination(await withProgress(io.stderr, 'asking limpet', page()), now())}\n`)
   })
 
-  withJson(add('discover <name>', 'show how a server name is resolved, step by step, and where a connection would go'))
+  withJson(
+    add(
+      'discover <name>',
+      'show how a server name is resolved, step by step, and where a connection would go',
+    ),
+  )
     .option('--fresh', 'ask again, whatever is remembered')
     .action((name: string, options: Options, command: Command) =>
       print(
         command,
-        (client) => client.get(`${pathOf(name)}/discovery`, options['fresh'] === true ? { fresh: 'true' } : {}),
+        (client) =>
+          client.get(`${pathOf(name)}/discovery`, options['fresh'] === true ? { fresh: 'true' } : {}),
         (answer) => showDiscovery(answer as DiscoveryReport),
       ),
     )

@@ -7,7 +7,7 @@
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
 
-export interface Answer {
+export interface KnownAnswer {
   /** Whoever reads it checks it. */
   readonly text: string
   /** How long ago it came. */
@@ -21,14 +21,14 @@ export interface Answer {
 export interface LookupClaim {
   /** `ours`: look it up. `theirs`: another process does. `not needed`: what is stored is not due for a lookup. */
   readonly claim: 'ours' | 'theirs' | 'not needed'
-  readonly stored: Answer | null
+  readonly stored: KnownAnswer | null
 }
 
-export interface Answers {
+export interface SharedTable {
   /** `anew`: claims it although what is stored is fresh. */
   claim(key: string, anew: boolean): Promise<LookupClaim>
   /** Stores it unless something that came later is stored, and ends our claim. */
-  store(key: string, answer: Answer): Promise<void>
+  store(key: string, answer: KnownAnswer): Promise<void>
   /** Ends our claim without an answer. */
   letGo(key: string): Promise<void>
 }
@@ -86,13 +86,20 @@ interface AnswerRow {
 }
 
 /** `process`: an id of this process alone. */
-export function makeAnswers(db: Db, process: string): Answers {
+export function makeAnswers(db: Db, process: string): SharedTable {
   return {
     async claim(key, anew) {
       const { rows } = await db.query<AnswerRow>(CLAIM, [key, process, anew])
       const [row] = rows
       if (row === undefined) return { claim: 'theirs', stored: null }
-      const { answer, age_ms: ageMs, refresh_ms: refreshMs, fresh_ms: freshMs, keep_ms: keepMs, failures } = row
+      const {
+        answer,
+        age_ms: ageMs,
+        refresh_ms: refreshMs,
+        fresh_ms: freshMs,
+        keep_ms: keepMs,
+        failures,
+      } = row
       const stored = answer === null ? null : { text: answer, ageMs, refreshMs, freshMs, keepMs, failures }
       return { claim: row.claim, stored }
     },

@@ -32,6 +32,7 @@ export function makeAdminApp({ pool }: Pick<Situation, 'pool'>) {
           pool,
           serverName: 'us.example',
           version: '1.2.3',
+          discover: () => Promise.reject(new Error('not asked')),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))
             woken.push(...who)
