@@ -18,7 +18,7 @@ import { closeDataDir } from '../config/folder.ts'
 import type { Wake } from '../deliver/wake/fanout.ts'
 import { registerAdminRoutes } from '../http/admin/routes.ts'
 import { MOST_CONNECTIONS, openHttpServer, type Phase } from '../http/server.ts'
-import { descriptorLimit, shareDescriptors } from './descriptors.ts'
+import { descriptorLimit, LOOKUPS, shareDescriptors } from './descriptors.ts'
 import { makeAppend } from '../ingest/append.ts'
 import { selfTest } from '../matrix/signing.ts'
 import { countItems } from '../observe/count-items.ts'
@@ -54,12 +54,20 @@ export interface Daemon {
 }
 
 /** The configuration as this process' limit of descriptors lets it be kept, and how many connections may come to us. */
-function withinDescriptors({ config, roles, log }: DaemonOptions): { config: Config; door: number } {
+function withinDescriptors({ config, roles, log }: DaemonOptions): {
+  config: Config
+  door: number
+  lookups: number
+} {
   const { federation } = config
   const { max_concurrency, max_idle_connections, recovering_concurrency } = federation
-  const wished = { door: MOST_CONNECTIONS, concurrency: max_concurrency, idle: max_idle_connections }
+  const wished = {
+    ...{ door: MOST_CONNECTIONS, concurrency: max_concurrency, idle: max_idle_connections },
+    lookups: LOOKUPS,
+  }
   const limit = descriptorLimit()
-  const { door, concurrency, idle } = shareDescriptors(limit, wished, { sends: roles.includes('deliver') })
+  const sends = roles.includes('deliver')
+  const { door, concurrency, idle, lookups } = shareDescriptors(limit, wished, { sends })
   if (roles.includes('deliver') && (concurrency < max_concurrency || idle < max_idle_connections))
     log.warn(
       { limit, max_concurrency: concurrency, max_idle_connections: idle, connections: door },
@@ -70,13 +78,13 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): { config: Con
     max_idle_connections: idle,
     recovering_concurrency: Math.min(recovering_concurrency, concurrency),
   }
-  return { config: { ...config, federation: { ...federation, ...fitting } }, door }
+  return { config: { ...config, federation: { ...federation, ...fitting } }, door, lookups }
 }
 
 /** Sending needs it, and the admin API shows what it finds. */
 async function open(
   { network, log }: DaemonOptions,
-  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities'>,
+  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities' | 'lookups'>,
 ): Promise<Outbound> {
   const { openOutbound, PUBLIC_NETWORK } = await import('./open-outbound.ts')
   return openOutbound({
@@ -102,7 +110,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (exposed !== null) log.warn(exposed)
   refuseOpenTlsKeys(options.config)
   // Only a process that serves the API needs tokens; another must not generate any.
-  const { config: settled, door } = withinDescriptors(options)
+  const { config: settled, door, lookups } = withinDescriptors(options)
   const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled
   const key = loadSigningKey(config.signing_key_path)
   if (!selfTest(key))
@@ -161,7 +169,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
     const outbound =
-      ingesting || roles.includes('deliver') ? await open(options, { config, pool, authorities }) : null
+      ingesting || roles.includes('deliver')
+        ? await open(options, { config, pool, authorities, lookups })
+        : null
     if (outbound !== null) closers.push(() => outbound.close())
     let delivering: Delivery | null = null
     const nudge = () => {

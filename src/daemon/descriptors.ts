@@ -10,7 +10,12 @@ import { readFileSync } from 'node:fs'
 const OUR_OWN = 96
 /** Of the rest, where the process also sends: one part in four is for connections that come to us. */
 const DOOR_PART = 4
+/** Of what is left for other servers: one part in five is for DNS. */
+const LOOKUP_PART = 5
 const LEAST = 8
+
+/** Questions to DNS at once, where there are descriptors enough. */
+export const LOOKUPS = 640
 
 export interface Shares {
   /** Connections to our listeners. */
@@ -19,6 +24,8 @@ export interface Shares {
   readonly concurrency: number
   /** Connections to other servers that are kept idle. */
   readonly idle: number
+  /** Questions to DNS under way: each is a socket. */
+  readonly lookups: number
 }
 
 /** What may be had of what is wished; `limit` null: it is not known, and there is no need to share. */
@@ -30,10 +37,11 @@ export function shareDescriptors(
   if (limit === null) return wished
   const all = Math.max(limit - OUR_OWN, 4 * LEAST)
   const door = Math.min(wished.door, sends ? Math.max(LEAST, Math.floor(all / DOOR_PART)) : all)
-  const out = all - door
+  const lookups = Math.min(wished.lookups, Math.max(LEAST, Math.floor((all - door) / LOOKUP_PART)))
+  const out = all - door - lookups
   // A connection is worth more in use than idle.
   const concurrency = Math.min(wished.concurrency, Math.max(LEAST, Math.floor((out * 3) / 4)))
-  return { door, concurrency, idle: Math.min(wished.idle, Math.max(0, out - concurrency)) }
+  return { door, lookups, concurrency, idle: Math.min(wished.idle, Math.max(0, out - concurrency)) }
 }
 
 /** The limit of this process; null where it has none or it cannot be told. Node has raised it as far as it may by now. */

@@ -11,7 +11,7 @@ import { makeVet } from '../allow/vet.ts'
 import type { Config } from '../config/config.ts'
 import { makeDiscovery, type Discovery } from '../discovery/discovery.ts'
 import { makeLookup } from '../discovery/dns/lookup.ts'
-import { makeDnsResolver, type DnsResolver } from '../discovery/dns/resolver.ts'
+import { dnsRoomsWithin, makeDnsResolver, type DnsResolver } from '../discovery/dns/resolver.ts'
 import { reportOf, type DiscoveryReport } from '../discovery/report.ts'
 import { routeKey } from '../discovery/resolve.ts'
 import type { ServerName } from '../matrix/ids.ts'
@@ -44,6 +44,8 @@ export interface OutboundNeeds {
   /** PEM texts. */
   authorities: readonly string[]
   network: Network
+  /** Questions to DNS at once, at most. */
+  lookups: number
   clock: Clock
   random: Random
   log: Pick<Log, 'debug' | 'warn' | 'error'>
@@ -66,6 +68,7 @@ export function openOutbound({
   pool,
   authorities,
   network,
+  lookups,
   clock,
   random,
   log,
@@ -79,6 +82,7 @@ export function openOutbound({
   const resolver = makeDnsResolver({
     ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: federation.dns_servers },
     ...{ resolvConfPath: network.resolvConfPath, hostsPath: network.hostsPath },
+    limits: dnsRoomsWithin(lookups),
   })
   const vet = makeVet({ denylist: federation.ip_denylist, allowlist: federation.ip_allowlist })
   const connections = makeConnections(

@@ -2,18 +2,19 @@ import { expect } from 'chai'
 import { descriptorLimit, shareDescriptors } from '../../src/daemon/descriptors.ts'
 
 describe('descriptors', () => {
-  const wished = { door: 1000, concurrency: 512, idle: 1000 }
+  const wished = { door: 1000, concurrency: 512, idle: 1000, lookups: 640 }
 
   it('are shared so that the door and the federation stay below the limit together', () => {
     for (let limit = 140; limit < 5000; limit += 7) {
-      const { door, concurrency, idle } = shareDescriptors(limit, wished, { sends: true })
-      expect(door + concurrency + idle, `${limit}`).to.be.at.most(limit - 90)
-      expect(Math.min(door, concurrency)).to.be.at.least(8)
+      const { door, concurrency, idle, lookups } = shareDescriptors(limit, wished, { sends: true })
+      expect(door + concurrency + idle + lookups, `${limit}`).to.be.at.most(limit - 90)
+      expect(Math.min(door, concurrency, lookups)).to.be.at.least(8)
     }
     expect(shareDescriptors(256, wished, { sends: true })).to.deep.equal({
       door: 40,
-      concurrency: 90,
-      idle: 30,
+      concurrency: 72,
+      idle: 24,
+      lookups: 24,
     })
     expect(shareDescriptors(256, wished, { sends: false }).door).to.equal(160)
   })

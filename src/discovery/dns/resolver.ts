@@ -104,6 +104,14 @@ export const DNS_LIMITS: DnsLimits = {
   ...{ mostRemembered: 20_000, filesMs: 3_000 },
 }
 
+/** The same with no more than so many sockets in all. */
+export function dnsRoomsWithin(sockets: number): Pick<DnsLimits, 'quick' | 'again' | 'slow'> {
+  const { quick, again, slow } = DNS_LIMITS
+  const part = Math.min(1, sockets / (quick + again + slow))
+  const of = (places: number) => Math.max(1, Math.floor(places * part))
+  return { quick: of(quick), again: of(again), slow: of(slow) }
+}
+
 export function makeDnsResolver(needs: DnsResolverNeeds): DnsResolver {
   const { clock, randomBytes } = needs
   const limits = { ...DNS_LIMITS, ...needs.limits }
