@@ -37,7 +37,6 @@ const ELSEWHERE = [
   'selfsigned',
   'pino-pretty',
   'tsx',
-  'got',
 ]
 
 describe('limpet loads', function () {
@@ -82,12 +81,13 @@ describe('limpet loads', function () {
     expect(ofDaemon(await loadedBy('status', '--help'))).to.deep.equal([])
   })
 
-  it('no HTTP server for a process that listens nowhere, and no HTTP client for one that sends nothing', async () => {
+  it('no HTTP server for a process that listens nowhere, and no HTTP client for one that neither sends nor shows what discovery finds', async () => {
     const without = (...names: string[]) => DAEMON.filter((name) => !names.includes(name))
     const deliver = await loadedBy('run', '--role', 'deliver', '--listen', 'none')
     expect(ofDaemon(deliver)).to.deep.equal(without('fastify'))
-    const others = await loadedBy('run', '--role', 'ingest,housekeep')
+    const others = await loadedBy('run', '--role', 'housekeep')
     expect(ofDaemon(others)).to.deep.equal(without('undici'))
+    expect(among(others, 'got')).to.equal(false)
     for (const loaded of [deliver, others]) {
       expect(among(loaded, '/src/daemon/daemon.js')).to.equal(true)
       expect(ELSEWHERE.filter((part) => among(loaded, part))).to.deep.equal([])

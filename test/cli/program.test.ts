@@ -60,7 +60,6 @@ describe('the command line', () => {
     ['unblock', '*.example'],
     ['quarantine', 'b.example', '--retry', '1'],
     ['preview', 'b.example'],
-    ['discover', 'b.example'],
     ['db', 'dump', 'file'],
   ]) {
     it(`says that ${args[0]} comes in a later release, exit 2`, async () => {
