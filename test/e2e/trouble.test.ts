@@ -181,14 +181,14 @@ describe('a destination in trouble', () => {
     }
   })
 
-  it('whose name needs discovery keeps what it is owed, and says so', async () => {
+  it('whose name nobody can look up keeps what it is owed, and says so', async () => {
     await world.ingest([{ type: 'servers', room_id: ROOM, add: ['plain.example'] }])
     await send()
     await until(
       async () => {
         const { body } = await world.request('/v1/destinations/plain.example', { token: 'read-token' })
         const { reason, pending_pdus } = body as { reason: string; pending_pdus: number }
-        return reason.includes('server discovery comes in the next release') && pending_pdus === 1
+        return reason.includes('plain.example: the name could not be looked up') && pending_pdus === 1
       },
       { what: 'the reason' },
     )

@@ -243,6 +243,8 @@ function defaults(url: string): Record<string, unknown> {
     federation: {
       custom_ca_paths: ['ca.pem'],
       ip_allowlist: ['127.0.0.0/8'],
+      // Nothing listens there: no test asks anybody outside.
+      dns_servers: ['127.0.0.1:9'],
       backoff: { first_ms: 200, max_ms: 2000 },
       max_concurrency: 64,
     },
