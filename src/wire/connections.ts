@@ -67,7 +67,7 @@ export type Opened =
 export interface Connections {
   /** An idle connection to this destination, the caller's until it gives it back. None for which it must be asked again where that is. */
   take(destination: ServerName): Connection | null
-  /** Whether there is one. */
+  /** Whether there is one, even if it must be asked again where the destination is. */
   isIdle(destination: ServerName): boolean
   /** An idle connection that was made for the same places, or a new one. An idle one that was made for others is retired. `anew`: a new one. */
   open(destination: ServerName, to: WhereTo, signal: AbortSignal, anew?: boolean): Promise<Opened>
@@ -114,12 +114,9 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   let closed = false
 
   function take(destination: ServerName): Connection | null {
-    return isIdle(destination) ? takeWhatever(destination) : null
-  }
-
-  function isIdle(destination: ServerName): boolean {
     const connection = idle.get(destination)
-    return connection !== undefined && clock.monotonic() < connection.endsAt
+    if (connection === undefined || clock.monotonic() >= connection.endsAt) return null
+    return takeWhatever(destination)
   }
 
   function takeWhatever(destination: ServerName): Connection | null {
@@ -184,7 +181,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
 
   return {
     take,
-    isIdle,
+    isIdle: (destination) => idle.has(destination),
     open,
     dial,
     giveBack,
