@@ -3,13 +3,12 @@ import type { Socket } from 'node:net'
 import { makeHandshakeGate } from '../../src/wire/handshake-gate.ts'
 import { makeProxyFor } from '../../src/allow/no-proxy.ts'
 import { parseProxy } from '../../src/allow/proxy-url.ts'
-import { makeResolveTarget } from '../support/resolve-target.ts'
 import { makeVet } from '../../src/allow/vet.ts'
 import { startBlackHole } from '../support/black-hole.ts'
 import { until } from '../support/poll.ts'
 import { startConnectProxy } from './connect-proxy.ts'
 import { allClosed, listen, makeDialler, silent, somePort, speaking, targetAt } from './dialling.ts'
-import { name, useSetting } from './setting.ts'
+import { useSetting } from './setting.ts'
 
 const FOR_EVER = 600_000
 
@@ -43,19 +42,6 @@ describe('through a proxy', () => {
     })
     expect(await send(server.serverName)).to.include({ kind: 'answered' })
     expect(proxy.asked).to.deep.equal([])
-  })
-
-  it('a target is a name for a name, and the vetted address for an address', async () => {
-    const proxy = parseProxy('http://proxy.example:3128')
-    const lookup = () => Promise.reject(new Error('nobody should ask'))
-    const resolve = makeResolveTarget({ lookup, vet: makeVet({}), proxyFor: makeProxyFor(proxy, []) })
-    expect(await resolve(name('b.example:443'))).to.deep.equal({
-      kind: 'found',
-      target: { ...targetAt(['b.example'], 443, { proxy }), hostHeader: 'b.example:443' },
-    })
-    const literal = await resolve(name('[2a01::1]:443'))
-    expect(literal.kind === 'found' && literal.to.targets[0]).to.include({ tlsName: '2a01::1', proxy })
-    expect(await resolve(name('127.0.0.1:443'))).to.include({ kind: 'failed', stage: 'address' })
   })
 
   it('over TLS to the proxy, whose own certificate is checked, with TLS to the destination inside', async () => {
