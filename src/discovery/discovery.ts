@@ -139,12 +139,15 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
 
   return {
     async discover(name, options = {}) {
+      const began = clock.monotonic()
       const routed = await resolve(name, options)
       if (routed.kind === 'failed') return { ...routed, route: null, places: [] }
       const { route, steps } = routed
       const left = steps.flatMap(({ cache }) => (cache === null ? [] : [cache.leftMs]))
-      const leftMs = left.length === 0 ? null : Math.min(...left)
-      return { ...(await locate(route, options)), route, steps, leftMs }
+      const located = await locate(route, options)
+      // What the lookups took has gone by since the first step was answered, or nearly.
+      const leftMs = left.length === 0 ? null : Math.min(...left) - (clock.monotonic() - began)
+      return { ...located, route, steps, leftMs }
     },
     forgetFailures() {
       for (const memory of [wellKnown, services, addresses]) memory.forgetFailures()

@@ -137,6 +137,12 @@ describe('the steps of discovery', () => {
       wellKnown: () => Promise.resolve(remembered<WellKnown>({ kind: 'delegated', to: name(to), lifeMs: 1 })),
     })
     expect(await keyOf(services([1, 2, 3]), 0)).to.equal(await keyOf(services([1, 2, 3]), 0.99))
+    const twenty = Array.from({ length: 20 }, (_, i) => i + 1)
+    const ofTwenty = await keyOf(services(twenty), 0)
+    expect(await keyOf(services(twenty), 0.99), 'of many others are tried').to.equal(ofTwenty)
+    expect(await keyOf(services(twenty.slice(1)), 0)).to.not.equal(ofTwenty)
+    expect(await keyOf(services([1]))).to.equal(await keyOf(services([1, 1])))
+    expect(await keyOf(delegated('B.Example'))).to.equal(await keyOf(delegated('b.example')))
     const keys = await Promise.all([
       ...[keyOf({}), keyOf(services([1, 2])), keyOf(services([1])), keyOf(delegated('b.example'))],
       ...[keyOf(delegated('b.example:8448')), keyOf(delegated('127.0.0.1')), keyOf(delegated('c.example'))],
