@@ -27,6 +27,8 @@ export interface Remembered<A> {
   readonly ageMs: number
   /** Until it is past its time; not positive if it is. */
   readonly leftMs: number
+  /** Until it is worth while to ask again: more than `leftMs` where it is past its time because lookups fail. */
+  readonly againMs: number
   readonly failures: number
 }
 
@@ -186,8 +188,9 @@ export function makeAnswerMemory<A>(needs: MemoryNeeds<A>): AnswerMemory<A> {
 
   function told(entry: Entry<A>, state: Remembered<A>['state']): Remembered<A> {
     const ageMs = ageOf(entry)
-    const { answer, freshMs, failures } = entry.kept
-    return { answer, state, ageMs, leftMs: freshMs - ageMs, failures }
+    const { answer, freshMs, refreshMs, failures } = entry.kept
+    const leftMs = freshMs - ageMs
+    return { answer, state, ageMs, leftMs, againMs: Math.max(leftMs, refreshMs - ageMs), failures }
   }
 
   return {

@@ -142,6 +142,23 @@ describe('a delegation that moves', () => {
     expect(outbound.connections.counts()).to.deep.equal({ idle: 1, inUse: 0, opening: 0 })
   })
 
+  it('is not looked at for each transaction while its page fails', async () => {
+    await sendOne()
+    page = { status: 500 }
+    clock.move(HOUR)
+    await sendOne()
+    let unconnected = 0
+    for (let sent = 0; sent < 100; sent++) {
+      clock.move(5_000)
+      if (!remotes.isConnected(name(MOVING))) unconnected++
+      await sendOne()
+    }
+    // 500 seconds: once a minute.
+    expect(unconnected).to.be.within(7, 12)
+    expect(old.connections).to.equal(1)
+    expect(pages, 'it is asked after 1, 2, 4 … minutes, or nearly').to.be.within(4, 7)
+  })
+
   it('that ends leads on to the SRV records, and back when it is there again', async () => {
     srv([{ port: anew.port, target: 'new.example' }])
     await sendOne()

@@ -9,7 +9,7 @@ import { handClock } from './hand-clock.ts'
 
 const name = (text: string) => parseServerName(text)!
 const remembered = <A>(answer: A, about: Partial<Remembered<A>> = {}): Remembered<A> => ({
-  ...{ answer, state: 'asked', ageMs: 0, leftMs: 60_000, failures: 0 },
+  ...{ answer, state: 'asked', ageMs: 0, leftMs: 60_000, againMs: 60_000, failures: 0 },
   ...about,
 })
 const NONE: Remembered<LookedUp<ServiceRecord>> = remembered({ kind: 'none', ttlMs: 60_000 })
@@ -58,7 +58,7 @@ describe('the steps of discovery', () => {
     await clock.move(30)
     const { steps } = await resolving
     expect(asked).to.deep.equal(['a.example', '_matrix-fed._tcp.b.example', '_matrix._tcp.b.example'])
-    const cache = { state: 'asked', ageMs: 0, leftMs: 60_000, failures: 0 }
+    const cache = { state: 'asked', ageMs: 0, leftMs: 60_000, againMs: 60_000, failures: 0 }
     expect(steps).to.deep.equal([
       {
         ...{ step: '3', asked: 'https://a.example/.well-known/matrix/server', durationMs: 30, cache },
