@@ -22,7 +22,7 @@ import { makeSharedClient } from './share.ts'
 import type { SharedAnswers } from './shared.ts'
 import { bestServices } from './srv.ts'
 import { decodeServices, decodeWellKnown, encodeServices, encodeWellKnown } from './stored-text.ts'
-import type { DiscoveryStep } from './steps.ts'
+import type { CacheView, DiscoveryStep } from './steps.ts'
 import { makeLocate } from './targets.ts'
 import type { LookedUpPlace } from './targets.ts'
 import { makeAskWellKnown } from './well-known.ts'
@@ -33,7 +33,7 @@ export type Discovered =
       /** To be dialled in this order; at least one. */
       readonly targets: readonly Target[]
       readonly route: Route
-      /** Until a step is asked again, not positive where one is past its time; null where nothing was asked. */
+      /** For how long it may be gone by without another look; not positive where a step is past its time and asked for. Null: nothing was asked. */
       readonly leftMs: number | null
       readonly steps: readonly DiscoveryStep[]
       readonly places: readonly LookedUpPlace[]
@@ -139,12 +139,15 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
 
   return {
     async discover(name, options = {}) {
+      const began = clock.monotonic()
       const routed = await resolve(name, options)
       if (routed.kind === 'failed') return { ...routed, route: null, places: [] }
       const { route, steps } = routed
-      const left = steps.flatMap(({ cache }) => (cache === null ? [] : [cache.leftMs]))
-      const leftMs = left.length === 0 ? null : Math.min(...left)
-      return { ...(await locate(route, options)), route, steps, leftMs }
+      const left = steps.flatMap(({ cache }) => (cache === null ? [] : [goesOnFor(cache)]))
+      const located = await locate(route, options)
+      // What the lookups took has gone by since the first step was answered, or nearly.
+      const leftMs = left.length === 0 ? null : Math.min(...left) - (clock.monotonic() - began)
+      return { ...located, route, steps, leftMs }
     },
     forgetFailures() {
       for (const memory of [wellKnown, services, addresses]) memory.forgetFailures()
@@ -156,6 +159,11 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
     }),
   }
 }
+
+/** What is past its time because lookups fail is asked again after waits of up to an hour, but looked at each minute: failures may be forgotten. */
+const LONGEST_STALE_MS = 60_000
+
+const goesOnFor = ({ leftMs, againMs }: CacheView) => Math.max(leftMs, Math.min(againMs, LONGEST_STALE_MS))
 
 const WELL_KNOWN_TEXT = { encode: encodeWellKnown, decode: decodeWellKnown }
 const SERVICES_TEXT = { encode: encodeServices, decode: decodeServices }

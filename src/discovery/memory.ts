@@ -27,6 +27,8 @@ export interface Remembered<A> {
   readonly ageMs: number
   /** Until it is past its time; not positive if it is. */
   readonly leftMs: number
+  /** Until it is worth while to ask again: more than `leftMs` where it is past its time because lookups fail. */
+  readonly againMs: number
   readonly failures: number
 }
 
@@ -56,7 +58,10 @@ export interface MemoryNeeds<A> {
   readonly onBug: (error: unknown) => void
 }
 
-/** Lookups in the background at once; what is over that is asked for when the next comes. */
+/**
+ * Lookups in the background at once; what is over that is asked for when the next comes. What somebody waits for is not bound by it: however
+ * many delegations end in the same moment, nobody is told an old one that was not asked for again.
+ */
 const MOST_IN_BACKGROUND = 64
 
 interface Entry<A> {
@@ -85,8 +90,9 @@ export function makeAnswerMemory<A>(needs: MemoryNeeds<A>): AnswerMemory<A> {
     const ageMs = ageOf(entry)
     if (ageMs < entry.kept.refreshMs) return told(entry, ofAge(entry))
     if (entry.rating.rank === 'failed' && !needs.failureServes) return lookedUp(await flight(key, false))
-    const newer = inTheBackground(key)
-    if (ageMs < entry.kept.freshMs) return told(entry, 'fresh')
+    const isFresh = ageMs < entry.kept.freshMs
+    const newer = inTheBackground(key, !isFresh && !entry.slow)
+    if (isFresh) return told(entry, 'fresh')
     if (newer === null || entry.slow) return told(entry, 'stale')
     const wait = new AbortController()
     const first = await Promise.race([newer, clock.sleep(patienceMs, wait.signal)])
@@ -97,9 +103,9 @@ export function makeAnswerMemory<A>(needs: MemoryNeeds<A>): AnswerMemory<A> {
     return told(entry, 'stale')
   }
 
-  /** Null where too many are under way; resolves with null where the lookup rejected. */
-  function inTheBackground(key: string): Promise<Entry<A> | null> | null {
-    if (!inFlight.has(key) && inBackground >= MOST_IN_BACKGROUND) return null
+  /** Null where too many are under way and nobody waits for it; resolves with null where the lookup rejected. */
+  function inTheBackground(key: string, isAwaited: boolean): Promise<Entry<A> | null> | null {
+    if (!isAwaited && !inFlight.has(key) && inBackground >= MOST_IN_BACKGROUND) return null
     inBackground++
     return flight(key, false)
       .catch((error: unknown) => {
@@ -182,8 +188,9 @@ export function makeAnswerMemory<A>(needs: MemoryNeeds<A>): AnswerMemory<A> {
 
   function told(entry: Entry<A>, state: Remembered<A>['state']): Remembered<A> {
     const ageMs = ageOf(entry)
-    const { answer, freshMs, failures } = entry.kept
-    return { answer, state, ageMs, leftMs: freshMs - ageMs, failures }
+    const { answer, freshMs, refreshMs, failures } = entry.kept
+    const leftMs = freshMs - ageMs
+    return { answer, state, ageMs, leftMs, againMs: Math.max(leftMs, refreshMs - ageMs), failures }
   }
 
   return {

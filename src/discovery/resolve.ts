@@ -15,7 +15,7 @@ import { oneLine } from '../observe/one-line.ts'
 import type { LookedUp, ServiceRecord } from './lookups.ts'
 import type { Remembered } from './memory.ts'
 import type { WellKnown } from './read-well-known.ts'
-import { orderServices } from './srv.ts'
+import { allServices, orderServices } from './srv.ts'
 import type { Service } from './srv.ts'
 import { cacheView } from './steps.ts'
 import type { DiscoveryStep, SpecStep } from './steps.ts'
@@ -25,6 +25,8 @@ export interface Route {
   readonly step: SpecStep
   /** Where to connect, to be tried in this order; at least one. */
   readonly places: readonly Service[]
+  /** Where there are more than are tried: all of them. */
+  readonly among?: readonly Service[]
   /** The name or address that the certificate has to be for, an IPv6 address without its brackets. */
   readonly tlsName: string
   /** What TLS announces as the name wanted; null for an IP literal (spec, "TLS": no SNI then). */
@@ -33,12 +35,15 @@ export interface Route {
 }
 
 /**
- * Equal for routes that lead to the same places under the same names, in whatever order weights put them: a connection
- * that was made for another one is retired.
+ * Equal for routes that lead to the same places under the same names, in whatever order weights put them, whichever of many are
+ * tried, and in whatever case a name server writes them: a connection that was made for another one is retired.
  */
-export function routeKey({ places, tlsName, sni, hostHeader }: Route): string {
-  const sorted = places.map(({ host, port }) => `${host.name} ${port}`).sort()
-  return [tlsName, sni ?? '', hostHeader, ...sorted].join('|')
+export function routeKey({ places, among = places, tlsName, sni, hostHeader }: Route): string {
+  const names = new Set(among.map(({ host, port }) => `${host.name} ${port}`.toLowerCase()))
+  return [tlsName, sni ?? '', hostHeader]
+    .map((name) => name.toLowerCase())
+    .concat([...names].sort())
+    .join('|')
 }
 
 export type Routed =
@@ -153,9 +158,12 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
     for (const asking of [first, second]) {
       const asked = await asking
       if (asked === null) continue
-      const { step, services: places, refused } = asked
+      const { step, services: places, all, refused } = asked
       steps.push(step)
-      if (places !== null) return found({ step: step.step, places, ...identity }, steps)
+      if (places !== null) {
+        const among = all.length > places.length ? { among: all } : {}
+        return found({ step: step.step, places, ...among, ...identity }, steps)
+      }
       if (refused) return failed(`${step.asked}: ${step.outcome}`, steps)
     }
     // 3.5 and 6. No SRV: the name's own addresses and port 8448. Host is the name without a port.
@@ -185,7 +193,8 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
     }
     const places = offered?.kind === 'offered' ? offered.services : null
     const refused = offered?.kind === 'refused'
-    return { step: record, services: places, refused, isAnswer: places !== null || refused }
+    const all = answer.kind === 'found' ? allServices(answer.records) : []
+    return { step: record, services: places, all, refused, isAnswer: places !== null || refused }
   }
 }
 

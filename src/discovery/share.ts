@@ -56,7 +56,7 @@ export function makeSharedClient<A>(needs: SharedClientNeeds<A>): SharedClient<A
     let waitMs = FIRST_LOOK_MS
     for (let first = true; ; first = false) {
       // Who waited for another's lookup takes what that one brought.
-      const claimed = await inTime(table.claim(rowOf(key), anew && first))
+      const claimed = await inTime(key, table.claim(rowOf(key), anew && first))
       const stored = claimed === null ? null : readable(claimed)
       if (claimed?.claim === 'not needed' && stored !== null) return { kind: 'known', ...stored }
       const over = clock.monotonic() >= until || signal.aborted
@@ -67,12 +67,15 @@ export function makeSharedClient<A>(needs: SharedClientNeeds<A>): SharedClient<A
   }
 
   /** Null where it failed or did not come in time. */
-  async function inTime(asked: Promise<Claimed>): Promise<Claimed | null> {
+  async function inTime(key: string, asked: Promise<Claimed>): Promise<Claimed | null> {
     const late = new AbortController()
     try {
       const claimed = await Promise.race([asked, clock.sleep(limitMs, late.signal)])
-      if (claimed === undefined) onTrouble(new Error(`the shared table did not answer within ${limitMs} ms`))
-      return claimed ?? null
+      if (claimed !== undefined) return claimed
+      onTrouble(new Error(`the shared table did not answer within ${limitMs} ms`))
+      // What it still claims nobody would end: our lookup may be over by then, and the others would wait for it.
+      void asked.then((told) => told.claim === 'ours' && letGo(key), onTrouble)
+      return null
     } catch (error) {
       onTrouble(error)
       return null
@@ -90,12 +93,14 @@ export function makeSharedClient<A>(needs: SharedClientNeeds<A>): SharedClient<A
     return { kept: { answer, refreshMs, freshMs, keepMs, failures }, ageMs: Math.max(0, ageMs) }
   }
 
+  const letGo = (key: string) => void table.letGo(rowOf(key)).catch(onTrouble)
+
   return {
     claim,
+    letGo,
     store(key, { answer, ...times }, ageMs) {
       const stored: StoredAnswer = { text: encode(answer), ageMs, ...times }
       table.store(rowOf(key), stored).catch(onTrouble)
     },
-    letGo: (key) => void table.letGo(rowOf(key)).catch(onTrouble),
   }
 }

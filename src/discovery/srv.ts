@@ -33,17 +33,34 @@ const MOST_REMEMBERED = 32
 export function bestServices(answer: LookedUp<ServiceRecord>): LookedUp<ServiceRecord> {
   if (answer.kind !== 'found') return answer
   const best = [...answer.records]
-    .sort((one, other) => one.priority - other.priority)
+    .sort((one, other) => one.priority - other.priority || inText(one, other))
     .slice(0, MOST_REMEMBERED)
   const records = best.map(({ priority, weight, port, target }) => ({ priority, weight, port, target }))
   return { ...answer, records }
 }
 
-export function orderServices(records: readonly ServiceRecord[], random: Random): Services {
-  const usable = records.flatMap((record) => {
+/** Name servers give records in another order each time: so of too many the same ones are remembered. */
+function inText(one: ServiceRecord, other: ServiceRecord): number {
+  const [text, otherText] = [one, other].map(({ target, port }) => `${target.toLowerCase()} ${port}`) as [
+    string,
+    string,
+  ]
+  return text < otherText ? -1 : text > otherText ? 1 : 0
+}
+
+/** All places that the records name. */
+export function allServices(records: readonly ServiceRecord[]): Service[] {
+  return usableOf(records).map(({ host, port }) => ({ host, port }))
+}
+
+const usableOf = (records: readonly ServiceRecord[]) =>
+  records.flatMap((record) => {
     const host = isNowhere(record) ? null : parseHost(record.target)
     return host === null || !isPort(record.port) ? [] : [{ ...record, host }]
   })
+
+export function orderServices(records: readonly ServiceRecord[], random: Random): Services {
+  const usable = usableOf(records)
   if (usable.length === 0) return { kind: records.some(isNowhere) ? 'refused' : 'unusable' }
   const byPriority = new Map<number, typeof usable>()
   for (const record of usable) {

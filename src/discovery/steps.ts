@@ -26,10 +26,13 @@ export interface CacheView {
   readonly ageMs: number
   /** Until it is asked for again; not positive where it is past its time. */
   readonly leftMs: number
+  /** Until it is worth while to ask again. */
+  readonly againMs: number
   /** Lookups that failed since, in a row. */
   readonly failures: number
 }
 
-export function cacheView({ state, ageMs, leftMs, failures }: Remembered<unknown>): CacheView {
-  return { state, ageMs: Math.round(ageMs), leftMs: Math.round(leftMs), failures }
+export function cacheView({ state, ageMs, leftMs, againMs, failures }: Remembered<unknown>): CacheView {
+  const times = { ageMs: Math.round(ageMs), leftMs: Math.round(leftMs), againMs: Math.round(againMs) }
+  return { state, ...times, failures }
 }

@@ -134,8 +134,9 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     signal: AbortSignal,
     anew = false,
   ): Promise<Opened> {
+    const since = clock.monotonic()
     const old = anew ? null : takeWhatever(destination)
-    if (old?.whereKey === to.key) return { kind: 'open', connection: renewed(old, to), wasIdle: true }
+    if (old?.whereKey === to.key) return { kind: 'open', connection: renewed(old, to, since), wasIdle: true }
     if (old !== null) drop(old)
     opening++
     const dialled = await dialAll(to.targets, signal, (target) => worked.of(target)).finally(() => opening--)
@@ -145,17 +146,18 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     const { hostHeader } = target
     const metered = { socket, meter: meter(socket, turns), overhead, budget, turns }
     const about = { destination, hostHeader, whereKey: to.key, asksAt: 0, endsAt: 0 }
-    const connection = renewed({ ...about, client: clientOver(socket), ...metered }, to)
+    const connection = renewed({ ...about, client: clientOver(socket), ...metered }, to, since)
     all.add(connection)
     socket.once('close', () => drop(connection))
     if (closed) drop(connection)
     return { kind: 'open', connection, wasIdle: false }
   }
 
-  function renewed(connection: Connection, { leftMs }: WhereTo): Connection {
+  /** `since`: when the caller learnt where the destination is. However long dialling took, that gets no older. */
+  function renewed(connection: Connection, { leftMs }: WhereTo, since: number): Connection {
     const left = leftMs === null ? Infinity : Math.max(leftMs, LEAST_LEFT_MS)
-    connection.asksAt = clock.monotonic() + left * ASKS_BEFORE
-    connection.endsAt = clock.monotonic() + left
+    connection.asksAt = since + left * ASKS_BEFORE
+    connection.endsAt = since + left
     return connection
   }
 

@@ -161,6 +161,13 @@ export function makeRemotes({
     progress: Handover,
   ): Promise<ReadAnswer> {
     const until = clock.monotonic() + request.timeoutMs
+    if (clock.monotonic() >= connection.endsAt) {
+      // The request waited with its connection for so long that it has to be asked again where the destination is.
+      connections.giveBack(connection)
+      const opened = await open(request)
+      if (!('connection' in opened)) return unsent(opened)
+      ;({ connection, wasIdle } = opened)
+    }
     const ended = await over(connection, request, progress)
     if (!wasIdle || !maySendAgain(ended)) return read(connection, ended, request)
     ended.release()

@@ -106,6 +106,23 @@ describe('discovery as a whole', () => {
     expect(routeKey(after.route!)).to.not.equal(routeKey(before.route!))
   })
 
+  it('says for how long the answers hold when it tells them, however long the lookups after them took', async () => {
+    const { start, world, clock } = aWorld()
+    world.delegate = 'b.example:1'
+    let slowMs = 0
+    const one = start('one', {
+      lookUpHost: () => {
+        clock.move(slowMs)
+        return Promise.resolve({ kind: 'found', records: [{ address: ADDRESSES.serves }], ttlMs: 1 })
+      },
+    })
+    await one.discover(name('a.example'))
+    clock.move(HOUR)
+    slowMs = 10 * 60_000
+    const found = await one.discover(name('a.example'))
+    expect(found.kind === 'found' && found.leftMs).to.be.closeTo((24 - 1 - 1 / 6) * HOUR, 5000)
+  })
+
   it('waits for a silent port 443 once', async () => {
     const { start, world, clock } = aWorld()
     world.address = ADDRESSES.silent

@@ -48,7 +48,7 @@ function checkRoute({ places, hostHeader, sni, tlsName }: Route): void {
 }
 
 const told = <A>(answer: A): Promise<Remembered<A>> =>
-  Promise.resolve({ answer, state: 'asked', ageMs: 0, leftMs: 1, failures: 0 })
+  Promise.resolve({ answer, state: 'asked', ageMs: 0, leftMs: 1, againMs: 1, failures: 0 })
 
 describe('fuzzing of discovery', function () {
   this.timeout(30 * 60_000)

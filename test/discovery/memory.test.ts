@@ -274,6 +274,17 @@ describe('what is remembered of lookups', () => {
     expect(setting.asked).to.have.length(200)
   })
 
+  it('tells no old answer that was not asked for again, however many are past their time at once', async () => {
+    const setting = aMemory()
+    for (let i = 0; i < 100; i++) await setting.learn(`h${i}`, 'good 1')
+    await setting.clock.move(HOUR_MS)
+    const all = Array.from({ length: 100 }, (_, i) => told(setting, `h${i}`))
+    await settled()
+    expect(setting.asked).to.have.length(200)
+    for (const one of setting.asked.slice(100)) one.answer('good 2')
+    expect(new Set(await Promise.all(all))).to.deep.equal(new Set(['good 2, asked']))
+  })
+
   it('tells a defect of a lookup to its caller, or to the log if nobody waits', async () => {
     const setting = aMemory()
     const got = setting.memory.get('a')

@@ -9,7 +9,7 @@ import { handClock } from './hand-clock.ts'
 
 const name = (text: string) => parseServerName(text)!
 const remembered = <A>(answer: A, about: Partial<Remembered<A>> = {}): Remembered<A> => ({
-  ...{ answer, state: 'asked', ageMs: 0, leftMs: 60_000, failures: 0 },
+  ...{ answer, state: 'asked', ageMs: 0, leftMs: 60_000, againMs: 60_000, failures: 0 },
   ...about,
 })
 const NONE: Remembered<LookedUp<ServiceRecord>> = remembered({ kind: 'none', ttlMs: 60_000 })
@@ -58,7 +58,7 @@ describe('the steps of discovery', () => {
     await clock.move(30)
     const { steps } = await resolving
     expect(asked).to.deep.equal(['a.example', '_matrix-fed._tcp.b.example', '_matrix._tcp.b.example'])
-    const cache = { state: 'asked', ageMs: 0, leftMs: 60_000, failures: 0 }
+    const cache = { state: 'asked', ageMs: 0, leftMs: 60_000, againMs: 60_000, failures: 0 }
     expect(steps).to.deep.equal([
       {
         ...{ step: '3', asked: 'https://a.example/.well-known/matrix/server', durationMs: 30, cache },
@@ -137,6 +137,12 @@ describe('the steps of discovery', () => {
       wellKnown: () => Promise.resolve(remembered<WellKnown>({ kind: 'delegated', to: name(to), lifeMs: 1 })),
     })
     expect(await keyOf(services([1, 2, 3]), 0)).to.equal(await keyOf(services([1, 2, 3]), 0.99))
+    const twenty = Array.from({ length: 20 }, (_, i) => i + 1)
+    const ofTwenty = await keyOf(services(twenty), 0)
+    expect(await keyOf(services(twenty), 0.99), 'of many others are tried').to.equal(ofTwenty)
+    expect(await keyOf(services(twenty.slice(1)), 0)).to.not.equal(ofTwenty)
+    expect(await keyOf(services([1]))).to.equal(await keyOf(services([1, 1])))
+    expect(await keyOf(delegated('B.Example'))).to.equal(await keyOf(delegated('b.example')))
     const keys = await Promise.all([
       ...[keyOf({}), keyOf(services([1, 2])), keyOf(services([1])), keyOf(delegated('b.example'))],
       ...[keyOf(delegated('b.example:8448')), keyOf(delegated('127.0.0.1')), keyOf(delegated('c.example'))],

@@ -160,6 +160,25 @@ describe('answers that all processes share', () => {
     expect(deaf.troubles.map(String)).to.deep.equal(['Error: read-only'])
   })
 
+  it('are claimed by nobody for long whose claim was made after it had gone on without', async () => {
+    let release = (): void => undefined
+    const setting = processes((table) => ({
+      ...table,
+      async claim(key, anew) {
+        if (release.length === 0 && lookups() === 0) await new Promise<void>((resolve) => (release = resolve))
+        return table.claim(key, anew)
+      },
+    }))
+    const lookups = () => setting.lookups.length
+    setting.answerWith((process) => (process === 'one' ? 'failed no answer' : 'good 1'))
+    const first = told(setting.start('one'))
+    await setting.clock.move(2000)
+    expect(await first).to.equal('failed no answer, asked')
+    release()
+    await settled()
+    expect(await setting.table('other').claim('test a', false)).to.include({ claim: 'ours' })
+  })
+
   it('are not read where another release wrote what cannot be read', async () => {
     const setting = processes()
     const times = { ageMs: 0, refreshMs: HOUR_MS, freshMs: HOUR_MS, keepMs: HOUR_MS, failures: 0 }

@@ -15,7 +15,14 @@ const located = (name: string, { literal = false, port = 443, noProxy = [] as st
     addresses: (host) => {
       asked.push(host)
       const answer = { kind: 'found', records: [{ address: '2a01::7' }], ttlMs: 1 } as const
-      return Promise.resolve({ answer, state: 'asked', ageMs: 0, leftMs: 1, failures: 0 } as const)
+      return Promise.resolve({
+        answer,
+        state: 'asked',
+        ageMs: 0,
+        leftMs: 1,
+        againMs: 1,
+        failures: 0,
+      } as const)
     },
     ...{ vet: makeVet({}), proxyFor: makeProxyFor(PROXY, noProxy), clock: systemClock },
   })

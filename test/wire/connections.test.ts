@@ -86,6 +86,12 @@ describe('connections', () => {
     expect(first.socket.destroyed).to.equal(true)
     now = 1e12
     expect(isTaken()).to.equal(true)
+    const opening = use(here, 10_000, true)
+    now += 9_999
+    await opening
+    expect(isTaken()).to.equal(true)
+    now += 1
+    expect(isTaken(), 'whatever time dialling took').to.equal(false)
     expect(await use(there, null, true)).to.include({ wasIdle: false })
   })
 

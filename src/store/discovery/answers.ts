@@ -38,30 +38,39 @@ const CLAIM_MS = 20_000
 /** As long as an answer may serve after its time. */
 const LONGEST_KEPT_MS = 48 * 3_600_000
 
-// $1 key, $2 who asks, $3 although it is fresh. The row that another process inserts meanwhile is not to be seen yet: then there is none.
+/** Nobody knows, it is time to ask again, or it comes from the future: then the database's clock was set back, and says nothing of its age. */
+const IS_DUE = '(d.at is null or d.at > now_ms() or now_ms() - d.at >= d.refresh_ms)'
+/** By another process, $2 being ours. */
+const IS_HELD = '(d.claimed_by is not null and d.claimed_by <> $2::uuid and d.claimed_until > now_ms())'
+
+// $1 key, $2 who asks, $3 although it is fresh. Whoever only reads writes nothing, and locks nothing: `on conflict` would lock the row
+// whatever its condition says. It is asked there again, for another process may have been first since. The row that another process
+// inserts meanwhile is not to be seen yet: then there is none.
 const CLAIM = sql(
   'claim a lookup',
   `with mine as (
-    insert into discovered as d (key, claimed_by, claimed_until) values ($1, $2::uuid, now_ms() + ${CLAIM_MS})
+    insert into discovered as d (key, claimed_by, claimed_until)
+    select $1, $2::uuid, now_ms() + ${CLAIM_MS}
+     where not exists (select from discovered d where d.key = $1 and (${IS_HELD} or not ($3::boolean or ${IS_DUE})))
     on conflict (key) do update set claimed_by = excluded.claimed_by, claimed_until = excluded.claimed_until
-     where (d.claimed_by is null or d.claimed_by = excluded.claimed_by or d.claimed_until <= now_ms())
-       and ($3::boolean or d.at is null or now_ms() - d.at >= d.refresh_ms)
+     where not ${IS_HELD} and ($3::boolean or ${IS_DUE})
     returning key, answer, at, refresh_ms, fresh_ms, keep_ms, failures)
   select 'ours' as claim, answer, now_ms() - at as age_ms, refresh_ms, fresh_ms, keep_ms, failures from mine
   union all
-  select case when $3::boolean or d.at is null or now_ms() - d.at >= d.refresh_ms then 'theirs' else 'not needed' end,
+  select case when $3::boolean or ${IS_DUE} then 'theirs' else 'not needed' end,
          d.answer, now_ms() - d.at, d.refresh_ms, d.fresh_ms, d.keep_ms, d.failures
     from discovered d where d.key = $1 and not exists (select 1 from mine)`,
 )
 
-// $1 key, $2 answer, $3 its age, $4 to $7 what it is worth.
+// $1 key, $2 who stores it, $3 answer, $4 its age, $5 to $8 what it is worth. A claim of another process stays: it looks it up.
 const STORE = sql(
   'store an answer',
   `insert into discovered as d (key, answer, at, refresh_ms, fresh_ms, keep_ms, failures)
-   values ($1, $2, (now_ms() - $3::double precision)::bigint, $4, $5, $6, $7)
+   values ($1, $3, (now_ms() - $4::double precision)::bigint, $5, $6, $7, $8)
    on conflict (key) do update set answer = excluded.answer, at = excluded.at, refresh_ms = excluded.refresh_ms, fresh_ms = excluded.fresh_ms,
-     keep_ms = excluded.keep_ms, failures = excluded.failures, claimed_by = null, claimed_until = 0
-   where d.at is null or d.at <= excluded.at`,
+     keep_ms = excluded.keep_ms, failures = excluded.failures,
+     claimed_by = case when ${IS_HELD} then d.claimed_by end, claimed_until = case when ${IS_HELD} then d.claimed_until else 0 end
+   where d.at is null or d.at <= excluded.at or d.at > now_ms()`,
 )
 
 const LET_GO = sql(
@@ -69,10 +78,12 @@ const LET_GO = sql(
   `update discovered set claimed_by = null, claimed_until = 0 where key = $1 and claimed_by = $2`,
 )
 
+const IS_OLD = `((d.at < now_ms() - ${LONGEST_KEPT_MS} or d.at is null) and d.claimed_until < now_ms())`
+
+// The condition is there twice: what was claimed or stored between the choice and the delete stays.
 const FORGET = sql(
   'forget old answers',
-  `delete from discovered where ctid = any(array(
-     select ctid from discovered where (at < now_ms() - ${LONGEST_KEPT_MS} or at is null) and claimed_until < now_ms() limit 5000))`,
+  `delete from discovered d where ctid = any(array(select ctid from discovered d where ${IS_OLD} limit 5000)) and ${IS_OLD}`,
 )
 
 interface AnswerRow {
@@ -104,7 +115,10 @@ export function makeAnswers(db: Db, process: string): SharedTable {
       return { claim: row.claim, stored }
     },
     async store(key, { text, ageMs, refreshMs, freshMs, keepMs, failures }) {
-      await db.query(STORE, [key, text, ageMs, refreshMs, freshMs, keepMs, failures])
+      const values = [key, process, text, ageMs, refreshMs, freshMs, keepMs, failures]
+      const { rowCount } = await db.query(STORE, values)
+      // What is stored came later. Our claim must end all the same, or the others wait for it until its time is over.
+      if (rowCount === 0) await db.query(LET_GO, [key, process])
     },
     async letGo(key) {
       await db.query(LET_GO, [key, process])
