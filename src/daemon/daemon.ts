@@ -10,6 +10,7 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { openQueues } from '../../queues/queues.ts'
+import { vetDomainOf } from '../allow/domains.ts'
 import { systemClock } from '../pace/clock.ts'
 import { withTokens, type Config, type Listener } from '../config/config.ts'
 import { complainOfOpenFile } from '../config/exposed.ts'
@@ -108,6 +109,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (!selfTest(key))
     throw new Error(`a signature made with the key ${config.signing_key_path} does not verify`)
   const authorities = readAuthorities(config)
+  const vetDomain = vetDomainOf(config.federation)
   const clock = systemClock
   const random = Math.random
   const metrics = makeMetrics({
@@ -201,6 +203,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 version,
                 wake: (targets) => queues.wake(targets),
                 discover: outbound.report,
+                vetDomain,
               })
           : null,
     })
@@ -212,6 +215,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         config,
         pool,
         queues,
+        vetDomain,
         metrics,
         clock,
         log,

@@ -4,7 +4,7 @@
  * The ports are arguments, never settings: 443, 8448 and 53 everywhere but in tests and the demo.
  */
 import { randomUUID } from 'node:crypto'
-import { makeVetDomain, type VetDomain } from '../allow/domains.ts'
+import { vetDomainOf, type VetDomain } from '../allow/domains.ts'
 import { makeIsInsecure } from '../allow/insecure.ts'
 import { makeProxyFor } from '../allow/no-proxy.ts'
 import { makeVet } from '../allow/vet.ts'
@@ -54,8 +54,8 @@ export interface Outbound {
   discovery: Discovery
   resolver: DnsResolver
   resolveTarget: ResolveTarget
-  /** Why nothing is sent to a destination, by its name, or null. */
-  vetDomain: VetDomain
+  /** Why nothing is sent to a destination, by its name; null: nobody is blocked. */
+  vetDomain: VetDomain | null
   /** For operators. */
   report: (name: ServerName, options: { anew: boolean }) => Promise<DiscoveryReport>
   close(): Promise<void>
@@ -72,10 +72,7 @@ export function openOutbound({
 }: OutboundNeeds): Outbound {
   const { federation } = config
   const closing = new AbortController()
-  const vetDomain = makeVetDomain({
-    allowlist: federation.domain_allowlist,
-    denylist: federation.domain_denylist,
-  })
+  const vetDomain = vetDomainOf(federation)
   const resolver = makeDnsResolver({
     ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: federation.dns_servers },
     ...{ resolvConfPath: network.resolvConfPath, hostsPath: network.hostsPath },
@@ -106,7 +103,8 @@ export function openOutbound({
   })
   return {
     ...{ connections, discovery, resolver, vetDomain },
-    report: async (name, options) => reportOf(name, await discovery.discover(name, options), vetDomain(name)),
+    report: async (name, options) =>
+      reportOf(name, await discovery.discover(name, options), vetDomain?.(name) ?? null),
     async resolveTarget(destination) {
       const found = await discovery.discover(destination)
       if (found.kind === 'failed') return { kind: 'failed', stage: found.stage, message: found.message }

@@ -6,9 +6,9 @@
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
-export type StateLabel = 'idle' | 'sending' | 'catching_up' | 'backing_off' | 'paused'
-
-const STATES: readonly StateLabel[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
+/** The states of a destination (contract, section 4). */
+export const STATES = ['idle', 'sending', 'catching_up', 'backing_off', 'paused', 'blocked'] as const
+export type StateLabel = (typeof STATES)[number]
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
 const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const

@@ -52,6 +52,7 @@ describe('metrics', () => {
     expect(text).to.match(/^limpet_oldest_snapshot_seconds 90$/m)
     expect(text).to.match(/^limpet_destinations\{state="backing_off"\} 1$/m)
     expect(text).to.match(/^limpet_destinations\{state="paused"\} 0$/m)
+    expect(text).to.match(/^limpet_destinations\{state="blocked"\} 0$/m)
   })
 
   it('name no destination unless they are told to', async () => {
@@ -84,12 +85,12 @@ describe('metrics', () => {
         /^limpet_(stream_position|destinations|pending|queue_jobs).* \d+$/gm,
       )
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(7)
-    metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
     expect(await shown()).to.have.length(8)
+    metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
+    expect(await shown()).to.have.length(9)
     metrics.clearTotals()
     expect(await shown()).to.equal(null)
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(7)
+    expect(await shown()).to.have.length(8)
   })
 })
