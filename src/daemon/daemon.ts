@@ -24,7 +24,7 @@ import { makeAppend } from '../ingest/append.ts'
 import { selfTest } from '../matrix/signing.ts'
 import { countItems } from '../observe/count-items.ts'
 import type { Log } from '../observe/log.ts'
-import { makeMetrics } from '../observe/metrics.ts'
+import { makeMetrics, type LookupOutcome } from '../observe/metrics.ts'
 import { openStores } from './open-stores.ts'
 import { makeReadiness } from './readiness.ts'
 import type { Network, Outbound, OutboundNeeds } from './open-outbound.ts'
@@ -77,7 +77,7 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): { config: Con
 /** Sending needs it, and the admin API shows what it finds. */
 async function open(
   { network, log }: DaemonOptions,
-  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities'>,
+  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities' | 'onLookup'>,
 ): Promise<Outbound> {
   const { openOutbound, PUBLIC_NETWORK } = await import('./open-outbound.ts')
   return openOutbound({
@@ -162,8 +162,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
     const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
+    const onLookup = (outcome: LookupOutcome) => metrics.discoveryLookups.inc({ outcome })
     const outbound =
-      ingesting || roles.includes('deliver') ? await open(options, { config, pool, authorities }) : null
+      ingesting || roles.includes('deliver')
+        ? await open(options, { config, pool, authorities, onLookup })
+        : null
     if (outbound !== null) closers.push(() => outbound.close())
     let delivering: Delivery | null = null
     const nudge = () => {

@@ -17,6 +17,7 @@ import { routeKey } from '../discovery/resolve.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
 import type { Log } from '../observe/log.ts'
+import type { LookupOutcome } from '../observe/metrics.ts'
 import type { Clock, Random } from '../pace/clock.ts'
 import type { Pool } from '../store/db.ts'
 import { makeAnswers } from '../store/discovery/answers.ts'
@@ -44,6 +45,8 @@ export interface OutboundNeeds {
   /** PEM texts. */
   authorities: readonly string[]
   network: Network
+  /** A lookup of server discovery was made here. */
+  onLookup?: (outcome: LookupOutcome) => void
   clock: Clock
   random: Random
   log: Pick<Log, 'debug' | 'warn' | 'error'>
@@ -66,6 +69,7 @@ export function openOutbound({
   pool,
   authorities,
   network,
+  onLookup = () => undefined,
   clock,
   random,
   log,
@@ -97,6 +101,7 @@ export function openOutbound({
     ports: network.ports,
     userAgent: `limpet/${version}`,
     ...{ clock, random, signal: closing.signal },
+    onLookup,
     onTrouble: (err) =>
       log.debug({ err }, 'what server discovery found is not shared for now: looking it up here'),
     onBug: (err) => log.error({ err }, 'a lookup of server discovery ended with an unforeseen error'),

@@ -32,6 +32,7 @@ describe('metrics', () => {
     'ingest_ignored_total',
     'queue_jobs',
     'given_up_total',
+    'discovery_total',
     'nodejs_eventloop_lag_seconds',
     'nodejs_heap_size_used_bytes',
     'nodejs_gc_duration_seconds',
@@ -75,6 +76,7 @@ describe('metrics', () => {
     )
     expect(text).to.match(/^limpet_given_up_total\{why="purge"\} 0$/m)
     expect(text).to.match(/^limpet_pdus_sent_total\{reason="sticky_replay"\} 0$/m)
+    expect(text.match(/^limpet_discovery_total\{outcome="\w+"\} 0$/gm)).to.have.length(9)
     expect(text).to.match(/^limpet_ingest_items_total\{type="event"\} 0$/m)
   })
 
