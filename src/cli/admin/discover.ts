@@ -2,9 +2,9 @@
 import type { CacheReport, DiscoveryReport } from '../../discovery/report.ts'
 import { ageText, facts, wrap } from './table.ts'
 
-type Step = DiscoveryReport['steps'][number]
-type Place = DiscoveryReport['places'][number]
-type End = DiscoveryReport['connects_to'][number]
+type ShownStep = DiscoveryReport['steps'][number]
+type ShownPlace = DiscoveryReport['places'][number]
+type ShownEnd = DiscoveryReport['connects_to'][number]
 
 export function showDiscovery(report: DiscoveryReport): string {
   const { connects_to: ends, blocked, step } = report
@@ -55,7 +55,7 @@ const section = (title: string, lines: readonly string[]): string[] =>
 /** A line of a section; where it is too long, the next ones stand four farther in. */
 const line = (depth: number, text: string) => wrap(`${'  '.repeat(depth)}${text}`, 2 * depth + 4)
 
-function stepLines({ step, asked, outcome, ms, cache }: Step): string[] {
+function stepLines({ step, asked, outcome, ms, cache }: ShownStep): string[] {
   const number = step.padEnd(3)
   if (asked === null) return [line(1, `${number}  ${outcome}`)]
   return [
@@ -65,7 +65,17 @@ function stepLines({ step, asked, outcome, ms, cache }: Step): string[] {
   ]
 }
 
-function placeLines({ host, port, addresses, refused, cname, error, proxy, ms, cache }: Place): string[] {
+function placeLines({
+  host,
+  port,
+  addresses,
+  refused,
+  cname,
+  error,
+  proxy,
+  ms,
+  cache,
+}: ShownPlace): string[] {
   const lines = [
     ...(cname === null ? [] : [`the name is an alias (CNAME) of ${cname}`]),
     ...(proxy === null ? [] : [`through the proxy ${proxy}, which looks names up`]),
@@ -78,7 +88,7 @@ function placeLines({ host, port, addresses, refused, cname, error, proxy, ms, c
   return [line(1, `${host}, port ${port}`), ...lines.map((text) => line(2, text))]
 }
 
-function endText({ address, port, via_proxy: proxy }: End): string {
+function endText({ address, port, via_proxy: proxy }: ShownEnd): string {
   const place = `${address}, port ${port}`
   return proxy === null ? place : `${place}, through the proxy ${proxy}`
 }
