@@ -28,6 +28,17 @@ export function makeVetDomain({ allowlist, denylist }: DomainLists): VetDomain {
   }
 }
 
+/** Null: no list is configured, so nobody is blocked and no name has to be matched. Throws where an entry is not a glob. */
+export function vetDomainOf({
+  domain_allowlist: allowlist,
+  domain_denylist: denylist,
+}: {
+  readonly domain_allowlist: readonly string[] | null
+  readonly domain_denylist: readonly string[]
+}): VetDomain | null {
+  return allowlist === null && denylist.length === 0 ? null : makeVetDomain({ allowlist, denylist })
+}
+
 function globOf(setting: string, text: string): DomainGlob {
   try {
     return parseDomainGlob(text)

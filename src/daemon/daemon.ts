@@ -10,6 +10,7 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { openQueues } from '../../queues/queues.ts'
+import { vetDomainOf } from '../allow/domains.ts'
 import { systemClock } from '../pace/clock.ts'
 import { withTokens, type Config, type Listener } from '../config/config.ts'
 import { complainOfOpenFile } from '../config/exposed.ts'
@@ -23,7 +24,7 @@ import { makeAppend } from '../ingest/append.ts'
 import { selfTest } from '../matrix/signing.ts'
 import { countItems } from '../observe/count-items.ts'
 import type { Log } from '../observe/log.ts'
-import { makeMetrics } from '../observe/metrics.ts'
+import { makeMetrics, type LookupOutcome } from '../observe/metrics.ts'
 import { openStores } from './open-stores.ts'
 import { makeReadiness } from './readiness.ts'
 import type { Network, Outbound, OutboundNeeds } from './open-outbound.ts'
@@ -84,7 +85,7 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): {
 /** Sending needs it, and the admin API shows what it finds. */
 async function open(
   { network, log }: DaemonOptions,
-  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities' | 'lookups'>,
+  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities' | 'lookups' | 'onLookup'>,
 ): Promise<Outbound> {
   const { openOutbound, PUBLIC_NETWORK } = await import('./open-outbound.ts')
   return openOutbound({
@@ -116,6 +117,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (!selfTest(key))
     throw new Error(`a signature made with the key ${config.signing_key_path} does not verify`)
   const authorities = readAuthorities(config)
+  const vetDomain = vetDomainOf(config.federation)
   const clock = systemClock
   const random = Math.random
   const metrics = makeMetrics({
@@ -168,9 +170,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 
     const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
+    const onLookup = (outcome: LookupOutcome) => metrics.discoveryLookups.inc({ outcome })
     const outbound =
       ingesting || roles.includes('deliver')
-        ? await open(options, { config, pool, authorities, lookups })
+        ? await open(options, { config, pool, authorities, lookups, onLookup })
         : null
     if (outbound !== null) closers.push(() => outbound.close())
     let delivering: Delivery | null = null
@@ -211,6 +214,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 version,
                 wake: (targets) => queues.wake(targets),
                 discover: outbound.report,
+                vetDomain,
               })
           : null,
     })
@@ -222,6 +226,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         config,
         pool,
         queues,
+        vetDomain,
         metrics,
         clock,
         log,

@@ -4,7 +4,7 @@
  * The ports are arguments, never settings: 443, 8448 and 53 everywhere but in tests and the demo.
  */
 import { randomUUID } from 'node:crypto'
-import { makeVetDomain, type VetDomain } from '../allow/domains.ts'
+import { vetDomainOf, type VetDomain } from '../allow/domains.ts'
 import { makeIsInsecure } from '../allow/insecure.ts'
 import { makeProxyFor } from '../allow/no-proxy.ts'
 import { makeVet } from '../allow/vet.ts'
@@ -17,6 +17,7 @@ import { routeKey } from '../discovery/resolve.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
 import type { Log } from '../observe/log.ts'
+import type { LookupOutcome } from '../observe/metrics.ts'
 import type { Clock, Random } from '../pace/clock.ts'
 import type { Pool } from '../store/db.ts'
 import { makeAnswers } from '../store/discovery/answers.ts'
@@ -46,6 +47,8 @@ export interface OutboundNeeds {
   network: Network
   /** Questions to DNS at once, at most. */
   lookups: number
+  /** A lookup of server discovery was made here. */
+  onLookup?: (outcome: LookupOutcome) => void
   clock: Clock
   random: Random
   log: Pick<Log, 'debug' | 'warn' | 'error'>
@@ -56,8 +59,8 @@ export interface Outbound {
   discovery: Discovery
   resolver: DnsResolver
   resolveTarget: ResolveTarget
-  /** Why nothing is sent to a destination, by its name, or null. */
-  vetDomain: VetDomain
+  /** Why nothing is sent to a destination, by its name; null: nobody is blocked. */
+  vetDomain: VetDomain | null
   /** For operators. */
   report: (name: ServerName, options: { anew: boolean }) => Promise<DiscoveryReport>
   close(): Promise<void>
@@ -69,16 +72,14 @@ export function openOutbound({
   authorities,
   network,
   lookups,
+  onLookup = () => undefined,
   clock,
   random,
   log,
 }: OutboundNeeds): Outbound {
   const { federation } = config
   const closing = new AbortController()
-  const vetDomain = makeVetDomain({
-    allowlist: federation.domain_allowlist,
-    denylist: federation.domain_denylist,
-  })
+  const vetDomain = vetDomainOf(federation)
   const resolver = makeDnsResolver({
     ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: federation.dns_servers },
     ...{ resolvConfPath: network.resolvConfPath, hostsPath: network.hostsPath },
@@ -104,13 +105,15 @@ export function openOutbound({
     ports: network.ports,
     userAgent: `limpet/${version}`,
     ...{ clock, random, signal: closing.signal },
+    onLookup,
     onTrouble: (err) =>
       log.debug({ err }, 'what server discovery found is not shared for now: looking it up here'),
     onBug: (err) => log.error({ err }, 'a lookup of server discovery ended with an unforeseen error'),
   })
   return {
     ...{ connections, discovery, resolver, vetDomain },
-    report: async (name, options) => reportOf(name, await discovery.discover(name, options), vetDomain(name)),
+    report: async (name, options) =>
+      reportOf(name, await discovery.discover(name, options), vetDomain?.(name) ?? null),
     async resolveTarget(destination) {
       const found = await discovery.discover(destination)
       if (found.kind === 'failed') return { kind: 'failed', stage: found.stage, message: found.message }

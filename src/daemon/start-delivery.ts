@@ -67,7 +67,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const { config, pool, backend, queues, metrics, clock, random, log } = needs
   const { federation } = config
   const { connections, resolveTarget, vetDomain } = needs.outbound
-  const isBlocked = (name: string) => vetDomain(name as ServerName) !== null
+  const isBlocked = (name: string) => vetDomain !== null && vetDomain(name as ServerName) !== null
   const stopping = new AbortController()
   const cutting = new AbortController()
   const name = `${hostname()}:${process.pid}`
@@ -155,6 +155,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     pool,
     wake,
     turn,
+    isBlocked,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
     forget: (destination) => queues.forget(destination),
     clock,

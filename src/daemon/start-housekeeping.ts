@@ -3,6 +3,7 @@
  * removal of old parts of the log, which may wait for readers and must not hold up a sweep. The passing of time is
  * recorded on a timer of its own, so that a process that is restarted before its second sweep has still seen time.
  */
+import type { VetDomain } from '../allow/domains.ts'
 import type { Queues } from '../../queues/queues.ts'
 import type { Clock } from '../pace/clock.ts'
 import { repeat } from '../pace/repeat.ts'
@@ -23,6 +24,8 @@ export interface HousekeepingNeeds {
   config: Config
   pool: Pool
   queues: Queues
+  /** Whom the configuration blocks; null: nobody. */
+  vetDomain: VetDomain | null
   metrics: Metrics
   clock: Clock
   log: Log
@@ -37,12 +40,13 @@ const STOPPED_MS = 600_000
 const LAST_NOTE_MS = 1_000
 
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
-  const { config, pool, queues, metrics, clock, log } = needs
+  const { config, pool, queues, vetDomain, metrics, clock, log } = needs
   const stopping = new AbortController()
   const sweep = makeSweep({
     pool,
     clock,
     nudgeFanout: () => queues.nudgeFanout(),
+    vetDomain,
     backoff: config.federation.backoff,
     attemptsMs: config.retention.attempts_ms,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
@@ -56,7 +60,8 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       return
     }
     const oldestSnapshotMs = await oldestSnapshot(pool)
-    metrics.setTotals({ ...(await readGauges(pool, config.metrics.per_destination)), oldestSnapshotMs })
+    const gauges = await readGauges(pool, vetDomain, config.metrics.per_destination)
+    metrics.setTotals({ ...gauges, oldestSnapshotMs })
     for (const [queue, states] of Object.entries(await queues.counts())) {
       for (const [state, jobs] of Object.entries(states)) metrics.queueJobs.set({ queue, state }, jobs)
     }
@@ -108,9 +113,13 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
   }
 }
 
-async function readGauges(pool: Pool, perDestination: boolean): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
+async function readGauges(
+  pool: Pool,
+  vetDomain: VetDomain | null,
+  perDestination: boolean,
+): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
   const totals = await readTotals(pool, 0)
-  const destinations: Partial<Record<StateLabel, number>> = await countStates(pool)
+  const destinations: Partial<Record<StateLabel, number>> = await countStates(pool, vetDomain)
   const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
   return {
     position: totals.head,

@@ -5,6 +5,7 @@
  * are arguments, never settings: 443 and 8448 everywhere but in tests and the demo.
  */
 import type { ServerName } from '../matrix/ids.ts'
+import type { LookupOutcome } from '../observe/metrics.ts'
 import type { Clock, Random } from '../pace/clock.ts'
 import type { Dial } from '../wire/dial.ts'
 import type { ProxyFor } from '../allow/no-proxy.ts'
@@ -13,7 +14,7 @@ import type { Target } from '../wire/target.ts'
 import { fewAddresses } from './allowed.ts'
 import { makeConnectTo } from './connect-to.ts'
 import type { ConnectTo } from './connect-to.ts'
-import type { LookUpHost, LookUpServices } from './lookups.ts'
+import type { LookedUp, LookUpHost, LookUpServices } from './lookups.ts'
 import { makeAnswerMemory } from './memory.ts'
 import { rateAddresses, rateServices, rateWellKnown } from './ratings.ts'
 import { makeResolve } from './resolve.ts'
@@ -74,6 +75,8 @@ export interface DiscoveryNeeds {
   readonly signal: AbortSignal
   /** The shared table failed; nothing is lost but time. */
   readonly onTrouble: (error: unknown) => void
+  /** A lookup ended: one that was really made here, for whoever and however many wait for it, or in the background. */
+  readonly onLookup?: (outcome: LookupOutcome) => void
   /** A lookup in the background threw. */
   readonly onBug: (error: unknown) => void
   readonly limits?: Partial<DiscoveryLimits>
@@ -96,10 +99,15 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
   const { wellKnownMs, patienceMs, most } = { ...LIMITS, ...needs.limits }
   const common = { most, patienceMs, clock, random, signal, onBug: needs.onBug }
   const table = { clock, signal, onTrouble: needs.onTrouble }
+  const { onLookup = () => undefined } = needs
+  const counted = <Answer extends LookedUp<unknown>>(asked: 'srv' | 'address', answer: Answer): Answer => {
+    onLookup(`${asked}_${answer.kind}`)
+    return answer
+  }
 
   const addresses = makeAnswerMemory({
     ...common,
-    lookUp: async (host, how) => fewAddresses(await lookUpHost(host, how)),
+    lookUp: async (host, how) => fewAddresses(counted('address', await lookUpHost(host, how))),
     rate: rateAddresses,
     shared: null,
     failureServes: false,
@@ -111,7 +119,11 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
   })
   const wellKnown = makeAnswerMemory({
     ...common,
-    lookUp: (host, { signal: until }) => askWellKnown(host, until),
+    lookUp: async (host, { signal: until }) => {
+      const answer = await askWellKnown(host, until)
+      onLookup(WELL_KNOWN_OUTCOMES[answer.kind])
+      return answer
+    },
     rate: rateWellKnown,
     shared: shared && makeSharedClient({ ...table, table: shared, kind: 'well-known', ...WELL_KNOWN_TEXT }),
     failureServes: true,
@@ -120,7 +132,7 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
     ...common,
     // Two for each host: the newer name and the older one.
     most: 2 * most,
-    lookUp: async (name, how) => bestServices(await lookUpServices(name, how)),
+    lookUp: async (name, how) => bestServices(counted('srv', await lookUpServices(name, how))),
     rate: rateServices,
     failureServes: true,
     shared: shared && makeSharedClient({ ...table, table: shared, kind: 'srv', ...SERVICES_TEXT }),
@@ -165,5 +177,10 @@ const LONGEST_STALE_MS = 60_000
 
 const goesOnFor = ({ leftMs, againMs }: CacheView) => Math.max(leftMs, Math.min(againMs, LONGEST_STALE_MS))
 
+const WELL_KNOWN_OUTCOMES = {
+  delegated: 'well_known_found',
+  absent: 'well_known_none',
+  failed: 'well_known_failed',
+} as const
 const WELL_KNOWN_TEXT = { encode: encodeWellKnown, decode: decodeWellKnown }
 const SERVICES_TEXT = { encode: encodeServices, decode: decodeServices }

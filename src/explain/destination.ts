@@ -1,15 +1,22 @@
 /**
  * The state of a destination, and one sentence: why nothing goes out, or what goes next.
  *
- * Pure. The state is the first that applies of paused, backing_off, catching_up, sending, idle (contract, section 4);
- * `blocked`, `dead` and `refused` come later.
+ * Pure. The state is the first that applies of blocked, paused, backing_off, catching_up, sending, idle (contract, section 4);
+ * `dead` and `refused` come later.
  */
+import type { VetDomain } from '../allow/domains.ts'
 import { nextAttempt } from '../deliver/rules/backoff.ts'
+import type { ServerName } from '../matrix/ids.ts'
 import type { StateLabel } from '../observe/metrics.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import type { StateRow } from '../store/views/destination-list.ts'
 
-export const STATES: readonly StateLabel[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
+/** What a state depends on beside the rows. */
+export interface Circumstances {
+  now: number
+  /** Whom the configuration blocks; null: nobody. */
+  vetDomain: VetDomain | null
+}
 
 /** When it may be tried next, ms since the epoch; not after `now`: it is due. */
 export function nextAttemptOf(row: StateRow, now: number): number {
@@ -29,7 +36,12 @@ export function nextAttemptOf(row: StateRow, now: number): number {
   return nextAttempt(waiting, now)
 }
 
-export function stateOf(row: StateRow, now: number): StateLabel {
+/** Why the configuration has nothing sent to it, or null. Only server names are stored. */
+export const blockedBecause = (name: string, vetDomain: VetDomain | null): string | null =>
+  vetDomain?.(name as ServerName) ?? null
+
+export function stateOf(row: StateRow, { now, vetDomain }: Circumstances): StateLabel {
+  if (blockedBecause(row.name, vetDomain) !== null) return 'blocked'
   if (row.paused) return 'paused'
   if (nextAttemptOf(row, now) > now) return 'backing_off'
   if (row.gap_to !== null) return 'catching_up'
@@ -49,10 +61,11 @@ const FROM_AFAR: Closer = { rooms_left: null, next_unlisted: null, capped: false
 /** One sentence for an operator: why nothing goes out, or what goes next. */
 export function reasonOf(
   row: DestinationRow,
-  { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
+  { closer = FROM_AFAR, ...around }: Circumstances & { closer?: Closer },
 ): string {
+  const { now } = around
   const owed = owedText(row, closer)
-  const obstacle = obstacleOf(row, { now, closer })
+  const obstacle = obstacleOf(row, { ...around, closer })
   if (obstacle !== null) return owed === null ? obstacle : `${obstacle}; owed: ${owed}`
   if (owed === null) return row.failures > 0 ? `nothing is owed; ${failedText(row)}` : 'nothing is owed'
   const resting = row.pending_pdus === 0 && closer.next_unlisted !== null && closer.next_unlisted > now
@@ -63,9 +76,12 @@ export function reasonOf(
 /** What anything that is owed to it has to wait for; null: nothing. */
 export function obstacleOf(
   row: DestinationRow,
-  { now, closer = FROM_AFAR }: { now: number; closer?: Closer },
+  { closer = FROM_AFAR, ...around }: Circumstances & { closer?: Closer },
 ): string | null {
-  const state = stateOf(row, now)
+  const { now, vetDomain } = around
+  const blocked = blockedBecause(row.name, vetDomain)
+  if (blocked !== null) return `nothing is sent to it, because ${blocked}`
+  const state = stateOf(row, around)
   if (state === 'paused') return 'paused by an operator until it is resumed'
   if (state === 'backing_off') return backoffText(row, nextAttemptOf(row, now))
   if (row.open_txn_id !== null) return openText(row)

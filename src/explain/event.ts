@@ -2,7 +2,7 @@
 import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { EventFacts, EventRow, Interval } from '../store/views/event-facts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
-import { obstacleOf } from './destination.ts'
+import { obstacleOf, type Circumstances } from './destination.ts'
 import { covers, fateOf, type Fate, type FateFacts } from './event-fate.ts'
 
 /** What the look-up of one event adds: attempts and newer events, which a list of events goes without. */
@@ -92,9 +92,9 @@ function joinFacts(facts: EventFacts) {
 }
 
 /** One line of `GET /v1/events/{event_id}`; what is pending also says what holds its destination. */
-export function viewFate({ destination, fate }: ToldFate, now: number) {
+export function viewFate({ destination, fate }: ToldFate, around: Circumstances) {
   const { outcome, as, txn_id, at } = fate
-  const behind = outcome === 'pending' ? (obstacleOf(destination, { now }) ?? 'it goes out next') : null
+  const behind = outcome === 'pending' ? (obstacleOf(destination, around) ?? 'it goes out next') : null
   const why = [fate.why, behind].filter((part) => part !== null).join('; ')
   return { destination: destination.name, outcome, as, txn_id, at, why: why === '' ? null : why }
 }

@@ -6,9 +6,9 @@
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
-export type StateLabel = 'idle' | 'sending' | 'catching_up' | 'backing_off' | 'paused'
-
-const STATES: readonly StateLabel[] = ['idle', 'sending', 'catching_up', 'backing_off', 'paused']
+/** The states of a destination (contract, section 4). */
+export const STATES = ['idle', 'sending', 'catching_up', 'backing_off', 'paused', 'blocked'] as const
+export type StateLabel = (typeof STATES)[number]
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
 const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const
@@ -16,10 +16,17 @@ const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown', 'purge
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
 const GIVEN_UP_WHYS = ['purge', 'retention'] as const
 const OUTCOMES = ['answered', 'failed', 'busy', 'gone', 'never_left', 'aborted', 'lost'] as const
+// What was asked, and what it came to: of the network only, what is remembered or shared is no lookup.
+const LOOKUP_OUTCOMES = [
+  ...(['well_known_found', 'well_known_none', 'well_known_failed'] as const),
+  ...(['srv_found', 'srv_none', 'srv_failed'] as const),
+  ...(['address_found', 'address_none', 'address_failed'] as const),
+]
 const EDU_TYPES = [
   ...(['m.typing', 'm.receipt', 'm.presence', 'm.direct_to_device'] as const),
   ...(['m.device_list_update', 'm.signing_key_update'] as const),
 ]
+export type LookupOutcome = (typeof LOOKUP_OUTCOMES)[number]
 export type AttemptOutcome = (typeof OUTCOMES)[number]
 export type IngestItemType = (typeof ITEM_TYPES)[number]
 export type IngestIgnoredWhy = (typeof IGNORED_WHYS)[number]
@@ -183,6 +190,12 @@ export function makeMetrics({
       'Attempts to send a transaction, by outcome.',
       'outcome',
       OUTCOMES,
+    ),
+    discoveryLookups: counterOf(
+      'discovery_total',
+      'Lookups of server discovery that this process made, by what was asked (.well-known, SRV, addresses) and what it came to.',
+      'outcome',
+      LOOKUP_OUTCOMES,
     ),
     transactionsInFlight: gauge(
       'transactions_in_flight',

@@ -15,6 +15,8 @@ const VIEWS = [
   'when is a sticky event repeated',
   'count the rooms of a gap',
   'count the states',
+  'count the states beside those that are blocked',
+  'read the names of all',
   'list the destinations',
   'read the states to list some',
   'read a destination by name',

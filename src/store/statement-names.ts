@@ -64,6 +64,7 @@ export const DELIVERY = [
   'move a cursor',
   'bring a cursor back',
   'who is due',
+  'put aside who is blocked',
   'register a worker',
   'renew a worker',
   'let go of all of a worker',

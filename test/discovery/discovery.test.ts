@@ -180,6 +180,33 @@ describe('discovery as a whole', () => {
     const two = { remembered: 100, inFlight: 0 }
     expect(one.counts()).to.deep.equal({ wellKnown: bounded, services: two, addresses: bounded })
   })
+
+  it('tells of each lookup that it makes, once for however many wait, and of none that is remembered or shared', async () => {
+    const { world, start } = aWorld()
+    const [one, other]: [string[], string[]] = [[], []]
+    world.delegate = 'hs.example'
+    const first = start('one', { onLookup: (outcome) => one.push(outcome) })
+    await Promise.all([first.discover(name('a.example')), first.discover(name('a.example'))])
+    await first.discover(name('a.example'))
+    const none = ['srv_none', 'srv_none']
+    // The addresses of a.example, for its .well-known, and of the name that it delegates to.
+    const asked = ['address_found', 'address_found', ...none, 'well_known_found']
+    expect(one.toSorted()).to.deep.equal(asked)
+    // Addresses are of each process alone.
+    await start('other', { onLookup: (outcome) => other.push(outcome) }).discover(name('a.example'))
+    expect(other).to.deep.equal(['address_found'])
+    await first.discover(name('192.0.2.7'))
+    expect(one).to.have.length(asked.length)
+    world.srv = { kind: 'failed', why: 'SERVFAIL' }
+    world.delegate = null
+    await first.discover(name('b.example'))
+    expect(one.slice(asked.length).toSorted()).to.deep.equal([
+      'address_found',
+      'srv_failed',
+      'srv_failed',
+      'well_known_none',
+    ])
+  })
 })
 
 function fail(error: unknown): void {

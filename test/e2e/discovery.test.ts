@@ -10,7 +10,8 @@ import type { Network } from '../../src/daemon/open-outbound.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { startDnsServer, type DnsServer } from '../../src/simulate/dns/server.ts'
 import { until } from '../support/poll.ts'
-import { loopbackAuthority, makeWorld, type World, type WorldOptions } from './world.ts'
+import { runCommand } from '../cli/admin/run-command.ts'
+import { loopbackAuthority, makeWorld, TOKENS, type World, type WorldOptions } from './world.ts'
 
 const ROOM = '!road:home.example'
 const HERE = { a: ['127.0.0.1'] }
@@ -69,6 +70,9 @@ describe('plain server names', () => {
     })
     return world
   }
+  const read = (path: string) => world.request(path, { token: TOKENS.read })
+  const discover = (name: string, ...options: string[]) =>
+    runCommand('/', ['discover', name, ...options, '--url', world.address, '--token', TOKENS.admin])
   const tellRoom = (...set: string[]) => world.ingest([{ type: 'servers', room_id: ROOM, set }])
 
   it('are delivered to by .well-known, by SRV, and by address and port, each under its own Host header', async () => {
@@ -131,6 +135,38 @@ describe('plain server names', () => {
     )
   })
 
+  it('are explained by limpet discover: what was asked, what came, what is remembered, and what may not be connected to', async () => {
+    await begin()
+    for (const name of ['delegating.example', 'srv-target.example']) dns.zone.set(name, HERE)
+    dns.zone.set('_matrix-fed._tcp.hs.example', {
+      srv: [{ priority: 1, port: 9, target: 'srv-target.example' }],
+    })
+    dns.zone.set('inside.example', { a: ['10.1.2.3'] })
+    delegations.set('delegating.example', { to: 'hs.example', maxAge: 7200 })
+    await world.start()
+    const first = await discover('delegating.example')
+    expect([first.status, first.error]).to.deep.equal([0, ''])
+    expect(first.out).to.match(/^delegating\.example is at 127\.0\.0\.1, port 9$/m)
+    expect(first.out).to.match(/^Host header +hs\.example$/m)
+    expect(first.out).to.match(/^found by step +3\.3$/m)
+    expect(first.out).to.match(/^ +m\.server is hs\.example/m)
+    expect(first.out).to.match(/^ +asked just now, which took [\d.]+ m?s; good for [12]h$/m)
+    expect(first.out).to.match(
+      /^ {2}3\.3 {2}SRV _matrix-fed\._tcp\.hs\.example\n +srv-target\.example port 9$/m,
+    )
+    for (const line of first.out.split('\n')) expect(line.length, line).to.be.at.most(100)
+    expect((await discover('delegating.example')).out).to.match(/remembered, asked \d+s ago; good for [12]h/)
+    expect(asked).to.deep.equal(['delegating.example'])
+    expect((await discover('delegating.example', '--fresh')).out).to.match(/asked just now/)
+    expect(asked).to.have.length(2)
+    const inside = await discover('inside.example')
+    expect(inside.out).to.match(/^inside\.example cannot be connected to: no address may be connected to/)
+    expect(inside.out).to.match(/^ {4}refused: 10\.1\.2\.3 may not be connected to/m)
+    const metrics = String((await world.request('/metrics')).body)
+    expect(metrics).to.match(/^limpet_discovery_total\{outcome="well_known_found"\} 2$/m)
+    expect(metrics).to.match(/^limpet_discovery_total\{outcome="srv_found"\} 2$/m)
+  })
+
   it('on the deny list get nothing, and what they are owed stays', async () => {
     await begin({ settings: { federation: { domain_denylist: ['*.blocked.example'] } } })
     const remote = await world.remote({ name: 'a.blocked.example', certificate: ['a.blocked.example'] })
@@ -147,6 +183,28 @@ describe('plain server names', () => {
     await until(() => Promise.resolve(other.received.has(eventId)), { what: 'the event at the other' })
     await world.quiet()
     expect(remote.requests).to.equal(0)
+    const why = '*.blocked.example is in federation.domain_denylist'
+    const { body: seen } = await read('/v1/destinations/a.blocked.example')
+    expect(seen).to.include({
+      state: 'blocked',
+      reason: `nothing is sent to it, because ${why}; owed: 1 PDU`,
+    })
+    const wake = await world.request('/v1/destinations/a.blocked.example/wake', {
+      ...{ method: 'POST', token: TOKENS.admin },
+    })
+    expect(wake.status).to.equal(409)
+    const { out } = await discover('a.blocked.example')
+    expect(out).to.match(/^nothing is sent to a\.blocked\.example, because \*\.blocked\.example is in/)
+    const asIfAsked = async () => String((await world.request('/metrics')).body)
+    await until(async () => /^limpet_destinations\{state="blocked"\} 1$/m.test(await asIfAsked()), {
+      what: 'the sweep to count it',
+    })
+    // A sweep has been, and more than one look at who is due.
+    expect(remote.requests).to.equal(0)
+    const { rows } = await world.pool.query(
+      `select look_at, missed from destinations where name = 'a.blocked.example'`,
+    )
+    expect(rows).to.deep.equal([{ look_at: null, missed: 0 }])
     await daemon.stop()
     // Allowed again: it is still owed.
     const { config } = world

@@ -11,6 +11,7 @@ import type { Pool } from '../../src/store/db.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openPool } from '../../src/store/db.ts'
 import { freshDatabase } from '../support/postgres.ts'
+import { foundReport } from './admin/discovered.ts'
 import { makeTestApp } from './ingest/stage.ts'
 
 /** Tokens by kind, as `Authorization` headers. */
@@ -55,6 +56,7 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'GET /v1/destinations/:server': { ok: see(404), nul: see(400) },
   'GET /v1/destinations/:server/rooms': { ok: see(404), nul: see(400) },
   'GET /v1/destinations/:server/transactions': { ok: see(404), nul: see(400) },
+  'GET /v1/destinations/:server/discovery': { ok: see(200), nul: see(400) },
   'POST /v1/destinations/:server/wake': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/reset': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/pause': { ok: act(404), nul: act(400) },
@@ -69,7 +71,6 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'POST /v1/destinations/:server/quarantine/:id/retry': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/quarantine/:id/drop': { ok: act(404), nul: act(400) },
   'GET /v1/destinations/:server/preview': { ok: see(404), nul: see(400) },
-  'GET /v1/destinations/:server/discovery': { ok: see(404), nul: see(400) },
   'GET /v1/blocks': { ok: see(404), nul: see(400) },
   'POST /v1/blocks': { ok: act(404), nul: act(400) },
   'DELETE /v1/blocks': { ok: act(404), nul: act(400) },
@@ -101,7 +102,8 @@ describe('every route, token and method', function () {
       admin: (scope) => {
         registerAdminRoutes(scope, {
           ...{ pool, serverName: 'a.example', version: '1', wake: () => Promise.resolve() },
-          discover: () => Promise.reject(new Error('not asked')),
+          discover: (name) => Promise.resolve(foundReport(name)),
+          vetDomain: null,
         })
       },
     })

@@ -148,6 +148,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
+    isBlocked: () => false,
   })
   const unlessEnded = (what: string) => (error: unknown) => {
     if (!wasEnded(error)) needs.fault(what, error)

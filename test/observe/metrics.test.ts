@@ -32,6 +32,7 @@ describe('metrics', () => {
     'ingest_ignored_total',
     'queue_jobs',
     'given_up_total',
+    'discovery_total',
     'nodejs_eventloop_lag_seconds',
     'nodejs_heap_size_used_bytes',
     'nodejs_gc_duration_seconds',
@@ -52,6 +53,7 @@ describe('metrics', () => {
     expect(text).to.match(/^limpet_oldest_snapshot_seconds 90$/m)
     expect(text).to.match(/^limpet_destinations\{state="backing_off"\} 1$/m)
     expect(text).to.match(/^limpet_destinations\{state="paused"\} 0$/m)
+    expect(text).to.match(/^limpet_destinations\{state="blocked"\} 0$/m)
   })
 
   it('name no destination unless they are told to', async () => {
@@ -74,6 +76,7 @@ describe('metrics', () => {
     )
     expect(text).to.match(/^limpet_given_up_total\{why="purge"\} 0$/m)
     expect(text).to.match(/^limpet_pdus_sent_total\{reason="sticky_replay"\} 0$/m)
+    expect(text.match(/^limpet_discovery_total\{outcome="\w+"\} 0$/gm)).to.have.length(9)
     expect(text).to.match(/^limpet_ingest_items_total\{type="event"\} 0$/m)
   })
 
@@ -84,12 +87,12 @@ describe('metrics', () => {
         /^limpet_(stream_position|destinations|pending|queue_jobs).* \d+$/gm,
       )
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(7)
-    metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
     expect(await shown()).to.have.length(8)
+    metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
+    expect(await shown()).to.have.length(9)
     metrics.clearTotals()
     expect(await shown()).to.equal(null)
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(7)
+    expect(await shown()).to.have.length(8)
   })
 })

@@ -29,6 +29,12 @@ export interface SourceAnswer extends ListedSource {
   continuing: boolean
 }
 
+/** Of an operator's action on one destination. */
+export interface ActionAnswer {
+  /** Why nothing is sent to it all the same; absent: something is, if it is owed something. */
+  blocked?: string
+}
+
 export interface DestinationAnswer {
   destination: string
   state: string

@@ -5,6 +5,7 @@
 import type { Command } from 'commander'
 import { ACTIONS } from './actions.ts'
 import type {
+  ActionAnswer,
   DestinationAnswer,
   DestinationsAnswer,
   EventAnswer,
@@ -26,6 +27,7 @@ import { withProgress } from '../progress.ts'
 import { showSource } from './source.ts'
 import { showStatus } from './status.ts'
 import { showSticky } from './sticky.ts'
+import { wrap } from './table.ts'
 
 type Options = ClientOptions & Readonly<Record<string, string | boolean | undefined>>
 
@@ -126,13 +128,18 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       ),
     )
 
-  for (const { name: action, description, done } of ACTIONS) {
+  for (const { name: action, description, done, noted } of ACTIONS) {
     withJson(add(`${action} <name>`, description)).action(
       (name: string, _options: object, command: Command) =>
         print(
           command,
           (client) => client.post(`${pathOf(name)}/${action}`),
-          () => `${name} ${done}`,
+          (answer) => {
+            const { blocked } = answer as ActionAnswer
+            return blocked === undefined
+              ? `${name} ${done}`
+              : wrap(`${name} ${noted}, but nothing is sent to it, because ${blocked}`, 2)
+          },
         ),
     )
   }

@@ -2,67 +2,116 @@
 import type { CacheReport, DiscoveryReport } from '../../discovery/report.ts'
 import { ageText, facts, wrap } from './table.ts'
 
+type ShownStep = DiscoveryReport['steps'][number]
+type ShownPlace = DiscoveryReport['places'][number]
+type ShownEnd = DiscoveryReport['connects_to'][number]
+
 export function showDiscovery(report: DiscoveryReport): string {
-  const { destination, connects_to: places, blocked, error } = report
-  const first = places[0]
-  const verdict =
-    first === undefined
-      ? `${destination} is not connected to: ${error ?? 'no address is left'}`
-      : `${destination} is at ${placeText(first)}`
+  const { connects_to: ends, blocked, step } = report
+  const title =
+    blocked === null ? 'connections go to, in this order' : 'connections would go to, in this order'
   return [
-    ...(blocked === null ? [] : [wrap(`Nothing is sent to ${destination}: ${blocked}`, 2)]),
-    wrap(verdict, 2),
-    '',
-    facts([
-      ['Host header', report.host_header],
-      ['certificate for', report.certificate_name],
-      ['found by step', report.step],
-    ]),
-    ...section('steps of the specification:', report.steps.map(stepText)),
-    ...section('addresses:', report.places.flatMap(placeLines)),
-    ...section('connections go to, in this order:', places.map(placeText)),
+    ...verdicts(report).map((line) => wrap(line, 2)),
+    ...(step === null ? [] : ['', factsOf(report)]),
+    ...section('steps of the specification', report.steps.flatMap(stepLines)),
+    ...section('addresses', report.places.flatMap(placeLines)),
+    // One place is named above.
+    ...(ends.length < 2
+      ? []
+      : section(
+          title,
+          ends.map((end) => line(1, endText(end))),
+        )),
   ].join('\n')
 }
 
-const section = (title: string, lines: readonly string[]): string[] =>
-  lines.length === 0 ? [] : ['', title, ...lines.map((line) => wrap(`  ${line}`, 4))]
-
-function stepText({ step, asked, outcome, ms, cache }: DiscoveryReport['steps'][number]): string {
-  const said = asked === null ? outcome : `${asked}: ${outcome}`
-  return `${step}  ${said}${asked === null ? '' : ` (${[`${ms} ms`, ...cacheTexts(cache)].join(', ')})`}`
-}
-
-function placeLines(place: DiscoveryReport['places'][number]): string[] {
-  const { host, port, addresses, refused, cname, error, proxy, ms, cache } = place
-  const found = addresses.length > 0 ? addresses.join(', ') : (error ?? 'none')
-  const remarks = [
-    ...(cname === null ? [] : [`a CNAME leads to ${cname}`]),
-    ...(proxy === null ? [] : [`through the proxy ${proxy}, which looks the name up`]),
-    ...(cache === null ? [] : [`${ms} ms`, ...cacheTexts(cache)]),
+function verdicts({ destination, connects_to: [first], blocked, error }: DiscoveryReport): string[] {
+  const said = error ?? 'no address is left'
+  const why = said.startsWith(`${destination}: `) ? said.slice(destination.length + 2) : said
+  if (blocked === null)
+    return [
+      first === undefined
+        ? `${destination} cannot be connected to: ${why}`
+        : `${destination} is at ${endText(first)}`,
+    ]
+  return [
+    `nothing is sent to ${destination}, because ${blocked}`,
+    first === undefined
+      ? `it could not be connected to either: ${why}`
+      : `if it were allowed, it would be at ${endText(first)}`,
   ]
-  const line = `${host}, port ${port}: ${found}${remarks.length === 0 ? '' : ` (${remarks.join(', ')})`}`
-  return [line, ...(addresses.length === 0 ? [] : refused.map((why) => `not ${why}`))]
 }
 
-function placeText({ address, port, via_proxy: proxy }: DiscoveryReport['connects_to'][number]): string {
+const factsOf = (report: DiscoveryReport) =>
+  facts([
+    ['Host header', report.host_header],
+    ['name in the certificate', report.certificate_name],
+    ['found by step', report.step],
+  ])
+
+const section = (title: string, lines: readonly string[]): string[] =>
+  lines.length === 0 ? [] : ['', `${title}:`, ...lines]
+
+/** A line of a section; where it is too long, the next ones stand four farther in. */
+const line = (depth: number, text: string) => wrap(`${'  '.repeat(depth)}${text}`, 2 * depth + 4)
+
+function stepLines({ step, asked, outcome, ms, cache }: ShownStep): string[] {
+  const number = step.padEnd(3)
+  if (asked === null) return [line(1, `${number}  ${outcome}`)]
+  return [
+    line(1, `${number}  ${asked}`),
+    line(3, ` ${outcome}`),
+    ...whenLines(ms, cache).map((it) => line(3, ` ${it}`)),
+  ]
+}
+
+function placeLines({
+  host,
+  port,
+  addresses,
+  refused,
+  cname,
+  error,
+  proxy,
+  ms,
+  cache,
+}: ShownPlace): string[] {
+  const lines = [
+    ...(cname === null ? [] : [`the name is an alias (CNAME) of ${cname}`]),
+    ...(proxy === null ? [] : [`through the proxy ${proxy}, which looks names up`]),
+    ...(addresses.length === 0 || addresses.includes(host) ? [] : [addresses.join(', ')]),
+    // What a list forbids is said address by address.
+    ...(refused.length > 0 ? refused.map((why) => `refused: ${why}`) : []),
+    ...(error !== null && refused.length === 0 ? [error] : []),
+    ...whenLines(ms, cache),
+  ]
+  return [line(1, `${host}, port ${port}`), ...lines.map((text) => line(2, text))]
+}
+
+function endText({ address, port, via_proxy: proxy }: ShownEnd): string {
   const place = `${address}, port ${port}`
   return proxy === null ? place : `${place}, through the proxy ${proxy}`
 }
 
-const STATES: Readonly<Record<CacheReport['state'], string>> = {
-  asked: 'asked just now',
-  shared: 'another process asked',
-  fresh: 'remembered',
-  stale: 'remembered, past its time, being asked again',
-}
-
-function cacheTexts(cache: CacheReport | null): string[] {
+/** When it was asked, and how long that holds. */
+function whenLines(ms: number, cache: CacheReport | null): string[] {
   if (cache === null) return []
   const { state, age_ms: age, left_ms: left, failures } = cache
-  const old = state === 'asked' ? '' : ` for ${ageText(age) ?? '0 s'}`
+  const ago = `${ageText(age) ?? '0s'} ago`
+  const asked = {
+    asked: `asked just now, which took ${tookText(ms)}`,
+    shared: `asked by another process ${ago}`,
+    fresh: `remembered, asked ${ago}`,
+    stale: `too old (asked ${ago}), being asked again`,
+  }[state]
+  const since = `${failures} ${failures === 1 ? 'lookup has' : 'lookups have'} failed since`
   return [
-    `${STATES[state]}${old}`,
-    ...(left > 0 ? [`good for ${ageText(left) ?? '0 s'}`] : []),
-    ...(failures > 0 ? [`failed ${failures} times since`] : []),
+    [
+      asked,
+      ...(left > 0 ? [`good for ${ageText(left) ?? '0s'}`] : []),
+      ...(failures > 0 ? [since] : []),
+    ].join('; '),
   ]
 }
+
+const tookText = (ms: number) => (ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`)

@@ -8,7 +8,7 @@ import type { Clock } from '../../pace/clock.ts'
 import { makeFaultNotes } from '../../observe/fault-notes.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
-import { findDue, findForgotten } from '../../store/delivery/wake-lists.ts'
+import { findDue, findForgotten, putAside, type DueSleeper } from '../../store/delivery/wake-lists.ts'
 import type { Wake } from './fanout.ts'
 import type { ServeTurn } from '../turned.ts'
 import { makeWoken } from './woken.ts'
@@ -17,6 +17,8 @@ export interface DueNeeds {
   pool: Pool
   wake: Wake
   turn: ServeTurn
+  /** By the configuration nothing is sent to it. */
+  isBlocked: (name: string) => boolean
   /** Gives back what turns that broke off have left behind. */
   releaseAbandoned: () => Promise<void>
   /** Removes what the queue still believes of a destination that it has lost. */
@@ -45,13 +47,24 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
 
   async function wakeDue(): Promise<void> {
     // The queue is first come, first served; in what order they come is decided here, so few of them wait there.
-    const found = await findDue(needs.pool, needs.waiting)
+    const found = await findAllowed()
     const now = needs.clock.monotonic()
     inTurn = new Map(found.map(({ name }) => [name, inTurn.get(name) ?? now]))
     const due = found.filter(({ name, since }) => !woken.has(name, since))
     if (due.length === 0) return
     await needs.wake(due)
     for (const { name, since } of due) woken.note(name, since)
+  }
+
+  /** Nobody takes the others: they would be found again at each look, and those behind them never. */
+  async function findAllowed(): Promise<DueSleeper[]> {
+    for (;;) {
+      const found = await findDue(needs.pool, needs.waiting)
+      const blocked = found.filter(({ name }) => needs.isBlocked(name)).map(({ name }) => name)
+      // None put aside: somebody else has their rows at this moment.
+      if (blocked.length === 0 || (await putAside(needs.pool, blocked)) === 0)
+        return found.filter(({ name }) => !needs.isBlocked(name))
+    }
   }
 
   async function serveForgotten(signal: AbortSignal): Promise<void> {

@@ -6,9 +6,10 @@
  * something, may go and is not served is due from then on, and brought in its turn; one that two sweeps in a row found so
  * although its turn had come is served directly (`due.ts`).
  */
+import type { VetDomain } from '../../allow/domains.ts'
 import type { Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
-import type { Pool } from '../../store/db.ts'
+import type { Db, Pool } from '../../store/db.ts'
 import { countBacklogs } from '../../store/upkeep/count-backlogs.ts'
 import { cutImpossibleWaits, removeOld, withSweepLock } from '../../store/upkeep/housekeeping.ts'
 import { nowMs } from '../../store/db.ts'
@@ -16,6 +17,7 @@ import { followClockBack } from '../../store/upkeep/set-back.ts'
 import { endSticky } from '../../store/upkeep/sticky-end.ts'
 import { noteLapsed } from '../../store/delivery/sticky-lane.ts'
 import { findOwed, markMissed } from '../../store/delivery/wake-lists.ts'
+import { readBlockedIds } from '../../store/views/blocked-ids.ts'
 import type { BackoffSettings } from '../rules/backoff.ts'
 
 export interface SweepNeeds {
@@ -23,6 +25,8 @@ export interface SweepNeeds {
   clock: Clock
   /** In case the fanout's own nudge was lost. */
   nudgeFanout: () => Promise<void>
+  /** By the configuration nothing is sent to some; null: there are none. */
+  vetDomain: VetDomain | null
   backoff: BackoffSettings
   attemptsMs: number
   onLapsed: (count: number) => void
@@ -43,6 +47,12 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
   const longestMs = Math.ceil(needs.backoff.max_ms * (1 + needs.backoff.jitter))
   // Where the counting of backlogs goes on, if one sweep was not enough for all.
   let countedTo = 0
+  // To no avail they would be due, and put aside (`due.ts`), at each sweep.
+  const allowedOnly = async (db: Db, owed: readonly number[]) => {
+    if (needs.vetDomain === null || owed.length === 0) return owed
+    const blocked = new Set(await readBlockedIds(db, needs.vetDomain))
+    return owed.filter((id) => !blocked.has(id))
+  }
   return () =>
     withSweepLock(needs.pool, async (db) => {
       // First: what was cut already would be put back as well.
@@ -57,7 +67,7 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
         )
       needs.onLapsed(await noteLapsed(db, await nowMs(db), null))
       const owed = await findOwed(db)
-      const missed = await markMissed(db, owed)
+      const missed = await markMissed(db, await allowedOnly(db, owed))
       try {
         await needs.nudgeFanout()
       } catch (error) {

@@ -3,8 +3,11 @@
  * destination carries it out.
  */
 import type { FastifyInstance } from 'fastify'
+import type { VetDomain } from '../../allow/domains.ts'
+import { blockedBecause } from '../../explain/destination.ts'
 import type { Pool } from '../../store/db.ts'
 import { makeWish, type Wish } from '../../store/delivery/wishes.ts'
+import { findDestination } from '../../store/views/destination-row.ts'
 import { AdminRefusal, notFound } from './refusal.ts'
 import { callerName } from '../auth.ts'
 
@@ -16,14 +19,20 @@ export type WakeDestinations = (
 export interface ActionNeeds {
   pool: Pool
   wake: WakeDestinations
+  /** Whom the configuration blocks; null: nobody. */
+  vetDomain: VetDomain | null
 }
 
 const WISHES: readonly Wish[] = ['wake', 'reset', 'pause', 'resume']
 
-export function registerActionRoutes(app: FastifyInstance, { pool, wake }: ActionNeeds): void {
+export function registerActionRoutes(app: FastifyInstance, { pool, wake, vetDomain }: ActionNeeds): void {
   for (const wish of WISHES) {
     app.post<{ Params: { server: string } }>(`/v1/destinations/:server/${wish}`, async (request) => {
       const name = request.params.server
+      const row = vetDomain && (await findDestination(pool, name))
+      const blocked = row && blockedBecause(row.name, vetDomain)
+      if (blocked !== null && wish === 'wake')
+        throw new AdminRefusal(409, 'M_LIMPET_BLOCKED', `nothing is sent to ${name}, because ${blocked}`)
       const wished = await makeWish(pool, { wish, name, who: callerName(request) })
       if (wished.kind === 'unknown') throw notFound(`unknown destination ${name}`)
       if (wished.kind === 'paused') {
@@ -34,6 +43,7 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake }: Actio
         const message = `${name} asked for no requests before ${until} (Retry-After): reset it to try anyway`
         throw new AdminRefusal(409, 'M_LIMPET_HELD', message)
       }
+      if (blocked !== null) return { blocked }
       // Not waited for: the wish is durable, a queue that is away may take long to say so, and without this
       // nudge the next sweep carries it out.
       void wake([{ destination: name, queue: wished.queue }]).catch((error: unknown) => {

@@ -1,18 +1,25 @@
 /** A destination as the admin API shows it, in `GET /v1/destinations/{server}` and in the list. */
 import type { DestinationRow } from '../../store/views/destination-row.ts'
-import { nextAttemptOf, reasonOf, stateOf, type Closer } from '../../explain/destination.ts'
+import {
+  nextAttemptOf,
+  reasonOf,
+  stateOf,
+  type Circumstances,
+  type Closer,
+} from '../../explain/destination.ts'
 
 /**
  * The API's row. `closer` is what only a look at one destination counts: in a list `gap.rooms_left` is null,
  * and backlog is as of the last sweep.
  */
-export function viewDestination(row: DestinationRow, now: number, closer?: Closer) {
+export function viewDestination(row: DestinationRow, around: Circumstances, closer?: Closer) {
+  const { now } = around
   const next = nextAttemptOf(row, now)
-  const state = stateOf(row, now)
+  const state = stateOf(row, around)
   return {
     destination: row.name,
     state,
-    reason: reasonOf(row, { now, ...(closer && { closer }) }),
+    reason: reasonOf(row, { ...around, ...(closer && { closer }) }),
     position: row.position,
     head: row.head,
     pending_pdus: row.pending_pdus,
@@ -30,7 +37,7 @@ export function viewDestination(row: DestinationRow, now: number, closer?: Close
     quarantined: 0,
     failing_since: row.failing_since,
     last_attempt: row.last_attempt,
-    next_attempt: state !== 'paused' && next > now ? next : null,
+    next_attempt: state === 'backing_off' ? next : null,
     retry_interval_ms: row.retry_interval,
     last_error: row.last_error && {
       kind: row.last_error.kind ?? null,

@@ -13,7 +13,10 @@ export interface DiscoveryRouteNeeds {
 export function registerDiscoveryRoute(app: FastifyInstance, { discover }: DiscoveryRouteNeeds): void {
   app.get<{ Params: { server: string } }>('/v1/destinations/:server/discovery', ({ params, query }) => {
     const name = parseServerName(params.server)
-    if (name === null) throw badParam(`${JSON.stringify(params.server)} is not a server name`)
+    if (name === null)
+      throw badParam(
+        `${JSON.stringify(params.server)} is not a server name (those are like example.org, example.org:8448, 192.0.2.7)`,
+      )
     return discover(name, { anew: choiceOf(query, 'fresh', ['true', 'false']) === 'true' })
   })
 }

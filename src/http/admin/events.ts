@@ -1,6 +1,7 @@
 /** Admin API: what became of an event, and which sticky events are owed to which servers. */
 import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
+import type { VetDomain } from '../../allow/domains.ts'
 import { inSnapshot, type Pool } from '../../store/db.ts'
 import { findDestination } from '../../store/views/destination-row.ts'
 import { readCarried, readOvertaken } from '../../store/views/event-attempts.ts'
@@ -11,14 +12,26 @@ import { pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { makeTally, tellEvent, viewFate, type ToldFate } from '../../explain/event.ts'
 
-export function registerEventRoutes(app: FastifyInstance, { pool }: { pool: Pool }): void {
+export interface EventRouteNeeds {
+  pool: Pool
+  /** Whom the configuration blocks; null: nobody. */
+  vetDomain: VetDomain | null
+}
+
+export function registerEventRoutes(app: FastifyInstance, { pool, vetDomain }: EventRouteNeeds): void {
   app.get<{ Params: { eventId: string } }>('/v1/events/:eventId', ({ params, query }) =>
-    inSnapshot(pool, (db) => explain(db, params.eventId, textOf(query, 'destination'))),
+    inSnapshot(pool, (db) =>
+      explain(db, vetDomain, { eventId: params.eventId, name: textOf(query, 'destination') }),
+    ),
   )
   app.get('/v1/sticky', ({ query }) => inSnapshot(pool, (db) => sticky(db, query)))
 }
 
-async function explain(db: Db, eventId: string, name: string | null) {
+async function explain(
+  db: Db,
+  vetDomain: VetDomain | null,
+  { eventId, name }: { eventId: string; name: string | null },
+) {
   const event = await findEvent(db, eventId)
   if (event === null) {
     const gone = await isKnownEvent(db, eventId)
@@ -36,7 +49,7 @@ async function explain(db: Db, eventId: string, name: string | null) {
     position: event.pos,
     received: event.received_ts,
     sticky_until: event.sticky_until,
-    destinations: shown.map((one) => viewFate(one, facts.now)).sort(byName),
+    destinations: shown.map((one) => viewFate(one, { now: facts.now, vetDomain })).sort(byName),
   }
 }
 

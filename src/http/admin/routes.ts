@@ -3,6 +3,7 @@
  * or an admin token, everything else an admin token.
  */
 import type { FastifyInstance } from 'fastify'
+import type { VetDomain } from '../../allow/domains.ts'
 import { inSnapshot, nowMs, type Db } from '../../store/db.ts'
 import { readSourceStates } from '../../store/ingest/source-states.ts'
 import { countGapRooms, countPending, nextUnlisted } from '../../store/views/count-pending.ts'
@@ -14,15 +15,16 @@ import { countedAt, readTotals } from '../../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './actions.ts'
 import { registerDiscoveryRoute, type DiscoveryRouteNeeds } from './discovery.ts'
-import { registerEventRoutes } from './events.ts'
+import { registerEventRoutes, type EventRouteNeeds } from './events.ts'
 import { registerLaterRoutes } from './later.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
-import { STATES, stateOf } from '../../explain/destination.ts'
+import { STATES } from '../../observe/metrics.ts'
+import { stateOf } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
-export interface AdminDeps extends ActionNeeds, DiscoveryRouteNeeds {
+export interface AdminDeps extends ActionNeeds, DiscoveryRouteNeeds, EventRouteNeeds {
   serverName: string
   version: string
 }
@@ -44,15 +46,18 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void
 
 type OfServer = { Params: { server: string } }
 
-function registerDestinationRoutes(app: FastifyInstance, { pool, serverName, version }: AdminDeps): void {
+function registerDestinationRoutes(
+  app: FastifyInstance,
+  { pool, vetDomain, serverName, version }: AdminDeps,
+): void {
   app.get('/v1/status', async () => ({
     server_name: serverName,
     version,
-    ...(await inSnapshot(pool, status)),
+    ...(await inSnapshot(pool, (db) => status(db, vetDomain))),
   }))
-  app.get('/v1/destinations', ({ query }) => inSnapshot(pool, (db) => destinations(db, query)))
+  app.get('/v1/destinations', ({ query }) => inSnapshot(pool, (db) => destinations(db, query, vetDomain)))
   app.get<OfServer>('/v1/destinations/:server', ({ params }) =>
-    inSnapshot(pool, async (db) => destination(db, await known(db, params.server))),
+    inSnapshot(pool, async (db) => destination(db, await known(db, params.server), vetDomain)),
   )
   app.get<OfServer>('/v1/destinations/:server/rooms', ({ params, query }) =>
     inSnapshot(pool, async (db) => {
@@ -79,9 +84,10 @@ async function known(db: Db, name: string): Promise<DestinationRow> {
   return row
 }
 
-async function status(db: Db) {
+async function status(db: Db, vetDomain: VetDomain | null) {
   const totals = await readTotals(db, RATE_WINDOW_MS)
-  const states = { ...Object.fromEntries(STATES.map((state) => [state, 0])), ...(await countStates(db)) }
+  const none = Object.fromEntries(STATES.map((state) => [state, 0]))
+  const states = { ...none, ...(await countStates(db, vetDomain)) }
   return {
     position: totals.head,
     destinations: states,
@@ -96,20 +102,20 @@ async function status(db: Db) {
   }
 }
 
-async function destinations(db: Db, query: unknown) {
+async function destinations(db: Db, query: unknown, vetDomain: VetDomain | null) {
   const page = pageOf(query, DESTINATION_ORDERS)
   const state = choiceOf(query, 'state', STATES)
-  const now = await nowMs(db)
+  const around = { now: await nowMs(db), vetDomain }
   const list = await listDestinations(db, {
     ...page,
     search: textOf(query, 'search'),
-    keep: state === null ? null : (row) => stateOf(row, now) === state,
+    keep: state === null ? null : (row) => stateOf(row, around) === state,
   })
-  const rows = list.rows.map((row) => viewDestination(row, now))
+  const rows = list.rows.map((row) => viewDestination(row, around))
   return { destinations: rows, ...pagingOf(page, list), as_of: await countedAt(db) }
 }
 
-async function destination(db: Db, row: DestinationRow) {
+async function destination(db: Db, row: DestinationRow, vetDomain: VetDomain | null) {
   const pending = await countPending(db, row.id, PENDING_CAP)
   const exact = {
     ...row,
@@ -117,9 +123,13 @@ async function destination(db: Db, row: DestinationRow) {
     pending_sticky: pending.sticky,
     oldest_pending: pending.oldest,
   }
-  return viewDestination(exact, await nowMs(db), {
-    rooms_left: row.gap_to === null ? null : await countGapRooms(db, row.id),
-    next_unlisted: await nextUnlisted(db, row.id),
-    capped: pending.capped,
-  })
+  return viewDestination(
+    exact,
+    { now: await nowMs(db), vetDomain },
+    {
+      rooms_left: row.gap_to === null ? null : await countGapRooms(db, row.id),
+      next_unlisted: await nextUnlisted(db, row.id),
+      capped: pending.capped,
+    },
+  )
 }

@@ -135,6 +135,23 @@ export async function findDue(db: Db, limit: number): Promise<DueSleeper[]> {
   return rows
 }
 
+// $1: names. Whoever holds one in truth keeps it: only the times to look at it, and the mark of who followed it and died, are taken away.
+const PUT_ASIDE = sql(
+  'put aside who is blocked',
+  `update destinations d set look_at = null, missed = 0, follows = false from (
+     select d.id from destinations d where d.name = any($1) and ${UNSERVED} order by d.id for update of d skip locked
+   ) l where d.id = l.id and (d.look_at is not null or d.missed > 0 or d.follows)`,
+)
+
+/**
+ * Takes these out of `findDue` and `findForgotten`: nothing may be sent to them by this process' configuration. What they are owed stays,
+ * and the first sweep under a configuration that allows them brings them back. Returns how many.
+ */
+export async function putAside(db: Db, names: readonly string[]): Promise<number> {
+  const { rowCount } = await db.query(PUT_ASIDE, [names])
+  return rowCount ?? 0
+}
+
 /**
  * Destinations with a room that has something newer than their position, in which they are, or were after it. `rooms.head` is the position of a
  * room's newest event, `recipients.head` that of the newest event with this list.

@@ -4,8 +4,10 @@
  * The rule is that of `nextAttempt` (`deliver/rules/backoff.ts`) and `stateOf` (`explain/destination.ts`), in SQL; their test compares
  * the two, row by row.
  */
+import type { VetDomain } from '../../allow/domains.ts'
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
+import { readBlockedIds } from './blocked-ids.ts'
 
 // least() and greatest() skip nulls, as they have to here.
 const DUE = 'least(coalesce(d.retry_at, n.now), d.advice_at, d.asked_at)'
@@ -13,9 +15,8 @@ const NEXT_ATTEMPT = `case when d.hold_until is null or d.hold_until <= n.now th
               when d.hold_kind = 'retry_after' then greatest(${DUE}, d.hold_until)
               else least(greatest(${DUE}, d.hold_until), d.asked_at, case when d.advice_up then d.advice_at end) end`
 
-const COUNT = sql(
-  'count the states',
-  `select case when d.paused then 'paused'
+const select = (first: string, join: string) => `
+  select case ${first} when d.paused then 'paused'
             when ${NEXT_ATTEMPT} > n.now then 'backing_off'
             when g.id is not null then 'catching_up'
             when d.pending_pdus > 0 or d.pending_sticky > 0 or o.destination is not null then 'sending'
@@ -25,11 +26,23 @@ const COUNT = sql(
     cross join (select now_ms() as now offset 0) n
     left join gaps g on g.destination = d.id and g.closed_at is null
     left join open_transactions o on o.destination = d.id
-   group by 1`,
+    ${join}
+   group by 1`
+
+const COUNT = sql('count the states', select('', ''))
+
+// $1: ids of those that are blocked.
+const COUNT_BESIDE = sql(
+  'count the states beside those that are blocked',
+  select(`when b.id is not null then 'blocked'`, 'left join unnest($1::int[]) b (id) on b.id = d.id'),
 )
 
-/** States that no destination is in are left out. */
-export async function countStates(db: Db): Promise<Record<string, number>> {
-  const { rows } = await db.query<{ state: string; n: number }>(COUNT)
+/** States that no destination is in are left out. `vetDomain` null: none is blocked. */
+export async function countStates(db: Db, vetDomain: VetDomain | null): Promise<Record<string, number>> {
+  const blocked = vetDomain && (await readBlockedIds(db, vetDomain))
+  const { rows } =
+    blocked === null
+      ? await db.query<{ state: string; n: number }>(COUNT)
+      : await db.query<{ state: string; n: number }>(COUNT_BESIDE, [blocked])
   return Object.fromEntries(rows.map(({ state, n }) => [state, n]))
 }

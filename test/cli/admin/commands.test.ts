@@ -1,14 +1,12 @@
 import { expect } from 'chai'
-import { Command } from 'commander'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { registerAdminCommands } from '../../../src/cli/admin/commands.ts'
-import { exitStatusOf, lineOf } from '../../../src/cli/cli-error.ts'
 import { makeAdminApp, type AdminApp } from '../../http/admin/app.ts'
 import { makeSituation, type Situation } from '../../store/views/situation.ts'
+import { runCommand } from './run-command.ts'
 
 const MINUTE = 60_000
 const D = 'd.example:8448'
@@ -57,24 +55,7 @@ describe('commands that speak to a running daemon', () => {
     rmSync(folder, { recursive: true })
   })
 
-  /** Runs one command line; a failure is its exit status and its one line. */
-  async function limpet(...args: string[]) {
-    let out = ''
-    const io = {
-      stdout: { write: (text: string) => (out += text) },
-      stderr: { write: () => undefined },
-      env: {},
-      cwd: folder,
-    }
-    const program = new Command('limpet').exitOverride().configureOutput({ writeErr: () => undefined })
-    registerAdminCommands(program, io)
-    try {
-      await program.parseAsync(args, { from: 'user' })
-      return { status: 0, out, error: '' }
-    } catch (error) {
-      return { status: exitStatusOf(error), out, error: lineOf(error) }
-    }
-  }
+  const limpet = (...args: string[]) => runCommand(folder, args)
   const there = () => ['--url', url, '--token', 'admin-token']
   const shown = async (...args: string[]) => {
     const { status, out, error } = await limpet(...args, ...there())

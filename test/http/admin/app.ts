@@ -1,7 +1,7 @@
 /** The admin API behind the real listener code and tokens, with a recording queue: a test asks by `get` and `post`. */
 import { makeLog } from '../../../src/observe/log.ts'
 import { makeApp } from '../../../src/http/app.ts'
-import { registerAdminRoutes } from '../../../src/http/admin/routes.ts'
+import { registerAdminRoutes, type AdminDeps } from '../../../src/http/admin/routes.ts'
 import { makeMetrics } from '../../../src/observe/metrics.ts'
 import type { Situation } from '../../store/views/situation.ts'
 
@@ -11,7 +11,10 @@ export interface Answer {
   body: Record<string, unknown>
 }
 
-export function makeAdminApp({ pool }: Pick<Situation, 'pool'>) {
+export function makeAdminApp(
+  { pool }: Pick<Situation, 'pool'>,
+  { vetDomain = null, discover }: Partial<Pick<AdminDeps, 'vetDomain' | 'discover'>> = {},
+) {
   const woken: { destination: string; queue: string }[] = []
   const queue = { away: false }
   const app = makeApp(
@@ -32,7 +35,8 @@ export function makeAdminApp({ pool }: Pick<Situation, 'pool'>) {
           pool,
           serverName: 'us.example',
           version: '1.2.3',
-          discover: () => Promise.reject(new Error('not asked')),
+          vetDomain,
+          discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))
             woken.push(...who)

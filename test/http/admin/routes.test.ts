@@ -132,20 +132,6 @@ describe('the admin API', () => {
       })
     }
 
-    it('says that a plain name has to wait for server discovery', async () => {
-      await s.server('plain.example')
-      await s.member('plain.example', 'a')
-      await s.event(1, 'a')
-      for (const failures of [0, 3]) {
-        await s.change('plain.example', { failures, retry_at: Date.now() + MINUTE })
-        expect((await destination('plain.example'))['reason']).to.match(
-          /^server discovery comes in the next release; owed: 1 PDU$/,
-        )
-      }
-      await s.server('192.0.2.7')
-      expect((await destination('192.0.2.7'))['reason']).to.equal('nothing is owed')
-    })
-
     it('has every field of the contract', async () => {
       await s.member(D, 'a')
       await s.event(3, 'a', { sticky: MINUTE, receivedAgo: 5000 })
@@ -442,7 +428,7 @@ describe('the admin API', () => {
       server_name: 'us.example',
       version: '1.2.3',
       position: 12,
-      destinations: { idle: 0, sending: 2, catching_up: 0, backing_off: 0, paused: 1 },
+      destinations: { idle: 0, sending: 2, catching_up: 0, backing_off: 0, paused: 1, blocked: 0 },
       pending_pdus: 10,
       sticky_pending: 2,
       sent_per_second: 0.3,

@@ -23,6 +23,7 @@ describe('looking for due destinations', () => {
     pool,
     releaseAbandoned: () => Promise.resolve(),
     forget: () => Promise.resolve(),
+    isBlocked: (): boolean => false,
     clock: systemClock,
     everyMs: 20,
     waiting: 8,
@@ -54,6 +55,43 @@ describe('looking for due destinations', () => {
     expect(woken.slice(9).toSorted()).to.deep.equal(['10.example', '11.example', '9.example'])
     stopping.abort()
     await running
+  })
+
+  // Nobody ever took them: the first eight were found again at each look, and who came after them never had its turn.
+  it("puts aside those that are blocked, so that they stand in nobody's way, and serves none of them directly", async () => {
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, failures, retry_at, look_at, missed)
+       select id, id || case when id <= 40 then '.blocked.example' else '.example' end, 0, 0, id, 0, 0, 2 from generate_series(1, 43) id`,
+    )
+    await pool.query(
+      `insert into workers (id, name, lease_until) values ('00000000-0000-4000-8000-000000000001', 'gone', 0)`,
+    )
+    await pool.query(
+      `update destinations set look_at = null, follows = true, lease_owner = '00000000-0000-4000-8000-000000000001' where id <= 10`,
+    )
+    const [woken, served]: [string[], string[]] = [[], []]
+    const stop = new AbortController()
+    const due = makeDue({
+      ...needs(),
+      isBlocked: (name: string) => name.endsWith('.blocked.example'),
+      wake: (who) => Promise.resolve(void woken.push(...who.map(({ name }) => name))),
+      turn: (name) => {
+        served.push(name)
+        return Promise.resolve({ again: false })
+      },
+      cutting: new AbortController().signal,
+    })
+    const running = due(stop.signal)
+    await until(() => woken.length >= 3 && served.length >= 3, { what: 'those behind them' })
+    stop.abort()
+    await running
+    const open = ['41.example', '42.example', '43.example']
+    expect([...new Set(woken)].toSorted()).to.deep.equal(open)
+    expect([...new Set(served)].toSorted()).to.deep.equal(open)
+    const left = await pool.query<{ n: number }>(
+      `select count(*)::int as n from destinations where name like '%.blocked.example' and (look_at is not null or follows or missed > 0)`,
+    )
+    expect(left.rows[0]?.n, 'those that are looked at again').to.equal(0)
   })
 
   // Ten thousand that were dead for long were sorted twice a second, a tenth of a second each time.

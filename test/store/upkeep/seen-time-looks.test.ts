@@ -58,6 +58,7 @@ describe('time that a process sees which sweeps every hour', () => {
       queues: queues as unknown as Queues,
       ...{
         wake: () => Promise.resolve(),
+        vetDomain: null,
         metrics: makeMetrics({ runtime: false }),
         clock,
         mayWork: () => true,

@@ -58,6 +58,7 @@ describe('a clock that was set back', () => {
     makeSweep({
       pool: world.pool,
       clock: systemClock,
+      vetDomain: null,
       ...{ nudgeFanout: () => Promise.resolve(), onLapsed: () => undefined },
       ...{ backoff: { first_ms: 5_000, max_ms: 8 * HOUR, multiplier: 2, jitter: 0.2 }, attemptsMs: 30 * DAY },
       log: makeLog({ level: 'silent', pretty: false }),

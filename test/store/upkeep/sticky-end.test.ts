@@ -25,6 +25,7 @@ describe('a sticky event that was taken while the clock was far ahead', () => {
     makeSweep({
       pool: world.pool,
       clock: systemClock,
+      vetDomain: null,
       ...{ nudgeFanout: () => Promise.resolve() },
       ...{ backoff: { first_ms: 5_000, max_ms: 8 * HOUR, multiplier: 2, jitter: 0.2 }, attemptsMs: DAY },
       onLapsed: (count) => (lapsed += count),

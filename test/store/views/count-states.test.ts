@@ -1,7 +1,8 @@
 /** The states that the database counts are those that each destination is described with. */
 import { expect } from 'chai'
+import { makeVetDomain } from '../../../src/allow/domains.ts'
 import { stateOf } from '../../../src/explain/destination.ts'
-import { openPool, type Pool } from '../../../src/store/db.ts'
+import { openPool, type Db, type Pool } from '../../../src/store/db.ts'
 import { countStates } from '../../../src/store/views/count-states.ts'
 import { listDestinations } from '../../../src/store/views/destination-list.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -30,12 +31,34 @@ describe('counting states', () => {
   after(() => pool.end())
 
   it('gives each one the state that it is described with', async () => {
-    const now = Date.now()
+    const around = { now: Date.now(), vetDomain: null }
     const page = { orderBy: 'destination', dir: 'f', from: 0, limit: 1_000 } as const
     const { rows } = await listDestinations(pool, { ...page, search: null, keep: null })
     const expected: Record<string, number> = {}
-    for (const row of rows) expected[stateOf(row, now)] = (expected[stateOf(row, now)] ?? 0) + 1
+    for (const row of rows) expected[stateOf(row, around)] = (expected[stateOf(row, around)] ?? 0) + 1
     expect(Object.keys(expected)).to.have.length(5)
-    expect(await countStates(pool)).to.deep.equal(expected)
+    expect(await countStates(pool, null)).to.deep.equal(expected)
+  })
+
+  it('counts those that are blocked apart, whatever else they are, and reads no names where nobody can be', async () => {
+    const vetDomain = makeVetDomain({ allowlist: null, denylist: ['d1*', 'd7'] })
+    const around = { now: Date.now(), vetDomain }
+    const page = { orderBy: 'destination', dir: 'f', from: 0, limit: 1_000 } as const
+    const { rows } = await listDestinations(pool, { ...page, search: null, keep: null })
+    const expected: Record<string, number> = {}
+    for (const row of rows) expected[stateOf(row, around)] = (expected[stateOf(row, around)] ?? 0) + 1
+    expect(Object.keys(expected)).to.have.length(6)
+    const asked: string[] = []
+    const query: Db['query'] = (text: string, values?: unknown[]) => {
+      asked.push(text)
+      return pool.query(text, values)
+    }
+    const db: Db = { query }
+    expect(await countStates(db, vetDomain)).to.deep.equal(expected)
+    expect(asked).to.have.length(2)
+    asked.length = 0
+    expect(await countStates(db, null)).to.not.have.property('blocked')
+    expect(asked).to.have.length(1)
+    expect(asked[0]).to.not.match(/name/)
   })
 })
