@@ -11,7 +11,7 @@ import type { DialledAgent } from './agent.ts'
 import { MOST_OF_A_BODY } from './read-well-known.ts'
 import type { WellKnownAnswer } from './read-well-known.ts'
 
-export type Asked =
+export type GetAnswer =
   | (WellKnownAnswer & { readonly kind: 'answered'; readonly location: string | undefined })
   | { readonly kind: 'failed'; readonly why: string; readonly arrived: boolean }
 
@@ -22,7 +22,7 @@ const MOST_IN_ALL = 2 * (MOST_OF_A_BODY + MOST_OF_HEADERS)
 export async function get(
   url: string,
   about: { agent: DialledAgent; headers: Record<string, string>; signal: AbortSignal },
-): Promise<Asked> {
+): Promise<GetAnswer> {
   const request = got.stream(url, {
     agent: { https: about.agent },
     headers: { ...about.headers, 'accept-encoding': 'identity' },
@@ -38,7 +38,7 @@ export async function get(
 
 type Head = Pick<WellKnownAnswer, 'status' | 'headers'> & { location: string | undefined }
 
-async function readAnswer(request: ReturnType<typeof got.stream>): Promise<Asked> {
+async function readAnswer(request: ReturnType<typeof got.stream>): Promise<GetAnswer> {
   // Whatever becomes of it later on, an error is never unheard.
   request.on('error', () => undefined)
   request.once('request', (sent: ClientRequest) => sent.once('socket', limitBytes))

@@ -13,7 +13,7 @@ import { explainError } from '../wire/explain-error.ts'
 import { DialledAgent } from './agent.ts'
 import type { ConnectTo } from './connect-to.ts'
 import { get } from './get.ts'
-import type { Asked } from './get.ts'
+import type { GetAnswer } from './get.ts'
 import { readWellKnown } from './read-well-known.ts'
 import type { WellKnown } from './read-well-known.ts'
 import { firstHop, isRedirect, nextHop } from './redirect.ts'
@@ -65,7 +65,7 @@ export function makeAskWellKnown(needs: AskWellKnownNeeds): AskWellKnown {
   }
 
   /** One request, over a connection of its own. */
-  async function ask({ url, host, port }: Hop, signal: AbortSignal): Promise<Asked> {
+  async function ask({ url, host, port }: Hop, signal: AbortSignal): Promise<GetAnswer> {
     const refusals: string[] = []
     const agent = new DialledAgent(async () => {
       const connected = await connectTo(host, port ?? httpsPort, signal)

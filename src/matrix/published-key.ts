@@ -20,13 +20,13 @@ export type Published =
   /** No answer that another server would take. */
   | { readonly kind: 'unusable'; readonly why: string }
 
-type Members = Record<string, JsonValue>
+type KeyMembers = Record<string, JsonValue>
 
 export function judgePublished(
   body: Uint8Array,
   { serverName, key, now }: { serverName: string; key: Pick<SigningKey, 'keyId' | 'publicKey'>; now: number },
 ): Published {
-  let answer: Members
+  let answer: KeyMembers
   let signed: string
   try {
     answer = membersOf(parseJson(body))
@@ -57,7 +57,7 @@ export function judgePublished(
 }
 
 /** Empty where it is no object. */
-const membersOf = (value: JsonValue | undefined): Members =>
+const membersOf = (value: JsonValue | undefined): KeyMembers =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !isOddNumber(value) ? value : {}
 
 const unusable = (why: string): Published => ({ kind: 'unusable', why })
