@@ -1,6 +1,6 @@
 /**
  * `limpet check-config`: prints the effective values, then checks everything that `run` needs: key file, tokens,
- * database, queue, and a source's database and Redis.
+ * database, queue, and a source's database and Redis. With `--online` also the key that our homeserver publishes.
  *
  * It checks all of them and ends with the first error. It changes nothing: an embedded database that does not exist
  * yet is not created.
@@ -44,10 +44,13 @@ export async function runCheckConfig({
   config,
   log,
   io,
+  online,
 }: {
   config: Config
   log: Log
   io: Io
+  /** Asks other machines too: our homeserver, as other servers do. */
+  online: boolean
 }): Promise<void> {
   io.stdout.write(`# ${config.file ?? 'no configuration file'}\n${stringify(maskedConfig(config))}\n`)
   for (const line of weakenedBy(io.env, process.execArgv)) io.stdout.write(`environment: ${line}\n`)
@@ -74,7 +77,14 @@ export async function runCheckConfig({
     await check("source's database", () => checkSourceDatabase(config, synapse))
     if (synapse.redis !== null) await check("source's Redis", () => checkSourceRedis(config, synapse))
   }
+  if (online) await check('published key', () => askOnline(config, log, io))
   if (first !== undefined) throw first as Error
+}
+
+// Loaded where it is asked for alone: discovery and TLS are most of the daemon.
+async function askOnline(config: Config, log: Log, { network }: Io): Promise<string> {
+  const { checkOnline } = await import('./check-online.ts')
+  return checkOnline(config, log, network)
 }
 
 function checkFile(config: Config): string {

@@ -1,6 +1,7 @@
 /** What a command uses of the outside world: where it writes, its environment, and the folder it starts in. */
 import { printable, printableJson } from '../observe/printable.ts'
 import type { Secrets } from '../observe/secrets.ts'
+import type { Network } from '../daemon/open-outbound.ts'
 
 export interface Io {
   readonly stdout: Output
@@ -9,6 +10,8 @@ export interface Io {
   readonly cwd: string
   /** What neither output may show; the code that reads the configuration adds to it. */
   readonly secrets?: Secrets | undefined
+  /** How other servers are reached; default: as everywhere. */
+  readonly network?: Network | undefined
 }
 
 export interface Output {

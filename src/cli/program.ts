@@ -11,7 +11,7 @@ import type { Log } from '../observe/log.ts'
 import { makeSecrets } from '../observe/secrets.ts'
 import { version } from '../daemon/version.ts'
 import { registerAdminCommands } from './admin/commands.ts'
-import { UsageError, exitStatusOf, lineOf, joinLines } from './cli-error.ts'
+import { exitStatusOf, lineOf, joinLines } from './cli-error.ts'
 import { guarded } from './io.ts'
 import type { Io } from './io.ts'
 import { registerLaterCommands } from './admin/later.ts'
@@ -83,12 +83,11 @@ export function makeProgram(io: Io): Command {
   program
     .command('check-config')
     .description('check configuration, key file, database and queue, and show the effective values')
-    .option('--online', 'comes in a later release')
-    .action(async ({ online }: { online?: boolean }, command: Command) => {
-      if (online === true) throw new UsageError('limpet check-config --online comes in a later release')
+    .option('--online', 'also that the homeserver is reachable from here and publishes our key')
+    .action(async ({ online = false }: { online?: boolean }, command: Command) => {
       const config = configFor(command, io)
       const { runCheckConfig } = await import('./check-config.ts')
-      await runCheckConfig({ config, log: await quiet(), io })
+      await runCheckConfig({ config, log: await quiet(), io, online })
     })
 
   program

@@ -119,6 +119,11 @@ export const settingsSchema = z.strictObject({
       .describe(
         'How many of these may go to destinations that fail, are slow or have never answered. Default: half of them, 256.',
       ),
+    ramp_per_second: whole(1)
+      .default(50)
+      .describe(
+        'How many destinations that are due one process wakes a second: after a start, or an outage of ours, all are.',
+      ),
     connect_timeout_ms: ms(1, 300_000).default(10_000).describe('Time limit of one attempt to connect.'),
     request_timeout_ms: ms(1, 300_000)
       .default(60_000)
@@ -237,7 +242,6 @@ export const settingsSchema = z.strictObject({
 export const LATER = new Set([
   'federation.long_outage_ms',
   'federation.dead_after_ms',
-  'federation.ramp_per_second',
   'federation.contact',
   'sticky.deadline_retries',
   'sticky.deadline_retry_min_ms',

@@ -162,6 +162,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     everyMs: DUE_EVERY_MS,
     patienceMs: config.sweep_interval_ms,
     waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),
+    rampPerSecond: federation.ramp_per_second,
     cutting: cutting.signal,
     log,
   })

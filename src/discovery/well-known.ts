@@ -2,23 +2,20 @@
  * Asks a host for its `/.well-known/matrix/server`.
  *
  * Redirects are followed one by one, by us: each hop is judged (`redirect.ts`), then connected to as if it were the
- * first, its addresses vetted at the connection. got does the rest, without its own redirects and repetitions. All of
- * it, lookups and handshakes included, ends after `limitMs`. Bytes are counted as they come; nothing is decompressed.
+ * first, its addresses vetted at the connection. All of it, lookups and handshakes included, ends after `limitMs`.
  *
  * Always: the result is a value, whatever the other side does.
  */
 import { setMaxListeners } from 'node:events'
-import type { ClientRequest } from 'node:http'
-import type { Socket } from 'node:net'
-import got from 'got'
 import type { Clock } from '../pace/clock.ts'
 import { within } from '../pace/either-signal.ts'
 import { explainError } from '../wire/explain-error.ts'
-import { TOO_MUCH } from '../wire/meter.ts'
 import { DialledAgent } from './agent.ts'
 import type { ConnectTo } from './connect-to.ts'
-import { MOST_OF_A_BODY, readWellKnown } from './read-well-known.ts'
-import type { WellKnown, WellKnownAnswer } from './read-well-known.ts'
+import { get } from './get.ts'
+import type { GetAnswer } from './get.ts'
+import { readWellKnown } from './read-well-known.ts'
+import type { WellKnown } from './read-well-known.ts'
 import { firstHop, isRedirect, nextHop } from './redirect.ts'
 import type { Hop } from './redirect.ts'
 
@@ -34,14 +31,6 @@ export interface AskWellKnownNeeds {
   /** For all hops together. Default 10 s. */
   readonly limitMs?: number
 }
-
-type Asked =
-  | (WellKnownAnswer & { readonly kind: 'answered'; readonly location: string | undefined })
-  | { readonly kind: 'failed'; readonly why: string; readonly arrived: boolean }
-
-const MOST_OF_HEADERS = 8 * 1024
-/** Of one hop. */
-const MOST_IN_ALL = 2 * (MOST_OF_A_BODY + MOST_OF_HEADERS)
 
 export function makeAskWellKnown(needs: AskWellKnownNeeds): AskWellKnown {
   const { connectTo, httpsPort, userAgent, clock, limitMs = 10_000 } = needs
@@ -76,69 +65,21 @@ export function makeAskWellKnown(needs: AskWellKnownNeeds): AskWellKnown {
   }
 
   /** One request, over a connection of its own. */
-  async function ask({ url, host, port }: Hop, signal: AbortSignal): Promise<Asked> {
+  async function ask({ url, host, port }: Hop, signal: AbortSignal): Promise<GetAnswer> {
     const refusals: string[] = []
     const agent = new DialledAgent(async () => {
       const connected = await connectTo(host, port ?? httpsPort, signal)
       if (connected.kind === 'failed') refusals.push(connected.message)
       return connected.kind === 'open' ? connected.socket : null
     })
-    const request = got.stream(url, {
-      agent: { https: agent },
-      headers: { 'user-agent': userAgent, 'accept-encoding': 'identity' },
-      ...{ followRedirect: false, retry: { limit: 0 }, throwHttpErrors: false, decompress: false },
-      ...{ maxHeaderSize: MOST_OF_HEADERS, signal },
-    })
     try {
-      return await readAnswer(request)
+      return await get(url, { agent, headers: { 'user-agent': userAgent }, signal })
     } catch (error) {
       return { kind: 'failed', why: refusals[0] ?? explainError(error), arrived: false }
     } finally {
-      request.destroy()
       agent.destroy()
     }
   }
-}
-
-type Head = Pick<WellKnownAnswer, 'status' | 'headers'> & { location: string | undefined }
-
-async function readAnswer(request: ReturnType<typeof got.stream>): Promise<Asked> {
-  // Whatever becomes of it later on, an error is never unheard.
-  request.on('error', () => undefined)
-  request.once('request', (sent: ClientRequest) => sent.once('socket', limitBytes))
-  const head = await new Promise<Head>((resolve, reject) => {
-    request.once('error', reject)
-    request.once(
-      'response',
-      ({ statusCode, headers }: { statusCode: number; headers: NodeJS.Dict<string> }) => {
-        const { 'cache-control': cacheControl, expires, date, age, location } = headers
-        resolve({ status: statusCode, headers: { cacheControl, expires, date, age }, location })
-      },
-    )
-  })
-  // The body of any other answer says nothing: it is not read.
-  if (head.status !== 200) return { kind: 'answered', ...head, body: new Uint8Array() }
-  const pieces: Buffer[] = []
-  let size = 0
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    size += piece.length
-    if (size > MOST_OF_A_BODY) {
-      return { kind: 'failed', why: `the body is longer than ${MOST_OF_A_BODY / 1024} KiB`, arrived: true }
-    }
-    pieces.push(piece)
-  }
-  return { kind: 'answered', ...head, body: Buffer.concat(pieces) }
-}
-
-/** HTTP can carry many bytes beside the answer: informational answers, empty lines, chunk extensions. */
-function limitBytes(socket: Socket): void {
-  let bytes = 0
-  socket.on('data', (piece: Buffer) => {
-    bytes += piece.length
-    if (bytes <= MOST_IN_ALL) return
-    const error = new Error('the server sent more than any answer may have')
-    socket.destroy(Object.assign(error, { code: TOO_MUCH }))
-  })
 }
 
 /** What came of it names the place, where redirects led to another one. */

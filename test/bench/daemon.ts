@@ -57,7 +57,12 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
     queue: options.queue,
     listen: { host: '127.0.0.1', port },
     tokens: TOKENS,
-    federation: { custom_ca_paths: ['ca.pem'], ip_allowlist: ['127.0.0.0/8'], ...options.federation },
+    federation: {
+      custom_ca_paths: ['ca.pem'],
+      ip_allowlist: ['127.0.0.0/8'],
+      ...(knowsRamp(setting) ? { ramp_per_second: 10_000 } : {}),
+      ...options.federation,
+    },
     ...(options.sources === undefined ? {} : { sources: options.sources }),
     log: { level: 'info' },
   }
@@ -117,6 +122,10 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
     stop,
   }
 }
+
+/** Whether this limpet, which may be an older one, takes a setting for how many that are due are woken a second. */
+const knowsRamp = ({ built }: Setting) =>
+  /\bramp_per_second:/.test(readFileSync(built('src/config/schema.ts'), 'utf8'))
 
 /** The first few lines of the log that are warnings or worse. */
 function complaints(log: string): string[] {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { runCli } from '../../src/cli/program.ts'
+import type { Network } from '../../src/daemon/open-outbound.ts'
 import { generateKey } from '../../src/matrix/signing.ts'
 import { builtMain } from '../support/built.ts'
 import { inherited } from '../support/inherited.ts'
@@ -21,7 +22,7 @@ export interface Said {
 /** Runs one command line here. */
 export async function limpet(
   args: readonly string[],
-  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+  { cwd, env = {}, network }: { cwd: string; env?: Record<string, string>; network?: Network },
 ): Promise<Said> {
   let out = ''
   let err = ''
@@ -30,6 +31,7 @@ export async function limpet(
     stderr: { write: (text) => (err += text) },
     env,
     cwd,
+    network,
   })
   return { status, out, err }
 }

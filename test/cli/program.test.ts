@@ -67,10 +67,6 @@ describe('the command line', () => {
     })
   }
 
-  it('says that check-config --online comes in a later release, exit 2', async () => {
-    await fails(2, /comes in a later release\n$/, 'check-config', '--online')
-  })
-
   it('reads the configuration that --config names, before or behind the command', async () => {
     // The one in the working directory is another.
     writeFileSync(here.file, 'frobnicate: 1\n')

@@ -68,6 +68,7 @@ describe('the configuration', () => {
       max_body_bytes: 4_194_304,
       max_concurrency: 512,
       recovering_concurrency: 256,
+      ramp_per_second: 50,
       connect_timeout_ms: 10_000,
       request_timeout_ms: 60_000,
       max_idle_connections: 1000,
@@ -262,7 +263,6 @@ describe('the configuration', () => {
   for (const key of [
     'federation.long_outage_ms',
     'federation.dead_after_ms',
-    'federation.ramp_per_second',
     'federation.contact',
     'sticky.deadline_retries',
     'sticky.deadline_retry_min_ms',

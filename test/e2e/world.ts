@@ -247,6 +247,7 @@ function defaults(url: string): Record<string, unknown> {
       dns_servers: ['127.0.0.1:9'],
       backoff: { first_ms: 200, max_ms: 2000 },
       max_concurrency: 64,
+      ramp_per_second: 10_000,
     },
     sweep_interval_ms: 1000,
     shutdown_grace_ms: 5000,

@@ -146,6 +146,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   const fanout = makeFanout({ pool, wake: needs.wake, clock })
   const due = makeDue({
     ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
+    rampPerSecond: 1_000,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
     isBlocked: () => false,

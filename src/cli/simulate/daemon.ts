@@ -105,6 +105,7 @@ function settingsFor({
       ip_allowlist: ['127.0.0.0/8'],
       // So that an outage of seconds is what hours are elsewhere.
       backoff: { first_ms: 500, max_ms: 3000 },
+      ramp_per_second: 10_000,
     },
     catch_up: { threshold_pdus: thresholdPdus, min_age_ms: minAgeMs },
     sweep_interval_ms: 1000,

@@ -1,6 +1,7 @@
 /**
  * Brings back the destinations that have a time to be looked at: the end of a backoff, a wish, an unlisted sticky event; and
- * serves those that the queue has lost. What a turn that broke off has left behind is given back first.
+ * serves those that the queue has lost. What a turn that broke off has left behind is given back first. No more than so many a second
+ * are brought back (`ramp.ts`).
  *
  * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
  */
@@ -11,6 +12,7 @@ import type { Pool } from '../../store/db.ts'
 import { findDue, findForgotten, putAside, type DueSleeper } from '../../store/delivery/wake-lists.ts'
 import type { Wake } from './fanout.ts'
 import type { ServeTurn } from '../turned.ts'
+import { makeRamp } from './ramp.ts'
 import { makeWoken } from './woken.ts'
 
 export interface DueNeeds {
@@ -28,6 +30,8 @@ export interface DueNeeds {
   everyMs: number
   /** Most of them that wait in the queue at once. */
   waiting: number
+  /** Most of them that are woken in a second. */
+  rampPerSecond: number
   /** One that waits there for longer than this, ms, and that two sweeps have missed, has been lost by the queue. */
   patienceMs: number
   /** Ends what is served directly at once; the signal of the round only has nothing new begun. */
@@ -42,15 +46,18 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
   const serving = new Set<string>()
   const faults = makeFaultNotes(needs.log)
 
-  /** Whose turn it is, and since when (monotonic). Two sweeps also miss those of which thousands are before them: these are not lost. */
-  let inTurn = new Map<string, number>()
+  const ramp = makeRamp(needs.clock, needs.rampPerSecond)
+
+  /**
+   * Who was let through, for which time that had come, and since when (monotonic). Two sweeps also miss those of which thousands are
+   * before them: these are not lost.
+   */
+  let inTurn = new Map<string, { why: number | null; at: number }>()
 
   async function wakeDue(): Promise<void> {
     // The queue is first come, first served; in what order they come is decided here, so few of them wait there.
-    const found = await findAllowed()
-    const now = needs.clock.monotonic()
-    inTurn = new Map(found.map(({ name }) => [name, inTurn.get(name) ?? now]))
-    const due = found.filter(({ name, since }) => !woken.has(name, since))
+    const mayGo = letThrough(await findAllowed())
+    const due = mayGo.filter(({ name, since }) => !woken.has(name, since))
     if (due.length === 0) return
     await needs.wake(due)
     for (const { name, since } of due) woken.note(name, since)
@@ -67,12 +74,31 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
     }
   }
 
+  /** Those of `found` whose turn it is, the first first. Who was let through already is not counted once more. */
+  function letThrough(found: readonly DueSleeper[]): DueSleeper[] {
+    const at = needs.clock.monotonic()
+    const room = ramp.room()
+    const before = inTurn
+    let count = 0
+    inTurn = new Map()
+    const mayGo = found.filter(({ name, since: why }) => {
+      const last = before.get(name)
+      const again = last?.why === why
+      if (!again && count >= room) return false
+      if (!again) count += 1
+      inTurn.set(name, { why, at: last?.at ?? at })
+      return true
+    })
+    ramp.note(count)
+    return mayGo
+  }
+
   async function serveForgotten(signal: AbortSignal): Promise<void> {
     if (serving.size >= AT_ONCE) return
     for (const name of await findForgotten(needs.pool, AT_ONCE - serving.size)) {
-      const since = inTurn.get(name)
-      if (serving.has(name) || since === undefined) continue
-      if (needs.clock.monotonic() - since < needs.patienceMs) continue
+      const turn = inTurn.get(name)
+      if (serving.has(name) || turn === undefined) continue
+      if (needs.clock.monotonic() - turn.at < needs.patienceMs) continue
       needs.log.warn({ destination: name }, 'two sweeps found this destination unserved: serving it directly')
       await needs.forget(name).catch(() => undefined)
       start(name, signal)

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { systemClock } from '../../../src/pace/clock.ts'
-import { makeDue } from '../../../src/deliver/wake/due.ts'
+import { makeDue, type DueNeeds } from '../../../src/deliver/wake/due.ts'
 import { makeLog } from '../../../src/observe/log.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { findDue, findForgotten, findOwed, markMissed } from '../../../src/store/delivery/wake-lists.ts'
@@ -27,6 +27,7 @@ describe('looking for due destinations', () => {
     clock: systemClock,
     everyMs: 20,
     waiting: 8,
+    rampPerSecond: 10_000,
     patienceMs: 0,
     log: makeLog({ level: 'silent', pretty: false }),
   })
@@ -191,5 +192,105 @@ describe('looking for due destinations', () => {
     expect(await miss()).to.equal(2)
     expect(await miss(), 'who waits for its turn is not written again').to.equal(0)
     expect(await findForgotten(pool, 9)).to.have.members(['due.example', 'lost.example'])
+  })
+
+  describe('of which thousands are due after a start', () => {
+    let time: number
+    let woken: string[]
+    let looks: number
+    let end: () => Promise<void>
+    beforeEach(() => {
+      time = 0
+      woken = []
+      looks = 0
+    })
+    afterEach(() => end())
+
+    const begin = (more: Partial<DueNeeds> = {}) => {
+      const stop = new AbortController()
+      const running = makeDue({
+        ...{ ...needs(), clock: { ...systemClock, monotonic: () => time }, waiting: 256, rampPerSecond: 50 },
+        releaseAbandoned: () => Promise.resolve(void (looks += 1)),
+        wake: (who) => Promise.resolve(void woken.push(...who.map(({ name }) => name))),
+        turn: () => Promise.resolve({ again: false }),
+        cutting: stop.signal,
+        ...more,
+      })(stop.signal)
+      end = () => {
+        stop.abort()
+        return running
+      }
+    }
+    const lookTwice = async () => {
+      const before = looks
+      await until(() => looks >= before + 3, { what: 'two looks' })
+    }
+    const manyAreDue = (more = '0') =>
+      pool.query(
+        `insert into destinations (id, name, position, created_at, failures, look_at, missed)
+         select id, id || '.example', 0, 0, id, 0, ${more} from generate_series(1, 500) id`,
+      )
+    const numbers = (from: number, to: number) =>
+      Array.from({ length: to - from + 1 }, (_, i) => `${from + i}.example`)
+
+    it('wakes so many a second, the first at once, and does not save up what it did not use', async () => {
+      await manyAreDue()
+      begin()
+      await lookTwice()
+      expect(woken).to.deep.equal(numbers(1, 50))
+      time = 999
+      await lookTwice()
+      expect(woken).to.have.length(50)
+      time = 1_000
+      await lookTwice()
+      expect(woken.slice(50)).to.deep.equal(numbers(51, 100))
+      time = 9_000
+      await lookTwice()
+      expect(woken.slice(100)).to.deep.equal(numbers(101, 150))
+    })
+
+    it('has those next that were asked for meanwhile, and those that answered last', async () => {
+      await manyAreDue()
+      begin()
+      await lookTwice()
+      await pool.query(`update destinations set last_success = 5, look_at = 1 where name = '400.example'`)
+      await pool.query(`update destinations set asked_at = now_ms() where name = '500.example'`)
+      time = 1_000
+      await lookTwice()
+      expect(woken.slice(50, 53)).to.deep.equal(['500.example', '400.example', '51.example'])
+    })
+
+    it('wakes one again that the queue has lost without counting it, and one that is due anew as a new one', async () => {
+      await manyAreDue()
+      begin({ rampPerSecond: 2 })
+      await lookTwice()
+      time = 10_500
+      await lookTwice()
+      expect(woken).to.have.members([...numbers(1, 4), ...numbers(1, 2)])
+      // Both were served and failed, and it is time again.
+      await pool.query(`update destinations set look_at = 1 where id <= 2`)
+      time = 11_000
+      await lookTwice()
+      expect(woken, 'the second is not over').to.have.length(6)
+      time = 11_500
+      await lookTwice()
+      expect(woken.slice(6)).to.deep.equal(numbers(1, 2))
+    })
+
+    it('takes nobody for lost who has not been let through yet', async () => {
+      await manyAreDue('2')
+      const served: string[] = []
+      begin({
+        ...{ rampPerSecond: 2, patienceMs: 30_000 },
+        wake: () => Promise.reject(new Error('the queue is away')),
+        turn: (name) => Promise.resolve({ again: (served.push(name), false) }),
+      })
+      await lookTwice()
+      time = 29_999
+      await lookTwice()
+      time = 30_000
+      await lookTwice()
+      expect([...new Set(served)]).to.deep.equal(numbers(1, 2))
+    })
   })
 })
