@@ -226,7 +226,13 @@ describe('following a destination', () => {
     // As it is between the commit that let go and its answer.
     const running = new Set(['1.example'])
     const clock = { sleep: () => Promise.resolve() }
-    const turn = makeTurn({ pool, running, isBlocked: () => false, follow: null, clock } as unknown as TurnNeeds)
+    const turn = makeTurn({
+      pool,
+      running,
+      isBlocked: () => false,
+      follow: null,
+      clock,
+    } as unknown as TurnNeeds)
     const { signal } = new AbortController()
     expect(await turn('1.example', signal)).to.deep.equal({ again: false })
     expect(await row()).to.deep.include({ wake_seq: 8 })
