@@ -23,7 +23,11 @@ for (const queue of PREVIOUS === undefined ? [] : QUEUES) {
     this.timeout(600_000)
     let stage: Stage
     beforeEach(async function () {
-      stage = await setStage(this, { queue, server: await ownServer({ migrated: false }) })
+      stage = await setStage(this, {
+        ...{ queue, server: await ownServer({ migrated: false }) },
+        // Keys that the release before does not know.
+        settings: () => ({ federation: { dns_servers: undefined, ramp_per_second: undefined } }),
+      })
     })
     afterEach(() => stage.remove())
 
