@@ -1,6 +1,6 @@
 /** A daemon as users run it: `limpet run` in a process of its own, on a database and a queue of its own. */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Pool } from 'undici'
@@ -124,8 +124,10 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
 }
 
 /** Whether this limpet, which may be an older one, takes a setting for how many that are due are woken a second. */
-const knowsRamp = ({ built }: Setting) =>
-  /\bramp_per_second:/.test(readFileSync(built('src/config/schema.ts'), 'utf8'))
+function knowsRamp({ built }: Setting): boolean {
+  const schema = built('src/config/schema.ts')
+  return existsSync(schema) && /\bramp_per_second:/.test(readFileSync(schema, 'utf8'))
+}
 
 /** The first few lines of the log that are warnings or worse. */
 function complaints(log: string): string[] {
