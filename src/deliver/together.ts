@@ -54,18 +54,18 @@ const shared = <T, R>(pool: Pool, run: (db: Pool, calls: T[]) => Promise<(R | Er
 /** Looks that wait for no others: followed destinations are not behind those that are looked at for the first time, of which there may be thousands. */
 export const makeLoadApart = (pool: Pool): Together['load'] => shared(pool, loadDestinations, FEW_BY_KEY)
 
-/** `most`: fewer than that, for tests. */
-export function makeTogether(pool: Pool, most = SHARED): Together {
+/** `fewer`: no more than that in any statement, for tests. */
+export function makeTogether(pool: Pool, fewer = Infinity): Together {
   type Run<T, R> = (db: Pool, calls: T[]) => Promise<(R | Error)[]>
-  const together = <T, R>(run: Run<T, R>, maxWeight = most) => shared(pool, run, maxWeight)
+  const together = <T, R>(run: Run<T, R>, most = SHARED) => shared(pool, run, Math.min(most, fewer))
   // One statement of these three kinds at a time: 10,000 turns that begin at once, as all of them are dead, leave the processors to others.
   const oneTurn = makeGate(1)
   const ofTurns = <T, R>(run: Run<T, R>) =>
-    together<T, R>((db, calls) => oneTurn.within(() => run(db, calls)), Math.min(most, FEW_BY_KEY))
+    together<T, R>((db, calls) => oneTurn.within(() => run(db, calls)), FEW_BY_KEY)
   return {
     take: ofTurns(takeDestinations),
     load: ofTurns(loadDestinations),
-    freeze: together(acknowledgeAndFreeze, Math.min(most, FROZEN_TOGETHER)),
+    freeze: together(acknowledgeAndFreeze, FROZEN_TOGETHER),
     results: together(writeResultsApart),
     letGo: ofTurns(releaseDestinations),
     begin: together(beginToFollow),

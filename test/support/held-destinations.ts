@@ -10,8 +10,8 @@ export interface HeldDestinations {
   end(): Promise<void>
 }
 
-/** What PostgreSQL knows of the tables is from before the worker held any. */
-export async function holdMany(count: number): Promise<HeldDestinations> {
+/** What PostgreSQL knows of the tables is from before the worker held any; `analyzed: false`: it knows nothing yet. */
+export async function holdMany(count: number, { analyzed = true } = {}): Promise<HeldDestinations> {
   const pool = openPool({ url: (await freshDatabase()).url, max: 1 })
   await pool.query(`insert into workers (id, name, lease_until) values ($1, 'w', now_ms() + 3600000)`, [
     WORKER,
@@ -20,7 +20,7 @@ export async function holdMany(count: number): Promise<HeldDestinations> {
     `insert into destinations (id, name, position, created_at)
      select i, i || '.example', 0, 0 from generate_series(1, ${count}) i`,
   )
-  await pool.query('vacuum analyze')
+  if (analyzed) await pool.query('vacuum analyze')
   await pool.query('update destinations set lease_owner = $1, fence = 1', [WORKER])
   const client = await pool.connect()
   return {

@@ -6,6 +6,7 @@ import { expect } from 'chai'
 import { beginToFollow, releaseFollowers, stopFollowing } from '../../../src/store/delivery/follow-flag.ts'
 import { giveWay, releaseAbandoned } from '../../../src/store/delivery/leases.ts'
 import { writeAttemptResults } from '../../../src/store/delivery/results.ts'
+import { findConcerned } from '../../../src/store/delivery/wake-lists.ts'
 import { failedResult } from '../../support/attempt-result.ts'
 import { holdMany, WORKER, type HeldDestinations } from '../../support/held-destinations.ts'
 import { loadDestination, releaseDestination, takeDestination } from '../../support/one.ts'
@@ -41,4 +42,27 @@ describe(`of a worker that holds ${MANY} destinations`, () => {
       await ask(db)
       expect(sumOf(db.costs()).blocks).to.be.within(1, MOST)
     })
+})
+
+describe('of followed destinations', () => {
+  let held: HeldDestinations
+  beforeEach(async () => {
+    held = await holdMany(500, { analyzed: false })
+  })
+  afterEach(() => held.end())
+
+  // In a new database it was asked for each of them whether its worker lives: half of what new events cost.
+  it('new events find those that are not, and ask once who lives', async () => {
+    const { client } = held
+    await client.query('update destinations set follows = true')
+    await client.query(`insert into rooms (id, room_id, head) values (1, '!r', 20)`)
+    await client.query('insert into memberships (room, destination, since) select 1, id, 0 from destinations')
+    await client.query(
+      `insert into events (pos, room, event_id, sender, pdu, received_ts)
+       select i, 1, 'e' || i, '@a:b', '{}', 0 from generate_series(1, 20) i`,
+    )
+    const db = costed(client)
+    expect(await findConcerned(db, 0, 20)).to.deep.equal([])
+    expect(sumOf(db.costs()).blocks).to.be.within(1, MOST)
+  })
 })
