@@ -42,7 +42,7 @@ export function run({ config, roles, listen, log, linesLost, env }: RunOptions):
   if (insecure.length > 0)
     log.warn(
       { insecure_domains: insecure },
-      'federation.insecure_domains: whoever is on the way to these servers can read and change what limpet sends them',
+      'federation.insecure_domains: anybody on the network path to these servers can read and change what limpet sends them',
     )
   return untilSignal(process, {
     start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log, linesLost }),

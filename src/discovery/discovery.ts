@@ -20,7 +20,7 @@ import { rateAddresses, rateServices, rateWellKnown } from './ratings.ts'
 import { makeResolve } from './resolve.ts'
 import type { AskOptions, Route } from './resolve.ts'
 import { makeSharedClient } from './share.ts'
-import type { SharedAnswers } from './shared.ts'
+import type { SharedAnswers } from '../pace/shared-answers.ts'
 import { bestServices } from './srv.ts'
 import { decodeServices, decodeWellKnown, encodeServices, encodeWellKnown } from './stored-text.ts'
 import type { CacheView, DiscoveryStep } from './steps.ts'
@@ -75,7 +75,7 @@ export interface DiscoveryNeeds {
   readonly signal: AbortSignal
   /** The shared table failed; nothing is lost but time. */
   readonly onTrouble: (error: unknown) => void
-  /** A lookup ended: one that was really made here, for whoever and however many wait for it, or in the background. */
+  /** A lookup ended: one that was really made here, for one waiting caller or many, or in the background. */
   readonly onLookup?: (outcome: LookupOutcome) => void
   /** A lookup in the background threw. */
   readonly onBug: (error: unknown) => void

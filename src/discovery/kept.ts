@@ -6,7 +6,8 @@
  *   again after waits that grow to an hour, until they are 48 hours old. Then nothing is known.
  * - Everything else replaces what was there at once.
  */
-import { LONGEST_LIFE_MS, lifeOfError } from './lifetime.ts'
+import { LONGEST_LIFE_MS } from '../pace/shared-answers.ts'
+import { lifeOfError } from './lifetime.ts'
 
 /** What an answer is worth. */
 export type Rating =

@@ -39,7 +39,7 @@ export type LookedUp<R> =
     }
 
 export interface HowToLookUp {
-  /** Asks although whoever is asked remembers an answer. */
+  /** Asks the DNS although an answer is remembered. */
   readonly fresh: boolean
   /** Ends it; what it comes to then is of no use. */
   readonly signal: AbortSignal

@@ -7,8 +7,8 @@
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../pace/clock.ts'
 import type { KeptAnswer } from './kept.ts'
-import { CLAIM_MS } from './shared.ts'
-import type { Claimed, SharedAnswers, StoredAnswer } from './shared.ts'
+import { CLAIM_MS } from '../pace/shared-answers.ts'
+import type { Claimed, SharedAnswers, StoredAnswer } from '../pace/shared-answers.ts'
 
 export interface Aged<A> {
   readonly kept: KeptAnswer<A>

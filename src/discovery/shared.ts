@@ -1,40 +1,11 @@
 /**
- * The table of answers that all processes share, as discovery asks for it, and one in memory.
+ * The table of answers that all processes share, in memory: for tests, and where there is no database.
  *
  * Shared is what every process would hear: answers that arrived. What may be this process' own trouble (a time-out,
- * SERVFAIL) and addresses are not. Who finds nothing fresh claims the lookup; the others wait for its answer. A claim
- * lasts 20 seconds at most, so that a process that dies holds nobody up for longer.
- *
- * Ages are the table's business: processes with different clocks see the same age.
+ * SERVFAIL) and addresses are not.
  */
-export interface StoredAnswer {
-  /** The answer as text; who reads it checks it. */
-  readonly text: string
-  /** How long ago it came. */
-  readonly ageMs: number
-  readonly refreshMs: number
-  readonly freshMs: number
-  readonly keepMs: number
-  readonly failures: number
-}
-
-export interface Claimed {
-  /** `ours`: look it up. `theirs`: another process does. `not needed`: what is stored is not due for a lookup. */
-  readonly claim: 'ours' | 'theirs' | 'not needed'
-  readonly stored: StoredAnswer | null
-}
-
-/** Any of these may reject: without the table each process looks up by itself. */
-export interface SharedAnswers {
-  /** `anew`: claims it although what is stored is fresh. */
-  claim(key: string, anew: boolean): Promise<Claimed>
-  /** Stores it unless something that came later is stored, and ends our claim. */
-  store(key: string, answer: StoredAnswer): Promise<void>
-  /** Ends our claim without an answer: the next may look by itself. */
-  letGo(key: string): Promise<void>
-}
-
-export const CLAIM_MS = 20_000
+import { CLAIM_MS } from '../pace/shared-answers.ts'
+import type { SharedAnswers, StoredAnswer } from '../pace/shared-answers.ts'
 
 interface SharedRow {
   answer: (Omit<StoredAnswer, 'ageMs'> & { readonly at: number }) | null

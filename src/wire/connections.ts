@@ -32,12 +32,12 @@ export interface ConnectionsConfig {
   readonly connectTimeoutMs: number
   /** PEM texts, beside Node's bundled roots and the system's bundle. */
   readonly customCas: readonly string[]
-  /** Which addresses may be connected to. Default: every address. */
-  readonly vet?: VetAddress
+  /** Which addresses may be connected to. */
+  readonly vet: VetAddress
   /** Default: every certificate is verified. */
   readonly isInsecure?: IsInsecure
-  /** For the name of a proxy. Default: the system's. */
-  readonly lookup?: Lookup
+  /** For the name of a proxy. */
+  readonly lookup: Lookup
 }
 
 export interface Connection {
@@ -102,7 +102,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   const secureContext = makeTrust(config.customCas)
   const gate = makeHandshakeGate({ atOnce: HANDSHAKES_AT_ONCE, slotMs: HANDSHAKE_SLOT_MS })
   const watchOverhead = makeWatchOverhead()
-  const dial = makeDial({ vet: () => null, ...config, secureContext, gate, watchOverhead, clock })
+  const dial = makeDial({ ...config, secureContext, gate, watchOverhead, clock })
   const dialAll = makeDialAll(dial)
   const worked = makeWorked()
   const budget = makeAnswerBudget(MOST_OF_ALL_ANSWERS)

@@ -18,7 +18,6 @@ import type { IsInsecure } from '../allow/insecure.ts'
 import { timed } from './own-time.ts'
 import { race, STAGGER_MS } from './race.ts'
 import type { Attempted, Runner } from './race.ts'
-import { systemLookup } from './target.ts'
 import type { VetAddress } from '../allow/vet.ts'
 import type { Lookup, Target } from './target.ts'
 import { makeConnectTcp } from './tcp.ts'
@@ -51,8 +50,8 @@ export interface DialNeeds extends HandshakeNeeds {
   readonly vet: VetAddress
   /** Default: every certificate is verified. */
   readonly isInsecure?: IsInsecure
-  /** For the name of a proxy. Default: the system's. */
-  readonly lookup?: Lookup
+  /** For the name of a proxy. */
+  readonly lookup: Lookup
 }
 
 // Idle connections are probed by the kernel after this, so that one that died without a word is noticed.
@@ -61,7 +60,7 @@ const KEEP_ALIVE_PROBE_MS = 60_000
 const LEAST_TLS_MS = 1000
 
 export function makeDial(needs: DialNeeds): Dial {
-  const { connectTimeoutMs, clock, vet, isInsecure = () => false, lookup = systemLookup } = needs
+  const { connectTimeoutMs, clock, vet, isInsecure = () => false, lookup } = needs
   const handshake = makeHandshake(needs)
   const connectDirectly = makeConnectTcp(vet)
   const tunnelThrough = makeTunnels({ vet, lookup, handshake })

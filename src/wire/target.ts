@@ -1,10 +1,9 @@
 /**
- * Where do the connections to a destination go: addresses, port, and the name that the certificate must have? Types, and the system's lookup.
+ * Where do the connections to a destination go: addresses, port, and the name that the certificate must have? Types only.
  *
  * The addresses were vetted when they were found, and they are vetted again where they are connected to (`tcp.ts`): nothing is looked up
  * between that check and the use.
  */
-import { lookup as lookupInSystem } from 'node:dns/promises'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Proxy } from '../allow/proxy-url.ts'
 
@@ -39,6 +38,3 @@ export type ResolveTarget = (destination: ServerName) => Promise<Resolution>
 
 /** The IP addresses of a host name, as `node:dns/promises` `lookup` with `all` gives them. Throws its errors. */
 export type Lookup = (host: string) => Promise<readonly { readonly address: string }[]>
-
-/** As this machine resolves names, `/etc/hosts` included. It keeps no cache and works on a thread of libuv's four. */
-export const systemLookup: Lookup = (host) => lookupInSystem(host, { all: true })

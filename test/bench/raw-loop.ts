@@ -9,8 +9,7 @@ import { readSigningKey } from '../../src/matrix/signing.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeConnections } from '../../src/wire/connections.ts'
 import { makeRemotes } from '../../src/wire/send.ts'
-import { systemLookup } from '../../src/wire/target.ts'
-import { makeResolveTarget } from '../support/resolve-target.ts'
+import { makeResolveTarget, noLookup } from '../support/resolve-target.ts'
 import { connectAndSend } from '../support/connect-and-send.ts'
 import { answerParent, machineMs } from './child.ts'
 
@@ -32,12 +31,18 @@ let failed = 0
 /** Sends the next body, and resolves when it is answered. */
 function opened({ destinations, origin, keyText, ca, bodies }: RawLoopOptions) {
   const connections = makeConnections(
-    { maxIdleConnections: destinations.length, connectTimeoutMs: 10_000, customCas: [ca] },
+    {
+      maxIdleConnections: destinations.length,
+      connectTimeoutMs: 10_000,
+      customCas: [ca],
+      vet: () => null,
+      lookup: noLookup,
+    },
     systemClock,
   )
   const remotes = makeRemotes({
     connections,
-    resolveTarget: makeResolveTarget({ lookup: systemLookup }),
+    resolveTarget: makeResolveTarget({ lookup: noLookup }),
     key: readSigningKey(keyText),
     origin: origin as ServerName,
     userAgent: 'limpet/bench',

@@ -14,6 +14,7 @@ import type { Dial } from '../../src/wire/dial.ts'
 import { makeHandshakeGate } from '../../src/wire/handshake-gate.ts'
 import { makeWatchOverhead } from '../../src/wire/tls-overhead.ts'
 import type { Target } from '../../src/wire/target.ts'
+import { noLookup } from '../support/resolve-target.ts'
 import { ADDRESSES } from './loopback.ts'
 import type { Loopback } from './loopback.ts'
 import type { Case, Situation, Web } from './situation.ts'
@@ -24,7 +25,7 @@ const LONG_LIMIT_MS = 30_000
 
 export const testDial = (loopback: Loopback, clock: Clock = systemClock): Dial =>
   makeDial({
-    ...{ vet: vetForTests, secureContext: loopback.trust },
+    ...{ vet: vetForTests, lookup: noLookup, secureContext: loopback.trust },
     connectTimeoutMs: 30_000,
     gate: makeHandshakeGate({ atOnce: 32, slotMs: 500 }),
     watchOverhead: makeWatchOverhead(),

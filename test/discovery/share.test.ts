@@ -3,7 +3,7 @@ import { HOUR_MS } from '../../src/discovery/lifetime.ts'
 import { makeAnswerMemory } from '../../src/discovery/memory.ts'
 import { makeSharedClient } from '../../src/discovery/share.ts'
 import { makeSharedInMemory } from '../../src/discovery/shared.ts'
-import type { SharedAnswers } from '../../src/discovery/shared.ts'
+import type { SharedAnswers } from '../../src/pace/shared-answers.ts'
 import { handClock, settled } from './hand-clock.ts'
 
 /** Processes with one table, and what they looked up. `good …` and `absent` arrived; `failed …` did not. */

@@ -22,6 +22,10 @@ export interface TargetNeeds {
   readonly proxyFor?: ProxyFor
 }
 
+/** Finds no name. */
+export const noLookup: Lookup = (host) =>
+  Promise.reject(Object.assign(new Error(host), { code: 'ENOTFOUND' }))
+
 // More than a few addresses of one name are one operator's load balancers; trying them all would take too long.
 const MOST_ADDRESSES = 4
 

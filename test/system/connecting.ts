@@ -17,6 +17,7 @@ import { parseProxy } from '../../src/allow/proxy-url.ts'
 import { makeResolveTarget } from '../support/resolve-target.ts'
 import type { Target } from '../../src/wire/target.ts'
 import { makeVet } from '../../src/allow/vet.ts'
+import { noLookup } from '../support/resolve-target.ts'
 import { addAddresses, givenToProgram, say } from './own-network.ts'
 
 export interface Given {
@@ -65,7 +66,7 @@ const through = parseProxy(`http://${hostAndPort(open, (proxy.address() as Addre
 
 const vet = vetted ? makeVet({}) : () => null
 const connections = makeConnections(
-  { maxIdleConnections: 0, connectTimeoutMs: 2_000, customCas: [], vet },
+  { maxIdleConnections: 0, connectTimeoutMs: 2_000, customCas: [], vet, lookup: noLookup },
   systemClock,
 )
 const signal = new AbortController().signal

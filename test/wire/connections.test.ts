@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { systemClock } from '../../src/pace/clock.ts'
 import { makeConnections } from '../../src/wire/connections.ts'
 import { until } from '../support/poll.ts'
+import { noLookup } from '../support/resolve-target.ts'
 import { listen, silent, somePort, speaking, targetAt } from './dialling.ts'
 import { answer, startRawRemote } from './raw-remote.ts'
 import { name, useSetting } from './setting.ts'
@@ -54,7 +55,8 @@ describe('connections', () => {
   it('serves for as long as it is known where the destination is; then only the same places go on with it', async () => {
     let now = 0
     const clock = { ...systemClock, monotonic: () => now }
-    const config = { maxIdleConnections: 9, connectTimeoutMs: 60_000, customCas: [setting().authority.cert] }
+    const own = { vet: () => null, lookup: noLookup, customCas: [setting().authority.cert] }
+    const config = { maxIdleConnections: 9, connectTimeoutMs: 60_000, ...own }
     const connections = makeConnections(config, clock)
     setting().closing(() => connections.close())
     const tls = await setting().authority.issue({ names: ['b.example'] })
@@ -134,7 +136,7 @@ describe('connections', () => {
     for (let i = 0; i < 3; i++) expect(await open()).to.include({ kind: 'open' })
     expect([mute.accepted.length, well.accepted.length]).to.deep.equal([1, 3])
     const vet = (address: string) => `not ${address}`
-    const config = { maxIdleConnections: 1, connectTimeoutMs: 1000, customCas: [], vet }
+    const config = { maxIdleConnections: 1, connectTimeoutMs: 1000, customCas: [], vet, lookup: noLookup }
     expect(await open(makeConnections(config, systemClock))).to.deep.equal({
       ...{ kind: 'failed', stage: 'address', message: 'not 127.0.0.2; not 127.0.0.1' },
     })

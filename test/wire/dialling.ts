@@ -12,6 +12,7 @@ import type { Target } from '../../src/wire/target.ts'
 import { makeWatchOverhead } from '../../src/wire/tls-overhead.ts'
 import { makeTrust } from '../../src/wire/trust.ts'
 import { until } from '../support/poll.ts'
+import { noLookup } from '../support/resolve-target.ts'
 import { quietPort } from '../support/port.ts'
 import type { Setting } from './setting.ts'
 
@@ -88,6 +89,7 @@ export function makeDialler(setting: Setting, needs: Partial<DialNeeds> = {}): D
     watchOverhead: makeWatchOverhead(),
     clock: systemClock,
     vet: () => null,
+    lookup: noLookup,
     ...needs,
   })
   return {

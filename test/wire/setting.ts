@@ -16,7 +16,7 @@ import { makeRemotes } from '../../src/wire/send.ts'
 import type { Reach, SendResult } from '../../src/wire/send-result.ts'
 import { connectAndSend, type TextRequest } from '../support/connect-and-send.ts'
 import type { ProxyFor } from '../../src/allow/no-proxy.ts'
-import { makeResolveTarget } from '../support/resolve-target.ts'
+import { makeResolveTarget, noLookup } from '../support/resolve-target.ts'
 import type { VetAddress } from '../../src/allow/vet.ts'
 import type { Lookup } from '../../src/wire/target.ts'
 
@@ -85,7 +85,10 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
     closing,
     sender({ lookup = noLookup, vet, proxyFor, proxyLookup = noLookup, ...config } = {}) {
       const defaults = { maxIdleConnections: 100, connectTimeoutMs: 60_000, customCas: [ca.cert] }
-      const connections = makeConnections({ ...defaults, lookup: proxyLookup, ...config }, systemClock)
+      const connections = makeConnections(
+        { ...defaults, vet: () => null, lookup: proxyLookup, ...config },
+        systemClock,
+      )
       closing(() => connections.close())
       const resolveTarget = makeResolveTarget({
         lookup,
@@ -123,5 +126,3 @@ function makeSetting(ca: CertificateAuthority, closing: Setting['closing']): Set
     },
   }
 }
-
-const noLookup: Lookup = (host) => Promise.reject(Object.assign(new Error(host), { code: 'ENOTFOUND' }))

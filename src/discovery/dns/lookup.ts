@@ -1,4 +1,4 @@
-/** Our own resolver as whoever knows only names and errors asks it: with the codes of Node's `dns.lookup`, so that what explains errors explains these too. */
+/** Our own resolver for callers that know only names and errors: with the codes of Node's `dns.lookup`, so that what explains errors explains these too. */
 import type { Lookup } from '../../wire/target.ts'
 import type { DnsFailed, DnsNone } from './outcome.ts'
 import type { DnsResolver } from './resolver.ts'

@@ -176,7 +176,7 @@ function srvOf(data: unknown): DnsData['SRV'] | null {
   >
   if (typeof priority !== 'number' || typeof weight !== 'number' || typeof port !== 'number') return null
   if (typeof target !== 'string') return null
-  // An address is not a name (RFC 2782): whoever wrote one here means it, and what may be connected to is decided elsewhere.
+  // An address is not a name (RFC 2782): one that is written here is meant, and what may be connected to is decided elsewhere.
   const name = target === '.' || isIPv4(target) ? target : dnsNameOf(target)
   return name === null ? null : { priority, weight, port, target: name }
 }

@@ -6,37 +6,8 @@
  */
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
-
-export interface KnownAnswer {
-  /** Whoever reads it checks it. */
-  readonly text: string
-  /** How long ago it came. */
-  readonly ageMs: number
-  readonly refreshMs: number
-  readonly freshMs: number
-  readonly keepMs: number
-  readonly failures: number
-}
-
-export interface LookupClaim {
-  /** `ours`: look it up. `theirs`: another process does. `not needed`: what is stored is not due for a lookup. */
-  readonly claim: 'ours' | 'theirs' | 'not needed'
-  readonly stored: KnownAnswer | null
-}
-
-export interface SharedTable {
-  /** `anew`: claims it although what is stored is fresh. */
-  claim(key: string, anew: boolean): Promise<LookupClaim>
-  /** Stores it unless something that came later is stored, and ends our claim. */
-  store(key: string, answer: KnownAnswer): Promise<void>
-  /** Ends our claim without an answer. */
-  letGo(key: string): Promise<void>
-}
-
-/** A process that dies holds others up for no longer. */
-const CLAIM_MS = 20_000
-/** As long as an answer may serve after its time. */
-const LONGEST_KEPT_MS = 48 * 3_600_000
+import { CLAIM_MS, LONGEST_LIFE_MS } from '../../pace/shared-answers.ts'
+import type { Claimed, SharedAnswers } from '../../pace/shared-answers.ts'
 
 /** Nobody knows, it is time to ask again, or it comes from the future: then the database's clock was set back, and says nothing of its age. */
 const IS_DUE = '(d.at is null or d.at > now_ms() or now_ms() - d.at >= d.refresh_ms)'
@@ -78,7 +49,7 @@ const LET_GO = sql(
   `update discovered set claimed_by = null, claimed_until = 0 where key = $1 and claimed_by = $2`,
 )
 
-const IS_OLD = `((d.at < now_ms() - ${LONGEST_KEPT_MS} or d.at is null) and d.claimed_until < now_ms())`
+const IS_OLD = `((d.at < now_ms() - ${LONGEST_LIFE_MS} or d.at is null) and d.claimed_until < now_ms())`
 
 // The condition is there twice: what was claimed or stored between the choice and the delete stays.
 const FORGET = sql(
@@ -87,7 +58,7 @@ const FORGET = sql(
 )
 
 interface AnswerRow {
-  claim: LookupClaim['claim']
+  claim: Claimed['claim']
   answer: string | null
   age_ms: number
   refresh_ms: number
@@ -97,7 +68,7 @@ interface AnswerRow {
 }
 
 /** `process`: an id of this process alone. */
-export function makeAnswers(db: Db, process: string): SharedTable {
+export function makeAnswers(db: Db, process: string): SharedAnswers {
   return {
     async claim(key, anew) {
       const { rows } = await db.query<AnswerRow>(CLAIM, [key, process, anew])

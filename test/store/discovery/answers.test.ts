@@ -1,33 +1,33 @@
 /** The shared table of discovery's answers, on PostgreSQL: who looks up, whose answer stays, how old it is. */
 import { expect } from 'chai'
 import { openPool, type Pool } from '../../../src/store/db.ts'
-import {
-  forgetOldAnswers,
-  makeAnswers,
-  type KnownAnswer,
-  type SharedTable,
-} from '../../../src/store/discovery/answers.ts'
+import { forgetOldAnswers, makeAnswers } from '../../../src/store/discovery/answers.ts'
+import type { SharedAnswers, StoredAnswer } from '../../../src/pace/shared-answers.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 
 const ids = [1, 2, 3].map((n) => `00000000-0000-4000-8000-00000000000${n}`)
 const HOUR = 3_600_000
 
-const answer = (text: string, more: Partial<KnownAnswer> = {}): KnownAnswer => ({
+const answer = (text: string, more: Partial<StoredAnswer> = {}): StoredAnswer => ({
   ...{ text, ageMs: 0, refreshMs: HOUR / 2, freshMs: HOUR, keepMs: 48 * HOUR, failures: 0 },
   ...more,
 })
 
 describe('the shared table of answers', () => {
   let pool: Pool
-  let one: SharedTable, other: SharedTable, third: SharedTable
+  let one: SharedAnswers, other: SharedAnswers, third: SharedAnswers
   beforeEach(async () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 16 })
-    ;[one, other, third] = ids.map((id) => makeAnswers(pool, id)) as [SharedTable, SharedTable, SharedTable]
+    ;[one, other, third] = ids.map((id) => makeAnswers(pool, id)) as [
+      SharedAnswers,
+      SharedAnswers,
+      SharedAnswers,
+    ]
   })
   afterEach(() => pool.end())
 
-  const claim = async (process: SharedTable, key = 'a', anew = false) => {
+  const claim = async (process: SharedAnswers, key = 'a', anew = false) => {
     const { claim: told, stored } = await process.claim(key, anew)
     return stored === null ? told : `${told}, ${stored.text}`
   }
