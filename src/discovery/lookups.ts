@@ -1,5 +1,5 @@
 /**
- * What does a DNS lookup answer? The shapes that discovery asks for; whoever asks the DNS provides them.
+ * What does a DNS lookup answer? The shapes that discovery asks for; the resolver provides them.
  *
  * Always: a lookup never throws because of what a name server does. "There is none" and "nobody knows" are told apart,
  * because only the first says that a step of discovery is over.
