@@ -11,14 +11,14 @@ export type Way = '1' | '2' | '3.1' | '3.2' | '3.3' | '3.4' | '3.5' | '4' | '5' 
 
 const WAYS: readonly Way[] = ['3.2', '4', '1', '6', '3.3', '5', '1', '6', '3.1', '3.4', '3.5', '2']
 
-/** Where the names are; no server outside the simulator is called so (RFC 2606). */
+/** Where the names are; no server outside the simulator is called so (RFC 6761). */
 export const DOMAINS = {
-  delegated: 'delegated.example',
-  service: 'service.example',
-  usual: 'usual.example',
-  port: 'port.example',
+  delegated: 'delegated.test',
+  service: 'service.test',
+  usual: 'usual.test',
+  port: 'port.test',
   /** Hosts that others delegate to. */
-  hosting: 'hosting.example',
+  hosting: 'hosting.test',
 } as const
 
 export interface WayTo {
@@ -31,7 +31,7 @@ export interface WayTo {
 
 export function wayTo(index: number): WayTo {
   const way = WAYS[index % WAYS.length] ?? '1'
-  const within = (domain: string) => `hs${index}.${domain}`
+  const within = (domain: string) => `s${index}.${domain}`
   if (way === '1') return { way, host: null, delegate: null }
   if (way === '2') return { way, host: within(DOMAINS.port), delegate: null }
   if (way === '6') return { way, host: within(DOMAINS.usual), delegate: null }

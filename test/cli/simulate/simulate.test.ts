@@ -34,14 +34,15 @@ describe('limpet simulate', () => {
     this.timeout(600_000)
     const small = ['--servers', '6', '--rooms', '8', '--events', '200', '--seed', '5']
     const run = startLimpet(['simulate', ...small, '--json'], HERE)
-    const hint = / to try meanwhile: limpet (discover hs0\.delegated\.example --config \S+)\n/
-    await until(() => hint.test(run.err), { what: 'the daemon to run', withinMs: 60_000 })
+    const hint = / to try meanwhile: limpet (discover s0\.delegated\.test --config \S+)\n/
+    const begun = () => hint.test(run.err) || run.child.exitCode !== null
+    await until(begun, { what: 'the daemon to run', withinMs: 120_000 })
     const tried = await limpet(hint.exec(run.err)?.[1]?.split(' ') ?? [], HERE)
-    expect(tried.out, tried.err).to.match(/^hs0\.delegated\.example is at 127\.0\.0\.1, port \d+$/m)
-    expect(tried.out).to.match(/^found by step +3\.2$/m)
     const status = await run.ended
     const { out, err } = run
     expect(status, `${err}\n${out}`).to.equal(0)
+    expect(tried.out, tried.err).to.match(/^s0\.delegated\.test is at 127\.0\.0\.1, port \d+$/m)
+    expect(tried.out).to.match(/^found by step +3\.2$/m)
     const said = JSON.parse(out) as ReturnType<typeof jsonOf> & {
       totals: Record<string, number>
       implied: { replayed: number; lapsed: number }

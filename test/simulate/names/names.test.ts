@@ -101,7 +101,7 @@ describe('the names of a fleet', () => {
     try {
       expect(await send(3, '$one')).to.equal('answered')
       expect(server.violations).to.deep.equal([
-        'asked for under the Host header hs3.usual.example, not another.example',
+        'asked for under the Host header s3.usual.test, not another.example',
       ])
     } finally {
       await server.stop()
