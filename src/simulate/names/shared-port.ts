@@ -4,7 +4,7 @@
  * It stands for port 8448, which each name has for itself in the real world. So the names need no addresses of their own.
  */
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext, createServer } from 'node:tls'
 import type { SecureContext, TLSSocket } from 'node:tls'
 import type { KeyPair } from '../fleet/certs.ts'
@@ -33,6 +33,11 @@ export async function startSharedPort(): Promise<SharedPort> {
     else found.to.take(socket)
   })
   server.on('tlsClientError', () => undefined)
+  const open = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
@@ -41,6 +46,7 @@ export async function startSharedPort(): Promise<SharedPort> {
     async stop() {
       const closed = once(server, 'close')
       server.close()
+      for (const socket of open) socket.destroy()
       await closed
     },
   }
