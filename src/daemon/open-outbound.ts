@@ -4,6 +4,7 @@
  * The ports are arguments, never settings: 443, 8448 and 53 everywhere but in tests and the demo.
  */
 import { randomUUID } from 'node:crypto'
+import { devNull } from 'node:os'
 import { vetDomainOf, type VetDomain } from '../allow/domains.ts'
 import { makeIsInsecure } from '../allow/insecure.ts'
 import { makeProxyFor } from '../allow/no-proxy.ts'
@@ -36,6 +37,11 @@ export const PUBLIC_NETWORK: Network = {
   ports: { https: 443, matrix: 8448, dns: 53 },
   resolvConfPath: '/etc/resolv.conf',
   hostsPath: '/etc/hosts',
+}
+
+/** One on this machine alone: these ports, and no file of the machine says anything. */
+export const mappedNetwork = (ports: Network['ports']): Network => {
+  return { ports, resolvConfPath: devNull, hostsPath: devNull }
 }
 
 export interface OutboundNeeds {

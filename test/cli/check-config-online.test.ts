@@ -7,7 +7,7 @@ import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import type { Network } from '../../src/daemon/open-outbound.ts'
+import { mappedNetwork, type Network } from '../../src/daemon/open-outbound.ts'
 import { canonicalFromValue } from '../../src/matrix/canonical-json.ts'
 import { generateKey, readSigningKey, type SigningKey } from '../../src/matrix/signing.ts'
 import { systemClock } from '../../src/pace/clock.ts'
@@ -40,12 +40,8 @@ describe('check-config --online', () => {
     homeserver.on('tlsClientError', () => undefined)
     await once(homeserver, 'listening')
     const { port: matrix } = homeserver.address() as AddressInfo
-    network = {
-      // Nobody answers for `.well-known`.
-      ports: { https: await quietPort(), matrix, dns: dns.port },
-      resolvConfPath: '/nowhere/resolv.conf',
-      hostsPath: '/nowhere/hosts',
-    }
+    // Nobody answers for `.well-known`.
+    network = mappedNetwork({ https: await quietPort(), matrix, dns: dns.port })
     dns.zone.set(US, { a: ['127.0.0.1'] })
     begin({ ip_allowlist: ['127.0.0.0/8'] })
     writeFileSync(join(one.dir, 'ca.pem'), ca.cert)

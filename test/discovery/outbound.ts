@@ -1,6 +1,6 @@
 /** How a process reaches other servers, as the daemon joins it, on loopback: real DNS, TLS and HTTP, ports and time of the test's. */
 import type { Config } from '../../src/config/config.ts'
-import { openOutbound, type Outbound } from '../../src/daemon/open-outbound.ts'
+import { mappedNetwork, openOutbound, type Outbound } from '../../src/daemon/open-outbound.ts'
 import { parseDnsServerAddress } from '../../src/allow/dns-server.ts'
 import type { Clock } from '../../src/pace/clock.ts'
 import type { Pool } from '../../src/store/db.ts'
@@ -40,10 +40,7 @@ export function outboundOnLoopback({
     lookups: 640,
     ...{ pool, clock, authorities: [authority], random: Math.random },
     log: { debug: note, warn: note, error: note },
-    network: {
-      ports: { https: ports.https, matrix: ports.matrix ?? 1, dns: 1 },
-      ...{ resolvConfPath: '/nowhere/resolv.conf', hostsPath: '/nowhere/hosts' },
-    },
+    network: mappedNetwork({ https: ports.https, matrix: ports.matrix ?? 1, dns: 1 }),
   })
   return { ...outbound, troubles }
 }

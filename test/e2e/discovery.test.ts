@@ -3,12 +3,10 @@
  * traffic.
  */
 import { expect } from 'chai'
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:https'
-import type { AddressInfo } from 'node:net'
-import type { Network } from '../../src/daemon/open-outbound.ts'
+import { mappedNetwork, type Network } from '../../src/daemon/open-outbound.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { startDnsServer, type DnsServer } from '../../src/simulate/dns/server.ts'
+import { startWellKnownServer, type WellKnownServer } from '../../src/simulate/names/well-known.ts'
 import { until } from '../support/poll.ts'
 import { runCommand } from '../cli/admin/run-command.ts'
 import { loopbackAuthority, makeWorld, TOKENS, type World, type WorldOptions } from './world.ts'
@@ -16,48 +14,24 @@ import { loopbackAuthority, makeWorld, TOKENS, type World, type WorldOptions } f
 const ROOM = '!road:home.example'
 const HERE = { a: ['127.0.0.1'] }
 
-/** What `https://NAME/.well-known/matrix/server` answers, by name. */
-interface Delegation {
-  to: string
-  maxAge: number
-}
-
 describe('plain server names', () => {
   let dns: DnsServer
-  let web: Server
+  let web: WellKnownServer
   let world: World
-  let delegations: Map<string, Delegation>
-  let asked: string[]
+  let delegations: WellKnownServer['delegations']
+  let asked: WellKnownServer['asked']
   let network: Network
 
   beforeEach(async () => {
-    delegations = new Map()
-    asked = []
     dns = await startDnsServer({ clock: systemClock })
     const { ca } = await loopbackAuthority()
-    web = createServer(
-      await ca.issue({ names: ['delegating.example', 'moving.example'] }),
-      (request, response) => {
-        const name = request.headers.host?.replace(/:\d+$/, '') ?? ''
-        asked.push(name)
-        const found = delegations.get(name)
-        if (found === undefined) return response.writeHead(404).end()
-        response.writeHead(200, { 'cache-control': `max-age=${found.maxAge}` })
-        return response.end(JSON.stringify({ 'm.server': found.to }))
-      },
-    ).listen(0, '127.0.0.1')
-    await once(web, 'listening')
-    const { port: https } = web.address() as AddressInfo
-    network = {
-      ports: { https, matrix: 1, dns: dns.port },
-      resolvConfPath: '/nowhere/resolv.conf',
-      hostsPath: '/nowhere/hosts',
-    }
+    web = await startWellKnownServer(await ca.issue({ names: ['delegating.example', 'moving.example'] }))
+    ;({ delegations, asked } = web)
+    network = mappedNetwork({ https: web.port, matrix: 1, dns: dns.port })
   })
   afterEach(async () => {
     await world.stop()
-    web.close()
-    web.closeAllConnections()
+    await web.stop()
     await dns.stop()
   })
 

@@ -6,6 +6,7 @@ import { expect } from 'chai'
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { mappedNetwork } from '../../src/daemon/open-outbound.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { startDnsServer } from '../../src/simulate/dns/server.ts'
@@ -29,7 +30,7 @@ export async function upgradeOwing(names: number, perSecond: number): Promise<vo
     const ports = { https: await quietPort(), matrix: receiver.port, dns: dns.port }
     const world = await makeWorld({
       settings: { federation: { dns_servers: [dns.name], ramp_per_second: perSecond } },
-      network: () => ({ ports, resolvConfPath: '/nowhere/resolv.conf', hostsPath: '/nowhere/hosts' }),
+      network: () => mappedNetwork(ports),
     })
     closers.push(() => world.stop())
 

@@ -11,12 +11,16 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { loadConfig } from '../../config/config.ts'
 import { startDaemon } from '../../daemon/daemon.ts'
+import { mappedNetwork, type Network } from '../../daemon/open-outbound.ts'
 import { generateKey } from '../../matrix/signing.ts'
 import type { SigningKey } from '../../matrix/signing.ts'
 import { makeLog } from '../../observe/log.ts'
 import { CommandError } from '../cli-error.ts'
 
 export interface DemoOptions {
+  /** What stands for the ports of the public network, and the DNS server, as `ADDRESS:PORT`. */
+  readonly ports: Network['ports']
+  readonly dnsServer: string
   /** PEM of the authority that signed the fleet's certificates. */
   readonly authority: string
   readonly thresholdPdus: number
@@ -26,6 +30,8 @@ export interface DemoOptions {
 
 export interface Demo {
   readonly dir: string
+  /** The configuration that commands need to ask it. */
+  readonly file: string
   readonly serverName: string
   readonly key: SigningKey
   /** Hands items over as one request; throws unless they were taken. */
@@ -39,7 +45,8 @@ export interface Demo {
 
 const SERVER_NAME = 'demo.example'
 
-export async function startDemo({ authority, thresholdPdus, minAgeMs, keep }: DemoOptions): Promise<Demo> {
+export async function startDemo(options: DemoOptions): Promise<Demo> {
+  const { authority, keep } = options
   const dir = mkdtempSync(join(tmpdir(), 'limpet-demo-'))
   const remove = () => {
     if (!keep) rmSync(dir, { recursive: true, force: true })
@@ -51,8 +58,9 @@ export async function startDemo({ authority, thresholdPdus, minAgeMs, keep }: De
     const file = join(dir, 'limpet.yaml')
     writeFileSync(join(dir, 'signing.key'), fileText, { mode: 0o600 })
     writeFileSync(join(dir, 'authority.pem'), authority)
-    const settings = settingsFor({ tokens, thresholdPdus, minAgeMs })
-    writeFileSync(file, stringify(settings), { mode: 0o600 })
+    const write = (port: number) =>
+      writeFileSync(file, stringify(settingsFor(options, { tokens, port })), { mode: 0o600 })
+    write(0)
     const config = loadConfig({ file, env: {} })
     const stream = createWriteStream(join(dir, 'limpet.log'))
     const log = makeLog({ level: 'info', pretty: false, stream })
@@ -61,10 +69,13 @@ export async function startDemo({ authority, thresholdPdus, minAgeMs, keep }: De
       roles: ['ingest', 'deliver', 'housekeep'],
       listen: config.listen,
       log,
+      network: mappedNetwork(options.ports),
     })
     const base = daemon.addresses[0] ?? ''
+    // So that `limpet discover --config FILE` finds it, and every other command that asks a daemon.
+    write(Number(new URL(base).port))
     return {
-      ...{ dir, key, serverName: SERVER_NAME, failed: daemon.done },
+      ...{ dir, file, key, serverName: SERVER_NAME, failed: daemon.done },
       ingest: async (items) => {
         const body = items.map((item) => `${JSON.stringify(item)}\n`).join('')
         const type = 'application/x-ndjson'
@@ -83,26 +94,22 @@ export async function startDemo({ authority, thresholdPdus, minAgeMs, keep }: De
   }
 }
 
-function settingsFor({
-  tokens,
-  thresholdPdus,
-  minAgeMs,
-}: {
-  tokens: { ingest: string; admin: string }
-  thresholdPdus: number
-  minAgeMs: number
-}): object {
+function settingsFor(
+  { dnsServer, thresholdPdus, minAgeMs }: DemoOptions,
+  { tokens, port }: { tokens: { ingest: string; admin: string }; port: number },
+): object {
   return {
     server_name: SERVER_NAME,
     signing_key_path: 'signing.key',
     data_dir: '.',
     database: 'embedded',
     queue: 'postgres',
-    listen: { host: '127.0.0.1', port: 0 },
+    listen: { host: '127.0.0.1', port },
     tokens,
     federation: {
       custom_ca_paths: ['authority.pem'],
       ip_allowlist: ['127.0.0.0/8'],
+      dns_servers: [dnsServer],
       // So that an outage of seconds is what hours are elsewhere.
       backoff: { first_ms: 500, max_ms: 3000 },
       ramp_per_second: 10_000,

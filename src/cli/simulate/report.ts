@@ -4,6 +4,8 @@ import type { StoryPlan } from '../../simulate/story/plan.ts'
 import type { ServerVerdict, Verdict } from '../../simulate/verdict/verdict.ts'
 import { impliedText, replayedByPace } from './compare.ts'
 import type { Comparison } from './compare.ts'
+import { countSteps, foundText } from './found.ts'
+import type { FoundSteps } from './found.ts'
 import { table, wrap } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
 
@@ -12,6 +14,8 @@ export interface SimulateReport {
   readonly verdict: Verdict
   /** What limpet says of itself. */
   readonly limpet: Comparison
+  /** By which step of server discovery it says that each server was found. */
+  readonly found: FoundSteps
   readonly seconds: number
 }
 
@@ -25,12 +29,15 @@ export function complaintOf(report: SimulateReport): string | null {
   return `the run failed: missing ${missing}, not entitled ${notEntitled}, other faults ${other}`
 }
 
-/** For `--json`: sizes, what the seed implies, limpet's own counts, totals, and the verdict on each server. */
+/** For `--json`: sizes, what the seed implies, limpet's own counts, how many servers were found by which step, totals, and the verdict on each server. */
 export function jsonOf(report: SimulateReport): object {
-  const { plan, verdict, limpet, seconds } = report
-  const servers = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
+  const { plan, verdict, limpet, found, seconds } = report
+  const servers = verdict.servers.map((one, index) => {
+    return { ...one, part: partOf(plan.cast, index), step: found[index] ?? null }
+  })
   const { sizes, implied } = plan
-  return { good: isGood(report), seconds, sizes, implied, limpet, totals: verdict.totals, servers }
+  const { totals } = verdict
+  return { good: isGood(report), seconds, sizes, implied, limpet, found: countSteps(found), totals, servers }
 }
 
 /** Most faults that are shown. */
@@ -94,6 +101,7 @@ function summary(report: SimulateReport): string[] {
     `missing ${totals.missing}, not entitled ${totals.notEntitled}, replayed ${totals.replayed}, lapsed ${totals.lapsed}`,
     `The seed implies ${plan.implied.replayed} replayed (${impliedText(plan)}) and ${plan.implied.lapsed} lapsed; ` +
       `limpet counts ${limpet.replayed} and ${limpet.lapsed}${slow}.`,
+    foundText(report.found),
     `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
     `Owed ${count(totals.owed)} in total: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
       `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,

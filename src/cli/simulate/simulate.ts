@@ -1,6 +1,6 @@
 /**
- * `limpet simulate`, the demo: a fleet of strict homeservers on loopback, a daemon with everything embedded, traffic,
- * the kind of trouble that real servers have, and at the end a verdict for each destination.
+ * `limpet simulate`, the demo: a fleet of strict homeservers on loopback, most of them with plain names, a daemon with
+ * everything embedded, traffic, the kind of trouble that real servers have, and at the end a verdict for each destination.
  *
  * Exit 0: nothing is missing, no server got an event that it was not entitled to, and limpet did nothing that a strict
  * server objects to. Ctrl-C ends it cleanly: the database server is stopped and the folder removed.
@@ -9,6 +9,7 @@ import { systemClock } from '../../pace/clock.ts'
 import { makeCertificateAuthority } from '../../simulate/fleet/certs.ts'
 import { startFleet } from '../../simulate/fleet/fleet.ts'
 import type { Fleet } from '../../simulate/fleet/fleet.ts'
+import { startNames } from '../../simulate/names/names.ts'
 import { behaviourOf } from '../../simulate/story/cast.ts'
 import { planStory } from '../../simulate/story/plan.ts'
 import type { StoryPlan, Sizes } from '../../simulate/story/plan.ts'
@@ -21,6 +22,7 @@ import { jsonText, type Io } from '../io.ts'
 import { compareWithLimpet } from './compare.ts'
 import { startDemo } from './daemon.ts'
 import type { Demo } from './daemon.ts'
+import { askSteps, wrongSteps } from './found.ts'
 import { makeLive } from './live.ts'
 import type { Live } from './live.ts'
 import { complaintOf, jsonOf, showReport } from './report.ts'
@@ -54,26 +56,31 @@ async function tellAll(plan: StoryPlan, { live, keep, signal }: RunStage): Promi
   const { servers, rooms, events, seed } = plan.sizes
   live.tell(`${servers} servers, ${rooms} rooms, ${events} events, seed ${seed}: making a database`)
   const authority = await makeCertificateAuthority(systemClock.now())
-  const demo = await startDemo({
-    ...{ authority: authority.cert, thresholdPdus: plan.thresholdPdus, minAgeMs: MIN_AGE_MS, keep },
-  })
+  const names = await startNames(authority, systemClock)
+  let demo: Demo | undefined
   let fleet: Fleet | undefined
   try {
+    demo = await startDemo({
+      ...{ ports: names.ports, dnsServer: names.dns.name, authority: authority.cert },
+      ...{ thresholdPdus: plan.thresholdPdus, minAgeMs: MIN_AGE_MS, keep },
+    })
     signal.throwIfAborted()
     const { serverName, key } = demo
     fleet = await startFleet({
-      ...{ count: servers, origin: serverName, key, clock: systemClock, tls: await authority.issue() },
+      ...{ count: servers, origin: serverName, key, clock: systemClock, names },
       behaves: (index) => behaviourOf(plan.cast, index, `!room${ROOM.strange}:${serverName}`),
     })
+    live.tell(`to try meanwhile: limpet discover ${fleet.at(0).serverName} --config ${demo.file}`)
     return await play(plan, { demo, fleet, live, signal, began })
   } catch (error) {
     if (signal.aborted) throw new CommandError('interrupted: there is no verdict', { cause: error })
     throw error
   } finally {
     live.end()
-    live.tell(keep ? `stopping; the daemon's folder stays: ${demo.dir}` : 'stopping')
-    await demo.stop()
+    if (demo !== undefined) live.tell(keep ? `stopping; the daemon's folder stays: ${demo.dir}` : 'stopping')
+    await demo?.stop()
     await fleet?.stop()
+    await names.stop()
   }
 }
 
@@ -90,8 +97,8 @@ async function play(
   const { serverName, key } = demo
   const ingest = (items: readonly object[]) => demo.ingest(items)
   const get = (path: string) => demo.get(path)
-  const names = fleet.servers.map((server) => server.serverName)
-  const traffic = makeTraffic({ serverName, key, clock: systemClock, servers: names, ingest })
+  const servers = fleet.servers.map((server) => server.serverName)
+  const traffic = makeTraffic({ serverName, key, clock: systemClock, servers, ingest })
   live.watch({ plan, fleet, traffic, get })
   const failing = new AbortController()
   demo.failed.catch((error: unknown) => failing.abort(error))
@@ -101,6 +108,11 @@ async function play(
     signal: AbortSignal.any([signal, failing.signal]),
   })
   const verdict = judgeRun(traffic.told, fleet.servers, rules)
-  const limpet = await compareWithLimpet({ get, plan, verdict })
-  return { plan, verdict, limpet, seconds: (systemClock.monotonic() - began) / 1000 }
+  const compared = await compareWithLimpet({ get, plan, verdict })
+  const found = await askSteps(get, servers)
+  const limpet = {
+    ...compared,
+    disagreements: [...compared.disagreements, ...wrongSteps(found, servers)],
+  }
+  return { plan, verdict, limpet, found, seconds: (systemClock.monotonic() - began) / 1000 }
 }

@@ -10,6 +10,7 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../pace/clock.ts'
 import type { Behaves } from './behaviour.ts'
 import type { KeyPair } from './certs.ts'
@@ -30,6 +31,8 @@ export interface FakeHomeserverOptions extends Omit<ReceiverOptions, 'expected'>
   readonly hostName?: string
   /** The address to listen on; default 127.0.0.1. */
   readonly host?: string
+  /** The only `Host` header that it answers to without complaint, by its port. Default: any. */
+  readonly hostHeader?: (port: number) => string
 }
 
 export interface FakeHomeserver {
@@ -49,6 +52,8 @@ export interface FakeHomeserver {
   /** TLS handshakes completed. */
   readonly connections: number
   behave(behaviour: Behaves): void
+  /** Serves a connection that another listener has accepted; closes it while it is stopped. */
+  take(socket: TLSSocket): void
   /** Resolves when the headers of `n` requests in all have arrived. */
   seen(n: number): Promise<void>
   /** Whatever is unanswered now may be followed by another transaction id. */
@@ -73,10 +78,11 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
   let connections = 0
 
   const server = createServer({ ...options.tls, keepAliveTimeout: 600_000, requestTimeout: 0 })
-  server.on('connection', (socket: Socket) => {
+  const keep = (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-  })
+  }
+  server.on('connection', keep)
   server.on('secureConnection', () => connections++)
   server.on('tlsClientError', () => undefined) // A client that refuses our certificate is the client's business.
   await listen(0)
@@ -120,7 +126,11 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
 
   function count(request: IncomingMessage, response: ServerResponse): void {
     requests++
-    if (request.headers.host !== undefined) hosts.add(request.headers.host)
+    const { host: said } = request.headers
+    if (said !== undefined) hosts.add(said)
+    const right = options.hostHeader?.(port)
+    if (right !== undefined && said !== right)
+      receiver.log.complain(`asked for under the Host header ${said ?? '(none)'}, not ${right}`)
     open++
     mostOpenAtOnce = Math.max(mostOpenAtOnce, open)
     response.once('close', () => open--)
@@ -182,6 +192,11 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
       return connections
     },
     behave: (behaviour) => receiver.behave(behaviour),
+    take(socket) {
+      keep(socket)
+      if (server.listening) server.emit('secureConnection', socket)
+      else socket.destroy()
+    },
     seen: (n) => (n <= requests ? Promise.resolve() : new Promise((resolve) => waiters.push({ n, resolve }))),
     forgive: () => receiver.log.forgive(),
     async stop() {

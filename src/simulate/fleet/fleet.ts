@@ -4,14 +4,15 @@
 import type { Clock } from '../../pace/clock.ts'
 import type { SigningKey } from '../../matrix/signing.ts'
 import type { Behaves } from './behaviour.ts'
-import type { KeyPair } from './certs.ts'
 import { startFakeHomeserver } from './fake-homeserver.ts'
 import type { FakeHomeserver } from './fake-homeserver.ts'
+import type { FleetNames } from '../names/names.ts'
 
 export interface FleetOptions {
   readonly count: number
   readonly behaves: (index: number) => Behaves
-  readonly tls: KeyPair
+  /** How they are called, and found. */
+  readonly names: Pick<FleetNames, 'place'>
   /** Our server name, and the key that its requests are signed with. */
   readonly origin: string
   readonly key: Pick<SigningKey, 'keyId' | 'publicKey'>
@@ -28,9 +29,9 @@ export interface Fleet {
 /** Of so many requests to a server one has its signature checked: tweetnacl takes 10 ms for it. */
 const VERIFY_EVERY = 8
 
-/** Starts all of them, each on a free port. */
+/** Starts all of them, each on a free port and under its name. */
 export async function startFleet(options: FleetOptions): Promise<Fleet> {
-  const { count, behaves, tls, origin, key, clock } = options
+  const { count, behaves, names, origin, key, clock } = options
   const servers: FakeHomeserver[] = []
   const stop = async () => {
     await Promise.all(servers.map((server) => server.stop()))
@@ -39,9 +40,12 @@ export async function startFleet(options: FleetOptions): Promise<Fleet> {
     for (let index = 0; index < count; index++) {
       const behaviour = behaves(index)
       const verifyKey = (id: string) => (id === key.keyId ? key.publicKey : null)
-      servers.push(
-        await startFakeHomeserver({ tls, origin, verifyKey, clock, behaviour, verifyEvery: VERIFY_EVERY }),
-      )
+      const { called, tls, hostHeader, publish } = await names.place(index)
+      const server = await startFakeHomeserver({
+        ...{ ...called, tls, hostHeader, origin, verifyKey, clock, behaviour, verifyEvery: VERIFY_EVERY },
+      })
+      servers.push(server)
+      publish(server)
     }
   } catch (error) {
     await stop()

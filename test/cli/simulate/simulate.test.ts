@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { foundText, wrongSteps } from '../../../src/cli/simulate/found.ts'
 import { jsonOf, complaintOf, showReport } from '../../../src/cli/simulate/report.ts'
 import type { SimulateReport } from '../../../src/cli/simulate/report.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
@@ -32,11 +33,20 @@ describe('limpet simulate', () => {
   it('tells a small story to the end: nothing missing, nobody gets what is not theirs', async function () {
     this.timeout(600_000)
     const small = ['--servers', '6', '--rooms', '8', '--events', '200', '--seed', '5']
-    const { status, out, err } = await limpet(['simulate', ...small, '--json'], HERE)
+    const run = startLimpet(['simulate', ...small, '--json'], HERE)
+    const hint = / to try meanwhile: limpet (discover s0\.delegated\.test --config \S+)\n/
+    const begun = () => hint.test(run.err) || run.child.exitCode !== null
+    await until(begun, { what: 'the daemon to run', withinMs: 120_000 })
+    const tried = await limpet(hint.exec(run.err)?.[1]?.split(' ') ?? [], HERE)
+    const status = await run.ended
+    const { out, err } = run
     expect(status, `${err}\n${out}`).to.equal(0)
+    expect(tried.out, tried.err).to.match(/^s0\.delegated\.test is at 127\.0\.0\.1, port \d+$/m)
+    expect(tried.out).to.match(/^found by step +3\.2$/m)
     const said = JSON.parse(out) as ReturnType<typeof jsonOf> & {
       totals: Record<string, number>
       implied: { replayed: number; lapsed: number }
+      found: Record<string, number>
       servers: { part: string; joinSizes: number[]; lapsed: string[]; [counted: string]: unknown }[]
     }
     expect(said).to.deep.include({ good: true })
@@ -49,6 +59,10 @@ describe('limpet simulate', () => {
     expect(joiner?.joinSizes).to.deep.equal([50, 50, 13])
     expect(dead?.['pending']).to.be.above(0)
     for (const one of [erring, losing]) expect(one?.['repeated']).to.be.above(0)
+    // One of each kind at least: `.well-known`, SRV, the usual port, an address.
+    expect(said.found).to.deep.equal({ '3.2': 1, '4': 1, '1': 1, '6': 1, '3.3': 1, '5': 1 })
+    for (const one of said.servers)
+      if (one !== dead) expect(one['received'], one['server'] as string).to.be.above(0)
     expect(err).to.match(/^ +\d+\.\d s {2}6 servers, 8 rooms, 200 events, seed 5: making a database\n/)
     expect(folders(), 'what it leaves behind').to.deep.equal([])
   })
@@ -99,7 +113,7 @@ describe('limpet simulate', () => {
       }
       const plan = planStory({ servers: 6, rooms: 8, events: 200, seed: 1 })
       const limpet = { lapsed: 0, replayed: 0, disagreements }
-      return { plan, verdict: judgeRun(told, [one], rules), limpet, seconds: 1.5 }
+      return { plan, verdict: judgeRun(told, [one], rules), limpet, found: ['3.2'], seconds: 1.5 }
     }
 
     it('what is good', () => {
@@ -107,6 +121,7 @@ describe('limpet simulate', () => {
       expect(complaintOf(good)).to.equal(null)
       expect(showReport(good)).to.match(/^127.0.0.1:12345 +1 +1 +0 +0 +0 +0 {2}was away$/m)
       expect(showReport(good)).to.match(/^missing 0, not entitled 0, replayed 0, lapsed 0$/m)
+      expect(showReport(good)).to.match(/^Found: 1 by \.well-known \(step 3\.2\)\.$/m)
       expect(showReport(good)).to.match(/^good: 200 events in 8 rooms to 6 servers in 1.5 s, seed 1$/m)
     })
 
@@ -139,6 +154,19 @@ describe('limpet simulate', () => {
       expect(showReport(bad)).to.include(
         'Faults:\n  sticky replays: limpet counts 3, but the servers saw 2\n',
       )
+    })
+
+    it('by which step each server was found', () => {
+      const found = ['3.2', '4', '1', '6', '3.3', '5', null, '2', '3.2'] as const
+      expect(foundText(found)).to.equal(
+        'Found: 3 by .well-known (steps 3.2, 3.3); 2 by SRV records (steps 4, 5); 1 by the usual port (step 6); ' +
+          '1 by a name with a port (step 2); 1 by an address (step 1); 1 not at all.',
+      )
+      expect(wrongSteps(found.slice(0, 2), ['a', 'b'])).to.deep.equal([])
+      expect(wrongSteps(['6', null], ['a', 'b'])).to.deep.equal([
+        'a: found by step 6, not by step 3.2',
+        'b: found by no step, not by step 4',
+      ])
     })
 
     it('no line wider than 100 columns', () => {
