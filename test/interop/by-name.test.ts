@@ -8,12 +8,10 @@ import { expect } from 'chai'
 import { inOwnNetwork, requireOwnNetwork } from '../support/own-network.ts'
 import type { GivenNames, ToldNames } from './support/by-name.ts'
 import { requireSynapse } from './support/homeservers.ts'
-import { oneStory } from './support/story.ts'
 
 const STORY_MS = 300_000
 
 describe('two Synapses that are found by name: one by .well-known, one by SRV', function () {
-  oneStory(this)
   let told: ToldNames
 
   before(async function () {

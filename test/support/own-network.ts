@@ -51,8 +51,10 @@ export async function inOwnNetwork<T>(
     timeout: withinMs,
   })
   // SIGTERM: what it started itself has to end too.
-  const kill = () => void child.kill('SIGTERM')
-  const forget = leaveBehind({ clear: () => Promise.resolve(kill()), kill })
+  const kill = () => {
+    child.kill('SIGTERM')
+  }
+  const forget = leaveBehind({ clear: async () => Promise.resolve().then(kill), kill })
   let said = ''
   child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()))
   const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve))
@@ -78,7 +80,7 @@ export function addAddresses(addresses: readonly string[]): void {
 export function coverFiles(texts: Readonly<Record<string, string>>): void {
   const folder = mkdtempSync(join(tmpdir(), 'limpet-covered-'))
   const remove = () => rmSync(folder, { recursive: true, force: true })
-  leaveBehind({ clear: () => Promise.resolve(remove()), kill: remove })
+  leaveBehind({ clear: async () => Promise.resolve().then(remove), kill: remove })
   for (const [i, [path, text]] of Object.entries(texts).entries()) {
     if (!existsSync(path)) continue
     const own = join(folder, String(i))

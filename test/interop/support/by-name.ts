@@ -12,7 +12,7 @@ import { givenToProgram, say as tell } from '../../support/own-network.ts'
 import { until } from '../../support/poll.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { sendsFrom } from './arrivals.ts'
-import { registerClient } from './client.ts'
+import { type Client, registerClient } from './client.ts'
 import { say } from './homeservers.ts'
 import { type Limpet, QUICK, startLimpet } from './limpet.ts'
 import { BY_SRV, DELEGATED, openSmallInternet, PLAIN, SRV_TARGET } from './small-internet.ts'
@@ -30,7 +30,7 @@ export interface CameAs {
 }
 
 export interface ToldOfServer {
-  /** The body of Alice's first message, as this server's client API shows it. */
+  /** The body of Alice's first message, as this server's client API shows it, or why it does not. */
   readonly seen: unknown
   /** `limpet discover --fresh`. */
   readonly discovered: DiscoveryReport
@@ -40,7 +40,7 @@ export interface ToldOfServer {
   /** While it showed a certificate for another name: what limpet said of it, and how many transactions it got. */
   readonly refusal: string
   readonly sentMeanwhile: number
-  /** The body of the message from that time, when it had its certificate again. */
+  /** The body of the message from that time, when it had its certificate again, or why not. */
   readonly seenAfterwards: unknown
 }
 
@@ -50,6 +50,8 @@ export interface ToldNames {
   readonly fetchedWellKnown: readonly string[]
   readonly trapped: readonly string[]
 }
+
+const PATIENCE_MS = 30_000
 
 const { install } = givenToProgram() as GivenNames
 const authority = await makeCertificateAuthority(Date.now())
@@ -71,7 +73,7 @@ async function play(): Promise<ToldNames> {
   const room = await alice.createRoom()
   for (const guest of [bob, carol]) await guest.join(room, a)
   const first = await alice.send(room, 'by name')
-  const seen = [await bob.see(room, first), await carol.see(room, first)] as const
+  const seen = await Promise.all([bodySeen(bob, room, first), bodySeen(carol, room, first)])
   await carol.see(room, await bob.send(room, 'from B to C'))
   await bob.see(room, await carol.send(room, 'from C to B'))
   const sent = [byNames(a, b), byNames(a, c)] as const
@@ -82,24 +84,25 @@ async function play(): Promise<ToldNames> {
   b.gate.present(await authority.issue({ names: [DELEGATED.serverName] }))
   c.gate.present(await authority.issue({ names: [SRV_TARGET] }))
   const before = [sendsFrom(a, b).length, sendsFrom(a, c).length] as const
+  const since = Date.now()
   const second = await alice.send(room, 'to nobody for now')
-  const refusals = [await refusalBy(limpet, b), await refusalBy(limpet, c)] as const
+  const refusals = [await refusalBy(limpet, b, since), await refusalBy(limpet, c, since)] as const
   const meanwhile = [sendsFrom(a, b).length - before[0], sendsFrom(a, c).length - before[1]] as const
   for (const [{ gate }, { certificateFor }] of [
     [b, DELEGATED],
     [c, BY_SRV],
   ] as const)
     gate.present(await authority.issue({ names: [certificateFor] }))
-  const afterwards = [await bob.see(room, second), await carol.see(room, second)] as const
+  const afterwards = await Promise.all([bodySeen(bob, room, second), bodySeen(carol, room, second)])
 
   const toldOf = (i: 0 | 1): ToldOfServer => ({
-    seen: seen[i].content['body'],
+    seen: seen[i],
     discovered: discovered[i],
     byLimpet: sent[i],
     bySynapse: sentBySynapse[i],
     refusal: refusals[i],
     sentMeanwhile: meanwhile[i],
-    seenAfterwards: afterwards[i].content['body'],
+    seenAfterwards: afterwards[i],
   })
   const { fetched: fetchedWellKnown, trapped } = internet
   return { delegated: toldOf(0), bySrv: toldOf(1), fetchedWellKnown, trapped }
@@ -121,13 +124,24 @@ const destination = ({ serverName }: Synapse) => `/v1/destinations/${encodeURICo
 const discover = (limpet: Limpet, server: Synapse): Promise<DiscoveryReport> =>
   limpet.get(`${destination(server)}/discovery?fresh=true`)
 
-/** What limpet says of the server when it could not send to it. */
-function refusalBy(limpet: Limpet, server: Synapse): Promise<string> {
-  const failed = async () => {
-    const told = await limpet.get<{ last_error: { message: string | null } | null }>(destination(server))
-    return told.last_error?.message ?? null
+async function bodySeen(guest: Client, room: string, eventId: string): Promise<unknown> {
+  const seen = guest.see(room, eventId, PATIENCE_MS)
+  return seen.then(({ content }) => content['body'], String)
+}
+
+/** What limpet says of the server when it could not send to it. Empty: it could. */
+async function refusalBy(limpet: Limpet, server: Synapse, since: number): Promise<string> {
+  interface Told {
+    readonly last_error: { readonly message: string | null; readonly at: number | null } | null
+    readonly last_success: number | null
   }
-  return until(failed, { withinMs: 30_000, everyMs: 50, what: `limpet to fail with ${server.serverName}` })
+  const tried = async () => {
+    const { last_error: error, last_success: success } = await limpet.get<Told>(destination(server))
+    if ((error?.at ?? 0) >= since) return { why: error?.message ?? '' }
+    return (success ?? 0) >= since ? { why: '' } : null
+  }
+  const what = `limpet to try ${server.serverName}`
+  return (await until(tried, { withinMs: PATIENCE_MS, everyMs: 50, what })).why
 }
 
 /** By which names `from`'s transactions came to `to`; each once. */
