@@ -18,7 +18,7 @@ import { makeResolveTarget } from '../support/resolve-target.ts'
 import type { Target } from '../../src/wire/target.ts'
 import { makeVet } from '../../src/allow/vet.ts'
 import { noLookup } from '../support/resolve-target.ts'
-import { addAddresses, givenToProgram, say } from './own-network.ts'
+import { addAddresses, givenToProgram, say } from '../support/own-network.ts'
 
 export interface Given {
   /** What the loopback interface gets. */

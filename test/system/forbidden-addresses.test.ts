@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { Given, Said } from './connecting.ts'
-import { inOwnNetwork, requireOwnNetwork } from './own-network.ts'
+import { inOwnNetwork, requireOwnNetwork } from '../support/own-network.ts'
 
 // Each is an address of the loopback interface there: a connection that is tried arrives.
 const FORBIDDEN = [
@@ -65,7 +65,7 @@ describe('forbidden addresses, in a network where each of them is there', functi
     requireOwnNetwork(this)
   })
   const run = (given: Partial<Given>) =>
-    inOwnNetwork<Said>('connecting.ts', {
+    inOwnNetwork<Said>(new URL('connecting.ts', import.meta.url), {
       ...{
         addresses: [...FORBIDDEN, ...OPEN],
         places: [...FORBIDDEN, ...TRICKS],

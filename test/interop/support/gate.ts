@@ -22,6 +22,10 @@ export interface Knock {
   readonly origin: string | null
   readonly method: string
   readonly path: string
+  /** The `Host` header. */
+  readonly host: string | null
+  /** The name that TLS was asked for (SNI); null: none. */
+  readonly sni: string | null
   readonly body: string
   /** Null until it is answered, and where it never was. */
   status: number | null
@@ -30,6 +34,8 @@ export interface Knock {
 
 export interface Gate {
   readonly port: number
+  /** Shows another certificate from now on, and breaks every connection that was made with the old one. */
+  present(tls: KeyPair): void
   /** In the order of their arrival. Requests of who is cut off are not among them. */
   readonly knocks: readonly Knock[]
   /** Where the homeserver listens, plain HTTP on a Unix socket. */
@@ -61,8 +67,11 @@ interface Waiting {
   readonly until: Promise<void>
 }
 
-/** Takes a port of 127.0.0.1 for good; closed at first. */
-export async function makeGate(tls: KeyPair): Promise<Gate> {
+/** Takes a port for good, one of 127.0.0.1 that is free unless told which; closed at first. */
+export async function makeGate(
+  tls: KeyPair,
+  { address = '127.0.0.1', port = 0 }: { readonly address?: string; readonly port?: number } = {},
+): Promise<Gate> {
   const agent = new Agent({ keepAlive: true })
   const sockets = new Set<Socket>()
   const knocks: Knock[] = []
@@ -96,7 +105,13 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
       return
     }
     const { method = '', url: path = '' } = request
-    const knock: Knock = { at: Date.now(), origin, method, path, body, status: null, answer: null }
+    const host = request.headers.host ?? null
+    const sni = sniOf(request.socket)
+    const knock: Knock = {
+      ...{ at: Date.now(), origin, method, path, host, sni, body },
+      status: null,
+      answer: null,
+    }
     knocks.push(knock)
     const answered = await ask(request, body)
     const answer = await readWhole(answered)
@@ -138,17 +153,25 @@ export async function makeGate(tls: KeyPair): Promise<Gate> {
     return answered
   }
 
+  function breakAll(): void {
+    for (const socket of sockets) socket.destroy()
+  }
+
   function close(): void {
     isOpen = false
-    for (const socket of sockets) socket.destroy()
+    breakAll()
     agent.destroy()
   }
 
-  server.listen(0, '127.0.0.1')
+  server.listen(port, address)
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
     knocks,
+    present(other) {
+      server.setSecureContext(other)
+      breakAll()
+    },
     leadTo(socketPath) {
       inner = socketPath
     },
@@ -192,6 +215,12 @@ function endToEnd(headers: IncomingHttpHeaders, body: string): IncomingHttpHeade
   const hop = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length'])
   const rest = Object.fromEntries(Object.entries(headers).filter(([name]) => !hop.has(name)))
   return { ...rest, 'content-length': String(Buffer.byteLength(body)) }
+}
+
+/** Of the server's end, where Node.js has it and its types do not; false: none. */
+function sniOf(socket: Socket): string | null {
+  const { servername } = socket as { servername?: string | false }
+  return servername === undefined || servername === false ? null : servername
 }
 
 async function readWhole(stream: IncomingMessage): Promise<string> {

@@ -34,7 +34,7 @@ let shared: Promise<Homeservers> | undefined
  * as it found them (`stage.ts` sees to it): all running, their gates healed, senders and Redis as said above.
  */
 export async function homeservers(context: Mocha.Context): Promise<Homeservers> {
-  const install = await installed(context)
+  const install = await requireSynapse(context)
   const redisOfB = await sharedRedis(context)
   context.timeout(SETUP_MS)
   shared ??= startThree()
@@ -56,7 +56,7 @@ export async function homeservers(context: Mocha.Context): Promise<Homeservers> 
 
 /** Two of one's own, each sending for itself. Call it in a `before` hook; it may skip the suite. */
 export async function startPair(context: Mocha.Context): Promise<{ a: Synapse; b: Synapse }> {
-  const install = await installed(context)
+  const install = await requireSynapse(context)
   const redis = await sharedRedis(context)
   context.timeout(SETUP_MS)
   const start = await starter(install)
@@ -65,7 +65,8 @@ export async function startPair(context: Mocha.Context): Promise<{ a: Synapse; b
   return { a, b }
 }
 
-async function installed(context: Mocha.Context): Promise<SynapseInstall> {
+/** The Synapse to start, in a `before` hook; where there is none it skips the suite, or fails. */
+export async function requireSynapse(context: Mocha.Context): Promise<SynapseInstall> {
   context.timeout(SETUP_MS)
   const { install, missing } = await synapseVenv(say)
   if (missing === undefined) return install

@@ -50,12 +50,12 @@ export interface LimpetOptions {
   readonly throughPort?: number
   /** Whether its clock can be put forward. Default false. */
   readonly mayHurry?: boolean
-  /** Further sections of the configuration file. */
+  /** Further sections of the configuration file, each whole: `federation` then has neither the authority nor addresses allowed. */
   readonly settings?: Readonly<Record<string, unknown>>
 }
 
 /** Retries that fit a story: a server that was away is noticed within two seconds of its return. */
-const QUICK = { first_ms: 300, multiplier: 2, max_ms: 1_500, jitter: 0.2 }
+export const QUICK = { first_ms: 300, multiplier: 2, max_ms: 1_500, jitter: 0.2 }
 
 /** Starts a limpet that sends for `synapse`, and waits until it follows that Synapse's stream. */
 export async function startLimpet(options: LimpetOptions): Promise<Limpet> {

@@ -1,8 +1,8 @@
 /**
  * One real Synapse on loopback: its files in a folder of its own, its process, and its end.
  *
- * Federation goes over TLS on `localhost:PORT`, which is also its server name, through a gate that sees what arrives
- * (`gate.ts`) and is open exactly while the Synapse runs; clients use plain HTTP over a Unix socket.
+ * Federation goes over TLS, on `localhost:PORT`, which is also its server name, or where a story has it (`Place`), through a gate that
+ * sees what arrives (`gate.ts`) and is open exactly while the Synapse runs; clients use plain HTTP over a Unix socket.
  * Every homeserver of a run trusts the run's own certificate authority and nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -19,6 +19,15 @@ import type { SynapseInstall } from './venv.ts'
 import { leaveBehind } from '../../support/leftovers.ts'
 import { until } from '../../support/poll.ts'
 
+/** Where other servers find a Synapse, by whatever way. */
+export interface Place {
+  readonly serverName: string
+  readonly address: string
+  readonly port: number
+  /** The name that its certificate is for. */
+  readonly certificateFor: string
+}
+
 export interface SynapseOptions {
   /** What the tests call it: `a`. */
   readonly name: string
@@ -31,6 +40,8 @@ export interface SynapseOptions {
   readonly authority: CertificateAuthority
   /** `federation_sender_instances`; left out, Synapse sends for itself. A name that no process has turns its sender off. */
   readonly senderInstances?: readonly string[]
+  /** Default: a port of 127.0.0.1, and `localhost` with that port as its server name. */
+  readonly place?: Place
 }
 
 /** What a restart may change. */
@@ -71,15 +82,16 @@ const CHATTER = /background_updates|\/sync\?|replication_notifier|rotate_notifs|
 
 /** Starts a Synapse and waits until clients are answered. @throws with the end of its log when it does not come up. */
 export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
-  const { name, install, databaseUrl, authority } = options
+  const { name, install, databaseUrl, authority, place } = options
   const folder = await mkdtemp(join(tmpdir(), `limpet-synapse-${name}-`))
   const at = (file: string) => join(folder, file)
-  const gate = await makeGate(await authority.issue())
+  const leaf = await authority.issue(place === undefined ? {} : { names: [place.certificateFor] })
+  const gate = await makeGate(leaf, place)
   const federationSocket = at('federation.sock')
   const clientSocket = at('client.sock')
   const client = overSocket(clientSocket)
   gate.leadTo(federationSocket)
-  const serverName = `localhost:${gate.port}`
+  const serverName = place?.serverName ?? `localhost:${gate.port}`
   const sharedSecret = 'interop'
   const logPath = at('synapse.log')
   let { senderInstances, redisUrl } = options
