@@ -1,0 +1,126 @@
+/**
+ * Where is a destination, before it is given a place to be dialled?
+ *
+ * To find that out may take half a minute (DNS that is silent, a port for `.well-known` that swallows packets), and it takes none of what
+ * the places limit. So it comes before the place, and nobody waits for it long: a turn whose destination is not found soon ends, and
+ * the destination is woken when the answer is there.
+ *
+ * Always: one discovery under way a name. At most `most` are under way; who comes then waits for a place, which is no failure of
+ * the destination's. A failure is told once, to the next turn. What was found is not kept here: discovery remembers it.
+ */
+import type { Clock } from '../pace/clock.ts'
+import { makeGate } from '../pace/gate.ts'
+import type { ServerName } from '../matrix/ids.ts'
+import type { Resolution, ResolveTarget } from '../wire/target.ts'
+
+export type Found =
+  | { readonly kind: 'found' }
+  | (Extract<Resolution, { kind: 'failed' }> & { readonly durationMs: number })
+  /** Not known yet: it is woken when it is. */
+  | { readonly kind: 'slow' }
+
+/** Never rejects. `signal` ends the wait alone. */
+export type Find = (destination: ServerName, signal: AbortSignal) => Promise<Found>
+
+/** For those that are found in any case. */
+export const FOUND: Find = () => Promise.resolve({ kind: 'found' })
+
+export interface FindNeeds {
+  readonly resolveTarget: ResolveTarget
+  /** Its turn has ended, and it is known now where it is. */
+  readonly wake: (destination: ServerName) => void
+  readonly most: number
+  readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
+  /** It threw, which is a defect of ours. */
+  readonly onBug: (error: unknown) => void
+}
+
+/** After this its turn ends, ms: the first where many are being looked for, the other one where they are few. */
+const [PATIENCE_OF_MANY_MS, PATIENCE_MS] = [300, 2_000]
+/** More than this are many: half of the turns that are for destinations which never answered. */
+const FEW = 128
+/** A failure that is older is not told any more, ms: its turn did not come, and discovery is asked again. */
+const TOLD_WITHIN_MS = 10_000
+
+interface Search {
+  readonly ended: Promise<Found>
+  /** A turn has ended for it. */
+  slow: boolean
+  /** It ended with that, at that time. */
+  outcome: { readonly found: Found; readonly at: number } | null
+}
+
+export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds): Find {
+  const searches = new Map<ServerName, Search>()
+  const places = makeGate(most)
+
+  return async function find(destination, signal) {
+    const known = searches.get(destination)
+    if (known?.outcome != null) {
+      searches.delete(destination)
+      if (clock.monotonic() - known.outcome.at < TOLD_WITHIN_MS) return known.outcome.found
+    } else if (known?.slow === true) return { kind: 'slow' }
+    const search = searches.get(destination) ?? (await begin(destination, signal))
+    if (search === null) return { kind: 'slow' }
+    const told = await inTime(search, signal)
+    if (told !== null) {
+      searches.delete(destination)
+      return told
+    }
+    search.slow = true
+    return { kind: 'slow' }
+  }
+
+  /** Null: `signal` ended the wait for a place. */
+  async function begin(destination: ServerName, signal: AbortSignal): Promise<Search | null> {
+    const leave = await places.enter(signal)
+    if (leave === null) return null
+    if (searches.size >= 2 * most) forgetOld()
+    const search: Search = { ended: resolve(destination), slow: false, outcome: null }
+    searches.set(destination, search)
+    void search.ended.then((found) => {
+      leave()
+      if (!search.slow) return
+      // What was found is remembered by discovery, and may change there until its turn comes.
+      if (found.kind === 'found') searches.delete(destination)
+      else search.outcome = { found, at: clock.monotonic() }
+      wake(destination)
+    })
+    return search
+  }
+
+  /** Failures that nobody came for: the destination was paused, or another process has it. */
+  function forgetOld(): void {
+    for (const [name, { outcome }] of searches)
+      if (outcome !== null && clock.monotonic() - outcome.at >= TOLD_WITHIN_MS) searches.delete(name)
+  }
+
+  async function resolve(destination: ServerName): Promise<Found> {
+    const started = clock.monotonic()
+    try {
+      const resolution = await resolveTarget(destination)
+      if (resolution.kind === 'found') return { kind: 'found' }
+      return { ...resolution, durationMs: Math.round(clock.monotonic() - started) }
+    } catch (error) {
+      onBug(error)
+      // Whoever connects asks again, and says what it was.
+      return { kind: 'found' }
+    }
+  }
+
+  async function inTime({ ended }: Search, signal: AbortSignal): Promise<Found | null> {
+    const over = new AbortController()
+    const abort = () => over.abort()
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+    const late = async () => {
+      await clock.sleep(PATIENCE_OF_MANY_MS, over.signal)
+      if (searches.size <= FEW) await clock.sleep(PATIENCE_MS - PATIENCE_OF_MANY_MS, over.signal)
+      return null
+    }
+    const told = await Promise.race([ended, late()])
+    signal.removeEventListener('abort', abort)
+    over.abort()
+    return told
+  }
+}
