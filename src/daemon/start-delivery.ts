@@ -26,6 +26,7 @@ import { countAttempt, type CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Pool } from '../store/db.ts'
+import type { Sleeper } from '../store/delivery/wake-lists.ts'
 import type { Outbound } from './open-outbound.ts'
 import { version } from './version.ts'
 import { makeRemotes } from '../wire/send.ts'
@@ -119,11 +120,11 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     ...{ stopping: stopping.signal, cutting: cutting.signal, log },
   })
   const wake: Wake = (sleepers) => atHand.wake(sleepers.filter(({ name }) => !isBlocked(name)))
-  const wakeFound = async (name: string) => {
+  const wakeFound = async (who: Sleeper) => {
     if (stopping.signal.aborted) return
-    await wake([{ name, quick: false }]).catch((err: unknown) =>
+    await wake([who]).catch((err: unknown) =>
       log.warn(
-        { err, destination: name },
+        { err, destination: who.name },
         'a destination that was found was not woken; its row brings it back',
       ),
     )
@@ -156,8 +157,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     firstLooks: makeGate(FIRST_LOOKS),
     find: makeFind({
       ...{ resolveTarget, clock, most: needs.discoveries },
-      // Into the queue of those that are not quick: who stands there waits for nobody that is healthy.
-      wake: (destination) => void wakeFound(destination),
+      wake: (who) => void wakeFound(who),
       onBug: (err) => log.error({ err }, 'server discovery ended with an unforeseen error'),
     }),
     spare: makeSpare({

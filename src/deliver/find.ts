@@ -20,7 +20,13 @@ export type Found =
   | { readonly kind: 'slow' }
 
 /** Never rejects. `signal` ends the wait alone. */
-export type Find = (destination: ServerName, signal: AbortSignal) => Promise<Found>
+export type Find = (who: Sought, signal: AbortSignal) => Promise<Found>
+
+export interface Sought {
+  readonly name: ServerName
+  /** Which queue is its. */
+  readonly quick: boolean
+}
 
 /** For those that are found in any case. */
 export const FOUND: Find = () => Promise.resolve({ kind: 'found' })
@@ -28,19 +34,27 @@ export const FOUND: Find = () => Promise.resolve({ kind: 'found' })
 export interface FindNeeds {
   readonly resolveTarget: ResolveTarget
   /** Its turn has ended, and it is known now where it is. */
-  readonly wake: (destination: ServerName) => void
+  readonly wake: (who: Sought) => void
   readonly most: number
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
   /** It threw, which is a defect of ours. */
   readonly onBug: (error: unknown) => void
 }
 
-/** After this its turn ends, ms: the first where many are being looked for, the other one where they are few. */
-const [PATIENCE_OF_MANY_MS, PATIENCE_MS] = [300, 2_000]
+/**
+ * After this its turn ends, ms: at once what is out of the ordinary where many are being looked for, else the longest. What is ordinary is
+ * learnt: where this process has much to do, everything takes long, and to come again costs more.
+ */
+const [SHORTEST_PATIENCE_MS, LONGEST_PATIENCE_MS] = [300, 2_000]
+const OUT_OF_THE_ORDINARY = 3
+/** What one more counts in the mean of those that were found. */
+const WEIGHT = 0.1
 /** More than this are many: half of the turns that are for destinations which never answered. */
 const FEW = 128
 /** A failure that is older is not told any more, ms: its turn did not come, and discovery is asked again. */
 const TOLD_WITHIN_MS = 10_000
+
+const OVER = 'over'
 
 interface Search {
   readonly ended: Promise<Found>
@@ -54,13 +68,16 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
   const searches = new Map<ServerName, Search>()
   const places = makeGate(most)
 
-  return async function find(destination, signal) {
+  let ordinaryMs = 0
+
+  return async function find(who, signal) {
+    const destination = who.name
     const known = searches.get(destination)
     if (known?.outcome != null) {
       searches.delete(destination)
       if (clock.monotonic() - known.outcome.at < TOLD_WITHIN_MS) return known.outcome.found
     } else if (known?.slow === true) return { kind: 'slow' }
-    const search = searches.get(destination) ?? (await begin(destination, signal))
+    const search = searches.get(destination) ?? (await begin(who, signal))
     if (search === null) return { kind: 'slow' }
     const told = await inTime(search, signal)
     if (told !== null) {
@@ -72,10 +89,11 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
   }
 
   /** Null: `signal` ended the wait for a place. */
-  async function begin(destination: ServerName, signal: AbortSignal): Promise<Search | null> {
+  async function begin(who: Sought, signal: AbortSignal): Promise<Search | null> {
     const leave = await places.enter(signal)
     if (leave === null) return null
     if (searches.size >= 2 * most) forgetOld()
+    const destination = who.name
     const search: Search = { ended: resolve(destination), slow: false, outcome: null }
     searches.set(destination, search)
     void search.ended.then((found) => {
@@ -84,7 +102,7 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
       // What was found is remembered by discovery, and may change there until its turn comes.
       if (found.kind === 'found') searches.delete(destination)
       else search.outcome = { found, at: clock.monotonic() }
-      wake(destination)
+      wake(who)
     })
     return search
   }
@@ -99,8 +117,11 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
     const started = clock.monotonic()
     try {
       const resolution = await resolveTarget(destination)
-      if (resolution.kind === 'found') return { kind: 'found' }
-      return { ...resolution, durationMs: Math.round(clock.monotonic() - started) }
+      const durationMs = clock.monotonic() - started
+      if (resolution.kind === 'failed') return { ...resolution, durationMs: Math.round(durationMs) }
+      // What took longer than anybody waits is out of the ordinary itself.
+      ordinaryMs += WEIGHT * (Math.min(durationMs, LONGEST_PATIENCE_MS) - ordinaryMs)
+      return { kind: 'found' }
     } catch (error) {
       onBug(error)
       // Whoever connects asks again, and says what it was.
@@ -110,17 +131,23 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
 
   async function inTime({ ended }: Search, signal: AbortSignal): Promise<Found | null> {
     const over = new AbortController()
-    const abort = () => over.abort()
+    // With a reason: an abort without one makes an error, with its stack.
+    const abort = () => over.abort(OVER)
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
     const late = async () => {
-      await clock.sleep(PATIENCE_OF_MANY_MS, over.signal)
-      if (searches.size <= FEW) await clock.sleep(PATIENCE_MS - PATIENCE_OF_MANY_MS, over.signal)
+      for (let waited = 0; waited < patienceMs() && !over.signal.aborted; waited += SHORTEST_PATIENCE_MS)
+        await clock.sleep(SHORTEST_PATIENCE_MS, over.signal)
       return null
     }
     const told = await Promise.race([ended, late()])
     signal.removeEventListener('abort', abort)
-    over.abort()
+    abort()
     return told
+  }
+
+  function patienceMs(): number {
+    if (searches.size <= FEW) return LONGEST_PATIENCE_MS
+    return Math.min(LONGEST_PATIENCE_MS, Math.max(SHORTEST_PATIENCE_MS, ordinaryMs * OUT_OF_THE_ORDINARY))
   }
 }
