@@ -5,10 +5,11 @@
  * the places limit. So it comes before the place, and nobody waits for it long: a turn whose destination is not found soon ends, and
  * the destination is woken when the answer is there.
  *
- * Always: one discovery under way a name. At most `most` are under way; who comes then waits for a place, which is no failure of
- * the destination's. A failure is told once, to the next turn. What was found is not kept here: discovery remembers it.
+ * Always: one discovery under way a name. At most `most` are under way; who comes then waits for a place, and gives way if none
+ * comes free, which is no failure of the destination's. A failure is told once, to the next turn. What was found is not kept here: discovery remembers it.
  */
 import type { Clock } from '../pace/clock.ts'
+import { within } from '../pace/either-signal.ts'
 import { makeGate } from '../pace/gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Resolution, ResolveTarget } from '../wire/target.ts'
@@ -18,6 +19,8 @@ export type Found =
   | (Extract<Resolution, { kind: 'failed' }> & { readonly durationMs: number })
   /** Not known yet: it is woken when it is. */
   | { readonly kind: 'slow' }
+  /** So many others are looked for that it was not begun. */
+  | { readonly kind: 'no place' }
 
 /** Never rejects. `signal` ends the wait alone. */
 export type Find = (who: Sought, signal: AbortSignal) => Promise<Found>
@@ -51,6 +54,8 @@ const OUT_OF_THE_ORDINARY = 3
 const WEIGHT = 0.1
 /** More than this are many: half of the turns that are for destinations which never answered. */
 const FEW = 128
+/** After this wait for a place the turn gives way, ms. */
+const LONGEST_WAIT_MS = 5_000
 /** A failure that is older is not told any more, ms: its turn did not come, and discovery is asked again. */
 const TOLD_WITHIN_MS = 10_000
 
@@ -78,7 +83,7 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
       if (clock.monotonic() - known.outcome.at < TOLD_WITHIN_MS) return known.outcome.found
     } else if (known?.slow === true) return { kind: 'slow' }
     const search = searches.get(destination) ?? (await begin(who, signal))
-    if (search === null) return { kind: 'slow' }
+    if (search === null) return { kind: 'no place' }
     const told = await inTime(search, signal)
     if (told !== null) {
       searches.delete(destination)
@@ -88,9 +93,11 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
     return { kind: 'slow' }
   }
 
-  /** Null: `signal` ended the wait for a place. */
+  /** Null: no place came free in time. */
   async function begin(who: Sought, signal: AbortSignal): Promise<Search | null> {
-    const leave = await places.enter(signal)
+    const wait = within(signal, LONGEST_WAIT_MS)
+    const leave = places.take() ?? (await places.enter(wait.signal))
+    wait.forget()
     if (leave === null) return null
     if (searches.size >= 2 * most) forgetOld()
     const destination = who.name

@@ -80,6 +80,7 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
     const began = needs.clock.monotonic()
     const found = await needs.find({ name: state.name as ServerName, quick: state.quick }, holding.signal)
     if (holding.signal.aborted) return LOOK_AGAIN
+    if (found.kind === 'no place') return { kind: 'give way' }
     if (found.kind === 'slow') return { kind: 'let go', lookAt: state.now + SLOW_LOOK_MS, position: null }
     if (found.kind === 'failed') {
       await noteUnfound(needs, holding, found, began)
