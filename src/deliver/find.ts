@@ -14,7 +14,7 @@ import { makeGate } from '../pace/gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Resolution, ResolveTarget } from '../wire/target.ts'
 
-export type Found =
+export type Whereabouts =
   | { readonly kind: 'found' }
   | (Extract<Resolution, { kind: 'failed' }> & { readonly durationMs: number })
   /** Not known yet: it is woken when it is. */
@@ -23,7 +23,7 @@ export type Found =
   | { readonly kind: 'no place' }
 
 /** Never rejects. `signal` ends the wait alone. */
-export type Find = (who: Sought, signal: AbortSignal) => Promise<Found>
+export type Find = (who: Sought, signal: AbortSignal) => Promise<Whereabouts>
 
 export interface Sought {
   readonly name: ServerName
@@ -62,11 +62,11 @@ const TOLD_WITHIN_MS = 10_000
 const OVER = 'over'
 
 interface Search {
-  readonly ended: Promise<Found>
+  readonly ended: Promise<Whereabouts>
   /** A turn has ended for it. */
   slow: boolean
   /** It ended with that, at that time. */
-  outcome: { readonly found: Found; readonly at: number } | null
+  outcome: { readonly found: Whereabouts; readonly at: number } | null
 }
 
 export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds): Find {
@@ -120,7 +120,7 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
       if (outcome !== null && clock.monotonic() - outcome.at >= TOLD_WITHIN_MS) searches.delete(name)
   }
 
-  async function resolve(destination: ServerName): Promise<Found> {
+  async function resolve(destination: ServerName): Promise<Whereabouts> {
     const started = clock.monotonic()
     try {
       const resolution = await resolveTarget(destination)
@@ -136,7 +136,7 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
     }
   }
 
-  async function inTime({ ended }: Search, signal: AbortSignal): Promise<Found | null> {
+  async function inTime({ ended }: Search, signal: AbortSignal): Promise<Whereabouts | null> {
     const over = new AbortController()
     // With a reason: an abort without one makes an error, with its stack.
     const abort = () => over.abort(OVER)

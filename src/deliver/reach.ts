@@ -14,7 +14,7 @@ import type { DestinationState } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
-import type { Found } from './find.ts'
+import type { Whereabouts } from './find.ts'
 import { wantedFor, type Bodies, type Bytes } from './body-memory.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './rules/outcome.ts'
@@ -149,7 +149,7 @@ async function connectFor(
 export async function noteUnfound(
   needs: RecordNeeds & Pick<ReachNeeds, 'clock' | 'onAttempt'>,
   { held, state }: Holding,
-  { stage, message, durationMs }: Extract<Found, { kind: 'failed' }>,
+  { stage, message, durationMs }: Extract<Whereabouts, { kind: 'failed' }>,
   askedAt: number,
 ): Promise<void> {
   const startedAt = state.now + Math.round(needs.clock.monotonic() - askedAt)
