@@ -19,7 +19,7 @@ import { closeDataDir } from '../config/folder.ts'
 import type { Wake } from '../deliver/wake/fanout.ts'
 import { registerAdminRoutes } from '../http/admin/routes.ts'
 import { MOST_CONNECTIONS, openHttpServer, type Phase } from '../http/server.ts'
-import { descriptorLimit, LOOKUPS, shareDescriptors } from './descriptors.ts'
+import { descriptorLimit, DISCOVERIES, LOOKUPS, shareDescriptors } from './descriptors.ts'
 import { makeAppend } from '../ingest/append.ts'
 import { selfTest } from '../matrix/signing.ts'
 import { countItems } from '../observe/count-items.ts'
@@ -59,16 +59,17 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): {
   config: Config
   door: number
   lookups: number
+  discoveries: number
 } {
   const { federation } = config
   const { max_concurrency, max_idle_connections, recovering_concurrency } = federation
   const wished = {
     ...{ door: MOST_CONNECTIONS, concurrency: max_concurrency, idle: max_idle_connections },
-    lookups: LOOKUPS,
+    ...{ lookups: LOOKUPS, discoveries: DISCOVERIES },
   }
   const limit = descriptorLimit()
   const sends = roles.includes('deliver')
-  const { door, concurrency, idle, lookups } = shareDescriptors(limit, wished, { sends })
+  const { door, concurrency, idle, lookups, discoveries } = shareDescriptors(limit, wished, { sends })
   if (roles.includes('deliver') && (concurrency < max_concurrency || idle < max_idle_connections))
     log.warn(
       { limit, max_concurrency: concurrency, max_idle_connections: idle, connections: door },
@@ -79,7 +80,7 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): {
     max_idle_connections: idle,
     recovering_concurrency: Math.min(recovering_concurrency, concurrency),
   }
-  return { config: { ...config, federation: { ...federation, ...fitting } }, door, lookups }
+  return { config: { ...config, federation: { ...federation, ...fitting } }, door, lookups, discoveries }
 }
 
 /** Sending needs it, and the admin API shows what it finds. */
@@ -111,7 +112,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (exposed !== null) log.warn(exposed)
   refuseOpenTlsKeys(options.config)
   // Only a process that serves the API needs tokens; another must not generate any.
-  const { config: settled, door, lookups } = withinDescriptors(options)
+  const { config: settled, door, lookups, discoveries } = withinDescriptors(options)
   const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled
   const key = loadSigningKey(config.signing_key_path)
   if (!selfTest(key))
@@ -245,6 +246,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         wake,
         key,
         outbound,
+        discoveries,
         mayWork,
         metrics,
         clock,

@@ -11,6 +11,7 @@ import { makeAtHand, type AtHand } from '../deliver/wake/at-hand.ts'
 import { makeDue } from '../deliver/wake/due.ts'
 import { makeGate } from '../pace/gate.ts'
 import { AT_ONCE, eventLoopUse, makeSpare } from '../pace/spare.ts'
+import { makeFind } from '../deliver/find.ts'
 import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
@@ -25,6 +26,7 @@ import { countAttempt, type CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Pool } from '../store/db.ts'
+import type { Sleeper } from '../store/delivery/wake-lists.ts'
 import type { Outbound } from './open-outbound.ts'
 import { version } from './version.ts'
 import { makeRemotes } from '../wire/send.ts'
@@ -39,6 +41,8 @@ export interface DeliveryNeeds {
   /** False: this process takes no new work (its schema is not the database's any more). */
   mayWork: () => boolean
   outbound: Pick<Outbound, 'connections' | 'resolveTarget' | 'vetDomain'>
+  /** Destinations that are looked for at once, at most. */
+  discoveries: number
   metrics: Metrics
   clock: Clock
   random: Random
@@ -116,6 +120,15 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     ...{ stopping: stopping.signal, cutting: cutting.signal, log },
   })
   const wake: Wake = (sleepers) => atHand.wake(sleepers.filter(({ name }) => !isBlocked(name)))
+  const wakeFound = async (who: Sleeper) => {
+    if (stopping.signal.aborted) return
+    await wake([who]).catch((err: unknown) =>
+      log.warn(
+        { err, destination: who.name },
+        'a destination that was found was not woken; its row brings it back',
+      ),
+    )
+  }
   let steadyAt = -Infinity
   const follow: Follow = makeFollow({
     ...shared,
@@ -142,6 +155,11 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
     farLooks: makeGate(FAR_LOOKS),
     firstLooks: makeGate(FIRST_LOOKS),
+    find: makeFind({
+      ...{ resolveTarget, clock, most: needs.discoveries },
+      wake: (who) => void wakeFound(who),
+      onBug: (err) => log.error({ err }, 'server discovery ended with an unforeseen error'),
+    }),
     spare: makeSpare({
       clock,
       used: eventLoopUse(),

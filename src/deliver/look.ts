@@ -22,7 +22,8 @@ import { forPdus } from './body-memory.ts'
 import { growsTo, isOld, worthCounting, type CatchUpSettings } from './rules/catch-up.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Plan } from './rules/plan.ts'
-import { reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
+import type { Find } from './find.ts'
+import { noteUnfound, reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
 import { QUICK_MS } from './record.ts'
 import { mustBeDropped, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
@@ -37,6 +38,8 @@ export interface LookNeeds extends TransactionNeeds, ReachNeeds {
   firstLooks: Gate
   /** Those without a connection wait here: steady traffic goes first. */
   spare: Spare
+  /** Where it is, before it gets a place to be dialled. */
+  find: Find
   /** Told of sticky replays that lapsed before they were sent. */
   onLapsed: (count: number) => void
 }
@@ -51,6 +54,9 @@ export type Looked =
   /** No place came free for a long time. */
   | { kind: 'give way' }
   | { kind: 'let go'; lookAt: number | null; position: number | null }
+
+/** It is woken when it is known where it is; after this by its row, if that was lost, ms. */
+const SLOW_LOOK_MS = 60_000
 
 const LOOK_AGAIN: Looked = { kind: 'look again' }
 
@@ -69,6 +75,17 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
   } else if (!isConnected) {
     const empty = await needs.firstLooks.within(() => readIfNothingIsOwed(needs.pool, state))
     if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
+  }
+  if (!needs.isConnected(state.name as ServerName)) {
+    const began = needs.clock.monotonic()
+    const found = await needs.find({ name: state.name as ServerName, quick: state.quick }, holding.signal)
+    if (holding.signal.aborted) return LOOK_AGAIN
+    if (found.kind === 'no place') return { kind: 'give way' }
+    if (found.kind === 'slow') return { kind: 'let go', lookAt: state.now + SLOW_LOOK_MS, position: null }
+    if (found.kind === 'failed') {
+      await noteUnfound(needs, holding, found, began)
+      return LOOK_AGAIN
+    }
   }
   const reached = await reach(needs, holding, isDue(needs), (ready, connected) =>
     send(needs, connected, ready),

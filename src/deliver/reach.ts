@@ -14,6 +14,7 @@ import type { DestinationState } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
+import type { Whereabouts } from './find.ts'
 import { wantedFor, type Bodies, type Bytes } from './body-memory.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './rules/outcome.ts'
@@ -144,9 +145,24 @@ async function connectFor(
   return null
 }
 
+/** It is not known where it is, which is written down. `askedAt`: when `state` was read, or nearly, by the monotonic clock. */
+export async function noteUnfound(
+  needs: RecordNeeds & Pick<ReachNeeds, 'clock' | 'onAttempt'>,
+  { held, state }: Holding,
+  { stage, message, durationMs }: Extract<Whereabouts, { kind: 'failed' }>,
+  askedAt: number,
+): Promise<void> {
+  const startedAt = state.now + Math.round(needs.clock.monotonic() - askedAt)
+  const failed: SendFailed = {
+    ...{ kind: 'failed', stage, message, durationMs, handed: false },
+    ...{ status: null, errcode: null, retryAfterMs: null },
+  }
+  await noteUnreached(needs, { held, state }, failed, startedAt)
+}
+
 /** One write: it failed, and when it may be tried again. An unanswered transaction stays as it is. */
 async function noteUnreached(
-  needs: ReachNeeds,
+  needs: RecordNeeds & Pick<ReachNeeds, 'onAttempt'>,
   { held, state }: Pick<Holding, 'held' | 'state'>,
   failed: SendFailed,
   startedAt: number,

@@ -17,6 +17,10 @@ export interface DaemonOptions {
   roles: string
   federation?: Record<string, unknown>
   sources?: Record<string, unknown>
+  /** Instead of 443, 8448 and 53. */
+  ports?: { https: number; matrix: number; dns: number }
+  /** How long requests in flight may take to end when it stops, ms. */
+  graceMs?: number
   /** Write a CPU profile into this folder at the end. */
   profile?: string | undefined
 }
@@ -64,20 +68,18 @@ async function start(setting: Setting, options: DaemonOptions): Promise<Daemon> 
       ...options.federation,
     },
     ...(options.sources === undefined ? {} : { sources: options.sources }),
+    ...(options.graceMs === undefined ? {} : { shutdown_grace_ms: options.graceMs }),
     log: { level: 'info' },
   }
   writeFileSync(config, JSON.stringify(settings), { mode: 0o600 })
   const logFile = join(folder, 'log')
   const log = openSync(logFile, 'a')
   const profiling = options.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', options.profile]
-  const main = setting.built('src/main.ts')
-  const child = spawn(
-    process.execPath,
-    [...profiling, main, 'run', '--config', config, '--role', options.roles],
-    {
-      stdio: ['ignore', log, log],
-    },
-  )
+  const run =
+    options.ports === undefined
+      ? [setting.built('src/main.ts'), 'run', '--config', config, '--role', options.roles]
+      : [setting.built('test/bench/networked.ts'), config, options.roles, JSON.stringify(options.ports)]
+  const child = spawn(process.execPath, [...profiling, ...run], { stdio: ['ignore', log, log] })
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const http = new Pool(`http://127.0.0.1:${port}`, { connections: 256 })
   const remove = () => rmSync(folder, { recursive: true, force: true })

@@ -19,6 +19,8 @@ import {
 } from './lines.ts'
 import { measureRaw } from './raw.ts'
 import type { Report } from './report.ts'
+import { measureRoad } from './road.ts'
+import { roadLines } from './road-lines.ts'
 import { measureRetentionPause } from './retention-pause.ts'
 import { HOSTS, type Setting } from './setting.ts'
 import { measureSteady } from './steady.ts'
@@ -35,6 +37,7 @@ export const PARTS = [
   'growth',
   'memory',
   'dead',
+  'road',
   'pause',
   'synapse',
 ] as const
@@ -169,6 +172,12 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
       await withFleet(HOSTS.slice(0, 1), HEALTHY, async (fleet) => {
         report.add(deadLines(first, await measureDead(setting, fleet, options)))
       })
+    },
+    road: async () => {
+      const rounds = quick ? 1 : 3
+      say(`${HEALTHY} destinations found beside ${4 * HEALTHY} with trouble on the way, queue on ${first}`)
+      const options = { queue, database: 'road', healthy: HEALTHY, rounds, profile, say }
+      report.add(roadLines(first, await measureRoad(setting, options)))
     },
     pause: async () => {
       const readerMs = quick ? 5_000 : 30_000

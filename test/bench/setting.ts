@@ -6,6 +6,7 @@ import { openPool, type Pool } from '../../src/store/db.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { ownRedis, type Redis } from '../support/redis.ts'
 import { buildCheckout } from './build.ts'
+import { ROAD_DOMAIN } from './road-names.ts'
 
 export interface Setting {
   built: (source: string) => string
@@ -46,7 +47,7 @@ export async function makeSetting({ statements, postgres: more = {} }: SettingOp
   const [postgres, redis, tls] = await Promise.all([
     ownServer({ migrated: false, settings: { ...settingsFor(statements), ...more } }),
     findRedis(),
-    authority.issue({ ips: HOSTS }),
+    authority.issue({ ips: HOSTS, names: [`*.${ROAD_DOMAIN}`] }),
   ])
   const admin = openPool({ url: postgres.url, max: 1 })
   const { rows } = await admin.query<{ on: boolean }>(

@@ -2,19 +2,21 @@ import { expect } from 'chai'
 import { descriptorLimit, shareDescriptors } from '../../src/daemon/descriptors.ts'
 
 describe('descriptors', () => {
-  const wished = { door: 1000, concurrency: 512, idle: 1000, lookups: 640 }
+  const wished = { door: 1000, concurrency: 512, idle: 1000, lookups: 640, discoveries: 1024 }
 
   it('are shared so that the door and the federation stay below the limit together', () => {
     for (let limit = 140; limit < 5000; limit += 7) {
-      const { door, concurrency, idle, lookups } = shareDescriptors(limit, wished, { sends: true })
-      expect(door + concurrency + idle + lookups, `${limit}`).to.be.at.most(limit - 90)
-      expect(Math.min(door, concurrency, lookups)).to.be.at.least(8)
+      const shares = shareDescriptors(limit, wished, { sends: true })
+      const { door, concurrency, idle, lookups, discoveries } = shares
+      expect(door + concurrency + idle + lookups + discoveries, `${limit}`).to.be.at.most(limit - 90)
+      expect(Math.min(door, concurrency, lookups, discoveries)).to.be.at.least(8)
     }
     expect(shareDescriptors(256, wished, { sends: true })).to.deep.equal({
       door: 40,
-      concurrency: 72,
-      idle: 24,
+      concurrency: 57,
+      idle: 20,
       lookups: 24,
+      discoveries: 19,
     })
     expect(shareDescriptors(256, wished, { sends: false }).door).to.equal(160)
   })

@@ -5,6 +5,7 @@ import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { look, type Looked, type LookNeeds } from '../../src/deliver/look.ts'
 import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { AT_ONCE } from '../../src/pace/spare.ts'
+import { FOUND } from '../../src/deliver/find.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/delivery/leases.ts'
@@ -72,6 +73,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
     farLooks: makeGate(9),
     firstLooks: makeGate(9),
     spare: AT_ONCE,
+    find: FOUND,
     catchUp: { threshold_pdus: 1, min_age_ms: 60_000 },
     ...makeTogether(pool, 1),
     bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),

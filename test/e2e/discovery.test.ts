@@ -91,6 +91,27 @@ describe('plain server names', () => {
     ])
   })
 
+  it('of which DNS says nothing hold no place: one that is found is not behind them, whoever came first', async () => {
+    await begin({ settings: { federation: { max_concurrency: 4, recovering_concurrency: 4 } } })
+    const bare = await world.remote({ name: 'bare.example', certificate: ['bare.example'] })
+    network = { ...network, ports: { ...network.ports, matrix: bare.port } }
+    const silent = Array.from({ length: 12 }, (_, n) => `silent${n}.example`)
+    for (const name of silent) for (const one of [name, `*.${name}`]) dns.zone.set(one, { instead: 'silent' })
+    dns.zone.set('bare.example', HERE)
+    await world.start()
+    await tellRoom(...silent)
+    await world.ingest([world.event(ROOM).item])
+    await until(() => Promise.resolve(silent.some((name) => dns.asked(name) > 0)), {
+      what: 'the silent to be asked for',
+    })
+    await world.ingest([{ type: 'servers', room_id: '!other:home.example', set: ['bare.example'] }])
+    const { item, eventId } = world.event('!other:home.example')
+    await world.ingest([item])
+    await until(() => Promise.resolve(bare.received.has(eventId)), { what: 'the event at bare.example' })
+    const { rows } = await world.pool.query('select 1 from destinations where failures > 0')
+    expect(rows).to.deep.equal([])
+  })
+
   it('that lead where nothing may be connected to are not, and the reason is told', async () => {
     await begin()
     dns.zone.set('inside.example', { a: ['10.1.2.3'] })

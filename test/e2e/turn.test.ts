@@ -8,6 +8,7 @@ import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { AT_ONCE } from '../../src/pace/spare.ts'
+import { FOUND } from '../../src/deliver/find.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import { reachable } from '../support/reachable.ts'
 import { makeLog } from '../../src/observe/log.ts'
@@ -53,6 +54,7 @@ describe('a turn', () => {
       farLooks: makeGate(9),
       firstLooks: makeGate(9),
       spare: AT_ONCE,
+      find: FOUND,
       isBlocked: () => false,
       bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },

@@ -16,12 +16,14 @@ import { serve } from '../../src/deliver/serve.ts'
 import type { Log } from '../../src/observe/log.ts'
 import { registerWorker, renewWorker } from '../../src/store/delivery/leases.ts'
 import { AT_ONCE } from '../../src/pace/spare.ts'
+import type { Find } from '../../src/deliver/find.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import type { Remotes } from '../../src/wire/send-result.ts'
 import { OURS, SETTINGS, US } from './driver.ts'
 import type { Process } from './process.ts'
 
 export interface DelivererNeeds extends Remotes {
+  find: Find
   process: Process
   now: () => number
   monotonic: () => number
@@ -136,6 +138,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
       farLooks: makeGate(100),
       firstLooks: makeGate(100),
       spare: AT_ONCE,
+      find: needs.find,
       isBlocked: () => false,
     },
   }

@@ -562,4 +562,20 @@ export const BUGS: readonly Bug[] = [
     }),
     breaks: /a list that is not known is told again/,
   },
+  {
+    bug: 'one that is looked for still counts as served',
+    how: 'it is let go until it is found, and its position is moved to the head',
+    plant: () => ({
+      statements: {
+        'let go': then<[number[], unknown, unknown, (number | null)[]]>(({ t }, [ids, , , lookAts]) => {
+          for (const [i, id] of ids.entries()) {
+            const d = t.destinations.get(id)
+            if (lookAts[i] != null && d?.retry_at === null && d.hold_until === null)
+              t.destinations.change(id, { position: headOf(t) })
+          }
+        }),
+      },
+    }),
+    breaks: /I6|passes only what was sent/,
+  },
 ]

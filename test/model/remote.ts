@@ -1,10 +1,14 @@
 /** What the remote does with a request, as the schedule says. */
+import type { Whereabouts } from '../../src/deliver/find.ts'
 import type { SendFailed, SendResult } from '../../src/wire/send-result.ts'
 import { SETTINGS } from './driver.ts'
 
 export type Remote =
   | { does: 'answers'; lists: 'all' | 'nothing' | 'odd ids' | 'without pdus'; takesMs: number }
   | { does: 'refuses the connection' }
+  | { does: 'is not found' }
+  /** Where it is has not been found out by the time a turn waits for that, or nothing is asked as too many others are looked for. */
+  | { does: 'is looked for'; as: 'slow' | 'no place' }
   | { does: 'times out' }
   | { does: 'drops the answer' }
   | { does: 'fails'; status: 500 | 429 | 410; retryAfterMs: number | null }
@@ -29,8 +33,24 @@ export const cutOff = (handed: boolean): SendFailed => ({
 })
 
 /** What comes of a connection that is asked for: null where there is one. */
-export const refusalOf = (remote: Remote): SendFailed | null =>
-  remote.does === 'refuses the connection' ? { ...FAILED, stage: 'connect', handed: false } : null
+export function refusalOf({ does }: Remote): SendFailed | null {
+  if (does === 'refuses the connection') return { ...FAILED, stage: 'connect', handed: false }
+  return does === 'is not found' || does === 'is looked for' ? UNFOUND : null
+}
+
+const UNFOUND: SendFailed = { ...FAILED, stage: 'discovery', handed: false }
+
+/** What is written down of it. */
+export const unfoundOf = (whereabouts: Extract<Whereabouts, { kind: 'failed' }>): SendFailed => ({
+  ...UNFOUND,
+  ...whereabouts,
+})
+
+/** What a turn without a connection hears of where it is. */
+export function whereaboutsOf(remote: Remote): Whereabouts {
+  if (remote.does === 'is looked for') return { kind: remote.as }
+  return remote.does === 'is not found' ? { ...UNFOUND, stage: 'discovery' } : { kind: 'found' }
+}
 
 /** Whether the connection may serve another request: the answer was read to its end. */
 export const isKept = ({ result }: Told): boolean =>
@@ -43,6 +63,8 @@ export function answerOf(remote: Remote, body: string): Told {
   })
   switch (remote.does) {
     case 'refuses the connection':
+    case 'is not found':
+    case 'is looked for':
       return failed({ stage: 'connect', handed: false })
     case 'times out':
       return failed({ stage: 'timeout', durationMs: SETTINGS.requestTimeoutMs })
@@ -73,6 +95,8 @@ export function remoteInWords(remote: Remote): string {
       const { status, retryAfterMs } = remote
       return `answers ${status}${retryAfterMs === null ? '' : `, retry after ${retryAfterMs / 1000} s`}`
     }
+    case 'is looked for':
+      return `is looked for: ${remote.as}`
     default:
       return remote.does
   }

@@ -263,7 +263,8 @@ async function runIn(
     const after = await world.view()
     const free = before?.owner == null || (before.owner === it.worker() && !wasOver)
     if (at !== null || it.process.heldAt() !== null || depth > 1 || after === null || !free) return
-    if (!after.paused && watch.waits.pending() && watch.waiting(after)) {
+    // One that is looked for still is tried when that has ended.
+    if (!after.paused && !world.isSought() && watch.waits.pending() && watch.waiting(after)) {
       violated('wake and reset try now (4)', `something waits after ${after.position}`)
     }
   }

@@ -177,6 +177,14 @@ const remote = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.constant({ does: 'refuses the connection' as const }) },
+  { weight: 1, arbitrary: fc.constant({ does: 'is not found' as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      does: fc.constant('is looked for' as const),
+      as: fc.constantFrom('slow' as const, 'no place' as const),
+    }),
+  },
   { weight: 2, arbitrary: fc.constant({ does: 'times out' as const }) },
   { weight: 2, arbitrary: fc.constant({ does: 'drops the answer' as const }) },
   {

@@ -17,7 +17,19 @@ import { happenedIn } from './observe.ts'
 import { makeProcess, type Process } from './process.ts'
 import { makeProducer, type Producer, type ProducerNeeds } from './producer.ts'
 import { makeRequests, type Request } from './requests.ts'
-import { answerOf, cutOff, isKept, refusalOf, remoteInWords, WELL, type Remote, type Told } from './remote.ts'
+import {
+  answerOf,
+  cutOff,
+  isKept,
+  refusalOf,
+  remoteInWords,
+  unfoundOf,
+  WELL,
+  whereaboutsOf,
+  type Remote,
+  type Told,
+} from './remote.ts'
+import type { Find } from '../../src/deliver/find.ts'
 import { DAY, MINUTE, type By, type Door } from './schedule.ts'
 import { makeWatch, Violation, violated } from './watch.ts'
 import type { Basis } from './waits.ts'
@@ -230,6 +242,16 @@ export function makeWorld(
     }
   }
 
+  /** Looks for it or connects to it, which it may only when an attempt is due. */
+  function tries(process: Process, isRefused: boolean): void {
+    try {
+      const at = { now: database.now(), basis: bases.get(process) ?? null, stale: lost.has(process) }
+      watch.connects(at, isRefused)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
   const connectOf =
     (process: Process): Connect =>
     async ({ stillHeld, signal }) => {
@@ -239,12 +261,7 @@ export function makeWorld(
       const refusal = wasIdle ? null : refusalOf(remote)
       if (!wasIdle) {
         saySoon(`        ${process.name} connects${refusal === null ? '' : ', and is refused'}`)
-        try {
-          const at = { now: database.now(), basis: bases.get(process) ?? null, stale: lost.has(process) }
-          watch.connects(at, refusal !== null)
-        } catch (error) {
-          fail(error)
-        }
+        tries(process, refusal !== null)
       }
       if (refusal !== null) {
         await process.during(passes(refusal.durationMs))
@@ -265,6 +282,20 @@ export function makeWorld(
           ours = false
         },
       }
+    }
+
+  const findOf =
+    (process: Process): Find =>
+    async (_who, signal) => {
+      await process.step('where it is')
+      const whereabouts = signal.aborted ? ({ kind: 'found' } as const) : whereaboutsOf(remote)
+      if (whereabouts.kind !== 'found')
+        saySoon(`        ${process.name} does not find it: ${whereabouts.kind}`)
+      if (whereabouts.kind !== 'failed') return whereabouts
+      tries(process, true)
+      await process.during(passes(whereabouts.durationMs))
+      refused.set(process, unfoundOf(whereabouts))
+      return whereabouts
     }
 
   async function sendOver(
@@ -307,6 +338,7 @@ export function makeWorld(
         job = true
       },
       connect: connectOf(actor.process),
+      find: findOf(actor.process),
       takeIdle: () => null,
       isConnected: () => connected.has(actor.process),
       fault: (what, error) => {
@@ -400,6 +432,7 @@ export function makeWorld(
     producers,
     housekeeper: () => housekeeper,
     retainer: () => retainer,
+    isSought: () => remote.does === 'is looked for',
     setRemote: (next: Remote) => {
       remote = next
     },

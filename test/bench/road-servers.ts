@@ -1,0 +1,78 @@
+/**
+ * The servers of the part `road`, in two processes of their own: one answers DNS, the other is the web server for `.well-known` and all
+ * the homeservers. It notes when a transaction came for each destination.
+ */
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import { parseXMatrix } from '../../src/matrix/x-matrix.ts'
+import { systemClock } from '../../src/pace/clock.ts'
+import { startDnsServer, type DnsServer } from '../../src/simulate/dns/server.ts'
+import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
+import { answerParent, machineMs } from './child.ts'
+import { roadDelegation, roadQuestions, roadZone, type RoadPorts } from './road-names.ts'
+
+export interface RoadServers {
+  names: string[]
+  ports: RoadPorts
+  tls: KeyPair
+}
+
+/** By destination: when its first transaction was there since the last `clear`, by the machine's clock, ms. */
+let arrivals = new Map<string, number>()
+/** Requests for `.well-known` since then, by name. */
+let pages = new Map<string, number>()
+let dns: DnsServer | null = null
+let known: readonly string[] = []
+
+answerParent({
+  /** Its port. */
+  dns: async ({ names, ports }: RoadServers) => {
+    known = names
+    dns = await startDnsServer({ clock: systemClock, zone: roadZone(names, ports) })
+    return dns.port
+  },
+  /** Questions so far about each name. */
+  questions: () => new Map(known.map((name) => [name, questionsAbout(name)])),
+  servers: async ({ ports, tls }: RoadServers) => {
+    await listening(
+      createServer(tls, (...asked) => web(ports, ...asked)),
+      '127.0.0.1',
+      ports.https,
+    )
+    await listening(createServer({ ...tls, keepAliveTimeout: 600_000 }, homeserver), '0.0.0.0', ports.matrix)
+  },
+  clear: () => {
+    arrivals = new Map()
+    pages = new Map()
+  },
+  arrivals: () => arrivals,
+  pages: () => pages,
+})
+
+function questionsAbout(name: string): number {
+  return roadQuestions(name).reduce((sum, [asked, type]) => sum + (dns?.asked(asked, type) ?? 0), 0)
+}
+
+async function listening(server: Server, host: string, port: number): Promise<void> {
+  server.listen({ port, host, backlog: 1_024 })
+  await once(server, 'listening')
+}
+
+function web(ports: RoadPorts, { headers }: IncomingMessage, response: ServerResponse): void {
+  const name = /^[^:]+/.exec(headers.host ?? '')?.[0] ?? ''
+  pages.set(name, (pages.get(name) ?? 0) + 1)
+  const to = roadDelegation(name, ports)
+  if (to === null) response.writeHead(404).end()
+  else response.writeHead(200).end(JSON.stringify({ 'm.server': to }))
+}
+
+function homeserver(request: IncomingMessage, response: ServerResponse): void {
+  request.resume()
+  request.on('end', () => {
+    const destination = parseXMatrix(request.headers.authorization ?? '')?.destination ?? ''
+    if (!arrivals.has(destination)) arrivals.set(destination, machineMs())
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
+    response.end('{}')
+  })
+}
