@@ -168,6 +168,7 @@ export const BUGS: readonly Bug[] = [
         },
       },
     }),
+    seed: 2,
     breaks: /I7/,
   },
   {
