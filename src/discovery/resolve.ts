@@ -78,7 +78,7 @@ type ByName = readonly [fed: SpecStep, old: SpecStep, plain: SpecStep]
 const DELEGATED: ByName = ['3.3', '3.4', '3.5']
 const UNDELEGATED: ByName = ['4', '5', '6']
 
-/** A lookup that takes longer than this does not hold up the next one. */
+/** An SRV lookup that takes longer than this does not hold up the next one. */
 const OVERLAP_MS = 1000
 
 export function makeResolve({ wellKnown, services, matrixPort, clock, random }: ResolveNeeds): Resolve {
@@ -90,8 +90,7 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
     // 2. A name with a port: its addresses, and that port; no .well-known, no SRV. Host has the port too.
     if (port !== null) return direct(name, '2', steps)
     // 3. A name without a port: https://NAME/.well-known/matrix/server.
-    const asking = askWellKnown(host, options, steps)
-    const delegate = await askAhead(asking, host, options)
+    const delegate = await askWellKnown(host, options, steps)
     // Whatever is not a valid answer leads to step 4, and fails nothing.
     if (delegate === null) return byName(host, UNDELEGATED, options, steps)
     const delegated = splitServerName(delegate)
@@ -111,26 +110,6 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
     steps.push({ step, asked: null, outcome: `${name} is ${what}`, durationMs: 0, cache: null })
     const sni = literal === null ? host : null
     return found({ step, places: [place], tlsName: host, sni, hostHeader: name }, steps)
-  }
-
-  /**
-   * What a silent `.well-known` leads to is asked while it is awaited, so that a name of which nothing answers takes as long as its
-   * slowest lookup, not as all together. The answers are remembered; what is told of them counts when its step has come.
-   */
-  async function askAhead<T>(asking: Promise<T>, host: string, options: AskOptions): Promise<T> {
-    const early = await within(
-      asking.then((value) => ({ value })),
-      OVERLAP_MS,
-    )
-    if (early !== null) return early.value
-    // Not `anew`: the step itself asks for that.
-    if (options.anew !== true) void ahead(host).catch(() => undefined)
-    return asking
-  }
-
-  async function ahead(host: string): Promise<void> {
-    const early = await within(services(`_matrix-fed._tcp.${host}`.toLowerCase(), {}), OVERLAP_MS)
-    if (early?.answer.kind !== 'found') await services(`_matrix._tcp.${host}`.toLowerCase(), {})
   }
 
   async function askWellKnown(

@@ -18,7 +18,18 @@ const ms = (figure: number) => `${Math.round(figure)} ms`
 const told = ({ most, mean }: Asked) => `${few(mean)} (most ${most})`
 
 export function roadLines(queue: string, road: Road): Line[] {
-  return [...linesOf('known'), ...linesOf('new')]
+  return [steadyLine(), ...linesOf('known'), ...linesOf('new')]
+
+  function steadyLine(): Line {
+    const { without, beside, seconds } = road.steady
+    const ratio = beside.median / without.median
+    return {
+      what: `${road.healthy} with steady traffic beside ${road.others} in trouble, ${queue}`,
+      figure: `${ratio.toFixed(2)} x`,
+      aim: { text: `<= ${AIM} x`, met: () => ratio <= AIM },
+      note: `200 to received, median: ${few(beside.median)} ms, without ${few(without.median)}; p99 ${few(beside.p99)} and ${few(without.p99)}; the others had it or had failed after ${few(seconds)} s`,
+    }
+  }
 
   function linesOf(past: Past): Line[] {
     const rounds = road.rounds[past]

@@ -10,7 +10,7 @@ import { systemClock } from '../../src/pace/clock.ts'
 import { startDnsServer, type DnsServer } from '../../src/simulate/dns/server.ts'
 import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
 import { answerParent, machineMs } from './child.ts'
-import { roadDelegation, roadQuestions, roadZone, type RoadPorts } from './road-names.ts'
+import { roadDelegation, roadKind, roadQuestions, roadZone, type RoadPorts } from './road-names.ts'
 
 export interface RoadServers {
   names: string[]
@@ -20,6 +20,8 @@ export interface RoadServers {
 
 /** By destination: when its first transaction was there since the last `clear`, by the machine's clock, ms. */
 let arrivals = new Map<string, number>()
+/** When the event numbered so was at its healthy destination, while that is recorded. */
+let numbered: Map<number, number> | null = null
 /** Requests for `.well-known` since then, by name. */
 let pages = new Map<string, number>()
 let dns: DnsServer | null = null
@@ -48,6 +50,10 @@ answerParent({
   },
   arrivals: () => arrivals,
   pages: () => pages,
+  record: (on: boolean) => {
+    numbered = on ? new Map() : null
+  },
+  numbered: () => numbered ?? new Map(),
 })
 
 function questionsAbout(name: string): number {
@@ -68,11 +74,18 @@ function web(ports: RoadPorts, { headers }: IncomingMessage, response: ServerRes
 }
 
 function homeserver(request: IncomingMessage, response: ServerResponse): void {
-  request.resume()
+  const chunks: Buffer[] = []
+  request.on('data', (chunk: Buffer) => chunks.push(chunk))
   request.on('end', () => {
     const destination = parseXMatrix(request.headers.authorization ?? '')?.destination ?? ''
     if (!arrivals.has(destination)) arrivals.set(destination, machineMs())
+    if (numbered !== null && roadKind(destination) === 'healthy') noteIn(numbered, Buffer.concat(chunks))
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
     response.end('{}')
   })
+}
+
+function noteIn(numbers: Map<number, number>, body: Buffer): void {
+  const { pdus } = JSON.parse(body.toString()) as { pdus: { content: { n?: number } }[] }
+  for (const { content } of pdus) if (content.n !== undefined) numbers.set(content.n, machineMs())
 }

@@ -6,19 +6,26 @@
  *
  * Twice: all have answered until now (`known`), or nobody ever has (`new`). And how often is each name asked for?
  */
-import type { Pool } from '../../src/store/db.ts'
 import { startBlackHoles } from '../support/black-hole.ts'
-import { until } from '../support/poll.ts'
 import { quietPort } from '../support/port.ts'
-import { machineMs, startChild, type Child } from './child.ts'
-import { startDaemon } from './daemon.ts'
+import { machineMs, startChild } from './child.ts'
 import { watchDials } from './dialled.ts'
-import { makeEvents, type BenchEvent } from './events.ts'
+import { makeEvents } from './events.ts'
 import { holeOf, ROAD_KINDS, roadHoles, roadKind, roadNames, type RoadKind } from './road-names.ts'
 import type { RoadServers } from './road-servers.ts'
+import {
+  arrivedAt,
+  daemonFor,
+  ended,
+  healthyOf,
+  ROOMS,
+  SET_BACK,
+  type RoadOptions,
+  type Stage,
+} from './road-stage.ts'
+import { steadyRound, type RoadSteady } from './road-steady.ts'
 import type { Setting } from './setting.ts'
-import { ASIDE } from './statements.ts'
-import { quiet } from './traffic.ts'
+import { quiet, soloRoom } from './traffic.ts'
 
 export type Past = 'known' | 'new'
 
@@ -43,35 +50,11 @@ export interface Road {
   healthy: number
   others: number
   rounds: Record<Past, RoadRound[]>
+  steady: RoadSteady
   /** DNS questions a name. */
   questions: Record<Past, Record<RoadKind, Asked>>
   /** Dials of a port for `.well-known` at which nothing answers, a name. */
   dials: Record<Past, Asked>
-}
-
-export interface RoadOptions {
-  queue: string
-  database: string
-  healthy: number
-  rounds: number
-  profile?: string | undefined
-  say: (what: string) => void
-}
-
-const ROOMS = { alone: '!alone:home.example', beside: '!beside:home.example' } as const
-/** Until the last of the others has failed or got its event. */
-const WHOLE_ROUND_MS = 120_000
-
-interface Stage {
-  setting: Setting
-  options: RoadOptions
-  url: string
-  pool: Pool
-  names: readonly string[]
-  ports: { https: number; matrix: number; dns: number }
-  resolving: Child
-  serving: Child
-  event: (room: string) => BenchEvent
 }
 
 export async function measureRoad(setting: Setting, options: RoadOptions): Promise<Road> {
@@ -105,11 +88,12 @@ export async function measureRoad(setting: Setting, options: RoadOptions): Promi
         )
       }
     }
+    const steady = await steadyRound(stage)
     const [known, fresh] = [asked.known, asked.new]
     if (known === undefined || fresh === undefined) throw new Error('no round was measured')
     const questions = { known: known.questions, new: fresh.questions }
     const dials = { known: known.dials, new: fresh.dials }
-    return { healthy, others: names.length - healthy, rounds, questions, dials }
+    return { healthy, others: names.length - healthy, rounds, steady, questions, dials }
   } finally {
     await holes.close()
     await Promise.all([resolving.stop(), serving.stop()])
@@ -117,28 +101,17 @@ export async function measureRoad(setting: Setting, options: RoadOptions): Promi
   }
 }
 
-const daemonFor = ({ setting, options, url, ports }: Stage) =>
-  startDaemon(setting, {
-    ...{
-      databaseUrl: url,
-      queue: options.queue,
-      roles: 'ingest,deliver,housekeep',
-      profile: options.profile,
-    },
-    federation: {
-      dns_servers: [`127.0.0.1:${ports.dns}`],
-      ip_allowlist: ['127.0.0.0/8', '::1/128'],
-    },
-    // What hangs at the end of a round is of no interest.
-    ...{ ports, graceMs: 100 },
-  })
-
 async function openTheRooms(stage: Stage): Promise<void> {
   const daemon = await daemonFor(stage)
-  const of = { alone: stage.names.filter((name) => roadKind(name) === 'healthy'), beside: stage.names }
+  const healthy = healthyOf(stage.names)
+  const others = stage.names.filter((name) => roadKind(name) !== 'healthy')
+  const of = { alone: healthy, beside: stage.names, others }
   const item = (room: keyof typeof ROOMS) =>
     JSON.stringify({ type: 'servers', room_id: ROOMS[room], set: of[room] })
-  await daemon.ingest([item('beside'), item('alone')])
+  const solo = healthy.map((name, i) =>
+    JSON.stringify({ type: 'servers', room_id: soloRoom(i), set: [name] }),
+  )
+  await daemon.ingest([item('beside'), item('alone'), item('others'), ...solo])
   await quiet(stage.pool)
   await daemon.stop()
 }
@@ -177,46 +150,12 @@ async function oneRound(stage: Stage, past: Past, room: keyof typeof ROOMS, whol
   }
 }
 
-const healthyOf = (names: readonly string[]) => names.filter((name) => roadKind(name) === 'healthy')
-
-function arrivedAt(serving: Child, wanted: readonly string[]): Promise<number[]> {
-  return until(
-    async () => {
-      const seen = await serving.ask<Map<string, number>>('arrivals')
-      return wanted.every((name) => seen.has(name)) && wanted.map((name) => seen.get(name) ?? Infinity)
-    },
-    { what: 'the event to be at the healthy', withinMs: 300_000, everyMs: 50 },
-  )
-}
-
 function timesOf(arrivals: readonly number[], answeredAt: number): RoadTimes {
   const waits = arrivals.map((at) => Math.max(0, at - answeredAt)).sort((a, b) => a - b)
   return { median: waits[Math.floor(waits.length / 2)] ?? NaN, last: waits.at(-1) ?? NaN }
-}
-
-/** The silent have failed once, the others have it. */
-async function ended({ pool, names, serving }: Stage): Promise<void> {
-  const silent = names.filter((name) => roadKind(name) === 'silent')
-  const others = names.filter((name) => roadKind(name) !== 'silent')
-  await arrivedAt(serving, others)
-  await until(
-    async () => {
-      const { rows } = await pool.query<{ failed: number }>(FAILED, [silent])
-      return (rows[0]?.failed ?? 0) >= silent.length
-    },
-    { what: 'the silent to have failed', withinMs: WHOLE_ROUND_MS, everyMs: 200 },
-  )
 }
 
 const askedHow = (counts: readonly number[]): Asked => ({
   most: Math.max(0, ...counts),
   mean: counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length),
 })
-
-// Owed nothing; $1: as if all had answered until now, or as if nobody ever had.
-const SET_BACK = `
-  update destinations set ${ASIDE} position = (select head from stream), lease_owner = null, follows = false, failures = 0,
-         failing_since = null, retry_at = null, retry_interval = null, look_at = null, quick = $1, lists = $1,
-         last_success = case when $1 then now_ms() end`
-
-const FAILED = `select ${ASIDE} count(*)::int as failed from destinations where failures > 0 and name = any($1)`

@@ -97,25 +97,6 @@ describe('the steps of discovery', () => {
     expect(connects(await resolving)).to.deep.equal(['new'])
   })
 
-  it('ask for SRV records while .well-known is silent, and use none of that before it has ended', async () => {
-    let end: (outcome: Remembered<WellKnown>) => void = () => undefined
-    const { asked, resolve, clock } = aResolve({
-      wellKnown: () => new Promise((done) => (end = done)),
-      services: (service) => Promise.resolve(service.startsWith('_matrix._') ? at('old') : NONE),
-    })
-    let routed: Routed | null = null
-    void resolve(name('a.example')).then((told) => (routed = told))
-    await clock.move(999)
-    expect(asked).to.deep.equal(['a.example'])
-    await clock.move(1)
-    expect(asked.slice(1)).to.deep.equal(['_matrix-fed._tcp.a.example', '_matrix._tcp.a.example'])
-    await clock.move(60_000)
-    expect(routed).to.equal(null)
-    end(remembered({ kind: 'delegated', to: name('b.example:1'), lifeMs: 1 }))
-    await clock.move(0)
-    expect(routed).to.have.nested.property('route.step', '3.2')
-  })
-
   it('pass on that everything is to be asked anew', async () => {
     const options: unknown[] = []
     const { resolve } = aResolve({
