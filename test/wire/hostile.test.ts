@@ -8,6 +8,8 @@ import { useSetting } from './setting.ts'
 const KEPT_BY_THE_SYSTEM = 12 * 1024 * 1024
 const TIMEOUT_MS = 4_000
 const LAG_MS = 200
+/** Of hundreds at once: 50 to 80 on a quiet machine, 1,600 where nothing gives others their turn. */
+const LAG_OF_MANY_MS = 500
 
 /** Of these there are 64 each. */
 const MANY = [
@@ -113,7 +115,7 @@ describe('whatever a server answers is an outcome, and costs no more than an ans
     expect(results).to.have.length(MANY.length * 64)
     expect([...kindsOf].filter((kind) => /nobody|limpet/.test(kind))).to.deep.equal([])
     expect(served).to.be.greaterThan(0)
-    expect(stalls.longestMs(), 'lag').to.be.below(LAG_MS)
+    expect(stalls.longestMs(), 'lag').to.be.below(LAG_OF_MANY_MS)
     expect((process.memoryUsage().rss - before) / 2 ** 20, 'MiB more').to.be.below(300)
   })
 
