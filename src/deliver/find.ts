@@ -6,7 +6,8 @@
  * the destination is woken when the answer is there.
  *
  * Always: one discovery under way a name. At most `most` are under way; who comes then waits for a place, and gives way if none
- * comes free, which is no failure of the destination's. A failure is told once, to the next turn. What was found is not kept here: discovery remembers it.
+ * comes free, which is not a failure of the destination. A failure is reported once, to the next turn. What was found is not kept here:
+ * discovery remembers it.
  */
 import type { Clock } from '../pace/clock.ts'
 import { within } from '../pace/either-signal.ts'
@@ -135,17 +136,14 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
     try {
       const resolution = await resolveTarget(destination)
       const durationMs = clock.monotonic() - started
-      if (resolution.kind === 'failed') {
-        noteSoon(destination, false)
-        return { ...resolution, durationMs: Math.round(durationMs) }
-      }
-      noteSoon(destination, durationMs < SHORTEST_PATIENCE_MS)
+      noteSoon(destination, resolution.kind === 'found' && durationMs < SHORTEST_PATIENCE_MS)
+      if (resolution.kind === 'failed') return { ...resolution, durationMs: Math.round(durationMs) }
       // What took longer than anybody waits is out of the ordinary itself.
       ordinaryMs += WEIGHT * (Math.min(durationMs, LONGEST_PATIENCE_MS) - ordinaryMs)
       return { kind: 'found' }
     } catch (error) {
       onBug(error)
-      // Whoever connects asks again, and says what it was.
+      // The dial asks again, and reports the error.
       return { kind: 'found' }
     }
   }

@@ -22,8 +22,6 @@ export interface RoadServers {
 let arrivals = new Map<string, number>()
 /** When the event numbered so was at its healthy destination, while that is recorded. */
 let numbered: Map<number, number> | null = null
-/** Requests for `.well-known` since then, by name. */
-let pages = new Map<string, number>()
 let dns: DnsServer | null = null
 let known: readonly string[] = []
 
@@ -46,10 +44,8 @@ answerParent({
   },
   clear: () => {
     arrivals = new Map()
-    pages = new Map()
   },
   arrivals: () => arrivals,
-  pages: () => pages,
   record: (on: boolean) => {
     numbered = on ? new Map() : null
   },
@@ -67,7 +63,6 @@ async function listening(server: Server, host: string, port: number): Promise<vo
 
 function web(ports: RoadPorts, { headers }: IncomingMessage, response: ServerResponse): void {
   const name = /^[^:]+/.exec(headers.host ?? '')?.[0] ?? ''
-  pages.set(name, (pages.get(name) ?? 0) + 1)
   const to = roadDelegation(name, ports)
   if (to === null) response.writeHead(404).end()
   else response.writeHead(200).end(JSON.stringify({ 'm.server': to }))

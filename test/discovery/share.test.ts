@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { HOUR_MS } from '../../src/discovery/lifetime.ts'
 import { makeAnswerMemory } from '../../src/discovery/memory.ts'
 import { makeSharedClient } from '../../src/discovery/share.ts'
-import { makeSharedInMemory } from '../../src/discovery/shared.ts'
+import { makeSharedInMemory } from './shared-in-memory.ts'
 import type { SharedAnswers } from '../../src/pace/shared-answers.ts'
 import { handClock, settled } from './hand-clock.ts'
 

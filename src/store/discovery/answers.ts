@@ -16,7 +16,7 @@ const IS_DUE = '(d.at is null or d.at > now_ms() or now_ms() - d.at >= d.refresh
 /** By another process, $2 being ours. */
 const IS_HELD = '(d.claimed_by is not null and d.claimed_by <> $2::uuid and d.claimed_until > now_ms())'
 
-// $1 keys, each once, $2 who asks, $3 although it is fresh. Whoever only reads writes nothing, and locks nothing: `on conflict` would lock the
+// $1 keys, each once, $2 who asks, $3 although it is fresh. A call that only reads writes nothing and locks nothing: `on conflict` would lock the
 // row whatever its condition says. It is asked there again, for another process may have been first since. The row that another process
 // inserts meanwhile is not to be seen yet: then there is none. In the order of the keys, so that two processes don't wait for each other.
 const CLAIM = sql(

@@ -1,11 +1,11 @@
 /**
- * The table of answers that all processes share, in memory: for tests, and where there is no database.
+ * The table of answers that all processes share, in memory, for tests of what uses it.
  *
  * Shared is what every process would hear: answers that arrived. What may be this process' own trouble (a time-out,
  * SERVFAIL) and addresses are not.
  */
-import { CLAIM_MS } from '../pace/shared-answers.ts'
-import type { SharedAnswers, StoredAnswer } from '../pace/shared-answers.ts'
+import { CLAIM_MS } from '../../src/pace/shared-answers.ts'
+import type { SharedAnswers, StoredAnswer } from '../../src/pace/shared-answers.ts'
 
 interface SharedRow {
   answer: (Omit<StoredAnswer, 'ageMs'> & { readonly at: number }) | null
