@@ -47,7 +47,10 @@ interface Damage {
   byte: number
 }
 
-const damage = fc.array(fc.record({ at: fc.nat(600), byte: fc.nat(255) }), { maxLength: 6 })
+const damage = fc.oneof(
+  fc.constant<Damage[]>([]),
+  fc.array(fc.record({ at: fc.nat(600), byte: fc.nat(255) }), { maxLength: 6 }),
+)
 const list = fc.array(record, { maxLength: 8 })
 /** A CNAME of the name that is asked for, and what there is beside it. */
 const led = fc
@@ -56,12 +59,27 @@ const led = fc
     { name: 'n.example', ttl: 60, type: 'CNAME', data: 'm.example' },
     ...others,
   ])
+/** One record of each type that is asked for, under the name that is asked for, and what there is beside them. */
+const found = fc
+  .record({
+    ttl,
+    ipv4: fc.ipV4(),
+    ipv6: fc.ipV6(),
+    target: oddName,
+    others: fc.array(record, { maxLength: 2 }),
+  })
+  .map(({ ttl, ipv4, ipv6, target, others }): packet.Answer[] => [
+    { name: 'n.example', ttl, type: 'A', data: ipv4 },
+    { name: 'n.example', ttl, type: 'AAAA', data: ipv6 },
+    { name: 'n.example', ttl, type: 'SRV', data: { priority: 1, weight: 1, port: 8448, target } },
+    ...others,
+  ])
 const some = fc.oneof(fc.constant<packet.Answer[]>([]), fc.array(record, { maxLength: 3 }))
 const answers = fc.record({
-  ...{ answers: fc.oneof(list, led), authorities: some, additionals: some },
-  rcode: fc.constantFrom(0, 0, 0, 0, 1, 2, 3, 4, 5, 15),
+  ...{ answers: fc.oneof(list, led, found), authorities: some, additionals: some },
+  rcode: fc.oneof(fc.constant(0), fc.constantFrom(0, 1, 2, 3, 4, 5, 15)),
   ...{ flags: fc.constantFrom(0, 0, 0, packet.TRUNCATED_RESPONSE, packet.AUTHORITATIVE_ANSWER) },
-  ...{ damage, cut: fc.option(fc.nat(400)) },
+  ...{ damage, cut: fc.option(fc.nat(400), { freq: 2 }) },
 })
 
 /** The bytes of an answer, with what is wrong with it. The question is whole, so that the rest is read at all. */
