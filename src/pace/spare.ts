@@ -30,9 +30,9 @@ const TICK_MS = 10
 /** How often it is asked how busy the event loop was, ms: less time than that says little. */
 const LOOK_MS = 100
 /** As busy as the event loop should be: beyond this everything waits for everything. */
-const BUSY = 0.8
+const BUSY = 0.7
 /** Pieces a second. */
-const [LEAST, MOST, AT_FIRST] = [50, 5_000, 50]
+const [LEAST, MOST, AT_FIRST] = [25, 5_000, 25]
 /** Of so many that begin one has failed before, where both wait. */
 const ONE_OF = 8
 /** What one look may change of the pace. */
