@@ -8,6 +8,7 @@
  */
 import type { Exchange } from './exchange.ts'
 import { explainError } from './explain-error.ts'
+import { firstWords } from './first-words.ts'
 import { oneLine } from '../observe/one-line.ts'
 import { retryAfter } from './retry-after.ts'
 import { isNullAt, membersAt, membersOf, namesOf, plainAt } from './scan-json.ts'
@@ -20,6 +21,8 @@ export type Answer = Omit<Exchange, 'release'>
 const LONGEST_ERROR = 500
 /** Where the spec has a string, and something else stands. */
 const NOT_A_TEXT = 'an error that is not a text'
+/** Where the spec has an object. */
+const NO_OBJECT = 'an entry that is no object'
 
 const PDUS = namesOf(['pdus'])
 const ERROR = namesOf(['error'])
@@ -54,7 +57,11 @@ function refusal(answer: Answer, status: number, now: number): ReadAnswer {
   const said = typeof error === 'string' ? oneLine(error, 150) : ''
   const asksToWait = status === 429 || status === 503
   const advice = { header: answer.retryAfter, retryAfterMs: plain('retry_after_ms'), now }
-  const message = `answered ${status}${errcode === null ? '' : ` ${errcode}`}${said === '' ? '' : `: ${said}`}`
+  // What is no Matrix error is another program's: a proxy, a CDN, a web server without a homeserver behind it.
+  const words = members === null ? firstWords(body) : said
+  const from =
+    members === null && answer.server !== undefined ? ` (server: ${oneLine(answer.server, 50)})` : ''
+  const message = `answered ${status}${errcode === null ? '' : ` ${errcode}`}${from}${words === '' ? '' : `: ${words}`}`
   return {
     ...failure(answer, 'http', message),
     errcode,
@@ -83,9 +90,11 @@ function pduResults(body: Buffer, at: number | undefined, eventIds: readonly str
   return new Map([...members].map(([eventId, value]) => [eventId, { error: errorAt(body, value) }]))
 }
 
-/** The spec has a string in `error`; whatever else stands there is an error as well. */
+/** The spec has an object with a string in `error`; whatever else stands there is an error as well. */
 function errorAt(body: Buffer, value: number): string | null {
-  const at = membersAt(body, value, ERROR)?.get('error')
+  const members = membersAt(body, value, ERROR)
+  if (members === null) return NO_OBJECT
+  const at = members.get('error')
   if (at === undefined || isNullAt(body, at)) return null
   const text = plainAt(body, at)
   return typeof text === 'string' ? oneLine(text, LONGEST_ERROR) : NOT_A_TEXT

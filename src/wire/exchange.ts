@@ -41,6 +41,8 @@ export interface Exchange {
   /** Where the answer's head arrived. */
   readonly status: number | null
   readonly retryAfter: string | undefined
+  /** The header `Server`: what answered may not be the homeserver. */
+  readonly server: string | undefined
   /** As much of the answer's body as was read. */
   readonly body: Buffer
   /** For the ending `error`. */
@@ -57,8 +59,8 @@ const MOST_OF_AN_ERROR = 64 * 1024
 const MOST_OF_ALL = MOST_OF_A_200 + 64 * 1024
 /** RFC 9110, 15.2: any number; a server with more than a few means no answer. */
 const MOST_INFORMATIONAL = 10
-/** Of a `Retry-After` that is a date or a number. */
-const LONGEST_WAIT = 100
+/** What is kept of a header. A `Retry-After` is a date or a number. */
+const LONGEST_HEADER = 100
 
 /** Resolves always; what the other side does is a value. The connection is fit for another use after `whole` only. */
 export function exchange(connection: Connection, request: ExchangeRequest): Promise<Exchange> {
@@ -71,6 +73,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
     let informational = 0
     let status: number | null = null
     let retryAfter: string | undefined
+    let server: string | undefined
     let controller: Dispatcher.DispatchController | null = null
     const kept = keepBody(connection.budget, () => end('given up'))
 
@@ -88,7 +91,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       // Counts plain text, so TLS's own records (session tickets, close_notify) are no answer.
       const answerBegan = handed && socket.bytesRead > readBefore
       const release = () => kept.forget()
-      resolve({ ending, handed, answerBegan, status, retryAfter, body: kept.all(), error, release })
+      resolve({ ending, handed, answerBegan, status, retryAfter, server, body: kept.all(), error, release })
       // The request may still wait for its turn on the socket: `onRequestStart` finds it settled and stops it.
       if (ending !== 'whole') controller?.abort(error ?? new Error(ending))
     }
@@ -112,8 +115,8 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
           return
         }
         status = code
-        const wait = headers['retry-after']
-        retryAfter = (Array.isArray(wait) ? wait[0] : wait)?.slice(0, LONGEST_WAIT)
+        retryAfter = headerOf(headers, 'retry-after')
+        server = headerOf(headers, 'server')
       },
       onResponseData(_controller, chunk) {
         if (settled) return
@@ -138,4 +141,9 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
       end('error', error instanceof Error ? error : new Error('the request could not be made'))
     }
   })
+}
+
+function headerOf(headers: Record<string, string | string[] | undefined>, name: string): string | undefined {
+  const value = headers[name]
+  return (Array.isArray(value) ? value[0] : value)?.slice(0, LONGEST_HEADER)
 }

@@ -7,7 +7,7 @@ const whole: Answer = {
   handed: true,
   answerBegan: true,
   status: 200,
-  retryAfter: undefined,
+  ...{ retryAfter: undefined, server: undefined },
   body: Buffer.from('{"pdus":{}}'),
   error: null,
 }
@@ -24,7 +24,13 @@ describe('what an answer means', () => {
     const pdus = result.kind === 'answered' ? result.pdus : null
     expect(pdus?.get('$a')?.error).to.match(/^no pe x+…$/)
     expect(pdus?.get('$a')?.error).to.have.length(500)
-    for (const id of ['$b', '$c', '$d']) expect(pdus?.get(id)).to.deep.equal({ error: null })
+    expect(pdus?.get('$b')).to.deep.equal({ error: null })
+  })
+
+  it('an entry that is no object is an error: nobody can tell what became of that PDU', () => {
+    const result = read({ body: '{"pdus":{"$a":null,"$b":[],"$c":"no","$d":7}}' })
+    const pdus = result.kind === 'answered' ? result.pdus : null
+    for (const id of SENT) expect(pdus?.get(id), id).to.deep.equal({ error: 'an entry that is no object' })
   })
 
   it('an error that is no string is an error all the same', () => {
@@ -112,6 +118,49 @@ describe('what an answer means', () => {
       message: 'answered 403',
     })
     expect(read({ status: 502, body: '<html>' })).to.include({ errcode: null, message: 'answered 502' })
+  })
+
+  const pages: [string, Parameters<typeof read>[0], string][] = [
+    [
+      'a page of a CDN',
+      {
+        status: 520,
+        server: 'cloudflare',
+        body: '<!DOCTYPE html><html><head><title>Error 520</title><style>p{a:b}</style></head><p>Web server is <b>returning</b> an error</p>',
+      },
+      'answered 520 (server: cloudflare): Error 520 Web server is returning an error',
+    ],
+    [
+      'plain words',
+      { status: 522, server: 'cloudflare', body: 'error code: 522\n' },
+      'answered 522 (server: cloudflare): error code: 522',
+    ],
+    ['a comment that does not end', { status: 403, body: '<!-- <b>no' }, 'answered 403'],
+    ['a script that does not end', { status: 403, body: '<p>no<script>yes' }, 'answered 403: no'],
+    ['nothing', { status: 404, server: 'nginx/1.24\r\nx', body: '' }, 'answered 404 (server: nginx/1.24 x)'],
+    [
+      'a Matrix error, which is the homeserver’s own',
+      { status: 403, server: 'nginx', body: '{"errcode":"M_FORBIDDEN"}' },
+      'answered 403 M_FORBIDDEN',
+    ],
+    ['JSON that is no object', { status: 500, body: '["no"]' }, 'answered 500: ["no"]'],
+  ]
+  for (const [what, given, message] of pages)
+    it(`an answer that is ${what} says: ${message}`, () =>
+      expect(read(given)).to.include({ stage: 'http', message }))
+
+  it('words of any text are few, and found at once', () => {
+    for (const body of [
+      '<'.repeat(65_536),
+      '<!--'.repeat(16_000),
+      '<script'.repeat(9_000),
+      '<p>x'.repeat(16_000),
+    ]) {
+      const began = process.cpuUsage()
+      const { message } = read({ status: 500, body }) as { message: string }
+      expect(message.length).to.be.at.most(200)
+      expect(process.cpuUsage(began).user / 1_000, 'ms').to.be.below(50)
+    }
   })
 
   it('whether it was handed over is passed on, never guessed', () => {

@@ -30,7 +30,8 @@ export function judge(result: SendResult, { positions, eventIds, firstAttempt }:
   if (result.kind === 'failed') {
     const { status, retryAfterMs } = result
     return {
-      kind: status === 429 ? 'busy' : status === 410 ? 'gone' : 'failed',
+      // A 503 that says for how long asks for the same as a 429 (RFC 9110, 10.2.3).
+      kind: status === 429 || retryAfterMs !== null ? 'busy' : status === 410 ? 'gone' : 'failed',
       // Provably never left, and neither did an earlier attempt: it is put together anew when its turn comes.
       discard: firstAttempt && !result.handed,
       timedOut: result.stage === 'timeout',
