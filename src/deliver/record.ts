@@ -18,6 +18,7 @@ import type { SendFailed, SendResult } from '../wire/send-result.ts'
 import { afterFailure, afterSuccess, type BackoffSettings } from './rules/backoff.ts'
 import { nextBatch } from './rules/catch-up.ts'
 import { judge, nextTimeout, type Judged } from './rules/outcome.ts'
+import { sayChange } from './say-change.ts'
 import type { Together } from './together.ts'
 
 export interface RecordNeeds extends Pick<Together, 'results'> {
@@ -25,7 +26,7 @@ export interface RecordNeeds extends Pick<Together, 'results'> {
   random: Random
   backoff: BackoffSettings
   requestTimeoutMs: number
-  log: Pick<Log, 'error'>
+  log: Pick<Log, 'error' | 'info'>
 }
 
 /** An attempt that was made, or that failed to reach its destination. */
@@ -75,7 +76,7 @@ export async function record(
   { result, judged }: Judgement,
 ): Promise<Recorded> {
   try {
-    return await write(needs, at, { result, judged })
+    return sayChange(needs.log, at, await write(needs, at, { result, judged }))
   } catch (error) {
     if (!isRefusedForGood(error)) throw error
     const { state, txnId, acknowledges, firstAttempt } = at
@@ -84,7 +85,8 @@ export async function record(
       'the database refused the result of an attempt',
     )
     const failed = internal("internal error (see limpet's log)", result.durationMs)
-    return write(needs, at, { result: failed, judged: judge(failed, { ...acknowledges, firstAttempt }) })
+    const judgedAnew = judge(failed, { ...acknowledges, firstAttempt })
+    return sayChange(needs.log, at, await write(needs, at, { result: failed, judged: judgedAnew }))
   }
 }
 
@@ -130,6 +132,7 @@ export const countedOf = (
   answered: judged.kind === 'answered',
   durationMs: result.durationMs,
   finishedAt: startedAt + result.durationMs,
+  errors: judged.kind === 'answered' ? Object.values(judged.pduErrors ?? {}) : [],
 })
 
 /** Nothing but the destination's row changes, so the commit can be shared. */

@@ -1,4 +1,5 @@
 /** Counts the outcome of an attempt in the metrics. */
+import { pduErrorClass } from './pdu-error-class.ts'
 import type { AttemptOutcome, Metrics } from './metrics.ts'
 
 /** What is counted of an attempt; the delivery's own types fit it. */
@@ -10,6 +11,8 @@ export interface CountedAttempt {
   durationMs: number
   /** When it was answered, ms since the epoch by the database's clock. */
   finishedAt: number
+  /** What the answer said was wrong with PDUs, a text each. */
+  errors?: readonly string[]
 }
 
 const REASONS: Readonly<Record<string, 'timeline' | 'catch_up' | 'sticky_replay'>> = {
@@ -21,6 +24,7 @@ const REASONS: Readonly<Record<string, 'timeline' | 'catch_up' | 'sticky_replay'
 export function countAttempt(metrics: Metrics, attempt: CountedAttempt): void {
   metrics.transactions.inc({ outcome: attempt.outcome })
   metrics.transactionSeconds.observe(attempt.durationMs / 1000)
+  for (const error of attempt.errors ?? []) metrics.pduErrors.inc({ class: pduErrorClass(error) })
   if (!attempt.answered) return
   for (const { lane, receivedTs, sticky } of attempt.pdus) {
     metrics.pdusSent.inc({ reason: REASONS[lane] ?? 'timeline' })

@@ -4,6 +4,7 @@
  * Base units: seconds, bytes. No label contains a destination's name unless `perDestination` asks for it: ten thousand
  * destinations would make ten thousand series of each metric.
  */
+import { PDU_ERROR_CLASSES } from './pdu-error-class.ts'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
 /** The states of a destination (contract, section 4). */
@@ -183,6 +184,12 @@ export function makeMetrics({
       'PDUs in transactions that were answered.',
       'reason',
       SENT_REASONS,
+    ),
+    pduErrors: counterOf(
+      'pdu_errors_total',
+      'PDUs that an answer took and said to be in error, by what the text of the error is about.',
+      'class',
+      PDU_ERROR_CLASSES,
     ),
     edusSent: counterOf('edus_sent_total', 'EDUs in transactions that were answered.', 'type', EDU_TYPES),
     transactions: counterOf(

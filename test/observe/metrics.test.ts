@@ -23,6 +23,7 @@ describe('metrics', () => {
     'sticky_lapsed_total',
     'delivery_seconds',
     'pdus_sent_total',
+    'pdu_errors_total',
     'edus_sent_total',
     'transactions_total',
     'transaction_seconds',
