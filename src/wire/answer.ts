@@ -40,7 +40,7 @@ export function readAnswer(answer: Answer, now: number, eventIds: readonly strin
   if (ending === 'given up')
     return failure(answer, 'protocol', 'the answer was too large for the memory that all answers share')
   if (ending === 'error') return broken(answer)
-  const members = membersOf(answer.body, PDUS)
+  const members = status === null ? null : membersOf(answer.body, PDUS)
   if (members === null) return failure(answer, 'protocol', 'answered 200 without a JSON object')
   return { kind: 'answered', pdus: pduResults(answer.body, members.get('pdus'), eventIds) }
 }

@@ -27,7 +27,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: 'what listens there does not speak TLS',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'what listens there does not speak TLS',
   HTTPParserError: 'the answer is not HTTP',
-  UND_ERR_SOCKET: 'the connection was closed before the answer',
+  UND_ERR_SOCKET: 'the connection was closed before the answer was whole',
   UND_ERR_HEADERS_OVERFLOW: "the answer's headers are too large",
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'the answer was cut off',
 }
