@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { openQueues } from '../../queues/queues.ts'
 import { vetDomainOf } from '../allow/domains.ts'
-import { systemClock } from '../pace/clock.ts'
+import { systemClock, type Clock } from '../pace/clock.ts'
 import { withTokens, type Config, type Listener } from '../config/config.ts'
 import { complainOfOpenFile } from '../config/exposed.ts'
 import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from '../config/files.ts'
@@ -97,6 +97,12 @@ async function open(
     log,
   })
 }
+
+/** A preview is planned as a transaction is. */
+const previewNeedsOf = ({ server_name, catch_up, federation }: Config, clock: Clock) => ({
+  ...{ clock, origin: server_name, catchUp: catch_up },
+  ...{ maxPdus: federation.max_pdus, maxBodyBytes: federation.max_body_bytes },
+})
 
 /** How often a running process looks whether the schema is still its own, ms. */
 const LOOK_EVERY_MS = 5_000
@@ -215,6 +221,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 version,
                 wake: (targets) => queues.wake(targets),
                 discover: outbound.report,
+                preview: previewNeedsOf(config, clock),
                 vetDomain,
               })
           : null,

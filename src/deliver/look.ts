@@ -11,7 +11,6 @@ import type { DestinationState } from '../store/delivery/destination.ts'
 import { growGap, moveOn, openGap } from '../store/delivery/gaps.ts'
 import { dropTransaction } from '../store/delivery/results.ts'
 import { dropDoneJoins, noteLapsed } from '../store/delivery/sticky-lane.ts'
-import { countTimeline, readTimeline } from '../store/delivery/timeline.ts'
 import type { Gate } from '../pace/gate.ts'
 import type { Spare } from '../pace/spare.ts'
 import type { ServerName } from '../matrix/ids.ts'
@@ -19,7 +18,8 @@ import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
 import { nextAttempt, withoutImpossibleWaits } from './rules/backoff.ts'
 import { forPdus } from './body-memory.ts'
-import { growsTo, isOld, worthCounting, type CatchUpSettings } from './rules/catch-up.ts'
+import { gapIsDue } from './gap-due.ts'
+import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Plan } from './rules/plan.ts'
 import type { Find } from './find.ts'
@@ -174,13 +174,8 @@ async function growFreshGap(needs: LookNeeds, { held, state }: Holding): Promise
 
 /** Opens a gap where the backlog is large and old; true when it did. */
 async function openGapIfDue(needs: LookNeeds, { held, state }: Holding): Promise<boolean> {
-  const { position, head, now, id } = state
-  const most = worthCounting({ position, head }, needs.catchUp)
-  if (most === null) return false
-  const range = { after: position, upto: head }
-  const [oldest] = (await readTimeline(needs.pool, id, range, { rows: 1, bytes: 0 })).pdus
-  if (oldest === undefined || !isOld(oldest, now, needs.catchUp)) return false
-  if ((await countTimeline(needs.pool, id, range, most)) < most) return false
+  if (!(await gapIsDue(needs.pool, state, needs.catchUp))) return false
+  const { position, head } = state
   const lapsed = await inTransaction(needs.pool, (db) => openGap(db, held, { from: position, to: head }))
   if (lapsed === null) return false
   needs.onLapsed(lapsed)

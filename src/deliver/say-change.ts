@@ -1,14 +1,16 @@
 /** Says in the log that a destination begins to fail, and that it answers again: what is between them is in its transactions. */
 import type { Log } from '../observe/log.ts'
-import type { Attempt, Recorded } from './record.ts'
+import type { DestinationState } from '../store/delivery/destination.ts'
+import type { SendResult } from '../wire/send-result.ts'
+import type { Judged } from './rules/outcome.ts'
 
-/** Of an attempt that was written down. */
+/** Of an attempt that was written down; null: it was not. `state` is from before it. */
 export function sayChange(
   log: Pick<Log, 'info'>,
-  { state, afterTakeover }: Pick<Attempt, 'state' | 'afterTakeover'>,
-  recorded: Recorded,
-): Recorded {
-  if (recorded === null) return recorded
+  { state, afterTakeover }: { state: Pick<DestinationState, 'name' | 'waiting'>; afterTakeover: boolean },
+  recorded: { result: SendResult; judged: Judged } | null,
+): void {
+  if (recorded === null) return
   const { result, judged } = recorded
   const { failures, failingSince } = state.waiting
   const destination = state.name
@@ -22,5 +24,4 @@ export function sayChange(
     const { stage, status, message } = result
     log.info({ destination, stage, status, message }, 'destination is failing')
   }
-  return recorded
 }

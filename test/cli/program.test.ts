@@ -59,7 +59,6 @@ describe('the command line', () => {
     ['block', '*.example', '--reason', 'x'],
     ['unblock', '*.example'],
     ['quarantine', 'b.example', '--retry', '1'],
-    ['preview', 'b.example'],
     ['db', 'dump', 'file'],
   ]) {
     it(`says that ${args[0]} comes in a later release, exit 2`, async () => {

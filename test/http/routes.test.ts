@@ -8,6 +8,7 @@ import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { registerAdminRoutes } from '../../src/http/admin/routes.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import type { Pool } from '../../src/store/db.ts'
+import { systemClock } from '../../src/pace/clock.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { openPool } from '../../src/store/db.ts'
 import { freshDatabase } from '../support/postgres.ts'
@@ -57,6 +58,7 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'GET /v1/destinations/:server/rooms': { ok: see(404), nul: see(400) },
   'GET /v1/destinations/:server/transactions': { ok: see(404), nul: see(400) },
   'GET /v1/destinations/:server/discovery': { ok: see(200), nul: see(400) },
+  'GET /v1/destinations/:server/preview': { ok: see(404), nul: see(400) },
   'POST /v1/destinations/:server/wake': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/reset': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/pause': { ok: act(404), nul: act(400) },
@@ -70,7 +72,6 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'GET /v1/destinations/:server/quarantine': { ok: see(404), nul: see(400) },
   'POST /v1/destinations/:server/quarantine/:id/retry': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/quarantine/:id/drop': { ok: act(404), nul: act(400) },
-  'GET /v1/destinations/:server/preview': { ok: see(404), nul: see(400) },
   'GET /v1/blocks': { ok: see(404), nul: see(400) },
   'POST /v1/blocks': { ok: act(404), nul: act(400) },
   'DELETE /v1/blocks': { ok: act(404), nul: act(400) },
@@ -104,6 +105,10 @@ describe('every route, token and method', function () {
           ...{ pool, serverName: 'a.example', version: '1', wake: () => Promise.resolve() },
           discover: (name) => Promise.resolve(foundReport(name)),
           vetDomain: null,
+          preview: {
+            ...{ clock: systemClock, origin: 'a.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
+            catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
+          },
         })
       },
     })

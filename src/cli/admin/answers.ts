@@ -56,6 +56,24 @@ export interface DestinationAnswer {
   last_success: number | null
 }
 
+/** The next transaction, as it would be sent now. */
+export interface PreviewAnswer {
+  destination: string
+  reason: string
+  next_attempt: number | null
+  txn_id: string | null
+  attempts: number
+  catch_up_begins: boolean
+  pdus: {
+    event_id: string
+    room_id: string | null
+    position: number
+    as: 'timeline' | 'catch_up' | 'sticky_replay'
+  }[]
+  bytes: number
+  body: string | null
+}
+
 export interface Listed {
   total: number
   next_token?: string

@@ -9,6 +9,7 @@ import type {
   DestinationAnswer,
   DestinationsAnswer,
   EventAnswer,
+  PreviewAnswer,
   RoomsAnswer,
   SourceAnswer,
   StatusAnswer,
@@ -24,6 +25,7 @@ import { showDestinations } from './destinations.ts'
 import { showExplain } from './explain.ts'
 import { jsonText, type Io } from '../io.ts'
 import { withProgress } from '../progress.ts'
+import { showPreview } from './preview.ts'
 import { showSource } from './source.ts'
 import { showStatus } from './status.ts'
 import { showSticky } from './sticky.ts'
@@ -127,6 +129,15 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
         (answer) => showDiscovery(answer as DiscoveryReport),
       ),
     )
+
+  withJson(add('preview <name>', 'show the next transaction to a destination, without sending it')).action(
+    (name: string, _options: object, command: Command) =>
+      print(
+        command,
+        (client) => client.get(`${pathOf(name)}/preview`),
+        (answer) => showPreview(answer as PreviewAnswer, now()),
+      ),
+  )
 
   for (const { name: action, description, done, noted } of ACTIONS) {
     withJson(add(`${action} <name>`, description)).action(

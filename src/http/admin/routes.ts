@@ -17,6 +17,7 @@ import { registerActionRoutes, type ActionNeeds } from './actions.ts'
 import { registerDiscoveryRoute, type DiscoveryRouteNeeds } from './discovery.ts'
 import { registerEventRoutes, type EventRouteNeeds } from './events.ts'
 import { registerLaterRoutes } from './later.ts'
+import { registerPreviewRoute, type PreviewRouteNeeds } from './preview.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { STATES } from '../../observe/metrics.ts'
@@ -24,7 +25,7 @@ import { stateOf } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
-export interface AdminDeps extends ActionNeeds, DiscoveryRouteNeeds, EventRouteNeeds {
+export interface AdminDeps extends ActionNeeds, DiscoveryRouteNeeds, EventRouteNeeds, PreviewRouteNeeds {
   serverName: string
   version: string
 }
@@ -39,6 +40,7 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
   registerDiscoveryRoute(app, deps)
+  registerPreviewRoute(app, deps)
   registerEventRoutes(app, deps)
   registerSourceRoutes(app, deps)
   registerLaterRoutes(app)

@@ -36,6 +36,10 @@ export function makeAdminApp(
           serverName: 'us.example',
           version: '1.2.3',
           vetDomain,
+          preview: {
+            ...{ clock: { now: () => 1_000 }, origin: 'us.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
+            catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
+          },
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))

@@ -1,0 +1,39 @@
+/** `GET /v1/destinations/{server}/preview`: what `limpet preview` prints. Nothing is sent, and nothing is written. */
+import type { FastifyInstance } from 'fastify'
+import type { VetDomain } from '../../allow/domains.ts'
+import { previewOf, type Preview, type PreviewNeeds } from '../../deliver/preview.ts'
+import { nowMs } from '../../store/db.ts'
+import { findDestination } from '../../store/views/destination-row.ts'
+import { viewDestination, type DestinationView } from './destination-view.ts'
+import { notFound } from './refusal.ts'
+
+export interface PreviewRouteNeeds {
+  preview: Omit<PreviewNeeds, 'pool'>
+  pool: PreviewNeeds['pool']
+  vetDomain: VetDomain | null
+}
+
+export interface PreviewView extends Preview, Pick<DestinationView, 'destination' | 'state' | 'reason'> {
+  /** Of the body; 0 without one. */
+  bytes: number
+  /** When it would go at the earliest, ms since the epoch; null: in its turn. */
+  next_attempt: number | null
+}
+
+export function registerPreviewRoute(
+  app: FastifyInstance,
+  { preview, pool, vetDomain }: PreviewRouteNeeds,
+): void {
+  app.get<{ Params: { server: string } }>(
+    '/v1/destinations/:server/preview',
+    async ({ params }): Promise<PreviewView> => {
+      const row = await findDestination(pool, params.server)
+      const found = row && (await previewOf({ ...preview, pool }, row.id))
+      if (row === null || found === null) throw notFound(`unknown destination ${params.server}`)
+      const view = viewDestination(row, { now: await nowMs(pool), vetDomain })
+      const { destination, state, reason, next_attempt } = view
+      const bytes = found.body === null ? 0 : Buffer.byteLength(found.body)
+      return { destination, state, reason, next_attempt, ...found, bytes }
+    },
+  )
+}
