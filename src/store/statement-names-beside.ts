@@ -38,6 +38,7 @@ const VIEWS = [
   'read the totals',
   'when was it counted',
   'list the attempts',
+  'who cannot be reached',
   'read the backlog of each',
 ] as const
 

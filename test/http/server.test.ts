@@ -90,7 +90,7 @@ describe('our own listeners', () => {
 
   it('answer unknown paths with 404 and unknown methods with 405, as Matrix errors', async () => {
     const [base = ''] = (await open()).addresses
-    for (const path of ['/', '/v2', '/v1/ingest/unreachable', '/v1/blocks', '/v1/audit', '/openapi.json']) {
+    for (const path of ['/', '/v2', '/v1/blocks', '/v1/audit', '/openapi.json']) {
       const { status, body } = await get(base + path)
       expect(status, path).to.equal(404)
       expect(body).to.include({ errcode: 'M_UNRECOGNIZED' })

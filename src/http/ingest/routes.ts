@@ -14,6 +14,7 @@ import { ROOM_LIST_ORDERS, listRooms, roomByName, sourcePosition } from '../../s
 import { pageOf, pagingOf, textOf } from '../admin/query.ts'
 import type { Guard } from '../auth.ts'
 import { MatrixError } from '../errors.ts'
+import { unreachableSince } from './unreachable.ts'
 
 export interface IngestService {
   readonly serverName: string
@@ -64,9 +65,9 @@ export function registerIngestRoutes(
     return { position, source_token: sourceToken }
   })
 
-  app.get('/v1/ingest/unreachable', { onRequest: maySee }, () => {
-    throw new MatrixError(404, 'M_UNRECOGNIZED', 'this call comes in a later release')
-  })
+  app.get('/v1/ingest/unreachable', { onRequest: maySee }, ({ query }) =>
+    unreachableSince(db, textOf(query, 'since')),
+  )
 
   app.get('/v1/rooms', { onRequest: maySee }, async ({ query }) => {
     const page = pageOf(query, ROOM_LIST_ORDERS)

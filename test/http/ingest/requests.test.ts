@@ -157,12 +157,6 @@ describe('requests to ingest', () => {
     expect(fake.requests).to.have.length(0)
   })
 
-  it('say of the list of unreachable servers that it comes in a later release', async () => {
-    const { status, body } = await ask(app, { url: '/v1/ingest/unreachable' })
-    expect([status, body['errcode']]).to.deep.equal([404, 'M_UNRECOGNIZED'])
-    expect(body['error']).to.include('later release')
-  })
-
   it('refuse another content type or encoding with 415', async () => {
     const send = (headers: Record<string, string>) =>
       ask(app, { method: 'POST', url: '/v1/ingest', headers, payload: '{"items":[]}' })
