@@ -13,7 +13,11 @@ export interface Answer {
 
 export function makeAdminApp(
   { pool }: Pick<Situation, 'pool'>,
-  { vetDomain = null, discover }: Partial<Pick<AdminDeps, 'vetDomain' | 'discover'>> = {},
+  {
+    vetDomain = null,
+    discover,
+    readBlocks,
+  }: Partial<Pick<AdminDeps, 'vetDomain' | 'discover' | 'readBlocks'>> = {},
 ) {
   const woken: { destination: string; queue: string }[] = []
   const queue = { away: false }
@@ -36,6 +40,7 @@ export function makeAdminApp(
           serverName: 'us.example',
           version: '1.2.3',
           vetDomain,
+          readBlocks: readBlocks ?? (() => Promise.resolve()),
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))

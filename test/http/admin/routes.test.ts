@@ -470,7 +470,6 @@ describe('the admin API', () => {
   it('refuses what has not come yet as unrecognized', async () => {
     const calls = [
       app.post(`${path}/skip`),
-      app.get('/v1/blocks'),
       app.get('/v1/audit'),
       app.get(`${path}/preview`),
     ]
