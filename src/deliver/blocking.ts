@@ -57,7 +57,8 @@ export function makeBlocking({ pool, configured, clock, log }: BlockingNeeds): B
     if (read === null) return
     // Nobody can put one there but with SQL. The others count all the same.
     const [odd] = read.blocks.filter(({ glob }) => !isDomainGlob(glob))
-    if (odd !== undefined) log.error({ glob: odd.glob }, 'a block in the database is no glob, and blocks nobody')
+    if (odd !== undefined)
+      log.error({ glob: odd.glob }, 'a block in the database is no glob, and blocks nobody')
     list = makeList(
       configured,
       read.blocks.filter(({ glob }) => isDomainGlob(glob)),

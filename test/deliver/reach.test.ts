@@ -228,7 +228,12 @@ describe('a destination is reached before anything is decided', () => {
     const needs: TurnNeeds = {
       ...d.needs,
       ...makeTogether(world.pool, 1),
-      ...{ running: new Set(), blocking: NOBODY_BLOCKED, follow: null, stopping: new AbortController().signal },
+      ...{
+        running: new Set(),
+        blocking: NOBODY_BLOCKED,
+        follow: null,
+        stopping: new AbortController().signal,
+      },
       log: makeLog({ level: 'silent', pretty: false }),
       lease: { next: () => Promise.resolve(lease), over: () => undefined },
     }

@@ -607,7 +607,13 @@ const blocks = fc.record({ do: fc.constantFrom('block' as const, 'unblock' as co
 const cutShort: fc.Arbitrary<Command[]> = fc
   .record({
     ...{ by, room, glob, first: fc.constantFrom<('turn' | 'tick')[]>('turn', 'turn', 'tick') },
-    at: fc.constantFrom('the connection', 'the request', 'the answer', 'acknowledge and freeze', 'begin to follow'),
+    at: fc.constantFrom(
+      'the connection',
+      'the request',
+      'the answer',
+      'acknowledge and freeze',
+      'begin to follow',
+    ),
     ms: fc.constantFrom(SECOND, 3 * SECOND),
     more: fc.array(inner, { maxLength: 2 }),
     then: fc.constantFrom<Then[]>('goes on', 'goes on', 'goes on', 'dies', 'is overtaken'),

@@ -267,7 +267,10 @@ export function makeWorld(
   /** In force everywhere within two seconds. */
   function mustBeAllowed(process: Process, what: string): void {
     if (blockedSince === null || lost.has(process) || monotonic - blockedSince < 2 * SECOND) return
-    violated('who is blocked is left alone (4)', `${process.name} ${what}, ${monotonic - blockedSince} ms after`)
+    violated(
+      'who is blocked is left alone (4)',
+      `${process.name} ${what}, ${monotonic - blockedSince} ms after`,
+    )
   }
 
   /** Looks for it or connects to it, which it may only when an attempt is due. */

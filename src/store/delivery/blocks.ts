@@ -35,7 +35,8 @@ interface BlockRow {
 export async function readBlocks(db: Db, known: string | null): Promise<BlockList | null> {
   const { rows } = await db.query<BlockRow>(READ, [known])
   const [first] = rows
-  if (first === undefined) throw new Error('the list of blocks has no version: the row of `block_list` is gone')
+  if (first === undefined)
+    throw new Error('the list of blocks has no version: the row of `block_list` is gone')
   if (first.version === known) return null
   const blocks = rows.flatMap(({ glob, reason, who, at }) =>
     glob === null ? [] : [{ glob, reason, by: who, at }],
