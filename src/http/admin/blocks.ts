@@ -26,7 +26,10 @@ const LONGEST_GLOB = 255
 const MOST_NAMED = 100
 
 export function registerBlockRoutes(app: FastifyInstance, { pool, readBlocks: hear }: BlockRouteNeeds): void {
-  app.get('/v1/blocks', async () => ({ blocks: (await readBlocks(pool, null))?.blocks ?? [] }))
+  const all = async () => (await readBlocks(pool, null))?.blocks ?? []
+  const isBlocked = async (glob: string) => (await all()).some((block) => block.glob === glob)
+
+  app.get('/v1/blocks', async () => ({ blocks: await all() }))
 
   app.post('/v1/blocks', async (request) => {
     const { glob, reason, dryRun } = wishOf(request.body)
@@ -40,8 +43,10 @@ export function registerBlockRoutes(app: FastifyInstance, { pool, readBlocks: he
     const text = textOf(query, 'glob')
     if (text === null) throw badParam('glob is missing: which block is to go?')
     const glob = globOf(text)
-    if (choiceOf(query, 'dry_run', ['true', 'false']) === 'true') return concerned(pool, glob)
-    if (!(await removeBlock(pool, glob))) throw notFound(`${glob} is not blocked`)
+    const isDryRun = choiceOf(query, 'dry_run', ['true', 'false']) === 'true'
+    const isThere = isDryRun ? await isBlocked(glob) : await removeBlock(pool, glob)
+    if (!isThere) throw notFound(`there is no block ${glob}`)
+    if (isDryRun) return concerned(pool, glob)
     await hearOf(hear)
     return {}
   })

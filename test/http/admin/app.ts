@@ -52,8 +52,16 @@ export function makeAdminApp(
     },
     ['admin'],
   )
-  const ask = async (method: 'GET' | 'POST', url: string, token: string): Promise<Answer> => {
-    const response = await app.inject({ method, url, headers: { authorization: `Bearer ${token}` } })
+  const ask = async (
+    method: 'GET' | 'POST' | 'DELETE',
+    url: string,
+    token: string,
+    body?: object,
+  ): Promise<Answer> => {
+    const response = await app.inject({
+      ...{ method, url, headers: { authorization: `Bearer ${token}` } },
+      ...(body === undefined ? {} : { payload: body }),
+    })
     return { status: response.statusCode, body: response.json() }
   }
   return {
@@ -61,6 +69,8 @@ export function makeAdminApp(
     queue,
     get: (url: string, token = 'read-token') => ask('GET', url, token),
     post: (url: string, token = 'admin-token') => ask('POST', url, token),
+    send: (url: string, body: object, token = 'admin-token') => ask('POST', url, token, body),
+    delete: (url: string, token = 'admin-token') => ask('DELETE', url, token),
     listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
     close: () => app.close(),
   }
