@@ -26,11 +26,11 @@ export interface BlockingNeeds {
 export interface Blocking {
   /** By the list of the moment. */
   readonly why: VetDomain
-  isBlocked(name: string): boolean
+  isBlocked: (name: string) => boolean
   /** The list that is in force now: it stays what it is, and another one is in force once this gives another one. */
   now(): VetDomain
   /** Calls `stop` when the destination is blocked, or at once if it is. Returns what ends that. */
-  whenBlocked(name: string, stop: () => void): () => void
+  whenBlocked: (name: string, stop: () => void) => () => void
   /** Called after each change, when all that was under way is cut off. */
   onChange(heard: () => void): void
   /** Asks the database now. */
@@ -38,6 +38,9 @@ export interface Blocking {
   /** Asks it every second, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>
 }
+
+/** Why a signal aborts whose destination is blocked. */
+export const BLOCKED = 'blocked'
 
 /** Contract 4: in force within two seconds, in every process. */
 const POLL_MS = 1_000
@@ -88,9 +91,10 @@ export function makeBlocking({ pool, configured, clock, log }: BlockingNeeds): B
     read,
     async run(signal) {
       const faults = makeFaultNotes(log)
-      while (!signal.aborted) {
+      for (;;) {
         await clock.sleep(POLL_MS, signal)
-        if (!signal.aborted) await faults.note('asking whom operators block', read)
+        if (signal.aborted) return
+        await faults.note('asking whom operators block', read)
       }
     },
   }

@@ -7,7 +7,7 @@
  */
 import { bumpWake } from '../store/delivery/leases.ts'
 import { eitherSignal } from '../pace/either-signal.ts'
-import type { Blocking } from './blocking.ts'
+import { BLOCKED, type Blocking } from './blocking.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { serve, type ServeNeeds } from './serve.ts'
 import type { Together } from './together.ts'
@@ -61,7 +61,7 @@ export async function takeAndServe(needs: TurnNeeds, name: string, signal: Abort
     const taken = await needs.take.add({ worker: lease.id, name })
     if (taken.kind === 'taken') {
       const either = eitherSignal(lease.signal, signal)
-      const unwatch = needs.blocking.whenBlocked(name, () => either.abort('blocked'))
+      const unwatch = needs.blocking.whenBlocked(name, () => either.abort(BLOCKED))
       return serve(needs, taken.held, lease, either.signal).finally(() => {
         unwatch()
         either.forget()

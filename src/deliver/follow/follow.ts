@@ -20,7 +20,7 @@ import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './followers.ts'
 import { runningLedger } from './running-ledger.ts'
-import type { Blocking } from '../blocking.ts'
+import { BLOCKED, type Blocking } from '../blocking.ts'
 import type { Lease } from '../lease-keeper.ts'
 import type { Together } from '../together.ts'
 
@@ -78,7 +78,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
 
   /** It is blocked: its request ends, and a turn gives it back. */
   function cutOff(follower: Follower, own: EitherSignal): void {
-    own.abort('blocked')
+    own.abort(BLOCKED)
     follower.look = true
     follower.waiting = []
     if (follower.mode === 'idle' && byName.get(follower.state.name) === follower) start(follower)
