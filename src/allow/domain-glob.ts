@@ -35,6 +35,15 @@ export function parseDomainGlob(text: string): DomainGlob {
   }
 }
 
+export function isDomainGlob(text: string): boolean {
+  try {
+    parseDomainGlob(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** In at most so many steps as both have characters, multiplied: no glob takes long. */
 function matches(pattern: string, text: string): boolean {
   let [at, read] = [0, 0]

@@ -12,7 +12,11 @@ export interface DomainLists {
 }
 
 /** Why nothing is sent to this destination, or null. */
-export type VetDomain = (destination: ServerName) => string | null
+export interface VetDomain {
+  (destination: ServerName): string | null
+  /** True: it says null whatever it is asked, for now. Left out: that is not known. */
+  readonly blocksNobody?: () => boolean
+}
 
 /** Throws where an entry is not a glob. */
 export function makeVetDomain({ allowlist, denylist }: DomainLists): VetDomain {

@@ -32,6 +32,7 @@ export async function checkOnline(
   const outbound = openOutbound({
     ...{
       config,
+      blocking: null,
       pool: null,
       lookups: LOOKUPS,
       authorities: readAuthorities(config),

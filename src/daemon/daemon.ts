@@ -16,6 +16,7 @@ import { withTokens, type Config, type Listener } from '../config/config.ts'
 import { complainOfOpenFile } from '../config/exposed.ts'
 import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from '../config/files.ts'
 import { closeDataDir } from '../config/folder.ts'
+import { makeBlocking } from '../deliver/blocking.ts'
 import type { Wake } from '../deliver/wake/fanout.ts'
 import { registerAdminRoutes } from '../http/admin/routes.ts'
 import { MOST_CONNECTIONS, openHttpServer, type Phase } from '../http/server.ts'
@@ -86,7 +87,7 @@ function withinDescriptors({ config, roles, log }: DaemonOptions): {
 /** Sending needs it, and the admin API shows what it finds. */
 async function open(
   { network, log }: DaemonOptions,
-  needs: Pick<OutboundNeeds, 'config' | 'pool' | 'authorities' | 'lookups' | 'onLookup'>,
+  needs: Pick<OutboundNeeds, 'config' | 'blocking' | 'pool' | 'authorities' | 'lookups' | 'onLookup'>,
 ): Promise<Outbound> {
   const { openOutbound, PUBLIC_NETWORK } = await import('./open-outbound.ts')
   return openOutbound({
@@ -124,7 +125,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   if (!selfTest(key))
     throw new Error(`a signature made with the key ${config.signing_key_path} does not verify`)
   const authorities = readAuthorities(config)
-  const vetDomain = vetDomainOf(config.federation)
   const clock = systemClock
   const random = Math.random
   const metrics = makeMetrics({
@@ -175,12 +175,22 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       return Promise.resolve()
     })
 
+    const blocking = makeBlocking({ pool, configured: vetDomainOf(config.federation), clock, log })
+    // Before anything may be sent.
+    await blocking.read()
+    const asking = new AbortController()
+    const polling = blocking.run(asking.signal)
+    closers.push(() => {
+      asking.abort()
+      return polling
+    })
+
     const reachable = makeReadiness({ pool, queues })
     const ingesting = roles.includes('ingest')
     const onLookup = (outcome: LookupOutcome) => metrics.discoveryLookups.inc({ outcome })
     const outbound =
       ingesting || roles.includes('deliver')
-        ? await open(options, { config, pool, authorities, lookups, onLookup })
+        ? await open(options, { config, blocking, pool, authorities, lookups, onLookup })
         : null
     if (outbound !== null) closers.push(() => outbound.close())
     let delivering: Delivery | null = null
@@ -222,7 +232,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 wake: (targets) => queues.wake(targets),
                 discover: outbound.report,
                 preview: previewNeedsOf(config, clock),
-                vetDomain,
+                vetDomain: blocking.why,
+                readBlocks: () => blocking.read(),
               })
           : null,
     })
@@ -234,7 +245,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         config,
         pool,
         queues,
-        vetDomain,
+        vetDomain: blocking.why,
         metrics,
         clock,
         log,
@@ -253,6 +264,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         wake,
         key,
         outbound,
+        blocking,
         discoveries,
         mayWork,
         metrics,

@@ -5,15 +5,15 @@
  */
 import { randomUUID } from 'node:crypto'
 import { devNull } from 'node:os'
-import { vetDomainOf, type VetDomain } from '../allow/domains.ts'
 import { makeIsInsecure } from '../allow/insecure.ts'
 import { makeProxyFor } from '../allow/no-proxy.ts'
 import { makeVet } from '../allow/vet.ts'
 import type { Config } from '../config/config.ts'
+import type { Blocking } from '../deliver/blocking.ts'
 import { makeDiscovery, type Discovery } from '../discovery/discovery.ts'
 import { makeLookup } from '../discovery/dns/lookup.ts'
 import { dnsRoomsWithin, makeDnsResolver, type DnsResolver } from '../discovery/dns/resolver.ts'
-import { reportOf, type DiscoveryReport } from '../discovery/report.ts'
+import { reportOf, reportOfBlocked, type DiscoveryReport } from '../discovery/report.ts'
 import { routeKey } from '../discovery/resolve.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
@@ -46,6 +46,8 @@ export const mappedNetwork = (ports: Network['ports']): Network => {
 
 export interface OutboundNeeds {
   config: Pick<Config, 'federation'>
+  /** Nothing is asked of those that are blocked, and no connection to them is kept; null: nobody is. */
+  blocking: Pick<Blocking, 'why' | 'onChange'> | null
   /** For what all processes share; null: this one looks up by itself. */
   pool: Pool | null
   /** PEM texts. */
@@ -65,8 +67,6 @@ export interface Outbound {
   discovery: Discovery
   resolver: DnsResolver
   resolveTarget: ResolveTarget
-  /** Why nothing is sent to a destination, by its name; null: nobody is blocked. */
-  vetDomain: VetDomain | null
   /** For operators. */
   report: (name: ServerName, options: { anew: boolean }) => Promise<DiscoveryReport>
   close(): Promise<void>
@@ -74,6 +74,7 @@ export interface Outbound {
 
 export function openOutbound({
   config,
+  blocking,
   pool,
   authorities,
   network,
@@ -85,7 +86,7 @@ export function openOutbound({
 }: OutboundNeeds): Outbound {
   const { federation } = config
   const closing = new AbortController()
-  const vetDomain = vetDomainOf(federation)
+  const whyNot = (name: ServerName): string | null => blocking?.why(name) ?? null
   const resolver = makeDnsResolver({
     ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: federation.dns_servers },
     ...{ resolvConfPath: network.resolvConfPath, hostsPath: network.hostsPath },
@@ -100,9 +101,11 @@ export function openOutbound({
       vet,
       isInsecure: makeIsInsecure(federation.insecure_domains),
       lookup: makeLookup(resolver),
+      isBlocked: (name) => whyNot(name) !== null,
     },
     clock,
   )
+  blocking?.onChange(() => connections.dropBlocked())
   const discovery = makeDiscovery({
     lookUpServices: (name, how) => resolver.lookupSrv(name, how),
     lookUpHost: (host, how) => resolver.lookupAddresses(host, how),
@@ -117,11 +120,14 @@ export function openOutbound({
     onBug: (err) => log.error({ err }, 'a lookup of server discovery ended with an unforeseen error'),
   })
   return {
-    ...{ connections, discovery, resolver, vetDomain },
-    report: async (name, options) =>
-      reportOf(name, await discovery.discover(name, options), vetDomain?.(name) ?? null),
+    ...{ connections, discovery, resolver },
+    async report(name, options) {
+      const blocked = whyNot(name)
+      if (blocked !== null) return reportOfBlocked(name, blocked)
+      return reportOf(name, await discovery.discover(name, options), whyNot(name))
+    },
     async resolveTarget(destination) {
-      const found = await discovery.discover(destination)
+      const found = await discovery.discover(destination, { mayAsk: () => whyNot(destination) === null })
       if (found.kind === 'failed') return { kind: 'failed', stage: found.stage, message: found.message }
       const { targets, route, leftMs } = found
       return { kind: 'found', to: { targets, key: routeKey(route), leftMs } }

@@ -17,6 +17,7 @@ import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
 import { makeSharedBodies } from '../deliver/shared-bodies.ts'
 import { makeLoadApart, makeTogether } from '../deliver/together.ts'
+import type { Blocking } from '../deliver/blocking.ts'
 import type { ServeTurn } from '../deliver/turned.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../deliver/turn.ts'
 import { serve } from '../deliver/serve.ts'
@@ -40,7 +41,8 @@ export interface DeliveryNeeds {
   key: SigningKey
   /** False: this process takes no new work (its schema is not the database's any more). */
   mayWork: () => boolean
-  outbound: Pick<Outbound, 'connections' | 'resolveTarget' | 'vetDomain'>
+  outbound: Pick<Outbound, 'connections' | 'resolveTarget'>
+  blocking: Blocking
   /** Destinations that are looked for at once, at most. */
   discoveries: number
   metrics: Metrics
@@ -68,10 +70,9 @@ const STEADY_MS = 1_000
 const LEAST_WAITING = 64
 
 export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
-  const { config, pool, backend, queues, metrics, clock, random, log } = needs
+  const { config, pool, backend, queues, blocking, metrics, clock, random, log } = needs
   const { federation } = config
-  const { connections, resolveTarget, vetDomain } = needs.outbound
-  const isBlocked = (name: string) => vetDomain !== null && vetDomain(name as ServerName) !== null
+  const { connections, resolveTarget } = needs.outbound
   const stopping = new AbortController()
   const cutting = new AbortController()
   const name = `${hostname()}:${process.pid}`
@@ -95,6 +96,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const running = new Set<string>()
   const shared = {
     pool,
+    blocking,
     running,
     ...remotes,
     place: inFlight,
@@ -119,7 +121,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     isConnected: (destination) => remotes.isConnected(destination as ServerName),
     ...{ stopping: stopping.signal, cutting: cutting.signal, log },
   })
-  const wake: Wake = (sleepers) => atHand.wake(sleepers.filter(({ name }) => !isBlocked(name)))
+  const wake: Wake = (sleepers) => atHand.wake(sleepers.filter(({ name }) => !blocking.isBlocked(name)))
   const wakeFound = async (who: Sleeper) => {
     if (stopping.signal.aborted) return
     await wake([who]).catch((err: unknown) =>
@@ -147,7 +149,6 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   const turning: TurnNeeds = {
     ...shared,
-    isBlocked,
     follow,
     lease: {
       next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
@@ -156,7 +157,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     farLooks: makeGate(FAR_LOOKS),
     firstLooks: makeGate(FIRST_LOOKS),
     find: makeFind({
-      ...{ resolveTarget, clock, most: needs.discoveries },
+      ...{ resolveTarget, clock, most: needs.discoveries, isBlocked: blocking.isBlocked },
       wake: (who) => void wakeFound(who),
       onBug: (err) => log.error({ err }, 'server discovery ended with an unforeseen error'),
     }),
@@ -173,7 +174,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     pool,
     wake,
     turn,
-    isBlocked,
+    blocking,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
     forget: (destination) => queues.forget(destination),
     clock,

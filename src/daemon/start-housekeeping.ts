@@ -24,7 +24,7 @@ export interface HousekeepingNeeds {
   config: Config
   pool: Pool
   queues: Queues
-  /** Whom the configuration blocks; null: nobody. */
+  /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
   metrics: Metrics
   clock: Clock

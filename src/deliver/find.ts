@@ -40,6 +40,8 @@ export interface FindNeeds {
   readonly resolveTarget: ResolveTarget
   /** Its turn has ended, and it is known now where it is. */
   readonly wake: (who: Sought) => void
+  /** What is found of it by then is not its failure. */
+  readonly isBlocked: (name: ServerName) => boolean
   readonly most: number
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>
   /** It threw, which is a defect of ours. */
@@ -74,7 +76,7 @@ interface Search {
   outcome: { readonly found: Whereabouts; readonly at: number } | null
 }
 
-export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds): Find {
+export function makeFind({ resolveTarget, wake, isBlocked, most, clock, onBug }: FindNeeds): Find {
   const searches = new Map<ServerName, Search>()
   const places = makeGate(most)
   /** Those that were found without a wait the last time: they are remembered by discovery, and take no place. */
@@ -110,7 +112,8 @@ export function makeFind({ resolveTarget, wake, most, clock, onBug }: FindNeeds)
     void search.ended.then((found) => {
       leave()
       search.outcome = { found, at: clock.monotonic() }
-      if (!search.slow) return
+      if (isBlocked(destination)) searches.delete(destination)
+      if (!search.slow || isBlocked(destination)) return
       // What was found is remembered by discovery, and may change there until its turn comes.
       if (found.kind === 'found') searches.delete(destination)
       wake(who)

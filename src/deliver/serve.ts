@@ -3,6 +3,7 @@
  * its follower. It is let go only if no wish for another look has come since the last look.
  */
 import { giveWay, type Held } from '../store/delivery/leases.ts'
+import { BLOCKED } from './blocking.ts'
 import type { Follow } from './follow/follow.ts'
 import type { Lease } from './lease-keeper.ts'
 import { look, type LookNeeds } from './look.ts'
@@ -19,6 +20,9 @@ export interface ServeNeeds extends LookNeeds, Pick<Together, 'letGo'> {
 /** A turn that has sent this many transactions gives way to others. */
 const TRANSACTIONS_A_TURN = 50
 const TURN_MS = 5_000
+
+/** One that is blocked is due for nobody before every process has heard of that, ms. By then it is put aside. */
+const HEARD_MS = 3_000
 
 const DONE: Turned = { again: false }
 const FOLLOWED: Turned = { again: false, followed: true }
@@ -38,7 +42,8 @@ export async function serve(
     // The time counts from the first connection, because waiting for a place is not the destination's use of it.
     const usedUp = sent >= TRANSACTIONS_A_TURN || (began !== null && clock.monotonic() - began > TURN_MS)
     if (usedUp || stopping.aborted || signal.aborted) {
-      const quick = await giveWay(pool, held, state.now)
+      const isBlocked = signal.aborted && signal.reason === BLOCKED
+      const quick = await giveWay(pool, held, isBlocked ? state.now + HEARD_MS : state.now)
       return { again: usedUp && quick !== null, quick: quick === true }
     }
     const looked = await look(needs, { held, state, lease, signal })

@@ -7,6 +7,7 @@
  */
 import { bumpWake } from '../store/delivery/leases.ts'
 import { eitherSignal } from '../pace/either-signal.ts'
+import { BLOCKED, type Blocking } from './blocking.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { serve, type ServeNeeds } from './serve.ts'
 import type { Together } from './together.ts'
@@ -17,8 +18,8 @@ export interface TurnNeeds extends ServeNeeds, Pick<Together, 'take'> {
   lease: Pick<LeaseKeeper, 'next' | 'over'>
   /** Names of the destinations that have a turn in this process. Kept here, from before one is taken. */
   running: Set<string>
-  /** By the configuration nothing is sent to it. */
-  isBlocked: (name: string) => boolean
+  /** Nothing is sent to it (`blocking.ts`); one that is blocked while it has a turn is cut off. */
+  blocking: Pick<Blocking, 'isBlocked' | 'whenBlocked'>
 }
 
 const A_MOMENT_MS = 50
@@ -26,7 +27,7 @@ const A_MOMENT_MS = 50
 export function makeTurn(needs: TurnNeeds): ServeTurn {
   const { running, follow } = needs
   return async (name, signal) => {
-    if (needs.isBlocked(name)) return DONE
+    if (needs.blocking.isBlocked(name)) return DONE
     if (follow?.has(name) === true) {
       follow.woken(name)
       return DONE
@@ -60,7 +61,11 @@ export async function takeAndServe(needs: TurnNeeds, name: string, signal: Abort
     const taken = await needs.take.add({ worker: lease.id, name })
     if (taken.kind === 'taken') {
       const either = eitherSignal(lease.signal, signal)
-      return serve(needs, taken.held, lease, either.signal).finally(either.forget)
+      const unwatch = needs.blocking.whenBlocked(name, () => either.abort(BLOCKED))
+      return serve(needs, taken.held, lease, either.signal).finally(() => {
+        unwatch()
+        either.forget()
+      })
     }
     if (taken.kind !== 'over') return DONE
     needs.lease.over(lease.id)

@@ -91,6 +91,8 @@ export interface DiscoveryLimits {
   readonly most: number
 }
 
+const NOT_ASKED = { stage: 'discovery', message: 'nothing may be asked of it' } as const
+
 const LIMITS: DiscoveryLimits = { wellKnownMs: 10_000, patienceMs: 2_000, most: 5_000 }
 
 export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
@@ -156,6 +158,7 @@ export function makeDiscovery(needs: DiscoveryNeeds): Discovery {
       if (routed.kind === 'failed') return { ...routed, route: null, places: [] }
       const { route, steps } = routed
       const left = steps.flatMap(({ cache }) => (cache === null ? [] : [goesOnFor(cache)]))
+      if (options.mayAsk?.() === false) return { kind: 'failed', ...NOT_ASKED, route, steps, places: [] }
       const located = await locate(route, options)
       // What the lookups took has gone by since the first step was answered, or nearly.
       const leftMs = left.length === 0 ? null : Math.min(...left) - (clock.monotonic() - began)

@@ -15,7 +15,7 @@ export interface DiscoveryReport {
   certificate_name: string | null
   /** Why nothing would be connected to. */
   error: string | null
-  /** Why nothing is sent to it whatever was found: the lists of names in the configuration. */
+  /** Why nothing is sent to it, and nothing was asked of it: the lists of names in the configuration, or an operator's block. */
   blocked: string | null
   steps: { step: SpecStep; asked: string | null; outcome: string; ms: number; cache: CacheReport | null }[]
   places: {
@@ -74,6 +74,12 @@ export function reportOf(name: ServerName, found: Discovered, blocked: string | 
     ),
   }
 }
+
+/** Nothing was asked of it. */
+export const reportOfBlocked = (name: ServerName, blocked: string): DiscoveryReport => ({
+  ...{ destination: name, connects_to: [], step: null, host_header: null, certificate_name: null },
+  ...{ error: null, blocked, steps: [], places: [] },
+})
 
 function cacheReport(cache: CacheView | null): CacheReport | null {
   if (cache === null) return null

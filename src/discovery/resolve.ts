@@ -58,6 +58,8 @@ export type Routed =
 export interface AskOptions {
   /** Asks although an answer is remembered. */
   readonly anew?: boolean
+  /** Asked before each step that would ask somebody: false ends the search. Default: all are asked. */
+  readonly mayAsk?: () => boolean
 }
 
 export type Resolve = (name: ServerName, options?: AskOptions) => Promise<Routed>
@@ -78,6 +80,8 @@ type ByName = readonly [fed: SpecStep, old: SpecStep, plain: SpecStep]
 const DELEGATED: ByName = ['3.3', '3.4', '3.5']
 const UNDELEGATED: ByName = ['4', '5', '6']
 
+const NOT_ASKED = 'nothing may be asked of it'
+
 /** An SRV lookup that takes longer than this does not hold up the next one. */
 const OVERLAP_MS = 1000
 
@@ -89,8 +93,10 @@ export function makeResolve({ wellKnown, services, matrixPort, clock, random }: 
     if (literal !== null) return direct(name, '1', steps)
     // 2. A name with a port: its addresses, and that port; no .well-known, no SRV. Host has the port too.
     if (port !== null) return direct(name, '2', steps)
+    if (options.mayAsk?.() === false) return failed(NOT_ASKED, steps)
     // 3. A name without a port: https://NAME/.well-known/matrix/server.
     const delegate = await askWellKnown(host, options, steps)
+    if (options.mayAsk?.() === false) return failed(NOT_ASKED, steps)
     // Whatever is not a valid answer leads to step 4, and fails nothing.
     if (delegate === null) return byName(host, UNDELEGATED, options, steps)
     const delegated = splitServerName(delegate)

@@ -14,7 +14,7 @@ import type { StateRow } from '../store/views/destination-list.ts'
 /** What a state depends on beside the rows. */
 export interface Circumstances {
   now: number
-  /** Whom the configuration blocks; null: nobody. */
+  /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
 }
 

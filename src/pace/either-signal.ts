@@ -9,6 +9,8 @@ import { setMaxListeners } from 'node:events'
 export interface EitherSignal {
   /** Aborts with the first of the two. */
   signal: AbortSignal
+  /** Aborts it before them. Give a reason: without one an error is made, with its stack. */
+  abort: (reason: unknown) => void
   /** Has them forget it. */
   forget: () => void
 }
@@ -26,6 +28,7 @@ export function eitherSignal(first: AbortSignal, second: AbortSignal): EitherSig
   if (sources.some(({ aborted }) => aborted)) abort()
   return {
     signal: either.signal,
+    abort: (reason) => either.abort(reason),
     forget: () => {
       for (const source of sources) source.removeEventListener('abort', abort)
     },
@@ -38,10 +41,29 @@ export function within(signal: AbortSignal, ms: number): EitherSignal {
   const timer = setTimeout(() => late.abort(), Math.max(0, ms))
   const either = eitherSignal(signal, late.signal)
   return {
-    signal: either.signal,
+    ...either,
     forget: () => {
       clearTimeout(timer)
       either.forget()
     },
+  }
+}
+
+/**
+ * Makes signals that abort with `parent`, of which each can be aborted by itself. To add or forget one costs the same however many there
+ * are: a signal goes through all that listen to it.
+ */
+export function makeSignalsUnder(parent: AbortSignal): () => EitherSignal {
+  const all = new Set<AbortController>()
+  const abortAll = (): void => {
+    for (const one of all) one.abort(parent.reason)
+    all.clear()
+  }
+  parent.addEventListener('abort', abortAll, { once: true })
+  return () => {
+    const one = new AbortController()
+    all.add(one)
+    if (parent.aborted) abortAll()
+    return { signal: one.signal, abort: (reason) => one.abort(reason), forget: () => void all.delete(one) }
   }
 }

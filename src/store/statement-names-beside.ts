@@ -16,7 +16,6 @@ const VIEWS = [
   'count the rooms of a gap',
   'count the states',
   'count the states beside those that are blocked',
-  'read the names of all',
   'list the destinations',
   'read the states to list some',
   'read a destination by name',

@@ -38,6 +38,8 @@ export interface ConnectionsConfig {
   readonly isInsecure?: IsInsecure
   /** For the name of a proxy. */
   readonly lookup: Lookup
+  /** Nothing may be sent to it any more: no connection to it is kept. Default: nobody is. */
+  readonly isBlocked?: (destination: ServerName) => boolean
 }
 
 export interface Connection {
@@ -77,6 +79,8 @@ export interface Connections {
   giveBack(connection: Connection): void
   /** For one in any other condition. */
   drop(connection: Connection): void
+  /** Drops the idle ones of those that are blocked. */
+  dropBlocked(): void
   counts(): { readonly idle: number; readonly inUse: number; readonly opening: number }
   /** Destroys all of them, those in use too. */
   close(): Promise<void>
@@ -110,6 +114,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   // A Map keeps the order of insertion, so its first key is the one unused longest.
   const idle = new Map<ServerName, Connection>()
   const all = new Set<Connection>()
+  const { isBlocked = () => false } = config
   let opening = 0
   let closed = false
 
@@ -162,7 +167,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   }
 
   function giveBack(connection: Connection): void {
-    if (closed || config.maxIdleConnections < 1 || !usable(connection)) {
+    if (closed || config.maxIdleConnections < 1 || !usable(connection) || isBlocked(connection.destination)) {
       drop(connection)
       return
     }
@@ -188,6 +193,9 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     dial,
     giveBack,
     drop,
+    dropBlocked() {
+      for (const connection of [...idle.values()]) if (isBlocked(connection.destination)) drop(connection)
+    },
     counts: () => ({ idle: idle.size, inUse: all.size - idle.size, opening }),
     async close() {
       closed = true

@@ -56,8 +56,6 @@ describe('the command line', () => {
 
   for (const args of [
     ['skip', 'b.example', '--dry-run'],
-    ['block', '*.example', '--reason', 'x'],
-    ['unblock', '*.example'],
     ['quarantine', 'b.example', '--retry', '1'],
     ['db', 'dump', 'file'],
   ]) {

@@ -27,6 +27,7 @@ function aSearch(most = 1_000) {
       }),
     wake: (one) => void woken.push(one),
     onBug: (error) => void bugs.push(error),
+    isBlocked: () => false,
     ...{ most, clock },
   })
   const answer = async (n: number, resolution: Resolution) => {
@@ -137,6 +138,7 @@ describe('where a destination is, before it gets a place', () => {
       const find = makeFind({
         resolveTarget: () => new Promise((resolve) => (tell = resolve)),
         wake: (one) => void woken.push(one),
+        isBlocked: () => false,
         ...{ onBug: () => undefined, most: 9, clock: { monotonic: () => 0, sleep } },
       })
       let told: string | undefined

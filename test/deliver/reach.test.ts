@@ -12,6 +12,7 @@ import { makeWish } from '../../src/store/delivery/wishes.ts'
 import type { Connect, Remotes, SendFailed } from '../../src/wire/send-result.ts'
 import { event, makeIngestWorld, servers, sticky, type IngestWorld } from '../ingest/ingest-world.ts'
 import { until } from '../support/poll.ts'
+import { NOBODY_BLOCKED } from '../support/nobody-blocked.ts'
 import { reachable } from '../support/reachable.ts'
 import { ANSWERED, holdInTest, takenPlace, UNANSWERED } from './step-stage.ts'
 
@@ -227,7 +228,12 @@ describe('a destination is reached before anything is decided', () => {
     const needs: TurnNeeds = {
       ...d.needs,
       ...makeTogether(world.pool, 1),
-      ...{ running: new Set(), isBlocked: () => false, follow: null, stopping: new AbortController().signal },
+      ...{
+        running: new Set(),
+        blocking: NOBODY_BLOCKED,
+        follow: null,
+        stopping: new AbortController().signal,
+      },
       log: makeLog({ level: 'silent', pretty: false }),
       lease: { next: () => Promise.resolve(lease), over: () => undefined },
     }

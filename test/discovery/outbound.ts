@@ -38,6 +38,7 @@ export function outboundOnLoopback({
   const outbound = openOutbound({
     config: { federation: federation as Config['federation'] },
     lookups: 640,
+    blocking: null,
     ...{ pool, clock, authorities: [authority], random: Math.random },
     log: { debug: note, warn: note, error: note },
     network: mappedNetwork({ https: ports.https, matrix: ports.matrix ?? 1, dns: 1 }),

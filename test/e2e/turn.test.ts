@@ -10,6 +10,7 @@ import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { AT_ONCE } from '../../src/pace/spare.ts'
 import { FOUND } from '../../src/deliver/find.ts'
 import { makeGate } from '../../src/pace/gate.ts'
+import { NOBODY_BLOCKED } from '../support/nobody-blocked.ts'
 import { reachable } from '../support/reachable.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
@@ -55,7 +56,7 @@ describe('a turn', () => {
       firstLooks: makeGate(9),
       spare: AT_ONCE,
       find: FOUND,
-      isBlocked: () => false,
+      blocking: NOBODY_BLOCKED,
       bodies: makeBodies(100_000_000),
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0 },
       ...makeTogether(pool, 1),

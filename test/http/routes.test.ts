@@ -67,14 +67,14 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'GET /v1/sticky': { ok: see(200), nul: see(400) },
   'GET /v1/sources/:name': { ok: see(404), nul: see(400) },
   'POST /v1/sources/:name/continue': { ok: act(404), nul: act(400) },
+  'GET /v1/blocks': { ok: see(200), nul: see(400) },
+  'POST /v1/blocks': { ok: act(400), nul: act(400) },
+  'DELETE /v1/blocks': { ok: act(400), nul: act(400) },
   // Of later releases.
   'POST /v1/destinations/:server/skip': { ok: act(404), nul: act(400) },
   'GET /v1/destinations/:server/quarantine': { ok: see(404), nul: see(400) },
   'POST /v1/destinations/:server/quarantine/:id/retry': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/quarantine/:id/drop': { ok: act(404), nul: act(400) },
-  'GET /v1/blocks': { ok: see(404), nul: see(400) },
-  'POST /v1/blocks': { ok: act(404), nul: act(400) },
-  'DELETE /v1/blocks': { ok: act(404), nul: act(400) },
   'GET /v1/audit': { ok: see(404), nul: see(400) },
   'GET /_synapse/admin/v1/federation/destinations': { ok: see(404), nul: see(400) },
   'GET /_synapse/admin/v1/federation/destinations/:server': { ok: see(404), nul: see(400) },
@@ -109,6 +109,7 @@ describe('every route, token and method', function () {
             ...{ clock: systemClock, origin: 'a.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
             catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
           },
+          readBlocks: () => Promise.resolve(),
         })
       },
     })

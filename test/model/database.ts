@@ -1,7 +1,7 @@
 /** What the model's world needs of a database: the one in memory, the real one, or both at once. */
 import type { Pool } from '../../src/store/db.ts'
 import { makeMemoryDatabase, type Logged, type Planted } from './memory/pool.ts'
-import { US, type View } from './driver.ts'
+import { GLOBS, US, type View } from './driver.ts'
 
 export type OnCommitted = (log: readonly Logged[], view: View | null) => void
 
@@ -49,6 +49,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       head: t.stream.get(1)?.head ?? 0,
       position: d.position,
       paused: d.paused,
+      blocked: GLOBS.some((glob) => t.blocks.has(glob)),
       failures: d.failures,
       held: d.hold_until !== null && d.hold_until > memory.now(),
       lookAt: d.look_at,

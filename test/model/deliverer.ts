@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../src/pace/clock.ts'
 import { makeReleaseAbandoned } from '../../src/deliver/wake/abandoned.ts'
+import { makeBlocking, type Blocking } from '../../src/deliver/blocking.ts'
 import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeDue } from '../../src/deliver/wake/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/wake/fanout.ts'
@@ -14,6 +15,7 @@ import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { serve } from '../../src/deliver/serve.ts'
 import type { Log } from '../../src/observe/log.ts'
+import type { Pool } from '../../src/store/db.ts'
 import { registerWorker, renewWorker } from '../../src/store/delivery/leases.ts'
 import { AT_ONCE } from '../../src/pace/spare.ts'
 import type { Find } from '../../src/deliver/find.ts'
@@ -25,6 +27,8 @@ import type { Process } from './process.ts'
 export interface DelivererNeeds extends Remotes {
   find: Find
   process: Process
+  /** For what asks beside everything else. */
+  asking: Pool
   now: () => number
   monotonic: () => number
   wake: Wake
@@ -35,6 +39,8 @@ export interface DelivererNeeds extends Remotes {
   /** Ids of workers, no two the same. */
   workerId: () => string
   catchUp: typeof SETTINGS.catchUp
+  /** In the place of the right one. */
+  whenBlocked?: Blocking['whenBlocked'] | undefined
 }
 
 export interface Deliverer {
@@ -51,6 +57,10 @@ export interface Deliverer {
   loseLease: (noticed: boolean) => void
   /** How far its clock is off, ms. */
   skew(byMs: number): void
+  /** It asks whom operators block, as it does each second. */
+  hear(): Promise<void>
+  /** As far as it knows. */
+  isBlocked(): boolean
 }
 
 export function makeDeliverer(needs: DelivererNeeds): Deliverer {
@@ -107,8 +117,15 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   const log = makeLog(needs.fault)
   const never = new AbortController().signal
   const running = new Set<string>()
+  // Nothing holds it up: it asks while anything else waits.
+  const right = makeBlocking({ pool: needs.asking, configured: null, clock, log })
+  const blocking = { ...right, whenBlocked: needs.whenBlocked ?? right.whenBlocked }
+  let began = false
+  const beginning = blocking.read().then(() => {
+    began = true
+  })
   const shared = {
-    ...{ pool, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
+    ...{ pool, blocking, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
     ...{ backoff: SETTINGS.backoff, maxPdus: SETTINGS.maxPdus, maxBodyBytes: SETTINGS.maxBodyBytes },
     requestTimeoutMs: SETTINGS.requestTimeoutMs,
     connect: needs.connect,
@@ -121,9 +138,10 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     bodyOf: makeSharedBodies({ origin: OURS, clock }),
     ...makeTogether(pool, 1),
   }
+  const wake: Wake = (who) => needs.wake(who.filter(({ name }) => !blocking.isBlocked(name)))
   const follow = makeFollow({
     ...shared,
-    wake: needs.wake,
+    wake,
     serveOn: (...given) => serve(turning, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),
     ...{ lingerMs: SETTINGS.lingerMs, most: 100, cutting: never },
@@ -139,20 +157,21 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
       firstLooks: makeGate(100),
       spare: AT_ONCE,
       find: needs.find,
-      isBlocked: () => false,
     },
   }
   const served = makeTurn(turning)
   // The other server only is in the way: nobody watches what it gets.
-  const turn: typeof served = (name, signal) =>
-    name === US ? served(name, signal) : Promise.resolve({ again: false })
-  const fanout = makeFanout({ pool, wake: needs.wake, clock })
+  const turn: typeof served = async (name, signal) => {
+    if (!began) await beginning
+    return name === US ? served(name, signal) : { again: false }
+  }
+  const fanout = makeFanout({ pool, wake, clock })
   const due = makeDue({
-    ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
+    ...{ pool, turn, wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
     rampPerSecond: 1_000,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
-    isBlocked: () => false,
+    blocking,
   })
   const unlessEnded = (what: string) => (error: unknown) => {
     if (!wasEnded(error)) needs.fault(what, error)
@@ -182,6 +201,8 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     skew: (byMs) => {
       skew += byMs
     },
+    hear: () => blocking.read(),
+    isBlocked: () => blocking.isBlocked(US),
   }
 }
 

@@ -5,6 +5,9 @@ export const US = 'us.example'
 export const OTHER = 'other.example'
 export const OURS = 'home.example'
 
+/** Globs that an operator blocks: both are for us. */
+export const GLOBS = [US, '*.example'] as const
+
 export type Server = 'us' | 'other'
 
 export type ModelItem =
@@ -46,6 +49,8 @@ export interface View {
   head: number
   position: number
   paused: boolean
+  /** By an operator's block. */
+  blocked: boolean
   failures: number
   /** By a 429 or a 410. */
   held: boolean

@@ -4,6 +4,7 @@ import { memoryDatabase } from './database.ts'
 import { neverRun } from './never-run.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
+import { schedulesWithBlocks } from './schedule.ts'
 
 /** As many as `npm test` runs are enough to run every statement that is not rare. */
 const ENOUGH = 300
@@ -15,6 +16,10 @@ describe('ingest and delivery on a database in memory, against the reference mod
 
   it(`keeps what is promised in ${RUNS} random schedules`, async () => {
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: RUNS })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which operators block`, async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: RUNS, drawn: schedulesWithBlocks })
   })
 
   for (const [name, schedule] of Object.entries(RARE)) {

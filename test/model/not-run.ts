@@ -8,10 +8,7 @@ const COUNTS = 'counted for people, nobody decides by it: test/store/upkeep/coun
 const PARTITIONS =
   'the log in memory has no partitions, a delete takes their place: test/store/upkeep/retention.test.ts'
 
-const BLOCKS_NOBODY = 'no schedule blocks a destination: test/store/delivery/due.test.ts'
-
 export const NOT_RUN = {
-  'put aside who is blocked': BLOCKS_NOBODY,
   'let go of all of a worker': RETIRES,
   'give back all of a worker': RETIRES,
   'remove a worker': RETIRES,

@@ -2,6 +2,7 @@
  * Bugs that the model test must see, each planted by putting something else in the place of one statement or one
  * condition of the database in memory, by a setting, or by what ingest makes of a request. Nothing in `src` knows of them.
  */
+import type fc from 'fast-check'
 import type { Planted } from './memory/pool.ts'
 import { eventsBetween, headOf, inRoomNow, lives, openGapOf } from './memory/rules.ts'
 import { keyOf, type DestinationRow, type OpenRow, type Schema } from './memory/rows.ts'
@@ -11,6 +12,7 @@ import type { Call, Run } from './memory/statement.ts'
 import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
 import type { Given } from './producer.ts'
+import { schedulesWithBlocks, type Command } from './schedule.ts'
 import type { WorldOptions } from './world.ts'
 
 /** Schedules within which each must be caught, and the seed they come from where a bug names no other: every run is the same. */
@@ -26,6 +28,8 @@ export interface Bug {
   options?: WorldOptions
   /** A seed with which it is caught early; every run is the same. */
   seed?: number
+  /** Where it is caught: schedules of this kind. */
+  drawn?: fc.Arbitrary<Command[]>
   /** The promise that it breaks, as the model names it. */
   breaks: RegExp
 }
@@ -578,5 +582,51 @@ export const BUGS: readonly Bug[] = [
       },
     }),
     breaks: /I6|passes only what was sent/,
+  },
+  {
+    bug: 'a block that forgets what is owed',
+    how: 'whom an operator blocks is put aside for good: its position is moved to the head',
+    plant: () => ({
+      statements: {
+        'put aside who is blocked': then<[readonly string[]]>(({ t }, [names]) => {
+          for (const { id, name } of t.destinations.all())
+            if (names.includes(name)) t.destinations.change(id, { position: headOf(t) })
+        }),
+      },
+    }),
+    drawn: schedulesWithBlocks,
+    breaks: /passes only what was sent|I6/,
+  },
+  {
+    bug: 'a block that one process does not hear of',
+    how: 'of each list with a block only the first process that asks is told',
+    plant: () => {
+      const told = new Set<string>()
+      return {
+        statements: {
+          'read the blocks': (right) => (call, values) => {
+            const [known] = values as unknown as [string | null]
+            const rows = right(call, values)
+            const version = call.t.block_list.get(1)?.version ?? ''
+            const isEmpty = call.t.blocks.all().length === 0
+            if (isEmpty || known === null || known === version || !told.has(version)) {
+              if (known !== null) told.add(version)
+              return rows
+            }
+            return [{ version: known, glob: null, reason: null, who: null, at: null }]
+          },
+        },
+      }
+    },
+    drawn: schedulesWithBlocks,
+    breaks: /who is blocked is left alone/,
+  },
+  {
+    bug: 'a block that cuts nothing off',
+    how: 'what is under way when a destination is blocked goes on to its end: a request waits for its connection, and is then sent',
+    plant: () => ({}),
+    options: { whenBlocked: () => () => undefined },
+    drawn: schedulesWithBlocks,
+    breaks: /who is blocked is left alone/,
   },
 ]

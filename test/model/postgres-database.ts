@@ -11,6 +11,7 @@ import { memoryDatabase } from './database.ts'
 import type { Logged } from './memory/pool.ts'
 import { TABLES } from './memory/rows.ts'
 import { isBegin, nameOf, type TwinName } from './memory/statement.ts'
+import { FIRST_LIST } from './memory/tables.ts'
 import { violated } from './watch.ts'
 
 /** A pool on a database whose clock stands still unless the model moves it. */
@@ -31,11 +32,12 @@ async function openModelDatabase(url: string): Promise<Pool> {
 const START = 1_700_000_000_000
 
 /** Tables that begin with a row. */
-const WITH_A_ROW: readonly string[] = ['stream', 'cursors', 'seen_time']
+const WITH_A_ROW: readonly string[] = ['stream', 'cursors', 'seen_time', 'block_list']
 const EMPTY = `
   truncate ${TABLES.filter((table) => !WITH_A_ROW.includes(table)).join(', ')} restart identity;
   update stream set head = 0, log_floor = 0;
   update seen_time set seen_ms = 0;
+  update block_list set version = '${FIRST_LIST}';
   update cursors set pos = 0 where name = 'fanout';
   delete from cursors where name <> 'fanout';
   update settings set value = '${START}' where key = 'clock_offset_ms'`

@@ -1,7 +1,9 @@
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
-import { schedulesForTwins } from './schedule.ts'
+import { RARE } from './rare.ts'
+import { runSchedule } from './run.ts'
+import { schedulesForTwins, schedulesWithBlocks } from './schedule.ts'
 
 const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 10)
 
@@ -21,5 +23,13 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised in ${RUNS} random schedules`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: schedulesForTwins })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which operators block`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: schedulesWithBlocks })
+  })
+
+  it('blocks, passes over and brings back as the one in memory does', async () => {
+    await runSchedule(await twins.fresh(), RARE['who is blocked no more'] ?? [])
   })
 })

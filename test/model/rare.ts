@@ -13,6 +13,21 @@ const goesByRetention: Command = { do: 'retention', break: null }
 const elsewhere = (room: number): Command[] =>
   Array.from({ length: 10 }, () => ({ ...event, room, count: 5, door: '1' }))
 
+/** A job for us is passed over, and our time comes while we are blocked. */
+const blocked: Command[] = [
+  joins(0),
+  { ...event, room: 0, door: '1' },
+  { do: 'block', glob: '*.example' },
+  { do: 'time', ms: 3_000 },
+  { do: 'turn', by: 'A', break: null },
+  { do: 'operator', wish: 'reset' },
+  { do: 'tick', by: 'A', break: null },
+  { do: 'unblock', glob: '*.example' },
+  { do: 'time', ms: 3_000 },
+  { do: 'tick', by: 'A', break: null },
+  { do: 'turn', by: 'A', break: null },
+]
+
 export const RARE: Readonly<Record<string, Command[]>> = {
   'is anything sticky': [
     joins(0),
@@ -67,6 +82,8 @@ export const RARE: Readonly<Record<string, Command[]>> = {
     { do: 'time', ms: 2 * HOUR },
     goesByRetention,
   ],
+  'put aside who is blocked': blocked,
+  'who is blocked no more': blocked,
   'put leases back': [
     joins(0),
     { do: 'remote', remote: { does: 'answers', lists: 'nothing', takesMs: 40 } },

@@ -203,6 +203,9 @@ async function runIn(
         return
       case 'operator':
         return world.wish(one.wish)
+      case 'block':
+      case 'unblock':
+        return world.block(one.do, one.glob)
       case 'server up':
         return world.serverUp()
       case 'turn':
@@ -264,7 +267,13 @@ async function runIn(
     const free = before?.owner == null || (before.owner === it.worker() && !wasOver)
     if (at !== null || it.process.heldAt() !== null || depth > 1 || after === null || !free) return
     // One that is looked for still is tried when that has ended.
-    if (!after.paused && !world.isSought() && watch.waits.pending() && watch.waiting(after)) {
+    if (
+      !after.paused &&
+      !it.isBlocked() &&
+      !world.isSought() &&
+      watch.waits.pending() &&
+      watch.waiting(after)
+    ) {
       violated('wake and reset try now (4)', `something waits after ${after.position}`)
     }
   }

@@ -5,6 +5,7 @@
  * schedule stays sensible when others are taken out of it.
  */
 import fc from 'fast-check'
+import { GLOBS } from './driver.ts'
 import type { At } from './process.ts'
 import type { Remote } from './remote.ts'
 
@@ -61,6 +62,8 @@ export type Command =
   | { do: 'remote'; remote: Remote }
   | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' }
   | { do: 'server up' }
+  /** By an operator. */
+  | { do: 'block' | 'unblock'; glob: (typeof GLOBS)[number] }
   /** A job for us. */
   | { do: 'turn'; by: By; break: Break | null }
   /** Half a second passes for it: it follows the log, looks for what is due, and takes a job where there is one. */
@@ -596,3 +599,50 @@ export const schedulesForTwins: fc.Arbitrary<Command[]> = fc.oneof(
       .map(([first, then]) => [...first, ...then.flat()]),
   },
 )
+
+const glob = fc.constantFrom(...GLOBS)
+const blocks = fc.record({ do: fc.constantFrom('block' as const, 'unblock' as const), glob })
+
+/** Somebody is about to send to us, or has just done so, when we are blocked; mostly not for long. */
+const cutShort: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{ by, room, glob, first: fc.constantFrom<('turn' | 'tick')[]>('turn', 'turn', 'tick') },
+    at: fc.constantFrom(
+      'the connection',
+      'the request',
+      'the answer',
+      'acknowledge and freeze',
+      'begin to follow',
+    ),
+    ms: fc.constantFrom(SECOND, 3 * SECOND),
+    more: fc.array(inner, { maxLength: 2 }),
+    then: fc.constantFrom<Then[]>('goes on', 'goes on', 'goes on', 'dies', 'is overtaken'),
+    ends: fc.boolean(),
+    after: fc.array(inner, { maxLength: 2 }),
+  })
+  .map(({ by, room, glob, first, at, ms, more, then, ends, after }) => {
+    const happens: Command[] = [{ do: 'block', glob }, { do: 'time', ms }, ...more]
+    const other: By = by === 'A' ? 'B' : 'A'
+    return [
+      { do: 'join', room, door: '1', break: null },
+      talk(room),
+      { do: first, by, break: { at, happens, then } },
+      talk(room),
+      { do: 'turn', by: other, break: null },
+      ...after,
+      ...(ends ? [{ do: 'unblock', glob } as const] : []),
+      { do: 'tick', by, break: null },
+    ]
+  })
+
+/** For those in which an operator blocks us. */
+export const schedulesWithBlocks: fc.Arbitrary<Command[]> = fc
+  .array(
+    fc.oneof(
+      { weight: 6, arbitrary: parts },
+      { weight: 2, arbitrary: blocks.map((one): Command[] => [one]) },
+      { weight: 2, arbitrary: cutShort },
+    ),
+    { minLength: 1, maxLength: 12, size: 'max' },
+  )
+  .map((all) => [{ do: 'join', room: 0, door: '1', break: null }, ...all.flat()])

@@ -2,6 +2,7 @@
  * What is owed arrives, whatever happened before: the remote is well again, and limpet does what it does by itself. The
  * queue may have lost everything: what it lost, sweeps find.
  */
+import { GLOBS } from './driver.ts'
 import { WELL } from './remote.ts'
 import { HOUR } from './schedule.ts'
 import type { World } from './world.ts'
@@ -16,6 +17,7 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
   await world.quiet()
   await world.settle()
   world.setRemote(WELL)
+  for (const glob of GLOBS) await world.block('unblock', glob)
   await world.wish('resume')
   await rounds(4)
   const view = await world.view()

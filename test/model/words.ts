@@ -52,6 +52,9 @@ export function wordsOf(one: Command): string {
       return `from now on the remote ${remoteInWords(one.remote)}`
     case 'operator':
       return `the operator asks: ${one.wish}`
+    case 'block':
+    case 'unblock':
+      return `the operator ${one.do}s ${one.glob}`
     case 'server up':
       return 'server_up'
     case 'turn':

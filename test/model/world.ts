@@ -5,6 +5,8 @@ import { adviseUp } from '../../src/store/ingest/advice.ts'
 import type { Log } from '../../src/observe/log.ts'
 import { destinationsCalled } from '../../src/store/ingest/state.ts'
 import { makeSeenTime } from '../../src/store/upkeep/seen-time.ts'
+import type { Blocking } from '../../src/deliver/blocking.ts'
+import { putBlock, removeBlock } from '../../src/store/delivery/blocks.ts'
 import { makeWish, type Wish } from '../../src/store/delivery/wishes.ts'
 import type { Connect, SendRequest, SendResult } from '../../src/wire/send-result.ts'
 import type { Connection, ModelDatabase } from './database.ts'
@@ -30,7 +32,7 @@ import {
   type Told,
 } from './remote.ts'
 import type { Find } from '../../src/deliver/find.ts'
-import { DAY, MINUTE, type By, type Door } from './schedule.ts'
+import { DAY, MINUTE, SECOND, type By, type Door } from './schedule.ts'
 import { makeWatch, Violation, violated } from './watch.ts'
 import type { Basis } from './waits.ts'
 
@@ -41,6 +43,8 @@ export interface WorldOptions {
   catchUp?: typeof SETTINGS.catchUp
   /** What ingest makes of a request, to show that the model test sees it. */
   misread?: ProducerNeeds['misread']
+  /** What ends what is under way when we are blocked, to show the same. */
+  whenBlocked?: Blocking['whenBlocked']
   /** Told of everything that happens, for who reads a failure. */
   tell?: (line: string) => void
 }
@@ -54,7 +58,7 @@ export type World = ReturnType<typeof makeWorld>
 
 export function makeWorld(
   database: ModelDatabase,
-  { catchUp = SETTINGS.catchUp, misread, tell }: WorldOptions,
+  { catchUp = SETTINGS.catchUp, misread, whenBlocked, tell }: WorldOptions,
 ) {
   const history = makeHistory()
   const watch = makeWatch(history)
@@ -70,6 +74,11 @@ export function makeWorld(
   let leasesEndAt = 0
   /** The latest that the database's clock has said. */
   let latest = 0
+  /** Since when, by the monotonic clock, we are blocked; null: we are not. */
+  let blockedSince: number | null = null
+  let lists = 0
+  /** When each process asked last whom operators block, by the monotonic clock. */
+  const heardAt = new Map<Process, number>()
   /** Who had it after the last commit. */
   let owner: string | null = null
   /** All that was ever taken, in its order. */
@@ -138,6 +147,7 @@ export function makeWorld(
     }
     const from = owner
     if (view !== null) owner = view.owner
+    blockedSince = view?.blocked === true ? (blockedSince ?? monotonic) : null
     for (const one of happenedIn(log)) {
       switch (one.what) {
         case 'taken over':
@@ -240,11 +250,33 @@ export function makeWorld(
       const worker = it.worker()
       if (worker !== null && !over.has(worker)) await database.renew(worker, SETTINGS.leaseMs)
     }
+    await hear()
+  }
+
+  /** Each second, whatever else it waits for; not one that is stopped. */
+  async function hear(): Promise<void> {
+    for (const it of Object.values(deliverers)) {
+      const { process } = it
+      const isStopped = process.heldAt() !== null && lost.has(process)
+      if (isStopped || monotonic - (heardAt.get(process) ?? 0) < SECOND) continue
+      heardAt.set(process, monotonic)
+      await process.during(it.hear())
+    }
+  }
+
+  /** In force everywhere within two seconds. */
+  function mustBeAllowed(process: Process, what: string): void {
+    if (blockedSince === null || lost.has(process) || monotonic - blockedSince < 2 * SECOND) return
+    violated(
+      'who is blocked is left alone (4)',
+      `${process.name} ${what}, ${monotonic - blockedSince} ms after`,
+    )
   }
 
   /** Looks for it or connects to it, which it may only when an attempt is due. */
   function tries(process: Process, isRefused: boolean): void {
     try {
+      mustBeAllowed(process, 'looks for it or connects to it')
       const at = { now: database.now(), basis: bases.get(process) ?? null, stale: lost.has(process) }
       watch.connects(at, isRefused)
     } catch (error) {
@@ -311,6 +343,7 @@ export function makeWorld(
     saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(remote)}`)
     const basis = bases.get(process) ?? null
     try {
+      mustBeAllowed(process, `sends ${name(txnId)}`)
       watch.request(
         { txnId, body: body.toString() },
         { now: database.now(), handed, basis, stale: lost.has(process) },
@@ -329,6 +362,7 @@ export function makeWorld(
   function startDeliverer(by: By): Deliverer & Actor {
     const actor = start(by)
     const deliverer = makeDeliverer({
+      ...{ asking: actor.connection.pool, whenBlocked },
       ...{ process: actor.process, now: () => database.now(), monotonic: () => monotonic, catchUp },
       wake: (who) => {
         job ||= who.some((one) => one.name === US)
@@ -494,6 +528,16 @@ export function makeWorld(
       makeWish(operator.process.pool, { wish, name: US, who: 'model' }).then(({ kind }) => {
         if (kind === 'done' && (wish === 'wake' || wish === 'reset')) watch.waits.freed(wish, database.now())
       }, unlessEnded)
+      await quiet()
+    },
+    async block(what: 'block' | 'unblock', glob: string): Promise<void> {
+      const version = `00000000-0000-4000-9000-${String((lists += 1)).padStart(12, '0')}`
+      const { pool } = operator.process
+      const done: Promise<unknown> =
+        what === 'block'
+          ? putBlock(pool, { glob, reason: null, by: 'model' }, version)
+          : removeBlock(pool, glob, version)
+      done.catch(unlessEnded)
       await quiet()
     },
     async serverUp(): Promise<void> {

@@ -35,6 +35,12 @@ export interface ActionAnswer {
   blocked?: string
 }
 
+/** Whom a glob concerns: how many, and the first of their names. */
+export interface ConcernedAnswer {
+  matched: number
+  names: string[]
+}
+
 export interface DestinationAnswer {
   destination: string
   state: string

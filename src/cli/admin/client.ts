@@ -18,7 +18,8 @@ const TIMEOUT_MS = 60_000
 
 export interface AdminClient {
   get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<unknown>
-  post(path: string): Promise<unknown>
+  post(path: string, body?: unknown): Promise<unknown>
+  delete(path: string, query: Readonly<Record<string, string | undefined>>): Promise<unknown>
 }
 
 export interface ClientOptions {
@@ -43,17 +44,19 @@ export function openAdminClient(
       'there is no admin token yet: start `limpet run`, which makes one, or give --token',
     )
   }
-  const ask = (method: string, path: string) => exchange(target, { method, path, bearer })
+  const ask = (method: string, path: string, body?: unknown) =>
+    exchange(target, { method, path, bearer, body: body === undefined ? null : JSON.stringify(body) })
   return {
-    get: (path, query = {}) => {
-      const given = Object.entries(query).flatMap(([key, value]) =>
-        value === undefined ? [] : [[key, value]],
-      )
-      const text = new URLSearchParams(given as [string, string][]).toString()
-      return ask('GET', text === '' ? path : `${path}?${text}`)
-    },
-    post: (path) => ask('POST', path),
+    get: (path, query = {}) => ask('GET', withQuery(path, query)),
+    post: (path, body) => ask('POST', path, body),
+    delete: (path, query) => ask('DELETE', withQuery(path, query)),
   }
+}
+
+function withQuery(path: string, query: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]]))
+  const text = new URLSearchParams(given as [string, string][]).toString()
+  return text === '' ? path : `${path}?${text}`
 }
 
 interface ApiTarget {
@@ -110,6 +113,8 @@ interface Ask {
   method: string
   path: string
   bearer: string
+  /** JSON; null: none. */
+  body: string | null
 }
 
 async function exchange(target: ApiTarget, ask: Ask): Promise<unknown> {
@@ -134,7 +139,7 @@ async function exchange(target: ApiTarget, ask: Ask): Promise<unknown> {
 
 async function answerOf(
   { secure, options, prefix, listener }: ApiTarget,
-  { method, path, bearer }: Ask,
+  { method, path, bearer, body }: Ask,
 ): Promise<{ status: number; text: string }> {
   const socket = listener === null ? null : await connectToLimpet(listener, { timeoutMs: TIMEOUT_MS })
   return new Promise((resolve, reject) => {
@@ -143,7 +148,12 @@ async function answerOf(
         ...options,
         method,
         path: prefix + path,
-        headers: { authorization: `Bearer ${bearer}` },
+        headers: {
+          authorization: `Bearer ${bearer}`,
+          ...(body === null
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+        },
         ...(socket === null ? { agent: false } : { createConnection: () => socket }),
       },
       (response) => {
@@ -157,7 +167,7 @@ async function answerOf(
     )
     request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)))
     request.on('error', reject)
-    request.end()
+    request.end(body ?? undefined)
   })
 }
 

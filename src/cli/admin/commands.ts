@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander'
 import { ACTIONS } from './actions.ts'
+import { registerBlockCommands } from './blocks.ts'
 import type {
   ActionAnswer,
   DestinationAnswer,
@@ -154,6 +155,8 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
         ),
     )
   }
+
+  registerBlockCommands((name, description) => withJson(add(name, description)), print)
 
   withJson(
     add('source <name>', 'show a source that limpet follows, and what to do when its database was restored'),

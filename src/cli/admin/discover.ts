@@ -25,7 +25,7 @@ export function showDiscovery(report: DiscoveryReport): string {
   ].join('\n')
 }
 
-function verdicts({ destination, connects_to: [first], blocked, error }: DiscoveryReport): string[] {
+function verdicts({ destination, connects_to: [first], blocked, error, steps }: DiscoveryReport): string[] {
   const said = error ?? 'no address is left'
   const why = said.startsWith(`${destination}: `) ? said.slice(destination.length + 2) : said
   if (blocked === null)
@@ -34,8 +34,11 @@ function verdicts({ destination, connects_to: [first], blocked, error }: Discove
         ? `${destination} cannot be connected to: ${why}`
         : `${destination} is at ${endText(first)}`,
     ]
+  const nothingSent = `nothing is sent to ${destination}, because ${blocked}`
+  if (steps.length === 0) return [nothingSent, 'so nothing was asked of it']
+  // A daemon of an older release asked all the same.
   return [
-    `nothing is sent to ${destination}, because ${blocked}`,
+    nothingSent,
     first === undefined
       ? `it could not be connected to either: ${why}`
       : `if it were allowed, it would be at ${endText(first)}`,

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { UsageError } from '../cli-error.ts'
 
-const LATER = ['skip', 'block', 'unblock', 'quarantine', 'db']
+const LATER = ['skip', 'quarantine', 'db']
 
 export function registerLaterCommands(program: Command): void {
   for (const name of LATER) {

@@ -14,16 +14,18 @@ import type { DestinationState } from '../../store/delivery/destination.ts'
 import { readMembers, stopFollowing } from '../../store/delivery/follow-flag.ts'
 import type { Held } from '../../store/delivery/leases.ts'
 import { readLog } from '../../store/delivery/log-tail.ts'
-import { eitherSignal, type EitherSignal } from '../../pace/either-signal.ts'
+import { eitherSignal, makeSignalsUnder, type EitherSignal } from '../../pace/either-signal.ts'
 import { makeNudge } from '../../pace/nudge.ts'
 import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './followers.ts'
 import { runningLedger } from './running-ledger.ts'
+import { BLOCKED, type Blocking } from '../blocking.ts'
 import type { Lease } from '../lease-keeper.ts'
 import type { Together } from '../together.ts'
 
 export interface FollowNeeds extends LifeNeeds, Pick<Together, 'begin' | 'wished'> {
+  blocking: Pick<Blocking, 'whenBlocked'>
   random: Random
   /** How many destinations are followed at most. */
   most: number
@@ -62,15 +64,24 @@ export function makeFollow(needs: FollowNeeds): Follow {
   const { byName, start, mayGoOn } = lives
   const bell = makeNudge(clock)
 
-  let both: ({ lease: Lease } & EitherSignal) | null = null
+  let under: { lease: Lease; next: () => EitherSignal; forget: () => void } | null = null
 
-  /** One signal for all destinations under one lease. */
-  function signalOf(lease: Lease): AbortSignal {
-    if (both?.lease !== lease) {
-      both?.forget()
-      both = { lease, ...eitherSignal(lease.signal, needs.cutting) }
+  /** A signal of its own, which ends with those of all others under this lease. */
+  function signalUnder(lease: Lease): EitherSignal {
+    if (under?.lease !== lease) {
+      under?.forget()
+      const { signal, forget } = eitherSignal(lease.signal, needs.cutting)
+      under = { lease, next: makeSignalsUnder(signal), forget }
     }
-    return both.signal
+    return under.next()
+  }
+
+  /** It is blocked: its request ends, and a turn gives it back. */
+  function cutOff(follower: Follower, own: EitherSignal): void {
+    own.abort(BLOCKED)
+    follower.look = true
+    follower.waiting = []
+    if (follower.mode === 'idle' && byName.get(follower.state.name) === follower) start(follower)
   }
 
   /** Who is in these rooms, as far as the log was read. */
@@ -114,18 +125,25 @@ export function makeFollow(needs: FollowNeeds): Follow {
       if (!(await needs.begin.add({ held, wakeSeq, narrowedSeq, position }))) return false
       await learn(followers.missingSince(position))
       const now = clock.monotonic()
+      const own = signalUnder(lease)
       // The ledger keeps its notes in the follower itself: `books` and `follower` are one object.
       const books: Omit<Follower, 'ledger'> = {
         id: held.destination,
         after: position,
         waiting: [],
         look: false,
-        ...{ held, lease, signal: signalOf(lease), state: { ...state }, answered: null, slowAt: null },
+        ...{ held, lease, signal: own.signal, state: { ...state }, answered: null, slowAt: null },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
+        ended: () => {
+          unwatch()
+          own.forget()
+        },
       }
       const follower: Follower = Object.assign(books, { ledger: runningLedger(books) })
-      // If the daemon began to stop meanwhile, it would not wait for this one.
-      if (!mayGoOn() || !followers.add(follower)) {
+      const unwatch = needs.blocking.whenBlocked(state.name, () => cutOff(follower, own))
+      // If the daemon began to stop meanwhile, it would not wait for this one. If it was blocked meanwhile, its turn gives it back.
+      if (!mayGoOn() || own.signal.aborted || !followers.add(follower)) {
+        follower.ended()
         await stopFollowing(pool, held)
         return false
       }

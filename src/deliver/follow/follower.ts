@@ -46,8 +46,10 @@ export interface Follower extends Followed, Omit<Books, 'waiting'> {
   ledger: Ledger
   held: Held
   lease: Lease
-  /** Aborts when the lease is lost or the daemon can't wait any longer. */
+  /** Aborts when the lease is lost, the daemon can't wait any longer, or it is blocked. */
   signal: AbortSignal
+  /** Nothing of it is under way any more. */
+  ended: () => void
   /** As it was when it was looked at last; its position as acknowledged since. */
   state: DestinationState
   /** When its last answer came, if that was slow, ms since the epoch; null: it was quick. */
@@ -63,6 +65,7 @@ export function become(follower: Follower, mode: Mode): void {
   if (!NEXT[follower.mode].includes(mode))
     throw new Error(`a followed destination can't be ${mode} after ${follower.mode}`)
   follower.mode = mode
+  if (mode === 'released' || mode === 'gone') follower.ended()
 }
 
 export interface FollowerNeeds extends TransactionNeeds, ReachNeeds {

@@ -6,10 +6,14 @@
  * Runs in every process that delivers. Times are rows, so neither a restart nor a lost queue forgets one.
  */
 import type { Clock } from '../../pace/clock.ts'
+import type { ServerName } from '../../matrix/ids.ts'
 import { makeFaultNotes } from '../../observe/fault-notes.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
 import { findDue, findForgotten, putAside, type DueSleeper } from '../../store/delivery/wake-lists.ts'
+import { bringBack } from '../../store/delivery/blocks.ts'
+import { readNames } from '../../store/views/blocked-ids.ts'
+import type { Blocking } from '../blocking.ts'
 import type { Wake } from './fanout.ts'
 import type { ServeTurn } from '../turned.ts'
 import { makeRamp } from './ramp.ts'
@@ -19,8 +23,8 @@ export interface DueNeeds {
   pool: Pool
   wake: Wake
   turn: ServeTurn
-  /** By the configuration nothing is sent to it. */
-  isBlocked: (name: string) => boolean
+  /** To whom nothing is sent, as of now. */
+  blocking: Pick<Blocking, 'now'>
   /** Gives back what turns that broke off have left behind. */
   releaseAbandoned: () => Promise<void>
   /** Removes what the queue still believes of a destination that it has lost. */
@@ -46,6 +50,9 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
   const serving = new Set<string>()
   const faults = makeFaultNotes(needs.log)
 
+  /** As it was when everybody that it does not block was brought back. */
+  let list = needs.blocking.now()
+
   const ramp = makeRamp(needs.clock, needs.rampPerSecond)
 
   /**
@@ -67,11 +74,28 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
   async function findAllowed(): Promise<DueSleeper[]> {
     for (;;) {
       const found = await findDue(needs.pool, needs.waiting)
-      const blocked = found.filter(({ name }) => needs.isBlocked(name)).map(({ name }) => name)
+      const isBlocked = ({ name }: DueSleeper) => needs.blocking.now()(name as ServerName) !== null
+      const blocked = found.filter(isBlocked).map(({ name }) => name)
       // None put aside: somebody else has their rows at this moment.
       if (blocked.length === 0 || (await putAside(needs.pool, blocked)) === 0)
-        return found.filter(({ name }) => !needs.isBlocked(name))
+        return found.filter((one) => !isBlocked(one))
     }
+  }
+
+  /**
+   * Those that are blocked no more. Each process does it once it has heard of that: until then it puts them aside, and passes over
+   * what wakes them. So the last that hears of it brings them back for good. It is done here because nothing of this process is put aside meanwhile.
+   */
+  async function bringBackAllowed(): Promise<void> {
+    const now = needs.blocking.now()
+    if (now === list) return
+    const before = list
+    const wereBlocked = before.blocksNobody?.() !== true
+    const names = wereBlocked
+      ? await readNames(needs.pool, (name) => before(name) !== null && now(name) === null)
+      : []
+    if (names.length > 0) await bringBack(needs.pool, names)
+    list = now
   }
 
   /** Those of `found` whose turn it is, the first first. Who was let through already is not counted once more. */
@@ -126,6 +150,7 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
       if (stopped(signal)) break
       await faults.note('giving back what turns have left behind', needs.releaseAbandoned)
       // Each by itself: without a queue no turn can be woken, and those are served directly.
+      await faults.note('bringing back those that are blocked no more', bringBackAllowed)
       await faults.note('waking due destinations', wakeDue)
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
     }

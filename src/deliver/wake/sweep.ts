@@ -25,7 +25,7 @@ export interface SweepNeeds {
   clock: Clock
   /** In case the fanout's own nudge was lost. */
   nudgeFanout: () => Promise<void>
-  /** By the configuration nothing is sent to some; null: there are none. */
+  /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
   backoff: BackoffSettings
   attemptsMs: number

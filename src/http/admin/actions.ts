@@ -19,7 +19,7 @@ export type WakeDestinations = (
 export interface ActionNeeds {
   pool: Pool
   wake: WakeDestinations
-  /** Whom the configuration blocks; null: nobody. */
+  /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
 }
 

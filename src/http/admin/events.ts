@@ -14,7 +14,7 @@ import { makeTally, tellEvent, viewFate, type ToldFate } from '../../explain/eve
 
 export interface EventRouteNeeds {
   pool: Pool
-  /** Whom the configuration blocks; null: nobody. */
+  /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
 }
 

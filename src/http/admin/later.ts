@@ -9,7 +9,6 @@ const LATER: readonly [methods: HTTPMethods[], path: string][] = [
   [['GET'], '/v1/destinations/:server/quarantine'],
   [['POST'], '/v1/destinations/:server/quarantine/:id/retry'],
   [['POST'], '/v1/destinations/:server/quarantine/:id/drop'],
-  [['GET', 'POST', 'DELETE'], '/v1/blocks'],
   [['GET'], '/v1/audit'],
   [['GET'], '/_synapse/admin/v1/federation/destinations'],
   [['GET'], '/_synapse/admin/v1/federation/destinations/:server'],

@@ -14,6 +14,7 @@ import { pendingRooms, ROOM_ORDERS } from '../../store/views/pending-rooms.ts'
 import { countedAt, readTotals } from '../../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './actions.ts'
+import { registerBlockRoutes, type BlockRouteNeeds } from './blocks.ts'
 import { registerDiscoveryRoute, type DiscoveryRouteNeeds } from './discovery.ts'
 import { registerEventRoutes, type EventRouteNeeds } from './events.ts'
 import { registerLaterRoutes } from './later.ts'
@@ -25,7 +26,8 @@ import { stateOf } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
-export interface AdminDeps extends ActionNeeds, DiscoveryRouteNeeds, EventRouteNeeds, PreviewRouteNeeds {
+export interface AdminDeps
+  extends ActionNeeds, BlockRouteNeeds, DiscoveryRouteNeeds, EventRouteNeeds, PreviewRouteNeeds {
   serverName: string
   version: string
 }
@@ -39,6 +41,7 @@ const RATE_WINDOW_MS = 10_000
 export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void {
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
+  registerBlockRoutes(app, deps)
   registerDiscoveryRoute(app, deps)
   registerPreviewRoute(app, deps)
   registerEventRoutes(app, deps)

@@ -144,8 +144,8 @@ const PUT_ASIDE = sql(
 )
 
 /**
- * Takes these out of `findDue` and `findForgotten`: nothing may be sent to them by this process' configuration. What they are owed stays,
- * and the first sweep under a configuration that allows them brings them back. Returns how many.
+ * Takes these out of `findDue` and `findForgotten`: nothing may be sent to them by this process' configuration, or by an operator's
+ * block. What they are owed stays. The first sweep under a configuration that allows them brings them back, and each process that hears that a block is gone. Returns how many.
  */
 export async function putAside(db: Db, names: readonly string[]): Promise<number> {
   const { rowCount } = await db.query(PUT_ASIDE, [names])

@@ -39,9 +39,9 @@ const COUNT_BESIDE = sql(
 
 /** States that no destination is in are left out. `vetDomain` null: none is blocked. */
 export async function countStates(db: Db, vetDomain: VetDomain | null): Promise<Record<string, number>> {
-  const blocked = vetDomain && (await readBlockedIds(db, vetDomain))
+  const blocked = vetDomain === null ? [] : await readBlockedIds(db, vetDomain)
   const { rows } =
-    blocked === null
+    blocked.length === 0
       ? await db.query<{ state: string; n: number }>(COUNT)
       : await db.query<{ state: string; n: number }>(COUNT_BESIDE, [blocked])
   return Object.fromEntries(rows.map(({ state, n }) => [state, n]))

@@ -14,6 +14,7 @@ import type { DestinationState } from '../../../src/store/delivery/destination.t
 import type { Following } from '../../../src/store/delivery/follow-flag.ts'
 import { nameIn } from '../../../src/store/statement.ts'
 import { makeGate } from '../../../src/pace/gate.ts'
+import { NOBODY_BLOCKED } from '../../support/nobody-blocked.ts'
 import { reachable } from '../../support/reachable.ts'
 import type { SendResult } from '../../../src/wire/send-result.ts'
 import { until } from '../../support/poll.ts'
@@ -96,6 +97,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     backoff: {} as FollowNeeds['backoff'],
     place: makeGate(100),
     dialling: makeGate(100),
+    blocking: NOBODY_BLOCKED,
     onAttempt: () => undefined,
     results: batcher((result) => {
       results.push(result)

@@ -13,7 +13,11 @@ export interface Answer {
 
 export function makeAdminApp(
   { pool }: Pick<Situation, 'pool'>,
-  { vetDomain = null, discover }: Partial<Pick<AdminDeps, 'vetDomain' | 'discover'>> = {},
+  {
+    vetDomain = null,
+    discover,
+    readBlocks,
+  }: Partial<Pick<AdminDeps, 'vetDomain' | 'discover' | 'readBlocks'>> = {},
 ) {
   const woken: { destination: string; queue: string }[] = []
   const queue = { away: false }
@@ -40,6 +44,7 @@ export function makeAdminApp(
             ...{ clock: { now: () => 1_000 }, origin: 'us.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
             catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
           },
+          readBlocks: readBlocks ?? (() => Promise.resolve()),
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))
@@ -51,8 +56,16 @@ export function makeAdminApp(
     },
     ['admin'],
   )
-  const ask = async (method: 'GET' | 'POST', url: string, token: string): Promise<Answer> => {
-    const response = await app.inject({ method, url, headers: { authorization: `Bearer ${token}` } })
+  const ask = async (
+    method: 'GET' | 'POST' | 'DELETE',
+    url: string,
+    token: string,
+    body?: object,
+  ): Promise<Answer> => {
+    const response = await app.inject({
+      ...{ method, url, headers: { authorization: `Bearer ${token}` } },
+      ...(body === undefined ? {} : { payload: body }),
+    })
     return { status: response.statusCode, body: response.json() }
   }
   return {
@@ -60,6 +73,8 @@ export function makeAdminApp(
     queue,
     get: (url: string, token = 'read-token') => ask('GET', url, token),
     post: (url: string, token = 'admin-token') => ask('POST', url, token),
+    send: (url: string, body: object, token = 'admin-token') => ask('POST', url, token, body),
+    delete: (url: string, token = 'admin-token') => ask('DELETE', url, token),
     listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
     close: () => app.close(),
   }

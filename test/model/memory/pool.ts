@@ -9,6 +9,7 @@ import { Blocked, makeLocks } from './locks.ts'
 import { RULES, type Rules } from './rules.ts'
 import { CONTENT } from './ingest/content.ts'
 import { INGEST } from './ingest/ingest.ts'
+import { BLOCKS } from './delivery/blocks.ts'
 import { FOLLOW, LEASES } from './delivery/leases.ts'
 import { LOAD } from './delivery/load.ts'
 import { RETENTION } from './upkeep/retention.ts'
@@ -32,6 +33,7 @@ export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...TRANSACTIONS,
   ...RESULTS,
   ...WAKES,
+  ...BLOCKS,
   ...RETENTION,
   ...SEEN,
   ...SET_BACK,

@@ -137,6 +137,8 @@ export interface Schema {
   replays: ReplayRow
   open_transactions: OpenRow
   attempts: AttemptRow
+  blocks: { glob: string; reason: string | null; who: string; at: number }
+  block_list: { version: string }
 }
 
 export const TABLES: readonly (keyof Schema)[] = [
@@ -160,6 +162,8 @@ export const TABLES: readonly (keyof Schema)[] = [
   'replays',
   'open_transactions',
   'attempts',
+  'blocks',
+  'block_list',
 ]
 
 /** Primary keys of tables whose key is more than one column. */

@@ -36,10 +36,14 @@ export interface Sight extends Holder {
   rollback(): void
 }
 
+/** The version of a list of blocks that nobody has changed. */
+export const FIRST_LIST = '00000000-0000-4000-8000-000000000000'
+
 export function emptyTables(): Committed {
   const committed = Object.fromEntries(TABLES.map((name) => [name, new Map()])) as unknown as Committed
   committed.stream.set(1, { head: 0, log_end: 6_000_000, log_floor: 0 })
   committed.seen_time.set(1, { seen_ms: 0 })
+  committed.block_list.set(1, { version: FIRST_LIST })
   committed.cursors.set('fanout', { name: 'fanout', pos: 0 })
   return committed
 }

@@ -1,9 +1,11 @@
 import { expect } from 'chai'
 import { systemClock } from '../../../src/pace/clock.ts'
+import type { Blocking } from '../../../src/deliver/blocking.ts'
 import { makeDue, type DueNeeds } from '../../../src/deliver/wake/due.ts'
 import { makeLog } from '../../../src/observe/log.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { findDue, findForgotten, findOwed, markMissed } from '../../../src/store/delivery/wake-lists.ts'
+import { NOBODY_BLOCKED } from '../../support/nobody-blocked.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { until } from '../../support/poll.ts'
 import { type Cost, costed, sumOf } from '../../support/plans.ts'
@@ -23,7 +25,7 @@ describe('looking for due destinations', () => {
     pool,
     releaseAbandoned: () => Promise.resolve(),
     forget: () => Promise.resolve(),
-    isBlocked: (): boolean => false,
+    blocking: NOBODY_BLOCKED as Pick<Blocking, 'now'>,
     clock: systemClock,
     everyMs: 20,
     waiting: 8,
@@ -74,7 +76,7 @@ describe('looking for due destinations', () => {
     const stop = new AbortController()
     const due = makeDue({
       ...needs(),
-      isBlocked: (name: string) => name.endsWith('.blocked.example'),
+      blocking: { now: () => (name) => (name.endsWith('.blocked.example') ? 'blocked' : null) },
       wake: (who) => Promise.resolve(void woken.push(...who.map(({ name }) => name))),
       turn: (name) => {
         served.push(name)

@@ -18,6 +18,7 @@ import {
 } from '../../../src/store/delivery/leases.ts'
 import { readLog } from '../../../src/store/delivery/log-tail.ts'
 import { findDue, findOwed, markMissed, findConcerned } from '../../../src/store/delivery/wake-lists.ts'
+import { NOBODY_BLOCKED } from '../../support/nobody-blocked.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { releaseDestination, takeDestination } from '../../support/one.ts'
 
@@ -229,7 +230,7 @@ describe('following a destination', () => {
     const turn = makeTurn({
       pool,
       running,
-      isBlocked: () => false,
+      blocking: NOBODY_BLOCKED,
       follow: null,
       clock,
     } as unknown as TurnNeeds)

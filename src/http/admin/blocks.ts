@@ -1,0 +1,108 @@
+/**
+ * Admin API: whom operators block. Every process goes by it within two seconds (`deliver/blocking.ts`); the one that is asked does so before it
+ * answers.
+ */
+import type { FastifyInstance } from 'fastify'
+import { makeVetBlocks } from '../../allow/blocks.ts'
+import { parseDomainGlob } from '../../allow/domain-glob.ts'
+import type { Pool } from '../../store/db.ts'
+import { putBlock, readBlocks, removeBlock } from '../../store/delivery/blocks.ts'
+import { readNames } from '../../store/views/blocked-ids.ts'
+import { callerName } from '../auth.ts'
+import { choiceOf, textOf } from './query.ts'
+import { AdminRefusal, badParam, notFound } from './refusal.ts'
+
+export interface BlockRouteNeeds {
+  pool: Pool
+  /** Has this process read the list of blocks now. */
+  readBlocks: () => Promise<void>
+}
+
+/** Characters of a reason. */
+const LONGEST_REASON = 500
+/** A server name has up to 230, and a glob for one needs no more, characters. */
+const LONGEST_GLOB = 255
+/** Names that are told of those that a glob concerns. */
+const MOST_NAMED = 100
+
+export function registerBlockRoutes(app: FastifyInstance, { pool, readBlocks: hear }: BlockRouteNeeds): void {
+  const all = async () => (await readBlocks(pool, null))?.blocks ?? []
+  const isBlocked = async (glob: string) => (await all()).some((block) => block.glob === glob)
+
+  app.get('/v1/blocks', async () => ({ blocks: await all() }))
+
+  app.post('/v1/blocks', async (request) => {
+    const { glob, reason, dryRun } = wishOf(request.body)
+    if (dryRun) return concerned(pool, glob)
+    await putBlock(pool, { glob, reason, by: callerName(request) })
+    await hearOf(hear)
+    return {}
+  })
+
+  app.delete('/v1/blocks', async ({ query }) => {
+    const text = textOf(query, 'glob')
+    if (text === null) throw badParam('glob is missing: which block is to go?')
+    const glob = globOf(text)
+    const isDryRun = choiceOf(query, 'dry_run', ['true', 'false']) === 'true'
+    const isThere = isDryRun ? await isBlocked(glob) : await removeBlock(pool, glob)
+    if (!isThere) throw notFound(`there is no block ${glob}`)
+    if (isDryRun) return concerned(pool, glob)
+    await hearOf(hear)
+    return {}
+  })
+}
+
+/** It is written down: that the list is not read again at once is no failure, since all read it every second. */
+const hearOf = (hear: () => Promise<void>): Promise<void> => hear().catch(() => undefined)
+
+/** Destinations that are there; the glob counts for those that come later as well. */
+async function concerned(pool: Pool, glob: string): Promise<{ matched: number; names: string[] }> {
+  const vet = makeVetBlocks([{ glob, reason: null, by: '', at: 0 }])
+  const names = await readNames(pool, (name) => vet(name) !== null)
+  return { matched: names.length, names: names.slice(0, MOST_NAMED) }
+}
+
+interface BlockWish {
+  glob: string
+  reason: string | null
+  dryRun: boolean
+}
+
+const FIELDS: readonly string[] = ['glob', 'reason', 'drop', 'dry_run']
+
+function wishOf(body: unknown): BlockWish {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw badParam('the body must be an object such as {"glob": "*.example.org", "reason": "spam"}')
+  const wish = body as Record<string, unknown>
+  const unknown = Object.keys(wish).find((key) => !FIELDS.includes(key))
+  if (unknown !== undefined) throw badParam(`there is no field ${JSON.stringify(unknown.slice(0, 60))} here`)
+  const { glob, reason = null } = wish
+  if (typeof glob !== 'string') throw badParam('glob must be a string')
+  if (reason !== null && (typeof reason !== 'string' || reason.length > LONGEST_REASON))
+    throw badParam(`reason must be a string of at most ${LONGEST_REASON} characters`)
+  if (reason !== null && !isStorable(reason)) throw badParam('reason has characters that cannot be stored')
+  if (isWished(wish, 'drop'))
+    throw new AdminRefusal(400, 'M_UNRECOGNIZED', 'drop comes in a later release: nothing was blocked')
+  return { glob: globOf(glob), reason, dryRun: isWished(wish, 'dry_run') }
+}
+
+function isWished(wish: Record<string, unknown>, field: string): boolean {
+  const value = wish[field] ?? false
+  if (typeof value !== 'boolean') throw badParam(`${field} must be true or false`)
+  return value
+}
+
+/** PostgreSQL takes neither. */
+const isStorable = (text: string): boolean => !/[\0\p{Cs}]/u.test(text)
+
+/** In lower case, as it is stored. */
+function globOf(text: string): string {
+  const glob = text.toLowerCase()
+  if (glob.length > LONGEST_GLOB) throw badParam(`glob must have at most ${LONGEST_GLOB} characters`)
+  try {
+    parseDomainGlob(glob)
+  } catch (error) {
+    throw badParam(error instanceof Error ? error.message : 'glob is none')
+  }
+  return glob
+}
