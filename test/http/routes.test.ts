@@ -104,6 +104,7 @@ describe('every route, token and method', function () {
           ...{ pool, serverName: 'a.example', version: '1', wake: () => Promise.resolve() },
           discover: (name) => Promise.resolve(foundReport(name)),
           vetDomain: null,
+          deadAfterMs: 30 * 86_400_000,
         })
       },
     })

@@ -36,6 +36,7 @@ export function makeAdminApp(
           serverName: 'us.example',
           version: '1.2.3',
           vetDomain,
+          deadAfterMs: 30 * 86_400_000,
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))
