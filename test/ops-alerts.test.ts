@@ -47,6 +47,7 @@ const OWED = { limpet_pending_pdus: flat(50) }
 const ANSWERED = 'limpet_transactions_total{outcome="answered"}'
 const FAILED = 'limpet_transactions_total{outcome="failed"}'
 const BACKING_OFF = 'limpet_destinations{state="backing_off"}'
+const DEAD = 'limpet_destinations{state="dead"}'
 const BEHIND = 'limpet_source_behind_seconds{source="synapse"}'
 const IDLE = 'limpet_destinations{state="idle"}'
 const quick = (name: string, le: string, perMinute: number) => ({
@@ -114,6 +115,13 @@ const CASES: Case[] = [
     alert: 'LimpetManyBackingOff',
     when: 'most are backing off',
     series: { [BACKING_OFF]: flat(80), [IDLE]: flat(20) },
+    after: '40m',
+    fires: {},
+  },
+  {
+    alert: 'LimpetManyBackingOff',
+    when: 'most of those that are not dead are',
+    series: { [BACKING_OFF]: flat(30), [IDLE]: flat(20), [DEAD]: flat(200) },
     after: '40m',
     fires: {},
   },

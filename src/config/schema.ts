@@ -146,6 +146,11 @@ export const settingsSchema = z.strictObject({
         .default(0.2)
         .describe('Each wait is multiplied by a random 1 ± jitter.'),
     }).describe('Waits between attempts to a failing destination. They are kept in the database.'),
+    dead_after_ms: age(1)
+      .default(30 * DAY)
+      .describe(
+        'A destination that has failed for longer is dead: it is tried once a week, and when it seems to be up.',
+      ),
     max_pdus: whole(1, 50)
       .default(50)
       .describe('PDUs in a transaction, at most; the specification allows 50.'),
@@ -241,7 +246,6 @@ export const settingsSchema = z.strictObject({
 /** Keys that the contract names and a later release brings: refused, with a reason that says so. */
 export const LATER = new Set([
   'federation.long_outage_ms',
-  'federation.dead_after_ms',
   'federation.contact',
   'sticky.deadline_retries',
   'sticky.deadline_retry_min_ms',

@@ -234,6 +234,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 preview: previewNeedsOf(config, clock),
                 vetDomain: blocking.why,
                 readBlocks: () => blocking.read(),
+                deadAfterMs: config.federation.dead_after_ms,
               })
           : null,
     })

@@ -105,7 +105,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     random,
     clock,
     log,
-    backoff: federation.backoff,
+    backoff: { ...federation.backoff, dead_after_ms: federation.dead_after_ms },
     requestTimeoutMs: federation.request_timeout_ms,
     ...makeTogether(pool),
     bodyOf: makeSharedBodies({ origin: config.server_name, clock }),

@@ -60,7 +60,11 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       return
     }
     const oldestSnapshotMs = await oldestSnapshot(pool)
-    const gauges = await readGauges(pool, vetDomain, config.metrics.per_destination)
+    const gauges = await readGauges(
+      pool,
+      { vetDomain, deadAfterMs: config.federation.dead_after_ms },
+      config.metrics.per_destination,
+    )
     metrics.setTotals({ ...gauges, oldestSnapshotMs })
     for (const [queue, states] of Object.entries(await queues.counts())) {
       for (const [state, jobs] of Object.entries(states)) metrics.queueJobs.set({ queue, state }, jobs)
@@ -115,11 +119,11 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
 
 async function readGauges(
   pool: Pool,
-  vetDomain: VetDomain | null,
+  around: { vetDomain: VetDomain | null; deadAfterMs: number },
   perDestination: boolean,
 ): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
   const totals = await readTotals(pool, 0)
-  const destinations: Partial<Record<StateLabel, number>> = await countStates(pool, vetDomain)
+  const destinations: Partial<Record<StateLabel, number>> = await countStates(pool, around)
   const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
   return {
     position: totals.head,

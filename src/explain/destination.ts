@@ -1,11 +1,11 @@
 /**
  * The state of a destination, and one sentence: why nothing goes out, or what goes next.
  *
- * Pure. The state is the first that applies of blocked, paused, backing_off, catching_up, sending, idle (contract, section 4);
- * `dead` and `refused` come later.
+ * Pure. The state is the first that applies of blocked, paused, dead, backing_off, catching_up, sending, idle (contract, section 4);
+ * `refused` comes later.
  */
 import type { VetDomain } from '../allow/domains.ts'
-import { nextAttempt } from '../deliver/rules/backoff.ts'
+import { isDead, nextAttempt } from '../deliver/rules/backoff.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { StateLabel } from '../observe/metrics.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
@@ -16,13 +16,15 @@ export interface Circumstances {
   now: number
   /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
+  /** After how long one that fails is dead, ms. */
+  deadAfterMs: number
 }
 
 /** When it may be tried next, ms since the epoch; not after `now`: it is due. */
 export function nextAttemptOf(row: StateRow, now: number): number {
   const waiting = {
     failures: row.failures,
-    failingSince: null,
+    failingSince: row.failing_since,
     retryAt: row.retry_at,
     retryInterval: null,
     holdKind: row.hold_kind,
@@ -40,9 +42,10 @@ export function nextAttemptOf(row: StateRow, now: number): number {
 export const blockedBecause = (name: string, vetDomain: VetDomain | null): string | null =>
   vetDomain?.(name as ServerName) ?? null
 
-export function stateOf(row: StateRow, { now, vetDomain }: Circumstances): StateLabel {
+export function stateOf(row: StateRow, { now, vetDomain, deadAfterMs }: Circumstances): StateLabel {
   if (blockedBecause(row.name, vetDomain) !== null) return 'blocked'
   if (row.paused) return 'paused'
+  if (isDead(row.failing_since, now, deadAfterMs)) return 'dead'
   if (nextAttemptOf(row, now) > now) return 'backing_off'
   if (row.gap_to !== null) return 'catching_up'
   return row.pending_pdus > 0 || row.pending_sticky > 0 || row.open_txn_id !== null ? 'sending' : 'idle'
@@ -83,11 +86,18 @@ export function obstacleOf(
   if (blocked !== null) return `nothing is sent to it, because ${blocked}`
   const state = stateOf(row, around)
   if (state === 'paused') return 'paused by an operator until it is resumed'
-  if (state === 'backing_off') return backoffText(row, nextAttemptOf(row, now))
+  const next = nextAttemptOf(row, now)
+  if (state === 'dead') return deadText(row, next > now ? backoffText(row, next) : null)
+  if (state === 'backing_off') return backoffText(row, next)
   if (row.open_txn_id !== null) return openText(row)
   if (state !== 'catching_up') return null
   const left = closer.rooms_left === null ? 'the newest event of each room' : count(closer.rooms_left, 'room')
   return `catching up from ${row.gap_from ?? 0} to ${row.gap_to ?? 0}: ${left} to go, then real-time traffic`
+}
+
+function deadText(row: DestinationRow, waits: string | null): string {
+  const dead = `it has failed since ${time(row.failing_since ?? 0)}, counts as dead and is tried once a week`
+  return `${dead}: ${waits ?? (row.process === null ? 'it is due now' : openText(row))}`
 }
 
 function backoffText(row: DestinationRow, next: number): string {

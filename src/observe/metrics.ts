@@ -8,7 +8,7 @@ import { PDU_ERROR_CLASSES } from './pdu-error-class.ts'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
 /** The states of a destination (contract, section 4). */
-export const STATES = ['idle', 'sending', 'catching_up', 'backing_off', 'paused', 'blocked'] as const
+export const STATES = ['idle', 'sending', 'catching_up', 'backing_off', 'dead', 'paused', 'blocked'] as const
 export type StateLabel = (typeof STATES)[number]
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.

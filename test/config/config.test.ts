@@ -262,7 +262,6 @@ describe('the configuration', () => {
 
   for (const key of [
     'federation.long_outage_ms',
-    'federation.dead_after_ms',
     'federation.contact',
     'sticky.deadline_retries',
     'sticky.deadline_retry_min_ms',

@@ -110,6 +110,7 @@ describe('every route, token and method', function () {
             catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
           },
           readBlocks: () => Promise.resolve(),
+          deadAfterMs: 30 * 86_400_000,
         })
       },
     })

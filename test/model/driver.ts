@@ -70,7 +70,7 @@ export const SETTINGS = {
   maxBodyBytes: 1_024 + 1_500,
   bodiesBytes: 1_000_000,
   catchUp: { threshold_pdus: 6, min_age_ms: 300_000 },
-  backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0.2 },
+  backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0.2, dead_after_ms: 7_200_000 },
   requestTimeoutMs: 60_000,
   maxStickyMs: 3_600_000,
   lingerMs: 2_000,

@@ -533,6 +533,26 @@ export const BUGS: readonly Bug[] = [
     }),
     breaks: /never comes to rest/,
   },
+  {
+    bug: 'a dead server is tried as often as before',
+    how: 'whoever has failed for long waits for no more than the longest backoff',
+    plant: () => ({
+      statements: {
+        'end the attempt': (right) => (call, values) => {
+          const [json] = values as unknown as [string]
+          const all = JSON.parse(json) as ResultInput[]
+          const most = SETTINGS.backoff.max_ms
+          for (const one of all) {
+            const { waiting, startedAt } = one as Partial<ResultInput>
+            if (waiting === undefined || (waiting.retryInterval ?? 0) <= most) continue
+            one.waiting = { ...waiting, retryAt: (startedAt ?? 0) + most, retryInterval: most }
+          }
+          return right(call, [JSON.stringify(all)] as never)
+        },
+      },
+    }),
+    breaks: /backoff \(5\.8\)/,
+  },
   // A room's whole list, and a source that goes by what it told.
   {
     bug: 'a set takes away whom it keeps',

@@ -4,6 +4,7 @@ import { SETTINGS, type View } from './driver.ts'
 import { violated } from './watch.ts'
 
 const DAY = 86_400_000
+const WEEK = 7 * DAY
 /** `server_up` and a join bring an attempt forward by seconds, or, when the last one was in vain, to at most an hour. */
 const ADVICE_WINDOW_MS = 3_600_000 + 5_000
 
@@ -39,6 +40,8 @@ export interface Basis {
 
 export function makeWaits() {
   let held: Held | null = null
+  /** When the first attempt since the last answer failed, or later. */
+  let failingSince: number | null = null
   let lastSentAt = 0
   let lastLook = 0
   let seq = 0
@@ -73,12 +76,16 @@ export function makeWaits() {
   function written(result: SendResult): void {
     if (result.kind === 'answered') {
       held = null
+      failingSince = null
       return
     }
     // Waits run from the end of the attempt; a clock that was moved meanwhile changes nothing.
     const began = lastSentAt
     const ended = began + result.durationMs
-    const { first_ms, jitter } = SETTINGS.backoff
+    const { first_ms, jitter, dead_after_ms } = SETTINGS.backoff
+    // A 429 right after a takeover is none; a reset from while it was under way has emptied what it would have written.
+    const wasReset = wished.some(({ by, seq }) => by === 'reset' && seq > lastLook)
+    if (result.status !== 429 && !wasReset) failingSince ??= ended
     if (result.status === 429 && result.retryAfterMs !== null) {
       held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
     } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
@@ -88,7 +95,9 @@ export function makeWaits() {
     else if (held?.freed === true) held = null
     else {
       // A 429 right after a takeover is no failure: it waits a second.
-      const least = result.status === 429 ? 1_000 : first_ms * (1 - jitter) - 2
+      const isDead = failingSince !== null && ended - failingSince > dead_after_ms + 1_000
+      const wait = isDead ? WEEK : first_ms
+      const least = result.status === 429 ? 1_000 : wait * (1 - jitter) - 2
       held = { kind: 'backoff', until: ended + least }
     }
     // A `Retry-After` came after whatever was wished while the request was under way.
@@ -113,6 +122,7 @@ export function makeWaits() {
   }
 
   function free(by: FreedBy): void {
+    if (by === 'reset') failingSince = null
     if (held === null) return
     if (by === 'reset' || by === 'clock') held = null
     else if (held.kind === 'backoff' || (held.kind === 'gone' && by !== 'join'))
@@ -128,6 +138,7 @@ export function makeWaits() {
     pending: (): boolean => pending && !wentBack && held?.kind !== 'retry after',
     forget: () => {
       held = null
+      failingSince = null
       wished = []
       pending = false
       wentBack = true

@@ -17,11 +17,15 @@ export interface BackoffSettings {
   max_ms: number
   /** Each wait is multiplied by a random 1 ± jitter. */
   jitter: number
+  /** One that has failed for longer is dead: it is tried once a week. */
+  dead_after_ms: number
 }
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
+/** The wait between two attempts to one that is dead, ms. */
+export const DEAD_INTERVAL_MS = 7 * DAY_MS
 /** The least wait after a 429 that came right after a takeover, ms. */
 const TAKEOVER_WAIT_MS = 1_000
 
@@ -35,8 +39,15 @@ export function nextAttempt(row: WaitState, now: number): number {
   return Math.min(Math.max(due, row.holdUntil), asked, row.adviceUp ? advised : Infinity)
 }
 
+/** Whether it has failed for so long that it counts as dead (contract, section 4). Advice and operators still bring an attempt forward. */
+export const isDead = (failingSince: number | null, now: number, deadAfterMs: number): boolean =>
+  failingSince !== null && now - failingSince > deadAfterMs
+
 /** The wait before attempt `failures + 1`, ms, without jitter. */
-export function interval(failures: number, { first_ms, multiplier, max_ms }: BackoffSettings): number {
+export function interval(
+  failures: number,
+  { first_ms, multiplier, max_ms }: Pick<BackoffSettings, 'first_ms' | 'multiplier' | 'max_ms'>,
+): number {
   return Math.round(Math.min(max_ms, first_ms * multiplier ** Math.max(0, failures - 1)))
 }
 
@@ -86,7 +97,9 @@ export function afterFailure(
   next.failingSince ??= now
   if (row.retryAt !== null && row.retryAt > now && row.failures > 0) return next
   next.failures = row.failures + 1
-  next.retryInterval = interval(next.failures, settings)
+  next.retryInterval = isDead(next.failingSince, now, settings.dead_after_ms)
+    ? DEAD_INTERVAL_MS
+    : interval(next.failures, settings)
   next.retryAt = now + Math.floor(next.retryInterval * (1 + settings.jitter * (2 * random() - 1)))
   return next
 }
@@ -114,8 +127,9 @@ export function afterSuccess(row: WaitState, startedAt: number): WaitState {
  * than that: a clock that is set back by an hour makes no hour out of five seconds.
  */
 export function withoutImpossibleWaits(row: WaitState, now: number, settings: BackoffSettings): WaitState {
-  const longest =
-    now + Math.ceil(Math.min(settings.max_ms, row.retryInterval ?? Infinity) * (1 + settings.jitter))
+  // A week is the wait of the dead alone, and no clock that was wrong has made it.
+  const most = row.retryInterval === DEAD_INTERVAL_MS ? DEAD_INTERVAL_MS : settings.max_ms
+  const longest = now + Math.ceil(Math.min(most, row.retryInterval ?? Infinity) * (1 + settings.jitter))
   const cut = (at: number | null, latest: number) => (at !== null && at > latest ? latest : at)
   return {
     ...row,

@@ -18,7 +18,7 @@ import { endSticky } from '../../store/upkeep/sticky-end.ts'
 import { noteLapsed } from '../../store/delivery/sticky-lane.ts'
 import { findOwed, markMissed } from '../../store/delivery/wake-lists.ts'
 import { readBlockedIds } from '../../store/views/blocked-ids.ts'
-import type { BackoffSettings } from '../rules/backoff.ts'
+import { DEAD_INTERVAL_MS, type BackoffSettings } from '../rules/backoff.ts'
 
 export interface SweepNeeds {
   pool: Pool
@@ -27,7 +27,7 @@ export interface SweepNeeds {
   nudgeFanout: () => Promise<void>
   /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
-  backoff: BackoffSettings
+  backoff: Omit<BackoffSettings, 'dead_after_ms'>
   attemptsMs: number
   onLapsed: (count: number) => void
   log: Log
@@ -58,7 +58,7 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
       // First: what was cut already would be put back as well.
       if (await followClockBack(db))
         needs.log.warn("the database's clock was set back; waits were set back by as much")
-      await cutImpossibleWaits(db, longestMs)
+      await cutImpossibleWaits(db, { longestMs, deadMs: DEAD_INTERVAL_MS })
       const ended = await endSticky(db)
       if (ended > 0)
         needs.log.warn(

@@ -37,7 +37,7 @@ export function viewDestination(row: DestinationRow, around: Circumstances, clos
     quarantined: 0,
     failing_since: row.failing_since,
     last_attempt: row.last_attempt,
-    next_attempt: state === 'backing_off' ? next : null,
+    next_attempt: (state === 'backing_off' || state === 'dead') && next > now ? next : null,
     retry_interval_ms: row.retry_interval,
     last_error: row.last_error && {
       kind: row.last_error.kind ?? null,

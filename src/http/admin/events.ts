@@ -16,12 +16,21 @@ export interface EventRouteNeeds {
   pool: Pool
   /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
+  /** After how long one that fails is dead, ms. */
+  deadAfterMs: number
 }
 
-export function registerEventRoutes(app: FastifyInstance, { pool, vetDomain }: EventRouteNeeds): void {
+export function registerEventRoutes(
+  app: FastifyInstance,
+  { pool, vetDomain, deadAfterMs }: EventRouteNeeds,
+): void {
   app.get<{ Params: { eventId: string } }>('/v1/events/:eventId', ({ params, query }) =>
     inSnapshot(pool, (db) =>
-      explain(db, vetDomain, { eventId: params.eventId, name: textOf(query, 'destination') }),
+      explain(
+        db,
+        { vetDomain, deadAfterMs },
+        { eventId: params.eventId, name: textOf(query, 'destination') },
+      ),
     ),
   )
   app.get('/v1/sticky', ({ query }) => inSnapshot(pool, (db) => sticky(db, query)))
@@ -29,7 +38,7 @@ export function registerEventRoutes(app: FastifyInstance, { pool, vetDomain }: E
 
 async function explain(
   db: Db,
-  vetDomain: VetDomain | null,
+  around: Omit<EventRouteNeeds, 'pool'>,
   { eventId, name }: { eventId: string; name: string | null },
 ) {
   const event = await findEvent(db, eventId)
@@ -49,7 +58,7 @@ async function explain(
     position: event.pos,
     received: event.received_ts,
     sticky_until: event.sticky_until,
-    destinations: shown.map((one) => viewFate(one, { now: facts.now, vetDomain })).sort(byName),
+    destinations: shown.map((one) => viewFate(one, { now: facts.now, ...around })).sort(byName),
   }
 }
 

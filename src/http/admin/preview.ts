@@ -11,6 +11,8 @@ export interface PreviewRouteNeeds {
   preview: Omit<PreviewNeeds, 'pool'>
   pool: PreviewNeeds['pool']
   vetDomain: VetDomain | null
+  /** After how long one that fails is dead, ms. */
+  deadAfterMs: number
 }
 
 export interface PreviewView extends Preview, Pick<DestinationView, 'destination' | 'state' | 'reason'> {
@@ -22,7 +24,7 @@ export interface PreviewView extends Preview, Pick<DestinationView, 'destination
 
 export function registerPreviewRoute(
   app: FastifyInstance,
-  { preview, pool, vetDomain }: PreviewRouteNeeds,
+  { preview, pool, vetDomain, deadAfterMs }: PreviewRouteNeeds,
 ): void {
   app.get<{ Params: { server: string } }>(
     '/v1/destinations/:server/preview',
@@ -30,7 +32,7 @@ export function registerPreviewRoute(
       const row = await findDestination(pool, params.server)
       const found = row && (await previewOf({ ...preview, pool }, row.id))
       if (row === null || found === null) throw notFound(`unknown destination ${params.server}`)
-      const view = viewDestination(row, { now: await nowMs(pool), vetDomain })
+      const view = viewDestination(row, { now: await nowMs(pool), vetDomain, deadAfterMs })
       const { destination, state, reason, next_attempt } = view
       const bytes = found.body === null ? 0 : Buffer.byteLength(found.body)
       return { destination, state, reason, next_attempt, ...found, bytes }

@@ -3,7 +3,6 @@
  * or an admin token, everything else an admin token.
  */
 import type { FastifyInstance } from 'fastify'
-import type { VetDomain } from '../../allow/domains.ts'
 import { inSnapshot, nowMs, type Db } from '../../store/db.ts'
 import { readSourceStates } from '../../store/ingest/source-states.ts'
 import { countGapRooms, countPending, nextUnlisted } from '../../store/views/count-pending.ts'
@@ -22,7 +21,7 @@ import { registerPreviewRoute, type PreviewRouteNeeds } from './preview.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { STATES } from '../../observe/metrics.ts'
-import { stateOf } from '../../explain/destination.ts'
+import { stateOf, type Circumstances } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
@@ -49,20 +48,22 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void
   registerLaterRoutes(app)
 }
 
+type Around = Omit<Circumstances, 'now'>
 type OfServer = { Params: { server: string } }
 
 function registerDestinationRoutes(
   app: FastifyInstance,
-  { pool, vetDomain, serverName, version }: AdminDeps,
+  { pool, serverName, version, vetDomain, deadAfterMs }: AdminDeps,
 ): void {
+  const around = { vetDomain, deadAfterMs }
   app.get('/v1/status', async () => ({
     server_name: serverName,
     version,
-    ...(await inSnapshot(pool, (db) => status(db, vetDomain))),
+    ...(await inSnapshot(pool, (db) => status(db, around))),
   }))
-  app.get('/v1/destinations', ({ query }) => inSnapshot(pool, (db) => destinations(db, query, vetDomain)))
+  app.get('/v1/destinations', ({ query }) => inSnapshot(pool, (db) => destinations(db, query, around)))
   app.get<OfServer>('/v1/destinations/:server', ({ params }) =>
-    inSnapshot(pool, async (db) => destination(db, await known(db, params.server), vetDomain)),
+    inSnapshot(pool, async (db) => destination(db, await known(db, params.server), around)),
   )
   app.get<OfServer>('/v1/destinations/:server/rooms', ({ params, query }) =>
     inSnapshot(pool, async (db) => {
@@ -89,10 +90,10 @@ async function known(db: Db, name: string): Promise<DestinationRow> {
   return row
 }
 
-async function status(db: Db, vetDomain: VetDomain | null) {
+async function status(db: Db, around: Around) {
   const totals = await readTotals(db, RATE_WINDOW_MS)
   const none = Object.fromEntries(STATES.map((state) => [state, 0]))
-  const states = { ...none, ...(await countStates(db, vetDomain)) }
+  const states = { ...none, ...(await countStates(db, around)) }
   return {
     position: totals.head,
     destinations: states,
@@ -107,10 +108,10 @@ async function status(db: Db, vetDomain: VetDomain | null) {
   }
 }
 
-async function destinations(db: Db, query: unknown, vetDomain: VetDomain | null) {
+async function destinations(db: Db, query: unknown, configured: Around) {
   const page = pageOf(query, DESTINATION_ORDERS)
   const state = choiceOf(query, 'state', STATES)
-  const around = { now: await nowMs(db), vetDomain }
+  const around = { now: await nowMs(db), ...configured }
   const list = await listDestinations(db, {
     ...page,
     search: textOf(query, 'search'),
@@ -120,7 +121,7 @@ async function destinations(db: Db, query: unknown, vetDomain: VetDomain | null)
   return { destinations: rows, ...pagingOf(page, list), as_of: await countedAt(db) }
 }
 
-async function destination(db: Db, row: DestinationRow, vetDomain: VetDomain | null) {
+async function destination(db: Db, row: DestinationRow, around: Around) {
   const pending = await countPending(db, row.id, PENDING_CAP)
   const exact = {
     ...row,
@@ -130,7 +131,7 @@ async function destination(db: Db, row: DestinationRow, vetDomain: VetDomain | n
   }
   return viewDestination(
     exact,
-    { now: await nowMs(db), vetDomain },
+    { now: await nowMs(db), ...around },
     {
       rooms_left: row.gap_to === null ? null : await countGapRooms(db, row.id),
       next_unlisted: await nextUnlisted(db, row.id),

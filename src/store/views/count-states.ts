@@ -1,7 +1,7 @@
 /**
  * How many destinations are in which state? Counted by the database: the gauges and `limpet status` need no row of any.
  *
- * The rule is that of `nextAttempt` (`deliver/rules/backoff.ts`) and `stateOf` (`explain/destination.ts`), in SQL; their test compares
+ * The rule is that of `nextAttempt` and `isDead` (`deliver/rules/backoff.ts`) and `stateOf` (`explain/destination.ts`), in SQL; their test compares
  * the two, row by row.
  */
 import type { VetDomain } from '../../allow/domains.ts'
@@ -15,8 +15,10 @@ const NEXT_ATTEMPT = `case when d.hold_until is null or d.hold_until <= n.now th
               when d.hold_kind = 'retry_after' then greatest(${DUE}, d.hold_until)
               else least(greatest(${DUE}, d.hold_until), d.asked_at, case when d.advice_up then d.advice_at end) end`
 
+// $1: after how long one that fails is dead, ms.
 const select = (first: string, join: string) => `
   select case ${first} when d.paused then 'paused'
+            when n.now - d.failing_since > $1 then 'dead'
             when ${NEXT_ATTEMPT} > n.now then 'backing_off'
             when g.id is not null then 'catching_up'
             when d.pending_pdus > 0 or d.pending_sticky > 0 or o.destination is not null then 'sending'
@@ -31,18 +33,21 @@ const select = (first: string, join: string) => `
 
 const COUNT = sql('count the states', select('', ''))
 
-// $1: ids of those that are blocked.
+// $2: ids of those that are blocked.
 const COUNT_BESIDE = sql(
   'count the states beside those that are blocked',
-  select(`when b.id is not null then 'blocked'`, 'left join unnest($1::int[]) b (id) on b.id = d.id'),
+  select(`when b.id is not null then 'blocked'`, 'left join unnest($2::int[]) b (id) on b.id = d.id'),
 )
 
 /** States that no destination is in are left out. `vetDomain` null: none is blocked. */
-export async function countStates(db: Db, vetDomain: VetDomain | null): Promise<Record<string, number>> {
+export async function countStates(
+  db: Db,
+  { vetDomain, deadAfterMs }: { vetDomain: VetDomain | null; deadAfterMs: number },
+): Promise<Record<string, number>> {
   const blocked = vetDomain === null ? [] : await readBlockedIds(db, vetDomain)
   const { rows } =
     blocked.length === 0
-      ? await db.query<{ state: string; n: number }>(COUNT)
-      : await db.query<{ state: string; n: number }>(COUNT_BESIDE, [blocked])
+      ? await db.query<{ state: string; n: number }>(COUNT, [deadAfterMs])
+      : await db.query<{ state: string; n: number }>(COUNT_BESIDE, [deadAfterMs, blocked])
   return Object.fromEntries(rows.map(({ state, n }) => [state, n]))
 }

@@ -3,6 +3,7 @@ import {
   afterFailure,
   afterSuccess,
   interval,
+  isDead,
   nextAttempt,
   withoutImpossibleWaits,
   type Failure,
@@ -15,7 +16,13 @@ const SECOND = 1_000
 const MINUTE = 60_000
 const HOUR = 3_600_000
 const DAY = 86_400_000
-const settings = { first_ms: 5 * SECOND, multiplier: 2, max_ms: 8 * HOUR, jitter: 0.2 }
+const settings = {
+  first_ms: 5 * SECOND,
+  multiplier: 2,
+  max_ms: 8 * HOUR,
+  jitter: 0.2,
+  dead_after_ms: 30 * DAY,
+}
 
 const HEALTHY: Waiting = {
   failures: 0,
@@ -93,6 +100,14 @@ describe('the wait before the next attempt (interval)', () => {
   }
 })
 
+describe('who is dead (isDead)', () => {
+  it('has failed for longer than that, and not just as long', () => {
+    expect(isDead(NOW - DAY - 1, NOW, DAY)).to.equal(true)
+    expect(isDead(NOW - DAY, NOW, DAY)).to.equal(false)
+    expect(isDead(null, NOW, DAY)).to.equal(false)
+  })
+})
+
 describe('a failed attempt (afterFailure)', () => {
   /** It began ten seconds ago. */
   const BEGAN = NOW - 10 * SECOND
@@ -118,6 +133,42 @@ describe('a failed attempt (afterFailure)', () => {
   it('waits 1 ± jitter of that', () => {
     expect(failed(row(), {}, 0).retryAt).to.equal(NOW + 4 * SECOND)
     expect(failed(row(), {}, 0.999999).retryAt).to.be.within(NOW + 5_990, NOW + 6 * SECOND)
+  })
+
+  describe('of one that has failed for longer than `dead_after_ms`', () => {
+    const WEEK = 7 * DAY
+    const long = failing({ failingSince: NOW - 31 * DAY, retryAt: BEGAN })
+
+    it('waits a week, 1 ± jitter', () => {
+      expect(failed(long)).to.include({ failures: 4, retryAt: NOW + WEEK, retryInterval: WEEK })
+      expect(failed(long, {}, 0).retryAt).to.equal(NOW + 0.8 * WEEK)
+    })
+
+    it('waits as before on the last day before that', () => {
+      const next = failed({ ...long, failingSince: NOW - 30 * DAY })
+      expect(next.retryInterval).to.equal(40 * SECOND)
+    })
+
+    it('leaves the week as it was where advice has brought it forward', () => {
+      const next = failed({
+        ...long,
+        retryAt: NOW + 3 * DAY,
+        retryInterval: WEEK,
+        adviceAt: BEGAN,
+        adviceUp: true,
+      })
+      expect(next).to.include({
+        failures: 3,
+        retryAt: NOW + 3 * DAY,
+        retryInterval: WEEK,
+        adviceStep: MINUTE,
+      })
+    })
+
+    it('honours a Retry-After, and the day of a 410, beside it', () => {
+      const busy = failed(long, { kind: 'busy', retryAfterMs: MINUTE })
+      expect(nextAttempt(busy, NOW)).to.equal(NOW + WEEK)
+    })
   })
 
   describe('that was brought forward', () => {
@@ -259,6 +310,11 @@ describe('waits that no rule can have made, after a clock that was wrong (withou
       'advice comes within an hour',
       { adviceAt: NOW + DAY, adviceAfter: NOW + DAY },
       { adviceAt: NOW + HOUR, adviceAfter: NOW + HOUR },
+    ],
+    [
+      'a week stays to one that is dead, and nothing longer does',
+      { retryAt: NOW + 30 * DAY, retryInterval: 7 * DAY },
+      { retryAt: NOW + 1.2 * 7 * DAY },
     ],
     ['no wait stays none', {}, { retryAt: null, holdUntil: null, adviceAt: null, adviceAfter: null }],
   ]

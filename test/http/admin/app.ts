@@ -45,6 +45,7 @@ export function makeAdminApp(
             catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
           },
           readBlocks: readBlocks ?? (() => Promise.resolve()),
+          deadAfterMs: 30 * 86_400_000,
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))

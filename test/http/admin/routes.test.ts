@@ -3,6 +3,7 @@ import { makeSituation, type Situation } from '../../store/views/situation.ts'
 import { makeAdminApp, type AdminApp } from './app.ts'
 
 const MINUTE = 60_000
+const DAY = 86_400_000
 const D = 'd.example:8448'
 const path = `/v1/destinations/${D}`
 type Rows = Record<string, unknown>[]
@@ -37,7 +38,7 @@ describe('the admin API', () => {
   describe('one destination', () => {
     // Made when the test runs: the file may have been read many minutes before.
     const failing = () => ({
-      ...{ failures: 2, failing_since: 5, retry_interval: 10_000 },
+      ...{ failures: 2, failing_since: Date.now() - MINUTE, retry_interval: 10_000 },
       retry_at: Date.now() + 600_000,
     })
     const states: [story: string, make: () => Promise<unknown>, state: string, reason: RegExp][] = [
@@ -115,6 +116,21 @@ describe('the admin API', () => {
         /nothing/,
       ],
       [
+        'failures for longer than a month, even in a gap',
+        async () => {
+          await s.gap(D, 0, 9)
+          await s.change(D, { ...failing(), failing_since: Date.now() - 31 * DAY })
+        },
+        'dead',
+        /^it has failed since 20\S+Z, counts as dead and is tried once a week: the last 2 attempts failed: next attempt at 20.*Z$/,
+      ],
+      [
+        'failures for longer than a month, but a wait that is over',
+        () => s.change(D, { ...failing(), failing_since: Date.now() - 31 * DAY, retry_at: 5 }),
+        'dead',
+        /counts as dead and is tried once a week: it is due now$/,
+      ],
+      [
         'a pause, even while it backs off',
         () => s.change(D, { ...failing(), paused: true }),
         'paused',
@@ -128,18 +144,21 @@ describe('the admin API', () => {
         const view = await destination()
         expect(view['state']).to.equal(state)
         expect(view['reason']).to.match(reason)
-        expect(view['next_attempt'] === null).to.equal(state !== 'backing_off')
+        expect(view['next_attempt'] === null).to.equal(
+          !/next attempt|no requests before/.test(String(view['reason'])),
+        )
       })
     }
 
     it('has every field of the contract', async () => {
+      const SINCE = Date.now() - MINUTE
       await s.member(D, 'a')
       await s.event(3, 'a', { sticky: MINUTE, receivedAgo: 5000 })
       await s.gap(D, 0, 9)
       await s.open(D, { positions: [3], lanes: 'c', attempt: 2 }, 'held')
       await s.change(D, {
         failures: 1,
-        failing_since: 11,
+        failing_since: SINCE,
         last_attempt: 12,
         last_success: 13,
         retry_at: 14,
@@ -159,7 +178,7 @@ describe('the admin API', () => {
         pending_edus: 0,
         gap: { from: 0, to: 9, rooms_left: 1 },
         quarantined: 0,
-        failing_since: 11,
+        failing_since: SINCE,
         last_attempt: 12,
         next_attempt: null,
         retry_interval_ms: 5000,
@@ -234,8 +253,12 @@ describe('the admin API', () => {
     beforeEach(async () => {
       await s.change(D, { pending_pdus: 7, oldest_pending: Date.now() - 5000 })
       await s.insert('cursors', { name: 'counted_at', pos: 99 })
-      await s.server('a.Example:1', { paused: true, failing_since: 9 })
-      await s.server('b.example:1', { failures: 1, retry_at: Date.now() + MINUTE, failing_since: 4 })
+      await s.server('a.Example:1', { paused: true, failing_since: Date.now() - MINUTE })
+      await s.server('b.example:1', {
+        failures: 1,
+        retry_at: Date.now() + MINUTE,
+        failing_since: Date.now() - 2 * MINUTE,
+      })
       await s.server('c.org:1', { position: 3 })
     })
 
@@ -289,7 +312,7 @@ describe('the admin API', () => {
     it('refuses values that a parameter cannot have', async () => {
       for (const query of [
         ...['limit=0', 'limit=1001', 'limit=x', 'limit=-1', 'limit=1.5', 'from=-1', 'from=abc', 'dir=up'],
-        ...['order_by=state', 'order_by=name', 'state=dead', 'state=', 'limit=1&limit=2', 'from='],
+        ...['order_by=state', 'order_by=name', 'state=gone', 'state=', 'limit=1&limit=2', 'from='],
       ]) {
         const { status, body } = await app.get(`/v1/destinations?${query}`)
         expect([query, status, body['errcode']]).to.deep.equal([query, 400, 'M_INVALID_PARAM'])
@@ -428,7 +451,7 @@ describe('the admin API', () => {
       server_name: 'us.example',
       version: '1.2.3',
       position: 12,
-      destinations: { idle: 0, sending: 2, catching_up: 0, backing_off: 0, paused: 1, blocked: 0 },
+      destinations: { idle: 0, sending: 2, catching_up: 0, backing_off: 0, paused: 1, blocked: 0, dead: 0 },
       pending_pdus: 10,
       sticky_pending: 2,
       sent_per_second: 0.3,

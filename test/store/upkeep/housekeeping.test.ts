@@ -30,7 +30,7 @@ describe('housekeeping', () => {
     })
     await insert('right.example:1', { failures: '3', retry_at: `now_ms() + ${HOUR}`, look_at: 'now_ms()' })
     const before = await row('right.example:1')
-    await cutImpossibleWaits(pool, 8 * HOUR)
+    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, deadMs: 7 * 24 * HOUR })
     expect(await row('right.example:1')).to.deep.equal(before)
     const after = await row('wrong.example:1')
     expect(after['retry_at']! - after['look_at']!).to.be.within(8 * HOUR, 8 * HOUR + 60_000)
@@ -46,7 +46,7 @@ describe('housekeeping', () => {
     }
     await insert('failing.example:1', { ...columns, advice_step: '60000', advice_after: 'now_ms() + 60000' })
     await pool.query(`insert into settings (key, value) values ('clock_offset_ms', '${-HOUR}')`)
-    await cutImpossibleWaits(pool, 8 * HOUR)
+    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, deadMs: 7 * 24 * HOUR })
     const { rows } = await pool.query<Record<string, number>>(
       `select retry_at - now_ms() as retry, look_at - now_ms() as look, advice_after - now_ms() as advice
          from destinations where name = 'failing.example:1'`,
@@ -55,6 +55,23 @@ describe('housekeeping', () => {
     expect(rows[0]?.['retry']).to.be.at.most(10_000)
     expect(rows[0]?.['look']).to.be.at.most(10_000)
     expect(rows[0]?.['advice']).to.be.at.most(60_000)
+  })
+
+  it('leaves the week that one who is dead waits', async () => {
+    const wait = {
+      failures: '99',
+      retry_interval: `${7 * 24 * HOUR}`,
+      retry_at: `now_ms() + ${8 * 24 * HOUR}`,
+    }
+    await insert('dead.example:1', { ...wait, look_at: `now_ms() + ${8 * 24 * HOUR}` })
+    await insert('dead.example:2', {
+      ...wait,
+      hold_until: `now_ms() + ${HOUR}`,
+      look_at: `now_ms() + ${8 * 24 * HOUR}`,
+    })
+    const before = [await row('dead.example:1'), await row('dead.example:2')]
+    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, deadMs: 7 * 24 * HOUR })
+    expect([await row('dead.example:1'), await row('dead.example:2')]).to.deep.equal(before)
   })
 
   it('is done by one process at a time', async () => {
