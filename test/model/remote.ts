@@ -11,7 +11,7 @@ export type Remote =
   | { does: 'is looked for'; as: 'slow' | 'no place' }
   | { does: 'times out' }
   | { does: 'drops the answer' }
-  | { does: 'fails'; status: 500 | 429 | 410; retryAfterMs: number | null }
+  | { does: 'fails'; status: 500 | 503 | 429 | 410; retryAfterMs: number | null }
 
 export const WELL: Remote = { does: 'answers', lists: 'all', takesMs: 40 }
 

@@ -194,7 +194,7 @@ const remote = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       does: fc.constant('fails' as const),
-      status: fc.constantFrom(500 as const, 429 as const, 410 as const),
+      status: fc.constantFrom(500 as const, 503 as const, 429 as const, 410 as const),
       retryAfterMs: fc.constantFrom(null, 2 * SECOND, 3 * DAY),
     }),
   },

@@ -84,9 +84,10 @@ export function makeWaits() {
     const ended = began + result.durationMs
     const { first_ms, jitter, dead_after_ms } = SETTINGS.backoff
     // A 429 right after a takeover is none; a reset from while it was under way has emptied what it would have written.
+    const asks = result.status === 429 || (result.status === 503 && result.retryAfterMs !== null)
     const wasReset = wished.some(({ by, seq }) => by === 'reset' && seq > lastLook)
-    if (result.status !== 429 && !wasReset) failingSince ??= ended
-    if (result.status === 429 && result.retryAfterMs !== null) {
+    if (!asks && !wasReset) failingSince ??= ended
+    if (asks && result.retryAfterMs !== null) {
       held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
     } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
     // One that was brought forward leaves the ordinary attempt where it was.
@@ -97,7 +98,7 @@ export function makeWaits() {
       // A 429 right after a takeover is no failure: it waits a second.
       const isDead = failingSince !== null && ended - failingSince > dead_after_ms + 1_000
       const wait = isDead ? WEEK : first_ms
-      const least = result.status === 429 ? 1_000 : wait * (1 - jitter) - 2
+      const least = asks ? 1_000 : wait * (1 - jitter) - 2
       held = { kind: 'backoff', until: ended + least }
     }
     // A `Retry-After` came after whatever was wished while the request was under way.

@@ -30,8 +30,7 @@ export function judge(result: SendResult, { positions, eventIds, firstAttempt }:
   if (result.kind === 'failed') {
     const { status, retryAfterMs } = result
     return {
-      // A 503 that says for how long asks for the same as a 429 (RFC 9110, 10.2.3).
-      kind: status === 429 || retryAfterMs !== null ? 'busy' : status === 410 ? 'gone' : 'failed',
+      kind: kindOf(status, retryAfterMs),
       // Provably never left, and neither did an earlier attempt: it is put together anew when its turn comes.
       discard: firstAttempt && !result.handed,
       timedOut: result.stage === 'timeout',
@@ -54,6 +53,12 @@ export function judge(result: SendResult, { positions, eventIds, firstAttempt }:
   }
   const pduErrors = errors.length === 0 ? null : Object.fromEntries(errors)
   return { kind: 'answered', listed, unlisted, listsAny: listed.length > 0, pduErrors }
+}
+
+/** A 503 that says for how long asks for the same as a 429 (RFC 9110, 10.2.3). */
+function kindOf(status: number | null, retryAfterMs: number | null): 'failed' | 'busy' | 'gone' {
+  if (status === 410) return 'gone'
+  return status === 429 || (status === 503 && retryAfterMs !== null) ? 'busy' : 'failed'
 }
 
 const LONGEST_TIMEOUT_MS = 300_000

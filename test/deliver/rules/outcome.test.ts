@@ -31,6 +31,19 @@ describe('what a failed attempt means (judge)', () => {
     })
   })
 
+  it('status 503: busy where it says for how long', () => {
+    expect(judge(failed({ status: 503, retryAfterMs: 7_000 }), SENT)).to.include({
+      kind: 'busy',
+      retryAfterMs: 7_000,
+    })
+    expect(judge(failed({ status: 503 }), SENT)).to.include({ kind: 'failed' })
+  })
+
+  it('a wait that another status comes with changes nothing', () => {
+    expect(judge(failed({ status: 410, retryAfterMs: 7_000 }), SENT)).to.include({ kind: 'gone' })
+    expect(judge(failed({ status: 500, retryAfterMs: 7_000 }), SENT)).to.include({ kind: 'failed' })
+  })
+
   it('status 410: gone', () => {
     expect(judge(failed({ status: 410 }), SENT)).to.include({ kind: 'gone', discard: false })
   })
