@@ -13,7 +13,7 @@ const going = new AbortController().signal
 // Many listen to it.
 setMaxListeners(0, going)
 
-function aSearch(most = 1_000) {
+function aSearch(most = 1_000, blocked = new Set<string>()) {
   const clock = handClock()
   const asked: string[] = []
   const woken: Sought[] = []
@@ -27,7 +27,7 @@ function aSearch(most = 1_000) {
       }),
     wake: (one) => void woken.push(one),
     onBug: (error) => void bugs.push(error),
-    isBlocked: () => false,
+    isBlocked: (name) => blocked.has(name),
     ...{ most, clock },
   })
   const answer = async (n: number, resolution: Resolution) => {
@@ -65,6 +65,23 @@ describe('where a destination is, before it gets a place', () => {
     void find(who(1), going)
     await settled()
     expect(asked).to.have.length(2)
+  })
+
+  it('wakes nobody who is blocked by then, and tells nobody afterwards what was found while that was so', async () => {
+    const blocked = new Set<string>()
+    const { find, answer, clock, asked, woken } = aSearch(1_000, blocked)
+    const first = find(who(1), going)
+    await clock.move(2_100)
+    expect(await first).to.deep.equal({ kind: 'slow' })
+    blocked.add(who(1).name)
+    await answer(1, FAILED)
+    blocked.clear()
+    expect(woken).to.deep.equal([])
+    const second = find(who(1), going)
+    await settled()
+    expect(asked).to.have.length(2)
+    await answer(1, THERE)
+    expect(await second).to.deep.equal({ kind: 'found' })
   })
 
   it('ends the turns of many that are out of the ordinary at once', async () => {

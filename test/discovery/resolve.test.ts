@@ -43,6 +43,14 @@ const connects = (routed: Routed) =>
   routed.kind === 'found' ? routed.route.places.map(({ host }) => host.name) : routed.message
 
 describe('the steps of discovery', () => {
+  it('ask nothing of who may not be asked, and nothing more once that is so', async () => {
+    const { asked, resolve } = aResolve()
+    const never = await resolve(name('a.example'), { mayAsk: () => false })
+    expect([connects(never), asked]).to.deep.equal(['nothing may be asked of it', []])
+    const after = await resolve(name('a.example'), { mayAsk: () => asked.length === 0 })
+    expect([connects(after), asked]).to.deep.equal(['nothing may be asked of it', ['a.example']])
+  })
+
   it('ask what they need, in order and in lower case, and say what they did', async () => {
     const { asked, resolve, clock } = aResolve({
       wellKnown: async () => {

@@ -83,7 +83,7 @@ describe('an operator blocks a domain', function () {
     for (const name of [...names, 'later.bad.example']) dns.zone.set(name, { a: ['127.0.0.1'] })
     world = await makeWorld({
       settings: {
-        ...PATIENT,
+        internal: { ...PATIENT.internal, linger_ms: 600_000 },
         // What comes by itself here never comes by a sweep.
         sweep_interval_ms: 3_600_000,
         shutdown_grace_ms: 500,
@@ -110,6 +110,20 @@ describe('an operator blocks a domain', function () {
         : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
     })
   const counted = () => [...domain.requests.values()].flat().length
+  const nobodyHas = (like: string) =>
+    until(
+      async () =>
+        (
+          await world.pool.query('select from destinations where name like $1 and lease_owner is not null', [
+            like,
+          ])
+        ).rowCount === 0,
+      { what: 'its turns to end' },
+    )
+  const allAnswered = () =>
+    until(async () => (await world.pool.query('select from open_transactions')).rowCount === 0, {
+      what: 'everything to be answered',
+    })
   const tell = async (words: string, ...servers: string[]) => {
     const { item, eventId } = world.event(ROOM, { body: words })
     const join = servers.length === 0 ? [] : [{ type: 'servers', room_id: ROOM, add: servers }]
@@ -149,7 +163,7 @@ describe('an operator blocks a domain', function () {
     })
     expect(report).to.deep.include({ steps: [], places: [], error: null })
     expect((report as { blocked: string }).blocked).to.match(/^\*\.bad\.example is blocked by .*: spam$/)
-    await world.released()
+    await nobodyHas('%.bad.example%')
     const left = await world.pool.query<{ n: number }>('select count(*)::int as n from open_transactions')
     expect(left.rows[0]?.n, 'unanswered transactions that are kept').to.equal(MANY)
     const failed = await world.pool.query('select from destinations where failures > 0')
@@ -169,6 +183,43 @@ describe('an operator blocks a domain', function () {
       expect(again, `${name}: the same id and bytes once more`).to.deep.equal(one)
       expect(has(name, 'words before')).to.equal(true)
     }
-    await world.quiet()
+    await allAnswered()
+  })
+
+  it('that it is in steady traffic with: its request and its connection end, and nobody has it any more', async () => {
+    const remote = await world.remote()
+    await world.start()
+    await tell('first words', remote.serverName)
+    const row = async (what: string) =>
+      (
+        await world.pool.query<{ it: unknown }>(`select ${what} as it from destinations where name = $1`, [
+          remote.serverName,
+        ])
+      ).rows[0]?.it
+    await until(
+      async () => {
+        if ((await row('lease_owner is null')) === true) await tell('more words')
+        return (await row('follows')) === true
+      },
+      { what: 'it to be followed', everyMs: 200 },
+    )
+    const before = remote.requests
+    remote.behave({ kind: 'hang' })
+    const held = await tell('words that are not answered')
+    await remote.seen(before + 1)
+    expect(await row('follows')).to.equal(true)
+    await ask('POST', '/v1/blocks', { glob: '127.0.0.1' })
+    await nobodyHas(remote.serverName)
+    const [open] = remote.transactions.slice(-1)
+    await tell('words while blocked')
+    remote.behave({ kind: 'ok' })
+    expect(await row('failures')).to.equal(0)
+    expect(remote.requests).to.equal(before + 1)
+    await ask('DELETE', '/v1/blocks?glob=127.0.0.1')
+    await until(() => remote.received.has(held), { what: 'what was not answered' })
+    expect(open?.requestsAt).to.have.length(2)
+    await allAnswered()
+    expect(remote.violations).to.deep.equal([])
+    expect(remote.mostOpenAtOnce).to.equal(1)
   })
 })

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { getEventListeners, once } from 'node:events'
-import { eitherSignal, within } from '../../src/pace/either-signal.ts'
+import { eitherSignal, makeSignalsUnder, within } from '../../src/pace/either-signal.ts'
 
 describe('one signal of two', () => {
   for (const which of [0, 1] as const) {
@@ -41,5 +41,33 @@ describe('one signal of two', () => {
     await once(within(source.signal, 1).signal, 'abort')
     expect(forgotten.signal.aborted).to.equal(false)
     expect(getEventListeners(source.signal, 'abort')).to.have.length(1)
+  })
+
+  it('is aborted by itself, too, and leaves the others alone', () => {
+    const sources = [new AbortController(), new AbortController()] as const
+    const one = eitherSignal(sources[0].signal, sources[1].signal)
+    one.abort('why')
+    sources[0].abort('late')
+    expect(one.signal.reason).to.equal('why')
+    expect(sources[1].signal.aborted).to.equal(false)
+  })
+})
+
+describe('many signals under one', () => {
+  it('abort with it, each by itself, and from the start where it is over; and cost it one listener', () => {
+    const parent = new AbortController()
+    const next = makeSignalsUnder(parent.signal)
+    const [one, other, forgotten] = [next(), next(), next()]
+    one.abort('alone')
+    expect([one.signal.reason, other.signal.aborted]).to.deep.equal(['alone', false])
+    forgotten.forget()
+    expect(getEventListeners(parent.signal, 'abort')).to.have.length(1)
+    parent.abort('all')
+    expect([one, other, next()].map(({ signal }) => String(signal.reason))).to.deep.equal([
+      'alone',
+      'all',
+      'all',
+    ])
+    expect(forgotten.signal.aborted).to.equal(false)
   })
 })

@@ -33,6 +33,26 @@ describe('connections', () => {
     expect(connections.counts().idle).to.equal(0)
   })
 
+  it('keeps none to a server that is blocked: neither an idle one nor one that is given back', async () => {
+    const blocked = new Set<string>()
+    const { send, connections } = setting().sender({ isBlocked: (one) => blocked.has(one) })
+    const tls = await setting().authority.issue()
+    const [a, b] = await Promise.all([1, 2].map(() => setting().homeserver({ tls })))
+    if (a === undefined || b === undefined) throw new Error('two servers')
+    for (const { serverName } of [a, b]) await send(serverName)
+    blocked.add(a.serverName)
+    connections.dropBlocked()
+    expect(connections.counts()).to.deep.equal({ idle: 1, inUse: 0, opening: 0 })
+    const taken = connections.take(name(b.serverName))
+    if (taken === null) throw new Error('it was idle')
+    blocked.add(b.serverName)
+    connections.dropBlocked()
+    expect(taken.socket.destroyed, 'while it is in use').to.equal(false)
+    connections.giveBack(taken)
+    expect(taken.socket.destroyed).to.equal(true)
+    expect(connections.counts()).to.deep.equal({ idle: 0, inUse: 0, opening: 0 })
+  })
+
   it('never serves two requests at once on one connection', async () => {
     const { send, connections } = setting().sender()
     const server = await setting().homeserver({ behaviour: { kind: 'status', status: 200, delayMs: 100 } })

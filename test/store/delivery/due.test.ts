@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { systemClock } from '../../../src/pace/clock.ts'
+import type { VetDomain } from '../../../src/allow/domains.ts'
 import type { Blocking } from '../../../src/deliver/blocking.ts'
 import { makeDue, type DueNeeds } from '../../../src/deliver/wake/due.ts'
 import { makeLog } from '../../../src/observe/log.ts'
@@ -95,6 +96,55 @@ describe('looking for due destinations', () => {
       `select count(*)::int as n from destinations where name like '%.blocked.example' and (look_at is not null or follows or missed > 0)`,
     )
     expect(left.rows[0]?.n, 'those that are looked at again').to.equal(0)
+  })
+
+  it('brings back those that are blocked no more: at once those that nobody has, and their holder looks again at the others', async () => {
+    await pool.query(
+      `insert into workers (id, name, lease_until) values ('00000000-0000-4000-8000-000000000001', 'alive', now_ms() + 600000)`,
+    )
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, look_at, paused, lease_owner) values
+         (1, 'a.x.example', 0, 0, 0, false, null), (2, 'b.x.example', 0, 0, now_ms() + 60000, false, null),
+         (3, 'c.x.example', 0, 0, null, false, '00000000-0000-4000-8000-000000000001'),
+         (4, 'd.x.example', 0, 0, null, true, null), (5, 'a.y.example', 0, 0, 0, false, null), (6, 'z.example', 0, 0, null, false, null)`,
+    )
+    const listOf =
+      (...ends: string[]): VetDomain =>
+      (name) =>
+        ends.some((end) => name.endsWith(end)) ? 'blocked' : null
+    let list = listOf('.x.example', '.y.example')
+    const woken: string[] = []
+    const stop = new AbortController()
+    const running = makeDue({
+      ...needs(),
+      blocking: { now: () => list },
+      wake: (who) => Promise.resolve(void woken.push(...who.map(({ name }) => name))),
+      turn: () => Promise.resolve({ again: false }),
+      cutting: new AbortController().signal,
+    })(stop.signal)
+    const aside = `select from destinations where name in ('a.x.example', 'a.y.example') and look_at is null`
+    await until(async () => (await pool.query(aside)).rowCount === 2, { what: 'them to be put aside' })
+    expect(woken).to.deep.equal([])
+    list = listOf('.y.example')
+    await until(() => woken.length === 2, { what: 'those that are allowed' })
+    stop.abort()
+    await running
+    expect(woken.toSorted()).to.deep.equal(['a.x.example', 'b.x.example'])
+    const { rows } = await pool.query<{ id: number; seq: number; due: boolean }>(
+      `select id, wake_seq::int as seq, coalesce(look_at <= now_ms(), false) as due from destinations order by id`,
+    )
+    expect(rows.map(({ seq, due }) => [seq, due])).to.deep.equal([
+      ...[
+        [1, true],
+        [1, true],
+        [1, true],
+      ],
+      ...[
+        [0, false],
+        [0, false],
+        [0, false],
+      ],
+    ])
   })
 
   // Ten thousand that were dead for long were sorted twice a second, a tenth of a second each time.
