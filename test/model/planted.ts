@@ -534,6 +534,22 @@ export const BUGS: readonly Bug[] = [
     breaks: /never comes to rest/,
   },
   {
+    bug: 'a 503 that asks for time is not heeded',
+    how: 'only what a 429 or a 410 asks for is written down',
+    plant: () => ({
+      statements: {
+        'end the attempt': (right) => (call, values) => {
+          const [json] = values as unknown as [string]
+          const all = JSON.parse(json) as ResultInput[]
+          for (const one of all)
+            if (one.status === 503) one.waiting = { ...one.waiting, holdKind: null, holdUntil: null }
+          return right(call, [JSON.stringify(all)] as never)
+        },
+      },
+    }),
+    breaks: /backoff \(5\.8\)/,
+  },
+  {
     bug: 'a dead server is tried as often as before',
     how: 'whoever has failed for long waits for no more than the longest backoff',
     plant: () => ({
