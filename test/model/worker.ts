@@ -4,7 +4,7 @@ import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
-import { schedules, schedulesForTwins } from './schedule.ts'
+import { schedules, schedulesForTwins, schedulesWithBlocks } from './schedule.ts'
 
 export interface Chunk {
   kind: 'memory' | 'postgres'
@@ -31,10 +31,14 @@ const fresh: Record<Chunk['kind'], Fresh> = {
   },
 }
 
+/** In every fourth chunk operators block. */
+const drawnFor = (kind: Chunk['kind'], seed: number) =>
+  seed % 4 === 3 ? schedulesWithBlocks : kind === 'postgres' ? schedulesForTwins : schedules
+
 async function run({ kind, seed, runs }: Chunk): Promise<Done> {
   const began = performance.now()
   const failed = await findFailure(fresh[kind], {
-    ...{ runs, seed, drawn: kind === 'postgres' ? schedulesForTwins : schedules },
+    ...{ runs, seed, drawn: drawnFor(kind, seed) },
   })
   const failure = failed === null ? null : await explain(fresh[kind], failed, seed)
   return { runs: failed?.runs ?? runs, ms: performance.now() - began, failure, ran: [...ran] }

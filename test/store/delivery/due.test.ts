@@ -105,7 +105,7 @@ describe('looking for due destinations', () => {
     await pool.query(
       `insert into destinations (id, name, position, created_at, look_at, paused, lease_owner) values
          (1, 'a.x.example', 0, 0, 0, false, null), (2, 'b.x.example', 0, 0, now_ms() + 60000, false, null),
-         (3, 'c.x.example', 0, 0, null, false, '00000000-0000-4000-8000-000000000001'),
+         (3, 'c.x.example', 0, 0, 0, false, '00000000-0000-4000-8000-000000000001'),
          (4, 'd.x.example', 0, 0, null, true, null), (5, 'a.y.example', 0, 0, 0, false, null), (6, 'z.example', 0, 0, null, false, null)`,
     )
     const listOf =
