@@ -260,13 +260,7 @@ describe('the configuration', () => {
     })
   }
 
-  for (const key of [
-    'federation.long_outage_ms',
-    'federation.contact',
-    'sticky.deadline_retries',
-    'sticky.deadline_retry_min_ms',
-    'retention.durable_edus_ms',
-  ]) {
+  for (const key of ['federation.contact', 'retention.durable_edus_ms']) {
     it(`says that ${key} comes in a later release`, () => {
       const [section = '', name = ''] = key.split('.')
       expect(complaint(ours(`${section}: {${name}: 1}`))).to.equal(

@@ -10,10 +10,11 @@ import { BITES_SEED, BUGS, WITHIN } from './planted.ts'
 describe('the model test', function () {
   this.timeout(600_000)
 
-  for (const { bug, plant, options, seed, breaks } of BUGS) {
+  for (const { bug, plant, options, seed, drawn, breaks } of BUGS) {
     it(`catches: ${bug}`, async () => {
       const failed = await findFailure(() => Promise.resolve(memoryDatabase(plant())), {
         ...{ runs: WITHIN, seed: seed ?? BITES_SEED, options },
+        ...(drawn && { drawn }),
         // The first that is found will do here.
         shrink: false,
       })

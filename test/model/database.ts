@@ -50,6 +50,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       position: d.position,
       paused: d.paused,
       failures: d.failures,
+      retryAt: d.retry_at,
       held: d.hold_until !== null && d.hold_until > memory.now(),
       lookAt: d.look_at,
       owner: d.lease_owner,

@@ -109,6 +109,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   const running = new Set<string>()
   const shared = {
     ...{ pool, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
+    ...{ deadline: SETTINGS.deadline },
     ...{ backoff: SETTINGS.backoff, maxPdus: SETTINGS.maxPdus, maxBodyBytes: SETTINGS.maxBodyBytes },
     requestTimeoutMs: SETTINGS.requestTimeoutMs,
     connect: needs.connect,
@@ -146,7 +147,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   // The other server only is in the way: nobody watches what it gets.
   const turn: typeof served = (name, signal) =>
     name === US ? served(name, signal) : Promise.resolve({ again: false })
-  const fanout = makeFanout({ pool, wake: needs.wake, clock })
+  const fanout = makeFanout({ pool, wake: needs.wake, clock, deadline: SETTINGS.deadline })
   const due = makeDue({
     ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
     rampPerSecond: 1_000,

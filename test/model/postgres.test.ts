@@ -1,7 +1,7 @@
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
-import { schedulesForTwins } from './schedule.ts'
+import { schedulesOnPostgres } from './lapsing.ts'
 
 const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 10)
 
@@ -20,6 +20,6 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
   })
 
   it(`keeps what is promised in ${RUNS} random schedules`, async () => {
-    await check(() => twins.fresh(), { runs: RUNS, drawn: schedulesForTwins })
+    await check(() => twins.fresh(), { runs: RUNS, drawn: schedulesOnPostgres })
   })
 })

@@ -4,7 +4,8 @@ import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
-import { schedules, schedulesForTwins } from './schedule.ts'
+import { schedulesOnPostgres } from './lapsing.ts'
+import { schedules } from './schedule.ts'
 
 export interface Chunk {
   kind: 'memory' | 'postgres'
@@ -34,7 +35,7 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 async function run({ kind, seed, runs }: Chunk): Promise<Done> {
   const began = performance.now()
   const failed = await findFailure(fresh[kind], {
-    ...{ runs, seed, drawn: kind === 'postgres' ? schedulesForTwins : schedules },
+    ...{ runs, seed, drawn: kind === 'postgres' ? schedulesOnPostgres : schedules },
   })
   const failure = failed === null ? null : await explain(fresh[kind], failed, seed)
   return { runs: failed?.runs ?? runs, ms: performance.now() - began, failure, ran: [...ran] }
