@@ -85,6 +85,8 @@ describe('the configuration', () => {
     expect(config.sticky).to.deep.equal({
       max_duration_ms: 3_600_000,
       field_names: ['msc4354_sticky', 'sticky'],
+      deadline_retries: true,
+      deadline_retry_min_ms: 30_000,
     })
     expect(config.retention).to.deep.equal({
       events_ms: 604_800_000,
