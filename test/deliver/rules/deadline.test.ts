@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { afterFailure, nextAttempt } from '../../../src/deliver/rules/backoff.ts'
+import type { nextAttempt } from '../../../src/deliver/rules/backoff.ts';
+import { afterFailure } from '../../../src/deliver/rules/backoff.ts'
 import { mayHaveDeadlineTry, nextDeadlineTry } from '../../../src/deliver/rules/deadline.ts'
 
 type Waiting = Parameters<typeof nextAttempt>[0]
