@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import type { nextAttempt } from '../../../src/deliver/rules/backoff.ts';
+import type { nextAttempt } from '../../../src/deliver/rules/backoff.ts'
 import { afterFailure } from '../../../src/deliver/rules/backoff.ts'
 import { mayHaveDeadlineTry, nextDeadlineTry } from '../../../src/deliver/rules/deadline.ts'
 
@@ -163,7 +163,7 @@ describe('deadline tries, whatever comes', () => {
           const settings = {
             ...SETTINGS,
             deadline_retry_min_ms: Math.min(min, 5 * MINUTE),
-            long_outage_ms: 3 * HOUR,
+            long_outage_ms: HOUR,
           }
           let now = NOW
           let row = failing({ retryAt: NOW + 30 * DAY })
