@@ -146,6 +146,9 @@ export const settingsSchema = z.strictObject({
         .default(0.2)
         .describe('Each wait is multiplied by a random 1 ± jitter.'),
     }).describe('Waits between attempts to a failing destination. They are kept in the database.'),
+    long_outage_ms: age(0)
+      .default(60 * MINUTE)
+      .describe('One that has failed for longer is not tried for sticky events before its wait is over.'),
     dead_after_ms: age(1)
       .default(30 * DAY)
       .describe(
@@ -183,6 +186,15 @@ export const settingsSchema = z.strictObject({
       .min(1)
       .default(['msc4354_sticky', 'sticky'])
       .describe('The fields of a PDU that say that it is sticky.'),
+    deadline_retries: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether a failing destination is tried before its wait is over, so that a sticky event arrives in time.',
+      ),
+    deadline_retry_min_ms: ms(1)
+      .default(30_000)
+      .describe('The least time between an attempt and such a try after it.'),
   }).describe('Sticky events (MSC4354).'),
   sweep_interval_ms: ms(50)
     .default(30_000)
@@ -244,14 +256,7 @@ export const settingsSchema = z.strictObject({
 })
 
 /** Keys that the contract names and a later release brings: refused, with a reason that says so. */
-export const LATER = new Set([
-  'federation.long_outage_ms',
-  'federation.contact',
-  'sticky.deadline_retries',
-  'sticky.deadline_retry_min_ms',
-  'retention.durable_edus_ms',
-  'admin',
-])
+export const LATER = new Set(['federation.contact', 'retention.durable_edus_ms', 'admin'])
 
 export type Settings = z.output<typeof settingsSchema>
 

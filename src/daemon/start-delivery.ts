@@ -93,6 +93,8 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const dials = Math.ceil((federation.max_concurrency + federation.recovering_concurrency) / 2)
   const bodies = makeBodies(config.memory.bodies_bytes)
   metrics.watchBodies(() => bodies.held())
+  const { deadline_retries, deadline_retry_min_ms } = config.sticky
+  const deadline = { deadline_retries, deadline_retry_min_ms, long_outage_ms: federation.long_outage_ms }
   const running = new Set<string>()
   const shared = {
     pool,
@@ -105,6 +107,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     random,
     clock,
     log,
+    deadline,
     backoff: { ...federation.backoff, dead_after_ms: federation.dead_after_ms },
     requestTimeoutMs: federation.request_timeout_ms,
     ...makeTogether(pool),
@@ -189,7 +192,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const workers = startWorkers({
     backend,
     turn,
-    fanout: makeFanout({ pool, wake, clock }),
+    fanout: makeFanout({ pool, wake, clock, deadline }),
     concurrency: { delivery: federation.max_concurrency, recovery: federation.recovering_concurrency },
     roles: { deliver: true, fanout: true },
     log,

@@ -16,7 +16,6 @@ import type { Spare } from '../pace/spare.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
-import { nextAttempt, withoutImpossibleWaits } from './rules/backoff.ts'
 import { forPdus } from './body-memory.ts'
 import { gapIsDue } from './gap-due.ts'
 import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
@@ -26,9 +25,10 @@ import type { Find } from './find.ts'
 import { noteUnfound, reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
 import { QUICK_MS } from './record.ts'
+import { whenToTry, type WhenNeeds } from './when.ts'
 import { mustBeDropped, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
 
-export interface LookNeeds extends TransactionNeeds, ReachNeeds {
+export interface LookNeeds extends TransactionNeeds, ReachNeeds, Pick<WhenNeeds, 'deadline'> {
   log: Log
   catchUp: CatchUpSettings
   maxPdus: number
@@ -53,7 +53,7 @@ export type Looked =
   | { kind: 'look again' }
   /** No place came free for a long time. */
   | { kind: 'give way' }
-  | { kind: 'let go'; lookAt: number | null; position: number | null }
+  | { kind: 'let go'; lookAt: number | null; position: number | null; deadlineAt?: number | null }
 
 /** It is woken when it is known where it is; after this by its row, if that was lost, ms. */
 const SLOW_LOOK_MS = 60_000
@@ -63,8 +63,9 @@ const LOOK_AGAIN: Looked = { kind: 'look again' }
 export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> {
   const { state } = holding
   if (state.paused) return { kind: 'let go', lookAt: null, position: null }
-  const due = dueAt(state, needs)
-  if (due > state.now) return { kind: 'let go', lookAt: due, position: null }
+  const when = await whenToTry(needs, state)
+  if (when.kind === 'later')
+    return { kind: 'let go', lookAt: when.lookAt, position: null, deadlineAt: when.deadlineAt }
   const isConnected = needs.isConnected(state.name as ServerName)
   if (!isConnected) await needs.spare.wait(holding.signal, state.waiting.failures > 0)
   if (state.open !== null) {
@@ -87,20 +88,10 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
       return LOOK_AGAIN
     }
   }
-  const reached = await reach(needs, holding, isDue(needs), (ready, connected) =>
-    send(needs, connected, ready),
-  )
+  const reached = await reach(needs, holding, when.still, (ready, connected) => send(needs, connected, ready))
   if (reached.kind === 'no place') return { kind: 'give way' }
   return reached.kind === 'done' ? (reached.value ?? LOOK_AGAIN) : LOOK_AGAIN
 }
-
-const dueAt = ({ waiting, now }: DestinationState, { backoff }: Pick<LookNeeds, 'backoff'>): number =>
-  nextAttempt(withoutImpossibleWaits(waiting, now, backoff), now)
-
-const isDue =
-  (needs: LookNeeds) =>
-  (state: DestinationState): boolean =>
-    !state.paused && dueAt(state, needs) <= state.now
 
 /** For a plan from an empty reading. */
 const NO_LIMITS = { maxPdus: 0, maxBytes: 0 }

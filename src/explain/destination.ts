@@ -34,6 +34,9 @@ export function nextAttemptOf(row: StateRow, now: number): number {
     adviceAfter: null,
     adviceStep: null,
     askedAt: row.asked_at,
+    deadlineAt: row.deadline_at,
+    triedAt: null,
+    deadlineTries: [],
   }
   return nextAttempt(waiting, now)
 }
@@ -106,7 +109,8 @@ function backoffText(row: DestinationRow, next: number): string {
     return `it asked for no requests before ${time(row.hold_until ?? next)} (Retry-After)`
   }
   if (embargo && row.hold_kind === 'gone') return `it answered 410 (gone): next attempt at ${time(next)}`
-  return `${failedText(row)}: next attempt at ${time(next)}`
+  const why = row.deadline_at === next ? ', before a sticky event lapses' : ''
+  return `${failedText(row)}: next attempt at ${time(next)}${why}`
 }
 
 function failedText({ failures, last_error }: DestinationRow): string {

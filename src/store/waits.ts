@@ -1,5 +1,5 @@
 /**
- * When may a destination be tried again? The eleven columns of its row that say so, and that belong together.
+ * When may a destination be tried again? The fourteen columns of its row that say so, and that belong together.
  *
  * `deliver/rules/backoff.ts` has the rules. Times are ms since the epoch.
  */
@@ -20,6 +20,12 @@ export interface WaitState {
   /** The wait that led to `adviceAfter`, ms. */
   adviceStep: number | null
   askedAt: number | null
+  /** A deadline try (`deliver/rules/deadline.ts`), as the last look planned it. */
+  deadlineAt: number | null
+  /** When the last attempt failed; null: not since this is written down. */
+  triedAt: number | null
+  /** When the last deadline tries that failed began, the oldest first. */
+  deadlineTries: readonly number[]
 }
 
 /** The same as it stands in `destinations`. */
@@ -35,18 +41,30 @@ export interface WaitRow {
   advice_after: number | null
   advice_step: number | null
   asked_at: number | null
+  deadline_at: number | null
+  tried_at: number | null
+  deadline_tries: number[] | null
 }
 
 /** SQL: the columns of a `WaitRow`, of `d`. */
 export const WAIT_COLUMNS = `d.failures, d.failing_since, d.retry_at,
-         d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at`
+         d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.advice_after, d.advice_step, d.asked_at,
+         d.deadline_at, d.tried_at, d.deadline_tries`
 
 /** SQL: sets all of them to what they are where nothing has failed; `asked_at` is its caller's. */
 export const NO_WAITS = `failures = 0, failing_since = null, retry_at = null, retry_interval = null, hold_kind = null, hold_until = null,
-          advice_at = null, advice_up = false, advice_after = null, advice_step = null`
+          advice_at = null, advice_up = false, advice_after = null, advice_step = null,
+          deadline_at = null, tried_at = null, deadline_tries = null`
 
 /** Those that are times to come, with `look_at`, which follows from them: they move with the clock. */
-export const TIMES_AHEAD = ['retry_at', 'hold_until', 'advice_at', 'advice_after', 'look_at'] as const
+export const TIMES_AHEAD = [
+  'retry_at',
+  'hold_until',
+  'advice_at',
+  'advice_after',
+  'deadline_at',
+  'look_at',
+] as const
 
 export const waitingOf = (row: WaitRow): WaitState => ({
   failures: row.failures,
@@ -60,4 +78,7 @@ export const waitingOf = (row: WaitRow): WaitState => ({
   adviceAfter: row.advice_after,
   adviceStep: row.advice_step,
   askedAt: row.asked_at,
+  deadlineAt: row.deadline_at,
+  triedAt: row.tried_at,
+  deadlineTries: row.deadline_tries ?? [],
 })

@@ -85,6 +85,8 @@ describe('the configuration', () => {
     expect(config.sticky).to.deep.equal({
       max_duration_ms: 3_600_000,
       field_names: ['msc4354_sticky', 'sticky'],
+      deadline_retries: true,
+      deadline_retry_min_ms: 30_000,
     })
     expect(config.retention).to.deep.equal({
       events_ms: 604_800_000,
@@ -260,13 +262,7 @@ describe('the configuration', () => {
     })
   }
 
-  for (const key of [
-    'federation.long_outage_ms',
-    'federation.contact',
-    'sticky.deadline_retries',
-    'sticky.deadline_retry_min_ms',
-    'retention.durable_edus_ms',
-  ]) {
+  for (const key of ['federation.contact', 'retention.durable_edus_ms']) {
     it(`says that ${key} comes in a later release`, () => {
       const [section = '', name = ''] = key.split('.')
       expect(complaint(ours(`${section}: {${name}: 1}`))).to.equal(

@@ -6,6 +6,8 @@ import { openPool, type Pool } from '../../src/store/db.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { takeDestination } from '../support/one.ts'
 
+const DEADLINE = { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 }
+
 describe('the fanout after a failover to an older state', () => {
   let pool: Pool
   let woken: string[]
@@ -34,6 +36,7 @@ describe('the fanout after a failover to an older state', () => {
     makeFanout({
       pool,
       clock: systemClock,
+      deadline: DEADLINE,
       wake: async (who) => {
         woken.push(...who.map(({ name }) => name))
         await meanwhile()
@@ -109,7 +112,7 @@ describe('whom the fanout wakes', () => {
     await pool.query('update stream set head = $1', [head])
   }
   const makeOne = (clock: Clock = systemClock) =>
-    makeFanout({ pool, clock, wake: (who) => Promise.resolve(void jobs.push(who.map(({ name }) => name))) })
+    makeFanout({ pool, clock, deadline: DEADLINE, wake: (who) => Promise.resolve(void jobs.push(who.map(({ name }) => name))) })
 
   it('is nobody who fails, or whose time has come: these are brought back by it', async () => {
     const fanout = makeOne()

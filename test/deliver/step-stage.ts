@@ -69,6 +69,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
       dialling: makeGate(10),
     },
     bodies: makeBodies(100_000_000),
+    deadline: { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 },
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0, dead_after_ms: 30 * 86_400_000 },
     farLooks: makeGate(9),
     firstLooks: makeGate(9),

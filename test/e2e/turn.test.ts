@@ -58,6 +58,7 @@ describe('a turn', () => {
       find: FOUND,
       blocking: NOBODY_BLOCKED,
       bodies: makeBodies(100_000_000),
+      deadline: { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 },
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0, dead_after_ms: 30 * 86_400_000 },
       ...makeTogether(pool, 1),
       bodyOf: makeSharedBodies({ origin: 'home.example', clock: systemClock }),

@@ -226,7 +226,7 @@ function resultOf({ held, txnId, acknowledges }: Frozen, answered: boolean): Att
       adviceUp: false,
       adviceAfter: null,
       adviceStep: null,
-      askedAt: null,
+      ...{ askedAt: null, deadlineAt: null, triedAt: null, deadlineTries: [] },
     },
     timeoutMs: null,
     quick: false,

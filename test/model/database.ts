@@ -51,6 +51,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       paused: d.paused,
       blocked: GLOBS.some((glob) => t.blocks.has(glob)),
       failures: d.failures,
+      retryAt: d.retry_at,
       held: d.hold_until !== null && d.hold_until > memory.now(),
       lookAt: d.look_at,
       owner: d.lease_owner,

@@ -126,6 +126,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   })
   const shared = {
     ...{ pool, blocking, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
+    ...{ deadline: SETTINGS.deadline },
     ...{ backoff: SETTINGS.backoff, maxPdus: SETTINGS.maxPdus, maxBodyBytes: SETTINGS.maxBodyBytes },
     requestTimeoutMs: SETTINGS.requestTimeoutMs,
     connect: needs.connect,
@@ -165,7 +166,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     if (!began) await beginning
     return name === US ? served(name, signal) : { again: false }
   }
-  const fanout = makeFanout({ pool, wake, clock })
+  const fanout = makeFanout({ pool, wake, clock, deadline: SETTINGS.deadline })
   const due = makeDue({
     ...{ pool, turn, wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
     rampPerSecond: 1_000,

@@ -52,6 +52,8 @@ export interface View {
   /** By an operator's block. */
   blocked: boolean
   failures: number
+  /** When its next ordinary attempt is. */
+  retryAt: number | null
   /** By a 429 or a 410. */
   held: boolean
   lookAt: number | null
@@ -71,6 +73,7 @@ export const SETTINGS = {
   bodiesBytes: 1_000_000,
   catchUp: { threshold_pdus: 6, min_age_ms: 300_000 },
   backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0.2, dead_after_ms: 7_200_000 },
+  deadline: { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 },
   requestTimeoutMs: 60_000,
   maxStickyMs: 3_600_000,
   lingerMs: 2_000,

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
+import { lapsing } from './lapsing.ts'
 import { neverRun } from './never-run.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
@@ -20,6 +21,10 @@ describe('ingest and delivery on a database in memory, against the reference mod
 
   it(`keeps what is promised in ${RUNS} random schedules in which operators block`, async () => {
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: RUNS, drawn: schedulesWithBlocks })
+  })
+
+  it('keeps what is promised where sticky events would lapse while we fail', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: lapsing })
   })
 
   for (const [name, schedule] of Object.entries(RARE)) {

@@ -20,6 +20,9 @@ export type Happened =
   | { what: 'given up'; positions: number[] }
   /** Position, gaps or holder may be others. */
   | { what: 'moved' }
+  | { what: 'let go' }
+  /** The fanout is through up to there. */
+  | { what: 'fanned out'; upto: number }
 
 /** The watched destination is the only one that is served. */
 export function happenedIn(log: readonly Logged[]): Happened[] {
@@ -76,11 +79,14 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       if (head === read?.head) return []
       return [{ what: 'taken', before: read?.head ?? 0, head, now: read?.now ?? 0 }]
     }
+    case 'let go':
+      return rows.length === 0 ? [] : [{ what: 'moved' }, { what: 'let go' }]
+    case 'move a cursor':
+      return values[0] === 'fanout' && rowCount === 1 ? [{ what: 'fanned out', upto: Number(values[1]) }] : []
     case 'move the quiet on':
     case 'retention opens a gap':
     case 'retention moves it on':
     case 'retention extends the gap':
-    case 'let go':
     case 'open a gap':
     case 'let the gap grow':
     case 'move the position on':

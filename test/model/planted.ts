@@ -12,6 +12,7 @@ import type { Call, Run } from './memory/statement.ts'
 import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
 import type { Given } from './producer.ts'
+import { LAPSING_BUGS } from './planted-lapsing.ts'
 import { schedulesWithBlocks, type Command } from './schedule.ts'
 import type { WorldOptions } from './world.ts'
 
@@ -28,7 +29,7 @@ export interface Bug {
   options?: WorldOptions
   /** A seed with which it is caught early; every run is the same. */
   seed?: number
-  /** Where it is caught: schedules of this kind. */
+  /** Schedules to draw from; absent: those of every run. */
   drawn?: fc.Arbitrary<Command[]>
   /** The promise that it breaks, as the model names it. */
   breaks: RegExp
@@ -569,6 +570,7 @@ export const BUGS: readonly Bug[] = [
     }),
     breaks: /backoff \(5\.8\)/,
   },
+  ...LAPSING_BUGS,
   // A room's whole list, and a source that goes by what it told.
   {
     bug: 'a set takes away whom it keeps',

@@ -1,9 +1,10 @@
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
+import { schedulesOnPostgres } from './lapsing.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
-import { schedulesForTwins, schedulesWithBlocks } from './schedule.ts'
+import { schedulesWithBlocks } from './schedule.ts'
 
 const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 10)
 
@@ -22,7 +23,7 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
   })
 
   it(`keeps what is promised in ${RUNS} random schedules`, async () => {
-    await check(() => twins.fresh(), { runs: RUNS, drawn: schedulesForTwins })
+    await check(() => twins.fresh(), { runs: RUNS, drawn: schedulesOnPostgres })
   })
 
   it(`keeps what is promised in ${RUNS} random schedules in which operators block`, async () => {

@@ -1,5 +1,6 @@
 /** When may an attempt be made? Contract 5.8 as plainly as it can be said: what holds it, and what frees it. */
 import type { SendResult } from '../../src/wire/send-result.ts'
+import { lookBy, whyNotNow, type Failing, type Lapsing } from './deadlines.ts'
 import { SETTINGS, type View } from './driver.ts'
 import { violated } from './watch.ts'
 
@@ -33,15 +34,25 @@ export interface Basis {
   paused: boolean
   held: Held | null
   seq: number
+  head: number
+  failures: number
+  retryAt: number | null
+  /** What is sticky and may be owed. */
+  lapsing?: readonly Lapsing[]
   takenAway?: boolean
   /** False: it was owed nothing. */
   owes?: boolean
 }
 
+const NOT_FAILING: Failing = { earliest: null, latest: null, ended: 0, tries: [] }
+
 export function makeWaits() {
   let held: Held | null = null
   /** When the first attempt since the last answer failed, or later. */
   let failingSince: number | null = null
+  let failing: Failing = NOT_FAILING
+  /** The attempt under way came before its time; `forSticky`: nothing else can have brought it forward. */
+  let early: { basis: Basis; forSticky: boolean } | null = null
   let lastSentAt = 0
   let lastLook = 0
   let seq = 0
@@ -52,6 +63,7 @@ export function makeWaits() {
   function request(now: number, basis: Basis | null): void {
     lastSentAt = now
     lastLook = basis?.seq ?? seq
+    early = null
     pending = false
     // Advice that nobody has followed yet counts from the first attempt after it.
     for (const one of wished) {
@@ -60,23 +72,26 @@ export function makeWaits() {
     }
     if (basis === null) return
     if (basis.paused) violated('paused', 'a request goes out')
-    if (
-      basis.held !== null &&
-      basis.held.freed !== true &&
-      held?.freed !== true &&
-      basis.now < basis.held.until
-    ) {
+    const isFreed = basis.held?.freed === true || held?.freed === true
+    if (basis.held !== null && !isFreed && basis.now < basis.held.until && basis.held.kind !== 'backoff')
       violated(
         'backoff (5.8)',
         `decided at ${basis.now}, held by ${basis.held.kind} until ${basis.held.until}`,
       )
-    }
+    // What the row says is what a failing destination is left alone until, and no less than what this model knows of it.
+    const until = Math.max(basis.retryAt ?? 0, basis.held?.until ?? 0)
+    if (basis.now >= until || wentBack) return
+    early = { basis, forSticky: basis.held?.kind === 'backoff' && !isFreed }
+    const why = early.forSticky ? whyNotNow(failing, basis.lapsing ?? [], basis.now) : null
+    if (why !== null)
+      violated('backoff (5.8)', `decided at ${basis.now}, held by backoff until ${until}: ${why}`)
   }
 
-  function written(result: SendResult): void {
+  function written(result: SendResult, view: View | null): void {
     if (result.kind === 'answered') {
       held = null
       failingSince = null
+      failing = NOT_FAILING
       return
     }
     // Waits run from the end of the attempt; a clock that was moved meanwhile changes nothing.
@@ -87,6 +102,19 @@ export function makeWaits() {
     const asks = result.status === 429 || (result.status === 503 && result.retryAfterMs !== null)
     const wasReset = wished.some(({ by, seq }) => by === 'reset' && seq > lastLook)
     if (!asks && !wasReset) failingSince ??= ended
+    failing = {
+      earliest: wasReset ? null : (failing.earliest ?? ended),
+      latest: failingSince,
+      ended,
+      tries: early === null ? failing.tries : [...failing.tries, { at: began, forSticky: early.forSticky }],
+    }
+    const was = early?.basis
+    const stays = was !== undefined && !wasReset && !wentBack && (was.retryAt ?? 0) > ended + 1_000
+    if (stays && view !== null && (view.failures !== was.failures || view.retryAt !== was.retryAt))
+      violated(
+        'a try before its time leaves the backoff as it was (5.8)',
+        `${was.failures} failures, next at ${was.retryAt}: now ${view.failures}, next at ${view.retryAt}`,
+      )
     if (asks && result.retryAfterMs !== null) {
       held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
     } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
@@ -123,7 +151,10 @@ export function makeWaits() {
   }
 
   function free(by: FreedBy): void {
-    if (by === 'reset') failingSince = null
+    if (by === 'reset') {
+      failingSince = null
+      failing = NOT_FAILING
+    }
     if (held === null) return
     if (by === 'reset' || by === 'clock') held = null
     else if (held.kind === 'backoff' || (held.kind === 'gone' && by !== 'join'))
@@ -134,12 +165,23 @@ export function makeWaits() {
     request,
     written,
     freed,
-    basis: ({ now, paused }: View): Basis => ({ now, paused, held, seq: (seq += 1) }),
+    basis: ({ now, paused, head, failures, retryAt }: View): Basis => ({
+      ...{ now, paused, held, head, failures, retryAt },
+      seq: (seq += 1),
+    }),
+    /** Nobody has it, and what is new up to `upto` is known: it is looked at in time for what is sticky. */
+    rests: (view: View, lapsing: readonly Lapsing[], upto: number): void => {
+      if (wentBack || view.paused || view.owner !== null || held?.kind !== 'backoff') return
+      const by = lookBy(failing, lapsing, { now: view.now, upto })
+      if (by === null || (view.lookAt !== null && view.lookAt <= by)) return
+      violated('a sticky event is tried in time (5.8)', `it is looked at ${view.lookAt}, and not by ${by}`)
+    },
     /** An operator asked for an attempt, and there was none since. */
     pending: (): boolean => pending && !wentBack && held?.kind !== 'retry after',
     forget: () => {
       held = null
       failingSince = null
+      failing = NOT_FAILING
       wished = []
       pending = false
       wentBack = true

@@ -4,6 +4,7 @@
  */
 import { SETTINGS, type FrozenView, type View } from './driver.ts'
 import type { History, PastEvent } from './history.ts'
+import { lapsingIn } from './deadlines.ts'
 import type { Told } from './remote.ts'
 import { RULES } from './rules.ts'
 import { makeWaits, type Basis } from './waits.ts'
@@ -146,7 +147,7 @@ export function makeWatch(history: History) {
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
       unanswered = null
     }
-    waits.written(result)
+    waits.written(result, at)
   }
 
   /** After everything that happened: position and gaps only move as they may. */
@@ -274,7 +275,12 @@ export function makeWatch(history: History) {
       ...waits.basis(view),
       takenAway: unanswered !== null && takenAway(unanswered),
       owes: mayOwe(view),
+      lapsing: lapsingIn(history, view, latest),
     }),
+    /** Nobody has it any more, or the fanout is through; what is new up to `upto` was known. */
+    rests: (view: View, upto: number): void => {
+      waits.rests(view, lapsingIn(history, view, latest), upto)
+    },
     /** Returns what puts it back as it is now. */
     save: () => {
       const saved = { unanswered: unanswered === null ? null : { ...unanswered }, newestTimeline }

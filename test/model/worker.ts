@@ -4,7 +4,8 @@ import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
-import { schedules, schedulesForTwins, schedulesWithBlocks } from './schedule.ts'
+import { lapsing, schedulesOnPostgres } from './lapsing.ts'
+import { schedules, schedulesWithBlocks } from './schedule.ts'
 
 export interface Chunk {
   kind: 'memory' | 'postgres'
@@ -31,9 +32,12 @@ const fresh: Record<Chunk['kind'], Fresh> = {
   },
 }
 
-/** In every fourth chunk operators block. */
-const drawnFor = (kind: Chunk['kind'], seed: number) =>
-  seed % 4 === 3 ? schedulesWithBlocks : kind === 'postgres' ? schedulesForTwins : schedules
+/** In every fourth chunk operators block, and in every fourth sticky events would lapse while the remote fails. */
+function drawnFor(kind: Chunk['kind'], seed: number) {
+  if (seed % 4 === 3) return schedulesWithBlocks
+  if (kind === 'postgres') return schedulesOnPostgres
+  return seed % 4 === 1 ? lapsing : schedules
+}
 
 async function run({ kind, seed, runs }: Chunk): Promise<Done> {
   const began = performance.now()

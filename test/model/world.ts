@@ -169,7 +169,7 @@ export function makeWorld(
           if (refusal !== undefined) {
             refused.delete(process)
             saySoon(`        ${process.name} writes down that it is not there`)
-            watch.waits.written(refusal)
+            watch.waits.written(refusal, view)
             break
           }
           const told = answers.get(`${process.name} ${one.txnId}`)
@@ -199,6 +199,12 @@ export function makeWorld(
           break
         case 'given up':
           watch.gaveUp(one.positions, monotonic)
+          break
+        case 'let go':
+          if (view !== null) watch.rests(view, bases.get(process)?.head ?? 0)
+          break
+        case 'fanned out':
+          if (view !== null) watch.rests(view, one.upto)
           break
         case 'moved':
           watch.moved(view, { byRetention: process === retainer.process })

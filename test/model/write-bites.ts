@@ -16,11 +16,9 @@ sticky replay); A and B are two processes that deliver. How the test works: [mod
 This page is written by \`npx tsx test/model/write-bites.ts\`; transaction ids differ from run to run.
 `
 
-async function sectionOf({ bug, how, plant, options, seed = BITES_SEED, drawn }: Bug): Promise<string> {
+async function sectionOf({ bug, how, plant, options, drawn, seed = BITES_SEED }: Bug): Promise<string> {
   const fresh = () => Promise.resolve(memoryDatabase(plant()))
-  const failed = await findFailure(fresh, {
-    ...{ runs: WITHIN, seed, options, ...(drawn && { drawn }) },
-  })
+  const failed = await findFailure(fresh, { runs: WITHIN, seed, options, ...(drawn && { drawn }) })
   console.log(`${bug}: ${failed === null ? 'not found' : `schedule ${failed.runs}`}`)
   if (failed === null)
     return `## ${capital(bug)}\n\n${capital(how)}.\n\nNot caught within ${WITHIN} schedules.\n`

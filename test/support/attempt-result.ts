@@ -5,6 +5,7 @@ import type { AttemptResult } from '../../src/store/delivery/results.ts'
 const NO_WAITS: AttemptResult['waiting'] = {
   ...{ failures: 0, failingSince: null, retryAt: null, retryInterval: null, holdKind: null, holdUntil: null },
   ...{ adviceAt: null, adviceUp: false, adviceAfter: null, adviceStep: null, askedAt: null },
+  ...{ deadlineAt: null, triedAt: null, deadlineTries: [] },
 }
 
 export const answeredResult = (held: Held): AttemptResult => ({

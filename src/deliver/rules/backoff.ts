@@ -1,13 +1,15 @@
 /**
  * How long do we wait? Every rule of contract 5.8, pure: a destination's row and the time in, times out.
  *
- * Three things say when a destination may be tried: its own backoff (`retryAt`), advice that it seems to be
- * alive (`adviceAt`: `server_up`, a join) and an operator's wish (`askedAt`). The earliest counts. An embargo
+ * Four things say when a destination may be tried: its own backoff (`retryAt`), advice that it seems to be
+ * alive (`adviceAt`: `server_up`, a join), a sticky event that would lapse (`deadlineAt`: `deadline.ts`) and an operator's wish
+ * (`askedAt`). The earliest counts. An embargo
  * (`holdUntil`) is above them: a 429's `Retry-After` is honoured by all, a 410 by all but `server_up` and an operator.
  * An attempt that was brought forward and fails leaves failures and `retryAt` as they were, unless the
  * ordinary attempt's time came while it was under way: then it was that attempt.
  */
 import type { WaitState } from '../../store/waits.ts'
+import { withTry } from './deadline.ts'
 
 export type { WaitState }
 
@@ -33,7 +35,7 @@ const TAKEOVER_WAIT_MS = 1_000
 export function nextAttempt(row: WaitState, now: number): number {
   const advised = row.adviceAt ?? Infinity
   const asked = row.askedAt ?? Infinity
-  const due = Math.min(row.retryAt ?? now, advised, asked)
+  const due = Math.min(row.retryAt ?? now, advised, row.deadlineAt ?? Infinity, asked)
   if (row.holdUntil === null || row.holdUntil <= now) return due
   if (row.holdKind === 'retry_after') return Math.max(due, row.holdUntil)
   return Math.min(Math.max(due, row.holdUntil), asked, row.adviceUp ? advised : Infinity)
@@ -77,6 +79,10 @@ export function afterFailure(
     adviceAt: advised ? null : row.adviceAt,
     adviceUp: advised ? false : row.adviceUp,
     askedAt: asked ? null : row.askedAt,
+    deadlineAt: null,
+    triedAt: now,
+    // Nothing else brings an attempt forward.
+    deadlineTries: early && !advised && !asked ? withTry(row.deadlineTries, startedAt) : row.deadlineTries,
   }
   if (advised && early) {
     next.adviceStep = Math.min(HOUR_MS, row.adviceStep === null ? MINUTE_MS : row.adviceStep * 2)
@@ -118,6 +124,9 @@ export function afterSuccess(row: WaitState, startedAt: number): WaitState {
     adviceAfter: null,
     adviceStep: null,
     askedAt: row.askedAt !== null && row.askedAt > startedAt ? row.askedAt : null,
+    deadlineAt: null,
+    triedAt: null,
+    deadlineTries: [],
   }
 }
 

@@ -2,7 +2,8 @@
  * Wakes every destination that new items concern: once per batch, whatever their number, and not again while its job waits.
  *
  * Its cursor is in the database and moves after the wakes are in the queue, so a crash between the two
- * wakes a destination twice, and never leaves one out. Followed destinations are left out: they read the log. What the queue loses after that, the sweep finds.
+ * wakes a destination twice, and never leaves one out. Those that fail are not woken, but looked at in time for a sticky event
+ * (`sooner.ts`). Followed destinations are left out: they read the log. What the queue loses after that, the sweep finds.
  */
 import type { Clock } from '../../pace/clock.ts'
 import type { Pool } from '../../store/db.ts'
@@ -14,6 +15,8 @@ import {
   findConcerned,
   type Sleeper,
 } from '../../store/delivery/wake-lists.ts'
+import type { DeadlineSettings } from '../rules/deadline.ts'
+import { bringForward } from './sooner.ts'
 import { makeWoken } from './woken.ts'
 
 export type Wake = (sleepers: readonly Sleeper[]) => Promise<void>
@@ -25,10 +28,12 @@ export function makeFanout({
   pool,
   wake,
   clock,
+  deadline,
 }: {
   pool: Pool
   wake: Wake
   clock: Clock
+  deadline: DeadlineSettings
 }): (signal: AbortSignal) => Promise<void> {
   const woken = makeWoken(clock)
   return async (signal) => {
@@ -44,6 +49,7 @@ export function makeFanout({
       const toWake = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
       if (toWake.length > 0) await wake(toWake)
       for (const { name, fence, served } of toWake) if (!served) woken.note(name, fence)
+      await bringForward(pool, { after, upto }, deadline)
       await moveCursor(pool, 'fanout', upto)
     }
   }

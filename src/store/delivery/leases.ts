@@ -179,10 +179,10 @@ export async function bumpWake(db: Db, name: string): Promise<boolean> {
 const LET_GO = sql(
   'let go',
   `with input as (
-    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-      as i (destination, worker, fence, look_at, position, wake_seq, read_at) limit $8
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+      as i (destination, worker, fence, look_at, position, wake_seq, read_at, deadline_at) limit $9
   ), ${LOCKED}, ${ALIVE}
-  update destinations d set ${UNHELD}, look_at = i.look_at, position = greatest(d.position, coalesce(i.position, d.position))
+  update destinations d set ${UNHELD}, look_at = i.look_at, deadline_at = i.deadline_at, position = greatest(d.position, coalesce(i.position, d.position))
     from input i, alive o, locked l
    where ${HELD_AS_SAID} and o.worker = i.worker and (i.wake_seq is null or d.wake_seq = i.wake_seq)
      and (i.position is null or ${nothingForgottenSince('i.read_at')})
@@ -196,6 +196,8 @@ export interface LettingGo {
   wakeSeq: number | null
   /** When it must be looked at again, ms since the epoch; null: when something new comes. */
   lookAt: number | null
+  /** When it is tried for a sticky event that would lapse, ms since the epoch; null or absent: it is not. */
+  deadlineAt?: number | null
   /** The log held nothing for it up to there, as read when the head was at `readAt`. */
   position: number | null
   readAt: number
@@ -211,6 +213,7 @@ export async function releaseDestinations(db: Db, released: readonly LettingGo[]
     released.map(({ position }) => position),
     released.map(({ wakeSeq }) => wakeSeq),
     released.map(({ readAt }) => readAt),
+    released.map(({ deadlineAt }) => (deadlineAt == null ? null : Math.ceil(deadlineAt))),
     released.length,
   ])
   const gone = new Set(rows.map(({ id }) => id))

@@ -65,6 +65,8 @@ const END = sql(
            advice_up = d.advice_up and d.advice_at > i.started_at,
            advice_after = (n->>'adviceAfter')::bigint, advice_step = (n->>'adviceStep')::bigint,
            asked_at = case when d.asked_at > i.started_at then d.asked_at end,
+           deadline_at = null, tried_at = (n->>'triedAt')::bigint,
+           deadline_tries = nullif(array(select jsonb_array_elements_text(n->'deadlineTries')::bigint), '{}'),
            timeout_ms = (t->>'timeoutMs')::int, quick = (t->>'quick')::boolean, lists = (t->>'lists')::boolean,
            last_success = case when i.answered then o.now else d.last_success end,
            last_error = case when t->'error' = 'null'::jsonb then d.last_error

@@ -27,6 +27,16 @@ const first = (found: string) => `
      order by s.pos limit $3) x
    order by x.pos`
 
+/** A condition on `s` (sticky): a join owes it to `$1`. */
+export const OWED_BY_JOIN = `exists (select 1 from sticky_owed o
+                   where o.destination = $1 and o.room = s.room and s.pos > o.cursor and s.pos <= o.upto
+                     and not ${sentSince('$1', 's.pos', 'o.upto')})`
+
+/** A condition on `s`, its event `e` and recipients `r`: a gap owes it to `$1`. */
+export const OWED_BY_GAP = `(exists (select 1 from sticky_owed o
+                       where o.destination = $1 and o.room is null and s.pos > greatest(o.after_pos, o.cursor))
+              and ${entitled('$1')} and not ${sent('$1', 'e.pos')})`
+
 // $1 destination, $2 now, $3 limit, $4 bytes.
 const OWED = sql(
   'read sticky events owed',
@@ -35,12 +45,8 @@ const OWED = sql(
     join events e on e.pos = s.pos
     left join recipients r on r.id = e.recipients
    where mine.destination = $1 and mine.until is null and s.expires_at > $2
-     and (exists (select 1 from sticky_owed o
-                   where o.destination = $1 and o.room = s.room and s.pos > o.cursor and s.pos <= o.upto
-                     and not ${sentSince('$1', 's.pos', 'o.upto')})
-          or (exists (select 1 from sticky_owed o
-                       where o.destination = $1 and o.room is null and s.pos > greatest(o.after_pos, o.cursor))
-              and ${entitled('$1')} and not ${sent('$1', 'e.pos')}))`),
+     and (${OWED_BY_JOIN}
+          or ${OWED_BY_GAP})`),
 )
 
 const UNLISTED = sql(

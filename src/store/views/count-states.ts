@@ -10,7 +10,7 @@ import { sql } from '../statement.ts'
 import { readBlockedIds } from './blocked-ids.ts'
 
 // least() and greatest() skip nulls, as they have to here.
-const DUE = 'least(coalesce(d.retry_at, n.now), d.advice_at, d.asked_at)'
+const DUE = 'least(coalesce(d.retry_at, n.now), d.advice_at, d.deadline_at, d.asked_at)'
 const NEXT_ATTEMPT = `case when d.hold_until is null or d.hold_until <= n.now then ${DUE}
               when d.hold_kind = 'retry_after' then greatest(${DUE}, d.hold_until)
               else least(greatest(${DUE}, d.hold_until), d.asked_at, case when d.advice_up then d.advice_at end) end`

@@ -23,6 +23,7 @@ export type StateRow = Pick<
   | 'advice_at'
   | 'advice_up'
   | 'asked_at'
+  | 'deadline_at'
   | 'pending_pdus'
   | 'pending_sticky'
   | 'gap_to'
@@ -54,7 +55,7 @@ const orderOf = ({ orderBy, dir }: Page<DestinationOrder>) => {
 const MATCHES = `($1::text is null or position(lower($1) in lower(d.name)) > 0)`
 
 const selectStates = `
-  select d.id, d.name, d.paused, d.failures, d.failing_since, d.retry_at, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at,
+  select d.id, d.name, d.paused, d.failures, d.failing_since, d.retry_at, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.deadline_at,
          d.pending_pdus, d.pending_sticky, g.to_pos as gap_to, o.txn_id as open_txn_id
     from destinations d
     left join gaps g on g.destination = d.id and g.closed_at is null

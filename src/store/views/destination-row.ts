@@ -16,7 +16,10 @@ export interface LastError {
   at?: number
 }
 
-export interface DestinationRow extends Omit<WaitRow, 'advice_after' | 'advice_step'> {
+export interface DestinationRow extends Omit<
+  WaitRow,
+  'advice_after' | 'advice_step' | 'tried_at' | 'deadline_tries'
+> {
   id: number
   name: string
   position: number
@@ -48,7 +51,7 @@ export interface DestinationRow extends Omit<WaitRow, 'advice_after' | 'advice_s
 /** A transaction is in flight while the worker that started it still holds the destination's lease. */
 const SELECT_DESTINATION = `
   select d.id, d.name, d.position, s.head, d.paused, d.quick, d.lists, d.failures, d.failing_since, d.retry_at,
-         d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.last_attempt,
+         d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.deadline_at, d.last_attempt,
          d.last_success, d.last_error, d.pending_pdus, d.pending_sticky, d.oldest_pending,
          g.from_pos as gap_from, g.to_pos as gap_to,
          o.txn_id as open_txn_id, o.created_at as open_created_at, o.started_at as open_started_at,

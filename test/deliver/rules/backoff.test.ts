@@ -36,6 +36,9 @@ const HEALTHY: Waiting = {
   adviceAfter: null,
   adviceStep: null,
   askedAt: null,
+  deadlineAt: null,
+  triedAt: null,
+  deadlineTries: [],
 }
 const row = (over: Partial<Waiting> = {}): Waiting => ({ ...HEALTHY, ...over })
 /** Failing since a while, the next attempt in an hour. */
@@ -121,7 +124,10 @@ describe('a failed attempt (afterFailure)', () => {
 
   it('counts, waits five seconds and remembers since when', () => {
     expect(failed(row())).to.deep.equal(
-      row({ failures: 1, failingSince: NOW, retryAt: NOW + 5 * SECOND, retryInterval: 5 * SECOND }),
+      row({
+        ...{ failures: 1, failingSince: NOW, triedAt: NOW },
+        ...{ retryAt: NOW + 5 * SECOND, retryInterval: 5 * SECOND },
+      }),
     )
   })
 

@@ -131,6 +131,12 @@ describe('the admin API', () => {
         /counts as dead and is tried once a week: it is due now$/,
       ],
       [
+        'failures, and something sticky that would lapse before the next attempt',
+        () => s.change(D, { ...failing(), deadline_at: Date.now() + MINUTE }),
+        'backing_off',
+        /^the last 2 attempts failed: next attempt at 20.*Z, before a sticky event lapses$/,
+      ],
+      [
         'a pause, even while it backs off',
         () => s.change(D, { ...failing(), paused: true }),
         'paused',

@@ -48,7 +48,7 @@ const result: AttemptResult = {
   waiting: {
     ...{ failures: 0, failingSince: null, retryAt: null, retryInterval: null, holdKind: null },
     ...{ holdUntil: null, adviceAt: null, adviceUp: false, adviceAfter: null, adviceStep: null },
-    askedAt: null,
+    ...{ askedAt: null, deadlineAt: null, triedAt: null, deadlineTries: [] },
   },
 }
 const OPEN = `

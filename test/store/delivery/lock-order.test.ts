@@ -56,7 +56,7 @@ describe('statements about several destinations lock them in one order', () => {
     waiting: {
       ...{ failures: 0, failingSince: null, retryAt: null, retryInterval: null, holdKind: null },
       ...{ holdUntil: null, adviceAt: null, adviceUp: false, adviceAfter: null, adviceStep: null },
-      askedAt: null,
+      ...{ askedAt: null, deadlineAt: null, triedAt: null, deadlineTries: [] },
     },
   })
   const statements: Record<string, () => Promise<unknown>> = {

@@ -20,8 +20,8 @@ describe('counting states', () => {
   before(async () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 2 })
     await pool.query(
-      `insert into destinations (name, position, created_at, retry_at, hold_until, advice_at, asked_at, hold_kind, advice_up, paused, pending_pdus, failing_since)
-       select 'd' || i, 0, 0, ${times(0)}, ${times(1)}, ${times(2)}, ${times(3)},
+      `insert into destinations (name, position, created_at, retry_at, hold_until, advice_at, asked_at, deadline_at, hold_kind, advice_up, paused, pending_pdus, failing_since)
+       select 'd' || i, 0, 0, ${times(0)}, ${times(1)}, ${times(2)}, ${times(3)}, ${times(4)},
               case when i % 3 = 0 then 'gone' else 'retry_after' end, i % 2 = 0, i % 31 = 0, i % 5,
               case when i % 11 = 0 then now_ms() - ${2 * DEAD_AFTER} when i % 11 < 5 then now_ms() - 60000 end
          from generate_series(0, 767) i`,

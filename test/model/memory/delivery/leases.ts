@@ -56,23 +56,25 @@ export const LEASES = {
     t.destinations.change(d.id, { wake_seq: d.wake_seq + 1 })
     return [{ held: d.lease_owner !== null }]
   }),
-  'let go': twin<LettingGo>((call, ids, workers, fences, lookAts, positions, wakeSeqs, readAts) =>
-    ids.flatMap((id, i) => {
-      const d = held(call, workers[i] ?? '', fences[i] ?? 0, id)
-      const wakeSeq = wakeSeqs[i] ?? null
-      const position = positions[i] ?? null
-      if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return []
-      if (position !== null && forgottenAfter(call.t, readAts[i] ?? 0)) return []
-      call.t.destinations.change(id, {
-        ...{ lease_owner: null, follows: false, look_at: lookAts[i] ?? null },
-        position: Math.max(d.position, position ?? d.position),
-      })
-      return [{ id }]
-    }),
+  'let go': twin<LettingGo>(
+    (call, ids, workers, fences, lookAts, positions, wakeSeqs, readAts, deadlineAts) =>
+      ids.flatMap((id, i) => {
+        const d = held(call, workers[i] ?? '', fences[i] ?? 0, id)
+        const wakeSeq = wakeSeqs[i] ?? null
+        const position = positions[i] ?? null
+        if (d === null || (wakeSeq !== null && d.wake_seq !== wakeSeq)) return []
+        if (position !== null && forgottenAfter(call.t, readAts[i] ?? 0)) return []
+        call.t.destinations.change(id, {
+          ...{ lease_owner: null, follows: false, look_at: lookAts[i] ?? null },
+          deadline_at: deadlineAts[i] ?? null,
+          position: Math.max(d.position, position ?? d.position),
+        })
+        return [{ id }]
+      }),
   ),
 } satisfies Twins
 
-/** Ids, workers, fences, when to look again, positions, wishes seen, heads read at. */
+/** Ids, workers, fences, when to look again, positions, wishes seen, heads read at, deadline tries. */
 type LettingGo = [
   number[],
   string[],
@@ -81,6 +83,7 @@ type LettingGo = [
   (number | null)[],
   (number | null)[],
   number[],
+  (number | null)[],
 ]
 type Following = [number[], string[], number[], number[], number[], number[]]
 

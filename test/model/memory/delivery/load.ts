@@ -48,6 +48,7 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
       ...{ retry_at: d.retry_at, retry_interval: d.retry_interval, hold_kind: d.hold_kind },
       ...{ hold_until: d.hold_until, advice_at: d.advice_at, advice_up: d.advice_up },
       ...{ advice_after: d.advice_after, advice_step: d.advice_step, asked_at: d.asked_at },
+      ...{ deadline_at: d.deadline_at, tried_at: d.tried_at, deadline_tries: d.deadline_tries },
       head: headOf(t),
       now,
       held: rules.holds(t, d, worker, fence, now),
@@ -231,6 +232,25 @@ const sticky = {
       .slice(0, limit)
       .flatMap((pos) => stickyRow(call, pos))
     return textsWithin(bytes, found)
+  }),
+  'which sticky event lapses soonest': twin<[number, number]>((call, id, position) => {
+    const { t, rules, now } = call
+    const gap = t.sticky_owed.get(keyOf.owed(id, null))
+    const owed = t.sticky.all().flatMap((s) => {
+      const event = t.events.get(s.pos)
+      if (event === undefined || !isLive(call, s.pos, now) || !inRoomNow(t, id, s.room)) return []
+      const isNew = entitled(rules, t, event, id) && notSent(t, id, event)
+      const inGap = gap !== undefined && s.pos > Math.max(gap.after_pos, gap.cursor)
+      const isOwed =
+        (isNew && (s.pos > position || inGap)) ||
+        owedByJoin(rules, t, id, s) ||
+        replayOf(t, id, s.pos)?.state === 'unlisted'
+      return isOwed ? [{ ...s, received_ts: event.received_ts }] : []
+    })
+    const [first] = owed.sort((a, b) => a.expires_at - b.expires_at || a.pos - b.pos)
+    if (first === undefined) return [{ lapses_at: null, since: null, newest: null }]
+    const newest = Math.max(...owed.map(({ received_ts }) => received_ts))
+    return [{ lapses_at: first.expires_at, since: first.received_ts, newest }]
   }),
   'note what has lapsed': twin<[number, number | null]>(({ t }, at, only) => {
     const due = new Map<string, { destination: number; pos: number; expires_at: number }>()

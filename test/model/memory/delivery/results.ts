@@ -36,6 +36,8 @@ const NO_WAITS = {
   holdUntil: null,
   adviceAfter: null,
   adviceStep: null,
+  triedAt: null,
+  deadlineTries: [],
 }
 
 /** Writes one result; false where the lease is over. */
@@ -59,6 +61,8 @@ export function writeResult(call: Call, one: ResultInput): boolean {
     advice_up: d.advice_up && later,
     ...{ advice_after: n.adviceAfter, advice_step: n.adviceStep },
     asked_at: d.asked_at !== null && d.asked_at > startedAt ? d.asked_at : null,
+    ...{ deadline_at: null, tried_at: n.triedAt },
+    deadline_tries: n.deadlineTries.length === 0 ? null : [...n.deadlineTries],
     ...{ timeout_ms: one.timeoutMs, quick: one.quick, lists: one.lists, attempt_seq },
   })
   if (one.ends && t.open_transactions.get(id)?.txn_id === one.txnId) t.open_transactions.delete(id)

@@ -12,7 +12,8 @@ const followed = (call: Call, d: DestinationRow) => d.follows && !unserved(call,
 const sleeper = ({ name, quick }: DestinationRow) => ({ name, quick })
 
 function inTurn(a: DestinationRow, b: DestinationRow): number {
-  const asked = (d: DestinationRow) => (d.asked_at === null && d.advice_at === null ? 1 : 0)
+  const isTry = (d: DestinationRow) => d.deadline_at !== null && (d.look_at ?? -1) >= d.deadline_at
+  const asked = (d: DestinationRow) => (d.asked_at !== null || d.advice_at !== null ? 0 : isTry(d) ? 1 : 2)
   const answered = (d: DestinationRow) => -(d.last_success ?? -1)
   return (
     asked(a) - asked(b) ||
@@ -22,6 +23,15 @@ function inTurn(a: DestinationRow, b: DestinationRow): number {
     a.id - b.id
   )
 }
+
+/** The columns of a `WaitRow`. */
+const waitsOf = (d: DestinationRow) => ({
+  ...{ failures: d.failures, failing_since: d.failing_since, retry_at: d.retry_at },
+  ...{ retry_interval: d.retry_interval, hold_kind: d.hold_kind, hold_until: d.hold_until },
+  ...{ advice_at: d.advice_at, advice_up: d.advice_up, advice_after: d.advice_after },
+  ...{ advice_step: d.advice_step, asked_at: d.asked_at, deadline_at: d.deadline_at },
+  ...{ tried_at: d.tried_at, deadline_tries: d.deadline_tries },
+})
 
 /** New items concern it: nobody brings it back by itself, or it is being served. */
 function isTold(call: Call, d: DestinationRow): boolean {
@@ -70,6 +80,55 @@ const wakes = {
       .all()
       .filter((d) => who.has(d.id) && isTold(call, d) && !followed(call, d))
       .map((d) => ({ ...sleeper(d), fence: d.fence, served: !unserved(call, d) }))
+  }),
+  'who fails and is owed new sticky events': twin<[number, number, number]>((call, after, upto, long) => {
+    const { t, now } = call
+    const live = t.sticky.all().filter((s) => s.pos > after && s.pos <= upto && s.expires_at > now)
+    const rooms = [...new Set(live.map(({ room }) => room))].flatMap((room) => {
+      const found = live
+        .flatMap((s) => {
+          const event = s.room === room ? t.events.get(s.pos) : undefined
+          return event === undefined ? [] : [{ ...s, received_ts: event.received_ts }]
+        })
+        .sort((a, b) => a.expires_at - b.expires_at || a.pos - b.pos)
+      const [first] = found
+      if (first === undefined) return []
+      const newest = Math.max(...found.map(({ received_ts }) => received_ts))
+      return [{ room, lapses_at: first.expires_at, since: first.received_ts, newest }]
+    })
+    return t.destinations.all().flatMap((d) => {
+      const mine = rooms
+        .filter(({ room }) => inRoomNow(t, d.id, room))
+        .sort((a, b) => a.lapses_at - b.lapses_at || a.room - b.room)
+      const [first] = mine
+      const fails = d.failing_since !== null && d.failing_since > now - long && !d.paused
+      if (first === undefined || !fails || d.look_at === null || d.look_at <= now) return []
+      const { id, look_at } = d
+      const { lapses_at, since } = first
+      return [
+        {
+          ...waitsOf(d),
+          id,
+          now,
+          look_at,
+          lapses_at,
+          since,
+          newest: Math.max(...mine.map((one) => one.newest)),
+        },
+      ]
+    })
+  }),
+  'look sooner at who fails': twin<[number[], number[]]>(({ t }, ids, times) => {
+    const them = ids.flatMap((id, i) => {
+      t.destinations.lock(id)
+      const d = t.destinations.get(id)
+      return d === undefined || d.failing_since === null || d.paused ? [] : [{ d, at: times[i] ?? 0 }]
+    })
+    for (const { d, at } of them)
+      t.destinations.change(d.id, {
+        ...{ look_at: least(d.look_at, at), deadline_at: least(d.deadline_at, at), wake_seq: d.wake_seq + 1 },
+      })
+    return them.length
   }),
   'read a cursor': twin<[string]>(({ t }, name) => {
     const row = t.cursors.get(name)
@@ -131,6 +190,7 @@ const WAITS_FORGOTTEN = {
   ...{ failures: 0, failing_since: null, retry_at: null, retry_interval: null },
   ...{ hold_kind: null, hold_until: null, advice_at: null, advice_up: false },
   ...{ advice_after: null, advice_step: null },
+  ...{ deadline_at: null, tried_at: null, deadline_tries: null },
 }
 
 const wishes = {

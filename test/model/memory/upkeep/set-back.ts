@@ -21,13 +21,15 @@ export const SET_BACK = {
       .all()
       .filter(
         (d) =>
-          (greatest(d.retry_at, d.hold_until, d.advice_at, d.advice_after, d.look_at) ?? -Infinity) > now,
+          (greatest(d.retry_at, d.hold_until, d.advice_at, d.advice_after, d.deadline_at, d.look_at) ??
+            -Infinity) > now,
       )
     const back = (at: number | null) => (at !== null && at > now ? at - ms : at)
     for (const d of ahead) {
       t.destinations.change(d.id, {
         ...{ retry_at: back(d.retry_at), hold_until: back(d.hold_until), look_at: back(d.look_at) },
         ...{ advice_at: back(d.advice_at), advice_after: back(d.advice_after) },
+        deadline_at: back(d.deadline_at),
       })
     }
     return ahead.length
