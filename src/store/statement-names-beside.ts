@@ -39,6 +39,7 @@ const VIEWS = [
   'when was it counted',
   'list the attempts',
   'read the backlog of each',
+  'list the acts',
 ] as const
 
 /** What server discovery found, for all processes. */
@@ -48,6 +49,9 @@ const DISCOVERY = [
   'end the claim of a lookup',
   'forget old answers',
 ] as const
+
+/** What operators did. */
+const ACTS = ['forget old acts'] as const
 
 /** Whether a database can be used, and what is done when it is opened. */
 const START = [
@@ -117,6 +121,6 @@ const SYNAPSE = [
 ] as const
 
 /** All of them. */
-export const BESIDE = [...VIEWS, ...DISCOVERY, ...START, ...SOURCES, ...SYNAPSE] as const
+export const BESIDE = [...VIEWS, ...DISCOVERY, ...ACTS, ...START, ...SOURCES, ...SYNAPSE] as const
 
 export type NameBeside = (typeof BESIDE)[number]

@@ -11,7 +11,6 @@ const LATER: readonly [methods: HTTPMethods[], path: string][] = [
   [['POST'], '/v1/destinations/:server/quarantine/:id/drop'],
   [['GET'], '/v1/destinations/:server/preview'],
   [['GET', 'POST', 'DELETE'], '/v1/blocks'],
-  [['GET'], '/v1/audit'],
   [['GET'], '/_synapse/admin/v1/federation/destinations'],
   [['GET'], '/_synapse/admin/v1/federation/destinations/:server'],
   [['GET'], '/_synapse/admin/v1/federation/destinations/:server/rooms'],

@@ -14,6 +14,7 @@ import { pendingRooms, ROOM_ORDERS } from '../../store/views/pending-rooms.ts'
 import { countedAt, readTotals } from '../../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './actions.ts'
+import { registerAuditRoute } from './audit.ts'
 import { registerDiscoveryRoute, type DiscoveryRouteNeeds } from './discovery.ts'
 import { registerEventRoutes, type EventRouteNeeds } from './events.ts'
 import { registerLaterRoutes } from './later.ts'
@@ -38,6 +39,7 @@ const RATE_WINDOW_MS = 10_000
 export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void {
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
+  registerAuditRoute(app, deps)
   registerDiscoveryRoute(app, deps)
   registerEventRoutes(app, deps)
   registerSourceRoutes(app, deps)

@@ -5,6 +5,7 @@
  * also records who asked, and raises `wake_seq`, so that a holder that is just letting go looks once more. A pause
  * takes away: what was planned before it is not frozen after it. The caller wakes the destination afterwards.
  */
+import { noteAct } from '../audit.ts'
 import type { Db } from '../db.ts'
 import { variants, type Sql } from '../statement.ts'
 import { NO_WAITS } from '../waits.ts'
@@ -42,7 +43,7 @@ const wishOf = (wish: Wish): Sql =>
     update destinations d set wake_seq = wake_seq + 1, ${CHANGES[wish]} where d.name = $1 and ${ALLOWED[wish]}
     returning d.name, d.quick
   ), noted as (
-    insert into audit (at, who, action, target) select now_ms(), $2, $3, name from done
+    ${noteAct('$2', '$3', 'name', 'done')}
   )
   select done.quick, t.paused, t.hold_until from destinations t left join done on done.name = t.name where t.name = $1`)
 

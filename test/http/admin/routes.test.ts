@@ -471,7 +471,6 @@ describe('the admin API', () => {
     const calls = [
       app.post(`${path}/skip`),
       app.get('/v1/blocks'),
-      app.get('/v1/audit'),
       app.get(`${path}/preview`),
     ]
     for (const { status, body } of await Promise.all(calls)) {
