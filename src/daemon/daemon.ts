@@ -216,6 +216,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 wake: (targets) => queues.wake(targets),
                 discover: outbound.report,
                 vetDomain,
+                rampPerSecond: config.federation.ramp_per_second,
               })
           : null,
     })

@@ -51,7 +51,7 @@ const DISCOVERY = [
 ] as const
 
 /** What operators did. */
-const ACTS = ['forget old acts'] as const
+const ACTS = ['forget old acts', 'note an act by glob', 'read whom a glob may mean'] as const
 
 /** Whether a database can be used, and what is done when it is opened. */
 const START = [

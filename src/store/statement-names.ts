@@ -108,6 +108,10 @@ export const DELIVERY = [
   'who of the followed is wished for',
   'let go of the followed',
   'wish',
+  'wish of many',
+  'plan acts',
+  'is an act due',
+  'take acts that are due',
 ] as const
 
 /** The sweep, and what takes the old out of the log. */

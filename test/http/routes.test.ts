@@ -62,6 +62,8 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'POST /v1/destinations/:server/pause': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/resume': { ok: act(404), nul: act(400) },
   'GET /v1/events/:eventId': { ok: see(404), nul: see(400) },
+  // Without a body.
+  'POST /v1/actions': { ok: act(400), nul: act(400) },
   'GET /v1/audit': { ok: see(200), nul: see(400) },
   'GET /v1/sticky': { ok: see(200), nul: see(400) },
   'GET /v1/sources/:name': { ok: see(404), nul: see(400) },
@@ -104,6 +106,7 @@ describe('every route, token and method', function () {
           ...{ pool, serverName: 'a.example', version: '1', wake: () => Promise.resolve() },
           discover: (name) => Promise.resolve(foundReport(name)),
           vetDomain: null,
+          rampPerSecond: 50,
         })
       },
     })

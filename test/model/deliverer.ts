@@ -148,6 +148,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     name === US ? served(name, signal) : Promise.resolve({ again: false })
   const fanout = makeFanout({ pool, wake: needs.wake, clock })
   const due = makeDue({
+    carryOut: () => Promise.resolve(),
     ...{ pool, turn, wake: needs.wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
     rampPerSecond: 1_000,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),

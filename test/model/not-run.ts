@@ -10,7 +10,14 @@ const PARTITIONS =
 
 const BLOCKS_NOBODY = 'no schedule blocks a destination: test/store/delivery/due.test.ts'
 
+const OF_MANY =
+  'what an operator does to many destinations is done to each as by `wish`, from the same text: test/http/admin/many.test.ts'
+
 export const NOT_RUN = {
+  'wish of many': OF_MANY,
+  'plan acts': OF_MANY,
+  'is an act due': OF_MANY,
+  'take acts that are due': OF_MANY,
   'put aside who is blocked': BLOCKS_NOBODY,
   'let go of all of a worker': RETIRES,
   'give back all of a worker': RETIRES,

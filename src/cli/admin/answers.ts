@@ -35,6 +35,17 @@ export interface ActionAnswer {
   blocked?: string
 }
 
+/** Of an action by a glob. */
+export interface ManyAnswer {
+  matched: number
+  /** The first hundred. */
+  names: string[]
+  /** So many of them are blocked: nothing is sent to them whatever is done. */
+  blocked: number
+  /** Not done to so many, for this reason. */
+  left_out: { blocked: number; paused: number; held: number }
+}
+
 export interface DestinationAnswer {
   destination: string
   state: string

@@ -18,7 +18,8 @@ const TIMEOUT_MS = 60_000
 
 export interface AdminClient {
   get(path: string, query?: Readonly<Record<string, string | undefined>>): Promise<unknown>
-  post(path: string): Promise<unknown>
+  /** `body`: sent as JSON. */
+  post(path: string, body?: object): Promise<unknown>
 }
 
 export interface ClientOptions {
@@ -43,7 +44,8 @@ export function openAdminClient(
       'there is no admin token yet: start `limpet run`, which makes one, or give --token',
     )
   }
-  const ask = (method: string, path: string) => exchange(target, { method, path, bearer })
+  const ask = (method: string, path: string, body?: object) =>
+    exchange(target, { method, path, bearer, body })
   return {
     get: (path, query = {}) => {
       const given = Object.entries(query).flatMap(([key, value]) =>
@@ -52,7 +54,7 @@ export function openAdminClient(
       const text = new URLSearchParams(given as [string, string][]).toString()
       return ask('GET', text === '' ? path : `${path}?${text}`)
     },
-    post: (path) => ask('POST', path),
+    post: (path, body) => ask('POST', path, body),
   }
 }
 
@@ -110,6 +112,7 @@ interface Ask {
   method: string
   path: string
   bearer: string
+  body?: object | undefined
 }
 
 async function exchange(target: ApiTarget, ask: Ask): Promise<unknown> {
@@ -134,7 +137,7 @@ async function exchange(target: ApiTarget, ask: Ask): Promise<unknown> {
 
 async function answerOf(
   { secure, options, prefix, listener }: ApiTarget,
-  { method, path, bearer }: Ask,
+  { method, path, bearer, body }: Ask,
 ): Promise<{ status: number; text: string }> {
   const socket = listener === null ? null : await connectToLimpet(listener, { timeoutMs: TIMEOUT_MS })
   return new Promise((resolve, reject) => {
@@ -143,7 +146,10 @@ async function answerOf(
         ...options,
         method,
         path: prefix + path,
-        headers: { authorization: `Bearer ${bearer}` },
+        headers: {
+          authorization: `Bearer ${bearer}`,
+          ...(body && { 'content-type': 'application/json' }),
+        },
         ...(socket === null ? { agent: false } : { createConnection: () => socket }),
       },
       (response) => {
@@ -157,7 +163,7 @@ async function answerOf(
     )
     request.setTimeout(TIMEOUT_MS, () => request.destroy(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)))
     request.on('error', reject)
-    request.end()
+    request.end(body && JSON.stringify(body))
   })
 }
 

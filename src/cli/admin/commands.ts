@@ -3,9 +3,9 @@
  * as a table or (`--json`) as it is.
  */
 import type { Command } from 'commander'
+import { act, YES } from './act.ts'
 import { ACTIONS } from './actions.ts'
 import type {
-  ActionAnswer,
   DestinationAnswer,
   DestinationsAnswer,
   EventAnswer,
@@ -15,7 +15,7 @@ import type {
   StickyAnswer,
   TransactionsAnswer,
 } from './answers.ts'
-import { UsageError } from '../cli-error.ts'
+import { CommandError, UsageError } from '../cli-error.ts'
 import type { DiscoveryReport } from '../../discovery/report.ts'
 import { showDiscovery } from './discover.ts'
 import { openAdminClient, type AdminClient, type ClientOptions } from './client.ts'
@@ -27,7 +27,6 @@ import { withProgress } from '../progress.ts'
 import { showSource } from './source.ts'
 import { showStatus } from './status.ts'
 import { showSticky } from './sticky.ts'
-import { wrap } from './table.ts'
 
 type Options = ClientOptions & Readonly<Record<string, string | boolean | undefined>>
 
@@ -128,20 +127,17 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       ),
     )
 
-  for (const { name: action, description, done, noted } of ACTIONS) {
-    withJson(add(`${action} <name>`, description)).action(
-      (name: string, _options: object, command: Command) =>
-        print(
-          command,
-          (client) => client.post(`${pathOf(name)}/${action}`),
-          (answer) => {
-            const { blocked } = answer as ActionAnswer
-            return blocked === undefined
-              ? `${name} ${done}`
-              : wrap(`${name} ${noted}, but nothing is sent to it, because ${blocked}`, 2)
-          },
-        ),
-    )
+  for (const action of ACTIONS) {
+    withJson(add(`${action.name} <name>`, `${action.description} (<name> may be a glob: '*.example.org')`))
+      .option('--yes', YES)
+      .action(async (name: string, { yes, json }: Options, command: Command) => {
+        const client = openAdminClient(optionsOf(command), io)
+        const asked = act(client, action, { name, yes: yes === true })
+        const { answer, shown, isOnlyListed } = await withProgress(io.stderr, 'asking limpet', asked)
+        io.stdout.write(`${json === true ? jsonText(answer) : shown}\n`)
+        if (isOnlyListed)
+          throw new CommandError(`nothing was done: limpet ${action.name} '${name}' --yes does it`)
+      })
   }
 
   withJson(
@@ -203,7 +199,7 @@ const text = (value: string | boolean | undefined) => (typeof value === 'string'
 
 function pathOf(name: string): string {
   if (/[*?]/.test(name)) {
-    throw new UsageError(`${name} is a glob, which comes in a later release: name one destination`)
+    throw new UsageError(`${name} is a glob: name one destination`)
   }
   return `/v1/destinations/${encodeURIComponent(name)}`
 }

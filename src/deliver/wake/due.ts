@@ -21,6 +21,8 @@ export interface DueNeeds {
   turn: ServeTurn
   /** By the configuration nothing is sent to it. */
   isBlocked: (name: string) => boolean
+  /** Carries out what operators planned for many, and is due. */
+  carryOut: () => Promise<void>
   /** Gives back what turns that broke off have left behind. */
   releaseAbandoned: () => Promise<void>
   /** Removes what the queue still believes of a destination that it has lost. */
@@ -125,6 +127,7 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
       await needs.clock.sleep(needs.everyMs, signal)
       if (stopped(signal)) break
       await faults.note('giving back what turns have left behind', needs.releaseAbandoned)
+      await faults.note('carrying out what operators planned', needs.carryOut)
       // Each by itself: without a queue no turn can be woken, and those are served directly.
       await faults.note('waking due destinations', wakeDue)
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))

@@ -21,6 +21,8 @@ export interface ActionNeeds {
   wake: WakeDestinations
   /** Whom the configuration blocks; null: nobody. */
   vetDomain: VetDomain | null
+  /** Most destinations that one command has tried in a second. */
+  rampPerSecond: number
 }
 
 const WISHES: readonly Wish[] = ['wake', 'reset', 'pause', 'resume']

@@ -18,6 +18,7 @@ import { registerAuditRoute } from './audit.ts'
 import { registerDiscoveryRoute, type DiscoveryRouteNeeds } from './discovery.ts'
 import { registerEventRoutes, type EventRouteNeeds } from './events.ts'
 import { registerLaterRoutes } from './later.ts'
+import { registerManyRoute } from './many.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { STATES } from '../../observe/metrics.ts'
@@ -39,6 +40,7 @@ const RATE_WINDOW_MS = 10_000
 export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void {
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
+  registerManyRoute(app, deps)
   registerAuditRoute(app, deps)
   registerDiscoveryRoute(app, deps)
   registerEventRoutes(app, deps)

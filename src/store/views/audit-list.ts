@@ -11,7 +11,7 @@ export interface ActView {
   action: string
   /** A destination, a source, or the glob by which it was done to many. */
   target: string
-  /** By a glob: how many destinations it matched; else null. */
+  /** By a glob: to how many destinations it was done; else null. */
   matched: number | null
 }
 

@@ -36,6 +36,7 @@ export function makeAdminApp(
           serverName: 'us.example',
           version: '1.2.3',
           vetDomain,
+          rampPerSecond: 10,
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))
@@ -47,15 +48,16 @@ export function makeAdminApp(
     },
     ['admin'],
   )
-  const ask = async (method: 'GET' | 'POST', url: string, token: string): Promise<Answer> => {
-    const response = await app.inject({ method, url, headers: { authorization: `Bearer ${token}` } })
+  const ask = async (method: 'GET' | 'POST', url: string, token: string, body?: object): Promise<Answer> => {
+    const headers = { authorization: `Bearer ${token}` }
+    const response = await app.inject({ method, url, headers, ...(body && { payload: body }) })
     return { status: response.statusCode, body: response.json() }
   }
   return {
     woken,
     queue,
     get: (url: string, token = 'read-token') => ask('GET', url, token),
-    post: (url: string, token = 'admin-token') => ask('POST', url, token),
+    post: (url: string, token = 'admin-token', body?: object) => ask('POST', url, token, body),
     listen: () => app.listen({ host: '127.0.0.1', port: 0 }),
     close: () => app.close(),
   }

@@ -21,6 +21,7 @@ describe('looking for due destinations', () => {
 
   const needs = () => ({
     pool,
+    carryOut: () => Promise.resolve(),
     releaseAbandoned: () => Promise.resolve(),
     forget: () => Promise.resolve(),
     isBlocked: (): boolean => false,

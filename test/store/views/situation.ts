@@ -18,6 +18,7 @@ export interface EventOptions {
 
 const TABLES = [
   ...['attempts', 'audit', 'destinations', 'event_ids', 'events', 'gaps', 'memberships', 'open_transactions'],
+  'planned_acts',
   ...['recipients', 'replays', 'rooms', 'sticky', 'sticky_owed', 'workers'],
 ]
 const RESET = `delete from cursors where name <> 'fanout'; ${TABLES.map((table) => `delete from ${table};`).join(' ')} update stream set head = 0`
