@@ -20,3 +20,19 @@ create table planned_acts (
   primary key (destination, action)
 );
 create index planned_acts_due on planned_acts (due_at, destination);
+
+-- An operator gives up what is owed to a destination up to a place in the stream: the wish, which its holder carries out, and by whom.
+-- Locks: nullable columns, so for a moment only. An older release that holds a destination leaves its wish to the next holder.
+alter table destinations add column skip_upto bigint, add column skip_by text;
+
+-- What was given up so. Kept as long as the log holds any of it, for who asks what became of an event. A new table: locks nothing.
+create table skips (
+  destination integer not null,
+  -- The position before it; and how far an open gap had been gone through, or the same.
+  from_pos    bigint not null,
+  reached     bigint not null,
+  upto        bigint not null,
+  who         text not null,
+  at          bigint not null
+);
+create index skips_destination on skips (destination, upto);

@@ -31,6 +31,7 @@ const VIEWS = [
   'read the sticky lanes of rooms',
   'read the gaps over events',
   'read the transactions with events',
+  'read the skips over events',
   'who holds an old snapshot',
   'list the rooms with something owed',
   'count the sticky events',
@@ -51,7 +52,12 @@ const DISCOVERY = [
 ] as const
 
 /** What operators did. */
-const ACTS = ['forget old acts', 'note an act by glob', 'read whom a glob may mean'] as const
+const ACTS = [
+  'forget old acts',
+  'forget old skips',
+  'note an act by glob',
+  'read whom a glob may mean',
+] as const
 
 /** Whether a database can be used, and what is done when it is opened. */
 const START = [

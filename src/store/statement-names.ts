@@ -112,6 +112,9 @@ export const DELIVERY = [
   'plan acts',
   'is an act due',
   'take acts that are due',
+  'wish to skip',
+  'wish of many to skip',
+  'skip what is owed',
 ] as const
 
 /** The sweep, and what takes the old out of the log. */

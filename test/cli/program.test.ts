@@ -55,7 +55,6 @@ describe('the command line', () => {
   })
 
   for (const args of [
-    ['skip', 'b.example', '--dry-run'],
     ['block', '*.example', '--reason', 'x'],
     ['unblock', '*.example'],
     ['quarantine', 'b.example', '--retry', '1'],

@@ -79,4 +79,60 @@ describe('an operator and many destinations', () => {
     await act({ action: 'resume', glob: '127.*' })
     await until(() => have(during.eventId) === 6, { what: 'what was owed' })
   })
+
+  it('gives up what was owed to a server that is down, also a request under way, and sends what comes later', async () => {
+    await world.start(['ingest', 'housekeep'])
+    await world.start(['deliver'])
+    await world.start(['deliver'])
+    const remote = await world.remote()
+    const other = await world.remote()
+    const name = remote.serverName
+    const skip = async () => {
+      const path = `/v1/destinations/${name}/skip`
+      const { status, body } = await world.request(path, { method: 'POST', token: TOKENS.admin })
+      expect(status).to.equal(200)
+      return body as { pending_pdus: number }
+    }
+    remote.behave(matrixError(500, 'M_UNKNOWN'))
+    const [failed, waits] = [world.event(ROOM), world.event(ROOM)]
+    await world.ingest([{ type: 'servers', room_id: ROOM, add: [name, other.serverName] }, failed.item])
+    await until(async () => (await countOf('failures > 0 and lease_owner is null')) === 1, {
+      what: 'it to fail',
+    })
+    await world.ingest([waits.item])
+    await until(() => other.received.has(waits.eventId), { what: 'the other to get it' })
+    expect(await skip()).to.include({ pending_pdus: 2 })
+    await until(async () => (await world.pool.query('select from skips')).rowCount === 1, {
+      what: 'the skip',
+    })
+    const left =
+      'select from open_transactions o join destinations d on d.id = o.destination where d.name = $1'
+    expect((await world.pool.query(left, [name])).rowCount).to.equal(0)
+    const explained = async (id: string) => {
+      const { body } = await world.request(`/v1/events/${id}?destination=${name}`, { token: TOKENS.read })
+      return (body as { destinations: { outcome: string; why: string | null }[] }).destinations[0]
+    }
+    for (const { eventId } of [failed, waits]) {
+      expect(await explained(eventId)).to.include({ outcome: 'skipped' })
+      expect((await explained(eventId))?.why).to.match(/^an operator \(.+\) gave up what was owed/)
+    }
+    remote.forgive()
+    // Asked for while a request is under way: that ends first, with its own answer.
+    remote.behave({ kind: 'ok', delayMs: 1_500 })
+    const [slow, behind, later] = [world.event(ROOM), world.event(ROOM), world.event(ROOM)]
+    await world.ingest([slow.item])
+    await world.request(`/v1/destinations/${name}/reset`, { method: 'POST', token: TOKENS.admin })
+    const asked = () => remote.transactions.some(({ pduIds }) => pduIds.includes(slow.eventId))
+    await until(asked, { what: 'a request under way' })
+    await world.ingest([behind.item])
+    await skip()
+    remote.behave(ok)
+    await world.ingest([later.item])
+    await until(() => remote.received.has(later.eventId), { what: 'what came later' })
+    expect([...remote.received.keys()]).to.deep.equal([slow.eventId, later.eventId])
+    expect([...other.received.keys()].slice(-1)).to.deep.equal([later.eventId])
+    expect(remote.violations).to.deep.equal([])
+    expect(await explained(slow.eventId)).to.include({ outcome: 'delivered' })
+    expect(await explained(behind.eventId)).to.include({ outcome: 'skipped' })
+  })
 })

@@ -61,6 +61,7 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'POST /v1/destinations/:server/reset': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/pause': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/resume': { ok: act(404), nul: act(400) },
+  'POST /v1/destinations/:server/skip': { ok: act(404), nul: act(400) },
   'GET /v1/events/:eventId': { ok: see(404), nul: see(400) },
   // Without a body.
   'POST /v1/actions': { ok: act(400), nul: act(400) },
@@ -69,7 +70,6 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'GET /v1/sources/:name': { ok: see(404), nul: see(400) },
   'POST /v1/sources/:name/continue': { ok: act(404), nul: act(400) },
   // Of later releases.
-  'POST /v1/destinations/:server/skip': { ok: act(404), nul: act(400) },
   'GET /v1/destinations/:server/quarantine': { ok: see(404), nul: see(400) },
   'POST /v1/destinations/:server/quarantine/:id/retry': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/quarantine/:id/drop': { ok: act(404), nul: act(400) },

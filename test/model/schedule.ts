@@ -59,7 +59,7 @@ export type Command =
   | { do: 'process clock'; by: By; byMs: number }
   | { do: 'time'; ms: number }
   | { do: 'remote'; remote: Remote }
-  | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' }
+  | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' | 'skip' }
   | { do: 'server up' }
   /** A job for us. */
   | { do: 'turn'; by: By; break: Break | null }
@@ -206,7 +206,7 @@ const events: [number, fc.Arbitrary<Command>][] = [
     3,
     fc.record({
       do: fc.constant('operator'),
-      wish: fc.constantFrom('wake', 'pause', 'resume', 'resume', 'reset'),
+      wish: fc.constantFrom('wake', 'pause', 'resume', 'resume', 'reset', 'skip'),
     }),
   ],
   [1, fc.constant<Command>({ do: 'server up' })],

@@ -1,11 +1,11 @@
 /**
- * `limpet wake|pause|resume|reset NAME`, of one destination or of all whose names a glob matches.
+ * `limpet wake|pause|resume|reset|skip NAME`, of one destination or of all whose names a glob matches.
  *
  * Always: by a glob nothing is done without `--yes`. What would be done is listed, and the command fails: a script that forgot it must not go on as
  * if it were done.
  */
 import type { Action } from './actions.ts'
-import type { ActionAnswer, ManyAnswer } from './answers.ts'
+import type { ActionAnswer, ManyAnswer, SkipAnswer } from './answers.ts'
 import type { AdminClient } from './client.ts'
 import { wrap } from './table.ts'
 
@@ -21,7 +21,7 @@ export interface Acted {
 export const YES =
   'where <name> is a glob: do it (without this, what would be done is listed, nothing is done, and the exit status is 1)'
 
-const isGlob = (name: string) => /[*?]/.test(name)
+export const isGlob = (name: string) => /[*?]/.test(name)
 
 export async function act(
   client: AdminClient,
@@ -37,12 +37,25 @@ export async function act(
     }
   }
   const answer = await client.post(`/v1/destinations/${encodeURIComponent(name)}/${action.name}`)
-  return { answer, shown: showOne(action, name, answer as ActionAnswer), isOnlyListed: false }
+  const what = action.name === 'skip' ? `: ${givenUp(answer as SkipAnswer)}` : ''
+  return { answer, shown: showOne(action, name, answer as ActionAnswer) + what, isOnlyListed: false }
 }
 
 function showOne({ done, noted }: Action, name: string, { blocked }: ActionAnswer): string {
   if (blocked === undefined) return `${name} ${done}`
   return wrap(`${name} ${noted}, but nothing is sent to it, because ${blocked}`, 2)
+}
+
+function givenUp({ pending_pdus, pending_sticky, pending_capped }: SkipAnswer): string {
+  const more = pending_capped === true ? ' or more' : ''
+  const sticky = `${pending_sticky} sticky event${pending_sticky === 1 ? '' : 's'}`
+  return `${pending_pdus} PDU${pending_pdus === 1 ? '' : 's'} and ${sticky}${more}`
+}
+
+/** What a skip would give up; nothing is done. */
+export async function previewSkip(client: AdminClient, name: string): Promise<Acted> {
+  const answer = await client.post(`/v1/destinations/${encodeURIComponent(name)}/skip`, { dry_run: true })
+  return { answer, shown: `a skip would give up ${givenUp(answer as SkipAnswer)}`, isOnlyListed: false }
 }
 
 const REASONS = { blocked: 'blocked', paused: 'paused', held: 'asked for no requests (Retry-After)' } as const

@@ -1,5 +1,5 @@
 /**
- * `limpet wake|pause|resume|reset NAME`: what each does, and what it says when it is done; `noted`: when it is done to a destination that is
+ * `limpet wake|pause|resume|reset|skip NAME`: what each does, and what it says when it is done; `noted`: when it is done to a destination that is
  * blocked, to which nothing is sent. A wake of such a one is refused. `many`: by a glob.
  */
 export const ACTIONS = [
@@ -30,6 +30,13 @@ export const ACTIONS = [
     done: 'is resumed',
     many: 'are resumed',
     noted: 'is resumed',
+  },
+  {
+    name: 'skip',
+    description: 'give up what is owed to a destination up to now; what comes later is sent',
+    done: 'is not sent what was owed to it up to now',
+    many: 'are not sent what was owed to them up to now; this is carried out one after the other',
+    noted: 'will not be sent what was owed to it up to now',
   },
 ] as const
 

@@ -35,6 +35,14 @@ export interface ActionAnswer {
   blocked?: string
 }
 
+/** Of a skip: what was owed when it was asked for. */
+export interface SkipAnswer extends ActionAnswer {
+  pending_pdus: number
+  pending_sticky: number
+  /** There were more. */
+  pending_capped?: boolean
+}
+
 /** Of an action by a glob. */
 export interface ManyAnswer {
   matched: number

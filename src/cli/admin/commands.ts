@@ -3,7 +3,7 @@
  * as a table or (`--json`) as it is.
  */
 import type { Command } from 'commander'
-import { act, YES } from './act.ts'
+import { act, isGlob, previewSkip, YES } from './act.ts'
 import { ACTIONS } from './actions.ts'
 import type {
   DestinationAnswer,
@@ -128,16 +128,22 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
     )
 
   for (const action of ACTIONS) {
-    withJson(add(`${action.name} <name>`, `${action.description} (<name> may be a glob: '*.example.org')`))
-      .option('--yes', YES)
-      .action(async (name: string, { yes, json }: Options, command: Command) => {
-        const client = openAdminClient(optionsOf(command), io)
-        const asked = act(client, action, { name, yes: yes === true })
-        const { answer, shown, isOnlyListed } = await withProgress(io.stderr, 'asking limpet', asked)
-        io.stdout.write(`${json === true ? jsonText(answer) : shown}\n`)
-        if (isOnlyListed)
-          throw new CommandError(`nothing was done: limpet ${action.name} '${name}' --yes does it`)
-      })
+    const command = withJson(
+      add(`${action.name} <name>`, `${action.description} (<name> may be a glob: '*.example.org')`),
+    ).option('--yes', YES)
+    if (action.name === 'skip') command.option('--dry-run', 'only count what would be given up')
+    command.action(async (name: string, { yes, json, dryRun }: Options, command: Command) => {
+      const client = openAdminClient(optionsOf(command), io)
+      const isDry = dryRun === true
+      const asked =
+        isDry && !isGlob(name)
+          ? previewSkip(client, name)
+          : act(client, action, { name, yes: yes === true && !isDry })
+      const { answer, shown, isOnlyListed } = await withProgress(io.stderr, 'asking limpet', asked)
+      io.stdout.write(`${json === true ? jsonText(answer) : shown}\n`)
+      if (isOnlyListed)
+        throw new CommandError(`nothing was done: limpet ${action.name} '${name}' --yes does it`)
+    })
   }
 
   withJson(
@@ -198,7 +204,7 @@ const withJson = (command: Command) => command.option('--json', "print the API's
 const text = (value: string | boolean | undefined) => (typeof value === 'string' ? value : undefined)
 
 function pathOf(name: string): string {
-  if (/[*?]/.test(name)) {
+  if (isGlob(name)) {
     throw new UsageError(`${name} is a glob: name one destination`)
   }
   return `/v1/destinations/${encodeURIComponent(name)}`

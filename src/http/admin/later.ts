@@ -5,7 +5,6 @@ import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { AdminRefusal } from './refusal.ts'
 
 const LATER: readonly [methods: HTTPMethods[], path: string][] = [
-  [['POST'], '/v1/destinations/:server/skip'],
   [['GET'], '/v1/destinations/:server/quarantine'],
   [['POST'], '/v1/destinations/:server/quarantine/:id/retry'],
   [['POST'], '/v1/destinations/:server/quarantine/:id/drop'],

@@ -14,7 +14,7 @@ import type { ActionNeeds } from './actions.ts'
 import { fieldsOf, flagOf, oneOfField, textField } from './body.ts'
 import { badParam, notFound } from './refusal.ts'
 
-const ACTIONS = ['wake', 'pause', 'resume', 'reset'] as const
+const ACTIONS = ['wake', 'pause', 'resume', 'reset', 'skip'] as const
 /** Names that are listed in an answer. */
 const LISTED = 100
 

@@ -22,6 +22,7 @@ import { registerManyRoute } from './many.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { STATES } from '../../observe/metrics.ts'
+import { registerSkipRoute } from './skip.ts'
 import { stateOf } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
@@ -40,6 +41,7 @@ const RATE_WINDOW_MS = 10_000
 export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void {
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
+  registerSkipRoute(app, deps)
   registerManyRoute(app, deps)
   registerAuditRoute(app, deps)
   registerDiscoveryRoute(app, deps)

@@ -7,6 +7,7 @@
  */
 import { inTransaction, type Db, type Pool } from '../db.ts'
 import { sql } from '../statement.ts'
+import { wishManyToSkip } from './skips.ts'
 import { wishOfMany, type Wish } from './wishes.ts'
 
 /** One that a glob may mean. */
@@ -53,7 +54,7 @@ const PLAN = sql(
 )
 
 export interface ManyActs {
-  action: Wish
+  action: Wish | 'skip'
   /** As the operator wrote it. */
   glob: string
   /** The name of the operator's token. */
@@ -62,7 +63,7 @@ export interface ManyActs {
   perSecond: number
 }
 
-const IMMEDIATE: readonly Wish[] = ['pause', 'resume']
+const isImmediate = (action: Wish | 'skip') => action === 'pause' || action === 'resume'
 
 /** Does it, or plans it, and notes that an operator did; all in one commit. */
 export async function actOnMany(
@@ -72,7 +73,7 @@ export async function actOnMany(
   const inOrder = destinations.toSorted((a, b) => a - b)
   await inTransaction(pool, async (db) => {
     await db.query(NOTE, [who, action, glob, inOrder.length])
-    if (IMMEDIATE.includes(action)) await wishOfMany(db, action, inOrder)
+    if (isImmediate(action)) await wishOfMany(db, action, inOrder)
     else await db.query(PLAN, [inOrder, action, who, perSecond])
   })
 }
@@ -93,7 +94,7 @@ const TAKE = sql(
 
 interface PlannedRow {
   destination: number
-  action: Wish
+  action: Wish | 'skip'
   who: string
   upto: number
 }
@@ -105,8 +106,14 @@ export async function carryOutPlanned(pool: Pool, most: number): Promise<void> {
   await inTransaction(pool, async (db) => {
     const taken = (await db.query<PlannedRow>(TAKE, [most])).rows
     for (const action of new Set(taken.map((row) => row.action))) {
-      const them = taken.filter((row) => row.action === action).map(({ destination }) => destination)
-      await wishOfMany(db, action, them)
+      const them = taken.filter((row) => row.action === action)
+      if (action === 'skip') await wishManyToSkip(db, them)
+      else
+        await wishOfMany(
+          db,
+          action,
+          them.map(({ destination }) => destination),
+        )
     }
   })
 }

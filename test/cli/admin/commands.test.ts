@@ -144,6 +144,24 @@ describe('commands that speak to a running daemon', () => {
     })
   }
 
+  it('skip: counts what would be given up, or gives it up and says how much', async () => {
+    await s.change(LONG, { position: 0 })
+    expect(await shown('skip', LONG, '--dry-run')).to.equal(
+      'a skip would give up 2 PDUs and 1 sticky event\n',
+    )
+    const wished = async () => (await s.pool.query('select from destinations where skip_upto = 2')).rowCount
+    expect(await wished()).to.equal(0)
+    const { status, out } = await limpet('skip', LONG, ...there())
+    expect([status, out]).to.deep.equal([
+      0,
+      `${LONG} is not sent what was owed to it up to now: 2 PDUs and 1 sticky event\n`,
+    ])
+    expect(await wished()).to.equal(1)
+    expect((await limpet('skip', '*', ...there())).status).to.equal(1)
+    expect((await limpet('skip', '*', '--yes', '--dry-run', ...there())).status).to.equal(1)
+    expect(await shown('skip', '*', '--yes')).to.match(/^done to 2 of the 2 that \* matches/)
+  })
+
   describe('by a glob', () => {
     const paused = async () =>
       (await s.pool.query<{ name: string }>('select name from destinations where paused')).rows
