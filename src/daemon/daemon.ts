@@ -235,6 +235,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 vetDomain: blocking.why,
                 readBlocks: () => blocking.read(),
                 deadAfterMs: config.federation.dead_after_ms,
+                rampPerSecond: config.federation.ramp_per_second,
               })
           : null,
     })

@@ -27,6 +27,7 @@ import { countAttempt, type CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Pool } from '../store/db.ts'
+import { carryOutPlanned } from '../store/delivery/planned-acts.ts'
 import type { Sleeper } from '../store/delivery/wake-lists.ts'
 import type { Outbound } from './open-outbound.ts'
 import { version } from './version.ts'
@@ -178,6 +179,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     wake,
     turn,
     blocking,
+    carryOut: () => carryOutPlanned(pool, Math.ceil((federation.ramp_per_second * DUE_EVERY_MS) / 1_000)),
     releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
     forget: (destination) => queues.forget(destination),
     clock,

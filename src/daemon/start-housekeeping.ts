@@ -12,6 +12,8 @@ import { makeSweep } from '../deliver/wake/sweep.ts'
 import type { Log } from '../observe/log.ts'
 import type { StateLabel, Metrics, Totals } from '../observe/metrics.ts'
 import type { Pool } from '../store/db.ts'
+import { forgetOldActs } from '../store/audit.ts'
+import { forgetOldSkips } from '../store/delivery/skips.ts'
 import { forgetOldAnswers } from '../store/discovery/answers.ts'
 import { agesOf, makeRetention } from '../store/upkeep/retention.ts'
 import { makeSeenTime } from '../store/upkeep/seen-time.ts'
@@ -98,6 +100,8 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
     try {
       await retain(stopping.signal)
       await forgetOldAnswers(pool)
+      await forgetOldActs(pool)
+      await forgetOldSkips(pool)
     } catch (error) {
       if (stopping.signal.aborted) return
       log.warn({ err: error }, 'could not remove old parts of the log; trying again')

@@ -1,7 +1,7 @@
 /**
  * One look at a destination, and the one thing that follows from it.
  *
- * What a look can find, in this order: paused, or not due (let go until then); an unanswered transaction that contract 5.2 ends
+ * What a look can find, in this order: an operator's wish to skip what is owed (done at once); paused, or not due (let go until then); an unanswered transaction that contract 5.2 ends
  * (it is dropped); nothing that is owed (cursors move, or it is let go); something owed. Then a connection comes first
  * (`reach.ts`), and what follows is decided when it is there: an unanswered transaction goes again; a backlog makes a gap;
  * what is planned is frozen and sent.
@@ -10,6 +10,7 @@ import { inTransaction } from '../store/db.ts'
 import type { DestinationState } from '../store/delivery/destination.ts'
 import { growGap, moveOn, openGap } from '../store/delivery/gaps.ts'
 import { dropTransaction } from '../store/delivery/results.ts'
+import { skipOwed } from '../store/delivery/skips.ts'
 import { dropDoneJoins, noteLapsed } from '../store/delivery/sticky-lane.ts'
 import type { Gate } from '../pace/gate.ts'
 import type { Spare } from '../pace/spare.ts'
@@ -62,6 +63,12 @@ const LOOK_AGAIN: Looked = { kind: 'look again' }
 
 export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> {
   const { state } = holding
+  // Also where it is paused or waits: nothing is sent, and nothing is under way.
+  if (state.skipUpto !== null) {
+    if (await skipOwed(needs.pool, holding.held, state.skipUpto))
+      needs.log.info({ destination: state.name, upto: state.skipUpto }, 'an operator gave up what was owed')
+    return LOOK_AGAIN
+  }
   if (state.paused) return { kind: 'let go', lookAt: null, position: null }
   const when = await whenToTry(needs, state)
   if (when.kind === 'later')

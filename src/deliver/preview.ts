@@ -57,6 +57,8 @@ const NOBODY = { worker: '00000000-0000-0000-0000-000000000000', fence: 0 }
 export async function previewOf(needs: PreviewNeeds, destination: number): Promise<Preview | null> {
   const [state] = await loadDestinations(needs.pool, [{ ...NOBODY, destination }])
   if (state === undefined || state === null) return null
+  // Its holder gives up what is owed, and what is left is not known before.
+  if (state.skipUpto !== null) return NOTHING
   return (await unanswered(needs, state)) ?? (await planned(needs, state))
 }
 

@@ -32,7 +32,7 @@ export async function whenToTry(needs: WhenNeeds, state: DestinationState): Prom
   const still =
     (deadlineAt: number | null) =>
     (later: DestinationState): boolean =>
-      !later.paused && dueAt(needs, later, deadlineAt) <= later.now
+      !later.paused && later.skipUpto === null && dueAt(needs, later, deadlineAt) <= later.now
   if (ordinary <= now) return { kind: 'now', still: still(null) }
   if (!mayHaveDeadlineTry(waiting, { now, ordinary }, needs.deadline))
     return { kind: 'later', lookAt: ordinary, deadlineAt: null }

@@ -6,7 +6,15 @@
  */
 import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
-import type { EventRow, GapRow, Interval, OpenRow, OwedRow, ReplayRow } from '../store/views/event-facts.ts'
+import type {
+  EventRow,
+  GapRow,
+  Interval,
+  OpenRow,
+  OwedRow,
+  ReplayRow,
+  SkipRow,
+} from '../store/views/event-facts.ts'
 
 export type Outcome = 'delivered' | 'acknowledged' | 'pending' | 'skipped' | 'lapsed' | 'not_entitled'
 export type SentAs = 'timeline' | 'catch_up' | 'sticky_replay'
@@ -34,6 +42,8 @@ export interface FateFacts {
   /** Sticky replays it is owed: of the event's room, and of its gap. */
   owed: readonly OwedRow[]
   open: OpenRow | null
+  /** What an operator gave up, at or beyond the event. */
+  skips: readonly SkipRow[]
   /** Answered transactions with the event, oldest first. */
   carried: readonly CarriedRow[]
   /** Its gap around the event holds a newer one of the room that it is entitled to. */
@@ -85,6 +95,8 @@ export function fateOf(event: EventRow, known: FateFacts, now: number): Fate {
     const why = 'it answered without listing the event'
     return { outcome: 'acknowledged', as: sentAs(last.lane), txn_id: last.txn_id, at: last.at, why }
   }
+  const skip = skippedBy(event, known)
+  if (skip !== null && (passed === null || isGivenUp(event, known, skip))) return givenUp(skip)
   if (passed !== null) {
     if (passed.outcome !== 'delivered') return passed
     return { ...passed, outcome: confirmed }
@@ -165,6 +177,30 @@ function passage(event: EventRow, known: FateFacts, now: number): Fate {
   const why = `catch-up ${range} ${gap.closed_at === null ? 'sends' : 'sent'} a newer event of the room in its place`
   return { ...nothing, outcome: 'skipped', as: 'catch_up', at: gap.closed_at, why }
 }
+
+/** The skip that gave the event up: it was owed then, by its place or by a join that was to replay it. */
+function skippedBy(event: EventRow, known: FateFacts): SkipRow | null {
+  const { pos, sticky_until } = event
+  if (entitled(event, known)) return known.skips.find((one) => one.from_pos < pos && pos <= one.upto) ?? null
+  const replayed = (one: SkipRow) =>
+    pos <= one.upto &&
+    (sticky_until ?? 0) > one.at &&
+    known.intervals.some(
+      ({ since, until }) => since >= pos && since <= one.upto && (until === null || until > one.upto),
+    )
+  return known.replay === null && !known.leftOut ? (known.skips.find(replayed) ?? null) : null
+}
+
+/** Not what a catch-up had sent by then, as far as it had come. */
+const isGivenUp = ({ pos }: EventRow, { overtaken }: FateFacts, { reached }: SkipRow): boolean =>
+  pos > reached || overtaken
+
+const givenUp = ({ who, upto, at }: SkipRow): Fate => ({
+  ...nothing,
+  outcome: 'skipped',
+  at,
+  why: `an operator (${who}) gave up what was owed up to ${upto}`,
+})
 
 function whyNot(event: EventRow, known: FateFacts): string {
   if (event.exact === true) return 'the event was addressed only to other servers (`to`)'

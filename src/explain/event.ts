@@ -34,7 +34,7 @@ export function tellEvent(event: EventRow, facts: EventFacts, { carried, overtak
 export function makeTally(facts: EventFacts): (event: EventRow) => { owed_to: string[]; delivered: number } {
   const { knownOf, inRoomOf, replaysOf } = joinFacts(facts)
   const byId = new Map(facts.destinations.map((row) => [row.id, row]))
-  const special = new Set([...facts.gaps, ...facts.owed, ...facts.open].map(of))
+  const special = new Set([...facts.gaps, ...facts.owed, ...facts.open, ...facts.skips].map(of))
   return (event) => {
     const { pos, list, less } = event
     const inRoom = inRoomOf(event)
@@ -66,6 +66,7 @@ function joinFacts(facts: EventFacts) {
   const gaps = groupBy(facts.gaps, of)
   const owed = groupBy(facts.owed, of)
   const open = groupBy(facts.open, of)
+  const skips = groupBy(facts.skips, of)
   const inRoomOf = ({ room }: EventRow) => intervals.get(room) ?? new Map<number, Interval[]>()
   const replaysOf = ({ pos }: EventRow) =>
     new Map((replays.get(pos) ?? []).map((row) => [row.destination, row]))
@@ -84,6 +85,7 @@ function joinFacts(facts: EventFacts) {
         gaps: gaps.get(id) ?? [],
         replay: replayOf.get(id) ?? null,
         owed: owed.get(id) ?? [],
+        skips: skips.get(id) ?? [],
         open: open.get(id)?.find(({ positions }) => positions.includes(event.pos)) ?? null,
       }
     }

@@ -30,6 +30,7 @@ const VIEWS = [
   'read the sticky lanes of rooms',
   'read the gaps over events',
   'read the transactions with events',
+  'read the skips over events',
   'who holds an old snapshot',
   'list the rooms with something owed',
   'count the sticky events',
@@ -39,6 +40,7 @@ const VIEWS = [
   'list the attempts',
   'who cannot be reached',
   'read the backlog of each',
+  'list the acts',
 ] as const
 
 /** What server discovery found, for all processes. */
@@ -47,6 +49,14 @@ const DISCOVERY = [
   'store an answer',
   'end the claim of a lookup',
   'forget old answers',
+] as const
+
+/** What operators did. */
+const ACTS = [
+  'forget old acts',
+  'forget old skips',
+  'note an act by glob',
+  'read whom a glob may mean',
 ] as const
 
 /** Whether a database can be used, and what is done when it is opened. */
@@ -117,6 +127,6 @@ const SYNAPSE = [
 ] as const
 
 /** All of them. */
-export const BESIDE = [...VIEWS, ...DISCOVERY, ...START, ...SOURCES, ...SYNAPSE] as const
+export const BESIDE = [...VIEWS, ...DISCOVERY, ...ACTS, ...START, ...SOURCES, ...SYNAPSE] as const
 
 export type NameBeside = (typeof BESIDE)[number]

@@ -116,6 +116,13 @@ export const DELIVERY = [
   'who of the followed is wished for',
   'let go of the followed',
   'wish',
+  'wish of many',
+  'plan acts',
+  'is an act due',
+  'take acts that are due',
+  'wish to skip',
+  'wish of many to skip',
+  'skip what is owed',
 ] as const
 
 /** The sweep, and what takes the old out of the log. */

@@ -55,7 +55,6 @@ describe('the command line', () => {
   })
 
   for (const args of [
-    ['skip', 'b.example', '--dry-run'],
     ['quarantine', 'b.example', '--retry', '1'],
     ['db', 'dump', 'file'],
   ]) {

@@ -168,6 +168,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   }
   const fanout = makeFanout({ pool, wake, clock, deadline: SETTINGS.deadline })
   const due = makeDue({
+    carryOut: () => Promise.resolve(),
     ...{ pool, turn, wake, clock, log, everyMs: 500, waiting: 64, patienceMs: 0, cutting: never },
     rampPerSecond: 1_000,
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),

@@ -51,6 +51,9 @@ export function makeHistory() {
   /** Rooms whose servers were told since they were last forgotten. */
   const known = new Set<number>()
 
+  /** Up to where an operator has given up what is owed, and up to where that has been carried out. */
+  let skip = { wished: 0, done: 0 }
+
   const staysIn = (room: number) => stays.get(room) ?? []
   const stayAt = (room: number, head: number) =>
     staysIn(room).find(({ from, until }) => from <= head && (until === null || until > head)) ?? null
@@ -132,6 +135,20 @@ export function makeHistory() {
     passedTo: (now: number) => {
       time = now
     },
+    /** What is owed up to `upto` may be left out from now on. */
+    skipWished: (upto: number) => {
+      skip = { ...skip, wished: upto }
+      for (const event of events.values())
+        if (event.pos <= upto && event.told.length === 0) event.givenUp = true
+    },
+    /** It must be, from now on. */
+    skipped: (upto: number) => {
+      skip = { ...skip, done: upto }
+    },
+    isSkipWished: () => skip.wished > skip.done,
+    skippedUpTo: () => skip.done,
+    /** What would owe it (its own place, or the join that replays it) is of before a skip. */
+    isOfBeforeSkip: (place: number) => place <= skip.wished,
     inRoomAt: (room: number, head: number) => stayAt(room, head) !== null,
     inRoomNow: (room: number) => stayNow(room) !== null,
     isKnown: (room: number) => known.has(room),
@@ -147,8 +164,10 @@ export function makeHistory() {
       const past = [...events].map(([pos, event]) => [pos, { ...event, told: [...event.told] }] as const)
       const been = [...stays].map(([room, those]) => [room, those.map((stay) => ({ ...stay }))] as const)
       const told = [...known]
+      const skips = skip
       return () => {
         known.clear()
+        skip = skips
         for (const room of told) known.add(room)
         events.clear()
         for (const [pos, event] of past) events.set(pos, { ...event, told: [...event.told] })

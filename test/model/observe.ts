@@ -18,6 +18,9 @@ export type Happened =
   /** The log begins after `upto` now. */
   | { what: 'shortened'; upto: number }
   | { what: 'given up'; positions: number[] }
+  /** An operator gives up what is owed up to there; and a holder carried that out, and ended what was unanswered. */
+  | { what: 'skip wished'; upto: number }
+  | { what: 'skipped'; upto: number; ended: string | null }
   /** Position, gaps or holder may be others. */
   | { what: 'moved' }
   | { what: 'let go' }
@@ -62,6 +65,15 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       const { txnId, outcome } = one
       if (outcome === undefined) return txnId === null ? [] : [{ what: 'ended unanswered', txnId }]
       return [{ what: 'written down', txnId, answered: outcome === 'answered' }, { what: 'moved' }]
+    }
+    case 'wish to skip': {
+      const [row] = rows as { upto: number }[]
+      return row === undefined ? [] : [{ what: 'skip wished', upto: row.upto }]
+    }
+    case 'skip what is owed': {
+      const [row] = rows as { ended: string | null }[]
+      if (row === undefined) return []
+      return [{ what: 'skipped', upto: values[3] as number, ended: row.ended }, { what: 'moved' }]
     }
     case 'move the floor':
       return rowCount === 1 ? [{ what: 'shortened', upto: values[0] as number }] : []

@@ -250,7 +250,7 @@ export const BUGS: readonly Bug[] = [
         },
       },
     }),
-    seed: 9,
+    seed: 2,
     breaks: /I8|stream order|I4/,
   },
   {
@@ -666,5 +666,74 @@ export const BUGS: readonly Bug[] = [
     options: { whenBlocked: () => () => undefined },
     drawn: schedulesWithBlocks,
     breaks: /who is blocked is left alone/,
+  },
+  // An operator gives up what is owed up to now.
+  {
+    bug: 'a skip that passes what came after it',
+    how: 'a skip moves the position to the head, not to where the head was when the operator asked',
+    plant: () => ({
+      statements: {
+        'skip what is owed': (right) => (call, values) => {
+          const result = right(call, values)
+          const [, , id] = values as unknown as [string, number, number]
+          if (Array.isArray(result) && result.length > 0 && openGapOf(call.t, id) === undefined)
+            call.t.destinations.change(id, { position: headOf(call.t) })
+          return result
+        },
+      },
+    }),
+    breaks: /passes only what was sent|I6/,
+  },
+  {
+    bug: 'a skip while a request is under way ends the transaction',
+    how: 'the operator’s wish itself ends what is unanswered, whatever its holder does at that moment',
+    plant: () => ({
+      statements: {
+        'wish to skip': then<[string]>(({ t }, [name]) => {
+          const d = t.destinations.all().find((one) => one.name === name)
+          if (d !== undefined && t.open_transactions.get(d.id) !== undefined) t.open_transactions.delete(d.id)
+        }),
+      },
+    }),
+    breaks: /I3|I2/,
+  },
+  {
+    bug: 'a skip takes what a later join is owed',
+    how: 'a skip ends all sticky replays, also those of a join that came after the operator asked',
+    plant: () => ({
+      statements: {
+        'skip what is owed': (right) => (call, values) => {
+          const result = right(call, values)
+          const [, , id] = values as unknown as [string, number, number]
+          if (Array.isArray(result) && result.length > 0)
+            for (const { destination, room } of call.t.sticky_owed.all())
+              if (destination === id) call.t.sticky_owed.delete(keyOf.owed(id, room))
+          return result
+        },
+      },
+    }),
+    seed: 7,
+    breaks: /sticky event|I8|replay \d+ has to wait/,
+  },
+  {
+    bug: 'what was given up is sent all the same',
+    how: 'a skip leaves a gap open, with its rooms and its sticky lane',
+    plant: () => ({
+      statements: {
+        'skip what is owed': (right) => (call, values) => {
+          const [, , id, upto] = values as unknown as [string, number, number, number]
+          const gap = openGapOf(call.t, id)
+          const lane = call.t.sticky_owed.get(keyOf.owed(id, null))
+          const result = right(call, values)
+          if (!Array.isArray(result) || result.length === 0 || gap === undefined || gap.to_pos > upto)
+            return result
+          call.t.gaps.change(gap.id, { closed_at: null })
+          if (lane !== undefined) call.t.sticky_owed.put(keyOf.owed(id, null), lane)
+          return result
+        },
+      },
+    }),
+    seed: 4,
+    breaks: /skipped by an operator/,
   },
 ]

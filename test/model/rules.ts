@@ -67,6 +67,15 @@ const entitlement = eachPdu((event, lane, { history, view, gap, position }) => {
   return history.inRoomNow(event.room) ? null : 'a replay to a server that is not in the room'
 })
 
+/** Contract 5.2: what an operator gave up is not sent, unless a join after that asks for it. */
+const skipped = eachPdu((event, lane, { history }) => {
+  const upto = history.skippedUpTo()
+  if (event.pos > upto) return null
+  return lane === 's' && history.joinedSince(event.room, upto)
+    ? null
+    : `an operator gave up what was owed up to ${upto}`
+})
+
 /** I8, and that what was acknowledged does not go again. */
 const once = eachPdu((event, lane, { history, view }) => {
   const last = event.told.at(-1)
@@ -93,9 +102,9 @@ export function certainlyOwed({ history, view, readTime, gap, latest }: Situatio
     const join = history.joinAfter(event, view.readAt)
     // One that had lapsed when we joined, by a clock that went back since, is not owed.
     if (join !== null && event.stickyUntil !== null && event.stickyUntil > join.at) {
-      return !event.told.some(({ writtenAt }) => writtenAt >= join.from)
+      return !history.isOfBeforeSkip(join.from) && !event.told.some(({ writtenAt }) => writtenAt >= join.from)
     }
-    return gap !== null && event.entitled && event.pos > gap.from && event.told.length === 0
+    return gap !== null && event.entitled && event.pos > gap.from && event.told.length === 0 && !event.givenUp
   })
 }
 
@@ -153,6 +162,7 @@ export const RULES: Record<string, Rule> = {
   'redacted or purged (I12)': content,
   'entitlement and lapse (I5, I7)': entitlement,
   'once (I8)': once,
+  'skipped by an operator (5.2)': skipped,
   'sticky events first (5.4, 5.7)': stickiesFirst,
   'catch-up where it is due (5.4)': gapWhereDue,
 }

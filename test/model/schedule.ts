@@ -60,7 +60,7 @@ export type Command =
   | { do: 'process clock'; by: By; byMs: number }
   | { do: 'time'; ms: number }
   | { do: 'remote'; remote: Remote }
-  | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' }
+  | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' | 'skip' }
   | { do: 'server up' }
   /** By an operator. */
   | { do: 'block' | 'unblock'; glob: (typeof GLOBS)[number] }
@@ -209,7 +209,7 @@ const events: [number, fc.Arbitrary<Command>][] = [
     3,
     fc.record({
       do: fc.constant('operator'),
-      wish: fc.constantFrom('wake', 'pause', 'resume', 'resume', 'reset'),
+      wish: fc.constantFrom('wake', 'pause', 'resume', 'resume', 'reset', 'skip'),
     }),
   ],
   [1, fc.constant<Command>({ do: 'server up' })],

@@ -65,9 +65,9 @@ export function makeWatch(history: History) {
     unanswered = { ...view, texts, sends: 0, handed: 0 }
   }
 
-  function ended(txnId: string, now: number): void {
+  function ended(txnId: string, now: number, { bySkip = false } = {}): void {
     if (unanswered?.txnId !== txnId) violated('one unanswered id (I2)', `${txnId} is ended and was not open`)
-    if (unanswered.handed > 0 && !mayEnd(unanswered, now)) {
+    if (unanswered.handed > 0 && !bySkip && !mayEnd(unanswered, now)) {
       violated('same id, same bytes (I3)', `${txnId} is ended, and may have been received`)
     }
     unanswered = null
@@ -207,6 +207,7 @@ export function makeWatch(history: History) {
       const join = history.joinAfter(event, view.head)
       if (join === null && !event.entitled) continue
       if (join !== null && (event.stickyUntil ?? 0) <= join.at) continue
+      if (history.isOfBeforeSkip(join?.from ?? event.pos)) continue
       const since = event.told.filter(({ writtenAt }) => join === null || writtenAt >= join.from)
       if (since.length === 0) violated('every sticky event arrives (I6, I8)', `${event.pos}`)
       const repeats = event.told.filter((told) => !told.listed).length

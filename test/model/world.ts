@@ -7,6 +7,7 @@ import { destinationsCalled } from '../../src/store/ingest/state.ts'
 import { makeSeenTime } from '../../src/store/upkeep/seen-time.ts'
 import type { Blocking } from '../../src/deliver/blocking.ts'
 import { putBlock, removeBlock } from '../../src/store/delivery/blocks.ts'
+import { wishToSkip } from '../../src/store/delivery/skips.ts'
 import { makeWish, type Wish } from '../../src/store/delivery/wishes.ts'
 import type { Connect, SendRequest, SendResult } from '../../src/wire/send-result.ts'
 import type { Connection, ModelDatabase } from './database.ts'
@@ -205,6 +206,15 @@ export function makeWorld(
           break
         case 'fanned out':
           if (view !== null) watch.rests(view, one.upto)
+          break
+        case 'skip wished':
+          history.skipWished(one.upto)
+          saySoon(`        what is owed up to ${one.upto} is given up`)
+          break
+        case 'skipped':
+          saySoon(`        ${process.name} gives up what was owed up to ${one.upto}`)
+          if (one.ended !== null) watch.ended(one.ended, database.now(), { bySkip: true })
+          history.skipped(one.upto)
           break
         case 'moved':
           watch.moved(view, { byRetention: process === retainer.process })
@@ -530,7 +540,11 @@ export function makeWorld(
         )
     },
     /** Like everybody's statements, an operator's may have to wait for a lock. */
-    async wish(wish: Wish): Promise<void> {
+    async wish(wish: Wish | 'skip'): Promise<void> {
+      if (wish === 'skip') {
+        wishToSkip(operator.process.pool, { name: US, who: 'model' }).catch(unlessEnded)
+        return quiet()
+      }
       makeWish(operator.process.pool, { wish, name: US, who: 'model' }).then(({ kind }) => {
         if (kind === 'done' && (wish === 'wake' || wish === 'reset')) watch.waits.freed(wish, database.now())
       }, unlessEnded)

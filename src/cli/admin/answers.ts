@@ -41,6 +41,25 @@ export interface ConcernedAnswer {
   names: string[]
 }
 
+/** Of a skip: what was owed when it was asked for. */
+export interface SkipAnswer extends ActionAnswer {
+  pending_pdus: number
+  pending_sticky: number
+  /** There were more. */
+  pending_capped?: boolean
+}
+
+/** Of an action by a glob. */
+export interface ManyAnswer {
+  matched: number
+  /** The first hundred. */
+  names: string[]
+  /** So many of them are blocked: nothing is sent to them whatever is done. */
+  blocked: number
+  /** Not done to so many, for this reason. */
+  left_out: { blocked: number; paused: number; held: number }
+}
+
 export interface DestinationAnswer {
   destination: string
   state: string

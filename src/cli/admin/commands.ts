@@ -3,10 +3,10 @@
  * as a table or (`--json`) as it is.
  */
 import type { Command } from 'commander'
+import { act, isGlob, previewSkip, YES } from './act.ts'
 import { ACTIONS } from './actions.ts'
 import { registerBlockCommands } from './blocks.ts'
 import type {
-  ActionAnswer,
   DestinationAnswer,
   DestinationsAnswer,
   EventAnswer,
@@ -17,7 +17,7 @@ import type {
   StickyAnswer,
   TransactionsAnswer,
 } from './answers.ts'
-import { UsageError } from '../cli-error.ts'
+import { CommandError, UsageError } from '../cli-error.ts'
 import type { DiscoveryReport } from '../../discovery/report.ts'
 import { showDiscovery } from './discover.ts'
 import { openAdminClient, type AdminClient, type ClientOptions } from './client.ts'
@@ -30,7 +30,6 @@ import { showPreview } from './preview.ts'
 import { showSource } from './source.ts'
 import { showStatus } from './status.ts'
 import { showSticky } from './sticky.ts'
-import { wrap } from './table.ts'
 
 type Options = ClientOptions & Readonly<Record<string, string | boolean | undefined>>
 
@@ -140,20 +139,23 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       ),
   )
 
-  for (const { name: action, description, done, noted } of ACTIONS) {
-    withJson(add(`${action} <name>`, description)).action(
-      (name: string, _options: object, command: Command) =>
-        print(
-          command,
-          (client) => client.post(`${pathOf(name)}/${action}`),
-          (answer) => {
-            const { blocked } = answer as ActionAnswer
-            return blocked === undefined
-              ? `${name} ${done}`
-              : wrap(`${name} ${noted}, but nothing is sent to it, because ${blocked}`, 2)
-          },
-        ),
-    )
+  for (const action of ACTIONS) {
+    const command = withJson(
+      add(`${action.name} <name>`, `${action.description} (<name> may be a glob: '*.example.org')`),
+    ).option('--yes', YES)
+    if (action.name === 'skip') command.option('--dry-run', 'only count what would be given up')
+    command.action(async (name: string, { yes, json, dryRun }: Options, command: Command) => {
+      const client = openAdminClient(optionsOf(command), io)
+      const isDry = dryRun === true
+      const asked =
+        isDry && !isGlob(name)
+          ? previewSkip(client, name)
+          : act(client, action, { name, yes: yes === true && !isDry })
+      const { answer, shown, isOnlyListed } = await withProgress(io.stderr, 'asking limpet', asked)
+      io.stdout.write(`${json === true ? jsonText(answer) : shown}\n`)
+      if (isOnlyListed)
+        throw new CommandError(`nothing was done: limpet ${action.name} '${name}' --yes does it`)
+    })
   }
 
   registerBlockCommands((name, description) => withJson(add(name, description)), print)
@@ -216,8 +218,8 @@ const withJson = (command: Command) => command.option('--json', "print the API's
 const text = (value: string | boolean | undefined) => (typeof value === 'string' ? value : undefined)
 
 function pathOf(name: string): string {
-  if (/[*?]/.test(name)) {
-    throw new UsageError(`${name} is a glob, which comes in a later release: name one destination`)
+  if (isGlob(name)) {
+    throw new UsageError(`${name} is a glob: name one destination`)
   }
   return `/v1/destinations/${encodeURIComponent(name)}`
 }

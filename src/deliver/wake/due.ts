@@ -25,6 +25,8 @@ export interface DueNeeds {
   turn: ServeTurn
   /** To whom nothing is sent, as of now. */
   blocking: Pick<Blocking, 'now'>
+  /** Carries out what operators planned for many, and is due. */
+  carryOut: () => Promise<void>
   /** Gives back what turns that broke off have left behind. */
   releaseAbandoned: () => Promise<void>
   /** Removes what the queue still believes of a destination that it has lost. */
@@ -149,6 +151,7 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
       await needs.clock.sleep(needs.everyMs, signal)
       if (stopped(signal)) break
       await faults.note('giving back what turns have left behind', needs.releaseAbandoned)
+      await faults.note('carrying out what operators planned', needs.carryOut)
       // Each by itself: without a queue no turn can be woken, and those are served directly.
       await faults.note('bringing back those that are blocked no more', bringBackAllowed)
       await faults.note('waking due destinations', wakeDue)

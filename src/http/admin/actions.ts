@@ -2,7 +2,7 @@
  * Admin API: an operator's actions on one destination. Each is stored as a wish; the process that holds the
  * destination carries it out.
  */
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { VetDomain } from '../../allow/domains.ts'
 import { blockedBecause } from '../../explain/destination.ts'
 import type { Pool } from '../../store/db.ts'
@@ -21,6 +21,8 @@ export interface ActionNeeds {
   wake: WakeDestinations
   /** To whom nothing is sent, as of now; null: nobody is blocked. */
   vetDomain: VetDomain | null
+  /** Most destinations that one command has tried in a second. */
+  rampPerSecond: number
 }
 
 const WISHES: readonly Wish[] = ['wake', 'reset', 'pause', 'resume']
@@ -44,15 +46,25 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake, vetDoma
         throw new AdminRefusal(409, 'M_LIMPET_HELD', message)
       }
       if (blocked !== null) return { blocked }
-      // Not waited for: the wish is durable, a queue that is away may take long to say so, and without this
-      // nudge the next sweep carries it out.
-      void wake([{ destination: name, queue: wished.queue }]).catch((error: unknown) => {
-        request.log.warn(
-          { err: error, destination: name },
-          'the queue did not take the wake; the next sweep carries the action out',
-        )
-      })
+      wakeSoon({ wake }, request, { destination: name, queue: wished.queue })
       return {}
     })
   }
+}
+
+/**
+ * Has the queue look at it. Not waited for: the wish is durable, a queue that is away may take long to say so, and without this nudge the next
+ * sweep carries it out.
+ */
+export function wakeSoon(
+  { wake }: Pick<ActionNeeds, 'wake'>,
+  { log }: Pick<FastifyRequest, 'log'>,
+  target: { destination: string; queue: 'delivery' | 'recovery' },
+): void {
+  void wake([target]).catch((error: unknown) => {
+    log.warn(
+      { err: error, destination: target.destination },
+      'the queue did not take the wake; the next sweep carries the action out',
+    )
+  })
 }

@@ -5,11 +5,9 @@ import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { AdminRefusal } from './refusal.ts'
 
 const LATER: readonly [methods: HTTPMethods[], path: string][] = [
-  [['POST'], '/v1/destinations/:server/skip'],
   [['GET'], '/v1/destinations/:server/quarantine'],
   [['POST'], '/v1/destinations/:server/quarantine/:id/retry'],
   [['POST'], '/v1/destinations/:server/quarantine/:id/drop'],
-  [['GET'], '/v1/audit'],
   [['GET'], '/_synapse/admin/v1/federation/destinations'],
   [['GET'], '/_synapse/admin/v1/federation/destinations/:server'],
   [['GET'], '/_synapse/admin/v1/federation/destinations/:server/rooms'],

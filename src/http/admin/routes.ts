@@ -13,14 +13,17 @@ import { pendingRooms, ROOM_ORDERS } from '../../store/views/pending-rooms.ts'
 import { countedAt, readTotals } from '../../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './actions.ts'
+import { registerAuditRoute } from './audit.ts'
 import { registerBlockRoutes, type BlockRouteNeeds } from './blocks.ts'
 import { registerDiscoveryRoute, type DiscoveryRouteNeeds } from './discovery.ts'
 import { registerEventRoutes, type EventRouteNeeds } from './events.ts'
 import { registerLaterRoutes } from './later.ts'
+import { registerManyRoute } from './many.ts'
 import { registerPreviewRoute, type PreviewRouteNeeds } from './preview.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { STATES } from '../../observe/metrics.ts'
+import { registerSkipRoute } from './skip.ts'
 import { stateOf, type Circumstances } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
@@ -41,6 +44,9 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void
   registerDestinationRoutes(app, deps)
   registerActionRoutes(app, deps)
   registerBlockRoutes(app, deps)
+  registerSkipRoute(app, deps)
+  registerManyRoute(app, deps)
+  registerAuditRoute(app, deps)
   registerDiscoveryRoute(app, deps)
   registerPreviewRoute(app, deps)
   registerEventRoutes(app, deps)

@@ -54,6 +54,8 @@ export interface DestinationState {
   /** Raised by a trigger (migration 0004) when a membership of it ends: what was planned before that is no longer frozen. */
   narrowedSeq: number
   paused: boolean
+  /** An operator gives up what is owed up to there (`skips.ts`), and that has not been carried out; null: none does. */
+  skipUpto: number | null
   lists: boolean
   /** Its last answer was a quick 200. */
   quick: boolean
@@ -69,7 +71,7 @@ export interface DestinationState {
 
 const LOAD = sql(
   'look at the destination',
-  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.lists, d.quick, d.timeout_ms, ${WAIT_COLUMNS},
+  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.skip_upto, d.lists, d.quick, d.timeout_ms, ${WAIT_COLUMNS},
          s.head, now_ms() as now,
          (d.lease_owner = i.worker and d.fence = i.fence
           and exists (select 1 from workers w where w.id = i.worker and ${MAY_WRITE})) as held,
@@ -105,6 +107,7 @@ interface Row extends WaitRow {
   wake_seq: number
   narrowed_seq: number
   paused: boolean
+  skip_upto: number | null
   lists: boolean
   quick: boolean
   timeout_ms: number | null
@@ -178,6 +181,7 @@ function fromRow(row: Row): DestinationState {
     wakeSeq: row.wake_seq,
     narrowedSeq: row.narrowed_seq,
     paused: row.paused,
+    skipUpto: row.skip_upto,
     lists: row.lists,
     quick: row.quick,
     timeoutMs: row.timeout_ms,

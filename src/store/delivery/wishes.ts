@@ -5,7 +5,9 @@
  * also records who asked, and raises `wake_seq`, so that a holder that is just letting go looks once more. A pause
  * takes away: what was planned before it is not frozen after it. The caller wakes the destination afterwards.
  */
+import { noteAct } from '../audit.ts'
 import type { Db } from '../db.ts'
+import { IN_ORDER } from '../held.ts'
 import { variants, type Sql } from '../statement.ts'
 import { NO_WAITS } from '../waits.ts'
 
@@ -42,15 +44,35 @@ const wishOf = (wish: Wish): Sql =>
     update destinations d set wake_seq = wake_seq + 1, ${CHANGES[wish]} where d.name = $1 and ${ALLOWED[wish]}
     returning d.name, d.quick
   ), noted as (
-    insert into audit (at, who, action, target) select now_ms(), $2, $3, name from done
+    ${noteAct('$2', '$3', 'name', 'done')}
   )
   select done.quick, t.paused, t.hold_until from destinations t left join done on done.name = t.name where t.name = $1`)
 
-const WISHES: Record<Wish, Sql> = {
-  wake: wishOf('wake'),
-  reset: wishOf('reset'),
-  pause: wishOf('pause'),
-  resume: wishOf('resume'),
+const ofEach = (make: (wish: Wish) => Sql): Record<Wish, Sql> => ({
+  wake: make('wake'),
+  reset: make('reset'),
+  pause: make('pause'),
+  resume: make('resume'),
+})
+
+const WISHES = ofEach(wishOf)
+
+const wishedOfMany = variants('wish of many')
+
+// $1: their ids. A wake leaves out whom it does not wake.
+const ofManyOf = (wish: Wish): Sql =>
+  wishedOfMany(`
+  with locked as (select d.id from destinations d where d.id = any($1::int[]) and ${ALLOWED[wish]} ${IN_ORDER})
+  update destinations d set wake_seq = d.wake_seq + 1, ${CHANGES[wish]} from locked l where d.id = l.id`)
+
+const WISHES_OF_MANY = ofEach(ofManyOf)
+
+/**
+ * Writes the same wish for many; that an operator did so, its caller notes. Nobody needs to wake them: a time to look at them comes with the
+ * wish, or a holder sees it before its next freeze.
+ */
+export async function wishOfMany(db: Db, wish: Wish, destinations: readonly number[]): Promise<void> {
+  await db.query(WISHES_OF_MANY[wish], [destinations])
 }
 
 /** Writes one wish for the destination called `name`; `who` is the name of the operator's token. */

@@ -4,6 +4,7 @@
  * Changes are merged, and written only if no operator's command has come since the writer read the row. On a schema
  * before 0008 nothing is remembered.
  */
+import { noteAct } from '../audit.ts'
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
 
@@ -49,7 +50,7 @@ const GO_ON = sql(
        update source_timelines set timeline = timeline || '{"goOn": true}'
         where source = $1 and timeline ->> 'restored' is not null
         returning source)
-     insert into audit (at, who, action, target) select now_ms(), $2, 'continue', source from done`,
+     ${noteAct('$2', "'continue'", 'source', 'done')}`,
 )
 
 /** An operator says that a source whose database was restored shall go on. False: it doesn't wait for that. */

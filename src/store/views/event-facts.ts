@@ -93,6 +93,16 @@ export interface OpenRow {
   lanes: string
 }
 
+/** An operator gave up what was owed: after `from_pos`, where a gap had been gone through up to `reached`, up to `upto`. */
+export interface SkipRow {
+  destination: number
+  from_pos: number
+  reached: number
+  upto: number
+  who: string
+  at: number
+}
+
 export interface EventFacts {
   /** The database's clock, ms since the epoch. */
   now: number
@@ -102,6 +112,7 @@ export interface EventFacts {
   replays: ReplayRow[]
   owed: OwedRow[]
   open: OpenRow[]
+  skips: SkipRow[]
 }
 
 const INTERVALS = sql(
@@ -134,13 +145,19 @@ const OPEN = sql(
       where not void and positions && $2::bigint[] and ($1::int is null or destination = $1)`,
 )
 
+const SKIPS = sql(
+  'read the skips over events',
+  `select destination, from_pos, reached, upto, who, at from skips
+      where upto >= $2 and ($1::int is null or destination = $1) order by upto, at`,
+)
+
 /** Reads what concerns `events`; `only`: for this one destination. */
 export async function readEventFacts(
   db: Db,
   events: readonly EventRow[],
   only: number | null,
 ): Promise<EventFacts> {
-  const none = { destinations: [], intervals: [], gaps: [], replays: [], owed: [], open: [] }
+  const none = { destinations: [], intervals: [], gaps: [], replays: [], owed: [], open: [], skips: [] }
   if (events.length === 0) return { now: await nowMs(db), ...none }
   const positions = events.map(({ pos }) => pos)
   const rooms = [...new Set(events.map(({ room }) => room))]
@@ -154,6 +171,7 @@ export async function readEventFacts(
   const owed = await ask<OwedRow>(OWED, rooms)
   const gaps = await ask<GapRow>(GAPS, Math.min(...positions), Math.max(...positions))
   const open = await ask<OpenRow>(OPEN, positions)
+  const skips = await ask<SkipRow>(SKIPS, Math.min(...positions))
   const destinations = await readDestinations(db, concerned)
-  return { now: await nowMs(db), destinations, intervals, gaps, replays, owed, open }
+  return { now: await nowMs(db), destinations, intervals, gaps, replays, owed, open, skips }
 }

@@ -46,6 +46,7 @@ export function makeAdminApp(
           },
           readBlocks: readBlocks ?? (() => Promise.resolve()),
           deadAfterMs: 30 * 86_400_000,
+          rampPerSecond: 10,
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))
@@ -73,7 +74,7 @@ export function makeAdminApp(
     woken,
     queue,
     get: (url: string, token = 'read-token') => ask('GET', url, token),
-    post: (url: string, token = 'admin-token') => ask('POST', url, token),
+    post: (url: string, token = 'admin-token', body?: object) => ask('POST', url, token, body),
     send: (url: string, body: object, token = 'admin-token') => ask('POST', url, token, body),
     delete: (url: string, token = 'admin-token') => ask('DELETE', url, token),
     listen: () => app.listen({ host: '127.0.0.1', port: 0 }),

@@ -16,6 +16,7 @@ import { RETENTION } from './upkeep/retention.ts'
 import { RESULTS } from './delivery/results.ts'
 import { SEEN } from './upkeep/seen.ts'
 import { SET_BACK } from './upkeep/set-back.ts'
+import { SKIPS } from './delivery/skips.ts'
 import { STICKY_END } from './upkeep/sticky-end.ts'
 import { TRANSACTIONS } from './delivery/transactions.ts'
 import { WAKES } from './delivery/wakes.ts'
@@ -38,6 +39,7 @@ export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...SEEN,
   ...SET_BACK,
   ...STICKY_END,
+  ...SKIPS,
 }
 
 /** Put in the place of what is right, to show that the model test sees it. */

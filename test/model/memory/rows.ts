@@ -13,6 +13,7 @@ export interface DestinationRow extends WaitRow {
   look_at: number | null
   missed: number
   paused: boolean
+  skip_upto: number | null
   quick: boolean
   lists: boolean
   timeout_ms: number | null

@@ -24,6 +24,7 @@ describe('looking for due destinations', () => {
 
   const needs = () => ({
     pool,
+    carryOut: () => Promise.resolve(),
     releaseAbandoned: () => Promise.resolve(),
     forget: () => Promise.resolve(),
     blocking: NOBODY_BLOCKED as Pick<Blocking, 'now'>,

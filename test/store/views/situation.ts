@@ -18,6 +18,8 @@ export interface EventOptions {
 
 const TABLES = [
   ...['attempts', 'audit', 'destinations', 'event_ids', 'events', 'gaps', 'memberships', 'open_transactions'],
+  'planned_acts',
+  'skips',
   ...['recipients', 'replays', 'rooms', 'sticky', 'sticky_owed', 'workers'],
 ]
 const RESET = `delete from cursors where name <> 'fanout'; ${TABLES.map((table) => `delete from ${table};`).join(' ')} update stream set head = 0`

@@ -37,6 +37,7 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
   return [
     {
       ...{ id: d.id, name: d.name, position: d.position, wake_seq: d.wake_seq, paused: d.paused },
+      skip_upto: d.skip_upto,
       narrowed_seq: d.narrowed_seq,
       ...{
         lists: d.lists,

@@ -15,6 +15,7 @@ export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> =
   look_at: null,
   missed: 0,
   paused: false,
+  skip_upto: null,
   quick: false,
   lists: false,
   failures: 0,

@@ -1,0 +1,104 @@
+/**
+ * An operator gives up what is owed to a destination up to now (contract 5.2).
+ *
+ * A wish like the others (`wishes.ts`): it says up to where, the head of the stream when it was asked for, and the holder of the destination
+ * carries it out, when it looks, so never while a request is under way. Always: what came after the wish is owed as before, a join after it too, and the
+ * position only moves forward.
+ */
+import { noteAct } from '../audit.ts'
+import type { Db } from '../db.ts'
+import { holding, IN_ORDER } from '../held.ts'
+import { sql } from '../statement.ts'
+import type { Held } from './leases.ts'
+
+// What was planned before is not frozen after it. With no wish before it, greatest() gives the new one, as it should.
+const skipUpTo = (upto: string, who: string) => `wake_seq = d.wake_seq + 1, narrowed_seq = d.narrowed_seq + 1,
+         skip_upto = greatest(d.skip_upto, ${upto}), skip_by = ${who}, look_at = now_ms()`
+
+const WISH = sql(
+  'wish to skip',
+  `with done as (
+    update destinations d set ${skipUpTo('s.head', '$2')} from stream s where d.name = $1
+    returning d.name, d.quick, d.skip_upto as upto
+  ), noted as (
+    ${noteAct('$2', "'skip'", 'name', 'done')}
+  )
+  select quick, upto from done`,
+)
+
+/** Its queue; null: it is not known. `who`: the name of the operator's token. */
+export async function wishToSkip(
+  db: Db,
+  { name, who }: { name: string; who: string },
+): Promise<{ queue: 'delivery' | 'recovery' } | null> {
+  const { rows } = await db.query<{ quick: boolean }>(WISH, [name, who])
+  return rows[0] === undefined ? null : { queue: rows[0].quick ? 'delivery' : 'recovery' }
+}
+
+const WISH_OF_MANY = sql(
+  'wish of many to skip',
+  `with locked as (
+    select d.id, i.who, i.upto from destinations d
+      join (select * from unnest($1::int[], $2::text[], $3::bigint[]) i (destination, who, upto)) i on i.destination = d.id
+     ${IN_ORDER}
+  )
+  update destinations d set ${skipUpTo('l.upto', 'l.who')} from locked l where d.id = l.id`,
+)
+
+/** The same for many, each up to the place that was planned. That an operator did so, its caller notes. */
+export async function wishManyToSkip(
+  db: Db,
+  them: readonly { destination: number; who: string; upto: number }[],
+): Promise<void> {
+  await db.query(WISH_OF_MANY, [
+    them.map(({ destination }) => destination),
+    them.map(({ who }) => who),
+    them.map(({ upto }) => upto),
+  ])
+}
+
+// $1 worker, $2 fence, $3 destination, $4 up to where. A gap that reaches farther goes on behind that place; another is closed where it had come to, with its
+// sticky lane. A join after that place owes all that it owes; so does what an answer to its replays did not list.
+const SKIP = sql(
+  'skip what is owed',
+  `${holding('d.skip_upto = $4')}, its as (
+    select d.id, d.position, d.skip_by, g.id as gap, g.to_pos, greatest(g.cursor, d.position) as reached
+      from held h join destinations d on d.id = h.id left join gaps g on g.destination = d.id and g.closed_at is null
+  ), ended as (
+    delete from open_transactions o using its i where o.destination = i.id returning o.txn_id
+  ), gap as (
+    update gaps g set cursor = case when i.to_pos > $4 then greatest(g.cursor, $4) else g.cursor end,
+                      closed_at = case when i.to_pos > $4 then null else now_ms() end
+      from its i where g.id = i.gap
+  ), done as (
+    delete from sticky_owed o using its i
+     where o.destination = i.id and (o.upto <= $4 or (o.room is null and i.to_pos <= $4))
+  ), lane as (
+    update sticky_owed o set cursor = greatest(o.cursor, $4) from its i
+     where o.destination = i.id and o.room is null and i.to_pos > $4
+  ), unlisted as (
+    delete from replays p using its i
+     where p.destination = i.id and p.state = 'unlisted' and p.pos <= $4
+       and not exists (select from sticky k join memberships m on m.room = k.room
+                        where k.pos = p.pos and m.destination = i.id and m.until is null and m.since > $4)
+  ), noted as (
+    insert into skips (destination, from_pos, reached, upto, who, at)
+    select id, position, reached, $4, skip_by, now_ms() from its
+  )
+  update destinations d
+     set position = case when i.to_pos > $4 then d.position else greatest(d.position, $4) end, skip_upto = null, skip_by = null
+    from its i where d.id = i.id
+  returning (select txn_id from ended) as ended`,
+)
+
+/** Carries the wish out. False: another one came, or the lease is lost. */
+export async function skipOwed(db: Db, { worker, fence, destination }: Held, upto: number): Promise<boolean> {
+  return (await db.query(SKIP, [worker, fence, destination, upto])).rowCount === 1
+}
+
+const FORGET = sql('forget old skips', 'delete from skips where upto <= (select log_floor from stream)')
+
+/** Forgets those of which the log holds nothing any more. */
+export async function forgetOldSkips(db: Db): Promise<void> {
+  await db.query(FORGET)
+}
