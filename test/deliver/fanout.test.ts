@@ -112,7 +112,12 @@ describe('whom the fanout wakes', () => {
     await pool.query('update stream set head = $1', [head])
   }
   const makeOne = (clock: Clock = systemClock) =>
-    makeFanout({ pool, clock, deadline: DEADLINE, wake: (who) => Promise.resolve(void jobs.push(who.map(({ name }) => name))) })
+    makeFanout({
+      pool,
+      clock,
+      deadline: DEADLINE,
+      wake: (who) => Promise.resolve(void jobs.push(who.map(({ name }) => name))),
+    })
 
   it('is nobody who fails, or whose time has come: these are brought back by it', async () => {
     const fanout = makeOne()
