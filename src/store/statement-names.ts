@@ -122,6 +122,7 @@ export const DELIVERY = [
   'take acts that are due',
   'wish to skip',
   'wish of many to skip',
+  'note a drop',
   'skip what is owed',
 ] as const
 

@@ -14,6 +14,7 @@ const OF_MANY =
 export const NOT_RUN = {
   'wish of many': OF_MANY,
   'wish of many to skip': OF_MANY,
+  'note a drop': OF_MANY,
   'plan acts': OF_MANY,
   'is an act due': OF_MANY,
   'take acts that are due': OF_MANY,

@@ -556,7 +556,7 @@ export function makeWorld(
       const done: Promise<unknown> =
         what === 'block'
           ? putBlock(pool, { glob, reason: null, by: 'model' }, version)
-          : removeBlock(pool, glob, version)
+          : removeBlock(pool, { glob, by: 'model' }, version)
       done.catch(unlessEnded)
       await quiet()
     },

@@ -5,12 +5,15 @@
 import type { FastifyInstance } from 'fastify'
 import { makeVetBlocks } from '../../allow/blocks.ts'
 import { parseDomainGlob } from '../../allow/domain-glob.ts'
+import type { ServerName } from '../../matrix/ids.ts'
 import type { Pool } from '../../store/db.ts'
 import { putBlock, readBlocks, removeBlock } from '../../store/delivery/blocks.ts'
-import { readNames } from '../../store/views/blocked-ids.ts'
+import { blockAndDrop } from '../../store/delivery/block-and-drop.ts'
+import { readMatchable } from '../../store/delivery/planned-acts.ts'
 import { callerName } from '../auth.ts'
+import { fieldsOf, flagOf } from './body.ts'
 import { choiceOf, textOf } from './query.ts'
-import { AdminRefusal, badParam, notFound } from './refusal.ts'
+import { badParam, notFound } from './refusal.ts'
 
 export interface BlockRouteNeeds {
   pool: Pool
@@ -32,19 +35,29 @@ export function registerBlockRoutes(app: FastifyInstance, { pool, readBlocks: he
   app.get('/v1/blocks', async () => ({ blocks: await all() }))
 
   app.post('/v1/blocks', async (request) => {
-    const { glob, reason, dryRun } = wishOf(request.body)
+    const { glob, reason, drop, dryRun } = wishOf(request.body)
     if (dryRun) return concerned(pool, glob)
-    await putBlock(pool, { glob, reason, by: callerName(request) })
+    const block = { glob, reason, by: callerName(request) }
+    if (drop)
+      await blockAndDrop(
+        pool,
+        block,
+        (await matching(pool, glob)).map(({ id }) => id),
+      )
+    else await putBlock(pool, block)
     await hearOf(hear)
     return {}
   })
 
-  app.delete('/v1/blocks', async ({ query }) => {
+  app.delete('/v1/blocks', async (request) => {
+    const { query } = request
     const text = textOf(query, 'glob')
     if (text === null) throw badParam('glob is missing: which block is to go?')
     const glob = globOf(text)
     const isDryRun = choiceOf(query, 'dry_run', ['true', 'false']) === 'true'
-    const isThere = isDryRun ? await isBlocked(glob) : await removeBlock(pool, glob)
+    const isThere = isDryRun
+      ? await isBlocked(glob)
+      : await removeBlock(pool, { glob, by: callerName(request) })
     if (!isThere) throw notFound(`there is no block ${glob}`)
     if (isDryRun) return concerned(pool, glob)
     await hearOf(hear)
@@ -57,39 +70,33 @@ const hearOf = (hear: () => Promise<void>): Promise<void> => hear().catch(() => 
 
 /** Destinations that are there; the glob counts for those that come later as well. */
 async function concerned(pool: Pool, glob: string): Promise<{ matched: number; names: string[] }> {
-  const vet = makeVetBlocks([{ glob, reason: null, by: '', at: 0 }])
-  const names = await readNames(pool, (name) => vet(name) !== null)
+  const names = (await matching(pool, glob)).map(({ name }) => name)
   return { matched: names.length, names: names.slice(0, MOST_NAMED) }
+}
+
+async function matching(pool: Pool, glob: string): Promise<{ id: number; name: string }[]> {
+  const vet = makeVetBlocks([{ glob, reason: null, by: '', at: 0 }])
+  return (await readMatchable(pool)).filter(({ name }) => vet(name as ServerName) !== null)
 }
 
 interface BlockWish {
   glob: string
   reason: string | null
+  /** What is owed to them now is given up. */
+  drop: boolean
   dryRun: boolean
 }
 
 const FIELDS: readonly string[] = ['glob', 'reason', 'drop', 'dry_run']
 
 function wishOf(body: unknown): BlockWish {
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw badParam('the body must be an object such as {"glob": "*.example.org", "reason": "spam"}')
-  const wish = body as Record<string, unknown>
-  const unknown = Object.keys(wish).find((key) => !FIELDS.includes(key))
-  if (unknown !== undefined) throw badParam(`there is no field ${JSON.stringify(unknown.slice(0, 60))} here`)
+  const wish = fieldsOf(body, FIELDS)
   const { glob, reason = null } = wish
   if (typeof glob !== 'string') throw badParam('glob must be a string')
   if (reason !== null && (typeof reason !== 'string' || reason.length > LONGEST_REASON))
     throw badParam(`reason must be a string of at most ${LONGEST_REASON} characters`)
   if (reason !== null && !isStorable(reason)) throw badParam('reason has characters that cannot be stored')
-  if (isWished(wish, 'drop'))
-    throw new AdminRefusal(400, 'M_UNRECOGNIZED', 'drop comes in a later release: nothing was blocked')
-  return { glob: globOf(glob), reason, dryRun: isWished(wish, 'dry_run') }
-}
-
-function isWished(wish: Record<string, unknown>, field: string): boolean {
-  const value = wish[field] ?? false
-  if (typeof value !== 'boolean') throw badParam(`${field} must be true or false`)
-  return value
+  return { glob: globOf(glob), reason, drop: flagOf(wish, 'drop'), dryRun: flagOf(wish, 'dry_run') }
 }
 
 /** PostgreSQL takes neither. */

@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Block } from '../../allow/blocks.ts'
+import { noteAct } from '../audit.ts'
 import type { Db } from '../db.ts'
 import { IN_ORDER, OWNER_LIVES } from '../held.ts'
 import { planFor } from '../prepare.ts'
@@ -50,13 +51,17 @@ const BLOCK = sql(
   `with put as (
      insert into blocks (glob, reason, who, at) values ($1, $2, $3, now_ms())
      on conflict (glob) do update set reason = excluded.reason returning glob
+   ), noted as (
+     ${noteAct('$3', "'block'", 'glob', 'put')}
    )
    update block_list set version = $4::uuid where exists (select from put)`,
 )
 
 const UNBLOCK = sql(
   'unblock',
-  `with gone as (delete from blocks where glob = $1 returning glob)
+  `with gone as (delete from blocks where glob = $1 returning glob), noted as (
+     ${noteAct('$3', "'unblock'", 'glob', 'gone')}
+   )
    update block_list set version = $2::uuid where exists (select from gone)`,
 )
 
@@ -69,9 +74,13 @@ export async function putBlock(
   await db.query(BLOCK, [glob, reason, by, version])
 }
 
-/** False: there is no such block. */
-export async function removeBlock(db: Db, glob: string, version: string = randomUUID()): Promise<boolean> {
-  const { rowCount } = await db.query(UNBLOCK, [glob, version])
+/** False: there is no such block. `by`: the name of the operator's token. */
+export async function removeBlock(
+  db: Db,
+  { glob, by }: Pick<Block, 'glob' | 'by'>,
+  version: string = randomUUID(),
+): Promise<boolean> {
+  const { rowCount } = await db.query(UNBLOCK, [glob, version, by])
   return rowCount === 1
 }
 

@@ -57,6 +57,23 @@ export async function wishManyToSkip(
   ])
 }
 
+const NOTE_DROP = sql(
+  'note a drop',
+  `with noted as (
+    insert into audit (at, who, action, target, matched) values (now_ms(), $1, 'drop', $2, $3)
+  )
+  select head from stream`,
+)
+
+/** Notes that what is owed to those of a glob is given up. Returns up to where. */
+export async function noteDrop(
+  db: Db,
+  { who, glob, matched }: { who: string; glob: string; matched: number },
+): Promise<number> {
+  const { rows } = await db.query<{ head: number }>(NOTE_DROP, [who, glob, matched])
+  return rows[0]?.head ?? 0
+}
+
 // $1 worker, $2 fence, $3 destination, $4 up to where. A gap that reaches farther goes on behind that place; another is closed where it had come to, with its
 // sticky lane. A join after that place owes all that it owes; so does what an answer to its replays did not list.
 const SKIP = sql(

@@ -56,28 +56,42 @@ describe('commands that block', () => {
   })
 
   it('a glob: says whom it concerns, and does it with --yes', async () => {
-    const concerned = (verb: string) =>
-      `*.bad.example is the name of 2 destinations:\n  a.bad.example:8448\n  b.bad.example\nnothing was done: --yes ${verb}s them, and those that come later\n`
-    expect(await shown('block', '*.bad.example')).to.equal(concerned('block'))
+    const concerned = (verb: string) => ({
+      status: 1,
+      out: '*.bad.example is the name of 2 destinations:\n  a.bad.example:8448\n  b.bad.example\n',
+      error: `nothing was done: limpet ${verb} '*.bad.example' --yes does it, also to those that come later`,
+    })
+    expect(await limpet('block', '*.bad.example')).to.deep.equal(concerned('block'))
     expect(await globs()).to.deep.equal([])
     await shown('block', '*.bad.example', '--yes')
     expect(await globs()).to.deep.equal([['*.bad.example', null]])
-    expect(await shown('unblock', '*.bad.example')).to.equal(concerned('unblock'))
+    expect(await limpet('unblock', '*.bad.example')).to.deep.equal(concerned('unblock'))
     expect(await globs()).to.have.length(1)
-    expect(JSON.parse(await shown('unblock', '*.bad.example', '--json'))).to.deep.include({ matched: 2 })
+    expect(JSON.parse((await limpet('unblock', '*.bad.example', '--json')).out)).to.deep.include({
+      matched: 2,
+    })
     await shown('unblock', '*.bad.example', '--yes')
     expect(await globs()).to.deep.equal([])
-    expect(await shown('block', 'x?.example')).to.match(
-      /^x\?\.example is the name of 0 destinations that limpet knows\n/,
+    expect((await limpet('block', 'x?.example')).out).to.equal(
+      'x?.example is the name of 0 destinations that limpet knows\n',
     )
   })
 
-  it('refuses --drop, which comes later, and blocks nobody', async () => {
-    const { status, error } = await limpet('block', 'c.example', '--drop')
-    expect([status, error]).to.deep.equal([
-      2,
-      '--drop comes in a later release: without it what is owed is kept',
+  it('with --drop gives up what is owed now', async () => {
+    await s.event(1, 'a')
+    expect(await shown('block', 'c.example', '--drop')).to.equal(
+      'c.example is blocked: nothing is sent to it any more; what is owed is given up\n',
+    )
+    const { rows } = await s.pool.query<{ skip_upto: number; skip_by: string }>(
+      `select skip_upto, skip_by from destinations where name = 'c.example'`,
+    )
+    expect(rows).to.deep.equal([{ skip_upto: 1, skip_by: 'alice' }])
+    await shown('unblock', 'c.example')
+    const acts = (await app.get('/v1/audit?limit=3')).body['audit'] as Record<string, unknown>[]
+    expect(acts.map(({ action, target }) => [action, target])).to.deep.equal([
+      ['unblock', 'c.example'],
+      ['drop', 'c.example'],
+      ['block', 'c.example'],
     ])
-    expect(await globs()).to.deep.equal([])
   })
 })
