@@ -548,6 +548,7 @@ export const BUGS: readonly Bug[] = [
         },
       },
     }),
+    seed: 13,
     breaks: /backoff \(5\.8\)/,
   },
   {
@@ -733,7 +734,7 @@ export const BUGS: readonly Bug[] = [
         },
       },
     }),
-    seed: 4,
-    breaks: /skipped by an operator/,
+    seed: 11,
+    breaks: /skipped by an operator|I4/,
   },
 ]

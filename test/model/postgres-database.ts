@@ -80,6 +80,7 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnectio
   await pool.query(EMPTY)
   const memory = memoryDatabase()
   const taken = new Set<(broken?: Error) => void>()
+  let line: Promise<unknown> = Promise.resolve()
 
   function connect(onCommitted: (log: readonly Logged[], view: never) => void): Connection {
     const twin = memory.connect((log, view) => {
@@ -109,13 +110,18 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnectio
       return given.value
     }
 
+    // One after the other: of two at once the one in memory could take the second first, as its turn comes with PostgreSQL's answer. What
+    // is in a transaction does not stand in this line: others wait for its locks.
     function query(text: string, values: readonly unknown[] = []) {
-      const what = { text, values }
-      return both(
-        pool.query<object>(text, values as unknown[]),
-        () => twin.pool.query<object>(text, values as unknown[]),
-        what,
+      const answer = line.then(() =>
+        both(
+          pool.query<object>(text, values as unknown[]),
+          () => twin.pool.query<object>(text, values as unknown[]),
+          { text, values },
+        ),
       )
+      line = answer.catch(() => undefined)
+      return answer
     }
 
     async function connectClient() {
