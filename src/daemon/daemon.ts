@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import { openQueues } from '../../queues/queues.ts'
 import { vetDomainOf } from '../allow/domains.ts'
-import { systemClock, type Clock } from '../pace/clock.ts'
+import { systemClock } from '../pace/clock.ts'
 import { withTokens, type Config, type Listener } from '../config/config.ts'
 import { complainOfOpenFile } from '../config/exposed.ts'
 import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from '../config/files.ts'
@@ -27,6 +27,7 @@ import { countItems } from '../observe/count-items.ts'
 import type { Log } from '../observe/log.ts'
 import { makeMetrics, type LookupOutcome } from '../observe/metrics.ts'
 import { openStores } from './open-stores.ts'
+import { previewNeedsOf } from './preview-needs.ts'
 import { makeReadiness } from './readiness.ts'
 import type { Network, Outbound, OutboundNeeds } from './open-outbound.ts'
 import type { Delivery } from './start-delivery.ts'
@@ -98,12 +99,6 @@ async function open(
     log,
   })
 }
-
-/** A preview is planned as a transaction is. */
-const previewNeedsOf = ({ server_name, catch_up, federation }: Config, clock: Clock) => ({
-  ...{ clock, origin: server_name, catchUp: catch_up },
-  ...{ maxPdus: federation.max_pdus, maxBodyBytes: federation.max_body_bytes },
-})
 
 /** How often a running process looks whether the schema is still its own, ms. */
 const LOOK_EVERY_MS = 5_000
