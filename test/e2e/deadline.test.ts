@@ -118,7 +118,8 @@ describe('a destination that fails while something sticky is owed to it', () => 
         .pos === 4
     await until(swept, { what: 'the fanout' })
     expect(await row()).to.include({ failures: 1, retry_at })
-    expect((await row()).due).to.be.above(50 * MINUTE)
+    // Two hours, a fifth less or more by chance, of which 64 minutes are over.
+    expect((await row()).due).to.be.above(30 * MINUTE)
     expect(remote.requests).to.equal(1)
   })
 
