@@ -84,7 +84,7 @@ const answer: fc.Arbitrary<Answer> = fc.record({
   ),
   handed: fc.boolean(),
   answerBegan: fc.boolean(),
-  status: fc.oneof(fc.constant(200), fc.constant(null), fc.integer({ min: 100, max: 999 })),
+  status: fc.oneof(fc.constantFrom(200, 429, 503, 410, null), fc.integer({ min: 100, max: 999 })),
   ...{ retryAfter: header, server: header, body },
   error: fc.option(fc.string().map((text) => new Error(text))),
 })
@@ -122,7 +122,7 @@ describe('whatever is answered to a transaction', () => {
       seen.add(judged.kind)
     })
     fc.assert(property, { numRuns })
-    expect([...seen]).to.include.members(['answered', 'failed', 'busy'])
+    expect([...seen]).to.include.members(['answered', 'failed', 'busy', 'gone'])
   })
 
   it('is told in a few words, whatever text it is', () => {

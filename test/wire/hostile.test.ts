@@ -55,7 +55,7 @@ describe('whatever a server answers is an outcome, and costs no more than an ans
     'a reason': TOO_LARGE,
     'empty lines': TOO_LARGE,
     'a body without a length': TOO_LARGE,
-    'an error without a length': { kind: 'failed', stage: 'http', status: 500, message: 'answered 500' },
+    'an error without a length': { kind: 'failed', stage: 'http', status: 500 },
     'a body in a million pieces': TOO_LARGE,
     'more than its length': { kind: 'answered' },
     'a second answer': { kind: 'answered' },
