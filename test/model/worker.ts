@@ -32,11 +32,11 @@ const fresh: Record<Chunk['kind'], Fresh> = {
   },
 }
 
-/** In every fourth chunk operators block, and in every fourth sticky events would lapse while the remote fails. */
+/** In every eighth chunk operators block, and in every eighth sticky events would lapse while the remote fails. */
 function drawnFor(kind: Chunk['kind'], seed: number) {
-  if (seed % 4 === 3) return schedulesWithBlocks
+  if (seed % 8 === 3) return schedulesWithBlocks
   if (kind === 'postgres') return schedulesOnPostgres
-  return seed % 4 === 1 ? lapsing : schedules
+  return seed % 8 === 5 ? lapsing : schedules
 }
 
 async function run({ kind, seed, runs }: Chunk): Promise<Done> {

@@ -77,6 +77,8 @@ export function makeWorld(
   let latest = 0
   /** Since when, by the monotonic clock, we are blocked; null: we are not. */
   let blockedSince: number | null = null
+  /** We were blocked since the last request: whoever is brought back then is looked at when a process has heard of it. */
+  let wasBlocked = false
   let lists = 0
   /** When each process asked last whom operators block, by the monotonic clock. */
   const heardAt = new Map<Process, number>()
@@ -149,6 +151,7 @@ export function makeWorld(
     const from = owner
     if (view !== null) owner = view.owner
     blockedSince = view?.blocked === true ? (blockedSince ?? monotonic) : null
+    wasBlocked ||= blockedSince !== null
     for (const one of happenedIn(log)) {
       switch (one.what) {
         case 'taken over':
@@ -202,10 +205,10 @@ export function makeWorld(
           watch.gaveUp(one.positions, monotonic)
           break
         case 'let go':
-          if (view !== null) watch.rests(view, bases.get(process)?.head ?? 0)
+          if (view !== null && !wasBlocked) watch.rests(view, bases.get(process)?.head ?? 0)
           break
         case 'fanned out':
-          if (view !== null) watch.rests(view, one.upto)
+          if (view !== null && !wasBlocked) watch.rests(view, one.upto)
           break
         case 'skip wished':
           history.skipWished(one.upto)
@@ -360,6 +363,7 @@ export function makeWorld(
     const basis = bases.get(process) ?? null
     try {
       mustBeAllowed(process, `sends ${name(txnId)}`)
+      if (blockedSince === null) wasBlocked = false
       watch.request(
         { txnId, body: body.toString() },
         { now: database.now(), handed, basis, stale: lost.has(process) },
