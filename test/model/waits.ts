@@ -119,7 +119,9 @@ export function makeWaits() {
       held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
     } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
     // One that was brought forward leaves the ordinary attempt where it was.
-    else if (held?.kind === 'backoff' && ended < held.until) held = { ...held, freed: false }
+    // Its time in the row may be a little later than the least that this model knows of it.
+    else if (held?.kind === 'backoff' && (ended < held.until || (early?.basis.retryAt ?? 0) > ended))
+      held = { ...held, freed: false }
     // Or of one whose time this model does not know to the second.
     else if (held?.freed === true) held = null
     else {
