@@ -6,6 +6,8 @@
  * every port. `[2001:db8::1]` means that address in any spelling.
  */
 import { isIPv6 } from 'node:net'
+import { splitServerName } from '../matrix/ids.ts'
+import type { ServerName } from '../matrix/ids.ts'
 import { oneLine } from '../observe/one-line.ts'
 import { isSameIp } from './ip.ts'
 
@@ -33,6 +35,12 @@ export function parseDomainGlob(text: string): DomainGlob {
       (port === null || port === hostPort) &&
       (literal === undefined ? matches(pattern, host.toLowerCase()) : isSameIp(literal, host)),
   }
+}
+
+/** Whether it names this server. */
+export function isNamedBy(glob: DomainGlob, name: ServerName): boolean {
+  const { host, port } = splitServerName(name)
+  return glob.has(host, port)
 }
 
 export function isDomainGlob(text: string): boolean {

@@ -76,7 +76,7 @@ export async function record(
   { result, judged }: Judgement,
 ): Promise<Recorded> {
   try {
-    return await written(needs, at, { result, judged })
+    return await writeAndSay(needs, at, { result, judged })
   } catch (error) {
     if (!isRefusedForGood(error)) throw error
     const { state, txnId, acknowledges, firstAttempt } = at
@@ -86,11 +86,11 @@ export async function record(
     )
     const failed = internal("internal error (see limpet's log)", result.durationMs)
     const judgedAnew = judge(failed, { ...acknowledges, firstAttempt })
-    return written(needs, at, { result: failed, judged: judgedAnew })
+    return writeAndSay(needs, at, { result: failed, judged: judgedAnew })
   }
 }
 
-async function written(needs: RecordNeeds, at: Attempt, judgement: Judgement): Promise<Recorded> {
+async function writeAndSay(needs: RecordNeeds, at: Attempt, judgement: Judgement): Promise<Recorded> {
   const recorded = await write(needs, at, judgement)
   sayChange(needs.log, at, recorded)
   return recorded

@@ -3,13 +3,11 @@
  * answers.
  */
 import type { FastifyInstance } from 'fastify'
-import { makeVetBlocks } from '../../allow/blocks.ts'
-import { parseDomainGlob } from '../../allow/domain-glob.ts'
-import type { ServerName } from '../../matrix/ids.ts'
+import { isNamedBy, parseDomainGlob } from '../../allow/domain-glob.ts'
 import type { Pool } from '../../store/db.ts'
 import { putBlock, readBlocks, removeBlock } from '../../store/delivery/blocks.ts'
 import { blockAndDrop } from '../../store/delivery/block-and-drop.ts'
-import { readMatchable } from '../../store/delivery/planned-acts.ts'
+import { readMatchable, type Matchable } from '../../store/delivery/planned-acts.ts'
 import { callerName } from '../auth.ts'
 import { fieldsOf, flagOf } from './body.ts'
 import { choiceOf, textOf } from './query.ts'
@@ -74,9 +72,9 @@ async function concerned(pool: Pool, glob: string): Promise<{ matched: number; n
   return { matched: names.length, names: names.slice(0, MOST_NAMED) }
 }
 
-async function matching(pool: Pool, glob: string): Promise<{ id: number; name: string }[]> {
-  const vet = makeVetBlocks([{ glob, reason: null, by: '', at: 0 }])
-  return (await readMatchable(pool)).filter(({ name }) => vet(name as ServerName) !== null)
+async function matching(pool: Pool, text: string): Promise<Matchable[]> {
+  const glob = parseDomainGlob(text)
+  return (await readMatchable(pool)).filter(({ name }) => isNamedBy(glob, name))
 }
 
 interface BlockWish {

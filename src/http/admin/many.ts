@@ -5,9 +5,8 @@
  * glob that matches nobody is an error, so that a slip in it is not taken for something done.
  */
 import type { FastifyInstance } from 'fastify'
-import { parseDomainGlob, type DomainGlob } from '../../allow/domain-glob.ts'
+import { isNamedBy, parseDomainGlob, type DomainGlob } from '../../allow/domain-glob.ts'
 import { blockedBecause } from '../../explain/destination.ts'
-import { splitServerName, type ServerName } from '../../matrix/ids.ts'
 import { actOnMany, readMatchable, type Matchable } from '../../store/delivery/planned-acts.ts'
 import { callerName } from '../auth.ts'
 import type { ActionNeeds } from './actions.ts'
@@ -27,7 +26,7 @@ export function registerManyRoute(
     const action = oneOfField(fields, 'action', ACTIONS)
     const glob = globOf(textField(fields, 'glob'))
     const isDry = flagOf(fields, 'dry_run')
-    const matched = (await readMatchable(pool)).filter(({ name }) => has(glob, name))
+    const matched = (await readMatchable(pool)).filter(({ name }) => isNamedBy(glob, name))
     if (matched.length === 0) throw notFound(`no destination matches ${glob.text}`)
     const blocked = new Set(matched.filter(({ name }) => blockedBecause(name, vetDomain) !== null))
     const leftOut = action === 'wake' ? leftOutOf(matched, blocked) : NOBODY
@@ -76,10 +75,4 @@ function globOf(text: string): DomainGlob {
   } catch (error) {
     throw badParam(`glob: ${error instanceof Error ? error.message : 'not a glob'}`)
   }
-}
-
-/** Only server names are stored. */
-function has(glob: DomainGlob, name: string): boolean {
-  const { host, port } = splitServerName(name as ServerName)
-  return glob.has(host, port)
 }

@@ -5,6 +5,7 @@
  * the other, `perSecond` of them in a second, whatever was planned before. Every process that delivers carries out what is due; a row goes in the
  * commit that does it, so that a crash in the middle neither loses an act nor repeats one.
  */
+import type { ServerName } from '../../matrix/ids.ts'
 import { inTransaction, type Db, type Pool } from '../db.ts'
 import { sql } from '../statement.ts'
 import { wishManyToSkip } from './skips.ts'
@@ -13,7 +14,7 @@ import { wishOfMany, type Wish } from './wishes.ts'
 /** One that a glob may mean. */
 export interface Matchable {
   id: number
-  name: string
+  name: ServerName
   paused: boolean
   /** It asked for no requests (`Retry-After`) until a time that is to come. */
   held: boolean
@@ -38,7 +39,7 @@ const NOTE = sql(
 /** One that is due later than this, ms, was planned by a clock that was wrong: it is due now, behind the others. */
 const LATEST_MS = 3_600_000
 
-// $1 destinations, $2 action, $3 who, $4 how many in a second. Whoever has it planned already has it done at the earlier of both times.
+// $1 destinations, $2 action, $3 who, $4 how many in a second. Where the action is already planned for a destination, the earlier of the two times counts.
 // With nothing planned greatest() gives the other value, as it should.
 const PLAN = sql(
   'plan acts',

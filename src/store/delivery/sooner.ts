@@ -58,7 +58,7 @@ export async function findFailingFor(
   }))
 }
 
-// Whoever holds one just now looks once more before it lets go, and writes another time.
+// If a worker holds one at the moment, it looks once more before it lets go, and then sets the time itself.
 const SOONER = sql(
   'look sooner at who fails',
   `with input as (

@@ -11,7 +11,7 @@ export interface Reachability {
   up: string[]
 }
 
-// $1: since then, ms; null: whoever fails, and nobody who is back.
+// $1: only what has changed since then, ms; null: every failing destination, and none that is back.
 const CHANGED = sql(
   'who cannot be reached',
   `select now_ms() as now, d.name, d.failing_since is null as up, ${WAIT_COLUMNS}
