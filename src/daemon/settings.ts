@@ -29,7 +29,10 @@ export interface SettingsNeeds {
 }
 
 /** @throws ConfigError */
-export function readSettings(config: Config, { serves, sends, log, randomBytes }: SettingsNeeds): DaemonSettings {
+export function readSettings(
+  config: Config,
+  { serves, sends, log, randomBytes }: SettingsNeeds,
+): DaemonSettings {
   const exposed = complainOfOpenFile(config.file)
   if (exposed !== null) log.warn(exposed)
   refuseOpenTlsKeys(config)
