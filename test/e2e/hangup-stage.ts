@@ -64,7 +64,7 @@ export async function makeStage({ federation = {}, ...settings }: Tree & { feder
       expect(status, 'ingest').to.equal(200)
     }
     return {
-      ...{ lines, ask, ingest, child: limpet.child },
+      ...{ address, lines, ask, ingest, child: limpet.child },
       /** Sends it; the one line that says what was done. */
       async hangup(): Promise<Line> {
         const before = told().length
@@ -102,10 +102,10 @@ export async function makeStage({ federation = {}, ...settings }: Tree & { feder
 
   return {
     ...{ world, keys, usedKeys, start, row },
-    remote: async (tls?: KeyPair): Promise<FakeHomeserver> => {
+    remote: async (tls?: KeyPair, host = '127.0.0.1'): Promise<FakeHomeserver> => {
       const made = await startFakeHomeserver({
         tls: tls ?? (await loopbackAuthority()).tls,
-        origin: OURS,
+        ...{ origin: OURS, host },
         verifyKey: (id) => {
           usedKeys.push(id)
           return keys.get(id) ?? null

@@ -236,7 +236,9 @@ describe('SIGHUP', function () {
   })
 
   it('has as many requests under way, and gives them as much time, as is configured by then', async () => {
-    const { write, remote, start, has, failed } = await setUp({
+    const { write, remote, start, has, failed, row } = await setUp({
+      // Nothing is served past the queue.
+      sweep_interval_ms: HOUR,
       federation: { max_concurrency: 1, recovering_concurrency: 1 },
     })
     const servers = [await remote(), await remote(), await remote()]
@@ -244,7 +246,7 @@ describe('SIGHUP', function () {
     if (one === undefined || two === undefined || three === undefined) throw new Error('three servers')
     const limpet = await start()
     write({
-      federation: { max_concurrency: 8, recovering_concurrency: 8, request_timeout_ms: 8_000 },
+      federation: { max_concurrency: 8, recovering_concurrency: 8, request_timeout_ms: 10_000 },
     })
     expect((await limpet.hangup()).applied).to.deep.equal([
       'federation.max_concurrency',
@@ -254,6 +256,8 @@ describe('SIGHUP', function () {
     for (const server of servers) server.behave({ kind: 'hang' })
     await limpet.tell(...servers)
     await Promise.all(servers.map((server) => server.seen(1)))
+    const failures = servers.map((server) => row(server, 'failures'))
+    expect(await Promise.all(failures), 'none had to wait for the end of another').to.deep.equal([0, 0, 0])
     write({ federation: { request_timeout_ms: 500 } })
     await limpet.hangup()
     for (const server of servers) await failed(server, /no answer in time/)
