@@ -110,7 +110,7 @@ const MOST_OF_HEADERS = 8 * 1024
 
 /** Throws where one of `customCas` is not a PEM certificate. */
 export function makeConnections(config: ConnectionsConfig, clock: Clock): Connections {
-  let secureContext = makeTrust(config.customCas)
+  let trust = makeTrust(config.customCas)
   const gate = makeHandshakeGate({ atOnce: HANDSHAKES_AT_ONCE, slotMs: HANDSHAKE_SLOT_MS })
   const watchOverhead = makeWatchOverhead()
   const dial = makeDial({
@@ -119,7 +119,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
       return config.connectTimeoutMs
     },
     get secureContext() {
-      return secureContext
+      return trust.secureContext
     },
     ...{ gate, watchOverhead, clock },
   })
@@ -224,7 +224,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     giveBack,
     drop,
     renew(customCas) {
-      secureContext = makeTrust(customCas)
+      trust = makeTrust(customCas, trust)
       renewals += 1
       for (const connection of [...idle.values()]) drop(connection)
       for (const connection of all) outdated.add(connection)
