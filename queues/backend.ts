@@ -21,6 +21,8 @@ export interface JobQueue {
 
 /** What of BullMQ's `Worker` is used here. */
 export interface JobWorker {
+  /** Jobs that it takes at once; may be set. */
+  concurrency: number
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'failed', listener: (job: { data: unknown } | undefined, error: Error) => void): unknown
   close(): Promise<void>

@@ -38,6 +38,8 @@ export interface Workers {
    * seconds later nothing waits for them any more: their locks run out and another process takes them.
    */
   close(graceMs: number): Promise<void>
+  /** From now on so many turns at once. Those under way end as they would. */
+  resize(concurrency: Record<TurnQueue, number>): void
 }
 
 export function startWorkers({ backend, turn, fanout, concurrency, roles, log }: WorkersNeeds): Workers {
@@ -45,7 +47,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
   let closed = false
   const workers: JobWorker[] = []
 
-  function start(name: string, atOnce: number, work: (data: unknown) => Promise<void>): void {
+  function start(name: string, atOnce: number, work: (data: unknown) => Promise<void>): JobWorker {
     const processor = async (data: unknown) => {
       try {
         await work(data)
@@ -64,6 +66,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     const onFailed = makeFaultLog({ log, what: `the queue ${name} gave up a job` })
     worker.on('failed', (_job, error) => onFailed(error))
     workers.push(worker)
+    return worker
   }
 
   async function serve(queue: TurnQueue, data: unknown): Promise<void> {
@@ -78,12 +81,16 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     if (again) await backend.openQueue(quick ? 'delivery' : 'recovery').addBulk([turnJob(destination)])
   }
 
-  if (roles.deliver) {
-    for (const queue of TURN_QUEUES) start(queue, concurrency[queue], (data) => serve(queue, data))
-  }
+  const turns = roles.deliver ? TURN_QUEUES : []
+  const ofTurns = turns.map((queue) => ({
+    ...{ queue, worker: start(queue, concurrency[queue], (data) => serve(queue, data)) },
+  }))
   if (roles.fanout) start(FANOUT, 1, () => fanout(stop.signal))
 
   return {
+    resize(next) {
+      for (const { queue, worker } of ofTurns) worker.concurrency = next[queue]
+    },
     async close(graceMs) {
       const closing = Promise.all(workers.map((worker) => worker.close()))
       if (!(await settledWithin(graceMs, closing))) {

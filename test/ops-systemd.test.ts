@@ -42,6 +42,10 @@ describe('the systemd unit', () => {
     expect(unit).to.match(/^StartLimitIntervalSec=0$/m)
   })
 
+  it('has the configuration read again by a signal to limpet alone', () => {
+    expect(unit).to.match(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m)
+  })
+
   it('takes away what limpet does not need', () => {
     const settings = new Map<string, string[]>()
     for (const [, name = '', value = ''] of unit.matchAll(/^(\w+)=(.*)$/gm))

@@ -59,6 +59,9 @@ export function makeProgram(io: Io): Command {
       const roles = parseRoles(options.role)
       const listen = options.listen === undefined ? undefined : parseListen(options.listen)
       const config = configFor(command, io)
+      const { file } = config
+      // The file that it was, also where none was named: without it, only the environment would be left.
+      const reread = () => (file === null ? configFor(command, io) : loadConfig({ ...io, file }))
       const [{ run }, { makeLog }, { makeLogOutput }] = await Promise.all([
         import('./run.ts'),
         import('../observe/log.ts'),
@@ -66,7 +69,7 @@ export function makeProgram(io: Io): Command {
       ])
       const output = makeLogOutput(process.stdout)
       const log = makeLog({ ...config.log, secrets: io.secrets, stream: output })
-      await run({ config, roles, listen, log, linesLost: () => output.lost(), env: io.env })
+      await run({ config, reread, roles, listen, log, linesLost: () => output.lost(), env: io.env })
     })
 
   program

@@ -3,16 +3,18 @@
  *
  * At SIGTERM or SIGINT it takes no new work, lets requests in flight end, and exits 0. A second signal makes it exit
  * at once. Neither loses anything that was acknowledged, and neither leaves the embedded PostgreSQL running. The last
- * log line of an orderly stop is `stopped`. SIGHUP does not end it.
+ * log line of an orderly stop is `stopped`. At SIGHUP it reads its configuration again (`daemon/reload.ts`).
  */
 import type { Config, Listener } from '../config/config.ts'
-import { weakenedBy } from '../config/weakened.ts'
+import { sayInsecure, weakenedBy } from '../config/weakened.ts'
 import { startDaemon } from '../daemon/daemon.ts'
 import type { Role } from '../daemon/daemon.ts'
 import type { Log } from '../observe/log.ts'
 import type { Io } from './io.ts'
 
 export interface Running {
+  /** Reads the configuration again. It does not throw. */
+  reload(): void
   /** Ends when it has stopped. */
   stop(): Promise<void>
   /** Rejects when the daemon can't go on by itself. */
@@ -27,6 +29,8 @@ export interface SignalSource {
 
 export interface RunOptions {
   readonly config: Config
+  /** Reads it again; throws where it is wrong. */
+  readonly reread: () => Config
   readonly roles: readonly Role[]
   /** Instead of the configuration's; undefined: as there. */
   readonly listen: readonly Listener[] | undefined
@@ -36,16 +40,14 @@ export interface RunOptions {
   readonly env: Io['env']
 }
 
-export function run({ config, roles, listen, log, linesLost, env }: RunOptions): Promise<void> {
+export function run({ config, reread, roles, listen, log, linesLost, env }: RunOptions): Promise<void> {
   for (const line of weakenedBy(env, process.execArgv)) log.warn(line)
-  const { insecure_domains: insecure } = config.federation
-  if (insecure.length > 0)
-    log.warn(
-      { insecure_domains: insecure },
-      'federation.insecure_domains: anybody on the network path to these servers can read and change what limpet sends them',
-    )
+  sayInsecure(config.federation.insecure_domains, log)
   return untilSignal(process, {
-    start: () => startDaemon({ config, roles, listen: listen ?? config.listen, log, linesLost }),
+    start: async () => {
+      const daemon = await startDaemon({ config, roles, listen: listen ?? config.listen, log, linesLost })
+      return { ...daemon, reload: () => daemon.reload(reread) }
+    },
     exitNow: (status) => process.exit(status),
     now: () => performance.now(),
     log,
@@ -77,14 +79,27 @@ export async function untilSignal(
     log.warn({ signal }, 'exiting at once')
     exitNow(signal === 'SIGINT' ? 130 : 143)
   }
-  const onHangup = () =>
-    log.warn('SIGHUP: this version does not reload its configuration; restart it instead')
+  const isStopping = () => first !== null
+  const hangup: { running: Running | null; waits: boolean } = { running: null, waits: false }
+  const onHangup = () => {
+    if (isStopping()) {
+      log.info('SIGHUP: limpet stops, and reads nothing again')
+      return
+    }
+    hangup.running?.reload()
+    if (hangup.running !== null || hangup.waits) return
+    // What it starts with was read already, and may be what it was before the operator changed it.
+    hangup.waits = true
+    log.info('SIGHUP: the configuration is read again as soon as limpet runs')
+  }
   signals.on('SIGTERM', onSignal)
   signals.on('SIGINT', onSignal)
   signals.on('SIGHUP', onHangup)
   try {
     const daemon = await starting(start)
     if (daemon === null) return
+    hangup.running = daemon
+    if (hangup.waits && !isStopping()) daemon.reload()
     // One who stops while it starts waits for the start: what was opened has to be closed again.
     try {
       await Promise.race([stopAsked, daemon.done])

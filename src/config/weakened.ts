@@ -5,6 +5,7 @@
  * on connections to other servers (`wire/dial.ts`, `wire/trust.ts`). This file says, in one line each, what to tell an
  * operator.
  */
+import type { Log } from '../observe/log.ts'
 import type { Environment } from './env.ts'
 
 /** The variable with which Node turns the check of certificates off. */
@@ -48,4 +49,13 @@ export function weakenedBy(env: Environment, args: readonly string[]): string[] 
     if (found !== undefined) lines.push(`${flag.replace(/=.*/, '')}: ${found[1]}`)
   }
   return [...new Set(lines)]
+}
+
+/** One line, where certificates of some servers are not checked. */
+export function sayInsecure(insecure: readonly string[], log: Pick<Log, 'warn'>): void {
+  if (insecure.length === 0) return
+  log.warn(
+    { insecure_domains: insecure },
+    'federation.insecure_domains: anybody on the network path to these servers can read and change what limpet sends them',
+  )
 }

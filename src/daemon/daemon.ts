@@ -12,23 +12,22 @@ import { statSync } from 'node:fs'
 import { openQueues } from '../../queues/queues.ts'
 import { vetDomainOf } from '../allow/domains.ts'
 import { systemClock } from '../pace/clock.ts'
-import { withTokens, type Config, type Listener } from '../config/config.ts'
-import { complainOfOpenFile } from '../config/exposed.ts'
-import { loadSigningKey, readAuthorities, refuseOpenTlsKeys } from '../config/files.ts'
+import type { Config, Listener } from '../config/config.ts'
 import { closeDataDir } from '../config/folder.ts'
 import { makeBlocking } from '../deliver/blocking.ts'
 import type { Wake } from '../deliver/wake/fanout.ts'
 import { registerAdminRoutes } from '../http/admin/routes.ts'
-import { MOST_CONNECTIONS, openHttpServer, type Phase } from '../http/server.ts'
-import { descriptorLimit, DISCOVERIES, LOOKUPS, shareDescriptors } from './descriptors.ts'
+import { openHttpServer, type Phase } from '../http/server.ts'
 import { makeAppend } from '../ingest/append.ts'
-import { selfTest } from '../matrix/signing.ts'
 import { countItems } from '../observe/count-items.ts'
 import type { Log } from '../observe/log.ts'
 import { makeMetrics, type LookupOutcome } from '../observe/metrics.ts'
+import { makeChangeable } from './changeable.ts'
 import { openStores } from './open-stores.ts'
 import { previewNeedsOf } from './preview-needs.ts'
 import { makeReadiness } from './readiness.ts'
+import { makeReload, type Reload } from './reload.ts'
+import { readSettings, type DaemonSettings } from './settings.ts'
 import type { Network, Outbound, OutboundNeeds } from './open-outbound.ts'
 import type { Delivery } from './start-delivery.ts'
 import { checkSchema } from '../store/migrate.ts'
@@ -53,36 +52,9 @@ export interface Daemon {
   addresses: readonly string[]
   /** Rejects when the daemon can't go on by itself. */
   done: Promise<void>
+  /** Reads the configuration again, and applies what can be applied while it runs (`reload.ts`). */
+  reload: Reload
   stop(): Promise<void>
-}
-
-/** The configuration as this process' limit of descriptors lets it be kept, and how many connections may come to us. */
-function withinDescriptors({ config, roles, log }: DaemonOptions): {
-  config: Config
-  door: number
-  lookups: number
-  discoveries: number
-} {
-  const { federation } = config
-  const { max_concurrency, max_idle_connections, recovering_concurrency } = federation
-  const wished = {
-    ...{ door: MOST_CONNECTIONS, concurrency: max_concurrency, idle: max_idle_connections },
-    ...{ lookups: LOOKUPS, discoveries: DISCOVERIES },
-  }
-  const limit = descriptorLimit()
-  const sends = roles.includes('deliver')
-  const { door, concurrency, idle, lookups, discoveries } = shareDescriptors(limit, wished, { sends })
-  if (roles.includes('deliver') && (concurrency < max_concurrency || idle < max_idle_connections))
-    log.warn(
-      { limit, max_concurrency: concurrency, max_idle_connections: idle, connections: door },
-      'the limit of open files is low, so limpet uses fewer requests and idle connections than configured; raise it (ulimit -n, LimitNOFILE)',
-    )
-  const fitting = {
-    max_concurrency: concurrency,
-    max_idle_connections: idle,
-    recovering_concurrency: Math.min(recovering_concurrency, concurrency),
-  }
-  return { config: { ...config, federation: { ...federation, ...fitting } }, door, lookups, discoveries }
 }
 
 /** Sending needs it, and the admin API shows what it finds. */
@@ -110,16 +82,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const closed =
     statSync(data_dir, { throwIfNoEntry: false })?.isDirectory() === true ? closeDataDir(data_dir) : null
   if (closed !== null) log.warn(closed)
-  const exposed = complainOfOpenFile(options.config.file)
-  if (exposed !== null) log.warn(exposed)
-  refuseOpenTlsKeys(options.config)
-  // Only a process that serves the API needs tokens; another must not generate any.
-  const { config: settled, door, lookups, discoveries } = withinDescriptors(options)
-  const config = roles.includes('ingest') ? withTokens(settled, randomBytes) : settled
-  const key = loadSigningKey(config.signing_key_path)
-  if (!selfTest(key))
-    throw new Error(`a signature made with the key ${config.signing_key_path} does not verify`)
-  const authorities = readAuthorities(config)
+  const ingesting = roles.includes('ingest')
+  const reading = { serves: ingesting, sends: roles.includes('deliver'), log, randomBytes }
+  const live = makeChangeable(readSettings(options.config, reading))
+  const { config, authorities, door, lookups, discoveries } = live.now()
+  const configNow = () => live.now().config
   const clock = systemClock
   const random = Math.random
   const metrics = makeMetrics({
@@ -181,7 +148,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     })
 
     const reachable = makeReadiness({ pool, queues })
-    const ingesting = roles.includes('ingest')
     const onLookup = (outcome: LookupOutcome) => metrics.discoveryLookups.inc({ outcome })
     const outbound =
       ingesting || roles.includes('deliver')
@@ -204,8 +170,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const http = await openHttpServer({
       listeners: options.listen,
       mostConnections: door,
-      tokens: config.tokens,
-      metricsToken: config.metrics.token,
+      tokens: () => configNow().tokens,
+      metricsToken: () => configNow().metrics.token,
       metrics,
       log,
       phase: () => phase,
@@ -226,20 +192,24 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 version,
                 wake: (targets) => queues.wake(targets),
                 discover: outbound.report,
-                preview: previewNeedsOf(config, clock),
+                preview: previewNeedsOf(configNow, clock),
                 vetDomain: blocking.why,
                 readBlocks: () => blocking.read(),
-                deadAfterMs: config.federation.dead_after_ms,
-                rampPerSecond: config.federation.ramp_per_second,
+                get deadAfterMs() {
+                  return configNow().federation.dead_after_ms
+                },
+                get rampPerSecond() {
+                  return configNow().federation.ramp_per_second
+                },
               })
           : null,
     })
-    closers.push(() => http.close({ graceMs: config.shutdown_grace_ms }))
+    closers.push(() => http.close({ graceMs: configNow().shutdown_grace_ms }))
 
     if (roles.includes('housekeep')) {
       const { startHousekeeping } = await import('./start-housekeeping.ts')
       const housekeeping = startHousekeeping({
-        config,
+        ...{ config, configNow },
         pool,
         queues,
         vetDomain: blocking.why,
@@ -254,20 +224,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       const mayWork = () => complaint === null
       const { startDelivery } = await import('./start-delivery.ts')
       const delivery = await startDelivery({
-        config,
-        pool,
-        backend,
-        queues,
-        wake,
-        key,
-        outbound,
-        blocking,
-        discoveries,
-        mayWork,
-        metrics,
-        clock,
-        random,
-        log,
+        ...{ live, pool, backend, queues, wake, outbound, blocking, discoveries, mayWork },
+        ...{ metrics, clock, random, log },
       })
       closers.push(() => delivery.stop())
       delivering = delivery
@@ -286,9 +244,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       })
       closers.push(() => source.stop())
     }
+    const apply = (next: DaemonSettings) => {
+      // What may fail goes first.
+      const configured = vetDomainOf(next.config.federation)
+      outbound?.renew(next)
+      live.change(next)
+      blocking.configure(configured)
+    }
     phase = 'running'
     log.info({ roles, addresses: http.addresses, version, server_name: config.server_name }, 'limpet runs')
-    return { addresses: http.addresses, done, stop }
+    return { addresses: http.addresses, done, stop, reload: makeReload({ ...reading, live, apply }) }
   } catch (error) {
     await stop().catch(() => undefined)
     throw error

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { devNull } from 'node:os'
 import { makeIsInsecure } from '../allow/insecure.ts'
 import { makeProxyFor } from '../allow/no-proxy.ts'
-import { makeVet } from '../allow/vet.ts'
+import { makeVet, type VetAddress } from '../allow/vet.ts'
 import type { Config } from '../config/config.ts'
 import type { Blocking } from '../deliver/blocking.ts'
 import { makeDiscovery, type Discovery } from '../discovery/discovery.ts'
@@ -67,6 +67,8 @@ export interface Outbound {
   discovery: Discovery
   resolver: DnsResolver
   resolveTarget: ResolveTarget
+  /** Goes by other settings from now on (`Connections.renew`). Throws with nothing changed. */
+  renew(to: Pick<OutboundNeeds, 'config' | 'authorities'>): void
   /** For operators. */
   report: (name: ServerName, options: { anew: boolean }) => Promise<DiscoveryReport>
   close(): Promise<void>
@@ -84,22 +86,26 @@ export function openOutbound({
   random,
   log,
 }: OutboundNeeds): Outbound {
-  const { federation } = config
+  let rules = rulesOf(config)
   const closing = new AbortController()
   const whyNot = (name: ServerName): string | null => blocking?.why(name) ?? null
   const resolver = makeDnsResolver({
-    ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: federation.dns_servers },
+    ...{ clock, randomBytes: pooledRandom, port: network.ports.dns, servers: config.federation.dns_servers },
     ...{ resolvConfPath: network.resolvConfPath, hostsPath: network.hostsPath },
     limits: dnsRoomsWithin(lookups),
   })
-  const vet = makeVet({ denylist: federation.ip_denylist, allowlist: federation.ip_allowlist })
+  const vet: VetAddress = (address) => rules.vet(address)
   const connections = makeConnections(
     {
-      maxIdleConnections: federation.max_idle_connections,
-      connectTimeoutMs: federation.connect_timeout_ms,
+      get maxIdleConnections() {
+        return rules.federation.max_idle_connections
+      },
+      get connectTimeoutMs() {
+        return rules.federation.connect_timeout_ms
+      },
       customCas: authorities,
       vet,
-      isInsecure: makeIsInsecure(federation.insecure_domains),
+      isInsecure: (target) => rules.isInsecure(target),
       lookup: makeLookup(resolver),
       isBlocked: (name) => whyNot(name) !== null,
     },
@@ -109,7 +115,7 @@ export function openOutbound({
   const discovery = makeDiscovery({
     lookUpServices: (name, how) => resolver.lookupSrv(name, how),
     lookUpHost: (host, how) => resolver.lookupAddresses(host, how),
-    ...{ vet, dial: connections.dial, proxyFor: makeProxyFor(federation.proxy, federation.no_proxy) },
+    ...{ vet, dial: connections.dial, proxyFor: (host, port) => rules.proxyFor(host, port) },
     shared: pool && makeAnswers(pool, randomUUID()),
     ports: network.ports,
     userAgent: `limpet/${version}`,
@@ -121,6 +127,13 @@ export function openOutbound({
   })
   return {
     ...{ connections, discovery, resolver },
+    renew(to) {
+      const next = rulesOf(to.config)
+      connections.renew(to.authorities)
+      rules = next
+      // What failed may have failed by what was not allowed.
+      discovery.forgetFailures()
+    },
     async report(name, options) {
       const blocked = whyNot(name)
       if (blocked !== null) return reportOfBlocked(name, blocked)
@@ -139,3 +152,10 @@ export function openOutbound({
     },
   }
 }
+
+const rulesOf = ({ federation }: OutboundNeeds['config']) => ({
+  federation,
+  vet: makeVet({ denylist: federation.ip_denylist, allowlist: federation.ip_allowlist }),
+  isInsecure: makeIsInsecure(federation.insecure_domains),
+  proxyFor: makeProxyFor(federation.proxy, federation.no_proxy),
+})

@@ -1,12 +1,17 @@
-/** With what is a preview planned? As a transaction is. */
+/** With what is a preview planned? As a transaction is, by the configuration of the moment. */
 import type { Config } from '../config/config.ts'
 import type { PreviewNeeds } from '../deliver/preview.ts'
 import type { Clock } from '../pace/clock.ts'
 
-export const previewNeedsOf = (
-  { server_name, catch_up, federation }: Config,
-  clock: Clock,
-): Omit<PreviewNeeds, 'pool'> => ({
-  ...{ clock, origin: server_name, catchUp: catch_up },
-  ...{ maxPdus: federation.max_pdus, maxBodyBytes: federation.max_body_bytes },
+export const previewNeedsOf = (config: () => Config, clock: Clock): Omit<PreviewNeeds, 'pool'> => ({
+  ...{ clock, origin: config().server_name },
+  get catchUp() {
+    return config().catch_up
+  },
+  get maxPdus() {
+    return config().federation.max_pdus
+  },
+  get maxBodyBytes() {
+    return config().federation.max_body_bytes
+  },
 })

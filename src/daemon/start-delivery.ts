@@ -6,7 +6,7 @@ import { startWorkers } from '../../queues/workers.ts'
 import { timerMs, type Clock, type Random } from '../pace/clock.ts'
 import type { Config } from '../config/config.ts'
 import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
-import { makeBodies } from '../deliver/body-memory.ts'
+import { makeBodies, resizeBodies } from '../deliver/body-memory.ts'
 import { makeAtHand, type AtHand } from '../deliver/wake/at-hand.ts'
 import { makeDue } from '../deliver/wake/due.ts'
 import { makeGate } from '../pace/gate.ts'
@@ -14,7 +14,7 @@ import { AT_ONCE, eventLoopUse, makeSpare } from '../pace/spare.ts'
 import { makeFind } from '../deliver/find.ts'
 import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
-import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
+import { makeFollow, type Follow, type FollowNeeds } from '../deliver/follow/follow.ts'
 import { makeSharedBodies } from '../deliver/shared-bodies.ts'
 import { makeLoadApart, makeTogether } from '../deliver/together.ts'
 import type { Blocking } from '../deliver/blocking.ts'
@@ -22,7 +22,6 @@ import type { ServeTurn } from '../deliver/turned.ts'
 import { makeTurn, takeAndServe, type TurnNeeds } from '../deliver/turn.ts'
 import { serve } from '../deliver/serve.ts'
 import type { ServerName } from '../matrix/ids.ts'
-import type { SigningKey } from '../matrix/signing.ts'
 import { countAttempt, type CountedAttempt } from '../observe/count-attempt.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
@@ -30,16 +29,18 @@ import type { Pool } from '../store/db.ts'
 import { carryOutPlanned } from '../store/delivery/planned-acts.ts'
 import type { Sleeper } from '../store/delivery/wake-lists.ts'
 import type { Outbound } from './open-outbound.ts'
+import { deliverySettings, dialsOf } from './delivery-settings.ts'
+import { asking, type Changeable } from './changeable.ts'
+import type { DaemonSettings } from './settings.ts'
 import { version } from './version.ts'
 import { makeRemotes } from '../wire/send.ts'
 
 export interface DeliveryNeeds {
-  config: Config
+  live: Changeable<DaemonSettings>
   pool: Pool
   backend: Backend
   queues: Queues
   wake: Wake
-  key: SigningKey
   /** False: this process takes no new work (its schema is not the database's any more). */
   mayWork: () => boolean
   outbound: Pick<Outbound, 'connections' | 'resolveTarget'>
@@ -71,8 +72,10 @@ const STEADY_MS = 1_000
 const LEAST_WAITING = 64
 
 export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
-  const { config, pool, backend, queues, blocking, metrics, clock, random, log } = needs
-  const { federation } = config
+  const { live, pool, backend, queues, blocking, metrics, clock, random, log } = needs
+  const { config } = live.now()
+  const configNow = () => live.now().config
+  const settings = deliverySettings(configNow)
   const { connections, resolveTarget } = needs.outbound
   const stopping = new AbortController()
   const cutting = new AbortController()
@@ -81,7 +84,9 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const remotes = makeRemotes({
     connections,
     resolveTarget,
-    key: needs.key,
+    get key() {
+      return live.now().key
+    },
     origin: config.server_name,
     userAgent: `limpet/${version}`,
     clock,
@@ -89,13 +94,10 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     underWay: metrics.transactionsInFlight,
   })
   // Both queues together; of these the recovery queue can have no more than its workers.
-  const inFlight = makeGate(federation.max_concurrency)
-  // Those of `recovery`, and half of the others.
-  const dials = Math.ceil((federation.max_concurrency + federation.recovering_concurrency) / 2)
+  const inFlight = makeGate(config.federation.max_concurrency)
+  const dialling = makeGate(dialsOf(config))
   const bodies = makeBodies(config.memory.bodies_bytes)
   metrics.watchBodies(() => bodies.held())
-  const { deadline_retries, deadline_retry_min_ms } = config.sticky
-  const deadline = { deadline_retries, deadline_retry_min_ms, long_outage_ms: federation.long_outage_ms }
   const running = new Set<string>()
   const shared = {
     pool,
@@ -103,19 +105,14 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     running,
     ...remotes,
     place: inFlight,
-    dialling: makeGate(dials),
+    dialling,
     bodies,
     random,
     clock,
     log,
-    deadline,
-    backoff: { ...federation.backoff, dead_after_ms: federation.dead_after_ms },
-    requestTimeoutMs: federation.request_timeout_ms,
     ...makeTogether(pool),
     bodyOf: makeSharedBodies({ origin: config.server_name, clock }),
     origin: config.server_name,
-    maxPdus: federation.max_pdus,
-    maxBodyBytes: federation.max_body_bytes,
     stopping: stopping.signal,
     onAttempt: (at: CountedAttempt) => countAttempt(metrics, at),
   }
@@ -136,22 +133,26 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     )
   }
   let steadyAt = -Infinity
-  const follow: Follow = makeFollow({
+  const forFollowers = {
     ...shared,
-    onAttempt: (at) => {
+    onAttempt: (at: CountedAttempt) => {
       steadyAt = clock.monotonic()
       countAttempt(metrics, at)
     },
     load: makeLoadApart(pool),
     wake,
-    serveOn: (...given) => serve({ ...turning, spare: AT_ONCE }, ...given),
-    takeAgain: (...given) => takeAndServe(turning, ...given),
+    serveOn: (...given: Parameters<FollowNeeds['serveOn']>) =>
+      serve(asking({ ...forTurns, spare: AT_ONCE }, settings), ...given),
+    takeAgain: (...given: Parameters<FollowNeeds['takeAgain']>) => takeAndServe(turning, ...given),
     lingerMs: config.internal.linger_ms,
-    most: federation.max_idle_connections,
+    get most() {
+      return configNow().federation.max_idle_connections
+    },
     mayWork: needs.mayWork,
     cutting: cutting.signal,
-  })
-  const turning: TurnNeeds = {
+  }
+  const follow: Follow = makeFollow(asking(forFollowers, settings))
+  const forTurns: Omit<TurnNeeds, keyof typeof settings> = {
     ...shared,
     follow,
     lease: {
@@ -170,23 +171,28 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
       used: eventLoopUse(),
       pressing: () => clock.monotonic() - steadyAt < STEADY_MS,
     }),
-    catchUp: config.catch_up,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }
+  const turning: TurnNeeds = asking(forTurns, settings)
   const turn: ServeTurn = makeTurn(turning)
   const due = makeDue({
     pool,
     wake,
     turn,
     blocking,
-    carryOut: () => carryOutPlanned(pool, Math.ceil((federation.ramp_per_second * DUE_EVERY_MS) / 1_000)),
+    carryOut: () =>
+      carryOutPlanned(pool, Math.ceil((configNow().federation.ramp_per_second * DUE_EVERY_MS) / 1_000)),
     releaseAbandoned: makeReleaseAbandoned({ pool, lease: keeper, running, clock, log }),
     forget: (destination) => queues.forget(destination),
     clock,
     everyMs: DUE_EVERY_MS,
     patienceMs: config.sweep_interval_ms,
-    waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),
-    rampPerSecond: federation.ramp_per_second,
+    get waiting() {
+      return Math.max(LEAST_WAITING, configNow().federation.recovering_concurrency)
+    },
+    get rampPerSecond() {
+      return configNow().federation.ramp_per_second
+    },
     cutting: cutting.signal,
     log,
   })
@@ -194,10 +200,16 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const workers = startWorkers({
     backend,
     turn,
-    fanout: makeFanout({ pool, wake, clock, deadline }),
-    concurrency: { delivery: federation.max_concurrency, recovery: federation.recovering_concurrency },
+    fanout: makeFanout({ pool, wake, clock, deadline: settings.deadline }),
+    concurrency: turnsOf(config),
     roles: { deliver: true, fanout: true },
     log,
+  })
+  live.onChange(({ config: now }) => {
+    inFlight.resize(now.federation.max_concurrency)
+    dialling.resize(dialsOf(now))
+    resizeBodies(bodies, now.memory.bodies_bytes)
+    workers.resize(turnsOf(now))
   })
   const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
   const following = follow.run()
@@ -205,10 +217,16 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     nudge: () => follow.nudge(),
     stop: async () => {
       stopping.abort()
-      const cut = setTimeout(() => cutting.abort(), timerMs(config.shutdown_grace_ms))
-      await Promise.all([workers.close(config.shutdown_grace_ms), watching, following, atHand.ended()])
+      const graceMs = configNow().shutdown_grace_ms
+      const cut = setTimeout(() => cutting.abort(), timerMs(graceMs))
+      await Promise.all([workers.close(graceMs), watching, following, atHand.ended()])
       clearTimeout(cut)
       await keeper.stop()
     },
   }
 }
+
+const turnsOf = ({ federation }: Config) => ({
+  delivery: federation.max_concurrency,
+  recovery: federation.recovering_concurrency,
+})

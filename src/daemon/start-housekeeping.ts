@@ -24,6 +24,8 @@ import { sql } from '../store/statement.ts'
 
 export interface HousekeepingNeeds {
   config: Config
+  /** As it is at the moment, for what applies without a restart. */
+  configNow: () => Config
   pool: Pool
   queues: Queues
   /** To whom nothing is sent, as of now; null: nobody is blocked. */
@@ -42,14 +44,16 @@ const STOPPED_MS = 600_000
 const LAST_NOTE_MS = 1_000
 
 export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<void> } {
-  const { config, pool, queues, vetDomain, metrics, clock, log } = needs
+  const { config, configNow, pool, queues, vetDomain, metrics, clock, log } = needs
   const stopping = new AbortController()
   const sweep = makeSweep({
     pool,
     clock,
     nudgeFanout: () => queues.nudgeFanout(),
     vetDomain,
-    backoff: config.federation.backoff,
+    get backoff() {
+      return configNow().federation.backoff
+    },
     attemptsMs: config.retention.attempts_ms,
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
     log,
@@ -64,7 +68,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
     const oldestSnapshotMs = await oldestSnapshot(pool)
     const gauges = await readGauges(
       pool,
-      { vetDomain, deadAfterMs: config.federation.dead_after_ms },
+      { vetDomain, deadAfterMs: configNow().federation.dead_after_ms },
       config.metrics.per_destination,
     )
     metrics.setTotals({ ...gauges, oldestSnapshotMs })

@@ -31,6 +31,8 @@ export interface Blocking {
   now(): VetDomain
   /** Calls `stop` when the destination is blocked, or at once if it is. Returns what ends that. */
   whenBlocked: (name: string, stop: () => void) => () => void
+  /** By the configuration from now on; null: nobody is blocked by it. As quick as a block of an operator's. */
+  configure(configured: VetDomain | null): void
   /** Called after each change, when all that was under way is cut off. */
   onChange(heard: () => void): void
   /** Asks the database now. */
@@ -49,7 +51,8 @@ const MOST_REMEMBERED = 100_000
 
 export function makeBlocking({ pool, configured, clock, log }: BlockingNeeds): Blocking {
   let version: string | null = null
-  let list = makeList(configured, [])
+  let blocks: readonly Block[] = []
+  let list = makeList(configured, blocks)
   let reading: Promise<void> = Promise.resolve()
   const watching = new Set<{ readonly name: string; readonly stop: () => void }>()
   const listeners: (() => void)[] = []
@@ -62,11 +65,14 @@ export function makeBlocking({ pool, configured, clock, log }: BlockingNeeds): B
     const [odd] = read.blocks.filter(({ glob }) => !isDomainGlob(glob))
     if (odd !== undefined)
       log.error({ glob: odd.glob }, 'a block in the database is no glob, and blocks nobody')
-    list = makeList(
-      configured,
-      read.blocks.filter(({ glob }) => isDomainGlob(glob)),
-    )
+    blocks = read.blocks.filter(({ glob }) => isDomainGlob(glob))
     version = read.version
+    renew()
+  }
+
+  /** Another list is in force from now on. */
+  function renew(): void {
+    list = makeList(configured, blocks)
     for (const one of [...watching]) if (isBlocked(one.name)) one.stop()
     for (const heard of listeners) heard()
   }
@@ -86,6 +92,10 @@ export function makeBlocking({ pool, configured, clock, log }: BlockingNeeds): B
       watching.add(one)
       if (isBlocked(name)) stop()
       return () => void watching.delete(one)
+    },
+    configure(next) {
+      configured = next
+      renew()
     },
     onChange: (heard) => void listeners.push(heard),
     read,

@@ -18,8 +18,12 @@ export type Bodies = ByteGate<Part>
 /** A transaction with one PDU of the largest size fits. */
 const LEAST_BYTES = 70_000
 
-export const makeBodies = (bytes: number): Bodies =>
-  makeByteGate<Part>(bytes, { quick: bytes, recovering: Math.floor(bytes / 2) })
+export const makeBodies = (bytes: number): Bodies => makeByteGate<Part>(...sharesOf(bytes))
+
+/** From now on so many bytes. */
+export const resizeBodies = (bodies: Bodies, bytes: number): void => bodies.resize(...sharesOf(bytes))
+
+const sharesOf = (bytes: number) => [bytes, { quick: bytes, recovering: Math.floor(bytes / 2) }] as const
 
 /** What a look at it may need: its unanswered transaction, or a new one. */
 export function wantedFor({ open, quick }: DestinationState, maxBodyBytes: number): Wanted<Part> {

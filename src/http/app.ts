@@ -25,8 +25,9 @@ import type { Visitors } from './visitors.ts'
 export type Phase = 'starting' | 'running' | 'stopping'
 
 export interface AppOptions {
-  readonly tokens: Tokens
-  readonly metricsToken: string | null
+  /** As of now, as the next one. */
+  readonly tokens: () => Tokens
+  readonly metricsToken: () => string | null
   readonly metrics: Metrics
   readonly log: Log
   readonly readiness: Readiness

@@ -35,12 +35,14 @@ export type Guard = (
   kinds: (request: FastifyRequest) => readonly TokenKind[],
 ) => (request: FastifyRequest) => Promise<void>
 
-export function makeGuard(tokens: Tokens): Guard {
-  const known = (['ingest', 'read', 'admin'] as const).flatMap((kind) =>
-    tokens[kind].map(({ name, token }) => ({ caller: { kind, name }, digest: digestOf(token) })),
-  )
+/** `tokens` is asked at each request. */
+export function makeGuard(tokens: () => Tokens): Guard {
+  let of = tokens()
+  let known = digestsOf(of)
   return (kinds) => (request) => {
     const digest = digestOf(bearerOf(request))
+    const now = tokens()
+    if (now !== of) known = digestsOf((of = now))
     // All are compared, so that the time says nothing about which one was close. Digests have one length.
     const found = known.filter((one) => timingSafeEqual(one.digest, digest))[0]
     if (found === undefined) throw new MatrixError(401, 'M_UNKNOWN_TOKEN', 'unknown token')
@@ -56,12 +58,17 @@ export function makeGuard(tokens: Tokens): Guard {
   }
 }
 
-/** Lets through a caller that brings `token`; null: every caller. */
-export function makeTokenGuard(token: string | null): (request: FastifyRequest) => Promise<void> {
-  if (token === null) return () => Promise.resolve()
-  const wanted = digestOf(token)
+const digestsOf = (tokens: Tokens) =>
+  (['ingest', 'read', 'admin'] as const).flatMap((kind) =>
+    tokens[kind].map(({ name, token }) => ({ caller: { kind, name }, digest: digestOf(token) })),
+  )
+
+/** Lets through a caller that brings `token`, which is asked at each request; null: every caller. */
+export function makeTokenGuard(token: () => string | null): (request: FastifyRequest) => Promise<void> {
   return (request) => {
-    if (timingSafeEqual(wanted, digestOf(bearerOf(request)))) {
+    const wanted = token()
+    if (wanted === null) return Promise.resolve()
+    if (timingSafeEqual(digestOf(wanted), digestOf(bearerOf(request)))) {
       watchers.add(request)
       return Promise.resolve()
     }

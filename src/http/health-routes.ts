@@ -22,7 +22,7 @@ export function registerHealthRoutes(app: FastifyInstance, { readiness }: { read
 
 export function registerMetricsRoute(
   app: FastifyInstance,
-  { metrics, token }: { metrics: Metrics; token: string | null },
+  { metrics, token }: { metrics: Metrics; token: () => string | null },
 ): void {
   app.get('/metrics', { onRequest: makeTokenGuard(token) }, async (_request, reply) => {
     void reply.type(metrics.registry.contentType)

@@ -13,6 +13,8 @@ export interface ByteGate<Part extends string> {
   enter(wanted: Wanted<Part>, signal?: AbortSignal): Promise<Bytes | null>
   /** Bytes that are held now. */
   held(): number
+  /** From now on so many. Where there are fewer than before, who holds some keeps them. */
+  resize(whole: number, shares: Readonly<Record<Part, number>>): void
 }
 
 export interface Wanted<Part extends string> {
@@ -134,5 +136,10 @@ export function makeByteGate<Part extends string>(
       return taken === null ? wait(wanted, signal) : Promise.resolve(taken)
     },
     held: () => held,
+    resize(nextWhole, nextShares) {
+      whole = nextWhole
+      shares = nextShares
+      admit()
+    },
   }
 }

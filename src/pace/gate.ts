@@ -10,15 +10,28 @@ export interface Gate {
 /** Gives up a place. */
 export type Leave = () => void
 
-export function makeGate(places: number): Gate {
+export interface ResizableGate extends Gate {
+  /** From now on so many. Where there are fewer than before, nobody has to leave: the next goes in when enough have left. */
+  resize(places: number): void
+}
+
+export function makeGate(places: number): ResizableGate {
+  // Below 0: there are fewer places than are taken.
   let free = places
   const waiting = new Set<() => void>()
 
   function leave(): void {
-    // Handed over, so that no other can slip in between.
-    const [next] = waiting
-    if (next === undefined) free += 1
-    else next()
+    free += 1
+    admit()
+  }
+
+  /** In the same step in which a place became free, so that no other can slip in between. */
+  function admit(): void {
+    for (const next of waiting) {
+      if (free < 1) return
+      free -= 1
+      next()
+    }
   }
 
   function take(): Leave | null {
@@ -32,14 +45,14 @@ export function makeGate(places: number): Gate {
     const taken = take()
     if (taken !== null) return Promise.resolve(taken)
     return new Promise((resolve) => {
-      const admit = () => end(leave)
+      const goIn = () => end(leave)
       const giveUp = () => end(null)
       function end(came: Leave | null): void {
-        waiting.delete(admit)
+        waiting.delete(goIn)
         signal?.removeEventListener('abort', giveUp)
         resolve(came)
       }
-      waiting.add(admit)
+      waiting.add(goIn)
       signal?.addEventListener('abort', giveUp, { once: true })
     })
   }
@@ -47,6 +60,11 @@ export function makeGate(places: number): Gate {
   return {
     take,
     enter,
+    resize(next) {
+      free += next - places
+      places = next
+      admit()
+    },
     async within(work) {
       if (take() === null) await enter()
       try {

@@ -13,7 +13,7 @@ import { makeAnswerBudget } from './answer-budget.ts'
 import type { AnswerBudget } from './answer-budget.ts'
 import { makeDial } from './dial.ts'
 import type { Dial, Dialled } from './dial.ts'
-import { makeDialAll } from './dial-all.ts'
+import { makeDialAll, type DialAll } from './dial-all.ts'
 import { makeHandshakeGate } from './handshake-gate.ts'
 import { meter } from './meter.ts'
 import type { Meter } from './meter.ts'
@@ -27,6 +27,7 @@ import { makeTurns } from './turns.ts'
 import type { Turns } from './turns.ts'
 import { makeWorked } from './worked.ts'
 
+/** The numbers are asked for whenever one is used. */
 export interface ConnectionsConfig {
   readonly maxIdleConnections: number
   readonly connectTimeoutMs: number
@@ -79,6 +80,12 @@ export interface Connections {
   giveBack(connection: Connection): void
   /** For one in any other condition. */
   drop(connection: Connection): void
+  /**
+   * From now on connections are opened by what the configuration says at this moment, with these authorities beside the bundled ones. None
+   * that was opened before is used for another request: idle ones end now, those in use after their request.
+   * Throws, with nothing changed, where one of `customCas` is not a PEM certificate.
+   */
+  renew(customCas: readonly string[]): void
   /** Drops the idle ones of those that are blocked. */
   dropBlocked(): void
   counts(): { readonly idle: number; readonly inUse: number; readonly opening: number }
@@ -103,10 +110,19 @@ const MOST_OF_HEADERS = 8 * 1024
 
 /** Throws where one of `customCas` is not a PEM certificate. */
 export function makeConnections(config: ConnectionsConfig, clock: Clock): Connections {
-  const secureContext = makeTrust(config.customCas)
+  let trust = makeTrust(config.customCas)
   const gate = makeHandshakeGate({ atOnce: HANDSHAKES_AT_ONCE, slotMs: HANDSHAKE_SLOT_MS })
   const watchOverhead = makeWatchOverhead()
-  const dial = makeDial({ ...config, secureContext, gate, watchOverhead, clock })
+  const dial = makeDial({
+    ...config,
+    get connectTimeoutMs() {
+      return config.connectTimeoutMs
+    },
+    get secureContext() {
+      return trust.secureContext
+    },
+    ...{ gate, watchOverhead, clock },
+  })
   const dialAll = makeDialAll(dial)
   const worked = makeWorked()
   const budget = makeAnswerBudget(MOST_OF_ALL_ANSWERS)
@@ -114,6 +130,9 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   // A Map keeps the order of insertion, so its first key is the one unused longest.
   const idle = new Map<ServerName, Connection>()
   const all = new Set<Connection>()
+  /** Opened before something else was configured. */
+  const outdated = new WeakSet<Connection>()
+  let renewals = 0
   const { isBlocked = () => false } = config
   let opening = 0
   let closed = false
@@ -143,8 +162,7 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     const old = anew ? null : takeWhatever(destination)
     if (old?.whereKey === to.key) return { kind: 'open', connection: renewed(old, to, since), wasIdle: true }
     if (old !== null) drop(old)
-    opening++
-    const dialled = await dialAll(to.targets, signal, (target) => worked.of(target)).finally(() => opening--)
+    const dialled = await dialNow(to, signal)
     if (dialled.kind === 'failed') return dialled
     const { socket, overhead, address, target } = dialled
     worked.note(target, address)
@@ -158,6 +176,17 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     return { kind: 'open', connection, wasIdle: false }
   }
 
+  /** By what is configured when it ends: before, it may have been to an address, or by an authority, that is allowed no more. */
+  async function dialNow({ targets }: WhereTo, signal: AbortSignal): ReturnType<DialAll> {
+    for (;;) {
+      const before = renewals
+      opening++
+      const dialled = await dialAll(targets, signal, (target) => worked.of(target)).finally(() => opening--)
+      if (before === renewals || signal.aborted) return dialled
+      if (dialled.kind === 'open') dialled.socket.destroy()
+    }
+  }
+
   /** `since`: when the caller learnt where the destination is. However long dialling took, that gets no older. */
   function renewed(connection: Connection, { leftMs }: WhereTo, since: number): Connection {
     const left = leftMs === null ? Infinity : Math.max(leftMs, LEAST_LEFT_MS)
@@ -167,7 +196,8 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
   }
 
   function giveBack(connection: Connection): void {
-    if (closed || config.maxIdleConnections < 1 || !usable(connection) || isBlocked(connection.destination)) {
+    const isWanted = !closed && config.maxIdleConnections > 0 && !outdated.has(connection)
+    if (!isWanted || !usable(connection) || isBlocked(connection.destination)) {
       drop(connection)
       return
     }
@@ -193,6 +223,12 @@ export function makeConnections(config: ConnectionsConfig, clock: Clock): Connec
     dial,
     giveBack,
     drop,
+    renew(customCas) {
+      trust = makeTrust(customCas, trust)
+      renewals += 1
+      for (const connection of [...idle.values()]) drop(connection)
+      for (const connection of all) outdated.add(connection)
+    },
     dropBlocked() {
       for (const connection of [...idle.values()]) if (isBlocked(connection.destination)) drop(connection)
     },

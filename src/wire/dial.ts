@@ -44,7 +44,7 @@ export type Dialled =
 export type Dial = (target: Target, signal: AbortSignal, worked?: string | null) => Promise<Dialled>
 
 export interface DialNeeds extends HandshakeNeeds {
-  /** For TCP and TLS together, the wait for a place at the gate aside: that one is our own doing. */
+  /** For TCP and TLS together, the wait for a place at the gate aside: that one is our own doing. Asked for each attempt anew. */
   readonly connectTimeoutMs: number
   readonly clock: Clock
   readonly vet: VetAddress
@@ -60,7 +60,7 @@ const KEEP_ALIVE_PROBE_MS = 60_000
 const LEAST_TLS_MS = 1000
 
 export function makeDial(needs: DialNeeds): Dial {
-  const { connectTimeoutMs, clock, vet, isInsecure = () => false, lookup } = needs
+  const { clock, vet, isInsecure = () => false, lookup } = needs
   const handshake = makeHandshake(needs)
   const connectDirectly = makeConnectTcp(vet)
   const tunnelThrough = makeTunnels({ vet, lookup, handshake })
@@ -85,7 +85,7 @@ export function makeDial(needs: DialNeeds): Dial {
   ): Promise<Attempted<Open, FailedAt>> {
     // Several attempts, each with a few listeners: no leak to be warned of.
     setMaxListeners(0, runner.signal)
-    const own = timed(runner, connectTimeoutMs, clock)
+    const own = timed(runner, needs.connectTimeoutMs, clock)
     const connectTcp = proxy == null ? connectDirectly : tunnelThrough(proxy)
     const tcp = await connectTcp({ host, port, runner: own })
     if (tcp.kind === 'failed') return { kind: 'lost', why: { ...tcp, host, port } }

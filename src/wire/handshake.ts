@@ -15,6 +15,7 @@ import type { Unconnected } from './tcp.ts'
 import type { WatchedSocket, WatchOverhead } from './tls-overhead.ts'
 
 export interface HandshakeNeeds {
+  /** Asked for each handshake anew. */
   readonly secureContext: SecureContext
   readonly gate: HandshakeGate
   readonly watchOverhead: WatchOverhead
@@ -36,7 +37,8 @@ export type ShookHands =
 /** Whatever becomes of it, `tcp` is its own from now on. */
 export type Handshake = (tcp: Socket, how: HandshakeWith) => Promise<ShookHands>
 
-export function makeHandshake({ secureContext, gate, watchOverhead }: HandshakeNeeds): Handshake {
+export function makeHandshake(needs: HandshakeNeeds): Handshake {
+  const { gate, watchOverhead } = needs
   return async function handshake(tcp, { tlsName, sni, insecure, timeoutMs, runner }) {
     runner.hold()
     const leave = await gate.enter(runner.signal)
@@ -47,7 +49,7 @@ export function makeHandshake({ secureContext, gate, watchOverhead }: HandshakeN
     runner.moved()
     const socket = connect({
       socket: tcp,
-      secureContext,
+      secureContext: needs.secureContext,
       ALPNProtocols: ['http/1.1'],
       // Said here, no variable of the environment (NODE_TLS_REJECT_UNAUTHORIZED) turns it off.
       rejectUnauthorized: !insecure,

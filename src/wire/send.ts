@@ -29,6 +29,7 @@ import { unlessAborted } from './unless-aborted.ts'
 export interface SendNeeds {
   readonly connections: Connections
   readonly resolveTarget: ResolveTarget
+  /** Asked for each request anew. */
   readonly key: SigningKey
   /** Our server name. */
   readonly origin: ServerName
@@ -44,16 +45,8 @@ type IsOpen = Extract<Opened, { kind: 'open' }>
 type Unsent = Pick<SendFailed, 'stage' | 'message'>
 type Unreached = Omit<SendFailed, 'durationMs'>
 
-export function makeRemotes({
-  connections,
-  resolveTarget,
-  key,
-  origin,
-  userAgent,
-  clock,
-  log,
-  underWay,
-}: SendNeeds): Remotes {
+export function makeRemotes(needs: SendNeeds): Remotes {
+  const { connections, resolveTarget, origin, userAgent, clock, log, underWay } = needs
   return { connect, takeIdle, isConnected: (destination) => connections.isIdle(destination) }
 
   function takeIdle(reach: Reach): Ready | null {
@@ -248,7 +241,7 @@ export function makeRemotes({
   function put(connection: Connection, request: PendingSend): Promise<Exchange> {
     const { destination, txnId, body, timeoutMs, stillHeld, signal } = request
     const uri = `/_matrix/federation/v1/send/${encodeURIComponent(txnId)}`
-    const signed = { origin, destination, method: 'PUT', uri, content: body, key }
+    const signed = { origin, destination, method: 'PUT', uri, content: body, key: needs.key }
     const headers = [
       ...['host', connection.hostHeader, 'user-agent', userAgent, 'content-type', 'application/json'],
       ...['authorization', authorizationFor(signed)],

@@ -39,11 +39,17 @@ const HANDSHAKE = {
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 
+/** Whom we trust, as it was read: a set that is the same is not built again, because that is most of a second of this process's thread. */
+export interface Trust {
+  readonly secureContext: SecureContext
+  readonly authorities: ReadonlySet<string>
+}
+
 /**
  * `customCas` are PEM texts, each with one certificate or more. Throws where one holds none or a broken one: an
- * operator's setting that does nothing is worse than a daemon that doesn't start.
+ * operator's setting that does nothing is worse than a daemon that doesn't start. `before`: what was trusted until now.
  */
-export function makeTrust(customCas: readonly string[]): SecureContext {
+export function makeTrust(customCas: readonly string[], before: Trust | null = null): Trust {
   const ours = customCas.flatMap((pem, i) => {
     const certificates = pem.match(CERTIFICATE)
     if (certificates === null) throw new TypeError(`custom CA ${i + 1} contains no PEM certificate`)
@@ -52,11 +58,13 @@ export function makeTrust(customCas: readonly string[]): SecureContext {
     return certificates
   })
   // Most of the system's are among the bundled ones; a set saves parsing those twice.
-  return createSecureContext({
-    ...HANDSHAKE,
-    ca: [...new Set([...rootCertificates, ...systemBundle(), ...ours])],
-  })
+  const authorities = new Set([...rootCertificates, ...systemBundle(), ...ours])
+  if (before !== null && isSame(before.authorities, authorities)) return before
+  return { authorities, secureContext: createSecureContext({ ...HANDSHAKE, ca: [...authorities] }) }
 }
+
+const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
+  a.size === b.size && [...a].every((one) => b.has(one))
 
 function systemBundle(): readonly string[] {
   for (const path of SYSTEM_BUNDLES) {

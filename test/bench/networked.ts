@@ -11,7 +11,8 @@ import { makeLog } from '../../src/observe/log.ts'
 
 setFlagsFromString('--heap-growing-percent=50')
 const [file, roles = '', ports = ''] = process.argv.slice(2)
-const config = loadConfig({ file, env: {} })
+const read = () => loadConfig({ file, env: {} })
+const config = read()
 const log = makeLog({ level: config.log.level, pretty: false })
 const network: Network = {
   ports: JSON.parse(ports) as Network['ports'],
@@ -19,8 +20,11 @@ const network: Network = {
   hostsPath: '/nowhere/hosts',
 }
 await untilSignal(process, {
-  start: () =>
-    startDaemon({ config, roles: roles.split(',') as Role[], listen: config.listen, log, network }),
+  start: async () => {
+    const started = { config, roles: roles.split(',') as Role[], listen: config.listen, log, network }
+    const daemon = await startDaemon(started)
+    return { ...daemon, reload: () => daemon.reload(read) }
+  },
   exitNow: (status) => process.exit(status),
   now: () => performance.now(),
   log,

@@ -168,6 +168,7 @@ describe('signals', () => {
     const clock = { now: 0 }
     const exits: number[] = []
     let stopped = 0
+    let reloaded = 0
     let fail: (error: Error) => void = () => undefined
     let finish: () => void = () => undefined
     const stopping = new Promise<void>((resolve) => (finish = resolve))
@@ -176,6 +177,7 @@ describe('signals', () => {
       start: () =>
         Promise.resolve({
           done,
+          reload: () => (reloaded += 1),
           stop: () => {
             stopped += 1
             return stopping
@@ -190,7 +192,10 @@ describe('signals', () => {
       signals.emit(name, name)
       await turn()
     }
-    return { signals, clock, exits, ended, fail, finish, signal, turn, stopped: () => stopped }
+    return {
+      ...{ signals, clock, exits, ended, fail, finish, signal, turn },
+      ...{ stopped: () => stopped, reloaded: () => reloaded },
+    }
   }
 
   it('the first one stops, the second one exits at once', async () => {
@@ -236,12 +241,18 @@ describe('signals', () => {
     expect(lines.join('')).to.include('the database is away')
   })
 
-  it('a hangup ends nothing, and one line says what it does not do', async () => {
-    const { signals, ended, finish, signal, stopped } = stage()
+  it('a hangup ends nothing and has the configuration read again: also one that comes before it runs, and none while it stops', async () => {
+    const { signals, ended, finish, signal, stopped, reloaded } = stage()
+    signals.emit('SIGHUP', 'SIGHUP')
+    expect(reloaded(), 'before it runs').to.equal(0)
     await signal('SIGHUP')
-    expect(stopped()).to.equal(0)
-    finish()
+    expect(reloaded(), 'two of before').to.equal(1)
+    await signal('SIGHUP')
+    expect([stopped(), reloaded()]).to.deep.equal([0, 2])
     await signal('SIGTERM')
+    await signal('SIGHUP')
+    expect([stopped(), reloaded()]).to.deep.equal([1, 2])
+    finish()
     await ended
     expect(signals.listenerCount('SIGHUP')).to.equal(0)
   })

@@ -136,6 +136,30 @@ describe('whom a process does not send to', () => {
     expect(blocking.why('a.example' as ServerName)).to.match(/^\*\.example is blocked by alice/)
   })
 
+  it('is whom another configuration names from one moment to the next, beside the blocks', async () => {
+    const { blocking, block } = stage({ denylist: ['*.old.example'] })
+    block('v1', 'blocked.example')
+    await blocking.read()
+    const stopped: string[] = []
+    for (const name of ['a.old.example', 'a.new.example', 'other.example'])
+      blocking.whenBlocked(name, () => stopped.push(name))
+    const changes: boolean[] = []
+    blocking.onChange(() => changes.push(blocking.isBlocked('a.new.example')))
+    expect(stopped).to.deep.equal(['a.old.example'])
+    const before = blocking.now()
+    blocking.configure(makeVetDomain({ allowlist: null, denylist: ['*.new.example'] }))
+    expect(stopped).to.deep.equal(['a.old.example', 'a.new.example'])
+    expect(changes).to.deep.equal([true])
+    expect(blocking.now()).not.to.equal(before)
+    const blocked = ['a.old.example', 'a.new.example', 'blocked.example', 'other.example']
+    expect(blocked.map((name) => blocking.isBlocked(name))).to.deep.equal([false, true, true, false])
+    blocking.configure(null)
+    expect(blocked.map((name) => blocking.isBlocked(name))).to.deep.equal([false, false, true, false])
+    block('v2')
+    await blocking.read()
+    expect(blocking.now().blocksNobody?.()).to.equal(true)
+  })
+
   it('is nobody where nobody is named, and a block that is no glob keeps no other from counting', async () => {
     const { blocking, block, lines } = stage()
     await blocking.read()

@@ -124,7 +124,7 @@ async function start(afterAll: (() => void)[], afterOne: (() => void)[]): Promis
 
   return {
     authority,
-    trust: makeTrust([authority.cert]),
+    trust: makeTrust([authority.cert]).secureContext,
     httpsPort,
     forbidden: () => forbidden,
     serve(handles, certificates = (name) => ({ names: [name] })) {

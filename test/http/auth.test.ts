@@ -94,7 +94,7 @@ describe('who may do what', () => {
     expect((await ask(app, { url: '/health/live', token: null })).status).to.equal(200)
     expect((await ask(app, { url: '/health/ready', token: null })).status).to.equal(200)
     expect((await app.inject('/metrics')).statusCode).to.equal(200)
-    const guarded = makeTestApp({ metricsToken: 'tok-metrics' })
+    const guarded = makeTestApp({ metricsToken: () => 'tok-metrics' })
     const metrics = (token?: string) =>
       guarded.inject({
         url: '/metrics',

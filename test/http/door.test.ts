@@ -29,7 +29,7 @@ describe('the door', function () {
   async function open(more: Partial<HttpOptions> & { append?: Append } = {}): Promise<HttpServer> {
     const server = await openHttpServer({
       listeners: [{ host: '127.0.0.1', port: 0, serve: all }],
-      ...{ tokens: TOKENS, metricsToken: null, metrics: makeMetrics({ runtime: false }) },
+      ...{ tokens: () => TOKENS, metricsToken: () => null, metrics: makeMetrics({ runtime: false }) },
       log: makeLog({ level: 'silent', pretty: false }),
       readiness: () => Promise.resolve({ ready: true }),
       ingest: {

@@ -97,7 +97,7 @@ describe('every route, token and method', function () {
     await migrate(pool)
     app = makeTestApp({
       db: pool,
-      metricsToken: 'tok-metrics',
+      metricsToken: () => 'tok-metrics',
       log: makeLog({ level: 'warn', pretty: false, stream: { write: (line) => (lines += line) } }),
       onRoute: ({ method, url: path }) => {
         for (const one of [method].flat()) registered.add(`${one} ${path}`)

@@ -31,8 +31,8 @@ describe('our own listeners', () => {
   const open = async (more: Partial<HttpOptions> & { append?: Append } = {}) => {
     const server = await openHttpServer({
       listeners: [free],
-      tokens: TOKENS,
-      metricsToken: null,
+      tokens: () => TOKENS,
+      metricsToken: () => null,
       metrics: makeMetrics({ runtime: false }),
       log: makeLog({ level: 'silent', pretty: false }),
       readiness: () => Promise.resolve({ ready: true }),

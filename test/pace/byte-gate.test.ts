@@ -43,6 +43,23 @@ describe('the gate of bytes', () => {
     expect(gate.held()).to.equal(0)
   })
 
+  it('may have more bytes, which those who wait get, and fewer, which nobody has to give back', async () => {
+    const gate = make(100, 50)
+    const first = gate.take(quick(100))
+    const { wait, names } = waiters(gate)
+    wait('a', quick(60))
+    wait('b', recovering(60))
+    gate.resize(220, { quick: 220, recovering: 110 })
+    await settle()
+    expect([names(), gate.held()]).to.deep.equal([['a', 'b'], 220])
+    gate.resize(100, { quick: 100, recovering: 50 })
+    wait('c', quick(10))
+    first?.end()
+    await settle()
+    expect([names(), gate.held()], 'more than there may be now').to.deep.equal([['a', 'b'], 120])
+    expect(gate.take(quick(1))).to.equal(null)
+  })
+
   it('lets in who waits in their order; nobody slips in before them', async () => {
     const gate = make()
     const all = gate.take(quick(1_000))

@@ -23,4 +23,36 @@ describe('the gate', () => {
     await all
     expect(log).to.deep.equal(['in a', 'in b', 'out a', 'in c', 'out b', 'in d', 'out c', 'out d'])
   })
+
+  it('may get more places, which those who wait take in their order, and fewer, which nobody has to leave', async () => {
+    const gate = makeGate(1)
+    const inside: string[] = []
+    const leave = new Map<string, () => void>()
+    const come = (name: string) =>
+      void gate.enter().then((left) => {
+        if (left === null) return
+        inside.push(name)
+        leave.set(name, left)
+      })
+    const settled = () => new Promise((resolve) => setImmediate(resolve))
+    for (const name of ['a', 'b', 'c', 'd', 'e']) come(name)
+    await settled()
+    expect(inside).to.deep.equal(['a'])
+    gate.resize(3)
+    await settled()
+    expect(inside).to.deep.equal(['a', 'b', 'c'])
+    gate.resize(1)
+    leave.get('a')?.()
+    leave.get('b')?.()
+    await settled()
+    expect(inside, 'three left, of whom one may stay').to.deep.equal(['a', 'b', 'c'])
+    expect(gate.take()).to.equal(null)
+    leave.get('c')?.()
+    await settled()
+    expect(inside).to.deep.equal(['a', 'b', 'c', 'd'])
+    gate.resize(2)
+    await settled()
+    expect(inside).to.deep.equal(['a', 'b', 'c', 'd', 'e'])
+    expect(gate.take()).to.equal(null)
+  })
 })

@@ -8,6 +8,7 @@ export const NOBODY_BLOCKED: Blocking = {
   isBlocked: () => false,
   now: () => nobody,
   whenBlocked: () => () => undefined,
+  configure: () => undefined,
   onChange: () => undefined,
   read: () => Promise.resolve(),
   run: () => Promise.resolve(),

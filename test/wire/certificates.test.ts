@@ -126,6 +126,17 @@ describe('certificates', () => {
     })
   })
 
+  it('are trusted anew only where they are others: to read all of them takes long', () => {
+    const { cert } = setting().authority
+    const trust = makeTrust([cert])
+    expect(makeTrust([cert], trust)).to.equal(trust)
+    expect(makeTrust([cert, cert], trust), 'the same twice').to.equal(trust)
+    const without = makeTrust([], trust)
+    expect(without.secureContext).not.to.equal(trust.secureContext)
+    expect(without.authorities.has(cert.trim())).to.equal(false)
+    expect(makeTrust([cert], without).authorities).to.deep.equal(trust.authorities)
+  })
+
   it('does not start with an authority that is none', () => {
     expect(() => makeTrust(['hello'])).to.throw('custom CA 1 contains no PEM certificate')
     expect(() => makeTrust(['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----'])).to.throw()

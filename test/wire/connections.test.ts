@@ -53,6 +53,51 @@ describe('connections', () => {
     expect(connections.counts()).to.deep.equal({ idle: 0, inUse: 0, opening: 0 })
   })
 
+  it('uses none of before for another request once it goes by other settings: idle ones end at once, those in use after their request', async () => {
+    const { send, connections } = setting().sender()
+    const tls = await setting().authority.issue()
+    const [idle, used] = await Promise.all([1, 2].map(() => setting().homeserver({ tls })))
+    if (idle === undefined || used === undefined) throw new Error('two servers')
+    for (const { serverName } of [idle, used]) await send(serverName)
+    const taken = connections.take(name(used.serverName))
+    if (taken === null) throw new Error('it was idle')
+    connections.renew([setting().authority.cert])
+    expect(connections.counts()).to.deep.equal({ idle: 0, inUse: 1, opening: 0 })
+    expect(taken.socket.destroyed, 'while it is in use').to.equal(false)
+    connections.giveBack(taken)
+    expect(taken.socket.destroyed).to.equal(true)
+    for (const { serverName } of [idle, used]) await send(serverName)
+    expect([idle.connections, used.connections]).to.deep.equal([2, 2])
+    expect(connections.counts(), 'new ones are kept').to.deep.equal({ idle: 2, inUse: 0, opening: 0 })
+    expect(() => connections.renew(['no certificate'])).to.throw('contains no PEM certificate')
+    expect(connections.counts(), 'after one that failed').to.deep.equal({ idle: 2, inUse: 0, opening: 0 })
+  })
+
+  it('goes by the authorities of the moment, also where those of before have begun to connect', async () => {
+    let meanwhile: (() => void) | null = null
+    const { send, connections } = setting().sender({
+      customCas: [],
+      // Asked right before a handshake, which has begun by then and can't have ended.
+      isInsecure() {
+        if (meanwhile !== null) setImmediate(meanwhile)
+        meanwhile = null
+        return false
+      },
+    })
+    const server = await setting().homeserver()
+    expect(await send(server.serverName)).to.include({ kind: 'failed', stage: 'tls' })
+    connections.renew([setting().authority.cert])
+    expect(await send(server.serverName)).to.include({ kind: 'answered' })
+    connections.renew([])
+    expect(await send(server.serverName)).to.include({ kind: 'failed', stage: 'tls' })
+    connections.renew([setting().authority.cert])
+    meanwhile = () => connections.renew([])
+    expect(await send(server.serverName), 'allowed before').to.include({ kind: 'failed', stage: 'tls' })
+    meanwhile = () => connections.renew([setting().authority.cert])
+    expect(await send(server.serverName), 'refused before').to.include({ kind: 'answered' })
+    expect(connections.counts()).to.deep.equal({ idle: 1, inUse: 0, opening: 0 })
+  })
+
   it('never serves two requests at once on one connection', async () => {
     const { send, connections } = setting().sender()
     const server = await setting().homeserver({ behaviour: { kind: 'status', status: 200, delayMs: 100 } })

@@ -83,7 +83,7 @@ export interface Dialler {
 
 export function makeDialler(setting: Setting, needs: Partial<DialNeeds> = {}): Dialler {
   const dial = makeDial({
-    secureContext: makeTrust([setting.authority.cert]),
+    secureContext: makeTrust([setting.authority.cert]).secureContext,
     connectTimeoutMs: 60_000,
     gate: makeHandshakeGate({ atOnce: 32, slotMs: 60_000 }),
     watchOverhead: makeWatchOverhead(),

@@ -55,7 +55,7 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
   /** As it was when everybody that it does not block was brought back. */
   let list = needs.blocking.now()
 
-  const ramp = makeRamp(needs.clock, needs.rampPerSecond)
+  const ramp = makeRamp(needs.clock, () => needs.rampPerSecond)
 
   /**
    * Who was let through, for which time that had come, and since when (monotonic). Two sweeps also miss those of which thousands are

@@ -15,14 +15,14 @@ export interface Ramp {
 
 const SECOND_MS = 1_000
 
-export function makeRamp(clock: Pick<Clock, 'monotonic'>, perSecond: number): Ramp {
+export function makeRamp(clock: Pick<Clock, 'monotonic'>, perSecond: () => number): Ramp {
   // Of the last second, oldest first: each look adds one entry at most.
   let through: { at: number; count: number }[] = []
   return {
     room() {
       const now = clock.monotonic()
       through = through.filter(({ at }) => now - at < SECOND_MS)
-      return Math.max(0, perSecond - through.reduce((sum, { count }) => sum + count, 0))
+      return Math.max(0, perSecond() - through.reduce((sum, { count }) => sum + count, 0))
     },
     note(count) {
       if (count > 0) through.push({ at: clock.monotonic(), count })

@@ -44,7 +44,6 @@ const within = (clock: Clock, ms: number): (() => boolean) => {
 
 /** One sweep; false when another process sweeps. Errors of the queue don't stop it: the next sweep wakes again. */
 export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
-  const longestMs = Math.ceil(needs.backoff.max_ms * (1 + needs.backoff.jitter))
   // Where the counting of backlogs goes on, if one sweep was not enough for all.
   let countedTo = 0
   // To no avail they would be due, and put aside (`due.ts`), at each sweep.
@@ -58,6 +57,7 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
       // First: what was cut already would be put back as well.
       if (await followClockBack(db))
         needs.log.warn("the database's clock was set back; waits were set back by as much")
+      const longestMs = Math.ceil(needs.backoff.max_ms * (1 + needs.backoff.jitter))
       await cutImpossibleWaits(db, { longestMs, deadMs: DEAD_INTERVAL_MS })
       const ended = await endSticky(db)
       if (ended > 0)

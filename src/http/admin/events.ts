@@ -20,15 +20,13 @@ export interface EventRouteNeeds {
   deadAfterMs: number
 }
 
-export function registerEventRoutes(
-  app: FastifyInstance,
-  { pool, vetDomain, deadAfterMs }: EventRouteNeeds,
-): void {
+export function registerEventRoutes(app: FastifyInstance, needs: EventRouteNeeds): void {
+  const { pool, vetDomain } = needs
   app.get<{ Params: { eventId: string } }>('/v1/events/:eventId', ({ params, query }) =>
     inSnapshot(pool, (db) =>
       explain(
         db,
-        { vetDomain, deadAfterMs },
+        { vetDomain, deadAfterMs: needs.deadAfterMs },
         { eventId: params.eventId, name: textOf(query, 'destination') },
       ),
     ),

@@ -17,10 +17,8 @@ const ACTIONS = ['wake', 'pause', 'resume', 'reset', 'skip'] as const
 /** Names that are listed in an answer. */
 const LISTED = 100
 
-export function registerManyRoute(
-  app: FastifyInstance,
-  { pool, vetDomain, rampPerSecond }: Omit<ActionNeeds, 'wake'>,
-): void {
+export function registerManyRoute(app: FastifyInstance, needs: Omit<ActionNeeds, 'wake'>): void {
+  const { pool, vetDomain } = needs
   app.post('/v1/actions', async (request) => {
     const fields = fieldsOf(request.body, ['action', 'glob', 'dry_run'])
     const action = oneOfField(fields, 'action', ACTIONS)
@@ -34,7 +32,7 @@ export function registerManyRoute(
     const them = matched.filter((one) => !out.has(one))
     if (!isDry && them.length > 0)
       await actOnMany(pool, {
-        ...{ action, glob: glob.text, who: callerName(request), perSecond: rampPerSecond },
+        ...{ action, glob: glob.text, who: callerName(request), perSecond: needs.rampPerSecond },
         destinations: them.map(({ id }) => id),
       })
     return {

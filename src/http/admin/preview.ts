@@ -22,17 +22,15 @@ export interface PreviewView extends Preview, Pick<DestinationView, 'destination
   next_attempt: number | null
 }
 
-export function registerPreviewRoute(
-  app: FastifyInstance,
-  { preview, pool, vetDomain, deadAfterMs }: PreviewRouteNeeds,
-): void {
+export function registerPreviewRoute(app: FastifyInstance, needs: PreviewRouteNeeds): void {
+  const { preview, pool, vetDomain } = needs
   app.get<{ Params: { server: string } }>(
     '/v1/destinations/:server/preview',
     async ({ params }): Promise<PreviewView> => {
       const row = await findDestination(pool, params.server)
       const found = row && (await previewOf({ ...preview, pool }, row.id))
       if (row === null || found === null) throw notFound(`unknown destination ${params.server}`)
-      const view = viewDestination(row, { now: await nowMs(pool), vetDomain, deadAfterMs })
+      const view = viewDestination(row, { now: await nowMs(pool), vetDomain, deadAfterMs: needs.deadAfterMs })
       const { destination, state, reason, next_attempt } = view
       const bytes = found.body === null ? 0 : Buffer.byteLength(found.body)
       return { destination, state, reason, next_attempt, ...found, bytes }

@@ -28,6 +28,7 @@ import { stateOf, type Circumstances } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
+/** The numbers are asked for at each request. */
 export interface AdminDeps
   extends ActionNeeds, BlockRouteNeeds, DiscoveryRouteNeeds, EventRouteNeeds, PreviewRouteNeeds {
   serverName: string
@@ -57,11 +58,14 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void
 type Around = Omit<Circumstances, 'now'>
 type OfServer = { Params: { server: string } }
 
-function registerDestinationRoutes(
-  app: FastifyInstance,
-  { pool, serverName, version, vetDomain, deadAfterMs }: AdminDeps,
-): void {
-  const around = { vetDomain, deadAfterMs }
+function registerDestinationRoutes(app: FastifyInstance, deps: AdminDeps): void {
+  const { pool, serverName, version, vetDomain } = deps
+  const around = {
+    vetDomain,
+    get deadAfterMs() {
+      return deps.deadAfterMs
+    },
+  }
   app.get('/v1/status', async () => ({
     server_name: serverName,
     version,

@@ -51,6 +51,8 @@ export interface FakeHomeserver {
   readonly hosts: readonly string[]
   /** TLS handshakes completed. */
   readonly connections: number
+  /** Connections that are open now. */
+  readonly openConnections: number
   behave(behaviour: Behaves): void
   /** Serves a connection that another listener has accepted; closes it while it is stopped. */
   take(socket: TLSSocket): void
@@ -190,6 +192,9 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     },
     get connections() {
       return connections
+    },
+    get openConnections() {
+      return sockets.size
     },
     behave: (behaviour) => receiver.behave(behaviour),
     take(socket) {

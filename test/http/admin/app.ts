@@ -23,12 +23,12 @@ export function makeAdminApp(
   const queue = { away: false }
   const app = makeApp(
     {
-      tokens: {
+      tokens: () => ({
         ingest: [{ name: 'ingest', token: 'ingest-token' }],
         read: [{ name: 'read', token: 'read-token' }],
         admin: [{ name: 'alice', token: 'admin-token' }],
-      },
-      metricsToken: null,
+      }),
+      metricsToken: () => null,
       metrics: makeMetrics({ runtime: false }),
       log: makeLog({ level: 'silent', pretty: false }),
       readiness: () => Promise.resolve({ ready: true }),

@@ -92,8 +92,8 @@ export function makeTestApp({
 }: { append?: Append; db?: Db } & Partial<AppOptions> = {}): FastifyInstance {
   return makeApp(
     {
-      tokens: TOKENS,
-      metricsToken: null,
+      tokens: () => TOKENS,
+      metricsToken: () => null,
       metrics: makeMetrics({ runtime: false }),
       log: makeLog({ level: 'silent', pretty: false }),
       readiness: () => Promise.resolve({ ready: true }),

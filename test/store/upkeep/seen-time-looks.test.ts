@@ -52,8 +52,9 @@ describe('time that a process sees which sweeps every hour', () => {
         }),
     }
     const queues = { nudgeFanout: () => Promise.resolve(), counts: () => Promise.resolve({}) }
+    const config = loadConfig({ env: SETTINGS, cwd: '/' })
     const housekeeping = startHousekeeping({
-      config: loadConfig({ env: SETTINGS, cwd: '/' }),
+      ...{ config, configNow: () => config },
       pool: world.pool,
       queues: queues as unknown as Queues,
       ...{

@@ -1,0 +1,55 @@
+/** The settings that delivery asks for whenever it uses one, so that a SIGHUP applies to the next transaction. */
+import type { Config } from '../config/config.ts'
+import type { BackoffSettings } from '../deliver/rules/backoff.ts'
+import type { DeadlineSettings } from '../deliver/rules/deadline.ts'
+
+/** Each property is of the moment in which it is read; `backoff` and `deadline` may be kept. */
+export function deliverySettings(config: () => Config) {
+  const backoff: BackoffSettings = {
+    get first_ms() {
+      return config().federation.backoff.first_ms
+    },
+    get multiplier() {
+      return config().federation.backoff.multiplier
+    },
+    get max_ms() {
+      return config().federation.backoff.max_ms
+    },
+    get jitter() {
+      return config().federation.backoff.jitter
+    },
+    get dead_after_ms() {
+      return config().federation.dead_after_ms
+    },
+  }
+  const deadline: DeadlineSettings = {
+    get deadline_retries() {
+      return config().sticky.deadline_retries
+    },
+    get deadline_retry_min_ms() {
+      return config().sticky.deadline_retry_min_ms
+    },
+    get long_outage_ms() {
+      return config().federation.long_outage_ms
+    },
+  }
+  return {
+    ...{ backoff, deadline },
+    get catchUp() {
+      return config().catch_up
+    },
+    get requestTimeoutMs() {
+      return config().federation.request_timeout_ms
+    },
+    get maxPdus() {
+      return config().federation.max_pdus
+    },
+    get maxBodyBytes() {
+      return config().federation.max_body_bytes
+    },
+  }
+}
+
+/** Connections that are opened at once: for those of `recovery`, and half of the others. */
+export const dialsOf = ({ federation }: Config): number =>
+  Math.ceil((federation.max_concurrency + federation.recovering_concurrency) / 2)
