@@ -23,6 +23,9 @@ export interface JobQueue {
 export interface JobWorker {
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'failed', listener: (job: { data: unknown } | undefined, error: Error) => void): unknown
+  /** Takes no more jobs; those that are active go on. */
+  pause(doNotWaitActive: true): Promise<void>
+  resume(): Promise<void>
   close(): Promise<void>
 }
 

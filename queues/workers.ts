@@ -33,6 +33,8 @@ export interface WorkersNeeds {
 }
 
 export interface Workers {
+  /** False: takes no more turns, and leaves them to other processes, until it is told true. Wakes are handed on all the same. */
+  takeTurns(take: boolean): void
   /**
    * Takes no more jobs and lets the active ones end; after `graceMs` milliseconds their signal is aborted, and two
    * seconds later nothing waits for them any more: their locks run out and another process takes them.
@@ -44,6 +46,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
   const stop = new AbortController()
   let closed = false
   const workers: JobWorker[] = []
+  const ofTurns: JobWorker[] = []
 
   function start(name: string, atOnce: number, work: (data: unknown) => Promise<void>): void {
     const processor = async (data: unknown) => {
@@ -64,6 +67,7 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
     const onFailed = makeFaultLog({ log, what: `the queue ${name} gave up a job` })
     worker.on('failed', (_job, error) => onFailed(error))
     workers.push(worker)
+    if (name !== FANOUT) ofTurns.push(worker)
   }
 
   async function serve(queue: TurnQueue, data: unknown): Promise<void> {
@@ -84,6 +88,12 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
   if (roles.fanout) start(FANOUT, 1, () => fanout(stop.signal))
 
   return {
+    takeTurns(take) {
+      const done = ofTurns.map((worker) => (take ? worker.resume() : worker.pause(true)))
+      Promise.all(done).catch((error: unknown) =>
+        log.warn({ err: error }, `the queue could not be told to ${take ? 'go on' : 'pause'}`),
+      )
+    },
     async close(graceMs) {
       const closing = Promise.all(workers.map((worker) => worker.close()))
       if (!(await settledWithin(graceMs, closing))) {

@@ -14,6 +14,7 @@ import { AT_ONCE, eventLoopUse, makeSpare } from '../pace/spare.ts'
 import { makeFind } from '../deliver/find.ts'
 import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
+import { makeOwnTrouble, type OwnTrouble } from '../deliver/own-trouble.ts'
 import { makeFollow, type Follow } from '../deliver/follow/follow.ts'
 import { makeSharedBodies } from '../deliver/shared-bodies.ts'
 import { makeLoadApart, makeTogether } from '../deliver/together.ts'
@@ -42,7 +43,7 @@ export interface DeliveryNeeds {
   key: SigningKey
   /** False: this process takes no new work (its schema is not the database's any more). */
   mayWork: () => boolean
-  outbound: Pick<Outbound, 'connections' | 'resolveTarget'>
+  outbound: Pick<Outbound, 'connections' | 'resolveTarget' | 'discovery'>
   blocking: Blocking
   /** Destinations that are looked for at once, at most. */
   discoveries: number
@@ -77,7 +78,10 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const stopping = new AbortController()
   const cutting = new AbortController()
   const name = `${hostname()}:${process.pid}`
-  const keeper = makeLeaseKeeper({ pool, name, leaseMs: config.internal.lease_ms, clock, log })
+  const keeper = makeLeaseKeeper({
+    ...{ pool, name, leaseMs: config.internal.lease_ms, clock, log },
+    report: () => ours.report(),
+  })
   const remotes = makeRemotes({
     connections,
     resolveTarget,
@@ -97,6 +101,30 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const { deadline_retries, deadline_retry_min_ms } = config.sticky
   const deadline = { deadline_retries, deadline_retry_min_ms, long_outage_ms: federation.long_outage_ms }
   const running = new Set<string>()
+  const mayWork = () => needs.mayWork() && ours.mayWork()
+  const ours: OwnTrouble = makeOwnTrouble({
+    ...{ pool, clock, log, isBlocked: blocking.isBlocked },
+    worker: () => keeper.current()?.id ?? null,
+    forgetFailures: () => needs.outbound.discovery.forgetFailures(),
+    probe: (destination) => probe(destination),
+    isThere: async (destination) => {
+      const reach = { stillHeld: () => true, signal: stopping.signal }
+      const reached = await remotes.connect({ ...reach, destination: destination as ServerName })
+      if (reached.kind === 'ready') reached.giveBack()
+      // An idle one may be from before.
+      return reached.kind === 'ready' && !reached.wasIdle
+    },
+    onChange: (kind) => {
+      metrics.setOwnTrouble(kind)
+      workers.takeTurns(kind === null)
+      keeper.renewSoon()
+    },
+    probeMs: config.internal.probe_ms,
+  })
+  const onAttempt = (at: CountedAttempt) => {
+    if (at.answered) ours.answered(at.finishedAt)
+    countAttempt(metrics, at)
+  }
   const shared = {
     pool,
     blocking,
@@ -117,7 +145,9 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     maxPdus: federation.max_pdus,
     maxBodyBytes: federation.max_body_bytes,
     stopping: stopping.signal,
-    onAttempt: (at: CountedAttempt) => countAttempt(metrics, at),
+    onAttempt,
+    ours,
+    mayGoOn: mayWork,
   }
   const atHand: AtHand = makeAtHand({
     wake: needs.wake,
@@ -125,7 +155,12 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     isConnected: (destination) => remotes.isConnected(destination as ServerName),
     ...{ stopping: stopping.signal, cutting: cutting.signal, log },
   })
-  const wake: Wake = (sleepers) => atHand.wake(sleepers.filter(({ name }) => !blocking.isBlocked(name)))
+  const wake: Wake = async (sleepers) => {
+    const them = sleepers.filter(({ name }) => !blocking.isBlocked(name))
+    if (ours.mayWork()) await atHand.wake(them)
+    else if (ours.othersServe()) await needs.wake(them)
+    // Else they are due when that is over: the sweep sees what they are owed.
+  }
   const wakeFound = async (who: Sleeper) => {
     if (stopping.signal.aborted) return
     await wake([who]).catch((err: unknown) =>
@@ -140,7 +175,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     ...shared,
     onAttempt: (at) => {
       steadyAt = clock.monotonic()
-      countAttempt(metrics, at)
+      onAttempt(at)
     },
     load: makeLoadApart(pool),
     wake,
@@ -148,14 +183,14 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     takeAgain: (...given) => takeAndServe(turning, ...given),
     lingerMs: config.internal.linger_ms,
     most: federation.max_idle_connections,
-    mayWork: needs.mayWork,
+    mayWork,
     cutting: cutting.signal,
   })
   const turning: TurnNeeds = {
     ...shared,
     follow,
     lease: {
-      next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
+      next: () => (mayWork() ? keeper.next() : Promise.resolve(null)),
       over: (id) => keeper.over(id),
     },
     farLooks: makeGate(FAR_LOOKS),
@@ -174,6 +209,20 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }
   const turn: ServeTurn = makeTurn(turning)
+  /** One attempt while this process takes no destination; if it is answered, that is over, and the turn goes on. */
+  const probe = async (destination: string) => {
+    let tried = false
+    const once = makeTurn({
+      ...turning,
+      lease: keeper,
+      mayGoOn: () => ours.mayWork() || !tried,
+      onAttempt: (at) => {
+        tried = true
+        onAttempt(at)
+      },
+    })
+    await once(destination, cutting.signal)
+  }
   const due = makeDue({
     pool,
     wake,
@@ -188,6 +237,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     waiting: Math.max(LEAST_WAITING, federation.recovering_concurrency),
     rampPerSecond: federation.ramp_per_second,
     cutting: cutting.signal,
+    mayWake: () => ours.mayWork(),
     log,
   })
   await keeper.start()
@@ -201,12 +251,19 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
   const following = follow.run()
+  const watched = ours.run(AbortSignal.any([stopping.signal, cutting.signal]))
   return {
     nudge: () => follow.nudge(),
     stop: async () => {
       stopping.abort()
       const cut = setTimeout(() => cutting.abort(), timerMs(config.shutdown_grace_ms))
-      await Promise.all([workers.close(config.shutdown_grace_ms), watching, following, atHand.ended()])
+      await Promise.all([
+        workers.close(config.shutdown_grace_ms),
+        watching,
+        following,
+        watched,
+        atHand.ended(),
+      ])
       clearTimeout(cut)
       await keeper.stop()
     },
