@@ -18,9 +18,9 @@ import { makeNudge } from '../pace/nudge.ts'
 import { nowMs, type Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/delivery/destination.ts'
 import type { SelfReport } from '../store/delivery/leases.ts'
-import { doesAnotherGetAnswers, leaveOut, readOtherKnown } from '../store/delivery/own-trouble.ts'
+import { doesAnotherGetAnswers, leaveTimeOut, readOtherKnown } from '../store/delivery/own-trouble.ts'
 import type { AttemptResult } from '../store/delivery/results.ts'
-import { makePuttingBack, undoableOf, type Undoable } from './put-back.ts'
+import { beganAt, makePuttingBack, undoableOf, type Undoable } from './put-back.ts'
 import { findDue } from '../store/delivery/wake-lists.ts'
 import {
   ends,
@@ -30,7 +30,6 @@ import {
   KNOWN_MS,
   makeFaults,
   type FaultLimits,
-  type Got,
   type TroubleKind,
 } from './rules/own-trouble.ts'
 
@@ -101,8 +100,11 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
   const notes = makeFaultNotes(log)
   const bell = makeNudge(clock)
   let trouble: Trouble | null = null
-  /** The last one, for attempts that began in it. */
-  let before: { kind: TroubleKind; endedAt: number } | null = null
+  /**
+   * The last one, for attempts that began in it: one for each destination at most, `late` has those that ended since. After a clock was set back others
+   * seem to have begun in it, too, and what is put back is tried at once.
+   */
+  let before: { kind: TroubleKind; endedAt: number; late: Set<number> } | null = null
   let answeredAt: number | null = null
   let askedAt = -Infinity
   /** When what has not been judged yet failed last. */
@@ -142,7 +144,7 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
       .filter(({ known }) => known)
       .sort((a, b) => b.lastSuccess - a.lastSuccess)
       .map(({ name }) => name)
-    const since = Math.min(...them.map(({ startedAt }) => startedAt))
+    const since = Math.min(...them.map((one) => beganAt(one, now)))
     const leftOutAt = clock.monotonic()
     trouble = { kind, since, others: false, names, rounds: 0, aloneSince: since, leftOutAt }
     probed = new Set()
@@ -152,7 +154,7 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
         ? 'no destination can be reached: taken for our own trouble, so no backoff grows until one answers'
         : 'every destination answers 401: taken for our own trouble, so no backoff grows until one answers 200',
     )
-    undo.soon(them)
+    undo.soon(them, now)
     needs.onChange(kind)
     bell.nudge()
   }
@@ -160,7 +162,7 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
   function end(at: number): void {
     if (trouble === null) return
     const { kind, since, aloneSince } = trouble
-    before = { kind, endedAt: at }
+    before = { kind, endedAt: at, late: new Set() }
     trouble = null
     log.info({ kind, since }, 'our own trouble is over')
     needs.forgetFailures()
@@ -168,9 +170,12 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
     void leaveOutFrom(aloneSince)
   }
 
-  function isPartOfOne(got: Got, startedAt: number): boolean {
+  function isPartOfOne({ got, destination }: Undoable, startedAt: number): boolean {
     if (trouble !== null) return isOf(trouble.kind, got)
-    return before !== null && isOf(before.kind, got) && startedAt <= before.endedAt
+    if (before === null || !isOf(before.kind, got) || startedAt > before.endedAt) return false
+    const isFirst = !before.late.has(destination)
+    before.late.add(destination)
+    return isFirst
   }
 
   /** It is undone where it is part of a trouble that is, or was when it began; else it may be part of one that nobody knows of yet. */
@@ -178,8 +183,8 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
     const got = gotOf({ stage: row.errorKind, status: row.status })
     if (got === null) return
     const one = undoableOf(state, row, got, faults.last(state.id) ?? undo.last(state.id))
-    if (isPartOfOne(got, row.startedAt)) {
-      undo.soon([one])
+    if (isPartOfOne(one, row.startedAt)) {
+      undo.soon([one], one.at)
       return
     }
     if (trouble !== null && ends(trouble.kind, got)) end(one.at)
@@ -196,11 +201,11 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
     await countAlone(at)
     // What is remembered of names that could not be looked up must not decide.
     needs.forgetFailures()
-    const name = at.others ? null : await candidate()
-    if (name !== null) {
-      probed.add(name)
-      await needs.probe(name)
-    } else await look(at)
+    if (at.others) return look(at)
+    const name = await candidate()
+    if (name === null) return
+    probed.add(name)
+    await needs.probe(name)
   }
 
   async function countAlone(at: Trouble): Promise<void> {
@@ -216,7 +221,7 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
 
   async function leaveOutFrom(began: number | null): Promise<void> {
     if (began === null) return
-    await notes.note('leaving out the time of our own trouble', () => leaveOut(pool, began))
+    await notes.note('leaving out the time of our own trouble', () => leaveTimeOut(pool, began))
   }
 
   /** Of those that are due, who answered last, and was not probed yet; null: nobody is due. */
@@ -227,7 +232,7 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
     return (fresh ?? due[0])?.name ?? null
   }
 
-  /** Nobody may be tried: a connection says as much, but nothing of our key. */
+  /** Nobody may be tried: a connection says that the network is there, but nothing of our key. */
   async function look(at: Trouble): Promise<void> {
     if (at.kind !== 'no_answer' || at.names.length === 0) return
     const name = at.names[at.rounds % at.names.length] ?? ''

@@ -35,13 +35,13 @@ export interface FailedTry {
   known: boolean
 }
 
-export type Verdict =
+export type WhoseFault =
   | { whose: 'theirs' }
   /** Ours, if no other known destination is there: fewer than 20 were tried. */
   | { whose: 'ours if these are all'; kind: TroubleKind }
   | { whose: 'ours'; kind: TroubleKind }
 
-const THEIRS: Verdict = { whose: 'theirs' }
+const THEIRS: WhoseFault = { whose: 'theirs' }
 
 /** What is known of the last two minutes; `T` is whatever the caller keeps of a failure. */
 export function makeFaults<T extends FailedTry>({ windowMs, least, many }: FaultLimits = FAULT_LIMITS) {
@@ -85,7 +85,7 @@ export function makeFaults<T extends FailedTry>({ windowMs, least, many }: Fault
     },
     /** What failed last, if that was within the window. */
     last: (destination: number): T | undefined => failed.get(destination),
-    verdict(now: number): Verdict {
+    verdict(now: number): WhoseFault {
       answeredAt = Math.min(answeredAt, now)
       refusedAt = Math.min(refusedAt, now)
       if (within(answeredAt, now)) return THEIRS

@@ -61,7 +61,7 @@ const LEAVE_OUT = sql(
 )
 
 /** That time from `began` until now counts for nobody as time in which it failed. */
-export async function leaveOut(db: Db, began: number): Promise<void> {
+export async function leaveTimeOut(db: Db, began: number): Promise<void> {
   await db.query(LEAVE_OUT, [began])
 }
 

@@ -6,7 +6,7 @@ import {
   makeFaults,
   type FailedTry,
   type Got,
-  type Verdict,
+  type WhoseFault,
 } from '../../../src/deliver/rules/own-trouble.ts'
 
 const MINUTE = 60_000
@@ -36,11 +36,11 @@ function given({ failed = [], unknown = [], answered, later = 0 }: Given) {
   return { faults, now: last + later * MINUTE }
 }
 
-const THEIRS: Verdict = { whose: 'theirs' }
-const ours = (kind: 'no_answer' | 'refused_401'): Verdict => ({ whose: 'ours', kind })
-const ifAll = (kind: 'no_answer' | 'refused_401'): Verdict => ({ whose: 'ours if these are all', kind })
+const THEIRS: WhoseFault = { whose: 'theirs' }
+const ours = (kind: 'no_answer' | 'refused_401'): WhoseFault => ({ whose: 'ours', kind })
+const ifAll = (kind: 'no_answer' | 'refused_401'): WhoseFault => ({ whose: 'ours if these are all', kind })
 
-const CASES: readonly [string, Given, Verdict][] = [
+const CASES: readonly [string, Given, WhoseFault][] = [
   ['nothing was tried', {}, THEIRS],
   ['two cannot be reached', { failed: [[2, 'nothing']] }, THEIRS],
   ['three cannot be reached', { failed: [[3, 'nothing']] }, ifAll('no_answer')],
