@@ -25,6 +25,9 @@ export interface JobWorker {
   concurrency: number
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'failed', listener: (job: { data: unknown } | undefined, error: Error) => void): unknown
+  /** Takes no more jobs; those that are active go on. */
+  pause(doNotWaitActive: true): Promise<void>
+  resume(): Promise<void>
   close(): Promise<void>
 }
 

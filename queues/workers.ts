@@ -33,6 +33,8 @@ export interface WorkersNeeds {
 }
 
 export interface Workers {
+  /** False: takes no more turns, and leaves them to other processes, until it is told true. Wakes are handed on all the same. */
+  takeTurns(take: boolean): void
   /**
    * Takes no more jobs and lets the active ones end; after `graceMs` milliseconds their signal is aborted, and two
    * seconds later nothing waits for them any more: their locks run out and another process takes them.
@@ -90,6 +92,12 @@ export function startWorkers({ backend, turn, fanout, concurrency, roles, log }:
   return {
     resize(next) {
       for (const { queue, worker } of ofTurns) worker.concurrency = next[queue]
+    },
+    takeTurns(take) {
+      const done = ofTurns.map(({ worker }) => (take ? worker.resume() : worker.pause(true)))
+      Promise.all(done).catch((error: unknown) =>
+        log.warn({ err: error }, `the queue could not be told to ${take ? 'go on' : 'pause'}`),
+      )
     },
     async close(graceMs) {
       const closing = Promise.all(workers.map((worker) => worker.close()))

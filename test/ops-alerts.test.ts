@@ -48,6 +48,7 @@ const ANSWERED = 'limpet_transactions_total{outcome="answered"}'
 const FAILED = 'limpet_transactions_total{outcome="failed"}'
 const BACKING_OFF = 'limpet_destinations{state="backing_off"}'
 const DEAD = 'limpet_destinations{state="dead"}'
+const CUT_OFF = 'limpet_own_trouble{kind="no_answer"}'
 const BEHIND = 'limpet_source_behind_seconds{source="synapse"}'
 const IDLE = 'limpet_destinations{state="idle"}'
 const quick = (name: string, le: string, perMinute: number) => ({
@@ -111,6 +112,18 @@ const CASES: Case[] = [
     fires: null,
   },
   { alert: 'LimpetMostAttemptsFail', when: 'nothing is tried', series: {}, after: '60m', fires: null },
+  {
+    ...{ alert: 'LimpetOwnTrouble', when: 'nobody can be reached', after: '40m' as const },
+    series: { [CUT_OFF]: flat(1) },
+    fires: { instance: TARGET.instance, kind: 'no_answer' },
+  },
+  {
+    alert: 'LimpetOwnTrouble',
+    when: 'somebody can be reached',
+    series: { [CUT_OFF]: flat(0) },
+    after: '60m',
+    fires: null,
+  },
   {
     alert: 'LimpetManyBackingOff',
     when: 'most are backing off',

@@ -67,6 +67,7 @@ export const AT_HANGUP: Readonly<Record<string, At>> = {
   'sources.synapse': 'restart',
   'internal.lease_ms': 'restart',
   'internal.linger_ms': 'restart',
+  'internal.probe_ms': 'restart',
   'internal.stalled_ms': 'restart',
 }
 

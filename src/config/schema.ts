@@ -251,6 +251,9 @@ export const settingsSchema = z.strictObject({
     linger_ms: ms(0)
       .default(2_000)
       .describe('How long a destination is followed after its last transaction; 0: not at all.'),
+    probe_ms: ms(10)
+      .default(15_000)
+      .describe('How often one destination is tried while all failures are taken for our own fault.'),
     stalled_ms: ms(100).default(5000).describe('After how long the queue takes a job for stalled.'),
   }).describe('For tests. May change without notice.'),
 })

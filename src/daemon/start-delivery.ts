@@ -14,6 +14,7 @@ import { AT_ONCE, eventLoopUse, makeSpare } from '../pace/spare.ts'
 import { makeFind } from '../deliver/find.ts'
 import { makeFanout, type Wake } from '../deliver/wake/fanout.ts'
 import { makeLeaseKeeper } from '../deliver/lease-keeper.ts'
+import { makeOwnTrouble, type OwnTrouble } from '../deliver/own-trouble.ts'
 import { makeFollow, type Follow, type FollowNeeds } from '../deliver/follow/follow.ts'
 import { makeSharedBodies } from '../deliver/shared-bodies.ts'
 import { makeLoadApart, makeTogether } from '../deliver/together.ts'
@@ -43,7 +44,7 @@ export interface DeliveryNeeds {
   wake: Wake
   /** False: this process takes no new work (its schema is not the database's any more). */
   mayWork: () => boolean
-  outbound: Pick<Outbound, 'connections' | 'resolveTarget'>
+  outbound: Pick<Outbound, 'connections' | 'resolveTarget' | 'discovery'>
   blocking: Blocking
   /** Destinations that are looked for at once, at most. */
   discoveries: number
@@ -80,7 +81,10 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const stopping = new AbortController()
   const cutting = new AbortController()
   const name = `${hostname()}:${process.pid}`
-  const keeper = makeLeaseKeeper({ pool, name, leaseMs: config.internal.lease_ms, clock, log })
+  const keeper = makeLeaseKeeper({
+    ...{ pool, name, leaseMs: config.internal.lease_ms, clock, log },
+    report: () => ours.report(),
+  })
   const remotes = makeRemotes({
     connections,
     resolveTarget,
@@ -99,6 +103,30 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   const bodies = makeBodies(config.memory.bodies_bytes)
   metrics.watchBodies(() => bodies.held())
   const running = new Set<string>()
+  const mayWork = () => needs.mayWork() && ours.mayWork()
+  const ours: OwnTrouble = makeOwnTrouble({
+    ...{ pool, clock, log, isBlocked: blocking.isBlocked },
+    worker: () => keeper.current()?.id ?? null,
+    forgetFailures: () => needs.outbound.discovery.forgetFailures(),
+    probe: (destination) => probe(destination),
+    isThere: async (destination) => {
+      const reach = { stillHeld: () => true, signal: stopping.signal }
+      const reached = await remotes.connect({ ...reach, destination: destination as ServerName })
+      if (reached.kind === 'ready') reached.giveBack()
+      // An idle one may be from before.
+      return reached.kind === 'ready' && !reached.wasIdle
+    },
+    onChange: (kind) => {
+      metrics.setOwnTrouble(kind)
+      workers.takeTurns(kind === null)
+      keeper.renewSoon()
+    },
+    probeMs: config.internal.probe_ms,
+  })
+  const onAttempt = (at: CountedAttempt) => {
+    if (at.answered) ours.answered(at.finishedAt)
+    countAttempt(metrics, at)
+  }
   const shared = {
     pool,
     blocking,
@@ -114,7 +142,9 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     bodyOf: makeSharedBodies({ origin: config.server_name, clock }),
     origin: config.server_name,
     stopping: stopping.signal,
-    onAttempt: (at: CountedAttempt) => countAttempt(metrics, at),
+    onAttempt,
+    ours,
+    mayGoOn: mayWork,
   }
   const atHand: AtHand = makeAtHand({
     wake: needs.wake,
@@ -122,7 +152,12 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     isConnected: (destination) => remotes.isConnected(destination as ServerName),
     ...{ stopping: stopping.signal, cutting: cutting.signal, log },
   })
-  const wake: Wake = (sleepers) => atHand.wake(sleepers.filter(({ name }) => !blocking.isBlocked(name)))
+  const wake: Wake = async (sleepers) => {
+    const them = sleepers.filter(({ name }) => !blocking.isBlocked(name))
+    if (ours.mayWork()) await atHand.wake(them)
+    else if (ours.othersServe()) await needs.wake(them)
+    // Else they are due when that is over: the sweep sees what they are owed.
+  }
   const wakeFound = async (who: Sleeper) => {
     if (stopping.signal.aborted) return
     await wake([who]).catch((err: unknown) =>
@@ -137,7 +172,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     ...shared,
     onAttempt: (at: CountedAttempt) => {
       steadyAt = clock.monotonic()
-      countAttempt(metrics, at)
+      onAttempt(at)
     },
     load: makeLoadApart(pool),
     wake,
@@ -148,7 +183,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     get most() {
       return configNow().federation.max_idle_connections
     },
-    mayWork: needs.mayWork,
+    mayWork,
     cutting: cutting.signal,
   }
   const follow: Follow = makeFollow(asking(forFollowers, settings))
@@ -156,7 +191,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     ...shared,
     follow,
     lease: {
-      next: () => (needs.mayWork() ? keeper.next() : Promise.resolve(null)),
+      next: () => (mayWork() ? keeper.next() : Promise.resolve(null)),
       over: (id) => keeper.over(id),
     },
     farLooks: makeGate(FAR_LOOKS),
@@ -175,6 +210,21 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   }
   const turning: TurnNeeds = asking(forTurns, settings)
   const turn: ServeTurn = makeTurn(turning)
+  /** One attempt while this process takes no destination; if it is answered, that is over, and the turn goes on. */
+  const probe = async (destination: string) => {
+    let tried = false
+    const forOne: typeof forTurns = {
+      ...forTurns,
+      lease: keeper,
+      mayGoOn: () => ours.mayWork() || !tried,
+      onAttempt: (at) => {
+        tried = true
+        onAttempt(at)
+      },
+    }
+    const once = makeTurn(asking(forOne, settings))
+    await once(destination, cutting.signal)
+  }
   const due = makeDue({
     pool,
     wake,
@@ -194,6 +244,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
       return configNow().federation.ramp_per_second
     },
     cutting: cutting.signal,
+    mayWake: () => ours.mayWork(),
     log,
   })
   await keeper.start()
@@ -213,13 +264,14 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   })
   const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
   const following = follow.run()
+  const watched = ours.run(AbortSignal.any([stopping.signal, cutting.signal]))
   return {
     nudge: () => follow.nudge(),
     stop: async () => {
       stopping.abort()
       const graceMs = configNow().shutdown_grace_ms
       const cut = setTimeout(() => cutting.abort(), timerMs(graceMs))
-      await Promise.all([workers.close(graceMs), watching, following, atHand.ended()])
+      await Promise.all([workers.close(graceMs), watching, following, watched, atHand.ended()])
       clearTimeout(cut)
       await keeper.stop()
     },

@@ -12,7 +12,13 @@ import { makeNudge } from '../pace/nudge.ts'
 import { makeFaultNotes } from '../observe/fault-notes.ts'
 import type { Log } from '../observe/log.ts'
 import type { Pool } from '../store/db.ts'
-import { giveUpWorker, registerWorker, renewWorker, retireWorker } from '../store/delivery/leases.ts'
+import {
+  giveUpWorker,
+  registerWorker,
+  renewWorker,
+  retireWorker,
+  type SelfReport,
+} from '../store/delivery/leases.ts'
 
 export interface Lease {
   /** This worker's id, as destinations name their owner. */
@@ -30,6 +36,8 @@ export interface LeaseKeeper {
   next(): Promise<Lease | null>
   /** The database says that this lease is over (its clock was moved, say): it is given up at once. */
   over(id: string): void
+  /** Renews it soon, as there is something new to say of this process. */
+  renewSoon(): void
   /** Resolves when the first lease is there. */
   start(): Promise<void>
   /** Gives the lease back; what still ran under it is aborted. */
@@ -43,6 +51,8 @@ export interface LeaseKeeperNeeds {
   leaseMs: number
   clock: Clock
   log: Log
+  /** What is said of this process with each renewal; left out: nothing. */
+  report?: () => SelfReport
 }
 
 interface Term {
@@ -52,7 +62,7 @@ interface Term {
   deadline: number
 }
 
-export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeperNeeds): LeaseKeeper {
+export function makeLeaseKeeper({ pool, name, leaseMs, clock, log, report }: LeaseKeeperNeeds): LeaseKeeper {
   const margin = leaseMs / 7
   const stopping = new AbortController()
   const stopped = () => stopping.signal.aborted
@@ -93,7 +103,9 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
 
   async function renew(held: Term): Promise<void> {
     const before = clock.monotonic()
-    if (await renewWorker(pool, { id: held.lease.id, leaseMs })) held.deadline = before + leaseMs - margin
+    const said = report === undefined ? {} : { report: report() }
+    if (await renewWorker(pool, { id: held.lease.id, leaseMs, ...said }))
+      held.deadline = before + leaseMs - margin
     else lose('it was over before it was renewed, or the database is another server now')
   }
 
@@ -139,6 +151,7 @@ export function makeLeaseKeeper({ pool, name, leaseMs, clock, log }: LeaseKeeper
       lose('the database says that it is over')
       ended.nudge()
     },
+    renewSoon: () => ended.nudge(),
     start: async () => {
       await begin()
       working = keep()

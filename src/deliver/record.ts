@@ -19,6 +19,7 @@ import { afterFailure, afterSuccess, type BackoffSettings } from './rules/backof
 import { nextBatch } from './rules/catch-up.ts'
 import { judge, nextTimeout, type Judged } from './rules/outcome.ts'
 import { sayChange } from './say-change.ts'
+import type { OwnTrouble } from './own-trouble.ts'
 import type { Together } from './together.ts'
 
 export interface RecordNeeds extends Pick<Together, 'results'> {
@@ -27,6 +28,8 @@ export interface RecordNeeds extends Pick<Together, 'results'> {
   backoff: BackoffSettings
   requestTimeoutMs: number
   log: Pick<Log, 'error' | 'info'>
+  /** Told of each failure that is written down: it may be this process' own. */
+  ours?: Pick<OwnTrouble, 'failed'>
 }
 
 /** An attempt that was made, or that failed to reach its destination. */
@@ -117,6 +120,7 @@ async function write(needs: RecordNeeds, at: Attempt, judgement: Judgement): Pro
         await noteListing(db, { destination, listed, ahead, unlisted, maxTries })
         return true
       })
+  if (written && judged.kind !== 'answered') needs.ours?.failed(at.state, row)
   return written ? judgement : null
 }
 

@@ -15,6 +15,8 @@ export interface ServeNeeds extends LookNeeds, Pick<Together, 'letGo'> {
   follow: Pick<Follow, 'has' | 'mayBegin' | 'begin' | 'woken'> | null
   /** Aborts when the daemon stops: the transaction under way may end, no other is begun. */
   stopping: AbortSignal
+  /** False: this process gives back what it holds. Left out: always true. */
+  mayGoOn?: () => boolean
 }
 
 /** A turn that has sent this many transactions gives way to others. */
@@ -41,10 +43,11 @@ export async function serve(
     if (state?.held !== true) return DONE
     // The time counts from the first connection, because waiting for a place is not the destination's use of it.
     const usedUp = sent >= TRANSACTIONS_A_TURN || (began !== null && clock.monotonic() - began > TURN_MS)
-    if (usedUp || stopping.aborted || signal.aborted) {
+    const mayGoOn = needs.mayGoOn?.() !== false
+    if (usedUp || !mayGoOn || stopping.aborted || signal.aborted) {
       const isBlocked = signal.aborted && signal.reason === BLOCKED
       const quick = await giveWay(pool, held, isBlocked ? state.now + HEARD_MS : state.now)
-      return { again: usedUp && quick !== null, quick: quick === true }
+      return { again: usedUp && mayGoOn && quick !== null, quick: quick === true }
     }
     const looked = await look(needs, { held, state, lease, signal })
     if (looked.kind === 'give way') {

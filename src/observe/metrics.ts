@@ -23,6 +23,7 @@ const LOOKUP_OUTCOMES = [
   ...(['srv_found', 'srv_none', 'srv_failed'] as const),
   ...(['address_found', 'address_none', 'address_failed'] as const),
 ]
+export const OWN_TROUBLES = ['no_answer', 'refused_401'] as const
 const EDU_TYPES = [
   ...(['m.typing', 'm.receipt', 'm.presence', 'm.direct_to_device'] as const),
   ...(['m.device_list_update', 'm.signing_key_update'] as const),
@@ -160,6 +161,16 @@ export function makeMetrics({
     },
   })
 
+  const ownTrouble = gauge(
+    'own_trouble',
+    'Whether this process takes its failures for its own fault (1), by kind: nobody can be reached, or everybody answers 401.',
+    ['kind'],
+  )
+  const setOwnTrouble = (now: (typeof OWN_TROUBLES)[number] | null) => {
+    for (const kind of OWN_TROUBLES) ownTrouble.set({ kind }, kind === now ? 1 : 0)
+  }
+  setOwnTrouble(null)
+
   // A process that has not swept has counted nothing: a 0 would say that all is well.
   clearTotals()
 
@@ -167,6 +178,7 @@ export function makeMetrics({
     registry,
     setTotals,
     clearTotals,
+    setOwnTrouble,
     ingestItems: counterOf(
       'ingest_items_total',
       'Items taken, by type, without duplicates.',

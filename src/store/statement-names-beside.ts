@@ -41,6 +41,7 @@ const VIEWS = [
   'who cannot be reached',
   'read the backlog of each',
   'list the acts',
+  'who is in trouble of its own',
 ] as const
 
 /** What server discovery found, for all processes. */

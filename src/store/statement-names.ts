@@ -124,6 +124,10 @@ export const DELIVERY = [
   'wish of many to skip',
   'note a drop',
   'skip what is owed',
+  'put back what failed for us',
+  'leave own trouble out',
+  'does another process get answers',
+  'who else answered of late',
 ] as const
 
 /** The sweep, and what takes the old out of the log. */

@@ -52,6 +52,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       blocked: GLOBS.some((glob) => t.blocks.has(glob)),
       failures: d.failures,
       retryAt: d.retry_at,
+      failingSince: d.failing_since,
       held: d.hold_until !== null && d.hold_until > memory.now(),
       lookAt: d.look_at,
       owner: d.lease_owner,

@@ -9,6 +9,7 @@ import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeDue } from '../../src/deliver/wake/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/wake/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow/follow.ts'
+import { makeOwnTrouble, type OwnTrouble } from '../../src/deliver/own-trouble.ts'
 import type { Lease, LeaseKeeper } from '../../src/deliver/lease-keeper.ts'
 import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { makeTogether } from '../../src/deliver/together.ts'
@@ -39,6 +40,10 @@ export interface DelivererNeeds extends Remotes {
   /** Ids of workers, no two the same. */
   workerId: () => string
   catchUp: typeof SETTINGS.catchUp
+  /** It may take failures for its own fault. */
+  judges: boolean
+  /** Whether a connection can be made, on which nothing is sent. */
+  isThere: () => boolean
   /** In the place of the right one. */
   whenBlocked?: Blocking['whenBlocked'] | undefined
 }
@@ -59,6 +64,8 @@ export interface Deliverer {
   skew(byMs: number): void
   /** It asks whom operators block, as it does each second. */
   hear(): Promise<void>
+  /** It takes failures for its own fault. */
+  isTroubled(): boolean
   /** As far as it knows. */
   isBlocked(): boolean
 }
@@ -94,6 +101,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     term?.controller.abort(new Error('the lease is lost'))
     term = null
   }
+  const mayWork = () => ours?.mayWork() !== false
   const lease: Pick<LeaseKeeper, 'current' | 'next' | 'over'> = {
     current: () => term?.lease ?? null,
     async next() {
@@ -111,7 +119,8 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   }
 
   async function renew(id: string): Promise<void> {
-    if (!(await renewWorker(pool, { id, leaseMs: SETTINGS.leaseMs }))) lease.over(id)
+    const said = ours === null ? {} : { report: ours.report() }
+    if (!(await renewWorker(pool, { id, leaseMs: SETTINGS.leaseMs, ...said }))) lease.over(id)
   }
 
   const log = makeLog(needs.fault)
@@ -124,6 +133,20 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   const beginning = blocking.read().then(() => {
     began = true
   })
+  const ours: OwnTrouble | null = !needs.judges
+    ? null
+    : makeOwnTrouble({
+        ...{ pool, clock, log, isBlocked: blocking.isBlocked, probeMs: SETTINGS.probeMs },
+        worker: () => term?.lease.id ?? null,
+        forgetFailures: () => undefined,
+        probe: (name) => probe(name),
+        isThere: () => Promise.resolve(needs.isThere()),
+        onChange: () => undefined,
+        limits: SETTINGS.faults,
+      })
+  const onAttempt: TurnNeeds['onAttempt'] = ({ answered, finishedAt }) => {
+    if (answered) ours?.answered(finishedAt)
+  }
   const shared = {
     ...{ pool, blocking, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
     ...{ deadline: SETTINGS.deadline },
@@ -135,23 +158,27 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     place: makeGate(100),
     dialling: makeGate(100),
     bodies: makeBodies(SETTINGS.bodiesBytes),
-    onAttempt: () => undefined,
+    onAttempt,
+    ...(ours !== null && { ours, mayGoOn: mayWork }),
     bodyOf: makeSharedBodies({ origin: OURS, clock }),
     ...makeTogether(pool, 1),
   }
-  const wake: Wake = (who) => needs.wake(who.filter(({ name }) => !blocking.isBlocked(name)))
+  const wake: Wake = (who) =>
+    ours?.othersServe() === false
+      ? Promise.resolve()
+      : needs.wake(who.filter(({ name }) => !blocking.isBlocked(name)))
   const follow = makeFollow({
     ...shared,
     wake,
     serveOn: (...given) => serve(turning, ...given),
     takeAgain: (...given) => takeAndServe(turning, ...given),
-    ...{ lingerMs: SETTINGS.lingerMs, most: 100, cutting: never },
+    ...{ lingerMs: SETTINGS.lingerMs, most: 100, cutting: never, mayWork },
   })
   const turning: TurnNeeds = {
     ...shared,
     ...{
       follow,
-      lease,
+      lease: { over: lease.over, next: () => (mayWork() ? lease.next() : Promise.resolve(null)) },
       catchUp: needs.catchUp,
       onLapsed: () => undefined,
       farLooks: makeGate(100),
@@ -166,6 +193,20 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     if (!began) await beginning
     return name === US ? served(name, signal) : { again: false }
   }
+  async function probe(name: string): Promise<void> {
+    let tried = false
+    if (name !== US) return
+    const once = makeTurn({
+      ...turning,
+      lease,
+      mayGoOn: () => mayWork() || !tried,
+      onAttempt: (at) => {
+        tried = true
+        onAttempt(at)
+      },
+    })
+    await once(name, never)
+  }
   const fanout = makeFanout({ pool, wake, clock, deadline: SETTINGS.deadline })
   const due = makeDue({
     carryOut: () => Promise.resolve(),
@@ -174,11 +215,13 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     releaseAbandoned: makeReleaseAbandoned({ pool, lease, running, clock, log }),
     forget: () => Promise.resolve(),
     blocking,
+    mayWake: mayWork,
   })
   const unlessEnded = (what: string) => (error: unknown) => {
     if (!wasEnded(error)) needs.fault(what, error)
   }
   void due(never).catch(unlessEnded('the look for what is due'))
+  if (ours !== null) void ours.run(never).catch(unlessEnded('looking whether it is in trouble'))
   void follow.run().catch(unlessEnded('following'))
 
   return {
@@ -204,6 +247,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
       skew += byMs
     },
     hear: () => blocking.read(),
+    isTroubled: () => !mayWork(),
     isBlocked: () => blocking.isBlocked(US),
   }
 }

@@ -54,6 +54,7 @@ export interface View {
   failures: number
   /** When its next ordinary attempt is. */
   retryAt: number | null
+  failingSince: number | null
   /** By a 429 or a 410. */
   held: boolean
   lookAt: number | null
@@ -78,6 +79,9 @@ export const SETTINGS = {
   maxStickyMs: 3_600_000,
   lingerMs: 2_000,
   leaseMs: 15_000,
+  /** There is only one destination that answers: it alone says whether the fault is ours. */
+  faults: { windowMs: 120_000, least: 1, many: 2 },
+  probeMs: 15_000,
   /** How long the log is kept, and what is kept of it. */
   eventsMs: 3_600_000,
   newestEventMs: 3 * 3_600_000,

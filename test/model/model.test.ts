@@ -6,6 +6,7 @@ import { neverRun } from './never-run.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
+import { uplinks } from './uplinks.ts'
 
 /** As many as `npm test` runs are enough to run every statement that is not rare. */
 const ENOUGH = 300
@@ -28,6 +29,10 @@ describe('ingest and delivery on a database in memory, against the reference mod
 
   it('keeps what is promised where sticky events would lapse while we fail', async () => {
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: lapsing })
+  })
+
+  it('keeps what is promised where a process takes failures for its own fault', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: uplinks })
   })
 
   for (const [name, schedule] of Object.entries(RARE)) {

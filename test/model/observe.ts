@@ -21,6 +21,10 @@ export type Happened =
   /** An operator gives up what is owed up to there; and a holder carried that out, and ended what was unanswered. */
   | { what: 'skip wished'; upto: number }
   | { what: 'skipped'; upto: number; ended: string | null }
+  /** By the process whose fault it was. */
+  | { what: 'put back' }
+  /** The time of such a trouble. */
+  | { what: 'left out' }
   /** Position, gaps or holder may be others. */
   | { what: 'moved' }
   | { what: 'let go' }
@@ -91,6 +95,10 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       if (head === read?.head) return []
       return [{ what: 'taken', before: read?.head ?? 0, head, now: read?.now ?? 0 }]
     }
+    case 'put back what failed for us':
+      return rows.length === 0 ? [] : [{ what: 'put back' }]
+    case 'leave own trouble out':
+      return rowCount === 0 ? [] : [{ what: 'left out' }]
     case 'let go':
       return rows.length === 0 ? [] : [{ what: 'moved' }, { what: 'let go' }]
     case 'move a cursor':

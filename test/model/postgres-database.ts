@@ -38,8 +38,8 @@ const EMPTY = `
   update stream set head = 0, log_floor = 0;
   update seen_time set seen_ms = 0;
   update block_list set version = '${FIRST_LIST}';
-  update cursors set pos = 0 where name = 'fanout';
-  delete from cursors where name <> 'fanout';
+  update cursors set pos = 0 where name in ('fanout', 'own_trouble');
+  delete from cursors where name not in ('fanout', 'own_trouble');
   update settings set value = '${START}' where key = 'clock_offset_ms'`
 
 /** Nobody decides by what these give. */

@@ -5,6 +5,7 @@ import { schedulesOnPostgres } from './lapsing.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
+import { uplinks } from './uplinks.ts'
 
 const RUNS = Number(process.env['LIMPET_MODEL_PG_RUNS'] ?? 10)
 
@@ -28,6 +29,10 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised in ${RUNS} random schedules in which operators block`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: schedulesWithBlocks })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which a process is cut off`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: uplinks })
   })
 
   it('blocks, passes over and brings back as the one in memory does', async () => {

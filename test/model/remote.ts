@@ -26,6 +26,9 @@ const FAILED: SendFailed = {
   ...{ message: 'as the schedule says', durationMs: 40, handed: true },
 }
 
+/** Nothing listens, or nothing gets there. */
+export const CUT_OFF: SendFailed = { ...FAILED, stage: 'connect', handed: false }
+
 /** Cut off by ourselves. */
 export const cutOff = (handed: boolean): SendFailed => ({
   ...FAILED,
@@ -34,7 +37,7 @@ export const cutOff = (handed: boolean): SendFailed => ({
 
 /** What comes of a connection that is asked for: null where there is one. */
 export function refusalOf({ does }: Remote): SendFailed | null {
-  if (does === 'refuses the connection') return { ...FAILED, stage: 'connect', handed: false }
+  if (does === 'refuses the connection') return CUT_OFF
   return does === 'is not found' || does === 'is looked for' ? UNFOUND : null
 }
 

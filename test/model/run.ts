@@ -38,7 +38,9 @@ async function runIn(
   schedule: readonly Command[],
   options: WorldOptions,
 ): Promise<void> {
-  const world = makeWorld(database, options)
+  // Only where an uplink goes: whose fault it is can't be told from one destination.
+  const judges = schedule.some((one) => one.do === 'uplink')
+  const world = makeWorld(database, { ...options, judges })
   const { history, watch } = world
   let made = 0
   let putBack: (() => void) | null = null
@@ -201,6 +203,9 @@ async function runIn(
       case 'remote':
         world.setRemote(one.remote)
         return
+      case 'uplink':
+        world.setUplink(one.by, one.is)
+        return
       case 'operator':
         return world.wish(one.wish)
       case 'block':
@@ -270,6 +275,7 @@ async function runIn(
     if (
       !after.paused &&
       !it.isBlocked() &&
+      !it.isTroubled() &&
       !world.isSought() &&
       watch.waits.pending() &&
       watch.waiting(after)

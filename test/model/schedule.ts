@@ -60,6 +60,8 @@ export type Command =
   | { do: 'process clock'; by: By; byMs: number }
   | { do: 'time'; ms: number }
   | { do: 'remote'; remote: Remote }
+  /** Of one process: it connects to nobody, and what it has sent is not answered. */
+  | { do: 'uplink'; by: By; is: 'gone' | 'back' }
   | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' | 'skip' }
   | { do: 'server up' }
   /** By an operator. */
@@ -525,7 +527,8 @@ const unlisted: fc.Arbitrary<Command[]> = fc
     more,
   ])
 
-const parts: fc.Arbitrary<Command[]> = fc.oneof(
+/** One thing that happens, or a few that belong together. */
+export const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
   { weight: 1, arbitrary: behind },

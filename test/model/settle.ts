@@ -2,13 +2,15 @@
  * What is owed arrives, whatever happened before: the remote is well again, and limpet does what it does by itself. The
  * queue may have lost everything: what it lost, sweeps find.
  */
-import { GLOBS } from './driver.ts'
+import { GLOBS, SETTINGS } from './driver.ts'
 import { WELL } from './remote.ts'
 import { HOUR } from './schedule.ts'
 import type { World } from './world.ts'
 import type { By } from './schedule.ts'
 
 const ROUNDS = 60
+/** Of which the first may be for what another has. */
+const PROBES = 10
 
 export async function settle(world: World, tick: (by: By, at: null) => Promise<void>): Promise<void> {
   const { watch } = world
@@ -19,6 +21,11 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
   world.setRemote(WELL)
   for (const glob of GLOBS) await world.block('unblock', glob)
   await world.wish('resume')
+  for (const by of ['A', 'B'] as const) world.setUplink(by, 'back')
+  for (let probes = 0; probes < PROBES && world.isTroubled(); probes += 1) {
+    await world.passes(SETTINGS.probeMs)
+    await rounds(1)
+  }
   await rounds(4)
   const view = await world.view()
   // With a clock that was set back by an hour, a wait of a second takes an hour.

@@ -44,6 +44,21 @@ export interface Basis {
   owes?: boolean
 }
 
+/** A process, until it is killed: what it knew is gone then. */
+type Who = { readonly name: string }
+
+/** An attempt without an answer: by whom, and what was known before it. */
+interface Unanswered {
+  by: Who
+  at: number
+  held: Held | null
+  failingSince: number | null
+  failing: Failing
+  failures: number
+  retryAt: number | null
+  after: { failures: number; retryAt: number | null }
+}
+
 const NOT_FAILING: Failing = { earliest: null, latest: null, ended: 0, tries: [] }
 
 export function makeWaits() {
@@ -58,10 +73,14 @@ export function makeWaits() {
   let seq = 0
   let wished: Wished[] = []
   let wentBack = false
+  let basisOf: Basis | null = null
+  /** What failed without an answer since the last one, in its order, and what was before it. */
+  let unanswered: Unanswered[] = []
   let pending = false
 
   function request(now: number, basis: Basis | null): void {
     lastSentAt = now
+    basisOf = basis
     lastLook = basis?.seq ?? seq
     early = null
     pending = false
@@ -87,7 +106,8 @@ export function makeWaits() {
       violated('backoff (5.8)', `decided at ${basis.now}, held by backoff until ${until}: ${why}`)
   }
 
-  function written(result: SendResult, view: View | null): void {
+  function written(result: SendResult, view: View | null, by: Who): void {
+    noteUnanswered(result, view, by)
     if (result.kind === 'answered') {
       held = null
       failingSince = null
@@ -142,6 +162,44 @@ export function makeWaits() {
     if (wentBack) held = null
   }
 
+  function noteUnanswered(result: SendResult, view: View | null, by: Who): void {
+    if (result.kind === 'answered' || result.status !== null || view === null) unanswered = []
+    else
+      unanswered.push({
+        ...{ by, at: lastSentAt + result.durationMs, held, failingSince, failing },
+        ...{ failures: basisOf?.failures ?? 0, retryAt: basisOf?.retryAt ?? null },
+        after: { failures: view.failures, retryAt: view.retryAt },
+      })
+  }
+
+  /** What failed by the fault of `by` is undone (5.11): as if the first of them, and all after it, had not been made. */
+  function putBack(view: View, by: Who): void {
+    const last = unanswered.at(-1)
+    // Nothing is said of waits from then on.
+    if (wentBack) {
+      unanswered = []
+      held = null
+      return
+    }
+    if (last?.by !== by)
+      violated('what is put back failed for us (5.11)', `${by.name} puts back what did not`)
+    let from = unanswered.length - 1
+    // Until another tried it, or something else has changed what the one before had left.
+    for (; from > 0; from -= 1) {
+      const [earlier, later] = [unanswered[from - 1], unanswered[from]]
+      const follows = earlier?.after.failures === later?.failures && earlier?.after.retryAt === later?.retryAt
+      if (earlier?.by !== by || !follows || earlier.at <= last.at - SETTINGS.faults.windowMs) break
+    }
+    const first = unanswered[from] ?? last
+    unanswered.splice(from)
+    if (view.failures !== first.failures || view.retryAt !== first.retryAt)
+      violated(
+        'what is put back is as it was (5.11)',
+        `${first.failures} failures, next at ${first.retryAt}: now ${view.failures}, next at ${view.retryAt}`,
+      )
+    ;({ held, failingSince, failing } = first)
+  }
+
   /** A wish or advice lets the next attempt come sooner than what holds it says. */
   function freed(by: FreedBy, now: number): void {
     const advice = by === 'join' || by === 'server up'
@@ -154,6 +212,7 @@ export function makeWaits() {
 
   function free(by: FreedBy): void {
     if (by === 'reset') {
+      unanswered = []
       failingSince = null
       failing = NOT_FAILING
     }
@@ -167,6 +226,16 @@ export function makeWaits() {
     request,
     written,
     freed,
+    putBack,
+    /** It counts for nobody. */
+    leftOut: (view: View): void => {
+      const { failingSince: since, now } = view
+      if (since !== null && since > now)
+        violated('own trouble counts for nobody (5.11)', `${since} is to come`)
+      if (failingSince === null || since === null) return
+      failingSince = Math.max(failingSince, since)
+      failing = { ...failing, earliest: Math.max(failing.earliest ?? since, since), latest: failingSince }
+    },
     basis: ({ now, paused, head, failures, retryAt }: View): Basis => ({
       ...{ now, paused, held, head, failures, retryAt },
       seq: (seq += 1),
@@ -181,6 +250,7 @@ export function makeWaits() {
     /** An operator asked for an attempt, and there was none since. */
     pending: (): boolean => pending && !wentBack && held?.kind !== 'retry after',
     forget: () => {
+      unanswered = []
       held = null
       failingSince = null
       failing = NOT_FAILING

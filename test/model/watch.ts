@@ -132,7 +132,7 @@ export function makeWatch(history: History) {
   }
 
   /** What limpet wrote down of an attempt. */
-  function written(txnId: string, { result, listed }: Told, at: View): void {
+  function written(txnId: string, { result, listed }: Told, at: View, by: { readonly name: string }): void {
     if (unanswered?.txnId !== txnId)
       violated('one unanswered id (I2)', `an answer to ${txnId}, which is not open`)
     if (result.kind === 'answered') {
@@ -147,7 +147,7 @@ export function makeWatch(history: History) {
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
       unanswered = null
     }
-    waits.written(result, at)
+    waits.written(result, at, by)
   }
 
   /** After everything that happened: position and gaps only move as they may. */

@@ -50,6 +50,8 @@ export function wordsOf(one: Command): string {
       return 'time passes until the next attempt is due; A and B tick'
     case 'remote':
       return `from now on the remote ${remoteInWords(one.remote)}`
+    case 'uplink':
+      return `the uplink of ${one.by} is ${one.is}`
     case 'operator':
       return `the operator asks: ${one.wish}`
     case 'block':

@@ -6,6 +6,7 @@ import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
+import { uplinks } from './uplinks.ts'
 
 export interface Chunk {
   kind: 'memory' | 'postgres'
@@ -32,9 +33,10 @@ const fresh: Record<Chunk['kind'], Fresh> = {
   },
 }
 
-/** In every eighth chunk operators block, and in every eighth sticky events would lapse while the remote fails. */
+/** In every eighth chunk operators block, in every eighth a process is cut off, and in every eighth sticky events would lapse while the remote fails. */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 3) return schedulesWithBlocks
+  if (seed % 8 === 6) return uplinks
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }

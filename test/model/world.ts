@@ -22,6 +22,7 @@ import { makeProducer, type Producer, type ProducerNeeds } from './producer.ts'
 import { makeRequests, type Request } from './requests.ts'
 import {
   answerOf,
+  CUT_OFF,
   cutOff,
   isKept,
   refusalOf,
@@ -46,6 +47,8 @@ export interface WorldOptions {
   misread?: ProducerNeeds['misread']
   /** What ends what is under way when we are blocked, to show the same. */
   whenBlocked?: Blocking['whenBlocked']
+  /** Processes may take failures for their own fault. */
+  judges?: boolean
   /** Told of everything that happens, for who reads a failure. */
   tell?: (line: string) => void
 }
@@ -59,7 +62,7 @@ export type World = ReturnType<typeof makeWorld>
 
 export function makeWorld(
   database: ModelDatabase,
-  { catchUp = SETTINGS.catchUp, misread, whenBlocked, tell }: WorldOptions,
+  { catchUp = SETTINGS.catchUp, misread, whenBlocked, judges = false, tell }: WorldOptions,
 ) {
   const history = makeHistory()
   const watch = makeWatch(history)
@@ -80,6 +83,8 @@ export function makeWorld(
   /** We were blocked since the last request: whoever is brought back then is looked at when a process has heard of it. */
   let wasBlocked = false
   let lists = 0
+  /** Who is cut off. */
+  const cut = new Set<string>()
   /** When each process asked last whom operators block, by the monotonic clock. */
   const heardAt = new Map<Process, number>()
   /** Who had it after the last commit. */
@@ -173,14 +178,14 @@ export function makeWorld(
           if (refusal !== undefined) {
             refused.delete(process)
             saySoon(`        ${process.name} writes down that it is not there`)
-            watch.waits.written(refusal, view)
+            watch.waits.written(refusal, view, process)
             break
           }
           const told = answers.get(`${process.name} ${one.txnId}`)
           if (told === undefined || one.txnId === null || view === null)
             violated('an answer', `${one.txnId} was never answered`)
           saySoon(`        ${process.name} writes down what became of ${name(one.txnId)}`)
-          watch.written(one.txnId, told, view)
+          watch.written(one.txnId, told, view, process)
           break
         }
         case 'ended unanswered':
@@ -218,6 +223,13 @@ export function makeWorld(
           saySoon(`        ${process.name} gives up what was owed up to ${one.upto}`)
           if (one.ended !== null) watch.ended(one.ended, database.now(), { bySkip: true })
           history.skipped(one.upto)
+          break
+        case 'put back':
+          saySoon(`        ${process.name} puts back what failed for it`)
+          if (view !== null) watch.waits.putBack(view, process)
+          break
+        case 'left out':
+          if (view !== null) watch.waits.leftOut(view)
           break
         case 'moved':
           watch.moved(view, { byRetention: process === retainer.process })
@@ -309,7 +321,7 @@ export function makeWorld(
       const wasIdle = connected.delete(process)
       if (!wasIdle) await process.step('the connection')
       if (signal.aborted || !stillHeld()) return cutOff(false)
-      const refusal = wasIdle ? null : refusalOf(remote)
+      const refusal = wasIdle ? null : cut.has(process.name) ? CUT_OFF : refusalOf(remote)
       if (!wasIdle) {
         saySoon(`        ${process.name} connects${refusal === null ? '' : ', and is refused'}`)
         tries(process, refusal !== null)
@@ -357,9 +369,10 @@ export function makeWorld(
     refused.delete(process)
     await process.step('the request')
     if (isCut() || !stillHeld()) return cutOff(false)
-    const told = answerOf(remote, body.toString())
+    const does: Remote = cut.has(process.name) ? { does: 'times out' } : remote
+    const told = answerOf(does, body.toString())
     const handed = told.result.kind === 'answered' || told.result.handed
-    saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(remote)}`)
+    saySoon(`        ${process.name} sends ${name(txnId)}; the remote ${remoteInWords(does)}`)
     const basis = bases.get(process) ?? null
     try {
       mustBeAllowed(process, `sends ${name(txnId)}`)
@@ -382,7 +395,8 @@ export function makeWorld(
   function startDeliverer(by: By): Deliverer & Actor {
     const actor = start(by)
     const deliverer = makeDeliverer({
-      ...{ asking: actor.connection.pool, whenBlocked },
+      ...{ asking: actor.connection.pool, whenBlocked, judges },
+      isThere: () => !cut.has(by) && refusalOf(remote) === null,
       ...{ process: actor.process, now: () => database.now(), monotonic: () => monotonic, catchUp },
       wake: (who) => {
         job ||= who.some((one) => one.name === US)
@@ -487,6 +501,11 @@ export function makeWorld(
     housekeeper: () => housekeeper,
     retainer: () => retainer,
     isSought: () => remote.does === 'is looked for',
+    setUplink: (by: By, is: 'gone' | 'back') => {
+      if (is === 'gone') cut.add(by)
+      else cut.delete(by)
+    },
+    isTroubled: () => Object.values(deliverers).some((it) => it.isTroubled()),
     setRemote: (next: Remote) => {
       remote = next
     },
@@ -515,7 +534,8 @@ export function makeWorld(
         fanoutJob = false
         it.fanout()
       }
-      if (!job) return
+      // Jobs are left to the other.
+      if (!job || it.isTroubled()) return
       job = false
       it.turn()
     },

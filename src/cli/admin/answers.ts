@@ -9,6 +9,8 @@ export interface StatusAnswer {
   sticky_pending: number
   sent_per_second: number
   as_of: number | null
+  /** Processes that take their failures for their own fault. Left out by a daemon older than this. */
+  own_trouble?: { process: string; kind: string; since: number }[]
   /** Left out by a daemon older than this. */
   sources?: ListedSource[]
 }

@@ -23,11 +23,20 @@ export function showStatus(status: StatusAnswer, now: number): string {
         ? 'not yet'
         : `${moment(status.as_of) ?? ''} (${ageText(now - status.as_of) ?? ''} ago)`,
     ],
+    ...(status.own_trouble ?? []).map(({ process, kind, since }): [string, string] => [
+      'own trouble',
+      `${process}, for ${ageText(now - since) ?? '0 s'}: ${TROUBLES[kind] ?? kind}`,
+    ]),
     ...(status.sources ?? []).map((source): [string, string] => [
       `source ${source.name}`,
       sourceLine(source, now),
     ]),
   ])
+}
+
+const TROUBLES: Readonly<Record<string, string>> = {
+  no_answer: 'it can reach no destination; no backoff grows',
+  refused_401: 'every destination answers 401; no backoff grows',
 }
 
 type Source = NonNullable<StatusAnswer['sources']>[number]

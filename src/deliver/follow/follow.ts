@@ -132,7 +132,14 @@ export function makeFollow(needs: FollowNeeds): Follow {
         after: position,
         waiting: [],
         look: false,
-        ...{ held, lease, signal: own.signal, state: { ...state }, answered: null, slowAt: null },
+        ...{
+          held,
+          lease,
+          signal: own.signal,
+          state: { ...state, lastSuccess: state.now },
+          answered: null,
+          slowAt: null,
+        },
         ...{ mode: 'idle', sentAt: now, endsAt: now + TERM_MS * (1 + needs.random() / 2) },
         ended: () => {
           unwatch()

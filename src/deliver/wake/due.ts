@@ -42,6 +42,8 @@ export interface DueNeeds {
   patienceMs: number
   /** Ends what is served directly at once; the signal of the round only has nothing new begun. */
   cutting: AbortSignal
+  /** False: nobody is brought back for now. Left out: always true. */
+  mayWake?: () => boolean
   log: Log
 }
 
@@ -154,6 +156,7 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
       await faults.note('carrying out what operators planned', needs.carryOut)
       // Each by itself: without a queue no turn can be woken, and those are served directly.
       await faults.note('bringing back those that are blocked no more', bringBackAllowed)
+      if (needs.mayWake?.() === false) continue
       await faults.note('waking due destinations', wakeDue)
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
     }

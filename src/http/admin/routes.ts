@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import { inSnapshot, nowMs, type Db } from '../../store/db.ts'
+import { readTroubled } from '../../store/delivery/own-trouble.ts'
 import { readSourceStates } from '../../store/ingest/source-states.ts'
 import { countGapRooms, countPending, nextUnlisted } from '../../store/views/count-pending.ts'
 import { countStates } from '../../store/views/count-states.ts'
@@ -112,6 +113,7 @@ async function status(db: Db, around: Around) {
     sticky_pending: totals.pending_sticky,
     sent_per_second: Math.round((totals.sent / RATE_WINDOW_MS) * 10_000) / 10,
     as_of: totals.counted_at,
+    own_trouble: await readTroubled(db),
     sources: (await readSourceStates(db)).map(({ name, state, position, behind, since, last_error }) => {
       return { name, state, position, behind, since, last_error }
     }),

@@ -60,6 +60,8 @@ export interface DestinationState {
   /** Its last answer was a quick 200. */
   quick: boolean
   timeoutMs: number | null
+  /** When it last answered 200, ms since the epoch. */
+  lastSuccess: number | null
   /** What its next attempt waits for (backoff, embargo, advice); not what is owed to it. */
   waiting: WaitState
   open: OpenTransaction | null
@@ -71,7 +73,7 @@ export interface DestinationState {
 
 const LOAD = sql(
   'look at the destination',
-  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.skip_upto, d.lists, d.quick, d.timeout_ms, ${WAIT_COLUMNS},
+  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.skip_upto, d.lists, d.quick, d.timeout_ms, d.last_success, ${WAIT_COLUMNS},
          s.head, now_ms() as now,
          (d.lease_owner = i.worker and d.fence = i.fence
           and exists (select 1 from workers w where w.id = i.worker and ${MAY_WRITE})) as held,
@@ -111,6 +113,7 @@ interface Row extends WaitRow {
   lists: boolean
   quick: boolean
   timeout_ms: number | null
+  last_success: number | null
   txn_id: string | null
   origin_server_ts: number
   bytes: number
@@ -185,6 +188,7 @@ function fromRow(row: Row): DestinationState {
     lists: row.lists,
     quick: row.quick,
     timeoutMs: row.timeout_ms,
+    lastSuccess: row.last_success,
     waiting: waitingOf(row),
     open: row.txn_id === null ? null : openFrom(row, row.txn_id),
     gap:

@@ -30,17 +30,28 @@ export async function registerWorker(
   await db.query(REGISTER, [worker.id, worker.name, worker.leaseMs])
 }
 
+/** What a process says of itself with each renewal (contract 5.11); times by the database's clock. */
+export interface SelfReport {
+  /** When it was last answered, ms since the epoch; null: not yet. */
+  answeredAt: number | null
+  /** It takes its failures for its own fault; null: it doesn't. */
+  trouble: { kind: string; since: number } | null
+}
+
 const RENEW = sql(
   'renew a worker',
-  `update workers w set lease_until = now_ms() + $2 where id = $1 and ${MAY_WRITE}`,
+  `update workers w set lease_until = now_ms() + $2, answered_at = $3, own_trouble = $4, own_trouble_since = $5
+    where id = $1 and ${MAY_WRITE}`,
 )
 
 /** False when the lease was over already: it must not live again, its destinations may be another worker's. */
 export async function renewWorker(
   db: Db,
-  { id, leaseMs }: { id: string; leaseMs: number },
+  { id, leaseMs, report }: { id: string; leaseMs: number; report?: SelfReport },
 ): Promise<boolean> {
-  const { rowCount } = await db.query(RENEW, [id, leaseMs])
+  const { answeredAt = null, trouble = null } = report ?? {}
+  const values = [id, leaseMs, answeredAt, trouble?.kind ?? null, trouble?.since ?? null]
+  const { rowCount } = await db.query(RENEW, values)
   return rowCount === 1
 }
 

@@ -462,6 +462,7 @@ describe('the admin API', () => {
       sticky_pending: 2,
       sent_per_second: 0.3,
       as_of: 99,
+      own_trouble: [],
       sources: [],
     })
     expect(oldest_pending_ms).to.be.within(5000, 5000 + 2 * MINUTE)

@@ -12,6 +12,7 @@ import { INGEST } from './ingest/ingest.ts'
 import { BLOCKS } from './delivery/blocks.ts'
 import { FOLLOW, LEASES } from './delivery/leases.ts'
 import { LOAD } from './delivery/load.ts'
+import { OWN_TROUBLE } from './delivery/own-trouble.ts'
 import { RETENTION } from './upkeep/retention.ts'
 import { RESULTS } from './delivery/results.ts'
 import { SEEN } from './upkeep/seen.ts'
@@ -35,6 +36,7 @@ export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...RESULTS,
   ...WAKES,
   ...BLOCKS,
+  ...OWN_TROUBLE,
   ...RETENTION,
   ...SEEN,
   ...SET_BACK,

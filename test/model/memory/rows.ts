@@ -125,7 +125,7 @@ export interface Schema {
   rooms: { id: number; room_id: string; room_version: string | null; head: number; known: boolean }
   destinations: DestinationRow
   /** `of_before`: it was given before the last failover. */
-  workers: { id: string; lease_until: number; of_before: boolean }
+  workers: { id: string; lease_until: number; of_before: boolean; answered_at: number | null }
   recipients: RecipientsRow
   events: EventRow
   kept_events: EventRow

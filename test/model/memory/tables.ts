@@ -44,7 +44,7 @@ export function emptyTables(): Committed {
   committed.stream.set(1, { head: 0, log_end: 6_000_000, log_floor: 0 })
   committed.seen_time.set(1, { seen_ms: 0 })
   committed.block_list.set(1, { version: FIRST_LIST })
-  committed.cursors.set('fanout', { name: 'fanout', pos: 0 })
+  for (const name of ['fanout', 'own_trouble']) committed.cursors.set(name, { name, pos: 0 })
   return committed
 }
 

@@ -4,12 +4,12 @@ import { twin, type Call, type Twins } from '../statement.ts'
 
 export const LEASES = {
   'register a worker': twin<[string, string, number]>(({ t, now }, id, _, ms) => {
-    t.workers.put(id, { id, lease_until: now + ms, of_before: false })
+    t.workers.put(id, { id, lease_until: now + ms, of_before: false, answered_at: null })
     return 1
   }),
-  'renew a worker': twin<[string, number]>(({ t, now }, id, ms) => {
+  'renew a worker': twin<[string, number, number | null]>(({ t, now }, id, ms, answered_at) => {
     if (!mayWrite(t, id, now)) return 0
-    t.workers.change(id, { lease_until: now + ms })
+    t.workers.change(id, { lease_until: now + ms, answered_at })
     return 1
   }),
   'take the destination': twin<[string[], string[]]>(({ t, now }, workers, names) =>

@@ -43,6 +43,7 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
         lists: d.lists,
         quick: d.quick,
         timeout_ms: d.timeout_ms,
+        last_success: d.last_success,
         failures: d.failures,
         failing_since: d.failing_since,
       },
