@@ -53,6 +53,9 @@ export const INGEST = [
   'purge memberships',
   'forget the rooms',
   'note purges',
+  'what is stored of senders',
+  'where does what is stored begin',
+  'erase',
 ] as const
 
 /** Destinations are woken, taken and sent what they are owed. */
