@@ -19,7 +19,7 @@ describe('an erasure', () => {
   afterEach(() => world.close())
 
   const stored = async () =>
-    (await world.rows<{ pos: number }>('select pos from events order by pos')).map(({ pos }) => Number(pos))
+    (await world.rows<{ pos: number }>('select pos from events order by pos')).map(({ pos }) => pos)
   const stickies = () => world.value<number>('select count(*) from sticky')
 
   it('of events leaves nothing of them, and everything of others', async () => {
