@@ -79,9 +79,10 @@ export function makeAppend(needs: AppendNeeds): Append {
     weigh: weightOf,
   })
   return async (request) => {
+    // Awaited only where there is something to look up: those that come at once must see each other waiting.
+    const looking = lookAhead(needs.pool, request.items)
+    const stored = looking === null ? undefined : await looking
     if (batcher.waiting() > MAX_WAITING) return { kind: 'full', retryAfterMs: RETRY_AFTER_MS }
-    // Beside the batches, as long as it takes: others don't wait for it.
-    const stored = await lookAhead(needs.pool, request.items)
     const { result, counts } = await batcher.add({ ...request, stored })
     if (result.kind === 'taken' && result.accepted > 0) {
       if (counts !== undefined) needs.onItems?.(counts)

@@ -22,17 +22,15 @@ export const sendersErased = (items: readonly Item[]): string[] => [
 export const idsErased = (items: readonly Item[]): string[] =>
   items.flatMap((item) => (item.type === 'erase' && item.sender === null ? item.eventIds : []))
 
-/** What is stored of the senders that a request erases, before anything is locked; undefined: there are none. */
-export async function lookAhead(db: Db, items: readonly Item[]): Promise<StoredAhead | undefined> {
+/** What is stored of the senders that a request erases, before anything is locked; null: there are none. */
+export function lookAhead(db: Db, items: readonly Item[]): Promise<StoredAhead | undefined> | null {
   const senders = sendersErased(items)
-  if (senders.length === 0) return undefined
-  try {
-    return await storedAhead(db, senders)
-  } catch (error) {
+  if (senders.length === 0) return null
+  return storedAhead(db, senders).catch((error: unknown) => {
     // What takes the request finds that out as well, and says so.
     if (isUnavailable(error)) return undefined
     throw error
-  }
+  })
 }
 
 /** What is stored of `senders`: what was found before the lock was taken, and what came since. Hold the stream's lock. */

@@ -21,8 +21,6 @@ export const NOT_RUN = {
   'let go of all of a worker': RETIRES,
   'give back all of a worker': RETIRES,
   'remove a worker': RETIRES,
-  'who holds much that is redacted':
-    'a schedule redacts one event at a time: test/ingest/many-redactions.test.ts',
   'try the lock': ONE_SWEEPER,
   'let the lock end with an idle session': ONE_SWEEPER,
   'let the session idle again': ONE_SWEEPER,

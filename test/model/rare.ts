@@ -7,6 +7,7 @@ import { HOUR, MINUTE, type Command } from './schedule.ts'
 const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
 const event = { do: 'append', count: 1, stickyMs: null, audience: 'room', size: 60, break: null } as const
 const redacts: Command = { do: 'redact', back: 0, door: '1', break: null }
+const erases: Command = { do: 'erase', what: 'sender', back: 0, among: true, door: '1', break: null }
 const goesByRetention: Command = { do: 'retention', break: null }
 
 /** More than a window of the log, of which nothing is for us. */
@@ -58,6 +59,12 @@ export const RARE: Readonly<Record<string, Command[]>> = {
       ],
       then: [{ do: 'goes on', by: 'A', notices: false }],
     },
+  ],
+  'who holds much that is redacted': [
+    joins(0),
+    ...elsewhere(0).slice(0, 4),
+    { do: 'turn', by: 'A', break: { at: 'the answer', happens: [erases], then: 'dies' } },
+    { do: 'until due' },
   ],
   'redact the kept texts': [
     joins(0),

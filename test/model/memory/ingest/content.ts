@@ -68,6 +68,7 @@ export const CONTENT = {
     }),
   ),
   'who holds what is redacted': heldOf,
+  'who holds much that is redacted': heldOf,
   'who holds what is purged': twin<[number[]]>(({ t }, rooms) =>
     holders(t, (pos) => rooms.includes((t.events.get(pos) ?? t.kept_events.get(pos))?.room ?? -1)),
   ),
