@@ -16,7 +16,6 @@ export const NOT_RUN = {
   'wish of many to skip': OF_MANY,
   'note a drop': OF_MANY,
   'plan acts': OF_MANY,
-  'is an act due': OF_MANY,
   'take acts that are due': OF_MANY,
   'let go of all of a worker': RETIRES,
   'give back all of a worker': RETIRES,

@@ -55,7 +55,7 @@ export const RARE: Readonly<Record<string, Command[]>> = {
         { ...event, room: 0, door: '1' },
         { do: 'tick', by: 'A', break: null },
         { ...event, room: 0, door: '1' },
-        { do: 'tick', by: 'A', break: { at: 'read the head', happens: [], then: 'is stopped' } },
+        { do: 'tick', by: 'A', break: { at: 'what is new to the fanout', happens: [], then: 'is stopped' } },
       ],
       then: [{ do: 'goes on', by: 'A', notices: false }],
     },

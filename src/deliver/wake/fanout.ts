@@ -7,10 +7,10 @@
  */
 import type { Clock } from '../../pace/clock.ts'
 import type { Pool } from '../../store/db.ts'
-import { readHead } from '../../store/stream.ts'
 import {
   bringBackCursor,
   moveCursor,
+  newAfter,
   readCursor,
   findConcerned,
   type Sleeper,
@@ -39,7 +39,7 @@ export function makeFanout({
   return async (signal) => {
     while (!signal.aborted) {
       const after = await readCursor(pool, 'fanout')
-      const head = await readHead(pool)
+      const { head, sticky } = await newAfter(pool, after)
       // The database failed over to an older state.
       if (head < after) await bringBackCursor(pool, 'fanout')
       if (head <= after) return
@@ -49,7 +49,7 @@ export function makeFanout({
       const toWake = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
       if (toWake.length > 0) await wake(toWake)
       for (const { name, fence, served } of toWake) if (!served) woken.note(name, fence)
-      await bringForward(pool, { after, upto }, deadline)
+      if (sticky) await bringForward(pool, { after, upto }, deadline)
       await moveCursor(pool, 'fanout', upto)
     }
   }

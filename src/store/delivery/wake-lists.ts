@@ -7,6 +7,7 @@ import type { Db } from '../db.ts'
 import { OWNER_LIVES } from '../held.ts'
 import { planFor } from '../prepare.ts'
 import { sql } from '../statement.ts'
+import { ACT_IS_DUE } from './planned-acts.ts'
 
 export interface Sleeper {
   name: string
@@ -83,6 +84,18 @@ export async function readCursor(db: Db, name: string): Promise<number> {
   return rows[0]?.pos ?? 0
 }
 
+// One that fails is looked at sooner only for what is sticky, and in most rooms nothing is: that is asked with the head.
+const NEW_AFTER = sql(
+  'what is new to the fanout',
+  'select head, exists (select from sticky where pos > $1 and pos <= head) as sticky from stream',
+)
+
+/** The head of the stream, and whether anything after `after` is sticky, or was a short time ago. */
+export async function newAfter(db: Db, after: number): Promise<{ head: number; sticky: boolean }> {
+  const { rows } = await db.query<{ head: number; sticky: boolean }>(NEW_AFTER, [after])
+  return rows[0] ?? { head: 0, sticky: false }
+}
+
 const MOVE_CURSOR = sql(
   'move a cursor',
   'update cursors c set pos = $2 from stream s where c.name = $1 and c.pos < $2 and $2 <= s.head',
@@ -117,12 +130,12 @@ const IN_TURN = 'order by d.turn_key, d.look_at, d.id'
 // read), and the destinations followed by a process that has died, which the fanout left out.
 const DUE = sql(
   'who is due',
-  `select d.name, d.quick, d.look_at as since from (
+  `select a.due as act, d.name, d.quick, d.look_at as since from (select exists (${ACT_IS_DUE}) as due) a left join (select d.name, d.quick, d.look_at, d.turn_key, d.id from (
      (select d.* from destinations d where d.look_at <= (select now_ms()) and not d.paused and ${UNSERVED} ${IN_TURN} limit $1)
      union all
      select d.* from workers w join destinations d on d.lease_owner = w.id
       where w.lease_until <= (select now_ms()) and d.follows and not d.paused and (d.look_at is null or d.look_at > (select now_ms()))
-   ) d ${IN_TURN} limit $1`,
+   ) d ${IN_TURN} limit $1) d on true ${IN_TURN}`,
 )
 
 export interface DueSleeper extends Sleeper {
@@ -130,10 +143,17 @@ export interface DueSleeper extends Sleeper {
   since: number | null
 }
 
-export async function findDue(db: Db, limit: number): Promise<DueSleeper[]> {
-  const { rows } = await db.query<DueSleeper>(DUE, [limit])
-  return rows
+/** Who is due, at most `limit` of them, and whether something is that operators planned for many (`planned-acts.ts`). */
+export async function lookForDue(db: Db, limit: number): Promise<{ due: DueSleeper[]; act: boolean }> {
+  const { rows } = await db.query<Omit<DueSleeper, 'name'> & { name: string | null; act: boolean }>(DUE, [
+    limit,
+  ])
+  const due = rows.flatMap(({ name, quick, since }) => (name === null ? [] : [{ name, quick, since }]))
+  return { due, act: rows[0]?.act === true }
 }
+
+export const findDue = async (db: Db, limit: number): Promise<DueSleeper[]> =>
+  (await lookForDue(db, limit)).due
 
 // $1: names. Whoever holds one in truth keeps it: only the times to look at it, and the mark of who followed it and died, are taken away.
 const PUT_ASIDE = sql(

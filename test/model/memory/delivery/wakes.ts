@@ -134,6 +134,10 @@ const wakes = {
     const row = t.cursors.get(name)
     return row === undefined ? [] : [{ pos: row.pos }]
   }),
+  'what is new to the fanout': twin<[number]>(({ t }, after) => {
+    const head = headOf(t)
+    return [{ head, sticky: t.sticky.all().some(({ pos }) => pos > after && pos <= head) }]
+  }),
   'move a cursor': twin<[string, number]>(({ t }, name, pos) => {
     if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0
     t.cursors.change(name, { pos })
@@ -144,8 +148,8 @@ const wakes = {
     t.cursors.change(name, { pos: headOf(t) })
     return 1
   }),
-  'who is due': twin<[number]>((call, limit) =>
-    call.t.destinations
+  'who is due': twin<[number]>((call, limit) => {
+    const due = call.t.destinations
       .all()
       .filter(
         (d) =>
@@ -155,8 +159,9 @@ const wakes = {
       .filter((d) => !d.paused && unserved(call, d))
       .sort(inTurn)
       .slice(0, limit)
-      .map((d) => ({ ...sleeper(d), since: d.look_at })),
-  ),
+      .map((d) => ({ act: false, ...sleeper(d), since: d.look_at }))
+    return due.length > 0 ? due : [{ act: false, name: null, quick: null, since: null }]
+  }),
   'who is owed something': twin<[]>((call) => [
     {
       ids: call.t.destinations
