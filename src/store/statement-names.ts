@@ -65,7 +65,6 @@ export const DELIVERY = [
   'whom do new items concern',
   'who fails and is owed new sticky events',
   'look sooner at who fails',
-  'read a cursor',
   'what is new to the fanout',
   'move a cursor',
   'bring a cursor back',

@@ -47,19 +47,6 @@ export const RARE: Readonly<Record<string, Command[]>> = {
       },
     },
   ],
-  'bring a cursor back': [
-    joins(0),
-    {
-      do: 'fails over',
-      lost: [
-        { ...event, room: 0, door: '1' },
-        { do: 'tick', by: 'A', break: null },
-        { ...event, room: 0, door: '1' },
-        { do: 'tick', by: 'A', break: { at: 'what is new to the fanout', happens: [], then: 'is stopped' } },
-      ],
-      then: [{ do: 'goes on', by: 'A', notices: false }],
-    },
-  ],
   'who holds much that is redacted': [
     joins(0),
     ...elsewhere(0).slice(0, 4),

@@ -10,8 +10,7 @@ import type { Pool } from '../../store/db.ts'
 import {
   bringBackCursor,
   moveCursor,
-  newAfter,
-  readCursor,
+  readNews,
   findConcerned,
   type Sleeper,
 } from '../../store/delivery/wake-lists.ts'
@@ -38,8 +37,7 @@ export function makeFanout({
   const woken = makeWoken(clock)
   return async (signal) => {
     while (!signal.aborted) {
-      const after = await readCursor(pool, 'fanout')
-      const { head, sticky } = await newAfter(pool, after)
+      const { after, head, sticky } = await readNews(pool)
       // The database failed over to an older state.
       if (head < after) await bringBackCursor(pool, 'fanout')
       if (head <= after) return

@@ -77,23 +77,23 @@ export async function findConcerned(db: Db, after: number, upto: number): Promis
   return rows
 }
 
-const CURSOR = sql('read a cursor', 'select pos from cursors where name = $1')
-
-export async function readCursor(db: Db, name: string): Promise<number> {
-  const { rows } = await db.query<{ pos: number }>(CURSOR, [name])
-  return rows[0]?.pos ?? 0
-}
-
-// One that fails is looked at sooner only for what is sticky, and in most rooms nothing is: that is asked with the head.
-const NEW_AFTER = sql(
+// One that fails is looked at sooner only for what is sticky, and mostly nothing is: that is asked with the rest.
+const NEWS = sql(
   'what is new to the fanout',
-  'select head, exists (select from sticky where pos > $1 and pos <= head) as sticky from stream',
+  `select c.pos as after, s.head, exists (select from sticky k where k.pos > c.pos and k.pos <= s.head) as sticky
+     from stream s join cursors c on c.name = 'fanout'`,
 )
 
-/** The head of the stream, and whether anything after `after` is sticky, or was a short time ago. */
-export async function newAfter(db: Db, after: number): Promise<{ head: number; sticky: boolean }> {
-  const { rows } = await db.query<{ head: number; sticky: boolean }>(NEW_AFTER, [after])
-  return rows[0] ?? { head: 0, sticky: false }
+export interface FanoutNews {
+  /** How far the fanout has come. */
+  after: number
+  head: number
+  /** Whether anything between the two is sticky, or was a short time ago. */
+  sticky: boolean
+}
+
+export async function readNews(db: Db): Promise<FanoutNews> {
+  return (await db.query<FanoutNews>(NEWS, [])).rows[0] ?? { after: 0, head: 0, sticky: false }
 }
 
 const MOVE_CURSOR = sql(

@@ -130,22 +130,13 @@ const wakes = {
       })
     return them.length
   }),
-  'read a cursor': twin<[string]>(({ t }, name) => {
-    const row = t.cursors.get(name)
-    return row === undefined ? [] : [{ pos: row.pos }]
-  }),
-  'what is new to the fanout': twin<[number]>(({ t }, after) => {
-    const head = headOf(t)
-    return [{ head, sticky: t.sticky.all().some(({ pos }) => pos > after && pos <= head) }]
+  'what is new to the fanout': twin<[]>(({ t }) => {
+    const [after, head] = [t.cursors.get('fanout')?.pos ?? 0, headOf(t)]
+    return [{ after, head, sticky: t.sticky.all().some(({ pos }) => pos > after && pos <= head) }]
   }),
   'move a cursor': twin<[string, number]>(({ t }, name, pos) => {
     if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0
     t.cursors.change(name, { pos })
-    return 1
-  }),
-  'bring a cursor back': twin<[string]>(({ t }, name) => {
-    if ((t.cursors.get(name)?.pos ?? 0) <= headOf(t)) return 0
-    t.cursors.change(name, { pos: headOf(t) })
     return 1
   }),
   'who is due': twin<[number]>((call, limit) => {
