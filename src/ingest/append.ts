@@ -10,10 +10,12 @@ import { makeBatcher } from '../pace/batcher.ts'
 import { inTransaction, isUnavailable, type Pool } from '../store/db.ts'
 import { loadIngestState, type IngestState } from '../store/ingest/state.ts'
 import { findEvents, redactEarly } from '../store/ingest/content.ts'
+import type { StoredAhead } from '../store/ingest/erase.ts'
 import { findHolders, makeVoid } from '../store/ingest/holders.ts'
 import { lockDestinations, type Concerned } from '../store/ingest/lock-destinations.ts'
 import { lockContent, moveHead, waitToAppend } from '../store/stream.ts'
 import { checkAhead, ItemRefused, textsOf, type CheckedRedactions } from './check-redaction.ts'
+import { idsErased, lookAhead, sendersErased, storedNow } from './erase.ts'
 import type { Item } from './items.ts'
 import type { ItemCounts } from './report.ts'
 import { makeKnownRooms } from './known-rooms.ts'
@@ -71,14 +73,17 @@ const RETRY_AFTER_MS = 1_000
 const CHARACTERS_AN_ITEM = 4_096
 
 export function makeAppend(needs: AppendNeeds): Append {
-  const batcher = makeBatcher<IngestRequest, AppendOutcome>({
+  const batcher = makeBatcher<ReadyRequest, AppendOutcome>({
     run: (requests) => takeBatch(needs, requests),
     maxWeight: MAX_BATCH,
     weigh: weightOf,
   })
   return async (request) => {
+    // Awaited only where there is something to look up: those that come at once must see each other waiting.
+    const looking = lookAhead(needs.pool, request.items)
+    const stored = looking === null ? undefined : await looking
     if (batcher.waiting() > MAX_WAITING) return { kind: 'full', retryAfterMs: RETRY_AFTER_MS }
-    const { result, counts } = await batcher.add(request)
+    const { result, counts } = await batcher.add({ ...request, stored })
     if (result.kind === 'taken' && result.accepted > 0) {
       if (counts !== undefined) needs.onItems?.(counts)
       needs.onTaken()
@@ -86,6 +91,9 @@ export function makeAppend(needs: AppendNeeds): Append {
     return result
   }
 }
+
+/** A request, and what was found ahead of the senders that it erases. */
+type ReadyRequest = IngestRequest & { stored?: StoredAhead | undefined }
 
 /** What is answered, and what is counted where something was taken. */
 interface AppendOutcome {
@@ -103,11 +111,15 @@ export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
   for (const item of items) {
     if ('pdu' in item) characters += item.pdu.length
     if (item.type === 'redact') redactions += 1
+    if (item.type === 'erase') redactions += 2 * (item.eventIds?.length ?? ERASES_A_SENDER)
   }
   return 1 + items.length + redactions + Math.floor(characters / CHARACTERS_AN_ITEM)
 }
 
-async function takeBatch(needs: AppendNeeds, requests: IngestRequest[]): Promise<(AppendOutcome | Error)[]> {
+/** An erased sender weighs as much: nobody knows how much is stored of it. */
+const ERASES_A_SENDER = 100
+
+async function takeBatch(needs: AppendNeeds, requests: ReadyRequest[]): Promise<(AppendOutcome | Error)[]> {
   const checked: CheckedRedactions = new Map()
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -152,7 +164,7 @@ type LockingDb = Parameters<Parameters<typeof inTransaction>[1]>[0]
 async function takeAll(
   needs: AppendNeeds,
   db: LockingDb,
-  requests: IngestRequest[],
+  requests: ReadyRequest[],
   checked: CheckedRedactions,
 ): Promise<AppendOutcome[]> {
   const { serverName, maxStickyMs, random } = needs
@@ -163,25 +175,28 @@ async function takeAll(
   const before = state.head
   const goes = whatGoes(requests, state)
   // No other append runs now, so an event that is not stored is unknown, even if this batch redacts it.
-  const targets = await findEvents(db, goes.redacted)
-  const positions = [...targets.values()].map(({ pos }) => pos)
+  const named = [...goes.redacted, ...idsErased(goes.items)]
+  const targets = await findEvents(db, named)
+  const ahead = requests.flatMap(({ stored }) => (stored === undefined ? [] : [stored]))
+  const stored = await storedNow(db, sendersErased(goes.items), before, ahead)
+  const positions = [...targets.values(), ...[...stored.values()].flat()].map(({ pos }) => pos)
   const written = await redactEarly(db, textsOf(goes.items, targets, checked))
   const holders = await lockWhatGoes(db, { positions, rooms: goes.purged })
   const losing = [...holders, ...leaving(items, state)]
   const locked = await lockDestinations(db, concernedBy(touched, state, { ...goes, losing }))
   await makeVoid(db, holders)
   const forgotten = await forgetFirst(db, goes.items, { state, targets })
-  const redacted = new Set(goes.redacted)
   const taking = openTaking(db, {
     state,
     serverName,
     maxStickyMs,
     random,
     locked,
-    redacted,
+    named: new Set(named),
     targets,
     checked,
     forgotten,
+    stored,
     written,
   })
   const outcomes: AppendOutcome[] = []

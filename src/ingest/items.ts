@@ -52,10 +52,17 @@ export interface PurgeItem {
   readonly roomId: RoomId
 }
 
+/** What is stored of a sender, or of these events, at this point of the stream is sent no more. */
+export type EraseItem = { readonly type: 'erase' } & (
+  | { readonly sender: string; readonly eventIds: null }
+  /** Each once, at least one. */
+  | { readonly sender: null; readonly eventIds: readonly EventId[] }
+)
+
 /** Advice that a server is reachable again: not durable, takes no position. */
 export interface ServerUpItem {
   readonly type: 'server_up'
   readonly server: string
 }
 
-export type Item = EventItem | ServersItem | RedactItem | PurgeItem | ServerUpItem
+export type Item = EventItem | ServersItem | RedactItem | PurgeItem | EraseItem | ServerUpItem

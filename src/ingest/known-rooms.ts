@@ -20,7 +20,7 @@ export function makeKnownRooms(rooms: IngestState['rooms']): KnownRooms {
       const after = new Map(before)
       const unknown = new Set<string>()
       for (const item of items) {
-        if (item.type === 'redact' || item.type === 'server_up') continue
+        if (item.type === 'redact' || item.type === 'erase' || item.type === 'server_up') continue
         const { roomId } = item
         const isKnown = after.get(roomId) ?? rooms.get(roomId)?.known ?? false
         if (item.type === 'purge') after.set(roomId, false)
@@ -34,6 +34,6 @@ export function makeKnownRooms(rooms: IngestState['rooms']): KnownRooms {
   }
 }
 
-function goesByServers(item: Exclude<Item, { type: 'redact' | 'server_up' | 'purge' }>): boolean {
+function goesByServers(item: Exclude<Item, { type: 'redact' | 'erase' | 'server_up' | 'purge' }>): boolean {
   return item.type === 'servers' ? !('set' in item.change) : !('to' in item.audience)
 }

@@ -12,8 +12,6 @@ export interface TouchedItems extends Touched {
   advised: string[]
   /** Rooms to be forgotten. */
   purged: string[]
-  /** Events to be overwritten. */
-  redacted: string[]
 }
 
 export function touchedBy(
@@ -27,7 +25,6 @@ export function touchedBy(
   const servers = new Set<string>()
   const mentionedServers = new Set<string>()
   const advised = new Set<string>()
-  const redacted = new Set<string>()
   const eventIds = new Set<string>()
   for (const item of items) {
     if (item.type === 'event') {
@@ -44,9 +41,7 @@ export function touchedBy(
       if ('remove' in item.change) for (const name of item.change.remove) mentionedServers.add(name)
     } else if (item.type === 'purge') {
       mentionedRooms.add(item.roomId)
-    } else if (item.type === 'redact') {
-      redacted.add(item.eventId)
-    } else {
+    } else if (item.type === 'server_up') {
       mentionedServers.add(item.server)
       advised.add(item.server)
     }
@@ -62,7 +57,6 @@ export function touchedBy(
     mentionedServers: [...mentionedServers].filter((name) => !servers.has(name) && usable(name)),
     advised: [...advised],
     purged: [...mentionedRooms],
-    redacted: [...redacted],
     eventIds: [...eventIds],
   }
 }

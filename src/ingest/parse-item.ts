@@ -15,7 +15,7 @@ import { findRespelled } from '../matrix/respelling.ts'
 import { roomVersion } from '../matrix/room-versions.ts'
 import { isOurs, stickyDuration } from '../matrix/sticky.ts'
 import { ItemError, whyOf } from './item-error.ts'
-import type { Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
+import type { EraseItem, Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
 
 export interface ParseOptions {
   readonly serverName: string
@@ -34,9 +34,10 @@ const FIELDS: Readonly<Record<Item['type'], ReadonlySet<string>>> = {
   servers: new Set(['type', 'room_id', 'add', 'remove', 'set']),
   redact: new Set(['type', 'event_id', 'pdu']),
   purge: new Set(['type', 'room_id']),
+  erase: new Set(['type', 'sender', 'event_ids']),
   server_up: new Set(['type', 'server']),
 }
-const LATER = new Set(['edu', 'erase'])
+const LATER = new Set(['edu'])
 
 /**
  * `node` as an item.
@@ -62,6 +63,8 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
       return parseRedact(node, fail)
     case 'purge':
       return { type, roomId: roomIdOf(node, fail) }
+    case 'erase':
+      return parseErase(node, fail)
     case 'server_up':
       return { type, server: textOf(node['server'], 'server', fail) }
   }
@@ -131,6 +134,22 @@ function parseRedact(node: JsonObject, fail: Fail): RedactItem {
   return { type: 'redact', eventId, pdu: textOfPdu(pdu, 'keep', fail), parsed: pdu, sender }
 }
 
+function parseErase(node: JsonObject, fail: Fail): EraseItem {
+  const ids = node['event_ids']
+  if ((ids === undefined) === (node['sender'] === undefined))
+    fail(
+      'sender',
+      ids === undefined ? 'needs one of sender and event_ids' : 'cannot be combined with event_ids',
+    )
+  if (ids === undefined) return { type: 'erase', sender: userIdOf(node, 'sender', fail), eventIds: null }
+  if (!Array.isArray(ids) || ids.length === 0)
+    return fail('event_ids', 'must be a list of event ids, not empty')
+  const eventIds = ids.map((id, at) =>
+    typeof id === 'string' && isEventId(id) ? id : fail(`event_ids.${at}`, 'is not a valid event id'),
+  )
+  return { type: 'erase', sender: null, eventIds: [...new Set(eventIds)] }
+}
+
 function audienceOf(node: JsonObject, fail: Fail): Recipients {
   const to = listOf(node, 'to', fail)
   const alsoTo = listOf(node, 'also_to', fail)
@@ -184,14 +203,16 @@ function countedBytes(text: string, pdu: JsonObject): number {
   return Buffer.byteLength(canonicalText(counted, { oddNumbers: 'keep' }))
 }
 
-function senderOf(pdu: JsonObject, fail: Fail): string {
-  const sender = textOf(pdu['sender'], 'pdu.sender', fail)
+const senderOf = (pdu: JsonObject, fail: Fail): string => userIdOf(pdu, 'sender', fail, 'pdu.')
+
+function userIdOf(node: JsonObject, key: string, fail: Fail, within = ''): string {
+  const sender = textOf(node[key], `${within}${key}`, fail)
   const isUser =
     sender.startsWith('@') &&
     domainOf(sender) !== null &&
     Buffer.byteLength(sender) <= MAX_ID_BYTES &&
     !sender.includes('\0')
-  return isUser ? sender : fail('pdu.sender', 'is not a valid user id')
+  return isUser ? sender : fail(`${within}${key}`, 'is not a valid user id')
 }
 
 /** When it was sent, in whole milliseconds. Old room versions let a fraction through, or a number without end. */

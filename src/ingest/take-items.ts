@@ -16,10 +16,12 @@ import {
   type StoredEvent,
 } from '../store/ingest/content.ts'
 import type { Db } from '../store/db.ts'
+import { eraseEvents } from '../store/ingest/erase.ts'
 import { noEffects, writeEffects } from '../store/ingest/effects.ts'
 import { hasSticky, type IngestState } from '../store/ingest/state.ts'
 import { checkRedaction, type CheckedRedactions } from './check-redaction.ts'
-import type { EventItem, Item, PurgeItem, RedactItem, ServersItem } from './items.ts'
+import { forgetRoom, stageErase, type Erasing } from './erase.ts'
+import type { EraseItem, EventItem, Item, PurgeItem, RedactItem, ServersItem } from './items.ts'
 import { accept, emptyReport, leaveOut, type ItemCounts, type IngestReport } from './report.ts'
 import { stageEvent, stageServers, whyUnusable, type Stage } from './change.ts'
 
@@ -33,19 +35,20 @@ interface Purge {
 export interface Taking {
   db: Db
   stage: Stage
-  /** Ids of events that the batch redacts. */
-  redacted: ReadonlySet<string>
+  /** Ids of events that the batch redacts or erases. */
+  named: ReadonlySet<string>
   /** Those of them that are held. */
   targets: Map<string, StoredEvent>
   checked: CheckedRedactions
   /** Not written yet. */
   redactions: Redaction[]
   purges: Purge[]
+  erasing: Erasing
   /** Rooms that are to be forgotten with what has been staged of them: nothing more may be staged before. */
   going: Set<number>
   /** Rooms that were forgotten at the beginning, each with how many pairs that gave up, until their purge comes. */
   forgotten: Map<number, number>
-  /** Rooms in which something was redacted, and of which it was not asked since what is still sticky there. */
+  /** Rooms in which something was redacted or erased, and of which it was not asked since what is still sticky there. */
   lessSticky: Set<number>
   /** Destinations that `server_up` items named, and those that joined: failing ones are tried again soon. */
   up: Set<number>
@@ -63,19 +66,21 @@ export function openTaking(
     serverName: string
     maxStickyMs: number
     random: Random
-    redacted: ReadonlySet<string>
+    named: ReadonlySet<string>
     targets: Map<string, StoredEvent>
     checked: CheckedRedactions
     /** What `forgetFirst` returned. */
     forgotten: Map<number, number>
+    /** What is stored of the senders that the batch erases. */
+    stored: Erasing['of']
     /** Texts that are in their places already, by position. */
     written: Map<number, string>
     /** Destinations whose rows are locked; others were not failing, so they need no advice. */
     locked: ReadonlySet<number>
   },
 ): Taking {
-  const { state, serverName, maxStickyMs, random, locked, redacted, targets, checked, forgotten, written } =
-    needs
+  const { state, serverName, maxStickyMs, random, locked } = needs
+  const { named, targets, checked, forgotten, stored, written } = needs
   const stage: Stage = { state, effects: noEffects(), serverName, maxStickyMs }
   const up = new Set<number>()
   const joined = new Set<number>()
@@ -89,17 +94,17 @@ export function openTaking(
     db,
     stage,
     ...{
-      redacted,
+      named,
       targets,
       checked,
       redactions: [],
       lessSticky: new Set(),
       purges: [],
+      erasing: { of: stored, erasures: [] },
       going: new Set(),
       forgotten,
     },
-    up,
-    joined,
+    ...{ up, joined },
     flush: async () => {
       const { effects } = stage
       stage.effects = noEffects()
@@ -107,6 +112,8 @@ export function openTaking(
       await writeEffects(db, effects, state.now)
       await redactEvents(db, taking.redactions.splice(0), written)
       await writePurges(taking)
+      // Last: what goes may have been written just now.
+      await eraseEvents(db, taking.erasing.erasures.splice(0))
     },
     finish: async () => {
       await taking.flush()
@@ -132,6 +139,9 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
         break
       case 'purge':
         takePurge(taking, item, index, report)
+        break
+      case 'erase':
+        takeErase(taking, item, index, report)
         break
       case 'server_up':
         takeServerUp(taking, item.server, index, report)
@@ -163,22 +173,37 @@ async function takeRedact(
   taking.lessSticky.add(target.room)
 }
 
-/** An event that a later item of the batch redacts is not in the database yet. */
+/** An event that a later item of the batch redacts or erases is not in the database yet. */
 async function takeEvent(
   taking: Taking,
   item: EventItem,
   index: number,
   report: IngestReport,
 ): Promise<void> {
-  const { stage, targets, redacted } = taking
+  const { stage, targets, named, erasing } = taking
   const { state } = stage
   await writeWhatGoes(taking, item.roomId)
-  const isNew = redacted.has(item.eventId) && !state.positions.has(item.eventId)
+  const ofErased = erasing.of.get(item.sender)
+  const isNew = (named.has(item.eventId) || ofErased !== undefined) && !state.positions.has(item.eventId)
   stageEvent(stage, item, index, report)
   const { roomId } = item
   const [pos, room] = [state.positions.get(item.eventId), state.rooms.get(roomId)]
-  if (isNew && pos !== undefined && room !== undefined)
+  if (!isNew || pos === undefined || room === undefined) return
+  if (named.has(item.eventId))
     targets.set(item.eventId, { pos, room: room.id, roomId, roomVersion: room.version })
+  ofErased?.push({ pos, room: room.id })
+}
+
+function takeErase(
+  { stage, targets, erasing, lessSticky }: Taking,
+  item: EraseItem,
+  index: number,
+  report: IngestReport,
+): void {
+  accept(report, 'erase')
+  const { rooms, unknown } = stageErase(erasing, item, (stage.state.head += 1), targets)
+  for (const value of unknown) leaveOut(report, index, value, 'unknown')
+  for (const room of rooms) lessSticky.add(room)
 }
 
 /** Whether a join owes anything depends on what is still sticky in its room. */
@@ -206,7 +231,7 @@ async function writeWhatGoes({ stage, going, flush }: Taking, roomId: string): P
 }
 
 function takePurge(
-  { stage, targets, purges, going, forgotten, lessSticky }: Taking,
+  { stage, targets, purges, going, forgotten, lessSticky, erasing }: Taking,
   item: PurgeItem,
   index: number,
   report: IngestReport,
@@ -230,6 +255,7 @@ function takePurge(
   state.stickyRooms.delete(item.roomId)
   lessSticky.delete(room.id)
   for (const [eventId, target] of targets) if (target.room === room.id) targets.delete(eventId)
+  forgetRoom(erasing, room.id)
 }
 
 async function writePurges({ db, purges, going }: Taking): Promise<void> {
@@ -255,7 +281,7 @@ export function forgetFirst(
   const touched = new Set<string>()
   const first = new Set<number>()
   for (const item of items) {
-    if (item.type === 'server_up') continue
+    if (item.type === 'server_up' || item.type === 'erase') continue
     const roomId = item.type === 'redact' ? targets.get(item.eventId)?.roomId : item.roomId
     if (roomId === undefined) continue
     const room = state.rooms.get(roomId)

@@ -12,7 +12,7 @@ export const STATES = ['idle', 'sending', 'catching_up', 'backing_off', 'dead', 
 export type StateLabel = (typeof STATES)[number]
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
-const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'server_up'] as const
+const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'erase', 'server_up'] as const
 const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown', 'purged'] as const
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
 const GIVEN_UP_WHYS = ['purge', 'retention'] as const

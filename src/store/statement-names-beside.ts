@@ -25,6 +25,7 @@ const VIEWS = [
   'find an event',
   'find a kept event',
   'is the event id known',
+  'was the event erased',
   'read the memberships of rooms',
   'read the replays of events',
   'read the sticky lanes of rooms',

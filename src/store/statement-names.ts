@@ -53,6 +53,9 @@ export const INGEST = [
   'purge memberships',
   'forget the rooms',
   'note purges',
+  'what is stored of senders',
+  'where does what is stored begin',
+  'erase',
 ] as const
 
 /** Destinations are woken, taken and sent what they are owed. */
@@ -62,7 +65,7 @@ export const DELIVERY = [
   'whom do new items concern',
   'who fails and is owed new sticky events',
   'look sooner at who fails',
-  'read a cursor',
+  'what is new to the fanout',
   'move a cursor',
   'bring a cursor back',
   'who is due',
@@ -118,7 +121,6 @@ export const DELIVERY = [
   'wish',
   'wish of many',
   'plan acts',
-  'is an act due',
   'take acts that are due',
   'wish to skip',
   'wish of many to skip',

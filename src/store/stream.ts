@@ -86,7 +86,7 @@ const FORGETS = `kind in ('purge', 'erase')`
 export const nothingForgottenSince = (at: string) =>
   `not exists (select 1 from changes c where c.${FORGETS} and c.${TAKES_CONTENT} and c.pos > ${at})`
 
-/** Held by `redact` and `purge` until their commit, so that no transaction freezes the old text meanwhile. */
+/** Held by `redact`, `purge` and `erase` until their commit, so that no transaction freezes the old text meanwhile. */
 export async function lockContent(db: Db): Promise<void> {
   await db.query(LOCK, [CONTENT_LOCK])
 }

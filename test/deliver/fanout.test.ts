@@ -3,6 +3,7 @@ import { expect } from 'chai'
 import { systemClock, type Clock } from '../../src/pace/clock.ts'
 import { makeFanout } from '../../src/deliver/wake/fanout.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
+import { nameIn } from '../../src/store/statement.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { takeDestination } from '../support/one.ts'
 
@@ -125,6 +126,29 @@ describe('whom the fanout wakes', () => {
     await fanout(signal)
     expect(jobs).to.have.length(1)
     expect(jobs[0]).to.have.members(['quiet.example', 'has-one-unlisted.example', 'is-served.example'])
+  })
+
+  it('asks who fails only where something new is sticky', async () => {
+    const asked: (string | null)[] = []
+    const spied = new Proxy(pool, {
+      get: (it, key) =>
+        key !== 'query'
+          ? (Reflect.get(it, key) as unknown)
+          : (text: string, values: unknown[]) => {
+              asked.push(nameIn(text))
+              return it.query(text, values)
+            },
+    })
+    const wake = () => Promise.resolve()
+    const fanout = makeFanout({ pool: spied, clock: systemClock, deadline: DEADLINE, wake })
+    await event()
+    await fanout(signal)
+    const news = 'what is new to the fanout'
+    expect(asked.splice(0)).to.deep.equal([news, 'whom do new items concern', 'move a cursor', news])
+    await event()
+    await pool.query('insert into sticky (pos, room, expires_at) values (2, 1, now_ms() + 60000)')
+    await fanout(signal)
+    expect(asked).to.include('who fails and is owed new sticky events')
   })
 
   it('is nobody whose job still waits, until it was taken; and everybody once more after ten seconds', async () => {

@@ -140,7 +140,7 @@ describe('a destination that was away for longer than the log is kept', function
 
     expect(await explained(owed[1]!), 'what was kept').to.deep.equal(['pending', 'catch_up'])
     expect(await explained(all[0]!), 'what is gone').to.equal(
-      'that event is no longer in the log (purged, or too old)',
+      'that event is no longer in the log (purged, erased, or too old)',
     )
 
     await remote.restart()

@@ -1,87 +1,14 @@
 /** Contract 3: content that is taken away is gone everywhere, in the commit that says so. */
-import { randomUUID } from 'node:crypto'
 import { expect } from 'chai'
-import type { JsonObject } from '../../src/matrix/json-value.ts'
-import { registerWorker } from '../../src/store/delivery/leases.ts'
-import { freezeTransactions } from '../support/freeze.ts'
-import { event, makeIngestWorld, purge, redact, request, ROOM, servers, sticky } from './ingest-world.ts'
-import type { GivenEvent } from './ingest-world.ts'
-import { takeDestination } from '../support/one.ts'
+import { makeContentWorld, type ContentWorld } from './content-world.ts'
+import { event, purge, redact, request, ROOM, servers, sticky } from './ingest-world.ts'
 
 const ELSEWHERE = '!elsewhere:a.example'
 
-async function makeWorld() {
-  const world = await makeIngestWorld()
-  const worker = randomUUID()
-  await registerWorker(world.pool, { id: worker, name: 'test', leaseMs: 600_000 })
-  return {
-    ...world,
-    /** Freezes the events at `positions` for a destination, as its turn would; false when that is forbidden. */
-    async freeze(name: string, positions: number[], readAt?: number): Promise<boolean> {
-      const taken = await takeDestination(world.pool, worker, name)
-      if (taken.kind !== 'taken') throw new Error(`${name} is ${taken.kind}`)
-      const pdus = await world.rows<{ eventId: string; pdu: string }>(
-        `select event_id as "eventId", pdu from events where pos = any($1) order by pos`,
-        [positions],
-      )
-      const acknowledges = {
-        positions,
-        lanes: 't'.repeat(positions.length),
-        eventIds: pdus.map(({ eventId }) => eventId),
-        fromPos: 0,
-        toPos: positions.at(-1) ?? 0,
-        gap: null,
-        gapCursor: null,
-        closesGap: false,
-        sticky: [],
-      }
-      const [startedAt] = await freezeTransactions(world.pool, [
-        {
-          held: taken.held,
-          txnId: `txn-${name}`,
-          bytes: Buffer.byteLength(`{"pdus":[${pdus.map(({ pdu }) => pdu).join(',')}]}`),
-          originServerTs: 0,
-          acknowledges,
-          readAt: readAt ?? (await world.head()),
-          narrowedSeq: Number(
-            await world.value('select narrowed_seq from destinations where name = $1', [name]),
-          ),
-          soonestLapse: null,
-        },
-      ])
-      return startedAt !== null
-    },
-    open: () =>
-      world.rows(
-        `select d.name, o.void from open_transactions o
-           join destinations d on d.id = o.destination order by d.name`,
-      ),
-    /** The tables in which an event's content still stands. */
-    async holding({ pdu }: GivenEvent): Promise<string[]> {
-      const words = (pdu['content'] as JsonObject)['body'] as string
-      const tables = await world.rows<{ name: string }>(
-        `select tablename as name from pg_tables where schemaname = 'public' and tablename !~ '^events_' order by tablename`,
-      )
-      const found: string[] = []
-      for (const { name } of tables) {
-        const hit = await world.rows(
-          `select from ${name} t where t::text like '%' || $1 || '"%'
-          or t::text like '%' || $1 || '\\""%' or t::text like '%' || $1 || '""%' limit 1`,
-          [words],
-        )
-        if (hit.length > 0) found.push(name)
-      }
-      return found
-    },
-  }
-}
-
-type World = Awaited<ReturnType<typeof makeWorld>>
-
 describe('a redaction', () => {
-  let world: World
+  let world: ContentWorld
   beforeEach(async () => {
-    world = await makeWorld()
+    world = await makeContentWorld()
     await world.take([servers({ set: ['b.example', 'c.example'] })])
   })
   afterEach(() => world.close())
@@ -245,9 +172,9 @@ describe('a redaction', () => {
 })
 
 describe('a purge', () => {
-  let world: World
+  let world: ContentWorld
   beforeEach(async () => {
-    world = await makeWorld()
+    world = await makeContentWorld()
     await world.take([
       servers({ set: ['b.example', 'c.example'] }),
       servers({ set: ['b.example'] }, ELSEWHERE),

@@ -9,12 +9,16 @@ export const OURS = 'home.example'
 export const GLOBS = [US, '*.example'] as const
 
 export type Server = 'us' | 'other'
+/** Users of ours. */
+export type Sender = 'one' | 'two'
 
 export type ModelItem =
   | {
       type: 'event'
       room: number
       eventId: string
+      /** Whose it is. */
+      by: Sender
       pdu: string
       stickyMs: number | null
       /** `to`: exactly these. */
@@ -27,6 +31,9 @@ export type ModelItem =
   | { type: 'set'; room: number; set: Server[]; keep: Server[] }
   | { type: 'redact'; eventId: string; pdu: string }
   | { type: 'purge'; room: number }
+  /** Of what is stored: these, or all of a sender. */
+  | { type: 'erase'; eventIds: string[] }
+  | { type: 'erase'; by: Sender }
 
 /** A transaction as it was frozen. */
 export interface FrozenView {

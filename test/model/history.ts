@@ -4,7 +4,7 @@
  * No cursors, no intervals, no lanes: of every event it is remembered whom it was for when it came, and
  * every attempt to deliver it. What must and what may be sent is asked of that.
  */
-import type { ModelItem } from './driver.ts'
+import type { ModelItem, Sender } from './driver.ts'
 import { SETTINGS } from './driver.ts'
 
 /** An answer that limpet wrote down. */
@@ -19,6 +19,7 @@ export interface PastEvent {
   pos: number
   room: number
   eventId: string
+  by: Sender
   pdu: string
   receivedAt: number
   /** By a clock that nobody moves. */
@@ -32,8 +33,14 @@ export interface PastEvent {
   outside: boolean
   redactedAt: number | null
   purgedAt: number | null
+  erasedAt: number | null
+  /** It was erased while a gap covered it: what is before it in its room may have been passed by for it. */
+  erasedInGap: boolean
   told: Told[]
 }
+
+/** Nothing of it is stored any more. */
+export const isGone = ({ purgedAt, erasedAt }: PastEvent): boolean => purgedAt !== null || erasedAt !== null
 
 interface Stay {
   /** Position of the join, and of the leave. */
@@ -69,6 +76,7 @@ export function makeHistory() {
           pos,
           room: item.room,
           eventId: item.eventId,
+          by: item.by,
           pdu: item.pdu,
           receivedAt: now,
           ...{ takenAt, givenUp: false },
@@ -77,6 +85,7 @@ export function makeHistory() {
           outside: addressed && !inRoom,
           redactedAt: null,
           purgedAt: null,
+          ...{ erasedAt: null, erasedInGap: false },
           told: [],
         })
         return
@@ -97,9 +106,16 @@ export function makeHistory() {
       }
       case 'redact': {
         for (const event of events.values()) {
-          if (event.eventId !== item.eventId || event.purgedAt !== null) continue
+          if (event.eventId !== item.eventId || isGone(event)) continue
           event.pdu = item.pdu
           event.redactedAt = pos
+        }
+        return
+      }
+      case 'erase': {
+        for (const event of events.values()) {
+          const isMeant = 'by' in item ? event.by === item.by : item.eventIds.includes(event.eventId)
+          if (isMeant && !isGone(event)) event.erasedAt = pos
         }
         return
       }
@@ -119,10 +135,7 @@ export function makeHistory() {
   /** By a clock that nobody moves. */
   let time = 0
   const isSticky = (event: PastEvent, now: number) =>
-    event.stickyUntil !== null &&
-    now < event.stickyUntil &&
-    event.redactedAt === null &&
-    event.purgedAt === null
+    event.stickyUntil !== null && now < event.stickyUntil && event.redactedAt === null && !isGone(event)
 
   return {
     take,
@@ -182,8 +195,13 @@ export function makeHistory() {
     /** Entitled events with after < pos <= upto of which no answer was written down. */
     waiting: (after: number, upto: number) =>
       [...events.values()].filter(
-        ({ pos, entitled, told, purgedAt, givenUp }) =>
-          entitled && pos > after && pos <= upto && told.length === 0 && purgedAt === null && !givenUp,
+        (event) =>
+          event.entitled &&
+          event.pos > after &&
+          event.pos <= upto &&
+          event.told.length === 0 &&
+          !isGone(event) &&
+          !event.givenUp,
       ),
   }
 }

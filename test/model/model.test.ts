@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
+import { erasing } from './erasing.ts'
 import { lapsing } from './lapsing.ts'
 import { neverRun } from './never-run.ts'
 import { RARE } from './rare.ts'
@@ -25,6 +26,10 @@ describe('ingest and delivery on a database in memory, against the reference mod
       runs: Math.ceil(RUNS / 3),
       drawn: schedulesWithBlocks,
     })
+  })
+
+  it('keeps what is promised where events and senders are erased', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: erasing })
   })
 
   it('keeps what is promised where sticky events would lapse while we fail', async () => {

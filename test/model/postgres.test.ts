@@ -1,6 +1,7 @@
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
+import { erasing } from './erasing.ts'
 import { schedulesOnPostgres } from './lapsing.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
@@ -33,6 +34,10 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised in ${RUNS} random schedules in which a process is cut off`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: uplinks })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which events and senders are erased`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: erasing })
   })
 
   it('blocks, passes over and brings back as the one in memory does', async () => {

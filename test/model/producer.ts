@@ -4,7 +4,7 @@ import type { Item } from '../../src/ingest/items.ts'
 import type { EventId, RoomId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
 import { parseJson } from '../../src/matrix/strict-json.ts'
-import { OTHER, OURS, SETTINGS, US, type ModelItem, type Server } from './driver.ts'
+import { OTHER, OURS, SETTINGS, US, type ModelItem, type Sender, type Server } from './driver.ts'
 import type { Process } from './process.ts'
 import type { Request } from './requests.ts'
 
@@ -14,6 +14,7 @@ export interface Producer {
 }
 
 export const roomIdOf = (room: number) => `!room${room}:${OURS}` as RoomId
+export const userIdOf = (sender: Sender) => `@${sender}:${OURS}`
 const nameOf = (server: Server) => (server === 'us' ? US : OTHER)
 
 /** What a request could be mistaken for. */
@@ -49,7 +50,7 @@ function itemOf(item: ModelItem): Item {
         roomVersion: 'model',
         eventId: eventId as EventId,
         pdu,
-        sender: `@somebody:${OURS}`,
+        sender: userIdOf(item.by),
         originServerTs: Number.MAX_SAFE_INTEGER,
         stickyDurationMs: stickyMs,
         audience:
@@ -71,9 +72,13 @@ function itemOf(item: ModelItem): Item {
         eventId: item.eventId as EventId,
         pdu: item.pdu,
         parsed,
-        sender: `@somebody:${OURS}`,
+        sender: userIdOf('one'),
       }
     }
+    case 'erase':
+      return 'by' in item
+        ? { type: 'erase', sender: userIdOf(item.by), eventIds: null }
+        : { type: 'erase', sender: null, eventIds: item.eventIds as EventId[] }
     case 'purge':
       return { type: 'purge', roomId: roomIdOf(item.room) }
   }

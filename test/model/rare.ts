@@ -7,6 +7,7 @@ import { HOUR, MINUTE, type Command } from './schedule.ts'
 const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
 const event = { do: 'append', count: 1, stickyMs: null, audience: 'room', size: 60, break: null } as const
 const redacts: Command = { do: 'redact', back: 0, door: '1', break: null }
+const erases: Command = { do: 'erase', what: 'sender', back: 0, among: true, door: '1', break: null }
 const goesByRetention: Command = { do: 'retention', break: null }
 
 /** More than a window of the log, of which nothing is for us. */
@@ -46,18 +47,11 @@ export const RARE: Readonly<Record<string, Command[]>> = {
       },
     },
   ],
-  'bring a cursor back': [
+  'who holds much that is redacted': [
     joins(0),
-    {
-      do: 'fails over',
-      lost: [
-        { ...event, room: 0, door: '1' },
-        { do: 'tick', by: 'A', break: null },
-        { ...event, room: 0, door: '1' },
-        { do: 'tick', by: 'A', break: { at: 'read the head', happens: [], then: 'is stopped' } },
-      ],
-      then: [{ do: 'goes on', by: 'A', notices: false }],
-    },
+    ...elsewhere(0).slice(0, 4),
+    { do: 'turn', by: 'A', break: { at: 'the answer', happens: [erases], then: 'dies' } },
+    { do: 'until due' },
   ],
   'redact the kept texts': [
     joins(0),

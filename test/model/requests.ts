@@ -19,7 +19,7 @@ export function unknownAmong(items: readonly ModelItem[], isKnown: (room: number
   const told = new Map<number, boolean>()
   const unknown = new Set<number>()
   for (const item of items) {
-    if (item.type === 'redact') continue
+    if (item.type === 'redact' || item.type === 'erase') continue
     const goesByThem = item.type === 'servers' || (item.type === 'event' && item.to === null)
     if (goesByThem && !(told.get(item.room) ?? isKnown(item.room))) unknown.add(item.room)
     if (item.type !== 'event') told.set(item.room, item.type !== 'purge')

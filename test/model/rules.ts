@@ -48,6 +48,7 @@ const orderAndLimits: Rule = ({ view: { positions }, pdus }) => {
 /** I12 */
 const content = eachPdu((event, _lane, { pdus }, index) => {
   if (event.purgedAt !== null) return 'its room was purged'
+  if (event.erasedAt !== null) return 'it was erased'
   if (pdus[index] !== event.pdu) return event.redactedAt === null ? 'its text differs' : 'it was redacted'
   return null
 })
@@ -159,7 +160,7 @@ const gapWhereDue: Rule = ({ history, view, readTime, position, gap }) => {
 
 export const RULES: Record<string, Rule> = {
   'order and limits (I2)': orderAndLimits,
-  'redacted or purged (I12)': content,
+  'redacted, purged or erased (I12)': content,
   'entitlement and lapse (I5, I7)': entitlement,
   'once (I8)': once,
   'skipped by an operator (5.2)': skipped,

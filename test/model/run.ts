@@ -1,8 +1,9 @@
 /**
  * Runs one schedule in one world under the reference model's eyes, then lets everything settle.
  */
+import { isGone } from './history.ts'
 import type { ModelDatabase } from './database.ts'
-import type { ModelItem, Server } from './driver.ts'
+import type { ModelItem, Sender, Server } from './driver.ts'
 import { remoteInWords, WELL } from './remote.ts'
 import {
   HOUR,
@@ -46,11 +47,18 @@ async function runIn(
   let putBack: (() => void) | null = null
   let depth = 0
 
-  const event = (room: number, audience: Audience, stickyMs: number | null, size: number): ModelItem => {
+  const event = (
+    room: number,
+    audience: Audience,
+    stickyMs: number | null,
+    size: number,
+    sender?: Sender,
+  ): ModelItem => {
     const eventId = `$e${(made += 1)}`
+    const by = sender ?? (made % 2 === 0 ? 'two' : 'one')
     const to: Server[] | null = audience === 'to us' ? ['us'] : audience === 'to nobody' ? [] : null
     return {
-      ...{ type: 'event', room, eventId, stickyMs, to },
+      ...{ type: 'event', room, eventId, by, stickyMs, to },
       pdu: JSON.stringify({ id: eventId, text: 'x'.repeat(size) }),
       alsoTo: audience === 'also to us' ? ['us', 'other'] : [],
       notTo: audience === 'not to us' ? ['us'] : [],
@@ -124,7 +132,7 @@ async function runIn(
     if (item.type === 'servers' && item.add.includes('us') === history.inRoomNow(item.room)) return
     if (item.type === 'redact') {
       const target = history.all().find(({ eventId }) => eventId === item.eventId)
-      if (target === undefined || target.purgedAt !== null) return
+      if (target === undefined || isGone(target)) return
     }
     await take('1', [item], null)
     await world.quiet()
@@ -181,9 +189,19 @@ async function runIn(
         return take(one.door, [{ type: 'purge', room: one.room }], one.break)
       case 'redact': {
         const target = history.all().at(-1 - one.back)
-        if (target === undefined || target.purgedAt !== null) return
+        if (target === undefined || isGone(target)) return
         const pdu = JSON.stringify({ id: target.eventId, redacted: true })
         return take(one.door, [{ type: 'redact', eventId: target.eventId, pdu }], one.break)
+      }
+      case 'erase': {
+        const target = history.all().at(-1 - one.back)
+        if (target === undefined) return
+        const { by, room, eventId } = target
+        const item: ModelItem =
+          one.what === 'event' ? { type: 'erase', eventIds: [eventId] } : { type: 'erase', by }
+        if (!one.among) return take(one.door, [item], one.break)
+        const [before, after] = [event(room, 'room', HOUR, 60, by), event(room, 'room', null, 60, by)]
+        return take(one.door, [before, item, after], one.break)
       }
       case 'clock':
         if (one.byMs < 0) watch.waits.freed('clock', 0)

@@ -38,6 +38,16 @@ export interface Follows {
   break: Break | null
 }
 
+/** The event that is `back` before the newest, or what is stored of its sender; `among`: between two events of that sender, in one request. */
+export interface Erase {
+  do: 'erase'
+  what: 'event' | 'sender'
+  back: number
+  among: boolean
+  door: Door
+  break: Break | null
+}
+
 export type Command =
   | {
       do: 'append'
@@ -55,6 +65,7 @@ export type Command =
   | Follows
   /** Of the event that is `back` before the newest. */
   | { do: 'redact'; back: number; door: Door; break: Break | null }
+  | Erase
   /** Only the database's clock is moved. */
   | { do: 'clock'; byMs: number }
   | { do: 'process clock'; by: By; byMs: number }
@@ -88,12 +99,12 @@ export type Command =
 export const ROOMS = 3
 
 /** Much happens in one room. */
-const room = fc.oneof(
+export const room = fc.oneof(
   { weight: 2, arbitrary: fc.constant(0) },
   { weight: 3, arbitrary: fc.nat({ max: ROOMS - 1 }) },
 )
-const by = fc.constantFrom<By[]>('A', 'A', 'B')
-const door = fc.constantFrom<Door[]>('1', '1', '2')
+export const by = fc.constantFrom<By[]>('A', 'A', 'B')
+export const door = fc.constantFrom<Door[]>('1', '1', '2')
 const stickyMs = fc.oneof(
   { weight: 5, arbitrary: fc.constant(null) },
   {
@@ -230,7 +241,7 @@ const oneOf = (weighed: [number, fc.Arbitrary<Command>][]) =>
   fc.oneof(...weighed.map(([weight, arbitrary]) => ({ weight, arbitrary })))
 
 /** Others act while one is held; they are not held themselves. */
-const inner = oneOf([...items(none), ...events, ...acts(none)])
+export const inner = oneOf([...items(none), ...events, ...acts(none)])
 
 const at = fc.oneof(
   { weight: 3, arbitrary: fc.integer({ min: 1, max: 24 }) },
@@ -257,7 +268,7 @@ const at = fc.oneof(
     ),
   },
 )
-const holds: fc.Arbitrary<Break | null> = fc.oneof(
+export const holds: fc.Arbitrary<Break | null> = fc.oneof(
   { withCrossShrink: true },
   { weight: 3, arbitrary: none },
   {
@@ -279,7 +290,7 @@ const holds: fc.Arbitrary<Break | null> = fc.oneof(
 )
 
 const plain = { stickyMs: null, audience: 'room', size: 60, door: '1', break: null } as const
-const talk = (one: number): Command => ({ do: 'append', room: one, count: 1, ...plain })
+export const talk = (one: number): Command => ({ do: 'append', room: one, count: 1, ...plain })
 
 /** Others that may come between an answer and what is sent next. */
 const meanwhile = fc.oneof(

@@ -3,7 +3,7 @@
  * of the position, and at the end what was owed.
  */
 import { SETTINGS, type FrozenView, type View } from './driver.ts'
-import type { History, PastEvent } from './history.ts'
+import { isGone, type History, type PastEvent } from './history.ts'
 import { lapsingIn } from './deadlines.ts'
 import type { Told } from './remote.ts'
 import { RULES } from './rules.ts'
@@ -76,7 +76,8 @@ export function makeWatch(history: History) {
   const takenAway = ({ readAt, positions }: Unanswered) =>
     positions.some((pos) => {
       const event = history.at(pos)
-      return (event?.redactedAt ?? 0) > readAt || (event?.purgedAt ?? 0) > readAt
+      const went = [event?.redactedAt, event?.purgedAt, event?.erasedAt]
+      return went.some((at) => (at ?? 0) > readAt)
     })
   const mayEnd = (one: Unanswered, now: number) =>
     takenAway(one) || Math.max(now, latest) - one.frozenAt >= DAY
@@ -96,7 +97,7 @@ export function makeWatch(history: History) {
     }
     if (unanswered.sends === 0) checkTexts(unanswered, body)
     if (unanswered.handed > 0 && takenAway(unanswered) && !stale && basis?.takenAway === true) {
-      violated('redacted or purged (I12)', `${txnId} is repeated with what was taken away`)
+      violated('redacted, purged or erased (I12)', `${txnId} is repeated with what was taken away`)
     }
     unanswered.sends += 1
     if (handed) unanswered.handed += 1
@@ -125,7 +126,7 @@ export function makeWatch(history: History) {
       const event = history.at(positions[index] ?? -1)
       if (pdu === texts[index]) continue
       violated(
-        'redacted or purged (I12)',
+        'redacted, purged or erased (I12)',
         `${txnId} has another text for ${positions[index]}${event?.redactedAt == null ? '' : ', which was redacted before'}`,
       )
     }
@@ -220,8 +221,15 @@ export function makeWatch(history: History) {
   /** Whether something waits that a try now would send. */
   const waiting = (view: View): boolean => history.waiting(view.position, view.head).length > 0
 
-  const isOwed = ({ entitled, told, purgedAt, givenUp }: PastEvent) =>
-    entitled && told.length === 0 && purgedAt === null && !givenUp
+  const isOwed = (event: PastEvent) =>
+    event.entitled && event.told.length === 0 && !isGone(event) && !event.givenUp
+
+  /** Something was erased, with these gaps open. */
+  function erased(pos: number, { gaps }: View): void {
+    for (const event of history.all())
+      if (event.erasedAt === pos)
+        event.erasedInGap = gaps.some(({ open, from, to }) => open && event.pos > from && event.pos <= to)
+  }
 
   /** Everything up to `upto` has left the log: at `time`, by a clock that nobody moves, it was old enough. */
   function shortened(upto: number, time: number): void {
@@ -252,8 +260,12 @@ export function makeWatch(history: History) {
     return history
       .all()
       .some(
-        ({ pos, room, entitled, purgedAt }) =>
-          entitled && purgedAt === null && room === event.room && pos > event.pos && pos <= gap.to,
+        (other) =>
+          other.entitled &&
+          (!isGone(other) || (other.purgedAt === null && (other.erasedInGap || other.told.length > 0))) &&
+          other.room === event.room &&
+          other.pos > event.pos &&
+          other.pos <= gap.to,
       )
   }
 
@@ -269,6 +281,7 @@ export function makeWatch(history: History) {
     settled,
     shortened,
     gaveUp,
+    erased,
     waiting,
     waits,
     /** What a process that looks now decides from. */

@@ -40,6 +40,12 @@ export function wordsOf(one: Command): string {
       return `ingest ${one.door}: room ${one.room} is purged${heldWords(one.break)}`
     case 'redact':
       return `ingest ${one.door}: the event ${one.back} before the newest is redacted${heldWords(one.break)}`
+    case 'erase': {
+      const which = `the event ${one.back} before the newest`
+      const what = one.what === 'event' ? which : `what is stored of the sender of ${which}`
+      const among = one.among ? ', between two events of that sender' : ''
+      return `ingest ${one.door}: ${what} is erased${among}${heldWords(one.break)}`
+    }
     case 'clock':
       return `the database’s clock is moved by ${span(one.byMs)}`
     case 'process clock':

@@ -4,6 +4,7 @@ import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
+import { erasing } from './erasing.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
 import { uplinks } from './uplinks.ts'
@@ -33,10 +34,11 @@ const fresh: Record<Chunk['kind'], Fresh> = {
   },
 }
 
-/** In every eighth chunk operators block, in every eighth a process is cut off, and in every eighth sticky events would lapse while the remote fails. */
+/** In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, something is erased. */
 function drawnFor(kind: Chunk['kind'], seed: number) {
+  if (seed % 8 === 1) return uplinks
   if (seed % 8 === 3) return schedulesWithBlocks
-  if (seed % 8 === 6) return uplinks
+  if (seed % 8 === 7) return erasing
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }

@@ -198,6 +198,7 @@ export function makeWorld(
           const count = requests.taken(process, one.head - one.before, (item) => {
             if (joinsUs(item)) watch.waits.freed('join', one.now)
             history.take(item, (pos += 1), one.now, monotonic)
+            if (item.type === 'erase' && view !== null) watch.erased(pos, view)
             taken.push(item)
           })
           saySoon(`        positions ${first}${count > 1 ? ` to ${one.head}` : ''}`)

@@ -6,7 +6,7 @@ import { openPool, type Db, type Pool } from '../../src/store/db.ts'
 import { NAMES } from '../../src/store/statement-names.ts'
 import { nameIn, preparedName, sql, variants, writtenNames } from '../../src/store/statement.ts'
 import { readHead } from '../../src/store/stream.ts'
-import { readCursor, findConcerned } from '../../src/store/delivery/wake-lists.ts'
+import { moveCursor, findConcerned } from '../../src/store/delivery/wake-lists.ts'
 import { ownServer, type OwnServer } from '../support/postgres.ts'
 import { takeDestination } from '../support/one.ts'
 
@@ -87,12 +87,12 @@ describe('an operator who looks at the database', function () {
 
   it('finds the names in pg_stat_statements, also of what is planned at every call', async () => {
     await readHead(pool)
-    await readCursor(pool, 'fanout')
+    await moveCursor(pool, 'fanout', 1)
     await takeDestination(pool, '00000000-0000-4000-8000-000000000001', 'a.example')
     await findConcerned(pool, 0, 100)
     const { rows } = await pool.query<{ query: string }>('select query from pg_stat_statements')
     expect(rows.map(({ query }) => nameIn(query))).to.include.members([
-      ...['read the head', 'read a cursor', 'take the destination', 'whom do new items concern'],
+      ...['read the head', 'move a cursor', 'take the destination', 'whom do new items concern'],
     ])
     const text = rows.find(({ query }) => nameIn(query) === 'read the head')?.query
     expect(text).to.equal('select /* read the head */ head from stream')

@@ -6,7 +6,7 @@
  * read later than a position still says who was there.
  */
 import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
-import type { LoggedChange, LogEntry } from '../../store/delivery/log-tail.ts'
+import { takesOneText, type LoggedChange, type LogEntry } from '../../store/delivery/log-tail.ts'
 
 export interface Audience {
   /** The rooms of these entries of which the members are not known. */
@@ -104,9 +104,10 @@ export function makeAudience(most = MOST): Audience {
       const room = rooms.get(number)
       return room !== undefined && isIn(room, destination, pos)
     },
-    apply({ what, pos, room: number, added, removed }) {
+    apply(change) {
+      const { what, pos, room: number, added, removed } = change
       const room = rooms.get(number ?? -1)
-      if (what === 'redact') return
+      if (takesOneText(change)) return
       if (what !== 'servers') {
         if (what === 'purge' && number !== null) drop(number)
         else this.forget()

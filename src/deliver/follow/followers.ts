@@ -9,6 +9,7 @@
  */
 import {
   markOf,
+  takesOneText,
   type LoggedChange,
   type LoggedEvent,
   type LogRead,
@@ -140,7 +141,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       return
     }
     for (const followed of byId.values()) {
-      if (change.what === 'redact' && !waitsFor(followed, ({ pos }) => pos === change.target)) continue
+      if (takesOneText(change) && !waitsFor(followed, ({ pos }) => pos === change.target)) continue
       if (
         change.what === 'purge' &&
         !audience.has(change.room ?? 0, followed.id, change.pos) &&
@@ -155,10 +156,12 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     waiting.some(({ event }) => is(event))
 
   /** A text that was taken away is given to no destination that is added later. */
-  function forget({ what, pos, target, room }: LoggedChange): void {
+  function forget(change: LoggedChange): void {
+    const { what, pos, target, room } = change
     if (what === 'servers') return
-    const known = what === 'redact' || what === 'purge'
-    const goes = (event: LoggedEvent) => (what === 'redact' ? event.pos === target : event.room === room)
+    const ofOne = takesOneText(change)
+    const known = ofOne || what === 'purge'
+    const goes = (event: LoggedEvent) => (ofOne ? event.pos === target : event.room === room)
     if (!known || recent.has(goes)) recent.empty(pos)
   }
 

@@ -10,7 +10,7 @@ import type { ServerName } from '../../matrix/ids.ts'
 import { makeFaultNotes } from '../../observe/fault-notes.ts'
 import type { Log } from '../../observe/log.ts'
 import type { Pool } from '../../store/db.ts'
-import { findDue, findForgotten, putAside, type DueSleeper } from '../../store/delivery/wake-lists.ts'
+import { findForgotten, lookForDue, putAside, type DueSleeper } from '../../store/delivery/wake-lists.ts'
 import { bringBack } from '../../store/delivery/blocks.ts'
 import { readNames } from '../../store/views/blocked-ids.ts'
 import type { Blocking } from '../blocking.ts'
@@ -25,7 +25,7 @@ export interface DueNeeds {
   turn: ServeTurn
   /** To whom nothing is sent, as of now. */
   blocking: Pick<Blocking, 'now'>
-  /** Carries out what operators planned for many, and is due. */
+  /** Carries out what operators planned for many, and is due: called where something is. */
   carryOut: () => Promise<void>
   /** Gives back what turns that broke off have left behind. */
   releaseAbandoned: () => Promise<void>
@@ -65,6 +65,19 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
    */
   let inTurn = new Map<string, { why: number | null; at: number }>()
 
+  /** Something is due that operators planned. */
+  let act = false
+
+  async function carryOut(): Promise<void> {
+    if (act) await needs.carryOut()
+    act = false
+  }
+
+  /** Nobody is brought back, and what operators want is carried out all the same. */
+  async function lookForActs(): Promise<void> {
+    act ||= (await lookForDue(needs.pool, 1)).act
+  }
+
   async function wakeDue(): Promise<void> {
     // The queue is first come, first served; in what order they come is decided here, so few of them wait there.
     const mayGo = letThrough(await findAllowed())
@@ -77,7 +90,8 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
   /** Nobody takes the others: they would be found again at each look, and those behind them never. */
   async function findAllowed(): Promise<DueSleeper[]> {
     for (;;) {
-      const found = await findDue(needs.pool, needs.waiting)
+      const { due: found, act: isDue } = await lookForDue(needs.pool, needs.waiting)
+      act ||= isDue
       const isBlocked = ({ name }: DueSleeper) => needs.blocking.now()(name as ServerName) !== null
       const blocked = found.filter(isBlocked).map(({ name }) => name)
       // None put aside: somebody else has their rows at this moment.
@@ -153,10 +167,14 @@ export function makeDue(needs: DueNeeds): (signal: AbortSignal) => Promise<void>
       await needs.clock.sleep(needs.everyMs, signal)
       if (stopped(signal)) break
       await faults.note('giving back what turns have left behind', needs.releaseAbandoned)
-      await faults.note('carrying out what operators planned', needs.carryOut)
+      // What the last look found to be due.
+      await faults.note('carrying out what operators planned', carryOut)
       // Each by itself: without a queue no turn can be woken, and those are served directly.
       await faults.note('bringing back those that are blocked no more', bringBackAllowed)
-      if (needs.mayWake?.() === false) continue
+      if (needs.mayWake?.() === false) {
+        await faults.note('looking for what operators planned', lookForActs)
+        continue
+      }
       await faults.note('waking due destinations', wakeDue)
       await faults.note('serving those that the queue has lost', () => serveForgotten(signal))
     }

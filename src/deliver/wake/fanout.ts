@@ -7,11 +7,10 @@
  */
 import type { Clock } from '../../pace/clock.ts'
 import type { Pool } from '../../store/db.ts'
-import { readHead } from '../../store/stream.ts'
 import {
   bringBackCursor,
   moveCursor,
-  readCursor,
+  readNews,
   findConcerned,
   type Sleeper,
 } from '../../store/delivery/wake-lists.ts'
@@ -38,8 +37,7 @@ export function makeFanout({
   const woken = makeWoken(clock)
   return async (signal) => {
     while (!signal.aborted) {
-      const after = await readCursor(pool, 'fanout')
-      const head = await readHead(pool)
+      const { after, head, sticky } = await readNews(pool)
       // The database failed over to an older state.
       if (head < after) await bringBackCursor(pool, 'fanout')
       if (head <= after) return
@@ -49,7 +47,7 @@ export function makeFanout({
       const toWake = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
       if (toWake.length > 0) await wake(toWake)
       for (const { name, fence, served } of toWake) if (!served) woken.note(name, fence)
-      await bringForward(pool, { after, upto }, deadline)
+      if (sticky) await bringForward(pool, { after, upto }, deadline)
       await moveCursor(pool, 'fanout', upto)
     }
   }

@@ -5,6 +5,7 @@ import type { VetDomain } from '../../allow/domains.ts'
 import { inSnapshot, type Pool } from '../../store/db.ts'
 import { findDestination } from '../../store/views/destination-row.ts'
 import { readCarried, readOvertaken } from '../../store/views/event-attempts.ts'
+import { wasErased } from '../../store/views/erased.ts'
 import { findEvent, isKnownEvent, readEventFacts, type EventRow } from '../../store/views/event-facts.ts'
 import { listSticky, STICKY_ORDERS } from '../../store/views/sticky-list.ts'
 import type { Db } from '../../store/db.ts'
@@ -41,8 +42,10 @@ async function explain(
 ) {
   const event = await findEvent(db, eventId)
   if (event === null) {
+    if (await wasErased(db, eventId))
+      throw notFound('that event was erased: nothing of it is stored, or sent')
     const gone = await isKnownEvent(db, eventId)
-    throw notFound(gone ? 'that event is no longer in the log (purged, or too old)' : 'unknown event')
+    throw notFound(gone ? 'that event is no longer in the log (purged, erased, or too old)' : 'unknown event')
   }
   const only = name === null ? null : await idOf(db, name)
   const facts = await readEventFacts(db, [event], only)

@@ -25,11 +25,11 @@ export interface LoggedEvent {
 
 export interface LoggedChange {
   kind: 'change'
-  /** `servers`, `redact`, `purge`, or what a later release writes. */
+  /** `servers`, `redact`, `purge`, `erase`, or what a later release writes. */
   what: string
   pos: number
   room: number | null
-  /** Position of the event that a `redact` concerns. */
+  /** Position of the event that a `redact` concerns, or an `erase` of one event; null: an `erase` of more, or of what retention had to spare. */
   target: number | null
   added: number[]
   removed: number[]
@@ -113,6 +113,10 @@ export async function readLog(db: Db, after: number, most: Most): Promise<LogRea
   const place = before === undefined ? null : markOf(entryOf(before))
   return { after, place, entries, more, upto: more ? (entries.at(-1)?.pos ?? after) : head }
 }
+
+/** It takes the text of the event at `target`, and nothing else. */
+export const takesOneText = ({ what, target }: LoggedChange): boolean =>
+  what === 'redact' || (what === 'erase' && target !== null)
 
 /** After a failover the same event can get the same position again, so its time is part of the mark. */
 export function markOf(entry: LogEntry): EntryMark {

@@ -7,6 +7,7 @@ import type { Db } from '../db.ts'
 import { OWNER_LIVES } from '../held.ts'
 import { planFor } from '../prepare.ts'
 import { sql } from '../statement.ts'
+import { ACT_IS_DUE } from './planned-acts.ts'
 
 export interface Sleeper {
   name: string
@@ -76,11 +77,23 @@ export async function findConcerned(db: Db, after: number, upto: number): Promis
   return rows
 }
 
-const CURSOR = sql('read a cursor', 'select pos from cursors where name = $1')
+// One that fails is looked at sooner only for what is sticky, and mostly nothing is: that is asked with the rest.
+const NEWS = sql(
+  'what is new to the fanout',
+  `select c.pos as after, s.head, exists (select from sticky k where k.pos > c.pos and k.pos <= s.head) as sticky
+     from stream s join cursors c on c.name = 'fanout'`,
+)
 
-export async function readCursor(db: Db, name: string): Promise<number> {
-  const { rows } = await db.query<{ pos: number }>(CURSOR, [name])
-  return rows[0]?.pos ?? 0
+export interface FanoutNews {
+  /** How far the fanout has come. */
+  after: number
+  head: number
+  /** Whether anything between the two is sticky, or was a short time ago. */
+  sticky: boolean
+}
+
+export async function readNews(db: Db): Promise<FanoutNews> {
+  return (await db.query<FanoutNews>(NEWS, [])).rows[0] ?? { after: 0, head: 0, sticky: false }
 }
 
 const MOVE_CURSOR = sql(
@@ -117,12 +130,12 @@ const IN_TURN = 'order by d.turn_key, d.look_at, d.id'
 // read), and the destinations followed by a process that has died, which the fanout left out.
 const DUE = sql(
   'who is due',
-  `select d.name, d.quick, d.look_at as since from (
+  `select a.due as act, d.name, d.quick, d.look_at as since from (select exists (${ACT_IS_DUE}) as due) a left join (select d.name, d.quick, d.look_at, d.turn_key, d.id from (
      (select d.* from destinations d where d.look_at <= (select now_ms()) and not d.paused and ${UNSERVED} ${IN_TURN} limit $1)
      union all
      select d.* from workers w join destinations d on d.lease_owner = w.id
       where w.lease_until <= (select now_ms()) and d.follows and not d.paused and (d.look_at is null or d.look_at > (select now_ms()))
-   ) d ${IN_TURN} limit $1`,
+   ) d ${IN_TURN} limit $1) d on true ${IN_TURN}`,
 )
 
 export interface DueSleeper extends Sleeper {
@@ -130,10 +143,17 @@ export interface DueSleeper extends Sleeper {
   since: number | null
 }
 
-export async function findDue(db: Db, limit: number): Promise<DueSleeper[]> {
-  const { rows } = await db.query<DueSleeper>(DUE, [limit])
-  return rows
+/** Who is due, at most `limit` of them, and whether something is that operators planned for many (`planned-acts.ts`). */
+export async function lookForDue(db: Db, limit: number): Promise<{ due: DueSleeper[]; act: boolean }> {
+  const { rows } = await db.query<Omit<DueSleeper, 'name'> & { name: string | null; act: boolean }>(DUE, [
+    limit,
+  ])
+  const due = rows.flatMap(({ name, quick, since }) => (name === null ? [] : [{ name, quick, since }]))
+  return { due, act: rows[0]?.act === true }
 }
+
+export const findDue = async (db: Db, limit: number): Promise<DueSleeper[]> =>
+  (await lookForDue(db, limit)).due
 
 // $1: names. Whoever holds one in truth keeps it: only the times to look at it, and the mark of who followed it and died, are taken away.
 const PUT_ASIDE = sql(

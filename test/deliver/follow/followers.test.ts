@@ -191,6 +191,8 @@ describe('the followed destinations', () => {
       [change(3, 'redact', { target: 1 }), [true, false]],
       [change(3, 'redact', { target: 2 }), [false, true]],
       [change(3, 'redact', { target: null }), [false, false]],
+      [change(3, 'erase', { target: 1 }), [true, false]],
+      [change(3, 'erase', { target: null }), [true, true]],
       [change(3, 'purge', { room: OTHER_ROOM }), [false, true]],
       [change(3, 'of a later release'), [true, true]],
     ]
@@ -228,7 +230,8 @@ describe('the followed destinations', () => {
   })
 
   it('who are added after a text was taken away never get it', () => {
-    for (const gone of [change(3, 'redact', { target: 2 }), change(3, 'purge'), change(3, 'erase')]) {
+    const takes = [change(3, 'redact', { target: 2 }), change(3, 'erase', { target: 2 })]
+    for (const gone of [...takes, change(3, 'purge'), change(3, 'erase')]) {
       const followers = make()
       isNowhere(1)
       followers.add(followed(1))

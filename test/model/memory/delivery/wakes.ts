@@ -130,22 +130,17 @@ const wakes = {
       })
     return them.length
   }),
-  'read a cursor': twin<[string]>(({ t }, name) => {
-    const row = t.cursors.get(name)
-    return row === undefined ? [] : [{ pos: row.pos }]
+  'what is new to the fanout': twin<[]>(({ t }) => {
+    const [after, head] = [t.cursors.get('fanout')?.pos ?? 0, headOf(t)]
+    return [{ after, head, sticky: t.sticky.all().some(({ pos }) => pos > after && pos <= head) }]
   }),
   'move a cursor': twin<[string, number]>(({ t }, name, pos) => {
     if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0
     t.cursors.change(name, { pos })
     return 1
   }),
-  'bring a cursor back': twin<[string]>(({ t }, name) => {
-    if ((t.cursors.get(name)?.pos ?? 0) <= headOf(t)) return 0
-    t.cursors.change(name, { pos: headOf(t) })
-    return 1
-  }),
-  'who is due': twin<[number]>((call, limit) =>
-    call.t.destinations
+  'who is due': twin<[number]>((call, limit) => {
+    const due = call.t.destinations
       .all()
       .filter(
         (d) =>
@@ -155,8 +150,9 @@ const wakes = {
       .filter((d) => !d.paused && unserved(call, d))
       .sort(inTurn)
       .slice(0, limit)
-      .map((d) => ({ ...sleeper(d), since: d.look_at })),
-  ),
+      .map((d) => ({ act: false, ...sleeper(d), since: d.look_at }))
+    return due.length > 0 ? due : [{ act: false, name: null, quick: null, since: null }]
+  }),
   'who is owed something': twin<[]>((call) => [
     {
       ids: call.t.destinations

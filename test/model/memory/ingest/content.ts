@@ -27,6 +27,32 @@ const redactIn = (table: 'events' | 'kept_events') =>
 
 const heldOf = twin<[number[]]>(({ t }, positions) => holders(t, (pos) => positions.includes(pos)))
 
+const ERASE = {
+  'where does what is stored begin': twin(({ t }) => {
+    const positions = [...t.events.all(), ...t.kept_events.all()].map(({ pos }) => pos)
+    return [{ first: positions.length === 0 ? null : Math.min(...positions) }]
+  }),
+  'what is stored of senders': twin<[number, number, string[]]>(({ t }, after, upto, senders) => {
+    const found = new Map([...t.kept_events.all(), ...t.events.all()].map((row) => [row.pos, row]))
+    return [...found.values()]
+      .filter(({ pos, sender }) => pos > after && pos <= upto && senders.includes(sender))
+      .map(({ pos, room, sender }) => ({ pos, room, sender }))
+  }),
+  erase: twin<[number[], (string | null)[], string]>(({ t, now }, positions, senders, json) => {
+    for (const [i, pos] of positions.entries())
+      for (const table of [t.events, t.kept_events]) {
+        const sender = senders[i] ?? null
+        if (sender !== null && table.get(pos)?.sender !== sender) continue
+        if (table.get(pos) !== undefined && t.sticky.get(pos) !== undefined) t.sticky.delete(pos)
+        if (table.get(pos) !== undefined) table.delete(pos)
+      }
+    const changes = JSON.parse(json) as { pos: number; target: number | null }[]
+    for (const { pos, target } of changes)
+      t.changes.put(pos, { pos, kind: 'erase', room: null, target, added: null, removed: null, at: now })
+    return changes.length
+  }),
+} satisfies Twins
+
 export const CONTENT = {
   'read a stored text': twin<[number]>(({ t }, pos) => {
     const event = t.events.get(pos) ?? t.kept_events.get(pos)
@@ -42,6 +68,7 @@ export const CONTENT = {
     }),
   ),
   'who holds what is redacted': heldOf,
+  'who holds much that is redacted': heldOf,
   'who holds what is purged': twin<[number[]]>(({ t }, rooms) =>
     holders(t, (pos) => rooms.includes((t.events.get(pos) ?? t.kept_events.get(pos))?.room ?? -1)),
   ),
@@ -114,4 +141,5 @@ export const CONTENT = {
     }
     return positions.length
   }),
+  ...ERASE,
 } satisfies Twins
