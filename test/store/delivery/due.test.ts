@@ -5,6 +5,7 @@ import type { Blocking } from '../../../src/deliver/blocking.ts'
 import { makeDue, type DueNeeds } from '../../../src/deliver/wake/due.ts'
 import { makeLog } from '../../../src/observe/log.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
+import { carryOutPlanned } from '../../../src/store/delivery/planned-acts.ts'
 import { findDue, findForgotten, findOwed, markMissed } from '../../../src/store/delivery/wake-lists.ts'
 import { NOBODY_BLOCKED } from '../../support/nobody-blocked.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -229,6 +230,32 @@ describe('looking for due destinations', () => {
     ])
     stop.abort()
     await running
+  })
+
+  it('brings back nobody while it may not wake, and carries out what operators planned all the same', async () => {
+    await pool.query(
+      `insert into destinations (id, name, position, created_at, look_at, failures, retry_at)
+       values (1, 'due.example', 0, 0, 0, 0, null), (2, 'dead.example', 0, 0, now_ms() + 60000, 3, now_ms() + 60000)`,
+    )
+    await pool.query(
+      `insert into planned_acts (destination, action, who, due_at, upto) values (2, 'reset', 'somebody', 0, 0)`,
+    )
+    const [woken, stop]: [string[], AbortController] = [[], new AbortController()]
+    let mayWake = false
+    const running = makeDue({
+      ...{ ...needs(), mayWake: () => mayWake, cutting: stop.signal },
+      carryOut: () => carryOutPlanned(pool, 10),
+      wake: (who) => Promise.resolve(void woken.push(...who.map(({ name }) => name))),
+      turn: () => Promise.resolve({ again: false }),
+    })(stop.signal)
+    const planned = 'select from planned_acts'
+    await until(async () => (await pool.query(planned)).rowCount === 0, { what: 'what operators planned' })
+    expect(woken, 'while it may not').to.deep.equal([])
+    mayWake = true
+    await until(() => woken.length >= 2, { what: 'those that are due' })
+    stop.abort()
+    await running
+    expect(woken.toSorted()).to.deep.equal(['dead.example', 'due.example'])
   })
 
   it('brings in their turn those that the sweep has missed', async () => {
