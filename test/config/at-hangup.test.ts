@@ -77,6 +77,7 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'sources.synapse': { database: 'postgres://h/synapse' },
   'internal.lease_ms': 100,
   'internal.linger_ms': 1,
+  'internal.probe_ms': 30_000,
   'internal.stalled_ms': 100,
 }
 
