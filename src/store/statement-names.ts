@@ -124,6 +124,19 @@ export const DELIVERY = [
   'wish of many to skip',
   'note a drop',
   'skip what is owed',
+  'read what is apart',
+  'read the rooms that wait',
+  'read the texts of what is apart',
+  'take apart what was refused',
+  'sort what is apart',
+  'hold rooms',
+  'it is apart no more',
+  'replays are ordinary events now',
+  'what is set aside is due',
+  'rooms that are held are due',
+  'hold a room no more',
+  'what a room has missed',
+  'a room goes on',
 ] as const
 
 /** The sweep, and what takes the old out of the log. */

@@ -7,7 +7,7 @@
  * it is enough. What left the log meanwhile is read from what was kept of it, which holds all of the set.
  */
 import type { Db } from '../db.ts'
-import { addressedOutside, sent } from '../entitled.ts'
+import { addressedOutside, notApart, sent } from '../entitled.ts'
 import { entitledIn, MEMBERSHIPS, fromText, textAt, type FoundRow, type StoredPdu } from './timeline.ts'
 import { foundIn, textWithin, type Found, type Most } from '../within-bytes.ts'
 import { sql } from '../statement.ts'
@@ -17,7 +17,7 @@ const newestIn = (table: Table) => `
        order by e.pos desc limit 1)`
 
 const addressedIn = (table: Table) => `
-    select e.pos from ${table} e join recipients r on r.id = e.recipients
+    select e.pos, e.room from ${table} e join recipients r on r.id = e.recipients
      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')}`
 
 type Table = 'events' | 'kept_events'
@@ -31,8 +31,8 @@ const FOUND = `
      where ${MEMBERSHIPS}
      group by m.room
   ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')}), owed as (
-    select e.pos from (select pos from newest union select pos from addressed) e
-     where e.pos > $4 and not ${sent('$1', 'e.pos')}
+    select e.pos from (select pos, room from newest union select pos, room from addressed) e
+     where e.pos > $4 and not ${sent('$1', 'e.pos')} and ${notApart('$1')}
      order by e.pos limit $5
   )`
 const GAP_POSITIONS = sql('what does the gap need', `${FOUND} select pos from owed order by pos`)

@@ -1,0 +1,42 @@
+/** What an answer changes of the PDUs that are apart, in the commit that writes it down (contract 5.9). */
+import type { Db } from '../store/db.ts'
+import type { Isolation } from '../store/isolation.ts'
+import { endApart, makeAllDue, releaseRooms, sortApart } from '../store/delivery/apart.ts'
+import type { Attempt } from './record.ts'
+import { MAX_PDUS } from '../matrix/transaction.ts'
+import { afterAnswerAtLast, afterRefusedAside } from './rules/halves.ts'
+
+/** It was answered 200: what it held of what is apart is done, and a sign of life makes the rest due. */
+export async function endWhatWasApart(
+  db: Db,
+  { held: { destination }, state, acknowledges, apart, startedAt }: Attempt,
+  after: Isolation | null,
+): Promise<void> {
+  if (state.isolation?.apart !== true) return
+  if (apart !== null) {
+    await endApart(db, destination, acknowledges.positions)
+    await releaseRooms(db, destination)
+  }
+  const wasUnsure = (state.isolation.search?.unsure ?? 0) > 0
+  if (wasUnsure && apart !== null && after?.search != null) {
+    const left = apart.rows.filter(({ pos }) => !acknowledges.positions.includes(pos))
+    await sortApart(db, destination, { apart: afterAnswerAtLast(left, MAX_PDUS), rooms: [] }, null)
+  }
+  if (state.waiting.failingSince !== null) await makeAllDue(db, destination, startedAt)
+}
+
+/** What was set aside was refused again: that is written there, and the destination is in no trouble. */
+export async function noteRefusedAside(
+  db: Db,
+  { held: { destination }, acknowledges, apart }: Attempt,
+  said: { status: number | null; message: string },
+  now: number,
+): Promise<void> {
+  if (apart === null) return
+  await sortApart(
+    db,
+    destination,
+    afterRefusedAside(apart.rows, apart.rooms, acknowledges.positions, now),
+    said,
+  )
+}
