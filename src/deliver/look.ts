@@ -134,12 +134,13 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
     const ended = await sendAgain(needs, { ...via, apart }, open)
     return ended.kind === 'not sent' ? LOOK_AGAIN : { kind: 'sent', settled: null, connectedAt }
   }
+  const { maxPdus, maxBodyBytes } = limitsFor(state.isolation, state.now, needs)
+  const limits = { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) }
+  // First: a room that was waiting may be one of the others from now on.
+  const beside = await lookBeside(needs, holding, limits)
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
   if (state.gap === null && (await few(needs, state, () => openGapIfDue(needs, holding)))) return LOOK_AGAIN
-  const { maxPdus, maxBodyBytes } = limitsFor(state.isolation, state.now, needs)
-  const limits = { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) }
-  const beside = await lookBeside(needs, holding, limits)
   const sendThis = async (sending: Sending): Promise<Looked> => {
     const ended = await sendPlanned(needs, via, sending, state.head)
     if (ended.kind === 'not sent') return LOOK_AGAIN

@@ -45,6 +45,8 @@ export const INGEST = [
   'note redactions',
   'count what a purge gives up',
   'add to a counter',
+  'purge what is apart',
+  'purge the rooms that wait',
   'purge join replays',
   'purge notes',
   'purge sticky',

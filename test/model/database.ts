@@ -56,6 +56,13 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       lookAt: d.look_at,
       owner: d.lease_owner,
       living: [...t.workers.values()].filter((w) => w.lease_until > memory.now()).map(({ id }) => id),
+      apart: [...t.apart.values()].filter(({ destination }) => destination === d.id).map(({ pos }) => pos),
+      waitingRooms: [...t.waiting_rooms.values()]
+        .filter(({ destination }) => destination === d.id)
+        .map(({ room, cursor }) => ({
+          room: Number(/^!room(\d+):/.exec(t.rooms.get(room)?.room_id ?? '')?.[1]),
+          cursor,
+        })),
       openTxn: t.open_transactions.get(d.id)?.txn_id ?? null,
       gaps: gaps
         .sort((a, b) => a.id - b.id)

@@ -62,6 +62,10 @@ export interface View {
   /** Workers whose leases are not over. */
   living: string[]
   openTxn: string | null
+  /** PDUs that are out of all lanes. */
+  apart: number[]
+  /** Rooms of which nothing after `cursor` is in a lane. */
+  waitingRooms: { room: number; cursor: number }[]
   /** All that were ever opened. */
   gaps: { from: number; to: number; open: boolean }[]
 }

@@ -33,6 +33,8 @@ export interface PastEvent {
   redactedAt: number | null
   purgedAt: number | null
   told: Told[]
+  /** It is out of all lanes. */
+  apart: boolean
 }
 
 interface Stay {
@@ -78,6 +80,7 @@ export function makeHistory() {
           redactedAt: null,
           purgedAt: null,
           told: [],
+          apart: false,
         })
         return
       }

@@ -12,6 +12,8 @@ export type Happened =
   /** Null: it could not be reached, and nothing had been planned. */
   | { what: 'written down'; txnId: string | null; answered: boolean }
   | { what: 'ended unanswered'; txnId: string }
+  /** It was refused: what it held is out of all lanes. */
+  | { what: 'taken apart'; txnId: string }
   /** Positions after `before`, up to `head`. */
   | { what: 'taken'; before: number; head: number; now: number }
   | { what: 'taken over'; worker: string }
@@ -66,6 +68,13 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       if (outcome === undefined) return txnId === null ? [] : [{ what: 'ended unanswered', txnId }]
       return [{ what: 'written down', txnId, answered: outcome === 'answered' }, { what: 'moved' }]
     }
+    case 'take apart what was refused': {
+      const [row] = rows as { n: number }[]
+      return row?.n === 1 ? [{ what: 'taken apart', txnId: values[4] as string }, { what: 'moved' }] : []
+    }
+    case 'it is apart no more':
+    case 'a room goes on':
+      return [{ what: 'moved' }]
     case 'wish to skip': {
       const [row] = rows as { upto: number }[]
       return row === undefined ? [] : [{ what: 'skip wished', upto: row.upto }]

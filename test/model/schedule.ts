@@ -228,7 +228,7 @@ const oneOf = (weighed: [number, fc.Arbitrary<Command>][]) =>
   fc.oneof(...weighed.map(([weight, arbitrary]) => ({ weight, arbitrary })))
 
 /** Others act while one is held; they are not held themselves. */
-const inner = oneOf([...items(none), ...events, ...acts(none)])
+export const inner = oneOf([...items(none), ...events, ...acts(none)])
 
 const at = fc.oneof(
   { weight: 3, arbitrary: fc.integer({ min: 1, max: 24 }) },
@@ -525,7 +525,7 @@ const unlisted: fc.Arbitrary<Command[]> = fc
     more,
   ])
 
-const parts: fc.Arbitrary<Command[]> = fc.oneof(
+export const parts: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 10, arbitrary: command.map((one) => [one]) },
   { weight: 4, arbitrary: busy },
   { weight: 1, arbitrary: behind },

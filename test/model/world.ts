@@ -183,6 +183,10 @@ export function makeWorld(
           watch.written(one.txnId, told, view)
           break
         }
+        case 'taken apart':
+          saySoon(`        ${process.name} takes ${name(one.txnId)} apart`)
+          watch.ended(one.txnId, database.now())
+          break
         case 'ended unanswered':
           saySoon(`        ${process.name} ends ${name(one.txnId)}`)
           watch.ended(one.txnId, database.now())

@@ -63,6 +63,7 @@ export function writeResult(call: Call, one: ResultInput): boolean {
     asked_at: d.asked_at !== null && d.asked_at > startedAt ? d.asked_at : null,
     ...{ deadline_at: null, tried_at: n.triedAt },
     deadline_tries: n.deadlineTries.length === 0 ? null : [...n.deadlineTries],
+    isolation: one.isolation,
     ...{ timeout_ms: one.timeoutMs, quick: one.quick, lists: one.lists, attempt_seq },
   })
   if (one.ends && t.open_transactions.get(id)?.txn_id === one.txnId) t.open_transactions.delete(id)

@@ -1,0 +1,201 @@
+/** `store/delivery/apart.ts`: PDUs that are out of their lanes, and the rooms that wait behind them. */
+import {
+  addressed,
+  entitled,
+  eventsBetween,
+  inRoomNow,
+  isApart,
+  notSent,
+  recipientsOf,
+  textRow,
+} from '../rules.ts'
+import { keyOf, type ApartRow } from '../rows.ts'
+import { twin, type Call, type Twins } from '../statement.ts'
+import { held } from './leases.ts'
+
+const eventAt = ({ t }: Call, pos: number) => t.events.get(pos) ?? t.kept_events.get(pos)
+const ofDestination = ({ t }: Call, id: number) =>
+  t.apart.all().filter(({ destination }) => destination === id)
+/** Nulls last, as PostgreSQL has them. */
+const byNulls = (a: number | null, b: number | null) => (a ?? Infinity) - (b ?? Infinity) || 0
+
+type Take = [string, number, number, number, string, number, number[], string, number, number, number]
+type Move = [string, number, number, number, number, number[], number, number, boolean, number]
+
+function putApart(
+  { t }: Call,
+  row: Pick<ApartRow, 'destination' | 'pos' | 'room' | 'lane' | 'grp' | 'since'>,
+): void {
+  if (isApart(t, row.destination, row.pos)) return
+  t.apart.put(keyOf.apart(row.destination, row.pos), {
+    ...row,
+    tries: 0,
+    next_at: null,
+    status: null,
+    message: null,
+  })
+}
+
+function missed(call: Call, id: number, after: number, upto: number, room: number, limit: number): number[] {
+  const { t, rules } = call
+  return eventsBetween(t, after, upto)
+    .filter((event) => event.room === room && notSent(t, id, event) && !isApart(t, id, event.pos))
+    .filter((event) => {
+      const byList = addressed(t, event, id)
+      if (rules.memberAt(t, event, id)) {
+        const them = recipientsOf(t, event)
+        return them === null || byList || (!them.exact && !them.less.includes(id))
+      }
+      return byList
+    })
+    .slice(0, limit)
+    .map(({ pos }) => pos)
+}
+
+export const APART = {
+  'read what is apart': twin<[number]>((call, id) => {
+    const { t, rules } = call
+    return ofDestination(call, id)
+      .sort((a, b) => byNulls(a.grp, b.grp) || byNulls(a.next_at, b.next_at) || a.pos - b.pos)
+      .slice(0, 1_000)
+      .sort((a, b) => a.pos - b.pos)
+      .map(({ pos, room, lane, grp, since, tries, next_at }) => {
+        const event = eventAt(call, pos)
+        return {
+          ...{ pos, room, lane, grp, since, tries, next_at },
+          bytes: event === undefined ? null : Buffer.byteLength(event.pdu),
+          expires_at: t.sticky.get(pos)?.expires_at ?? null,
+          member: inRoomNow(t, id, room),
+          entitled: event !== undefined && entitled(rules, t, event, id),
+        }
+      })
+  }),
+  'read the rooms that wait': twin<[number]>(({ t }, id) =>
+    t.waiting_rooms
+      .all()
+      .filter(({ destination }) => destination === id)
+      .sort((a, b) => a.room - b.room)
+      .map(({ room, cursor, held_since, tries, next_at }) => ({ room, cursor, held_since, tries, next_at })),
+  ),
+  'read the texts of what is apart': twin<[number, number[]]>((call, id, positions) =>
+    ofDestination(call, id)
+      .filter(({ pos }) => positions.includes(pos))
+      .sort((a, b) => a.pos - b.pos)
+      .flatMap(({ pos }) => {
+        const event = eventAt(call, pos)
+        return event === undefined ? [] : [textRow(event)]
+      }),
+  ),
+  'take apart what was refused': twin<Take>((call, ...values) => {
+    const [worker, fence, id, from, txnId, to, positions, lanes, half, roomsUpto, now] = values
+    const { t } = call
+    const open = t.open_transactions.get(id)
+    if (held(call, worker, fence, id)?.position !== from || open?.txn_id !== txnId || open.void)
+      return [{ n: 0 }]
+    t.open_transactions.delete(id)
+    t.destinations.change(id, { position: to })
+    for (const one of ofDestination(call, id))
+      if (one.grp !== null) t.apart.put(keyOf.apart(id, one.pos), { ...one, grp: one.grp + 2 })
+    for (const [i, pos] of positions.entries()) {
+      const room = eventAt(call, pos)?.room
+      if (room === undefined) continue
+      putApart(call, { destination: id, pos, room, lane: lanes[i] ?? 't', grp: i < half ? 1 : 2, since: now })
+      if (t.waiting_rooms.get(keyOf.waits(id, room)) === undefined)
+        t.waiting_rooms.put(keyOf.waits(id, room), {
+          ...{ destination: id, room, cursor: roomsUpto, held_since: null, tries: 0, next_at: null },
+        })
+    }
+    return [{ n: 1 }]
+  }),
+  'sort what is apart': twin<
+    [number, number[], (number | null)[], number[], number[], (number | null)[], number | null, string | null]
+  >(({ t }, id, positions, grp, since, tries, nextAt, status, message) => {
+    let sorted = 0
+    for (const [i, pos] of positions.entries()) {
+      const row = t.apart.get(keyOf.apart(id, pos))
+      if (row === undefined) continue
+      t.apart.put(keyOf.apart(id, pos), {
+        ...{
+          ...row,
+          grp: grp[i] ?? null,
+          since: since[i] ?? 0,
+          tries: tries[i] ?? 0,
+          next_at: nextAt[i] ?? null,
+        },
+        ...{ status: status ?? row.status, message: message ?? row.message },
+      })
+      sorted += 1
+    }
+    return sorted
+  }),
+  'hold rooms': twin<[number, number[], number[], number[], number[]]>(
+    ({ t }, id, rooms, since, tries, nextAt) => {
+      let held = 0
+      for (const [i, room] of rooms.entries()) {
+        const row = t.waiting_rooms.get(keyOf.waits(id, room))
+        if (row === undefined) continue
+        const over = { held_since: since[i] ?? null, tries: tries[i] ?? 0, next_at: nextAt[i] ?? null }
+        t.waiting_rooms.put(keyOf.waits(id, room), { ...row, ...over })
+        held += 1
+      }
+      return held
+    },
+  ),
+  'it is apart no more': twin<[number, number[]]>(({ t }, id, positions) => {
+    const those = positions.filter((pos) => isApart(t, id, pos))
+    for (const pos of those) t.apart.delete(keyOf.apart(id, pos))
+    return those.length
+  }),
+  'replays are ordinary events now': twin<[number, number[]]>(({ t }, id, positions) => {
+    for (const pos of positions) {
+      const row = t.apart.get(keyOf.apart(id, pos))
+      if (row !== undefined) t.apart.put(keyOf.apart(id, pos), { ...row, lane: 't' })
+    }
+    return positions.length
+  }),
+  'what is set aside is due': twin<[number, number]>((call, id, at) => {
+    const those = ofDestination(call, id).filter(({ grp, next_at }) => grp === null && (next_at ?? 0) > at)
+    for (const one of those) call.t.apart.put(keyOf.apart(id, one.pos), { ...one, next_at: at })
+    return those.length
+  }),
+  'rooms that are held are due': twin<[number, number]>(({ t }, id, at) => {
+    const those = t.waiting_rooms
+      .all()
+      .filter(
+        ({ destination, held_since, next_at }) =>
+          destination === id && held_since !== null && (next_at ?? 0) > at,
+      )
+    for (const one of those) t.waiting_rooms.put(keyOf.waits(id, one.room), { ...one, next_at: at })
+    return those.length
+  }),
+  'hold a room no more': twin<[number]>((call, id) => {
+    const waits = ofDestination(call, id).filter(({ grp, next_at }) => grp === null && next_at === null)
+    const those = call.t.waiting_rooms
+      .all()
+      .filter(({ destination, held_since }) => destination === id && held_since !== null)
+      .filter(({ room }) => !waits.some((one) => one.room === room))
+    for (const one of those)
+      call.t.waiting_rooms.put(keyOf.waits(id, one.room), {
+        ...one,
+        held_since: null,
+        tries: 0,
+        next_at: null,
+      })
+    return those.length
+  }),
+  'what a room has missed': twin<[number, number, number, number, number]>((call, ...values) =>
+    missed(call, ...values).map((pos) => ({ pos })),
+  ),
+  'a room goes on': twin<Move>((call, ...values) => {
+    const [worker, fence, id, room, cursor, positions, grp, now, ends, position] = values
+    const { t } = call
+    if (held(call, worker, fence, id)?.position !== position) return 0
+    for (const pos of positions) putApart(call, { destination: id, pos, room, lane: 't', grp, since: now })
+    const key = keyOf.waits(id, room)
+    const row = t.waiting_rooms.get(key)
+    if (row === undefined) return 0
+    if (ends) t.waiting_rooms.delete(key)
+    else t.waiting_rooms.put(key, { ...row, cursor })
+    return ends ? 0 : 1
+  }),
+} satisfies Twins
