@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts'
 import { addToCounter } from '../store/ingest/content.ts'
 import {
   endApart,
+  giveUpApart,
   makeOrdinary,
   missedOf,
   moveRoom,
@@ -98,9 +99,9 @@ async function settle(
   const lapsed = replays.filter((row) => !row.entitled)
   const positions = (them: readonly ApartRow[]) => them.map(({ pos }) => pos)
   await inTransaction(pool, async (db) => {
-    await endApart(db, id, positions([...gone, ...lapsed]))
+    await endApart(db, id, positions(lapsed))
     await makeOrdinary(db, id, positions(replays.filter(({ entitled }) => entitled)))
-    await addToCounter(db, 'given_up:set_aside', gone.length)
+    await addToCounter(db, 'given_up:set_aside', await giveUpApart(db, id, positions(gone)))
   })
   onLapsed(lapsed.filter(({ expiresAt }) => expiresAt === null || expiresAt <= now).length)
   if (gone.length > 0)

@@ -180,6 +180,8 @@ export function makeWatch(history: History) {
       if (handed > 0 && !mayBeGone)
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
       unanswered = null
+      // What was set aside was tried alone: the destination is in no trouble.
+      if (lanes === lanes.toUpperCase() && refuses(told)) return
     }
     waits.written(result, at)
   }
@@ -282,26 +284,34 @@ export function makeWatch(history: History) {
     if (sticky !== undefined) violated('the log is kept (2)', `${sticky.pos} has left it, and is sticky`)
   }
 
-  function gaveUp(positions: readonly number[], time: number): void {
+  /** Rooms that waited when a part of the log went: what is older there than its newest may be left out. */
+  const overtakenRooms: { room: number; upto: number }[] = []
+  function overtaken(positions: readonly number[], upto: number): void {
+    const [room] = positions.map((pos) => history.at(pos)?.room)
+    if (room !== undefined) overtakenRooms.push({ room, upto })
+  }
+
+  function gaveUp(positions: readonly number[], time: number, least: number = SETTINGS.newestEventMs): void {
     for (const pos of positions) {
       const event = history.at(pos)
       if (event === undefined) continue
       const age = time - event.takenAt
-      if (age < SETTINGS.newestEventMs)
-        violated('what is owed is kept (2)', `${pos} is given up after ${age} ms`)
+      if (age < least) violated('what is owed is kept (2)', `${pos} is given up after ${age} ms`)
       event.givenUp = true
     }
   }
 
   /** What catch-up may leave out: not a room's newest of the gap, not what we could not fetch. */
   function skippable(event: PastEvent, { gaps }: View): boolean {
+    const room = overtakenRooms.find((one) => one.room === event.room && event.pos <= one.upto)
     const gap = [...gaps, ...gone.values()].find(({ from, to }) => event.pos > from && event.pos <= to)
-    if (gap === undefined || event.outside) return false
+    const to = Math.max(gap?.to ?? 0, room?.upto ?? 0)
+    if (to === 0 || event.outside) return false
     return history
       .all()
       .some(
         ({ pos, room, entitled, purgedAt }) =>
-          entitled && purgedAt === null && room === event.room && pos > event.pos && pos <= gap.to,
+          entitled && purgedAt === null && room === event.room && pos > event.pos && pos <= to,
       )
   }
 
@@ -317,6 +327,7 @@ export function makeWatch(history: History) {
     settled,
     shortened,
     gaveUp,
+    overtaken,
     waiting,
     waits,
     /** What a process that looks now decides from. */

@@ -205,6 +205,12 @@ export function makeWorld(
         case 'shortened':
           watch.shortened(one.upto, monotonic)
           break
+        case 'given up apart':
+          watch.gaveUp(one.positions, monotonic, SETTINGS.eventsMs)
+          break
+        case 'room overtaken':
+          watch.overtaken(one.positions, one.upto)
+          break
         case 'given up':
           watch.gaveUp(one.positions, monotonic)
           break

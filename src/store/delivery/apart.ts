@@ -236,6 +236,20 @@ export async function endApart(db: Db, destination: number, positions: readonly 
   if (positions.length > 0) await db.query(END, [destination, positions])
 }
 
+const GIVE_UP = sql(
+  'give up what was set aside',
+  'delete from apart where destination = $1 and pos = any($2::bigint[]) returning pos',
+)
+
+/** Their texts are out of the log. Returns how many there were. */
+export async function giveUpApart(
+  db: Db,
+  destination: number,
+  positions: readonly number[],
+): Promise<number> {
+  return positions.length === 0 ? 0 : (await db.query(GIVE_UP, [destination, positions])).rows.length
+}
+
 const LANE = sql(
   'replays are ordinary events now',
   `update apart set lane = 't' where destination = $1 and pos = any($2::bigint[])`,
@@ -312,7 +326,7 @@ const MOVE = sql(
   ), gone as (
     delete from waiting_rooms w using held h where w.destination = h.id and w.room = $4 and $9
   )
-  update waiting_rooms w set cursor = $5 from held h where w.destination = h.id and w.room = $4 and not $9`,
+  update waiting_rooms w set cursor = greatest(w.cursor, $5) from held h where w.destination = h.id and w.room = $4 and not $9`,
 )
 
 /** The next of a room are taken out to be sent, up to `cursor`; or it waits no more. */

@@ -146,6 +146,51 @@ export const APART = {
     for (const pos of those) t.apart.delete(keyOf.apart(id, pos))
     return those.length
   }),
+  'give up what was set aside': twin<[number, number[]]>(({ t }, id, positions) => {
+    const those = positions.filter((pos) => isApart(t, id, pos))
+    for (const pos of those) t.apart.delete(keyOf.apart(id, pos))
+    return those.map((pos) => ({ pos }))
+  }),
+  'which rooms that wait need it': twin<[number]>(({ t }, upto) =>
+    t.waiting_rooms
+      .all()
+      .filter(({ cursor }) => cursor < upto)
+      .sort((a, b) => a.destination - b.destination || a.room - b.room)
+      .map(({ destination, room, cursor }) => ({ destination, room, cursor })),
+  ),
+  'what does a room that waits need': twin<[number, number, number, number]>(
+    (call, id, after, upto, room) => {
+      const { t, rules } = call
+      const there = eventsBetween(t, after, upto).filter(
+        (event) => event.room === room && entitled(rules, t, event, id),
+      )
+      const newest = there.filter((event) => rules.memberAt(t, event, id)).at(-1)
+      return there
+        .filter((event) => event === newest || (addressed(t, event, id) && !rules.memberAt(t, event, id)))
+        .filter((event) => notSent(t, id, event))
+        .map(({ pos }) => ({ pos }))
+    },
+  ),
+  'a room is overtaken': twin<[number, number, number, number[]]>((call, id, room, upto, positions) => {
+    const { t, now } = call
+    const key = keyOf.waits(id, room)
+    const row = t.waiting_rooms.get(key)
+    if (row === undefined) return 0
+    const last = Math.max(0, ...ofDestination(call, id).map(({ grp }) => grp ?? 0))
+    for (const pos of positions)
+      putApart(call, {
+        ...{ destination: id, pos, room, lane: 'c', since: now },
+        grp: row.held_since === null ? last + 1 : null,
+      })
+    t.waiting_rooms.put(key, { ...row, cursor: Math.max(row.cursor, upto) })
+    return 1
+  }),
+  'what is apart and needs it': twin<[number]>(({ t }, upto) => {
+    const counts = new Map<number, number>()
+    for (const { pos, grp, next_at } of t.apart.all())
+      if (pos <= upto && (grp !== null || next_at === null)) counts.set(pos, (counts.get(pos) ?? 0) + 1)
+    return [...counts].sort(([a], [b]) => a - b).map(([pos, n]) => ({ pos, n }))
+  }),
   'replays are ordinary events now': twin<[number, number[]]>(({ t }, id, positions) => {
     for (const pos of positions) {
       const row = t.apart.get(keyOf.apart(id, pos))
@@ -195,7 +240,7 @@ export const APART = {
     const row = t.waiting_rooms.get(key)
     if (row === undefined) return 0
     if (ends) t.waiting_rooms.delete(key)
-    else t.waiting_rooms.put(key, { ...row, cursor })
+    else t.waiting_rooms.put(key, { ...row, cursor: Math.max(row.cursor, cursor) })
     return ends ? 0 : 1
   }),
 } satisfies Twins

@@ -154,7 +154,10 @@ const replays = {
           s !== undefined && pos > cursor && (room === null || (room === s.room && pos <= (upto ?? 0))),
       )
       const known = replayOf(t, id, pos)
-      if (pos <= position && !covered && known === undefined) continue
+      const room = s?.room ?? t.events.get(pos)?.room
+      const waits = room === undefined ? undefined : t.waiting_rooms.get(keyOf.waits(id, room))
+      const isMissed = waits !== undefined && pos > waits.cursor
+      if (pos <= position && !isMissed && !covered && known === undefined) continue
       t.replays.put(keyOf.replay(id, pos), {
         ...{ destination: id, pos, state: 'sent', listed_at: headOf(t), tries: 0, next_at: null },
         ...{ expires_at: known?.expires_at ?? s?.expires_at ?? now, at: now },
