@@ -62,9 +62,9 @@ export async function lookBeside(
 ): Promise<Beside> {
   if (state.isolation?.apart !== true) return NOTHING_BESIDE
   let apart = await readApart(needs.pool, state.id)
-  const settled = await settle(needs, state, apart.rows)
-  const went = await goOn(needs, { held, state }, apart, limits)
-  if (settled || went) apart = await readApart(needs.pool, state.id)
+  // Before rooms go on: one waits for nothing else where the last of it is given up.
+  if (await settle(needs, state, apart.rows)) apart = await readApart(needs.pool, state.id)
+  if (await goOn(needs, { held, state }, apart, limits)) apart = await readApart(needs.pool, state.id)
   return besideOf(state, apart, limits)
 }
 

@@ -10,7 +10,8 @@ import { makeTxnId } from '../matrix/ids.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
-import { sortApart, takeApart } from '../store/delivery/apart.ts'
+import { overtakeRoom, sortApart, takeApart } from '../store/delivery/apart.ts'
+import { gapPositionsByRoom, type GapRange } from '../store/delivery/gap-rooms.ts'
 import { inTransaction, type Db, type Pool } from '../store/db.ts'
 import type { OpenTransaction } from '../store/delivery/destination.ts'
 import { moveGap } from '../store/delivery/gaps.ts'
@@ -171,8 +172,19 @@ async function takeAllApart(db: Db, { held, state }: Via, open: OpenTransaction,
   const { positions, lanes, fromPos, toPos, gap, gapCursor, closesGap, sticky } = acknowledges
   // A room is read as far as its lane is: in a gap, up to where that has come.
   const roomsUpto = gap === null || closesGap ? toPos : (gapCursor ?? state.gap?.cursor ?? toPos)
-  const took = await takeApart(db, held, { txnId, fromPos, toPos, positions, lanes, roomsUpto }, now)
-  if (!took) return
+  // While a gap is open, a room that waits is owed of it what the gap has for it: the lane leaves it out from now on.
+  const goesOn = state.gap !== null && !closesGap
+  const left = { ...state.gap, cursor: Math.max(state.gap?.cursor ?? 0, gapCursor ?? 0) }
+  const needed = goesOn
+    ? await gapPositionsByRoom(db, held.destination, left as GapRange)
+    : new Map<number, number[]>()
+  const rooms = await takeApart(db, held, { txnId, fromPos, toPos, positions, lanes, roomsUpto }, now)
+  if (rooms === null) return
+  if (state.gap !== null && goesOn) {
+    const upto = state.gap.to
+    for (const room of rooms)
+      await overtakeRoom(db, held.destination, { room, upto, positions: needed.get(room) ?? [] })
+  }
   if (gap !== null)
     await moveGap(db, held.destination, { id: gap, cursor: gapCursor, batch: null, closes: closesGap })
   await moveStickyCursors(db, held.destination, sticky)

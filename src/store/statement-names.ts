@@ -140,6 +140,8 @@ export const DELIVERY = [
   'hold a room no more',
   'what a room has missed',
   'a room goes on',
+  'a room is overtaken',
+  'what does the gap need of each room',
 ] as const
 
 /** The sweep, and what takes the old out of the log. */
@@ -209,7 +211,6 @@ export const UPKEEP = [
   'its answer closes no gap',
   'which rooms that wait need it',
   'what does a room that waits need',
-  'a room is overtaken',
   'which gaps need it',
   'what is apart and needs it',
   'what unanswered transactions need',

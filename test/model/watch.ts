@@ -25,6 +25,7 @@ interface Unanswered extends FrozenView {
   /** How often it was refused whole, and whether an empty one was answered 200 after the last of these. */
   refusals: number
   cleared: boolean
+  timeouts: number
 }
 
 /** A whole answer that refuses what was sent. */
@@ -73,7 +74,7 @@ export function makeWatch(history: History) {
     if (unanswered !== null) {
       violated('one unanswered id (I2)', `${view.txnId} while ${unanswered.txnId} has no answer`)
     }
-    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false }
+    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false, timeouts: 0 }
   }
 
   function ended(txnId: string, now: number, { bySkip = false } = {}): void {
@@ -134,6 +135,7 @@ export function makeWatch(history: History) {
   /** False only where nothing that was taken could be owed to it. */
   const mayOwe = (view: View): boolean =>
     view.openTxn !== null ||
+    view.apart.length + view.waitingRooms.length > 0 ||
     view.gaps.some(({ open }) => open) ||
     waiting(view) ||
     history.all().some((event) => event.stickyUntil !== null)
@@ -160,6 +162,7 @@ export function makeWatch(history: History) {
     if (unanswered?.txnId !== txnId)
       violated('one unanswered id (I2)', `an answer to ${txnId}, which is not open`)
     if (result.kind === 'answered') refusals = 0
+    else if (result.stage === 'timeout') unanswered.timeouts += 1
     if (refuses(told)) {
       refusals += 1
       unanswered.refusals += 1
@@ -176,7 +179,9 @@ export function makeWatch(history: History) {
       const { handed, lanes, positions } = unanswered
       // What was set aside is tried once; what is too large goes in smaller ones.
       const mayBeGone =
-        refuses(told) && (lanes === lanes.toUpperCase() || (result.status === 413 && positions.length > 1))
+        (refuses(told) &&
+          (lanes === lanes.toUpperCase() || (result.status === 413 && positions.length > 1))) ||
+        (unanswered.timeouts >= 3 && positions.length > 1)
       if (handed > 0 && !mayBeGone)
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
       unanswered = null

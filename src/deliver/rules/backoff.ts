@@ -112,9 +112,11 @@ export function afterFailure(
     return next
   }
   next.failures = row.failures + 1
-  next.retryInterval = isDead(next.failingSince, now, settings.dead_after_ms)
+  // One that answers, if only to refuse, is not waited for as one that is dead.
+  const usual = isDead(next.failingSince, now, settings.dead_after_ms)
     ? DEAD_INTERVAL_MS
-    : (lockedMs ?? soonMs ?? interval(next.failures, settings))
+    : interval(next.failures, settings)
+  next.retryInterval = lockedMs ?? soonMs ?? usual
   next.retryAt = now + Math.floor(next.retryInterval * (1 + settings.jitter * (2 * random() - 1)))
   return next
 }

@@ -147,9 +147,9 @@ const TAKE = sql(
   ), waits as (
     insert into waiting_rooms (destination, room, cursor)
     select destination, room, $10 from those where room is not null group by destination, room order by room
-    on conflict (destination, room) do nothing
+    on conflict (destination, room) do nothing returning room
   )
-  select count(*)::int as n from ended`,
+  select count(*)::int as n, array(select room from waits order by room) as rooms from ended`,
 )
 
 export interface Refused {
@@ -163,19 +163,19 @@ export interface Refused {
 }
 
 /**
- * Ends a transaction that was refused: what it held is apart from now on, in two halves, and all cursors are past it, as after an answer. False:
- * it is not open any more as it was, or the lease is over.
+ * Ends a transaction that was refused: what it held is apart from now on, in two halves, and all cursors are past it, as after an answer. Returns the
+ * rooms that wait from now on; null: it is not open any more as it was, or the lease is over.
  */
 export async function takeApart(
   db: Db,
   { worker, fence, destination }: Held,
   { txnId, fromPos, toPos, positions, lanes, roomsUpto }: Refused,
   now: number,
-): Promise<boolean> {
+): Promise<number[] | null> {
   const half = Math.ceil(positions.length / 2)
   const values = [worker, fence, destination, fromPos, txnId, toPos, positions, lanes, half, roomsUpto, now]
-  const { rows } = await db.query<{ n: number }>(TAKE, values)
-  return rows[0]?.n === 1
+  const { rows } = await db.query<{ n: number; rooms: number[] }>(TAKE, values)
+  return rows[0]?.n === 1 ? rows[0].rooms : null
 }
 
 // $1 destination, $2 positions, $3 groups, $4 since, $5 tries, $6 next_at, $7 status, $8 message. The caller's transaction holds the destination's row.
@@ -345,4 +345,26 @@ export async function moveRoom(
 ): Promise<void> {
   const { room, cursor, positions, grp, ends, position } = move
   await db.query(MOVE, [worker, fence, destination, room, cursor, positions, grp, now, ends, position])
+}
+
+// $1 destination, $2 room, $3 up to, $4 positions. A room that is held keeps them with what was set aside of it.
+const OVERTAKE = sql(
+  'a room is overtaken',
+  `with taken as (
+    insert into apart (destination, pos, room, lane, grp, since)
+    select $1, p.pos, $2, 'c', case when w.held_since is null
+           then coalesce((select max(a.grp) from apart a where a.destination = $1), 0) + 1 end, now_ms()
+      from waiting_rooms w, unnest($4::bigint[]) p (pos) where w.destination = $1 and w.room = $2
+    on conflict (destination, pos) do nothing
+  )
+  update waiting_rooms set cursor = greatest(cursor, $3) where destination = $1 and room = $2`,
+)
+
+/** Of a room that waits only these are taken out, of all up to the position `upto` (contract 5.4). The caller has locked the destination's row. */
+export async function overtakeRoom(
+  db: Db,
+  destination: number,
+  { room, upto, positions }: { room: number; upto: number; positions: readonly number[] },
+): Promise<void> {
+  await db.query(OVERTAKE, [destination, room, upto, positions])
 }

@@ -31,7 +31,7 @@ const FOUND = `
      where ${MEMBERSHIPS}
      group by m.room
   ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')}), owed as (
-    select e.pos from (select pos, room from newest union select pos, room from addressed) e
+    select e.pos, e.room from (select pos, room from newest union select pos, room from addressed) e
      where e.pos > $4 and not ${sent('$1', 'e.pos')} and ${notApart('$1')}
      order by e.pos limit $5
   )`
@@ -43,6 +43,11 @@ const GAP_ROOMS = sql(
   `${FOUND}
   select e.pos, e.event_id, ${textWithin('$6', 'e')} as pdu, e.received_ts, e.sticky
     from owed cross join lateral ${textAt('owed.pos')} order by e.pos`,
+)
+
+const OF_ROOMS = sql(
+  'what does the gap need of each room',
+  `${FOUND} select pos, room from owed order by pos`,
 )
 
 export interface GapRange {
@@ -73,4 +78,22 @@ export async function gapPositions(
 ): Promise<number[]> {
   const { rows } = await db.query<{ pos: number }>(GAP_POSITIONS, [destination, from, to, cursor, limit])
   return rows.map(({ pos }) => pos)
+}
+
+/** The same by rooms. */
+export async function gapPositionsByRoom(
+  db: Db,
+  destination: number,
+  { from, to, cursor }: GapRange,
+): Promise<Map<number, number[]>> {
+  const { rows } = await db.query<{ pos: number; room: number }>(OF_ROOMS, [
+    destination,
+    from,
+    to,
+    cursor,
+    null,
+  ])
+  const byRoom = new Map<number, number[]>()
+  for (const { pos, room } of rows) byRoom.set(room, [...(byRoom.get(room) ?? []), pos])
+  return byRoom
 }

@@ -6,6 +6,7 @@
  */
 import type { Db } from '../db.ts'
 import { addressedOutside, sent } from '../entitled.ts'
+import { overtakeRoom } from '../delivery/apart.ts'
 import { entitledIn, MEMBERSHIPS } from '../delivery/timeline.ts'
 import { sql } from '../statement.ts'
 
@@ -38,19 +39,6 @@ const NEEDED = sql(
    order by e.pos`,
 )
 
-// $1 destination, $2 room, $3 up to, $4 positions. A room that is held keeps them with what was set aside of it.
-const OVERTAKE = sql(
-  'a room is overtaken',
-  `with taken as (
-    insert into apart (destination, pos, room, lane, grp, since)
-    select $1, p.pos, $2, 'c', case when w.held_since is null
-           then coalesce((select max(a.grp) from apart a where a.destination = $1), 0) + 1 end, now_ms()
-      from waiting_rooms w, unnest($4::bigint[]) p (pos) where w.destination = $1 and w.room = $2
-    on conflict (destination, pos) do nothing
-  )
-  update waiting_rooms set cursor = greatest(cursor, $3) where destination = $1 and room = $2`,
-)
-
 /** The caller has locked the destination's row. */
 export async function overtake(
   db: Db,
@@ -58,5 +46,5 @@ export async function overtake(
   upto: number,
 ): Promise<void> {
   const { rows } = await db.query<{ pos: number }>(NEEDED, [destination, cursor, upto, room])
-  await db.query(OVERTAKE, [destination, room, upto, rows.map(({ pos }) => pos)])
+  await overtakeRoom(db, destination, { room, upto, positions: rows.map(({ pos }) => pos) })
 }

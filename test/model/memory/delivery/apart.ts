@@ -91,21 +91,23 @@ export const APART = {
     const { t } = call
     const open = t.open_transactions.get(id)
     if (held(call, worker, fence, id)?.position !== from || open?.txn_id !== txnId || open.void)
-      return [{ n: 0 }]
+      return [{ n: 0, rooms: [] }]
     t.open_transactions.delete(id)
     t.destinations.change(id, { position: to })
     for (const one of ofDestination(call, id))
       if (one.grp !== null) t.apart.put(keyOf.apart(id, one.pos), { ...one, grp: one.grp + 2 })
+    const rooms: number[] = []
     for (const [i, pos] of positions.entries()) {
       const room = eventAt(call, pos)?.room
       if (room === undefined) continue
       putApart(call, { destination: id, pos, room, lane: lanes[i] ?? 't', grp: i < half ? 1 : 2, since: now })
-      if (t.waiting_rooms.get(keyOf.waits(id, room)) === undefined)
-        t.waiting_rooms.put(keyOf.waits(id, room), {
-          ...{ destination: id, room, cursor: roomsUpto, held_since: null, tries: 0, next_at: null },
-        })
+      if (t.waiting_rooms.get(keyOf.waits(id, room)) !== undefined) continue
+      rooms.push(room)
+      t.waiting_rooms.put(keyOf.waits(id, room), {
+        ...{ destination: id, room, cursor: roomsUpto, held_since: null, tries: 0, next_at: null },
+      })
     }
-    return [{ n: 1 }]
+    return [{ n: 1, rooms: rooms.sort((a, b) => a - b) }]
   }),
   'sort what is apart': twin<
     [number, number[], (number | null)[], number[], number[], (number | null)[], number | null, string | null]

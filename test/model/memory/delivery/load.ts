@@ -147,6 +147,9 @@ const events = {
   'what does the gap need': twin<GapRange>((call, ...range) =>
     gapRooms(call, ...range).map(({ pos }) => ({ pos })),
   ),
+  'what does the gap need of each room': twin<GapRange>((call, ...range) =>
+    gapRooms(call, ...range).map(({ pos, room }) => ({ pos, room })),
+  ),
   'follow the log': twin<[number, number, number]>(({ t }, after, limit, bytes) => {
     const nothing = { target: null, added: null, removed: null, at: null }
     const logged = [
