@@ -3,7 +3,6 @@ import type { Db } from '../store/db.ts'
 import type { Isolation } from '../store/isolation.ts'
 import { endApart, makeAllDue, releaseRooms, sortApart } from '../store/delivery/apart.ts'
 import type { Attempt } from './record.ts'
-import { MAX_PDUS } from '../matrix/transaction.ts'
 import { afterAnswerAtLast, afterRefusedAside } from './rules/halves.ts'
 
 /** It was answered 200: what it held of what is apart is done, and a sign of life makes the rest due. */
@@ -20,7 +19,7 @@ export async function endWhatWasApart(
   const wasUnsure = (state.isolation.search?.unsure ?? 0) > 0
   if (wasUnsure && apart !== null && after?.search != null) {
     const left = apart.rows.filter(({ pos }) => !acknowledges.positions.includes(pos))
-    await sortApart(db, destination, { apart: afterAnswerAtLast(left, MAX_PDUS), rooms: [] }, null)
+    await sortApart(db, destination, { apart: afterAnswerAtLast(left), rooms: [] }, null)
   }
   if (state.waiting.failingSince !== null) await makeAllDue(db, destination, startedAt)
 }

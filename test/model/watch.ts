@@ -91,7 +91,7 @@ export function makeWatch(history: History) {
       return (event?.redactedAt ?? 0) > readAt || (event?.purgedAt ?? 0) > readAt
     })
   const mayEnd = (one: Unanswered, now: number) =>
-    takenAway(one) || (one.cleared && refusals >= 3) || Math.max(now, latest) - one.frozenAt >= DAY
+    takenAway(one) || (one.cleared && refusals > 0) || Math.max(now, latest) - one.frozenAt >= DAY
 
   /** `stale`: the process that sends it has lost its lease, and may not know. */
   function request(
@@ -99,7 +99,8 @@ export function makeWatch(history: History) {
     { now, handed, basis, stale }: { now: number; handed: boolean; basis: Basis | null; stale: boolean },
   ): void {
     if (pdusOf(body).length === 0) {
-      if (!stale && (unanswered === null || refusals < 3))
+      const isHalf = unanswered !== null && unanswered.lanes === unanswered.lanes.toUpperCase()
+      if (!stale && (unanswered === null || refusals < (isHalf ? 1 : 3)))
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
       if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
       bodies.set(txnId, body)

@@ -145,7 +145,12 @@ function setAside(
   const recent = inRoom.filter(({ grp, since }) => grp === null && since > now - HOUR_MS)
   const holds = !isSticky(row, now) && recent.length + 1 >= HOLDS_A_ROOM
   if (!holds) {
-    const apart = [aside, ...numbered(together(others, maxPdus))]
+    // Where one of a room is refused, others of it may be: those of other rooms go first.
+    const isOfRoom = (other: ApartRow): boolean => other.room === row.room
+    const [elsewhere, same] = [(other: ApartRow) => !isOfRoom(other), isOfRoom].map((is) =>
+      together([others.flat().filter(is)], maxPdus),
+    )
+    const apart = [aside, ...numbered([...(elsewhere ?? []), ...(same ?? [])])]
     return { apart, rooms: [], search, backsOff: false, found: { setAside: [row.pos], held: [] } }
   }
   // All that is apart of the room waits with it.
@@ -185,9 +190,9 @@ export function afterRefusedAside(
 export const isWith = (row: ApartRow, { room, heldSince }: RoomRow): boolean =>
   heldSince !== null && row.room === room && row.grp === null && row.nextAt === null
 
-/** All halves in one order again, as many together as may go: something was answered 200, where nothing could be concluded before. */
-export const afterAnswerAtLast = (rows: readonly ApartRow[], maxPdus: number): Sorted['apart'] =>
-  numbered(together(groupsOf(rows), maxPdus))
+/** All halves in the order of the stream again: something was answered 200, where nothing could be concluded before. */
+export const afterAnswerAtLast = (rows: readonly ApartRow[]): Sorted['apart'] =>
+  numbered(groupsOf(rows).sort(([a], [b]) => (a?.pos ?? 0) - (b?.pos ?? 0)))
 
 /** What is sent next of what is apart. */
 export interface Chosen {

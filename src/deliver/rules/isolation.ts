@@ -68,12 +68,14 @@ export function taughtBy(
   }
   if (!isRefusal(came, sent.pdus)) return { ...plain, isolation: keptOf(was) }
   if (sent.kind === 'aside') return { ...plain, isolation: keptOf(was), ends: true, spares: true }
+  // A half of a search has been refused before, with others: it is asked about at once.
+  const isStep = sent.kind === 'half' && was.search !== null
   const refusals = was.refusals + 1
-  const search =
-    sent.kind === 'half' ? stepped(was.search, now) : was.search && { ...was.search, turn: 'half' as const }
+  const search = isStep ? stepped(was.search, now) : was.search && { ...was.search, turn: 'half' as const }
   const last = { status: came.status, message: came.message }
-  const isolation = { ...was, refusals, last, asks: refusals >= REFUSALS, search }
-  return { ...plain, isolation, soonMs: refusals < REFUSALS ? firstMs * 2 ** (refusals - 1) : null }
+  const asks = isStep || refusals >= REFUSALS
+  const isolation = { ...was, refusals, last, asks, search }
+  return { ...plain, isolation, soonMs: asks ? null : firstMs * 2 ** (refusals - 1) }
 }
 
 /** A 410, a 429 and what says when to come again are not refusals of what was sent; nor is a 413, unless one PDU is too large. */

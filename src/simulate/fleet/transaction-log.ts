@@ -5,7 +5,7 @@
  * same id and the same bytes, until it is answered. So an id that was received and not answered with a 200 stays
  * *unanswered*, however it failed, and any other new id meanwhile is a violation. A repeat of an answered id is not,
  * because its sender may not have seen the answer. An id that a whole answer refused counts as answered, and only the sender's search for what
- * is refused may follow it (contract 5.9): after three refusals an empty transaction, and after a 200 to that another one; after a 413 a
+ * is refused may follow it (contract 5.9): after three refusals, or one of PDUs that were refused before, an empty transaction, and after a 200 to that another one; after a 413 a
  * smaller one; after one whose PDUs were all refused before, anything. `forgive` is for callers that know a reason: the 24 h rule, a
  * redaction, an operator's skip.
  *
@@ -69,7 +69,7 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
   // Ids that are neither answered nor forgiven: at most one, unless the sender is wrong.
   const unanswered = new Set<LoggedTransaction>()
   /** The last that was refused, while nothing else was answered; and whether an empty one was answered after that. */
-  let refusal: { of: LoggedTransaction; status: number; cleared: boolean } | null = null
+  let refusal: { of: LoggedTransaction; status: number; cleared: boolean; isSuspect: boolean } | null = null
   let refusals = 0
   const refusedPdus = new Set<string>()
 
@@ -77,7 +77,7 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
   function mayFollow(other: LoggedTransaction, isEmpty: boolean): boolean {
     if (refusal?.of !== other) return false
     if (refusal.status === 413 || refusal.cleared) return true
-    return isEmpty && refusals >= 3
+    return isEmpty && (refusals >= 3 || refusal.isSuspect)
   }
 
   function complain(violation: string): void {
@@ -164,9 +164,10 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
       const transaction = byId.get(txnId)
       if (transaction === undefined || transaction.pduIds.length + transaction.edus === 0) return
       const { pduIds } = transaction
-      const cleared = transaction.requestsAt.length === 1 && pduIds.every((id) => refusedPdus.has(id))
+      const isSuspect = pduIds.every((id) => refusedPdus.has(id))
       refusals += 1
-      refusal = { of: transaction, status, cleared: cleared && refusals <= 1 }
+      const cleared = isSuspect && transaction.requestsAt.length === 1
+      refusal = { of: transaction, status, cleared, isSuspect }
       for (const id of pduIds) refusedPdus.add(id)
     },
     forgive() {
