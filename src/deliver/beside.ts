@@ -14,6 +14,7 @@ import {
   moveRoom,
   readApart,
   readApartTexts,
+  releaseRooms,
   type Apart,
   type ApartRow,
   type RoomRow,
@@ -72,7 +73,7 @@ function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside
   const { now, isolation, waiting } = state
   if (isolation === null) return { ...NOTHING_BESIDE, apart }
   const { rows, rooms } = apart
-  const aside = dueAside(rows, rooms, now, limits.maxPdus)
+  const aside = dueAside(rows, rooms, now, limits)
   const brought = [waiting.askedAt, waiting.adviceAt].some((at) => at !== null && at <= now)
   const waitsUntil = halfAt(isolation, now, brought)
   const half = waitsUntil === null ? firstHalf(rows, limits) : null
@@ -102,6 +103,7 @@ async function settle(
     await endApart(db, id, positions(lapsed))
     await makeOrdinary(db, id, positions(replays.filter(({ entitled }) => entitled)))
     await addToCounter(db, 'given_up:set_aside', await giveUpApart(db, id, positions(gone)))
+    await releaseRooms(db, id)
   })
   onLapsed(lapsed.filter(({ expiresAt }) => expiresAt === null || expiresAt <= now).length)
   if (gone.length > 0)
@@ -142,8 +144,7 @@ async function goOn(
 
 /** Nothing of it is being searched, nor waits with it. */
 const isFree = (room: RoomRow, rows: readonly ApartRow[]): boolean =>
-  !rows.some((row) => row.room === room.room && (row.grp !== null || isWith(row, room))) &&
-  room.heldSince === null
+  !rows.some((row) => row.room === room.room && (row.grp !== null || isWith(row, room)))
 
 /** The transaction that holds them; null: they are apart no more. */
 export async function planApart(

@@ -3,7 +3,7 @@ import type { Db } from '../store/db.ts'
 import type { Isolation } from '../store/isolation.ts'
 import { endApart, makeAllDue, releaseRooms, sortApart } from '../store/delivery/apart.ts'
 import type { Attempt } from './record.ts'
-import { afterAnswerAtLast, afterRefusedAside } from './rules/halves.ts'
+import { afterAnswerAtLast, afterRefusedAside, isWith } from './rules/halves.ts'
 
 /** It was answered 200: what it held of what is apart is done, and a sign of life makes the rest due. */
 export async function endWhatWasApart(
@@ -12,9 +12,24 @@ export async function endWhatWasApart(
   after: Isolation | null,
 ): Promise<void> {
   if (state.isolation?.apart !== true) return
+  const isLeft = (room: number): boolean =>
+    apart?.rows.some(
+      (row) => row.room === room && row.grp === null && !acknowledges.positions.includes(row.pos),
+    ) === true
   if (apart !== null) {
     await endApart(db, destination, acknowledges.positions)
     await releaseRooms(db, destination)
+    // A room that is taken again gets the rest at once.
+    const taken = apart.rooms.filter((room) =>
+      apart.rows.some((row) => isWith(row, room) && acknowledges.positions.includes(row.pos)),
+    )
+    const rooms = taken.map(({ room, heldSince }) => ({
+      room,
+      heldSince: heldSince ?? 0,
+      tries: 0,
+      nextAt: startedAt,
+    }))
+    await sortApart(db, destination, { apart: [], rooms: rooms.filter(({ room }) => isLeft(room)) }, null)
   }
   const wasUnsure = (state.isolation.search?.unsure ?? 0) > 0
   if (wasUnsure && apart !== null && after?.search != null) {

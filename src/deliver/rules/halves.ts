@@ -205,7 +205,7 @@ export function dueAside(
   rows: readonly ApartRow[],
   rooms: readonly RoomRow[],
   now: number,
-  maxPdus: number,
+  limits: Most,
 ): { chosen: Chosen | null; nextAt: number | null } {
   const at = (nextAt: number): number => Math.min(nextAt, now + DAY_MS)
   let nextAt = Infinity
@@ -218,7 +218,7 @@ export function dueAside(
   for (const row of rows) if (row.grp === null && row.nextAt !== null) offer(at(row.nextAt), [row])
   for (const room of rooms) {
     const those = rows.filter((row) => isWith(row, room))
-    if (room.nextAt !== null) offer(at(room.nextAt), those.slice(0, maxPdus))
+    if (room.nextAt !== null) offer(at(room.nextAt), fitting(those, limits))
   }
   const due = first as { rows: ApartRow[] } | null
   return {
@@ -227,13 +227,20 @@ export function dueAside(
   }
 }
 
+/** What one transaction may hold. */
+interface Most {
+  maxPdus: number
+  maxBytes: number
+}
+
 /** As many of the first half as may go at once. */
-export function firstHalf(
-  rows: readonly ApartRow[],
-  { maxPdus, maxBytes }: { maxPdus: number; maxBytes: number },
-): Chosen | null {
+export function firstHalf(rows: readonly ApartRow[], limits: Most): Chosen | null {
   const [group] = groupsOf(rows)
-  if (group === undefined) return null
+  return group === undefined ? null : { kind: 'half', rows: fitting(group, limits) }
+}
+
+/** The first of them, as many as may go at once. */
+function fitting(group: readonly ApartRow[], { maxPdus, maxBytes }: Most): ApartRow[] {
   const chosen: ApartRow[] = []
   let bytes = 0
   for (const row of group) {
@@ -241,5 +248,5 @@ export function firstHalf(
     if (chosen.length >= maxPdus || (chosen.length > 0 && bytes > maxBytes)) break
     chosen.push(row)
   }
-  return { kind: 'half', rows: chosen }
+  return chosen
 }
