@@ -7,23 +7,25 @@
 import type { Log } from '../observe/log.ts'
 import { addToCounter } from '../store/ingest/content.ts'
 import {
-  endApart,
-  giveUpApart,
-  makeOrdinary,
-  missedOf,
-  moveRoom,
   readApart,
   readApartTexts,
-  releaseRooms,
   type Apart,
   type ApartRow,
   type RoomRow,
 } from '../store/delivery/apart.ts'
+import { missedOf, moveRoom } from '../store/delivery/rooms-that-wait.ts'
+import {
+  endApart,
+  giveUpApart,
+  makeOrdinary,
+  noteNothingApart,
+  releaseRooms,
+} from '../store/delivery/take-apart.ts'
 import { inTransaction, type Pool } from '../store/db.ts'
 import type { DestinationState, OpenTransaction } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
-import { dueAside, firstHalf, groupsOf, isWith, type Chosen } from './rules/halves.ts'
-import { halfAt } from './rules/isolation.ts'
+import { dueAside, firstHalf, groupsOf, isWith, type ChosenApart } from './rules/halves.ts'
+import { halfAt, keptOf } from './rules/isolation.ts'
 import {
   soonestLapseOf,
   type ApartTransaction,
@@ -41,9 +43,9 @@ export interface BesideNeeds {
 export interface Beside {
   apart: Apart
   /** Goes before what the lanes have. */
-  first: Chosen | null
+  first: ChosenApart | null
   /** Goes where the lanes have nothing. */
-  then: Chosen | null
+  then: ChosenApart | null
   /** When more of it is due, ms since the epoch; null: nothing is. */
   nextAt: number | null
 }
@@ -66,7 +68,11 @@ export async function lookBeside(
   // Before rooms go on: one waits for nothing else where the last of it is given up.
   if (await settle(needs, state, apart.rows)) apart = await readApart(needs.pool, state.id)
   if (await goOn(needs, { held, state }, apart, limits)) apart = await readApart(needs.pool, state.id)
-  return besideOf(state, apart, limits)
+  if (apart.rows.length + apart.rooms.length > 0) return besideOf(state, apart, limits)
+  // Then it may be followed again.
+  const isolation = keptOf({ ...state.isolation, apart: false, search: null })
+  await noteNothingApart(needs.pool, held, isolation)
+  return NOTHING_BESIDE
 }
 
 function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside {
@@ -150,7 +156,7 @@ const isFree = (room: RoomRow, rows: readonly ApartRow[]): boolean =>
 export async function planApart(
   pool: Pool,
   state: DestinationState,
-  { kind, rows }: Chosen,
+  { kind, rows }: ChosenApart,
   apart: Apart,
 ): Promise<Sending | null> {
   const byPos = new Map(rows.map((row) => [row.pos, row]))

@@ -1,8 +1,8 @@
 /** What an answer changes of the PDUs that are apart, in the commit that writes it down (contract 5.9). */
 import type { Db } from '../store/db.ts'
 import type { Isolation } from '../store/isolation.ts'
-import { endApart, makeAllDue, releaseRooms, sortApart } from '../store/delivery/apart.ts'
-import type { Attempt } from './record.ts'
+import { endApart, makeAllDue, releaseRooms, sortApart } from '../store/delivery/take-apart.ts'
+import type { Attempt } from './attempt.ts'
 import { afterAnswerAtLast, afterRefusedAside, isWith } from './rules/halves.ts'
 
 /** It was answered 200: what it held of what is apart is done, and a sign of life makes the rest due. */
@@ -29,12 +29,12 @@ export async function endWhatWasApart(
       tries: 0,
       nextAt: startedAt,
     }))
-    await sortApart(db, destination, { apart: [], rooms: rooms.filter(({ room }) => isLeft(room)) }, null)
+    await sortApart(db, destination, { apart: [], rooms: rooms.filter(({ room }) => isLeft(room)) })
   }
   const wasUnsure = (state.isolation.search?.unsure ?? 0) > 0
   if (wasUnsure && apart !== null && after?.search != null) {
     const left = apart.rows.filter(({ pos }) => !acknowledges.positions.includes(pos))
-    await sortApart(db, destination, { apart: afterAnswerAtLast(left), rooms: [] }, null)
+    await sortApart(db, destination, { apart: afterAnswerAtLast(left), rooms: [] })
   }
   if (state.waiting.failingSince !== null) await makeAllDue(db, destination, startedAt)
 }
@@ -47,10 +47,13 @@ export async function noteRefusedAside(
   now: number,
 ): Promise<void> {
   if (apart === null) return
+  const { positions } = acknowledges
+  const [pos] = positions
+  const sorted = afterRefusedAside(apart.rows, apart.rooms, positions, now)
   await sortApart(
     db,
     destination,
-    afterRefusedAside(apart.rows, apart.rooms, acknowledges.positions, now),
-    said,
+    sorted,
+    positions.length === 1 && pos !== undefined ? { pos, ...said } : null,
   )
 }

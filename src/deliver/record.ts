@@ -10,9 +10,7 @@ import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { writeAttemptResults, type AttemptResult } from '../store/delivery/results.ts'
 import type { Log } from '../observe/log.ts'
 import { inTransaction, isRefusedForGood, type Pool } from '../store/db.ts'
-import type { DestinationState, StoredAcknowledges } from '../store/delivery/destination.ts'
 import { moveGap } from '../store/delivery/gaps.ts'
-import type { Held } from '../store/delivery/leases.ts'
 import { moveStickyCursors, noteListing } from '../store/delivery/replays.ts'
 import type { SendFailed, SendResult } from '../wire/send-result.ts'
 import { afterFailure, afterSuccess, type BackoffSettings } from './rules/backoff.ts'
@@ -21,6 +19,7 @@ import { endWhatWasApart, noteRefusedAside } from './note-apart.ts'
 import { keptOf, taughtBy, type Taught } from './rules/isolation.ts'
 import { judge, LONGEST_TIMEOUT_MS, nextTimeout, type Judged } from './rules/outcome.ts'
 import type { ApartTransaction } from './rules/plan.ts'
+import type { Attempt } from './attempt.ts'
 import { sayChange } from './say-change.ts'
 import type { Together } from './together.ts'
 
@@ -30,30 +29,6 @@ export interface RecordNeeds extends Pick<Together, 'results'> {
   backoff: BackoffSettings
   requestTimeoutMs: number
   log: Pick<Log, 'error' | 'info'>
-}
-
-/** An attempt that was made, or that failed to reach its destination. */
-export interface Attempt {
-  held: Held
-  state: DestinationState
-  /** Null: no transaction was open when the connection failed. */
-  txnId: string | null
-  acknowledges: StoredAcknowledges
-  /** Its PDUs are apart; null: they are not. */
-  apart: ApartTransaction | null
-  /** Of its body. */
-  bytes: number
-  firstAttempt: boolean
-  /** The attempt before it was another worker's. */
-  afterTakeover: boolean
-  /** Whether any of its PDUs is sticky; true where that is not known. */
-  anySticky: boolean
-  /** What it took to have a connection, ms: a server that lets us wait for one is slow. */
-  connectMs: number
-  /** By the database's clock, when it wrote that the attempt begins. */
-  startedAt: number
-  /** What that write took at most, ms: the request goes out at most that much later than `startedAt`. */
-  writtenMs: number
 }
 
 /** What came of it, and what that means. */

@@ -23,17 +23,10 @@ import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
 import type { Bytes } from './body-memory.ts'
 import type { Body, BodyEvent } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
+import type { Attempt } from './attempt.ts'
 import { judge } from './rules/outcome.ts'
 import type { ApartTransaction, ChosenPdu, Sending } from './rules/plan.ts'
-import {
-  countedOf,
-  internal,
-  record,
-  unknownPdu,
-  type Attempt,
-  type Judgement,
-  type RecordNeeds,
-} from './record.ts'
+import { countedOf, internal, record, unknownPdu, type Judgement, type RecordNeeds } from './record.ts'
 import type { Together } from './together.ts'
 
 export interface TransactionNeeds extends RecordNeeds, Pick<Together, 'freeze'> {

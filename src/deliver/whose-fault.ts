@@ -10,7 +10,8 @@ import { makeTxnId } from '../matrix/ids.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
-import { overtakeRoom, sortApart, takeApart } from '../store/delivery/apart.ts'
+import { overtakeRoom } from '../store/delivery/rooms-that-wait.ts'
+import { sortApart, takeApart } from '../store/delivery/take-apart.ts'
 import { gapPositionsByRoom, type GapRange } from '../store/delivery/gap-rooms.ts'
 import { inTransaction, type Db, type Pool } from '../store/db.ts'
 import type { OpenTransaction } from '../store/delivery/destination.ts'
@@ -113,7 +114,7 @@ function theirs(
   })
 }
 
-interface Answered {
+interface Asked {
   via: Via
   open: OpenTransaction
   apart: ApartTransaction | null
@@ -123,7 +124,7 @@ interface Answered {
 }
 
 /** The empty one was answered 200: it is what the other held. */
-async function conclude(needs: WhoseFaultNeeds, db: Db, it: Answered): Promise<void> {
+async function conclude(needs: WhoseFaultNeeds, db: Db, it: Asked): Promise<void> {
   const { via, open, apart, txnId, result, now } = it
   const { held, state } = via
   const was = state.isolation ?? NOTHING_LEARNED
@@ -146,7 +147,10 @@ async function conclude(needs: WhoseFaultNeeds, db: Db, it: Answered): Promise<v
   if (apart === null) await takeAllApart(db, via, open, now)
   else {
     await dropTransaction(db, held, open.txnId)
-    await sortApart(db, held.destination, sorted, was.last)
+    const [pos, ...more] = open.acknowledges.positions
+    const { last } = was
+    const said = pos !== undefined && more.length === 0 && last !== null ? { pos, ...last } : null
+    await sortApart(db, held.destination, sorted, said)
   }
   const { setAside, held: rooms } = sorted.found
   if (setAside.length === 0) return

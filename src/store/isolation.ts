@@ -17,7 +17,7 @@ export interface Isolation {
   /** Bytes of a body, PDUs of a transaction: what it took no more of, and when that was learned. */
   bytes: Learned | null
   pdus: Learned | null
-  search: Search | null
+  search: Searching | null
   /** There are rows of it in `apart` or `waiting_rooms`. */
   apart: boolean
 }
@@ -29,7 +29,7 @@ export interface Learned {
 }
 
 /** A search for the PDUs that it refuses. */
-export interface Search {
+export interface Searching {
   since: number
   /** Since it began, a transaction that was not empty was answered 200. */
   other: boolean

@@ -139,6 +139,7 @@ export const DELIVERY = [
   'rooms that are held are due',
   'hold a room no more',
   'what a room has missed',
+  'nothing is apart any more',
   'a room goes on',
   'a room is overtaken',
   'what does the gap need of each room',

@@ -44,6 +44,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
     const d = [...t.destinations.values()].find(({ name }) => name === US)
     if (d === undefined) return null
     const gaps = [...t.gaps.values()].filter(({ destination }) => destination === d.id)
+    const apart = [...t.apart.values()].filter(({ destination }) => destination === d.id)
     return {
       now: memory.now(),
       head: t.stream.get(1)?.head ?? 0,
@@ -56,7 +57,8 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       lookAt: d.look_at,
       owner: d.lease_owner,
       living: [...t.workers.values()].filter((w) => w.lease_until > memory.now()).map(({ id }) => id),
-      apart: [...t.apart.values()].filter(({ destination }) => destination === d.id).map(({ pos }) => pos),
+      apart: apart.map(({ pos }) => pos),
+      searched: apart.filter(({ grp }) => grp !== null).map(({ pos }) => pos),
       waitingRooms: [...t.waiting_rooms.values()]
         .filter(({ destination }) => destination === d.id)
         .map(({ room, cursor }) => ({

@@ -62,8 +62,9 @@ export interface View {
   /** Workers whose leases are not over. */
   living: string[]
   openTxn: string | null
-  /** PDUs that are out of all lanes. */
+  /** PDUs that are out of all lanes; and those of them that are being searched. */
   apart: number[]
+  searched: number[]
   /** Rooms of which nothing after `cursor` is in a lane. */
   waitingRooms: { room: number; cursor: number }[]
   /** All that were ever opened. */

@@ -87,6 +87,14 @@ const step: fc.Arbitrary<Command[]> = fc.oneof(
         tick,
       ]),
   },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom<Command[][]>(
+      [{ do: 'time', ms: 2 * HOUR }, { do: 'retention', break: null }, turn('A')],
+      [{ do: 'operator', wish: 'skip' }, turn('B'), append(0, 1, null), turn('A')],
+      [{ do: 'operator', wish: 'wake' }, turn('B')],
+    ),
+  },
   { weight: 2, arbitrary: parts },
 )
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
+import { isolating } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
 import { neverRun } from './never-run.ts'
 import { RARE } from './rare.ts'
@@ -28,6 +29,13 @@ describe('ingest and delivery on a database in memory, against the reference mod
 
   it('keeps what is promised where sticky events would lapse while we fail', async () => {
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: lapsing })
+  })
+
+  it('keeps what is promised where the remote refuses what it does not want', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: isolating,
+    })
   })
 
   for (const [name, schedule] of Object.entries(RARE)) {

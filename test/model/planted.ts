@@ -12,6 +12,7 @@ import type { Call, Run } from './memory/statement.ts'
 import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
 import type { Given } from './producer.ts'
+import { ISOLATING_BUGS } from './planted-isolating.ts'
 import { LAPSING_BUGS } from './planted-lapsing.ts'
 import { schedulesWithBlocks, type Command } from './schedule.ts'
 import type { WorldOptions } from './world.ts'
@@ -572,6 +573,7 @@ export const BUGS: readonly Bug[] = [
     breaks: /backoff \(5\.8\)/,
   },
   ...LAPSING_BUGS,
+  ...ISOLATING_BUGS,
   // A room's whole list, and a source that goes by what it told.
   {
     bug: 'a set takes away whom it keeps',

@@ -18,6 +18,7 @@ export interface Situation {
   /** Positions that are out of all lanes; and whether the room of an event waits. */
   apart: readonly number[]
   waits: (event: PastEvent) => boolean
+  searched: readonly number[]
   /** The latest time that was ever seen: what lapsed is never taken back. */
   latest: number
 }
@@ -171,12 +172,20 @@ const gapWhereDue: Rule = ({ history, view, readTime, position, gap, apart, wait
   return `${waiting.length} PDUs wait, the oldest for ${age} ms, and no gap is open`
 }
 
+/** Contract 5.9: what is searched of a room comes before the rest of it. */
+const roomsWait = eachPdu((event, lane, { history, searched }) => {
+  if (lane !== 't' && lane !== 'c') return null
+  const first = searched.find((pos) => pos < event.pos && history.at(pos)?.room === event.room)
+  return first === undefined ? null : `${first} of its room is searched`
+})
+
 export const RULES: Record<string, Rule> = {
   'order and limits (I2)': orderAndLimits,
   'redacted or purged (I12)': content,
   'entitlement and lapse (I5, I7)': entitlement,
   'once (I8)': once,
   'skipped by an operator (5.2)': skipped,
+  'a room waits behind what is searched of it (5.9)': roomsWait,
   'sticky events first (5.4, 5.7)': stickiesFirst,
   'catch-up where it is due (5.4)': gapWhereDue,
 }

@@ -178,8 +178,6 @@ export function makeWaits() {
     /** An empty transaction was answered 200: nothing is waited for. */
     isWell: () => {
       held = null
-      failing = NOT_FAILING
-      failingSince = null
     },
     freed,
     basis: ({ now, paused, head, failures, retryAt }: View): Basis => ({

@@ -4,6 +4,7 @@ import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
+import { isolating } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
 
@@ -32,9 +33,10 @@ const fresh: Record<Chunk['kind'], Fresh> = {
   },
 }
 
-/** In every eighth chunk operators block, and in every eighth sticky events would lapse while the remote fails. */
+/** In every eighth chunk operators block, in another the remote refuses some events, and in another sticky events would lapse while it fails. */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 3) return schedulesWithBlocks
+  if (seed % 8 === 6) return isolating
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }

@@ -46,6 +46,8 @@ export interface WorldOptions {
   misread?: ProducerNeeds['misread']
   /** What ends what is under way when we are blocked, to show the same. */
   whenBlocked?: Blocking['whenBlocked']
+  /** What is empty is taken to be answered 200, to show the same. */
+  emptyIsAnswered?: boolean
   /** Told of everything that happens, for who reads a failure. */
   tell?: (line: string) => void
 }
@@ -59,7 +61,7 @@ export type World = ReturnType<typeof makeWorld>
 
 export function makeWorld(
   database: ModelDatabase,
-  { catchUp = SETTINGS.catchUp, misread, whenBlocked, tell }: WorldOptions,
+  { catchUp = SETTINGS.catchUp, misread, whenBlocked, emptyIsAnswered = false, tell }: WorldOptions,
 ) {
   const history = makeHistory()
   const watch = makeWatch(history)
@@ -386,6 +388,7 @@ export function makeWorld(
     if (isCut()) return cutOff(handed)
     answers.set(`${process.name} ${txnId}`, told)
     if (isKept(told)) connected.add(process)
+    if (emptyIsAnswered && body.includes('"pdus":[]')) return { kind: 'answered', pdus: null, durationMs: 40 }
     return told.result
   }
 

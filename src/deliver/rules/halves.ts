@@ -8,7 +8,7 @@
  * Always: whatever is concluded, each PDU that is apart stays a row until the destination has taken it, an operator drops it or it is too old.
  */
 import type { ApartRow, RoomRow } from '../../store/delivery/apart.ts'
-import type { Isolation, Search } from '../../store/isolation.ts'
+import type { Isolation, Searching } from '../../store/isolation.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
@@ -27,7 +27,7 @@ export interface Sorted {
   apart: { pos: number; grp: number | null; since: number; tries: number; nextAt: number | null }[]
   /** Rooms that are held from now on, or tried again. */
   rooms: { room: number; heldSince: number; tries: number; nextAt: number }[]
-  search: Search | null
+  search: Searching | null
   /** Nothing is sent before the backoff is over: it refuses all but the empty one. */
   backsOff: boolean
   /** What was found, for the log. */
@@ -125,19 +125,24 @@ export function afterRefusedWhole({ search }: Isolation, at: At): Sorted {
 }
 
 /** Nothing was answered 200 since it began, and that came to nothing before: each step then waits longer. */
-function goesOn(search: Search, { now, interval }: At): Search {
+function goesOn(search: Searching, { now, interval }: At): Searching {
   if (search.other || search.unsure === 0) return search
   const unsure = search.unsure + 1
   return { ...search, unsure, waitUntil: now + interval(unsure) }
 }
 
-export const newSearch = (now: number): Search => ({
+export const newSearch = (now: number): Searching => ({
   ...{ since: now, other: false, turn: 'other', steps: [], unsure: 0, waitUntil: null },
 })
 
 function setAside(
   row: ApartRow,
-  { rows, others, search, at }: { rows: readonly ApartRow[]; others: ApartRow[][]; search: Search; at: At },
+  {
+    rows,
+    others,
+    search,
+    at,
+  }: { rows: readonly ApartRow[]; others: ApartRow[][]; search: Searching; at: At },
 ): Sorted {
   const { now, maxPdus } = at
   const aside = { pos: row.pos, grp: null, since: now, tries: 0, nextAt: nextTry(row, 0, now) }
@@ -195,7 +200,7 @@ export const afterAnswerAtLast = (rows: readonly ApartRow[]): Sorted['apart'] =>
   numbered(groupsOf(rows).sort(([a], [b]) => (a?.pos ?? 0) - (b?.pos ?? 0)))
 
 /** What is sent next of what is apart. */
-export interface Chosen {
+export interface ChosenApart {
   kind: 'half' | 'aside'
   rows: ApartRow[]
 }
@@ -205,8 +210,8 @@ export function dueAside(
   rows: readonly ApartRow[],
   rooms: readonly RoomRow[],
   now: number,
-  limits: Most,
-): { chosen: Chosen | null; nextAt: number | null } {
+  limits: Places,
+): { chosen: ChosenApart | null; nextAt: number | null } {
   const at = (nextAt: number): number => Math.min(nextAt, now + DAY_MS)
   let nextAt = Infinity
   let first: { at: number; rows: ApartRow[] } | null = null
@@ -228,19 +233,19 @@ export function dueAside(
 }
 
 /** What one transaction may hold. */
-interface Most {
+interface Places {
   maxPdus: number
   maxBytes: number
 }
 
 /** As many of the first half as may go at once. */
-export function firstHalf(rows: readonly ApartRow[], limits: Most): Chosen | null {
+export function firstHalf(rows: readonly ApartRow[], limits: Places): ChosenApart | null {
   const [group] = groupsOf(rows)
   return group === undefined ? null : { kind: 'half', rows: fitting(group, limits) }
 }
 
 /** The first of them, as many as may go at once. */
-function fitting(group: readonly ApartRow[], { maxPdus, maxBytes }: Most): ApartRow[] {
+function fitting(group: readonly ApartRow[], { maxPdus, maxBytes }: Places): ApartRow[] {
   const chosen: ApartRow[] = []
   let bytes = 0
   for (const row of group) {

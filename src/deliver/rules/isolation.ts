@@ -7,7 +7,7 @@
  *
  * Always: being wrong costs a delay, never an event.
  */
-import { NOTHING_LEARNED, type Isolation, type Learned, type Search } from '../../store/isolation.ts'
+import { NOTHING_LEARNED, type Isolation, type Learned, type Searching } from '../../store/isolation.ts'
 
 /** How a transaction came to hold what it holds: from the lanes, a half of a search, or what was set aside. */
 export type Kind = 'ordinary' | 'half' | 'aside'
@@ -94,7 +94,7 @@ function afterAnswer(was: Isolation, kind: Kind): Isolation {
   }
 }
 
-const stepped = (search: Search | null, now: number): Search | null =>
+const stepped = (search: Searching | null, now: number): Searching | null =>
   search && { ...search, turn: 'other', steps: [...search.steps, now].slice(-STEPS_AN_HOUR) }
 
 /** When the next half may be sent, ms since the epoch; null: at once. `brought`: somebody wants it to be tried now. */

@@ -6,7 +6,7 @@
  */
 import type { Db } from '../db.ts'
 import { addressedOutside, sent } from '../entitled.ts'
-import { overtakeRoom } from '../delivery/apart.ts'
+import { overtakeRoom } from '../delivery/rooms-that-wait.ts'
 import { entitledIn, MEMBERSHIPS } from '../delivery/timeline.ts'
 import { sql } from '../statement.ts'
 

@@ -11,6 +11,7 @@ import {
 } from '../rules.ts'
 import { keyOf, type ApartRow } from '../rows.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
+import type { Isolation } from '../../../../src/store/isolation.ts'
 import { held } from './leases.ts'
 
 const eventAt = ({ t }: Call, pos: number) => t.events.get(pos) ?? t.kept_events.get(pos)
@@ -110,8 +111,18 @@ export const APART = {
     return [{ n: 1, rooms: rooms.sort((a, b) => a - b) }]
   }),
   'sort what is apart': twin<
-    [number, number[], (number | null)[], number[], number[], (number | null)[], number | null, string | null]
-  >(({ t }, id, positions, grp, since, tries, nextAt, status, message) => {
+    [
+      number,
+      number[],
+      (number | null)[],
+      number[],
+      number[],
+      (number | null)[],
+      number | null,
+      string | null,
+      number | null,
+    ]
+  >(({ t }, id, positions, grp, since, tries, nextAt, status, message, alone) => {
     let sorted = 0
     for (const [i, pos] of positions.entries()) {
       const row = t.apart.get(keyOf.apart(id, pos))
@@ -124,7 +135,7 @@ export const APART = {
           tries: tries[i] ?? 0,
           next_at: nextAt[i] ?? null,
         },
-        ...{ status: status ?? row.status, message: message ?? row.message },
+        ...(pos === alone ? { status, message } : {}),
       })
       sorted += 1
     }
@@ -200,6 +211,17 @@ export const APART = {
     }
     return positions.length
   }),
+  'nothing is apart any more': twin<[string, number, number, string | null]>(
+    (call, worker, fence, id, isolation) => {
+      if (held(call, worker, fence, id) === null) return 0
+      const isThere = (row: { destination: number }) => row.destination === id
+      if (call.t.apart.all().some(isThere) || call.t.waiting_rooms.all().some(isThere)) return 0
+      call.t.destinations.change(id, {
+        isolation: isolation === null ? null : (JSON.parse(isolation) as Isolation),
+      })
+      return 1
+    },
+  ),
   'what is set aside is due': twin<[number, number]>((call, id, at) => {
     const those = ofDestination(call, id).filter(({ grp, next_at }) => grp === null && (next_at ?? 0) > at)
     for (const one of those) call.t.apart.put(keyOf.apart(id, one.pos), { ...one, next_at: at })
