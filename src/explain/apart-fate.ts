@@ -4,7 +4,7 @@
  * Pure. Always: it is owed for as long as it is apart, wherever the position is; and of a room that waits, what comes after its cursor is.
  */
 import type { ApartFact, GivenUpRow, WaitFact } from '../store/views/event-facts.ts'
-import type { Fate } from './event-fate.ts'
+import type { Fate } from './fate.ts'
 
 const nothing = { as: null, txn_id: null, at: null }
 const time = (ms: number) => new Date(ms).toISOString()

@@ -19,28 +19,7 @@ import type {
   WaitFact,
 } from '../store/views/event-facts.ts'
 import { apartFate, behindItsRoom, dropped } from './apart-fate.ts'
-
-export type Outcome =
-  | 'delivered'
-  | 'acknowledged'
-  | 'pending'
-  | 'set_aside'
-  | 'held'
-  | 'skipped'
-  | 'given_up'
-  | 'lapsed'
-  | 'not_entitled'
-export type SentAs = 'timeline' | 'catch_up' | 'sticky_replay'
-
-export interface Fate {
-  outcome: Outcome
-  as: SentAs | null
-  txn_id: string | null
-  at: number | null
-  why: string | null
-  /** It is pending, and not what goes out next: `why` says behind what. */
-  waits?: true
-}
+import type { Fate, SentAs } from './fate.ts'
 
 /** Everything kept about one event and one destination. */
 export interface FateFacts {

@@ -3,7 +3,8 @@ import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { EventFacts, EventRow, Interval } from '../store/views/event-facts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import { obstacleOf, type Circumstances } from './destination.ts'
-import { covers, fateOf, type Fate, type FateFacts, type Outcome } from './event-fate.ts'
+import { covers, fateOf, type FateFacts } from './event-fate.ts'
+import type { Fate, Outcome } from './fate.ts'
 
 /** What the look-up of one event adds: attempts and newer events, which a list of events goes without. */
 export interface Details {

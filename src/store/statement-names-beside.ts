@@ -69,6 +69,7 @@ const ACTS = [
   'wish for a try of what is set aside',
   'drop what is set aside',
   'drop what is set aside of a held room',
+  'hold a dropped room no more',
   'wish for a look after a drop',
   'forget what was given up',
 ] as const

@@ -10,7 +10,6 @@ import { inTransaction, type Db, type Pool } from '../db.ts'
 import { addToCounter } from '../ingest/content.ts'
 import { OF_ITS_ROOM, SET_ASIDE } from '../set-aside.ts'
 import { sql } from '../statement.ts'
-import { releaseRooms } from './apart.ts'
 
 /** What an id of the quarantine names (`views/quarantine.ts`). */
 export type Named = { kind: 'pdu'; pos: number } | { kind: 'room'; room: number }
@@ -119,6 +118,12 @@ const DROP_ROOM = sql(
        select 1 from waiting_rooms w where w.destination = $1 and w.room = $3 and w.held_since is not null)`),
 )
 
+const LET_GO = sql(
+  'hold a dropped room no more',
+  `update waiting_rooms set held_since = null, tries = 0, next_at = null
+    where destination = $1 and room = $2 and held_since is not null`,
+)
+
 // $2 who, $3 the target of the act.
 const DROPPED = sql(
   'wish for a look after a drop',
@@ -140,8 +145,9 @@ export function giveUpNow(pool: Pool, act: QuarantineAct): Promise<QuarantineAct
         ? await db.query<{ n: number }>(DROP_PDU, [locked.id, who, named.pos])
         : await db.query<{ n: number }>(DROP_ROOM, [locked.id, who, named.room])
     const givenUp = rows[0]?.n ?? 0
-    if (givenUp === 0) return { kind: 'unknown' }
-    await releaseRooms(db, locked.id)
+    const isThere =
+      named.kind === 'pdu' ? givenUp === 1 : (await db.query(LET_GO, [locked.id, named.room])).rowCount === 1
+    if (!isThere) return { kind: 'unknown' }
     await db.query(DROPPED, [locked.id, who, `${act.name} ${act.id}`])
     await addToCounter(db, 'given_up:operator', givenUp)
     return { kind: 'done', queue: queueOf(locked), givenUp }

@@ -233,6 +233,9 @@ describe('the quarantine of a destination', () => {
       expect(await fate(1)).to.include({ outcome: 'given_up' })
       expect(await fate(5)).to.include({ outcome: 'pending' })
       expect((await app.post(`${path}/quarantine/${roomA}/drop`)).status).to.equal(404)
+      await s.pool.query('update waiting_rooms set held_since = 5')
+      expect((await app.post(`${path}/quarantine/${roomA}/drop`)).status, 'held for nothing').to.equal(200)
+      expect(app.givenUp).to.deep.equal([2, 0])
     })
 
     it('takes an unanswered transaction that holds it away, and no other', async () => {
