@@ -131,7 +131,7 @@ describe('the quarantine of a whole daemon', () => {
     const [item] = await list()
     await world.released()
     const before = requestsWith(poison)
-    refusing(them, { ...matrixError(500, 'M_UNKNOWN', 'no'), delayMs: 1_500 } as Behaviour)
+    refusing(them, { ...matrixError(500, 'M_UNKNOWN', 'no'), delayMs: 1_500 })
     await ask(own(`/quarantine/${item!.id}/retry`), 'POST')
     await until(() => requestsWith(poison) > before, { what: 'a request with it' })
     await ask(own(`/quarantine/${item!.id}/drop`), 'POST')

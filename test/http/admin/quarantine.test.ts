@@ -9,7 +9,8 @@ const path = `/v1/destinations/${D}`
 const MINUTE = 60_000
 const HOUR = 3_600_000
 const SAID = 'answered 403 M_FORBIDDEN: no'
-type Rows = Record<string, unknown>[]
+type Row = Record<string, unknown>
+type Rows = Row[]
 
 describe('the quarantine of a destination', () => {
   let s: Situation
@@ -54,7 +55,7 @@ describe('the quarantine of a destination', () => {
     (await s.pool.query<Record<string, unknown>>('select * from destinations where name = $1', [D])).rows[0]!
   const fate = async (pos: number) =>
     ((await app.get(`/v1/events/$${pos}?destination=${D}`)).body['destinations'] as Rows)[0]!
-  const acts = async () => (await s.pool.query('select who, action, target from audit order by id')).rows
+  const acts = async () => (await s.pool.query<Row>('select who, action, target from audit order by id')).rows
   const apart = async () =>
     (await s.pool.query<{ pos: number }>('select pos from apart order by pos')).rows.map(({ pos }) => pos)
 
@@ -118,7 +119,9 @@ describe('the quarantine of a destination', () => {
       const before = await s.now()
       for (const id of ['pdu-2', roomA])
         expect(await app.post(`${path}/quarantine/${id}/retry`)).to.deep.equal({ status: 200, body: {} })
-      const next = Object.fromEntries((await list()).quarantine.map(({ id, next_try }) => [id, next_try]))
+      const next: Row = Object.fromEntries(
+        (await list()).quarantine.map(({ id, next_try }) => [id as string, next_try]),
+      )
       expect(next['pdu-4']).to.equal(3e12)
       for (const id of ['pdu-2', roomA]) expect(next[id]).to.be.within(before, before + MINUTE)
       const { wake_seq, narrowed_seq, asked_at, look_at } = await rowOf()
@@ -241,7 +244,7 @@ describe('the quarantine of a destination', () => {
     it('takes an unanswered transaction that holds it away, and no other', async () => {
       await makeQuarantine()
       await s.open(D, { positions: [2], lanes: 'T' })
-      const isVoid = async () => (await s.pool.query('select void from open_transactions')).rows
+      const isVoid = async () => (await s.pool.query<Row>('select void from open_transactions')).rows
       await app.post(`${path}/quarantine/pdu-4/drop`)
       expect(await isVoid()).to.deep.equal([{ void: false }])
       await app.post(`${path}/quarantine/pdu-2/drop`)
