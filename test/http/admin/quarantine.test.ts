@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { forgetGivenUp } from '../../../src/store/delivery/quarantine-acts.ts'
 import { makeSituation, type Situation } from '../../store/views/situation.ts'
+import { until } from '../../support/poll.ts'
 import { makeAdminApp, type AdminApp } from './app.ts'
 
 const D = 'd.example:8448'
@@ -251,18 +252,29 @@ describe('the quarantine of a destination', () => {
       expect(await isVoid()).to.deep.equal([{ void: true }])
     })
 
-    it('waits for what the holder of the destination writes', async () => {
+    it('waits for what the holder of the destination writes, and goes by that', async () => {
       await makeQuarantine()
       const holder = await s.pool.connect()
       await holder.query('begin')
       await holder.query('select from destinations where name = $1 for update', [D])
-      const dropped = app.post(`${path}/quarantine/pdu-2/drop`)
-      // Answered meanwhile: there is nothing to give up.
+      const drops = ['pdu-2', 'pdu-4'].map((id) => app.post(`${path}/quarantine/${id}/drop`))
+      const waiting =
+        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+      await until(async () => (await s.pool.query(waiting)).rowCount === 2, { what: 'all of them to wait' })
+      // One was answered meanwhile, and one is frozen once more.
       await holder.query('delete from apart where pos = 2')
+      await holder.query(
+        `insert into open_transactions (destination, txn_id, origin_server_ts, bytes, created_at, started_at, worker, positions, lanes, from_pos, to_pos)
+         values ($1, 'open1', 1, 2, 1, 1, gen_random_uuid(), '{4}', 'T', 0, 0)`,
+        [s.idOf(D)],
+      )
       await holder.query('commit')
       holder.release()
-      expect((await dropped).status).to.equal(404)
-      expect(app.givenUp).to.deep.equal([])
+      expect((await Promise.all(drops)).map(({ status }) => status)).to.deep.equal([404, 200])
+      expect((await s.pool.query<Row>('select void from open_transactions')).rows).to.deep.equal([
+        { void: true },
+      ])
+      expect(app.givenUp).to.deep.equal([1])
     })
 
     it('with a blocked destination, saying so', async () => {
