@@ -90,7 +90,7 @@ describe('the quarantine of a whole daemon', () => {
       /^ID +WHAT +ROOM +SINCE +TRIES +NEXT +STATUS\npdu-\d+ .* 0 +in 1\dm +403\n +answered 403 M_FORBIDDEN: no\n1 of 1$/,
     )
     await until(async () => (await shown('set_aside{kind="pdu"}')) === '1', { what: 'the gauge' })
-    expect(await shown('pending_pdus')).to.equal('1')
+    await until(async () => (await shown('pending_pdus')) === '1', { what: 'the gauge of what is owed' })
 
     const before = requestsWith(poison)
     await ask(own(`/quarantine/${item!.id}/retry`), 'POST')
