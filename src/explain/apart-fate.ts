@@ -19,15 +19,16 @@ export function apartFate(
     const why = 'its room waits for what was refused; what is left of it is sent in parts, the oldest first'
     return { ...nothing, outcome: 'pending', as, why }
   }
-  const refused = `it was refused${message === null ? '' : ` (${message})`}`
-  const outcome = 'set_aside'
   if (next_at === null && held !== null) {
-    const why = `${refused}, as others of its room; they are tried together${nextText(held.next_at)}`
-    return { ...nothing, outcome, as, at: since, why }
+    // Taken out when the log went on without the room.
+    if (message === null) return behindItsRoom({ ...nothing, outcome: 'pending', as, why: null }, held)
+    const why = `it was refused (${message}), as others of its room; they are tried together${nextText(held.next_at)}`
+    return { ...nothing, outcome: 'set_aside', as, at: since, why }
   }
+  const refused = `it was refused${message === null ? '' : ` (${message})`}`
   const often = tries === 0 ? '' : `, and tried ${tries === 1 ? 'once' : `${tries} times`} since`
   const why = `${refused}${often}; it is tried alone${nextText(next_at)}`
-  return { ...nothing, outcome, as, at: since, why }
+  return { ...nothing, outcome: 'set_aside', as, at: since, why }
 }
 
 const nextText = (at: number | null): string => (at === null ? '' : `, next at ${time(at)}`)

@@ -52,9 +52,11 @@ describe('the fate of an event that was refused', () => {
   })
 
   it('is set aside with its room, where that is held and it has no time of its own', () => {
-    const with_room = { apart: { ...apart, next_at: null }, wait }
+    const with_room = { apart: { ...apart, next_at: null, message: 'no' }, wait }
     expect(told(with_room)).to.include({ outcome: 'set_aside' })
     expect(told(with_room).why).to.match(/they are tried together, next at 1970-01-01T00:50/)
+    // One that waits there, and was never refused.
+    expect(told({ apart: { ...apart, next_at: null }, wait })).to.include({ outcome: 'held', at: 20 })
     // A sticky event of a held room is tried alone.
     expect(told({ apart, wait }).why).to.match(/it is tried alone, next at 1970-01-01T00:33/)
   })

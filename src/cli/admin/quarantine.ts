@@ -27,7 +27,7 @@ export function registerQuarantineCommand(add: Add, print: Print, now: () => num
     .option('--retry <id>', 'have this one tried now')
     .option(
       '--drop <id>',
-      'give this one up: of a room all that was set aside of it; the rest of the room goes on',
+      'give this one up: of a room all that was refused of it; the rest of the room goes on',
     )
     .option('--limit <n>', 'show at most this many (up to 1000)')
     .action((name: string, { retry, drop, limit }: Options, command: Command) => {

@@ -112,16 +112,26 @@ const dropped = (which: string) => `
 
 const DROP_PDU = sql('drop what is set aside', dropped(`a.pos = $3 and ${SET_ASIDE}`))
 
+/** With its room, and never in what was refused: it waits there because the log went on without it. */
+const NEVER_REFUSED = `${OF_ITS_ROOM} and a.message is null`
+
 const DROP_ROOM = sql(
   'drop what is set aside of a held room',
-  dropped(`a.room = $3 and ${OF_ITS_ROOM} and exists (
+  dropped(`a.room = $3 and ${OF_ITS_ROOM} and not (${NEVER_REFUSED}) and exists (
        select 1 from waiting_rooms w where w.destination = $1 and w.room = $3 and w.held_since is not null)`),
 )
 
+// What is left of it goes out first, together; then the room goes on behind it.
 const LET_GO = sql(
   'hold a dropped room no more',
-  `update waiting_rooms set held_since = null, tries = 0, next_at = null
-    where destination = $1 and room = $2 and held_since is not null`,
+  `with went as (
+    update waiting_rooms set held_since = null, tries = 0, next_at = null
+     where destination = $1 and room = $2 and held_since is not null returning room
+  ), left_over as (
+    update apart a set grp = coalesce((select max(x.grp) from apart x where x.destination = $1), 0) + 1
+      from went w where a.destination = $1 and a.room = w.room and ${NEVER_REFUSED}
+  )
+  select room from went`,
 )
 
 // $2 who, $3 the target of the act.
@@ -134,7 +144,7 @@ const DROPPED = sql(
   ${noteAct('$2', "'quarantine drop'", '$3', 'done')}`,
 )
 
-/** Gives it up; of a held room all that was set aside of it, and the rest of the room goes on. */
+/** Gives it up; of a held room all that was refused of it, and the rest of the room goes on. */
 export function giveUpNow(pool: Pool, act: QuarantineAct): Promise<QuarantineActed> {
   return inTransaction(pool, async (db) => {
     const locked = await lock(db, act.name)
@@ -146,7 +156,9 @@ export function giveUpNow(pool: Pool, act: QuarantineAct): Promise<QuarantineAct
         : await db.query<{ n: number }>(DROP_ROOM, [locked.id, who, named.room])
     const givenUp = rows[0]?.n ?? 0
     const isThere =
-      named.kind === 'pdu' ? givenUp === 1 : (await db.query(LET_GO, [locked.id, named.room])).rowCount === 1
+      named.kind === 'pdu'
+        ? givenUp === 1
+        : (await db.query(LET_GO, [locked.id, named.room])).rows.length === 1
     if (!isThere) return { kind: 'unknown' }
     await db.query(DROPPED, [locked.id, who, `${act.name} ${act.id}`])
     await addToCounter(db, 'given_up:operator', givenUp)

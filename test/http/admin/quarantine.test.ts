@@ -226,16 +226,24 @@ describe('the quarantine of a destination', () => {
       await makeQuarantine()
       await s.event(7, 'a', { sticky: HOUR })
       await s.apart(D, 7, 'a', { lane: 's' })
-      expect(await fate(5)).to.include({ outcome: 'held' })
+      // Taken out when the log went on without the room; it was never sent.
+      await s.apart(D, 5, 'a', { since: 40, next_at: null })
+      await s.pool.query('update waiting_rooms set cursor = 5')
+      await s.event(8, 'a')
+      await s.change(D, { position: 8 })
+      expect(await fate(8)).to.include({ outcome: 'held' })
       expect((await app.post(`${path}/quarantine/${roomA}/drop`)).status).to.equal(200)
       expect(app.givenUp).to.deep.equal([2])
       // A sticky event of the room is tried alone, and stays.
-      expect(await apart()).to.deep.equal([2, 4, 7])
+      expect(await apart()).to.deep.equal([2, 4, 5, 7])
       expect(
         (await s.pool.query('select cursor, held_since, tries, next_at from waiting_rooms')).rows,
-      ).to.deep.equal([{ cursor: 3, held_since: null, tries: 0, next_at: null }])
+      ).to.deep.equal([{ cursor: 5, held_since: null, tries: 0, next_at: null }])
       expect(await fate(1)).to.include({ outcome: 'given_up' })
-      expect(await fate(5)).to.include({ outcome: 'pending' })
+      expect(
+        (await s.pool.query<Row>('select pos, grp from apart where grp is not null')).rows,
+      ).to.deep.equal([{ pos: 5, grp: 1 }])
+      for (const pos of [5, 8]) expect(await fate(pos)).to.include({ outcome: 'pending' })
       expect((await app.post(`${path}/quarantine/${roomA}/drop`)).status).to.equal(404)
       await s.pool.query('update waiting_rooms set held_since = 5')
       expect((await app.post(`${path}/quarantine/${roomA}/drop`)).status, 'held for nothing').to.equal(200)
