@@ -1,7 +1,7 @@
 -- Whose fault is it? (contract 5.9) What refusals have taught of a destination, the PDUs that were taken out of their lanes for it, and the rooms
 -- that wait behind such PDUs.
 --
--- Locks: a nullable column, so for a moment only; two new tables, which lock nothing. The release before this one neither reads nor
+-- Locks: a nullable column, so for a moment only; three new tables, which lock nothing. The release before this one neither reads nor
 -- writes them. While both run, it sends nothing of what is apart, and sends what a room that waits is owed after that; an open transaction of
 -- such PDUs it sends again as it is, and answered it is sent once more by this release: PDUs are idempotent by event id.
 
@@ -41,3 +41,13 @@ create table waiting_rooms (
   primary key (destination, room)
 );
 create index waiting_rooms_room on waiting_rooms (room);
+
+-- What an operator gave up of what was set aside, for those who ask what became of it. It goes with the log.
+create table given_up (
+  destination integer not null,
+  pos         bigint not null,
+  who         text not null,
+  at          bigint not null,
+  primary key (destination, pos)
+);
+create index given_up_pos on given_up (pos);

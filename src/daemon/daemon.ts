@@ -231,6 +231,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 readBlocks: () => blocking.read(),
                 deadAfterMs: config.federation.dead_after_ms,
                 rampPerSecond: config.federation.ramp_per_second,
+                onGivenUp: (count) => metrics.givenUp.inc({ why: 'operator' }, count),
               })
           : null,
     })
