@@ -13,7 +13,7 @@ import {
   type ApartRow,
   type RoomRow,
 } from '../store/delivery/apart.ts'
-import { missedOf, moveRoom } from '../store/delivery/rooms-that-wait.ts'
+import { missedOf, moveRoom, takeOutSticky } from '../store/delivery/rooms-that-wait.ts'
 import {
   endApart,
   giveUpApart,
@@ -68,6 +68,9 @@ export async function lookBeside(
   // Before rooms go on: one waits for nothing else where the last of it is given up.
   if (await settle(needs, state, apart.rows)) apart = await readApart(needs.pool, state.id)
   if (await goOn(needs, { held, state }, apart, limits)) apart = await readApart(needs.pool, state.id)
+  const isHeld = apart.rooms.some(({ heldSince }) => heldSince !== null)
+  if (isHeld && (await takeOutSticky(needs.pool, held, state.now)))
+    apart = await readApart(needs.pool, state.id)
   if (apart.rows.length + apart.rooms.length > 0) return besideOf(state, apart, limits)
   // Then it may be followed again.
   const isolation = keptOf({ ...state.isolation, apart: false, search: null })

@@ -142,6 +142,7 @@ export const DELIVERY = [
   'nothing is apart any more',
   'a room goes on',
   'a room is overtaken',
+  'sticky events of held rooms go alone',
   'what does the gap need of each room',
 ] as const
 

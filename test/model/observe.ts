@@ -84,6 +84,7 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       const [, , upto, positions] = values as [number, number, number, number[]]
       return [{ what: 'room overtaken', positions, upto }, { what: 'moved' }]
     }
+    case 'sticky events of held rooms go alone':
     case 'it is apart no more':
     case 'a room goes on':
       return [{ what: 'moved' }]

@@ -60,7 +60,7 @@ export function makeWatch(history: History) {
     const gap = now.gaps.find(({ open }) => open) ?? null
     // A process' own clock may be off; the database's may have been moved since it looked.
     const readTime = Math.min(view.madeAt, view.frozenAt)
-    const { apart, searched } = before ?? now
+    const { apart, searched } = now
     const waits = waitsWith(now)
     const at = {
       history,

@@ -4,7 +4,7 @@
  * Always: while its row is there no lane has anything of it, so nothing of it is sent twice, and nothing is passed.
  */
 import type { Db } from '../db.ts'
-import { addressedOutside, sent } from '../entitled.ts'
+import { addressedOutside, entitled, sent } from '../entitled.ts'
 import { holding } from '../held.ts'
 import { sql } from '../statement.ts'
 import type { Held } from './leases.ts'
@@ -89,4 +89,28 @@ export async function overtakeRoom(
   { room, upto, positions }: { room: number; upto: number; positions: readonly number[] },
 ): Promise<void> {
   await db.query(OVERTAKE, [destination, room, upto, positions])
+}
+
+// $1 worker, $2 fence, $3 destination, $4 now. They have a deadline, and never held the room.
+const STICKY = sql(
+  'sticky events of held rooms go alone',
+  `${holding()}
+  insert into apart (destination, pos, room, lane, grp, since, next_at)
+  select w.destination, s.pos, s.room, 't', null, $4, $4
+    from held h join waiting_rooms w on w.destination = h.id and w.held_since is not null
+    join sticky s on s.room = w.room and s.pos > w.cursor and s.expires_at > $4
+    join events e on e.pos = s.pos left join recipients r on r.id = e.recipients
+   where ${entitled('w.destination')} and not ${sent('w.destination', 's.pos')}
+     and not exists (select 1 from apart a where a.destination = w.destination and a.pos = s.pos)
+   order by s.pos
+  on conflict (destination, pos) do nothing`,
+)
+
+/** What is sticky of rooms that are held is tried by itself. Returns whether anything is. */
+export async function takeOutSticky(
+  db: Db,
+  { worker, fence, destination }: Held,
+  now: number,
+): Promise<boolean> {
+  return ((await db.query(STICKY, [worker, fence, destination, now])).rowCount ?? 0) > 0
 }

@@ -255,6 +255,30 @@ export const APART = {
   'what a room has missed': twin<[number, number, number, number, number]>((call, ...values) =>
     missed(call, ...values).map((pos) => ({ pos })),
   ),
+  'sticky events of held rooms go alone': twin<[string, number, number, number]>(
+    (call, worker, fence, id, now) => {
+      const { t, rules } = call
+      if (held(call, worker, fence, id) === null) return 0
+      let taken = 0
+      for (const s of t.sticky.all().sort((a, b) => a.pos - b.pos)) {
+        const room = t.waiting_rooms.get(keyOf.waits(id, s.room))
+        const event = t.events.get(s.pos)
+        if (room === undefined || room.held_since === null || s.pos <= room.cursor || s.expires_at <= now)
+          continue
+        if (
+          event === undefined ||
+          !entitled(rules, t, event, id) ||
+          !notSent(t, id, s) ||
+          isApart(t, id, s.pos)
+        )
+          continue
+        putApart(call, { destination: id, pos: s.pos, room: s.room, lane: 't', grp: null, since: now })
+        t.apart.change(keyOf.apart(id, s.pos), { next_at: now })
+        taken += 1
+      }
+      return taken
+    },
+  ),
   'a room goes on': twin<Move>((call, ...values) => {
     const [worker, fence, id, room, cursor, positions, grp, now, ends, position] = values
     const { t } = call
