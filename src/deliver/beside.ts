@@ -22,6 +22,7 @@ import {
   releaseRooms,
 } from '../store/delivery/take-apart.ts'
 import { inTransaction, type Pool } from '../store/db.ts'
+import type { Searching } from '../store/isolation.ts'
 import type { DestinationState, OpenTransaction } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import { dueAside, firstHalf, groupsOf, isWith, type ChosenApart } from './rules/halves.ts'
@@ -134,7 +135,8 @@ async function goOn(
   { rows, rooms }: Apart,
   { maxPdus }: Limits,
 ): Promise<boolean> {
-  const free = rooms.filter((room) => isFree(room, rows))
+  const lacks = lacksEvidence(state.isolation?.search ?? null, groupsOf(rows).length)
+  const free = rooms.filter((room) => isFree(room, rows) || (lacks && room.heldSince === null))
   let grp = Math.max(0, ...rows.map((row) => row.grp ?? 0))
   for (const { room, cursor } of free) {
     const { position, head } = state
@@ -150,6 +152,15 @@ async function goOn(
   }
   return free.length > 0
 }
+
+/**
+ * Whether nothing is left that could show whose fault it is: one PDU or two are refused alone, again and again, and nothing else is there to be
+ * sent. Then their rooms go on, else a destination that is in one room would wait for ever.
+ */
+const lacksEvidence = (search: Searching | null, groups: number): boolean =>
+  search !== null && !search.other && search.unsure >= UNSURE && groups <= UNSURE
+
+const UNSURE = 2
 
 /** Nothing of it is being searched, nor waits with it. */
 const isFree = (room: RoomRow, rows: readonly ApartRow[]): boolean =>

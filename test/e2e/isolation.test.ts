@@ -200,6 +200,19 @@ describe('a PDU that a destination refuses', () => {
     expect(remote.violations).to.deep.equal([])
   })
 
+  it('a destination in one room, whose first PDU is refused, gets the rest of the room', async () => {
+    const events = await backlog(1)
+    const poison = events[0]!.eventId
+    remote.behave(refuses(400, [poison]))
+    await act('resume')
+    await until(async () => (await apart()).length > 0, { what: 'the search' })
+    const later = [world.event(ROOM), world.event(ROOM)]
+    await world.ingest(later.map(({ item }) => item))
+    await until(() => hasAll(later), { what: 'the rest of the room' })
+    await until(async () => (await apart()).map(({ grp }) => grp).join() === '', { what: 'it set aside' })
+    expect(remote.violations).to.deep.equal([])
+  })
+
   it('a sticky event that is refused by itself is tried every half minute, up to its lapse', async () => {
     const events = await backlog(6)
     const call = world.event(ROOM, { stickyMs: 20 * MINUTE })

@@ -65,6 +65,8 @@ export interface View {
   /** PDUs that are out of all lanes; and those of them that are being searched. */
   apart: number[]
   searched: number[]
+  /** So often in a row nothing could be concluded, and nothing was answered 200. */
+  unsure: number
   /** Rooms of which nothing after `cursor` is in a lane. */
   waitingRooms: { room: number; cursor: number }[]
   /** All that were ever opened. */

@@ -44,6 +44,11 @@ export function makeWatch(history: History) {
   let newestTimeline = 0
   /** Since the last 200 to one that was not empty. */
   let refusals = 0
+  /** What was searched in vain, so that its room could go on. */
+  const inVain = new Set<number>()
+  function noteVain(view: View): void {
+    if (view.unsure >= 2) for (const pos of view.searched) inVain.add(pos)
+  }
   /** Where gaps begin that retention opened, or let reach further. */
   const retained = new Set<number>()
   /** All that were ever open, by where they begin: the sweep forgets those that closed long ago. */
@@ -60,7 +65,9 @@ export function makeWatch(history: History) {
     const gap = now.gaps.find(({ open }) => open) ?? null
     // A process' own clock may be off; the database's may have been moved since it looked.
     const readTime = Math.min(view.madeAt, view.frozenAt)
-    const { apart, searched } = now
+    const { apart } = now
+    noteVain(now)
+    const searched = now.searched.filter((pos) => !inVain.has(pos))
     const waits = waitsWith(now)
     const at = {
       history,
@@ -209,6 +216,7 @@ export function makeWatch(history: History) {
     before = view
     if (view === null) return
     for (const gap of view.gaps) gone.set(gap.from, gap)
+    noteVain(view)
     seen(view.now)
     if (from !== null && view.position < from.position) {
       violated('position only moves forward (I4)', `${from.position} to ${view.position}`)
