@@ -237,6 +237,34 @@ const CASES: Case[] = [
     after: '60m',
     fires: null,
   },
+  {
+    alert: 'LimpetMuchSetAside',
+    when: 'two hundred PDUs are set aside, as of the sweeps of one process after the other',
+    series: { 'limpet_set_aside{kind="pdu"}': flat(200) },
+    after: '90m',
+    fires: {},
+  },
+  {
+    alert: 'LimpetMuchSetAside',
+    when: 'twenty rooms are held',
+    series: { limpet_held_rooms: flat(20) },
+    after: '90m',
+    fires: {},
+  },
+  {
+    alert: 'LimpetMuchSetAside',
+    when: 'a few servers refuse a few things',
+    series: { 'limpet_set_aside{kind="pdu"}': flat(50), limpet_held_rooms: flat(3) },
+    after: '120m',
+    fires: null,
+  },
+  {
+    alert: 'LimpetMuchSetAside',
+    when: 'it is taken within the hour',
+    series: { 'limpet_set_aside{kind="pdu"}': `200x40 0x${MINUTES}` },
+    after: '120m',
+    fires: null,
+  },
 ]
 
 describe('the alerts', () => {
@@ -257,6 +285,8 @@ describe('the alerts', () => {
       oldestPendingMs: null,
       stickyPending: 0,
       oldestSnapshotMs: 0,
+      setAsidePdus: 0,
+      heldRooms: 0,
     })
     const text = await metrics.registry.metrics()
     const samples = text.matchAll(/^(\w+(?:\{[^}]*\})?) (\S+)$/gm)

@@ -201,6 +201,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
                 get rampPerSecond() {
                   return configNow().federation.ramp_per_second
                 },
+                onGivenUp: (count) => metrics.givenUp.inc({ why: 'operator' }, count),
               })
           : null,
     })

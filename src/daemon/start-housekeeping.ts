@@ -20,6 +20,8 @@ import { makeSeenTime } from '../store/upkeep/seen-time.ts'
 import { countStates } from '../store/views/count-states.ts'
 import { makeOldestSnapshot } from '../store/views/oldest-snapshot.ts'
 import { readTotals } from '../store/views/totals.ts'
+import { countQuarantine } from '../store/views/quarantine.ts'
+import { forgetGivenUp } from '../store/delivery/quarantine-acts.ts'
 import { sql } from '../store/statement.ts'
 
 export interface HousekeepingNeeds {
@@ -106,6 +108,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
       await forgetOldAnswers(pool)
       await forgetOldActs(pool)
       await forgetOldSkips(pool)
+      await forgetGivenUp(pool)
     } catch (error) {
       if (stopping.signal.aborted) return
       log.warn({ err: error }, 'could not remove old parts of the log; trying again')
@@ -132,6 +135,7 @@ async function readGauges(
 ): Promise<Omit<Totals, 'oldestSnapshotMs'>> {
   const totals = await readTotals(pool, 0)
   const destinations: Partial<Record<StateLabel, number>> = await countStates(pool, around)
+  const apart = await countQuarantine(pool)
   const ageOf = (since: number | null) => (since === null ? null : Math.max(0, totals.now - since))
   return {
     position: totals.head,
@@ -139,6 +143,8 @@ async function readGauges(
     pendingPdus: totals.pending_pdus,
     oldestPendingMs: ageOf(totals.oldest_pending),
     stickyPending: totals.pending_sticky,
+    setAsidePdus: apart.pdus,
+    heldRooms: apart.rooms,
     ...(perDestination ? { perDestination: await readEach(pool, ageOf) } : {}),
   }
 }

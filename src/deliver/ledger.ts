@@ -3,7 +3,8 @@
  * once. *Running* (`follow/running-ledger.ts`) belongs to a followed destination: it keeps an ordinary answer and writes it with the next freeze.
  */
 import type { Frozen } from '../store/delivery/acknowledge-and-freeze.ts'
-import type { Attempt, Judgement } from './record.ts'
+import type { Attempt } from './attempt.ts'
+import type { Judgement } from './record.ts'
 import type { ChosenPdu } from './rules/plan.ts'
 
 export interface Ledger {

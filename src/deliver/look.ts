@@ -17,15 +17,19 @@ import type { Spare } from '../pace/spare.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Log } from '../observe/log.ts'
 import type { Ready } from '../wire/send-result.ts'
+import { apartOf, lookBeside, NOTHING_BESIDE, planApart, type Beside } from './beside.ts'
 import { forPdus } from './body-memory.ts'
 import { gapIsDue } from './gap-due.ts'
 import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
+import { limitsFor } from './rules/isolation.ts'
 import { ROWS } from './ledger.ts'
-import { planTransaction, type Plan } from './rules/plan.ts'
+import { planTransaction, type Plan, type Sending } from './rules/plan.ts'
 import type { Find } from './find.ts'
 import { noteUnfound, reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
 import { QUICK_MS } from './record.ts'
+import { readApart } from '../store/delivery/apart.ts'
+import { askWhoseFault } from './whose-fault.ts'
 import { whenToTry, type WhenNeeds } from './when.ts'
 import { mustBeDropped, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
 
@@ -81,8 +85,12 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
       return LOOK_AGAIN
     }
   } else if (!isConnected) {
-    const empty = await needs.firstLooks.within(() => readIfNothingIsOwed(needs.pool, state))
-    if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS))
+    const beside = await lookBeside(needs, holding, { maxPdus: needs.maxPdus, maxBytes: needs.maxBodyBytes })
+    const empty =
+      beside.first === null && beside.then === null
+        ? await needs.firstLooks.within(() => readIfNothingIsOwed(needs.pool, state))
+        : null
+    if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS), beside)
   }
   if (!needs.isConnected(state.name as ServerName)) {
     const began = needs.clock.monotonic()
@@ -114,22 +122,39 @@ export interface AllSettled {
 async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise<Looked> {
   const { held, state, bytes } = holding
   const connectedAt = needs.clock.monotonic()
-  const via = { held, state, ready, bytes, ledger: ROWS }
+  const via = { held, state, ready, bytes, ledger: ROWS, apart: null }
   if (state.open !== null) {
-    const ended = await sendAgain(needs, via, state.open)
+    const { isolation, open } = state
+    const all = isolation?.apart === true ? await readApart(needs.pool, state.id) : NOTHING_BESIDE.apart
+    const apart = apartOf(open, all)
+    if (isolation?.asks === true) {
+      await askWhoseFault(needs, via, open, apart)
+      return LOOK_AGAIN
+    }
+    const ended = await sendAgain(needs, { ...via, apart }, open)
     return ended.kind === 'not sent' ? LOOK_AGAIN : { kind: 'sent', settled: null, connectedAt }
   }
+  const { maxPdus, maxBodyBytes } = limitsFor(state.isolation, state.now, needs)
+  const limits = { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) }
+  // First: a room that was waiting may be one of the others from now on.
+  const beside = await lookBeside(needs, holding, limits)
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
   if (state.gap === null && (await few(needs, state, () => openGapIfDue(needs, holding)))) return LOOK_AGAIN
-  const { maxPdus, maxBodyBytes } = needs
-  const limits = { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) }
+  const sendThis = async (sending: Sending): Promise<Looked> => {
+    const ended = await sendPlanned(needs, via, sending, state.head)
+    if (ended.kind === 'not sent') return LOOK_AGAIN
+    const isPlain = sending.apart === undefined && beside === NOTHING_BESIDE
+    const settled = isPlain ? settledBy(ended, sending.acknowledges.position) : null
+    return { kind: 'sent', settled, connectedAt }
+  }
+  const first = beside.first && (await planApart(needs.pool, state, beside.first, beside.apart))
+  if (first !== null) return sendThis(first)
   const reading = await few(needs, state, () => readPending(needs.pool, state, limits))
   const plan = planTransaction(reading, limits)
-  if (plan.do !== 'send') return move(needs, holding, plan)
-  const ended = await sendPlanned(needs, via, plan, state.head)
-  if (ended.kind === 'not sent') return LOOK_AGAIN
-  return { kind: 'sent', settled: settledBy(ended, plan.acknowledges.position), connectedAt }
+  if (plan.do === 'send') return sendThis(plan)
+  const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
+  return then === null ? move(needs, holding, plan, beside) : sendThis(then)
 }
 
 /** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. */
@@ -150,7 +175,12 @@ function few<T>({ farLooks }: LookNeeds, state: DestinationState, read: () => Pr
 }
 
 /** Nothing is sent: cursors move, and the destination is let go unless a gap was closed. */
-async function move(needs: LookNeeds, holding: Holding, plan: Plan): Promise<Looked> {
+async function move(
+  needs: LookNeeds,
+  holding: Holding,
+  plan: Plan,
+  { nextAt }: Pick<Beside, 'nextAt'>,
+): Promise<Looked> {
   const { state } = holding
   // The sticky lane is empty: whatever its rows still covered has lapsed or gone.
   await settleJoins(needs, state)
@@ -159,7 +189,8 @@ async function move(needs: LookNeeds, holding: Holding, plan: Plan): Promise<Loo
     return LOOK_AGAIN
   }
   const position = plan.do === 'move' ? plan.acknowledges.position : null
-  return { kind: 'let go', lookAt: state.unlistedAt, position }
+  const times = [state.unlistedAt, nextAt].filter((at) => at !== null)
+  return { kind: 'let go', lookAt: times.length === 0 ? null : Math.min(...times), position }
 }
 
 /** A gap of which nothing is acknowledged yet takes in what came since it was opened. */

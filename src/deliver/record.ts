@@ -10,14 +10,16 @@ import type { CountedAttempt } from '../observe/count-attempt.ts'
 import { writeAttemptResults, type AttemptResult } from '../store/delivery/results.ts'
 import type { Log } from '../observe/log.ts'
 import { inTransaction, isRefusedForGood, type Pool } from '../store/db.ts'
-import type { DestinationState, StoredAcknowledges } from '../store/delivery/destination.ts'
 import { moveGap } from '../store/delivery/gaps.ts'
-import type { Held } from '../store/delivery/leases.ts'
 import { moveStickyCursors, noteListing } from '../store/delivery/replays.ts'
 import type { SendFailed, SendResult } from '../wire/send-result.ts'
 import { afterFailure, afterSuccess, type BackoffSettings } from './rules/backoff.ts'
 import { nextBatch } from './rules/catch-up.ts'
-import { judge, nextTimeout, type Judged } from './rules/outcome.ts'
+import { endWhatWasApart, noteRefusedAside } from './note-apart.ts'
+import { keptOf, taughtBy, type Taught } from './rules/isolation.ts'
+import { judge, LONGEST_TIMEOUT_MS, nextTimeout, type Judged } from './rules/outcome.ts'
+import type { ApartTransaction } from './rules/plan.ts'
+import type { Attempt } from './attempt.ts'
 import { sayChange } from './say-change.ts'
 import type { OwnTrouble } from './own-trouble.ts'
 import type { Together } from './together.ts'
@@ -30,26 +32,6 @@ export interface RecordNeeds extends Pick<Together, 'results'> {
   log: Pick<Log, 'error' | 'info'>
   /** Told of each failure that is written down: it may be this process' own. */
   ours?: Pick<OwnTrouble, 'failed'>
-}
-
-/** An attempt that was made, or that failed to reach its destination. */
-export interface Attempt {
-  held: Held
-  state: DestinationState
-  /** Null: no transaction was open when the connection failed. */
-  txnId: string | null
-  acknowledges: StoredAcknowledges
-  firstAttempt: boolean
-  /** The attempt before it was another worker's. */
-  afterTakeover: boolean
-  /** Whether any of its PDUs is sticky; true where that is not known. */
-  anySticky: boolean
-  /** What it took to have a connection, ms: a server that lets us wait for one is slow. */
-  connectMs: number
-  /** By the database's clock, when it wrote that the attempt begins. */
-  startedAt: number
-  /** What that write took at most, ms: the request goes out at most that much later than `startedAt`. */
-  writtenMs: number
 }
 
 /** What came of it, and what that means. */
@@ -112,10 +94,20 @@ async function write(needs: RecordNeeds, at: Attempt, judgement: Judgement): Pro
         if (acknowledges.gap !== null) {
           await moveGap(db, destination, { id: acknowledges.gap, ...gapMove(at, result, judged) })
         }
-        if (judged.kind !== 'answered') return true
+        if (judged.kind !== 'answered') {
+          if (row.spares)
+            await noteRefusedAside(
+              db,
+              at,
+              { status: row.status, message: row.message ?? '' },
+              finishedAtOf(at, result),
+            )
+          return true
+        }
+        await endWhatWasApart(db, at, row.isolation)
         await moveStickyCursors(db, destination, acknowledges.sticky)
         const maxTries = row.lists ? Infinity : REPEATS_TO_THE_SILENT
-        const ahead = acknowledges.positions.filter((_, index) => acknowledges.lanes[index] === 's')
+        const ahead = acknowledges.positions.filter((_, index) => isAhead(acknowledges.lanes[index]))
         const { listed, unlisted } = judged
         await noteListing(db, { destination, listed, ahead, unlisted, maxTries })
         return true
@@ -129,7 +121,9 @@ const outcomeOf = (judged: Judged): AttemptResult['outcome'] =>
   judged.kind === 'failed' && judged.discard ? 'never_left' : judged.kind
 
 /** What is counted of a PDU that was sent before: no more than its lane is known. */
-export const unknownPdu = (lane: string) => ({ lane, receivedTs: null, sticky: false })
+export const unknownPdu = (lane: string) => ({
+  ...{ lane: lane.toLowerCase(), receivedTs: null, sticky: false },
+})
 
 /** What is counted of an attempt that was written down. */
 export const countedOf = (
@@ -146,8 +140,10 @@ export const countedOf = (
 })
 
 /** Nothing but the destination's row changes, so the commit can be shared. */
-function isPlain({ acknowledges, anySticky }: Attempt, judged: Judged): boolean {
-  if (acknowledges.gap !== null) return false
+function isPlain({ acknowledges, anySticky, apart, state }: Attempt, judged: Judged): boolean {
+  if (acknowledges.gap !== null || apart !== null) return false
+  // What waits for a sign of life is due with it.
+  if (judged.kind === 'answered' && state.isolation?.apart === true) return false
   if (judged.kind !== 'answered') return true
   return !anySticky && acknowledges.sticky.length === 0
 }
@@ -167,20 +163,29 @@ function gapMove({ state, acknowledges }: Attempt, result: SendResult, judged: J
   }
 }
 
-function toRow(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): AttemptResult {
+function toRow(
+  needs: RecordNeeds,
+  at: Attempt,
+  { result, judged }: Judgement,
+): AttemptResult & Pick<Taught, 'spares'> {
   const { held, state, txnId, startedAt, acknowledges } = at
   const { durationMs } = result
   const answered = judged.kind === 'answered'
-  // Times in the database are whole milliseconds.
-  const finishedAt = startedAt + Math.round(at.writtenMs + durationMs)
+  const finishedAt = finishedAtOf(at, result)
+  const taught = teach(needs, at, { result, judged })
   const waiting = answered
     ? afterSuccess(state.waiting, startedAt)
-    : afterFailure(
-        state.waiting,
-        { kind: judged.kind, retryAfterMs: judged.retryAfterMs, afterTakeover: at.afterTakeover, startedAt },
-        finishedAt,
-        { settings: needs.backoff, random: needs.random },
-      )
+    : taught.spares
+      ? state.waiting
+      : afterFailure(
+          state.waiting,
+          {
+            ...{ kind: judged.kind, retryAfterMs: judged.retryAfterMs, afterTakeover: at.afterTakeover },
+            ...{ startedAt, soonMs: taught.soonMs },
+          },
+          finishedAt,
+          { settings: needs.backoff, random: needs.random },
+        )
   return {
     held,
     txnId,
@@ -192,7 +197,9 @@ function toRow(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
     errorKind: result.kind === 'failed' ? result.stage : null,
     acknowledges,
     answered,
-    discard: !answered && judged.discard,
+    discard: !answered && (judged.discard || taught.ends),
+    isolation: taught.isolation,
+    spares: taught.spares,
     waiting,
     failuresBefore: state.waiting.failures,
     timeoutMs: nextTimeout(state.timeoutMs, needs.requestTimeoutMs, {
@@ -206,3 +213,37 @@ function toRow(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
     unlisted: answered ? judged.unlisted : [],
   }
 }
+
+/** Times in the database are whole milliseconds. */
+const finishedAtOf = ({ startedAt, writtenMs }: Attempt, { durationMs }: SendResult): number =>
+  startedAt + Math.round(writtenMs + durationMs)
+
+/** A replay, or what is apart: no position says that it is sent. */
+const isAhead = (letter: string | undefined): boolean => letter !== 't' && letter !== 'c'
+
+/** What it teaches of the destination's refusals. */
+function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): Taught {
+  const { state, acknowledges, apart, bytes } = at
+  const pdus = acknowledges.positions.length
+  const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
+  const came =
+    judged.kind === 'answered'
+      ? { answered: true as const }
+      : {
+          ...{ answered: false as const, refused: judged.refused, status: judged.status },
+          message: result.kind === 'failed' ? result.message : '',
+          atLongest: judged.timedOut && timeoutMs >= LONGEST_TIMEOUT_MS,
+        }
+  const taught = taughtBy(
+    state.isolation,
+    came,
+    { kind: apart?.kind ?? 'ordinary', pdus, bytes },
+    { now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
+  )
+  const isThrough = came.answered && apart !== null && !halvesRemain(apart, acknowledges.positions)
+  if (!isThrough || taught.isolation === null) return taught
+  return { ...taught, isolation: keptOf({ ...taught.isolation, search: null }) }
+}
+
+const halvesRemain = ({ rows }: ApartTransaction, done: readonly number[]): boolean =>
+  rows.some(({ pos, grp }) => grp !== null && !done.includes(pos))

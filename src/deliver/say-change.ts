@@ -7,7 +7,10 @@ import type { Judged } from './rules/outcome.ts'
 /** Of an attempt that was written down; null: it was not. `state` is from before it. */
 export function sayChange(
   log: Pick<Log, 'info'>,
-  { state, afterTakeover }: { state: Pick<DestinationState, 'name' | 'waiting'>; afterTakeover: boolean },
+  {
+    state,
+    afterTakeover,
+  }: { state: Pick<DestinationState, 'name' | 'waiting' | 'isolation'>; afterTakeover: boolean },
   recorded: { result: SendResult; judged: Judged } | null,
 ): void {
   if (recorded === null) return
@@ -18,6 +21,8 @@ export function sayChange(
     if (failingSince !== null) log.info({ destination, failures, failingSince }, 'destination answers again')
   } else if (
     failingSince === null &&
+    // It takes other things.
+    state.isolation?.search?.other !== true &&
     result.kind === 'failed' &&
     !(judged.kind === 'busy' && afterTakeover)
   ) {

@@ -23,17 +23,10 @@ import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
 import type { Bytes } from './body-memory.ts'
 import type { Body, BodyEvent } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
+import type { Attempt } from './attempt.ts'
 import { judge } from './rules/outcome.ts'
-import type { ChosenPdu, Sending } from './rules/plan.ts'
-import {
-  countedOf,
-  internal,
-  record,
-  unknownPdu,
-  type Attempt,
-  type Judgement,
-  type RecordNeeds,
-} from './record.ts'
+import type { ApartTransaction, ChosenPdu, Sending } from './rules/plan.ts'
+import { countedOf, internal, record, unknownPdu, type Judgement, type RecordNeeds } from './record.ts'
 import type { Together } from './together.ts'
 
 export interface TransactionNeeds extends RecordNeeds, Pick<Together, 'freeze'> {
@@ -54,6 +47,8 @@ export interface Via {
   /** What may be held for it; given back when the answer is there. */
   bytes: Bytes
   ledger: Ledger
+  /** What is sent again is apart; null: it is not. */
+  apart: ApartTransaction | null
 }
 
 /** What became of it. */
@@ -73,10 +68,11 @@ const NOT_SENT: Ended = { kind: 'not sent' }
 export async function sendPlanned(
   needs: TransactionNeeds,
   via: Via,
-  { pdus, soonestLapse, acknowledges: moves }: Sending,
+  { pdus, soonestLapse, acknowledges: moves, apart: ofApart }: Sending,
   head: number,
 ): Promise<Ended> {
   const { held, state, ledger } = via
+  const apart = ofApart ?? null
   const txnId = makeTxnId(pooledRandom)
   const { bytes: body, originServerTs } = needs.bodyOf(pdus.map(({ pdu }) => pdu))
   via.bytes.keep(body.length)
@@ -86,7 +82,7 @@ export async function sendPlanned(
     eventIds: pdus.map(({ pdu }) => pdu.eventId),
     fromPos: state.position,
     toPos: moves.position,
-    gap: state.gap?.id ?? null,
+    gap: apart === null ? (state.gap?.id ?? null) : null,
     gapCursor: moves.gapCursor,
     closesGap: moves.closesGap,
     sticky: moves.sticky,
@@ -110,13 +106,14 @@ export async function sendPlanned(
   if (startedAt === null) return NOT_SENT
   ledger.frozen(pdus)
   const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
-  const attempt = attemptOf(needs, via, { txnId, acknowledges, startedAt, asked, anySticky, again: null })
+  const begun = { txnId, acknowledges, startedAt, asked, anySticky, again: null, apart, bytes: body.length }
+  const attempt = attemptOf(needs, via, begun)
   const counted = pdus.map(countedPdu)
   return sendAndEnd(needs, via, attempt, { body, counted })
 }
 
 const countedPdu = ({ letter, pdu }: ChosenPdu) => ({
-  lane: letter,
+  lane: letter.toLowerCase(),
   receivedTs: pdu.receivedTs,
   sticky: pdu.sticky,
 })
@@ -138,6 +135,7 @@ export async function sendAgain(needs: TransactionNeeds, via: Via, open: OpenTra
   if (startedAt === null) return NOT_SENT
   const attempt = attemptOf(needs, via, {
     ...{ txnId, acknowledges, startedAt, asked, anySticky: true, again: open },
+    ...{ apart: via.apart, bytes: open.bytes },
   })
   return sendAndEnd(needs, via, attempt, { body, counted: Array.from(acknowledges.lanes, unknownPdu) })
 }
@@ -176,6 +174,9 @@ interface Begun {
   anySticky: boolean
   /** It went before. */
   again: OpenTransaction | null
+  apart: ApartTransaction | null
+  /** Of its body. */
+  bytes: number
 }
 
 type Made = Attempt & { txnId: string }
@@ -183,13 +184,15 @@ type Made = Attempt & { txnId: string }
 function attemptOf(
   { clock }: TransactionNeeds,
   { held, state, ready }: Via,
-  { txnId, acknowledges, startedAt, asked, anySticky, again }: Begun,
+  { txnId, acknowledges, startedAt, asked, anySticky, again, apart, bytes }: Begun,
 ): Made {
   return {
     held,
     state,
     txnId,
     acknowledges,
+    apart,
+    bytes,
     firstAttempt: again === null,
     afterTakeover: again !== null && again.worker !== held.worker,
     anySticky,
@@ -235,7 +238,7 @@ const unsaid = (
 ): CountedAttempt => ({ pdus, outcome, answered: false, durationMs: 0, finishedAt })
 
 /** `send` should not throw; a throw counts as a failure. */
-async function sendOrFail(
+export async function sendOrFail(
   { log }: Pick<TransactionNeeds, 'log'>,
   ready: Ready,
   destination: string,

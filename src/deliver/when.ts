@@ -28,6 +28,9 @@ export type When =
 
 export async function whenToTry(needs: WhenNeeds, state: DestinationState): Promise<When> {
   const { now, waiting } = state
+  // What was refused is asked about right after that.
+  if (state.open !== null && state.isolation?.asks === true && !isHeld(state))
+    return { kind: 'now', still: (later) => !later.paused && later.skipUpto === null && !isHeld(later) }
   const ordinary = dueAt(needs, state, null)
   const still =
     (deadlineAt: number | null) =>
@@ -41,6 +44,10 @@ export async function whenToTry(needs: WhenNeeds, state: DestinationState): Prom
   if (at === null || at >= ordinary) return { kind: 'later', lookAt: ordinary, deadlineAt: null }
   return at <= now ? { kind: 'now', still: still(at) } : { kind: 'later', lookAt: at, deadlineAt: at }
 }
+
+/** It asked not to be asked. */
+const isHeld = ({ waiting: { holdUntil }, now }: DestinationState): boolean =>
+  holdUntil !== null && holdUntil > now
 
 /** What the row says of a deadline try does not count here. */
 const dueAt = (

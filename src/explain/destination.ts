@@ -1,11 +1,11 @@
 /**
  * The state of a destination, and one sentence: why nothing goes out, or what goes next.
  *
- * Pure. The state is the first that applies of blocked, paused, dead, backing_off, catching_up, sending, idle (contract, section 4);
- * `refused` comes later.
+ * Pure. The state is the first that applies of blocked, paused, dead, refused, backing_off, catching_up, sending, idle (contract, section 4).
  */
 import type { VetDomain } from '../allow/domains.ts'
 import { isDead, nextAttempt } from '../deliver/rules/backoff.ts'
+import { halfAt } from '../deliver/rules/isolation.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { StateLabel } from '../observe/metrics.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
@@ -49,6 +49,7 @@ export function stateOf(row: StateRow, { now, vetDomain, deadAfterMs }: Circumst
   if (blockedBecause(row.name, vetDomain) !== null) return 'blocked'
   if (row.paused) return 'paused'
   if (isDead(row.failing_since, now, deadAfterMs)) return 'dead'
+  if (row.locked) return 'refused'
   if (nextAttemptOf(row, now) > now) return 'backing_off'
   if (row.gap_to !== null) return 'catching_up'
   return row.pending_pdus > 0 || row.pending_sticky > 0 || row.open_txn_id !== null ? 'sending' : 'idle'
@@ -60,9 +61,15 @@ export interface Closer {
   /** When the soonest sticky event that an answer did not list goes again. */
   next_unlisted: number | null
   capped: boolean
+  /** Of what is owed: what is set aside, or of a held room. */
+  pdus_resting: number | null
+  sticky_resting: number | null
 }
 
-const FROM_AFAR: Closer = { rooms_left: null, next_unlisted: null, capped: false }
+const FROM_AFAR: Closer = {
+  ...{ rooms_left: null, next_unlisted: null, capped: false },
+  ...{ pdus_resting: null, sticky_resting: null },
+}
 
 /** One sentence for an operator: why nothing goes out, or what goes next. */
 export function reasonOf(
@@ -70,10 +77,23 @@ export function reasonOf(
   { closer = FROM_AFAR, ...around }: Circumstances & { closer?: Closer },
 ): string {
   const { now } = around
+  const next = nextOf(row, { ...around, closer })
+  const apart = [searchText(row, now), asideText(row)].filter((text) => text !== null)
+  const failed = next === null && row.failures > 0 ? failedText(row) : null
+  const all = [next ?? (apart.length === 0 ? 'nothing is owed' : null), failed, ...apart]
+  return all.filter((text) => text !== null).join('; ')
+}
+
+/** What its lanes wait for, or what goes next; null: nothing. */
+function nextOf(
+  row: DestinationRow,
+  { closer, ...around }: Circumstances & { closer: Closer },
+): string | null {
+  const { now } = around
   const owed = owedText(row, closer)
   const obstacle = obstacleOf(row, { ...around, closer })
   if (obstacle !== null) return owed === null ? obstacle : `${obstacle}; owed: ${owed}`
-  if (owed === null) return row.failures > 0 ? `nothing is owed; ${failedText(row)}` : 'nothing is owed'
+  if (owed === null) return null
   const resting = row.pending_pdus === 0 && closer.next_unlisted !== null && closer.next_unlisted > now
   if (!resting) return `goes out next: ${owed}`
   return `sent again at ${time(closer.next_unlisted ?? now)} because an answer did not list it: ${owed}`
@@ -91,6 +111,7 @@ export function obstacleOf(
   if (state === 'paused') return 'paused by an operator until it is resumed'
   const next = nextAttemptOf(row, now)
   if (state === 'dead') return deadText(row, next > now ? backoffText(row, next) : null)
+  if (state === 'refused') return lockedText(row, next > now ? next : null)
   if (state === 'backing_off') return backoffText(row, next)
   if (row.open_txn_id !== null) return openText(row)
   if (state !== 'catching_up') return null
@@ -101,6 +122,38 @@ export function obstacleOf(
 function deadText(row: DestinationRow, waits: string | null): string {
   const dead = `it has failed since ${time(row.failing_since ?? 0)}, counts as dead and is tried once a week`
   return `${dead}: ${waits ?? (row.process === null ? 'it is due now' : openText(row))}`
+}
+
+/** `next` null: it is due. */
+function lockedText(row: DestinationRow, next: number | null): string {
+  const said = row.isolation?.last?.message ?? row.last_error?.message
+  const lets = `it refuses everything by 401 or 403, an empty transaction too${said === undefined ? '' : ` (${said})`}`
+  if (next !== null) return `${lets}: next attempt at ${time(next)}`
+  return `${lets}: ${row.open_txn_id === null ? 'it is due now' : openText(row)}`
+}
+
+/** What it refused is looked for; null: nothing is. */
+function searchText({ isolation, suspects }: DestinationRow, now: number): string | null {
+  if (isolation === null || suspects === 0) return null
+  if (isolation.search === null)
+    return `${count(suspects, 'PDU')} of rooms that waited ${suspects === 1 ? 'goes' : 'go'} out with that`
+  const at = halfAt(isolation, now, false)
+  const when = at === null ? '' : `, the next at ${time(at)}`
+  return `it refuses some of ${count(suspects, 'PDU')}, which are sent in halves to find which${when}`
+}
+
+/** What is tried again at its own time; null: nothing is. */
+function asideText({ set_aside, held_rooms, next_aside }: DestinationRow): string | null {
+  const parts = [
+    ...(set_aside > 0
+      ? [`${count(set_aside, 'PDU')} that it refuses ${set_aside === 1 ? 'is' : 'are'} set aside`]
+      : []),
+    ...(held_rooms > 0
+      ? [`${count(held_rooms, 'room')} of which it refuses much ${held_rooms === 1 ? 'is' : 'are'} held`]
+      : []),
+  ]
+  if (parts.length === 0) return null
+  return `${parts.join(' and ')}${next_aside === null ? '' : ` (next try at ${time(next_aside)})`}`
 }
 
 function backoffText(row: DestinationRow, next: number): string {
@@ -124,15 +177,18 @@ function openText(row: DestinationRow): string {
   if (row.process !== null)
     return `${what} is under way (attempt ${row.open_attempt ?? 1}, by ${row.process})`
   if (row.open_void === true)
-    return `${what} was withdrawn because of a redaction or purge, and is put together again`
+    return `${what} was withdrawn because of a redaction, a purge or an operator's drop, and is put together again`
   return `${what} is unanswered and is sent again with the same id and bytes`
 }
 
-function owedText(row: DestinationRow, { capped }: Closer): string | null {
+/** Beside what is set aside, and held rooms: from afar only as far as these are counted. */
+function owedText(row: DestinationRow, { capped, pdus_resting, sticky_resting }: Closer): string | null {
   const more = capped ? 'more than ' : ''
+  const pdus = row.pending_pdus - (pdus_resting ?? row.set_aside)
+  const sticky = row.pending_sticky - (sticky_resting ?? 0)
   const parts = [
-    ...(row.pending_pdus > 0 ? [`${more}${count(row.pending_pdus, 'PDU')}`] : []),
-    ...(row.pending_sticky > 0 ? [count(row.pending_sticky, 'sticky event')] : []),
+    ...(pdus > 0 ? [`${more}${count(pdus, 'PDU')}`] : []),
+    ...(sticky > 0 ? [count(sticky, 'sticky event')] : []),
   ]
   return parts.length === 0 ? null : parts.join(' and ')
 }

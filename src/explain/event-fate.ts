@@ -7,25 +7,19 @@
 import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import type {
+  ApartFact,
   EventRow,
   GapRow,
+  GivenUpRow,
   Interval,
   OpenRow,
   OwedRow,
   ReplayRow,
   SkipRow,
+  WaitFact,
 } from '../store/views/event-facts.ts'
-
-export type Outcome = 'delivered' | 'acknowledged' | 'pending' | 'skipped' | 'lapsed' | 'not_entitled'
-export type SentAs = 'timeline' | 'catch_up' | 'sticky_replay'
-
-export interface Fate {
-  outcome: Outcome
-  as: SentAs | null
-  txn_id: string | null
-  at: number | null
-  why: string | null
-}
+import { apartFate, behindItsRoom, dropped } from './apart-fate.ts'
+import type { Fate, SentAs } from './fate.ts'
 
 /** Everything kept about one event and one destination. */
 export interface FateFacts {
@@ -44,6 +38,12 @@ export interface FateFacts {
   open: OpenRow | null
   /** What an operator gave up, at or beyond the event. */
   skips: readonly SkipRow[]
+  /** The event is apart; null: it is in the lanes. */
+  apart: ApartFact | null
+  /** The event's room waits; null: it does not. */
+  wait: WaitFact | null
+  /** An operator gave it up, after it was set aside. */
+  givenUp: GivenUpRow | null
   /** Answered transactions with the event, oldest first. */
   carried: readonly CarriedRow[]
   /** Its gap around the event holds a newer one of the room that it is entitled to. */
@@ -51,11 +51,23 @@ export interface FateFacts {
 }
 
 const SENT_AS: Record<string, SentAs> = { t: 'timeline', c: 'catch_up', s: 'sticky_replay' }
-const sentAs = (letter: string | undefined): SentAs | null => SENT_AS[letter ?? ''] ?? null
+/** A capital: it is apart. */
+const sentAs = (letter: string | undefined): SentAs | null => SENT_AS[(letter ?? '').toLowerCase()] ?? null
 const nothing = { as: null, txn_id: null, at: null, why: null }
 
 export function fateOf(event: EventRow, known: FateFacts, now: number): Fate {
-  const { open, replay, carried, destination } = known
+  const { open, apart, wait } = known
+  // With the first transaction that holds it, whatever else is said of it.
+  if (open === null && apart !== null) {
+    return apartFate(apart, sentAs(apart.lane), wait?.held_since == null ? null : wait)
+  }
+  const fate = inLanes(event, known, now)
+  return wait === null || open !== null || fate.outcome !== 'pending' ? fate : behindItsRoom(fate, wait)
+}
+
+/** As its lanes have it. */
+function inLanes(event: EventRow, known: FateFacts, now: number): Fate {
+  const { open, replay, carried, destination, givenUp } = known
   if (open !== null) {
     const as = sentAs(open.lanes[open.positions.indexOf(event.pos)])
     const why = 'it is in a transaction that has not been answered yet'
@@ -71,6 +83,7 @@ export function fateOf(event: EventRow, known: FateFacts, now: number): Fate {
       listed.error === null ? (destination.lists ? null : NOT_CONFIRMED) : `it answered: ${listed.error}`
     return { outcome: confirmed, as: sentAs(listed.lane), txn_id: listed.txn_id, at: listed.at, why }
   }
+  if (givenUp !== null) return dropped(givenUp)
   const last = carried.at(-1)
   if (replay?.state === 'sent') {
     // Also one that no answer listed and that was repeated often enough.
@@ -96,7 +109,7 @@ export function fateOf(event: EventRow, known: FateFacts, now: number): Fate {
     return { outcome: 'acknowledged', as: sentAs(last.lane), txn_id: last.txn_id, at: last.at, why }
   }
   const skip = skippedBy(event, known)
-  if (skip !== null && (passed === null || isGivenUp(event, known, skip))) return givenUp(skip)
+  if (skip !== null && (passed === null || isGivenUp(event, known, skip))) return skipped(skip)
   if (passed !== null) {
     if (passed.outcome !== 'delivered') return passed
     return { ...passed, outcome: confirmed }
@@ -146,6 +159,10 @@ function replayOwed(event: EventRow, known: FateFacts): string | null {
 function passage(event: EventRow, known: FateFacts, now: number): Fate {
   const { pos } = event
   const { position } = known.destination
+  // A room that waits has a cursor of its own.
+  if (known.wait !== null && pos > known.wait.cursor) {
+    return { ...nothing, outcome: 'pending', as: 'timeline', why: null }
+  }
   const gap = known.gaps.findLast(({ from_pos, to_pos }) => from_pos < pos && pos <= to_pos)
   // A gap that retention opened may begin before what the timeline brought in the end.
   const broughtInTime = gap?.closed_at === null && pos <= position
@@ -195,7 +212,7 @@ function skippedBy(event: EventRow, known: FateFacts): SkipRow | null {
 const isGivenUp = ({ pos }: EventRow, { overtaken }: FateFacts, { reached }: SkipRow): boolean =>
   pos > reached || overtaken
 
-const givenUp = ({ who, upto, at }: SkipRow): Fate => ({
+const skipped = ({ who, upto, at }: SkipRow): Fate => ({
   ...nothing,
   outcome: 'skipped',
   at,

@@ -3,7 +3,8 @@ import type { CarriedRow } from '../store/views/event-attempts.ts'
 import type { EventFacts, EventRow, Interval } from '../store/views/event-facts.ts'
 import type { DestinationRow } from '../store/views/destination-row.ts'
 import { obstacleOf, type Circumstances } from './destination.ts'
-import { covers, fateOf, type Fate, type FateFacts } from './event-fate.ts'
+import { covers, fateOf, type FateFacts } from './event-fate.ts'
+import type { Fate, Outcome } from './fate.ts'
 
 /** What the look-up of one event adds: attempts and newer events, which a list of events goes without. */
 export interface Details {
@@ -27,6 +28,9 @@ export function tellEvent(event: EventRow, facts: EventFacts, { carried, overtak
   })
 }
 
+/** It may still arrive. */
+const OWED: ReadonlySet<Outcome> = new Set(['pending', 'set_aside', 'held'])
+
 /**
  * Counts for events of `facts` the destinations that have each and those still owed it: `tally(event)`. What a gap passed by
  * counts as skipped. A destination without a gap, a replay or an open transaction is told at a glance: there may be thousands.
@@ -34,7 +38,8 @@ export function tellEvent(event: EventRow, facts: EventFacts, { carried, overtak
 export function makeTally(facts: EventFacts): (event: EventRow) => { owed_to: string[]; delivered: number } {
   const { knownOf, inRoomOf, replaysOf } = joinFacts(facts)
   const byId = new Map(facts.destinations.map((row) => [row.id, row]))
-  const special = new Set([...facts.gaps, ...facts.owed, ...facts.open, ...facts.skips].map(of))
+  const { gaps, owed, open, skips, apart, waits, givenUp } = facts
+  const special = new Set([...gaps, ...owed, ...open, ...skips, ...apart, ...waits, ...givenUp].map(of))
   return (event) => {
     const { pos, list, less } = event
     const inRoom = inRoomOf(event)
@@ -52,7 +57,7 @@ export function makeTally(facts: EventFacts): (event: EventRow) => { owed_to: st
           ? 'pending'
           : 'delivered'
         : fateOf(event, { ...known(destination), carried: [], overtaken: true }, facts.now).outcome
-      if (outcome === 'pending') owed_to.push(destination.name)
+      if (OWED.has(outcome)) owed_to.push(destination.name)
       else if (outcome === 'delivered' || outcome === 'acknowledged') delivered += 1
     }
     return { owed_to: owed_to.sort(), delivered }
@@ -67,6 +72,9 @@ function joinFacts(facts: EventFacts) {
   const owed = groupBy(facts.owed, of)
   const open = groupBy(facts.open, of)
   const skips = groupBy(facts.skips, of)
+  const apart = groupBy(facts.apart, of)
+  const waits = groupBy(facts.waits, of)
+  const givenUp = groupBy(facts.givenUp, of)
   const inRoomOf = ({ room }: EventRow) => intervals.get(room) ?? new Map<number, Interval[]>()
   const replaysOf = ({ pos }: EventRow) =>
     new Map((replays.get(pos) ?? []).map((row) => [row.destination, row]))
@@ -87,16 +95,21 @@ function joinFacts(facts: EventFacts) {
         owed: owed.get(id) ?? [],
         skips: skips.get(id) ?? [],
         open: open.get(id)?.find(({ positions }) => positions.includes(event.pos)) ?? null,
+        apart: apart.get(id)?.find(({ pos }) => pos === event.pos) ?? null,
+        wait: waits.get(id)?.find(({ room }) => room === event.room) ?? null,
+        givenUp: givenUp.get(id)?.find(({ pos }) => pos === event.pos) ?? null,
       }
     }
   }
   return { inRoomOf, replaysOf, knownOf }
 }
 
-/** One line of `GET /v1/events/{event_id}`; what is pending also says what holds its destination. */
+/** One line of `GET /v1/events/{event_id}`; what may still arrive also says what holds its destination. */
 export function viewFate({ destination, fate }: ToldFate, around: Circumstances) {
   const { outcome, as, txn_id, at } = fate
-  const behind = outcome === 'pending' ? (obstacleOf(destination, around) ?? 'it goes out next') : null
+  const obstacle = OWED.has(outcome) ? obstacleOf(destination, around) : null
+  const isNext = outcome === 'pending' && fate.waits !== true
+  const behind = obstacle ?? (isNext ? 'it goes out next' : null)
   const why = [fate.why, behind].filter((part) => part !== null).join('; ')
   return { destination: destination.name, outcome, as, txn_id, at, why: why === '' ? null : why }
 }

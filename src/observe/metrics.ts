@@ -8,14 +8,16 @@ import { PDU_ERROR_CLASSES } from './pdu-error-class.ts'
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
 /** The states of a destination (contract, section 4). */
-export const STATES = ['idle', 'sending', 'catching_up', 'backing_off', 'dead', 'paused', 'blocked'] as const
+export const STATES = [
+  ...(['idle', 'sending', 'catching_up', 'backing_off', 'refused', 'dead', 'paused', 'blocked'] as const),
+] as const
 export type StateLabel = (typeof STATES)[number]
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
 const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'erase', 'server_up'] as const
 const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown', 'purged'] as const
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
-const GIVEN_UP_WHYS = ['purge', 'retention'] as const
+const GIVEN_UP_WHYS = ['purge', 'retention', 'operator'] as const
 const OUTCOMES = ['answered', 'failed', 'busy', 'gone', 'never_left', 'aborted', 'lost'] as const
 // What was asked, and what it came to: of the network only, what is remembered or shared is no lookup.
 const LOOKUP_OUTCOMES = [
@@ -43,6 +45,10 @@ export interface Totals {
   readonly stickyPending: number
   /** Age of the oldest snapshot of the database that a session holds; 0: there is none. */
   readonly oldestSnapshotMs: number
+  /** PDUs that were set aside, each for one destination. */
+  readonly setAsidePdus: number
+  /** Rooms that are held, each for one destination. */
+  readonly heldRooms: number
   /** Shown only where `perDestination` was asked for. */
   readonly perDestination?: Iterable<{
     destination: string
@@ -109,6 +115,15 @@ export function makeMetrics({
       'oldest_snapshot_seconds',
       'Age of the oldest snapshot held on the database, as of the last sweep; 0 if none.',
     ),
+    setAside: gauge(
+      'set_aside',
+      'What destinations refuse and is tried alone, as of the last sweep; each for one destination.',
+      ['kind'],
+    ),
+    heldRooms: gauge(
+      'held_rooms',
+      'Rooms that wait because several PDUs of them were refused, as of the last sweep; each for one destination.',
+    ),
   }
   const each = perDestination
     ? {
@@ -126,9 +141,10 @@ export function makeMetrics({
 
   /** Takes the sweep's counts away: another process counts now, and what is here grows stale. */
   const clearTotals = () => {
-    const { destinations, ...plain } = totals
+    const { destinations, setAside, ...plain } = totals
     for (const one of Object.values(plain)) one.remove()
     destinations.reset()
+    setAside.reset()
     queueJobs.reset()
     each?.pendingPdus.reset()
     each?.oldestPending.reset()
@@ -141,6 +157,8 @@ export function makeMetrics({
     totals.oldestPending.set((now.oldestPendingMs ?? 0) / 1000)
     totals.stickyPending.set(now.stickyPending)
     totals.oldestSnapshot.set(now.oldestSnapshotMs / 1000)
+    totals.setAside.set({ kind: 'pdu' }, now.setAsidePdus)
+    totals.heldRooms.set(now.heldRooms)
     if (each === null) return
     // Forget destinations that are owed nothing any more.
     each.pendingPdus.reset()

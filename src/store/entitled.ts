@@ -35,3 +35,11 @@ export const sent = (to: string, pos: string) =>
 /** The same since the join at the position `upto`: a rejoin is owed it once more. */
 export const sentSince = (to: string, pos: string, upto: string) =>
   `exists (select 1 from replays p where p.destination = ${to} and p.pos = ${pos} and p.state = 'sent' and p.listed_at >= ${upto})`
+
+/**
+ * It is not apart, and its room does not wait (`delivery/apart.ts`): a condition on `e`, asked of a destination that is one for the whole
+ * statement, so the lists are read once.
+ */
+export const notApart = (to: string) =>
+  `e.room <> all(array(select w.room from waiting_rooms w where w.destination = ${to}))
+   and e.pos <> all(array(select a.pos from apart a where a.destination = ${to}))`

@@ -43,6 +43,12 @@ const VIEWS = [
   'read the backlog of each',
   'list the acts',
   'who is in trouble of its own',
+  'list what is set aside',
+  'count what is set aside',
+  'who has something apart',
+  'read what is apart of events',
+  'read the waits of rooms',
+  'read what was given up of events',
 ] as const
 
 /** What server discovery found, for all processes. */
@@ -59,6 +65,15 @@ const ACTS = [
   'forget old skips',
   'note an act by glob',
   'read whom a glob may mean',
+  'lock whose quarantine it is',
+  'try what is set aside',
+  'try a held room',
+  'wish for a try of what is set aside',
+  'drop what is set aside',
+  'drop what is set aside of a held room',
+  'hold a dropped room no more',
+  'wish for a look after a drop',
+  'forget what was given up',
 ] as const
 
 /** Whether a database can be used, and what is done when it is opened. */

@@ -41,7 +41,8 @@ export function readAnswer(answer: Answer, now: number, eventIds: readonly strin
     return failure(answer, 'protocol', 'the answer was too large for the memory that all answers share')
   if (ending === 'error') return broken(answer)
   const members = status === null ? null : membersOf(answer.body, PDUS)
-  if (members === null) return failure(answer, 'protocol', 'answered 200 without a JSON object')
+  if (members === null)
+    return { ...failure(answer, 'protocol', 'answered 200 without a JSON object'), whole: true }
   return { kind: 'answered', pdus: pduResults(answer.body, members.get('pdus'), eventIds) }
 }
 
@@ -64,6 +65,7 @@ function refusal(answer: Answer, status: number, now: number): ReadAnswer {
   const message = `answered ${status}${errcode === null ? '' : ` ${errcode}`}${from}${words === '' ? '' : `: ${words}`}`
   return {
     ...failure(answer, 'http', message),
+    whole: answer.ending === 'whole',
     errcode,
     retryAfterMs: asksToWait ? retryAfter(advice) : null,
   }

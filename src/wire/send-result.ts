@@ -50,6 +50,8 @@ export interface SendFailed {
   readonly durationMs: number
   /** False only where the request provably never left: then, and only then, the transaction may be made anew. */
   readonly handed: boolean
+  /** It answered, and the answer was read to its end: it has done with the request. */
+  readonly whole?: boolean
 }
 
 export type SendResult = SendAnswered | SendFailed

@@ -54,10 +54,7 @@ describe('the command line', () => {
     await fails(2, /^limpet: --listen: "here" is not HOST:PORT/, 'run', '--listen', 'here')
   })
 
-  for (const args of [
-    ['quarantine', 'b.example', '--retry', '1'],
-    ['db', 'dump', 'file'],
-  ]) {
+  for (const args of [['db', 'dump', 'file']]) {
     it(`says that ${args[0]} comes in a later release, exit 2`, async () => {
       await fails(2, new RegExp(`^limpet: limpet ${args[0]} comes in a later release\n$`), ...args)
     })

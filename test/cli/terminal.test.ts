@@ -55,6 +55,18 @@ describe('what a terminal is shown', () => {
       },
     ],
     [
+      ['quarantine', 'b.example'],
+      {
+        quarantine: [
+          {
+            ...{ id: EVIL, kind: EVIL, event_id: EVIL, room_id: EVIL, edu_type: null, since: 1, tries: 1 },
+            ...{ next_try: 1, status: 403, message: EVIL },
+          },
+        ],
+        total: 1,
+      },
+    ],
+    [
       ['status'],
       {
         ...{ server_name: EVIL, version: EVIL, position: 1, destinations: { [EVIL]: 1 }, pending_pdus: 0 },

@@ -25,6 +25,7 @@ describe('the metrics of a whole daemon', () => {
     expect(await shown('given_up')).to.deep.equal({
       'given_up_total{why="purge"}': 0,
       'given_up_total{why="retention"}': 0,
+      'given_up_total{why="operator"}': 0,
     })
     const { item } = world.event(ROOM)
     await world.ingest([
@@ -53,6 +54,7 @@ describe('the metrics of a whole daemon', () => {
     expect(await shown('given_up')).to.deep.equal({
       'given_up_total{why="purge"}': 2,
       'given_up_total{why="retention"}': 0,
+      'given_up_total{why="operator"}': 0,
     })
     const { body } = await world.request('/v1/status', { token: TOKENS.read })
     expect(body).to.include({ position: 5 })

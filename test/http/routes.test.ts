@@ -64,6 +64,9 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'POST /v1/destinations/:server/pause': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/resume': { ok: act(404), nul: act(400) },
   'POST /v1/destinations/:server/skip': { ok: act(404), nul: act(400) },
+  'GET /v1/destinations/:server/quarantine': { ok: see(404), nul: see(400) },
+  'POST /v1/destinations/:server/quarantine/:id/retry': { ok: act(404), nul: act(400) },
+  'POST /v1/destinations/:server/quarantine/:id/drop': { ok: act(404), nul: act(400) },
   'GET /v1/events/:eventId': { ok: see(404), nul: see(400) },
   // Without a body.
   'POST /v1/actions': { ok: act(400), nul: act(400) },
@@ -75,9 +78,6 @@ const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'POST /v1/blocks': { ok: act(400), nul: act(400) },
   'DELETE /v1/blocks': { ok: act(400), nul: act(400) },
   // Of later releases.
-  'GET /v1/destinations/:server/quarantine': { ok: see(404), nul: see(400) },
-  'POST /v1/destinations/:server/quarantine/:id/retry': { ok: act(404), nul: act(400) },
-  'POST /v1/destinations/:server/quarantine/:id/drop': { ok: act(404), nul: act(400) },
   'GET /_synapse/admin/v1/federation/destinations': { ok: see(404), nul: see(400) },
   'GET /_synapse/admin/v1/federation/destinations/:server': { ok: see(404), nul: see(400) },
   'GET /_synapse/admin/v1/federation/destinations/:server/rooms': { ok: see(404), nul: see(400) },
@@ -114,6 +114,7 @@ describe('every route, token and method', function () {
           readBlocks: () => Promise.resolve(),
           deadAfterMs: 30 * 86_400_000,
           rampPerSecond: 50,
+          onGivenUp: () => undefined,
         })
       },
     })

@@ -233,6 +233,7 @@ function resultOf({ held, txnId, acknowledges }: Frozen, answered: boolean): Att
     lists: true,
     pduErrors: null,
     unlisted: [],
+    isolation: null,
   }
 }
 

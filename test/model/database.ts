@@ -44,6 +44,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
     const d = [...t.destinations.values()].find(({ name }) => name === US)
     if (d === undefined) return null
     const gaps = [...t.gaps.values()].filter(({ destination }) => destination === d.id)
+    const apart = [...t.apart.values()].filter(({ destination }) => destination === d.id)
     return {
       now: memory.now(),
       head: t.stream.get(1)?.head ?? 0,
@@ -57,6 +58,15 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       lookAt: d.look_at,
       owner: d.lease_owner,
       living: [...t.workers.values()].filter((w) => w.lease_until > memory.now()).map(({ id }) => id),
+      apart: apart.map(({ pos }) => pos),
+      searched: apart.filter(({ grp }) => grp !== null).map(({ pos }) => pos),
+      unsure: d.isolation?.search?.other === false ? d.isolation.search.unsure : 0,
+      waitingRooms: [...t.waiting_rooms.values()]
+        .filter(({ destination }) => destination === d.id)
+        .map(({ room, cursor }) => ({
+          room: Number(/^!room(\d+):/.exec(t.rooms.get(room)?.room_id ?? '')?.[1]),
+          cursor,
+        })),
       openTxn: t.open_transactions.get(d.id)?.txn_id ?? null,
       gaps: gaps
         .sort((a, b) => a.id - b.id)

@@ -70,6 +70,13 @@ export interface View {
   /** Workers whose leases are not over. */
   living: string[]
   openTxn: string | null
+  /** PDUs that are out of all lanes; and those of them that are being searched. */
+  apart: number[]
+  searched: number[]
+  /** So often in a row nothing could be concluded, and nothing was answered 200. */
+  unsure: number
+  /** Rooms of which nothing after `cursor` is in a lane. */
+  waitingRooms: { room: number; cursor: number }[]
   /** All that were ever opened. */
   gaps: { from: number; to: number; open: boolean }[]
 }

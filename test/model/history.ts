@@ -37,6 +37,8 @@ export interface PastEvent {
   /** It was erased while a gap covered it: what is before it in its room may have been passed by for it. */
   erasedInGap: boolean
   told: Told[]
+  /** It is out of all lanes. */
+  apart: boolean
 }
 
 /** Nothing of it is stored any more. */
@@ -87,6 +89,7 @@ export function makeHistory() {
           purgedAt: null,
           ...{ erasedAt: null, erasedInGap: false },
           told: [],
+          apart: false,
         })
         return
       }

@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { erasing } from './erasing.ts'
+import { isolating } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
 import { neverRun } from './never-run.ts'
 import { RARE } from './rare.ts'
@@ -38,6 +39,13 @@ describe('ingest and delivery on a database in memory, against the reference mod
 
   it('keeps what is promised where a process takes failures for its own fault', async () => {
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: uplinks })
+  })
+
+  it('keeps what is promised where the remote refuses what it does not want', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: isolating,
+    })
   })
 
   for (const [name, schedule] of Object.entries(RARE)) {

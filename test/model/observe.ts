@@ -12,6 +12,12 @@ export type Happened =
   /** Null: it could not be reached, and nothing had been planned. */
   | { what: 'written down'; txnId: string | null; answered: boolean }
   | { what: 'ended unanswered'; txnId: string }
+  /** It was refused: what it held is out of all lanes. */
+  | { what: 'taken apart'; txnId: string }
+  /** It is too old. */
+  | { what: 'given up apart'; positions: number[] }
+  /** Of a room that waits, these are taken out in the place of everything up to `upto`. */
+  | { what: 'room overtaken'; positions: readonly number[]; upto: number }
   /** Positions after `before`, up to `head`. */
   | { what: 'taken'; before: number; head: number; now: number }
   | { what: 'taken over'; worker: string }
@@ -70,6 +76,22 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       if (outcome === undefined) return txnId === null ? [] : [{ what: 'ended unanswered', txnId }]
       return [{ what: 'written down', txnId, answered: outcome === 'answered' }, { what: 'moved' }]
     }
+    case 'take apart what was refused': {
+      const [row] = rows as { n: number }[]
+      return row?.n === 1 ? [{ what: 'taken apart', txnId: values[4] as string }, { what: 'moved' }] : []
+    }
+    case 'give up what was set aside': {
+      const positions = (rows as { pos: number }[]).map(({ pos }) => pos)
+      return [{ what: 'given up apart', positions }, { what: 'moved' }]
+    }
+    case 'a room is overtaken': {
+      const [, , upto, positions] = values as [number, number, number, number[]]
+      return [{ what: 'room overtaken', positions, upto }, { what: 'moved' }]
+    }
+    case 'sticky events of held rooms go alone':
+    case 'it is apart no more':
+    case 'a room goes on':
+      return [{ what: 'moved' }]
     case 'wish to skip': {
       const [row] = rows as { upto: number }[]
       return row === undefined ? [] : [{ what: 'skip wished', upto: row.upto }]

@@ -13,6 +13,7 @@ import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
 import type { Given } from './producer.ts'
 import { ERASING_BUGS } from './planted-erasing.ts'
+import { ISOLATING_BUGS } from './planted-isolating.ts'
 import { LAPSING_BUGS } from './planted-lapsing.ts'
 import { UPLINK_BUGS } from './planted-uplinks.ts'
 import { schedulesWithBlocks, type Command } from './schedule.ts'
@@ -576,6 +577,7 @@ export const BUGS: readonly Bug[] = [
   ...LAPSING_BUGS,
   ...UPLINK_BUGS,
   ...ERASING_BUGS,
+  ...ISOLATING_BUGS,
   // A room's whole list, and a source that goes by what it told.
   {
     bug: 'a set takes away whom it keeps',

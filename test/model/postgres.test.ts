@@ -2,6 +2,7 @@ import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
+import { isolating } from './isolating.ts'
 import { schedulesOnPostgres } from './lapsing.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
@@ -38,6 +39,10 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised in ${RUNS} random schedules in which events and senders are erased`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: erasing })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which the remote refuses what it does not want`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: isolating })
   })
 
   it('blocks, passes over and brings back as the one in memory does', async () => {

@@ -12,6 +12,8 @@ export type Remote =
   | { does: 'times out' }
   | { does: 'drops the answer' }
   | { does: 'fails'; status: 500 | 503 | 429 | 410; retryAfterMs: number | null }
+  /** Refuses a transaction that holds an event whose number is divisible by `each`, or any; an empty one is answered `empty`. */
+  | { does: 'refuses'; each: number; status: 400 | 403 | 413 | 500; empty: 200 | 401 | 403 | 502 }
 
 export const WELL: Remote = { does: 'answers', lists: 'all', takesMs: 40 }
 
@@ -75,6 +77,13 @@ export function answerOf(remote: Remote, body: string): Told {
       return failed({ stage: 'protocol' })
     case 'fails':
       return failed({ status: remote.status, retryAfterMs: remote.retryAfterMs })
+    case 'refuses': {
+      const { pdus } = JSON.parse(body) as { pdus: { id: string }[] }
+      const isBad = ({ id }: { id: string }) => Number(id.slice(2)) % remote.each === 0
+      const status = pdus.length === 0 ? remote.empty : pdus.some(isBad) ? remote.status : 200
+      if (status !== 200) return failed({ status, whole: true })
+      return answerOf({ does: 'answers', lists: 'all', takesMs: 40 }, body)
+    }
     case 'answers': {
       const { lists, takesMs: durationMs } = remote
       if (lists === 'without pdus')
@@ -97,6 +106,10 @@ export function remoteInWords(remote: Remote): string {
     case 'fails': {
       const { status, retryAfterMs } = remote
       return `answers ${status}${retryAfterMs === null ? '' : `, retry after ${retryAfterMs / 1000} s`}`
+    }
+    case 'refuses': {
+      const { each, status, empty } = remote
+      return `answers ${status} to every ${each}., ${empty} to what is empty`
     }
     case 'is looked for':
       return `is looked for: ${remote.as}`

@@ -15,6 +15,10 @@ export interface Situation {
   pdus: string[]
   position: number
   gap: { from: number; to: number } | null
+  /** Positions that are out of all lanes; and whether the room of an event waits. */
+  apart: readonly number[]
+  waits: (event: PastEvent) => boolean
+  searched: readonly number[]
   /** The latest time that was ever seen: what lapsed is never taken back. */
   latest: number
 }
@@ -54,8 +58,13 @@ const content = eachPdu((event, _lane, { pdus }, index) => {
 })
 
 /** I5, I7 */
-const entitlement = eachPdu((event, lane, { history, view, gap, position }) => {
-  if (lane !== 's') {
+const entitlement = eachPdu((event, lane, { history, view, gap, position, apart, waits }) => {
+  if (lane === lane.toUpperCase()) {
+    if (!apart.includes(event.pos)) return 'it is not apart'
+    if (lane !== 'S' && !event.entitled) return 'we are not entitled to it'
+  } else if (apart.includes(event.pos)) return 'it is apart'
+  else if (lane !== 's' && waits(event)) return 'its room waits'
+  else if (lane !== 's') {
     if (!event.entitled) return 'we are not entitled to it'
     if (lane === 't' && gap !== null) return 'a timeline event while a gap is open'
     if (lane === 't' && event.pos <= position) return `a timeline event behind our position ${position}`
@@ -63,6 +72,7 @@ const entitlement = eachPdu((event, lane, { history, view, gap, position }) => {
       return 'no gap covers it'
     return null
   }
+  if (lane === 'T' || lane === 'C') return null
   if (!history.isSticky(event, view.frozenAt)) return 'a replay of what is sticky no more'
   // Asked when it is frozen: what was so when it was planned does not count (contract 5.5).
   return history.inRoomNow(event.room) ? null : 'a replay to a server that is not in the room'
@@ -72,7 +82,7 @@ const entitlement = eachPdu((event, lane, { history, view, gap, position }) => {
 const skipped = eachPdu((event, lane, { history }) => {
   const upto = history.skippedUpTo()
   if (event.pos > upto) return null
-  return lane === 's' && history.joinedSince(event.room, upto)
+  return lane.toLowerCase() === 's' && history.joinedSince(event.room, upto)
     ? null
     : `an operator gave up what was owed up to ${upto}`
 })
@@ -85,7 +95,7 @@ const once = eachPdu((event, lane, { history, view }) => {
   if (!last.listed && wasSticky) return null
   if (event.redactedAt !== null && event.redactedAt > last.readAt) return null
   if (
-    lane === 's' &&
+    lane.toLowerCase() === 's' &&
     history.isSticky(event, view.frozenAt) &&
     history.joinedSince(event.room, last.readAt)
   ) {
@@ -95,10 +105,11 @@ const once = eachPdu((event, lane, { history, view }) => {
 })
 
 /** Replays that are certainly owed and have never been answered since they are. */
-export function certainlyOwed({ history, view, readTime, gap, latest }: Situation): PastEvent[] {
+export function certainlyOwed({ history, view, readTime, gap, latest, apart }: Situation): PastEvent[] {
   const now = Math.max(readTime, view.frozenAt, latest)
   return history.all().filter((event) => {
-    if (event.pos > view.readAt || !history.isCertainlySticky(event, now)) return false
+    if (apart.includes(event.pos) || event.pos > view.readAt || !history.isCertainlySticky(event, now))
+      return false
     if (!history.inRoomAt(event.room, view.readAt) || !history.inRoomNow(event.room)) return false
     const join = history.joinAfter(event, view.readAt)
     // One that had lapsed when we joined, by a clock that went back since, is not owed.
@@ -114,6 +125,8 @@ const stickiesFirst: Rule = (at) => {
   const { history, view, gap, pdus, latest } = at
   // While the clock is behind what it was, replays that had lapsed may take places again.
   if (latest > view.frozenAt) return null
+  // Halves of a search and replays go in turn, and what was set aside goes when it is due.
+  if (view.lanes !== view.lanes.toLowerCase()) return null
   const owed = certainlyOwed(at)
   const inIt = owed.filter(({ pos }) => view.positions.includes(pos))
   const missing = owed.filter(({ pos }) => !view.positions.includes(pos))
@@ -144,13 +157,15 @@ const stickiesFirst: Rule = (at) => {
 }
 
 /** Contract 5.4: when it must go by catch-up. */
-const gapWhereDue: Rule = ({ history, view, readTime, position, gap }) => {
+const gapWhereDue: Rule = ({ history, view, readTime, position, gap, apart, waits }) => {
   // Who has just answered is in real time: what is left is sent as it comes, without a look at the rows.
   if (gap !== null || !view.lanes.includes('t') || view.steady) return null
-  const waiting = history.waiting(position, view.readAt)
+  const waiting = history
+    .waiting(position, view.readAt)
+    .filter((event) => !apart.includes(event.pos) && !waits(event))
   // The first in the stream stands for the oldest, also one that went already as a replay. What came while the clock was
   // ahead is young for a while: it is sent in its turn, and the next one is the first.
-  const first = history.all().find(({ pos, entitled }) => entitled && pos > position)
+  const first = history.all().find((event) => event.entitled && event.pos > position && !waits(event))
   const since = Math.max(first?.receivedAt ?? readTime, waiting[0]?.receivedAt ?? readTime)
   const age = readTime - since
   const { threshold_pdus, min_age_ms } = SETTINGS.catchUp
@@ -158,12 +173,20 @@ const gapWhereDue: Rule = ({ history, view, readTime, position, gap }) => {
   return `${waiting.length} PDUs wait, the oldest for ${age} ms, and no gap is open`
 }
 
+/** Contract 5.9: what is searched of a room comes before the rest of it. */
+const roomsWait = eachPdu((event, lane, { history, searched }) => {
+  if (lane !== 't' && lane !== 'c') return null
+  const first = searched.find((pos) => pos < event.pos && history.at(pos)?.room === event.room)
+  return first === undefined ? null : `${first} of its room is searched`
+})
+
 export const RULES: Record<string, Rule> = {
   'order and limits (I2)': orderAndLimits,
   'redacted, purged or erased (I12)': content,
   'entitlement and lapse (I5, I7)': entitlement,
   'once (I8)': once,
   'skipped by an operator (5.2)': skipped,
+  'a room waits behind what is searched of it (5.9)': roomsWait,
   'sticky events first (5.4, 5.7)': stickiesFirst,
   'catch-up where it is due (5.4)': gapWhereDue,
 }

@@ -36,7 +36,8 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
   watch.settled(await world.view(), { listed: false })
   for (let turn = 0; turn < 60; turn += 1) {
     const now = await world.view()
-    if (now?.lookAt == null || now.lookAt > now.now + 2 * HOUR) break
+    const longest = now !== null && now.apart.length + now.waitingRooms.length > 0 ? 25 * HOUR : 2 * HOUR
+    if (now?.lookAt == null || now.lookAt > now.now + longest) break
     await world.passes(Math.max(0, now.lookAt - now.now))
     await rounds(1)
   }

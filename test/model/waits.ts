@@ -129,7 +129,9 @@ export function makeWaits() {
       tries: early === null ? failing.tries : [...failing.tries, { at: began, forSticky: early.forSticky }],
     }
     const was = early?.basis
-    const stays = was !== undefined && !wasReset && !wentBack && (was.retryAt ?? 0) > ended + 1_000
+    const isWhole = result.whole === true
+    const stays =
+      was !== undefined && !wasReset && !wentBack && !isWhole && (was.retryAt ?? 0) > ended + 1_000
     if (stays && view !== null && (view.failures !== was.failures || view.retryAt !== was.retryAt))
       violated(
         'a try before its time leaves the backoff as it was (5.8)',
@@ -138,6 +140,13 @@ export function makeWaits() {
     if (asks && result.retryAfterMs !== null) {
       held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
     } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
+    // What is refused is tried again soon, twice; then an empty one asks (5.9).
+    else if (isWhole)
+      held = {
+        kind: 'backoff',
+        until: ended + first_ms * (1 - jitter) - 2,
+        ...(held?.freed === true && { freed: true }),
+      }
     // One that was brought forward leaves the ordinary attempt where it was.
     // Its time in the row may be a little later than the least that this model knows of it.
     else if (held?.kind === 'backoff' && (ended < held.until || (early?.basis.retryAt ?? 0) > ended))
@@ -225,6 +234,10 @@ export function makeWaits() {
   return {
     request,
     written,
+    /** An empty transaction was answered 200: nothing is waited for. */
+    isWell: () => {
+      held = null
+    },
     freed,
     putBack,
     /** It counts for nobody. */

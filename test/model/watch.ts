@@ -22,7 +22,15 @@ interface Unanswered extends FrozenView {
   texts: string[]
   sends: number
   handed: number
+  /** How often it was refused whole, and whether an empty one was answered 200 after the last of these. */
+  refusals: number
+  cleared: boolean
+  timeouts: number
 }
+
+/** A whole answer that refuses what was sent. */
+const refuses = ({ result }: Told): boolean =>
+  result.kind === 'failed' && result.whole === true && ![410, 429].includes(result.status ?? 0)
 
 export type Watch = ReturnType<typeof makeWatch>
 
@@ -34,6 +42,13 @@ export function makeWatch(history: History) {
   let before: View | null = null
   let latest = 0
   let newestTimeline = 0
+  /** Since the last 200 to one that was not empty. */
+  let refusals = 0
+  /** What was searched in vain, so that its room could go on. */
+  const inVain = new Set<number>()
+  function noteVain(view: View): void {
+    if (view.unsure >= 2) for (const pos of view.searched) inVain.add(pos)
+  }
   /** Where gaps begin that retention opened, or let reach further. */
   const retained = new Set<number>()
   /** All that were ever open, by where they begin: the sweep forgets those that closed long ago. */
@@ -50,7 +65,22 @@ export function makeWatch(history: History) {
     const gap = now.gaps.find(({ open }) => open) ?? null
     // A process' own clock may be off; the database's may have been moved since it looked.
     const readTime = Math.min(view.madeAt, view.frozenAt)
-    const at = { history, view, readTime, pdus: texts, position: now.position, gap, latest }
+    const { apart } = now
+    noteVain(now)
+    const searched = now.searched.filter((pos) => !inVain.has(pos))
+    const waits = waitsWith(now)
+    const at = {
+      history,
+      view,
+      readTime,
+      pdus: texts,
+      position: now.position,
+      gap,
+      latest,
+      apart,
+      waits,
+      searched,
+    }
     for (const [name, rule] of Object.entries(RULES)) {
       const wrong = rule(at)
       if (wrong !== null) violated(name, `${view.txnId} with ${view.positions.join(', ')}: ${wrong}`)
@@ -62,7 +92,7 @@ export function makeWatch(history: History) {
     if (unanswered !== null) {
       violated('one unanswered id (I2)', `${view.txnId} while ${unanswered.txnId} has no answer`)
     }
-    unanswered = { ...view, texts, sends: 0, handed: 0 }
+    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false, timeouts: 0 }
   }
 
   function ended(txnId: string, now: number, { bySkip = false } = {}): void {
@@ -80,13 +110,21 @@ export function makeWatch(history: History) {
       return went.some((at) => (at ?? 0) > readAt)
     })
   const mayEnd = (one: Unanswered, now: number) =>
-    takenAway(one) || Math.max(now, latest) - one.frozenAt >= DAY
+    takenAway(one) || (one.cleared && refusals > 0) || Math.max(now, latest) - one.frozenAt >= DAY
 
   /** `stale`: the process that sends it has lost its lease, and may not know. */
   function request(
     { txnId, body }: { txnId: string; body: string },
     { now, handed, basis, stale }: { now: number; handed: boolean; basis: Basis | null; stale: boolean },
   ): void {
+    if (pdusOf(body).length === 0) {
+      const isHalf = unanswered !== null && unanswered.lanes === unanswered.lanes.toUpperCase()
+      if (!stale && (unanswered === null || refusals < (isHalf ? 1 : 3)))
+        violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
+      if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
+      bodies.set(txnId, body)
+      return
+    }
     const before = bodies.get(txnId)
     if (before !== undefined && before !== body) violated('same id, same bytes (I3)', txnId)
     if (handed) bodies.set(txnId, body)
@@ -117,6 +155,7 @@ export function makeWatch(history: History) {
   /** False only where nothing that was taken could be owed to it. */
   const mayOwe = (view: View): boolean =>
     view.openTxn !== null ||
+    view.apart.length + view.waitingRooms.length > 0 ||
     view.gaps.some(({ open }) => open) ||
     waiting(view) ||
     history.all().some((event) => event.stickyUntil !== null)
@@ -133,9 +172,22 @@ export function makeWatch(history: History) {
   }
 
   /** What limpet wrote down of an attempt. */
-  function written(txnId: string, { result, listed }: Told, at: View, by: { readonly name: string }): void {
+  function written(txnId: string, told: Told, at: View, by: { readonly name: string }): void {
+    const { result, listed } = told
+    if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
+      if (result.kind === 'answered') waits.isWell()
+      if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
+      return
+    }
     if (unanswered?.txnId !== txnId)
       violated('one unanswered id (I2)', `an answer to ${txnId}, which is not open`)
+    if (result.kind === 'answered') refusals = 0
+    else if (result.stage === 'timeout') unanswered.timeouts += 1
+    if (refuses(told)) {
+      refusals += 1
+      unanswered.refusals += 1
+      unanswered.cleared = false
+    }
     if (result.kind === 'answered') {
       for (const [index, pos] of unanswered.positions.entries()) {
         const event = history.at(pos)
@@ -144,9 +196,17 @@ export function makeWatch(history: History) {
       }
       unanswered = null
     } else if (at.openTxn !== txnId) {
-      if (unanswered.handed > 0)
+      const { handed, lanes, positions } = unanswered
+      // What was set aside is tried once; what is too large goes in smaller ones.
+      const mayBeGone =
+        (refuses(told) &&
+          (lanes === lanes.toUpperCase() || (result.status === 413 && positions.length > 1))) ||
+        (unanswered.timeouts >= 3 && positions.length > 1)
+      if (handed > 0 && !mayBeGone)
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
       unanswered = null
+      // What was set aside was tried alone: the destination is in no trouble.
+      if (lanes === lanes.toUpperCase() && refuses(told)) return
     }
     waits.written(result, at, by)
   }
@@ -157,14 +217,24 @@ export function makeWatch(history: History) {
     before = view
     if (view === null) return
     for (const gap of view.gaps) gone.set(gap.from, gap)
+    noteVain(view)
     seen(view.now)
     if (from !== null && view.position < from.position) {
       violated('position only moves forward (I4)', `${from.position} to ${view.position}`)
     }
-    if (from?.position === view.position && from.gaps.length === view.gaps.length) return
+    const asBefore = from?.position === view.position && from.gaps.length === view.gaps.length
+    if (asBefore && from.apart.length === view.apart.length && isSameList(from, view)) return
+    const waits = waitsWith(view)
     const lost = history
       .all()
-      .find((event) => event.pos <= view.position && isOwed(event) && !skippable(event, view))
+      .find(
+        (event) =>
+          event.pos <= view.position &&
+          isOwed(event) &&
+          !skippable(event, view) &&
+          !view.apart.includes(event.pos) &&
+          !waits(event),
+      )
     if (lost !== undefined) {
       violated('position passes only what was sent (5.3)', `${view.position} is past ${lost.pos}`)
     }
@@ -195,7 +265,7 @@ export function makeWatch(history: History) {
     if (age <= min_age_ms) violated('no gap without need (5.4)', `the oldest is ${age} ms old`)
   }
 
-  /** I6, when everything has settled. `listed`: an answer must have listed each sticky event. */
+  /** I6, when everything has settled. `listed`: an answer must have listed each sticky event, and nothing be apart. */
   function settled(view: View | null, { listed }: { listed: boolean }): void {
     if (view === null) return
     seen(view.now)
@@ -203,6 +273,8 @@ export function makeWatch(history: History) {
     if (view.gaps.some(({ open }) => open)) violated('settled', 'a gap is open')
     if (view.lookAt !== null && view.lookAt <= view.now) violated('settled', 'it is due, and nothing is done')
     for (const event of history.all()) {
+      const isApart = view.apart.includes(event.pos) || waitsWith(view)(event)
+      if (isApart && !listed) continue
       if (isOwed(event) && !skippable(event, view)) violated('everything owed arrives (I6)', `${event.pos}`)
       if (!history.isCertainlySticky(event, latest) || !history.inRoomNow(event.room)) continue
       const join = history.joinAfter(event, view.head)
@@ -219,7 +291,10 @@ export function makeWatch(history: History) {
   }
 
   /** Whether something waits that a try now would send. */
-  const waiting = (view: View): boolean => history.waiting(view.position, view.head).length > 0
+  const waiting = (view: View): boolean =>
+    history
+      .waiting(view.position, view.head)
+      .some((event) => !view.apart.includes(event.pos) && !waitsWith(view)(event))
 
   const isOwed = (event: PastEvent) =>
     event.entitled && event.told.length === 0 && !isGone(event) && !event.givenUp
@@ -242,12 +317,20 @@ export function makeWatch(history: History) {
     if (sticky !== undefined) violated('the log is kept (2)', `${sticky.pos} has left it, and is sticky`)
   }
 
-  function gaveUp(positions: readonly number[], time: number): void {
+  /** Rooms that waited when a part of the log went: what is older there than its newest may be left out. */
+  const overtakenRooms: { room: number; upto: number }[] = []
+  function overtaken(positions: readonly number[], upto: number): void {
+    const [room] = positions.map((pos) => history.at(pos)?.room)
+    if (room !== undefined) overtakenRooms.push({ room, upto })
+  }
+
+  function gaveUp(positions: readonly number[], time: number, least: number = SETTINGS.newestEventMs): void {
     for (const pos of positions) {
       const event = history.at(pos)
-      if (event === undefined) continue
+      if (event === undefined || isGone(event)) continue
       const age = time - event.takenAt
-      if (age < SETTINGS.newestEventMs)
+      // What is searched is kept as what is unanswered.
+      if (age < (before?.searched.includes(pos) === true ? SETTINGS.newestEventMs : least))
         violated('what is owed is kept (2)', `${pos} is given up after ${age} ms`)
       event.givenUp = true
     }
@@ -255,8 +338,10 @@ export function makeWatch(history: History) {
 
   /** What catch-up may leave out: not a room's newest of the gap, not what we could not fetch. */
   function skippable(event: PastEvent, { gaps }: View): boolean {
+    const room = overtakenRooms.find((one) => one.room === event.room && event.pos <= one.upto)
     const gap = [...gaps, ...gone.values()].find(({ from, to }) => event.pos > from && event.pos <= to)
-    if (gap === undefined || event.outside) return false
+    const to = Math.max(gap?.to ?? 0, room?.upto ?? 0)
+    if (to === 0 || event.outside) return false
     return history
       .all()
       .some(
@@ -265,7 +350,7 @@ export function makeWatch(history: History) {
           (!isGone(other) || (other.purgedAt === null && (other.erasedInGap || other.told.length > 0))) &&
           other.room === event.room &&
           other.pos > event.pos &&
-          other.pos <= gap.to,
+          other.pos <= to,
       )
   }
 
@@ -282,6 +367,7 @@ export function makeWatch(history: History) {
     shortened,
     gaveUp,
     erased,
+    overtaken,
     waiting,
     waits,
     /** What a process that looks now decides from. */
@@ -297,7 +383,7 @@ export function makeWatch(history: History) {
     },
     /** Returns what puts it back as it is now. */
     save: () => {
-      const saved = { unanswered: unanswered === null ? null : { ...unanswered }, newestTimeline }
+      const saved = { unanswered: unanswered === null ? null : { ...unanswered }, newestTimeline, refusals }
       const gaps = { retained: [...retained], gone: [...gone] }
       return () => {
         before = null
@@ -307,11 +393,21 @@ export function makeWatch(history: History) {
         for (const [from, gap] of gaps.gone) gone.set(from, gap)
         unanswered = saved.unanswered === null ? null : { ...saved.unanswered }
         newestTimeline = saved.newestTimeline
+        refusals = saved.refusals
         waits.forget()
       }
     },
   }
 }
+
+/** What of a room that waits is past its cursor. */
+const waitsWith =
+  ({ waitingRooms }: View) =>
+  ({ room, pos }: PastEvent): boolean =>
+    waitingRooms.some((one) => one.room === room && pos > one.cursor)
+
+const isSameList = (a: View, b: View): boolean =>
+  a.waitingRooms.length === b.waitingRooms.length && a.apart.every((pos) => b.apart.includes(pos))
 
 /** The texts of a transaction's PDUs. */
 function pdusOf(body: string): string[] {

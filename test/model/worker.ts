@@ -5,6 +5,7 @@ import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
+import { isolating } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
 import { uplinks } from './uplinks.ts'
@@ -34,11 +35,15 @@ const fresh: Record<Chunk['kind'], Fresh> = {
   },
 }
 
-/** In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, something is erased. */
+/**
+ * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, the remote refuses some events,
+ * something is erased.
+ */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 1) return uplinks
   if (seed % 8 === 3) return schedulesWithBlocks
   if (seed % 8 === 7) return erasing
+  if (seed % 8 === 6) return isolating
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }

@@ -8,6 +8,8 @@ const totals = {
   oldestPendingMs: 1500,
   stickyPending: 2,
   oldestSnapshotMs: 90_000,
+  setAsidePdus: 5,
+  heldRooms: 2,
   perDestination: [{ destination: 'b.example', pendingPdus: 7, oldestPendingMs: 1500 }],
 }
 
@@ -19,6 +21,8 @@ describe('metrics', () => {
     'oldest_pending_seconds',
     'sticky_pending',
     'oldest_snapshot_seconds',
+    'set_aside',
+    'held_rooms',
     'sticky_delivery_seconds',
     'sticky_lapsed_total',
     'delivery_seconds',
@@ -52,6 +56,9 @@ describe('metrics', () => {
     expect(text).to.match(/^limpet_stream_position 42$/m)
     expect(text).to.match(/^limpet_oldest_pending_seconds 1\.5$/m)
     expect(text).to.match(/^limpet_oldest_snapshot_seconds 90$/m)
+    expect(text).to.match(/^limpet_set_aside\{kind="pdu"\} 5$/m)
+    expect(text).to.match(/^limpet_held_rooms 2$/m)
+    expect(text).to.match(/^limpet_destinations\{state="refused"\} 0$/m)
     expect(text).to.match(/^limpet_destinations\{state="backing_off"\} 1$/m)
     expect(text).to.match(/^limpet_destinations\{state="paused"\} 0$/m)
     expect(text).to.match(/^limpet_destinations\{state="blocked"\} 0$/m)
@@ -73,9 +80,10 @@ describe('metrics', () => {
   it('show no counts before the first sweep, and every label of a counter from the start', async () => {
     const text = await makeMetrics({ runtime: false }).registry.metrics()
     expect(text).not.to.match(
-      /^limpet_(stream_position|destinations|pending_pdus|oldest_pending|oldest_snapshot)/m,
+      /^limpet_(stream_position|destinations|pending_pdus|oldest_pending|oldest_snapshot|set_aside|held_rooms)/m,
     )
     expect(text).to.match(/^limpet_given_up_total\{why="purge"\} 0$/m)
+    expect(text).to.match(/^limpet_given_up_total\{why="operator"\} 0$/m)
     expect(text).to.match(/^limpet_pdus_sent_total\{reason="sticky_replay"\} 0$/m)
     expect(text.match(/^limpet_discovery_total\{outcome="\w+"\} 0$/gm)).to.have.length(9)
     expect(text).to.match(/^limpet_ingest_items_total\{type="event"\} 0$/m)
@@ -85,15 +93,15 @@ describe('metrics', () => {
     const metrics = makeMetrics({ runtime: false, perDestination: true })
     const shown = async () =>
       (await metrics.registry.metrics()).match(
-        /^limpet_(stream_position|destinations|pending|queue_jobs).* \d+$/gm,
+        /^limpet_(stream_position|destinations|pending|queue_jobs|set_aside|held_rooms).* \d+$/gm,
       )
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(9)
+    expect(await shown()).to.have.length(12)
     metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
-    expect(await shown()).to.have.length(10)
+    expect(await shown()).to.have.length(13)
     metrics.clearTotals()
     expect(await shown()).to.equal(null)
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(9)
+    expect(await shown()).to.have.length(12)
   })
 })

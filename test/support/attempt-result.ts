@@ -16,7 +16,7 @@ export const answeredResult = (held: Held): AttemptResult => ({
     ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
   },
   ...{ errorKind: null, answered: true, discard: false, waiting: NO_WAITS, timeoutMs: null },
-  ...{ quick: true, lists: true, pduErrors: null, unlisted: [] },
+  ...{ quick: true, lists: true, pduErrors: null, unlisted: [], isolation: null },
 })
 
 export const failedResult = (held: Held): AttemptResult => ({

@@ -4,6 +4,7 @@
  * Always: by a glob nothing is done without `--yes`. What would be done is listed, and the command fails: a script that forgot it must not go on as
  * if it were done.
  */
+import { UsageError } from '../cli-error.ts'
 import type { Action } from './actions.ts'
 import type { ActionAnswer, ManyAnswer, SkipAnswer } from './answers.ts'
 import type { AdminClient } from './client.ts'
@@ -22,6 +23,14 @@ export const YES =
   'where <name> is a glob: do it (without this, what would be done is listed, nothing is done, and the exit status is 1)'
 
 export const isGlob = (name: string) => /[*?]/.test(name)
+
+/** Of one destination, in the admin API. */
+export function pathOf(name: string): string {
+  if (isGlob(name)) {
+    throw new UsageError(`${name} is a glob: name one destination`)
+  }
+  return `/v1/destinations/${encodeURIComponent(name)}`
+}
 
 export async function act(
   client: AdminClient,

@@ -75,6 +75,8 @@ export interface DestinationAnswer {
   in_flight: { txn_id: string; since: number; attempt: number; process: string } | null
   open_transaction: { txn_id: string; created_at: number; attempt: number; pdus: number; edus: number } | null
   gap: { from: number; to: number; rooms_left: number | null } | null
+  /** PDUs that are set aside, and rooms that are held. */
+  quarantined: number
   failing_since: number | null
   last_attempt: number | null
   next_attempt: number | null
@@ -123,6 +125,21 @@ export interface TransactionsAnswer extends Listed {
     pdus: number
     edus: number
     outcome: string
+    status: number | null
+    message: string | null
+  }[]
+}
+
+export interface QuarantineAnswer extends Listed {
+  quarantine: {
+    id: string
+    kind: string
+    event_id: string | null
+    room_id: string | null
+    edu_type: string | null
+    since: number
+    tries: number
+    next_try: number | null
     status: number | null
     message: string | null
   }[]

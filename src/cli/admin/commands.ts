@@ -3,7 +3,7 @@
  * as a table or (`--json`) as it is.
  */
 import type { Command } from 'commander'
-import { act, isGlob, previewSkip, YES } from './act.ts'
+import { act, isGlob, pathOf, previewSkip, YES } from './act.ts'
 import { ACTIONS } from './actions.ts'
 import { registerBlockCommands } from './blocks.ts'
 import type {
@@ -17,7 +17,7 @@ import type {
   StickyAnswer,
   TransactionsAnswer,
 } from './answers.ts'
-import { CommandError, UsageError } from '../cli-error.ts'
+import { CommandError } from '../cli-error.ts'
 import type { DiscoveryReport } from '../../discovery/report.ts'
 import { showDiscovery } from './discover.ts'
 import { openAdminClient, type AdminClient, type ClientOptions } from './client.ts'
@@ -27,6 +27,7 @@ import { showExplain } from './explain.ts'
 import { jsonText, type Io } from '../io.ts'
 import { withProgress } from '../progress.ts'
 import { showPreview } from './preview.ts'
+import { registerQuarantineCommand } from './quarantine.ts'
 import { showSource } from './source.ts'
 import { showStatus } from './status.ts'
 import { showSticky } from './sticky.ts'
@@ -158,7 +159,9 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
     })
   }
 
-  registerBlockCommands((name, description) => withJson(add(name, description)), print)
+  const addWithJson = (name: string, description: string) => withJson(add(name, description))
+  registerBlockCommands(addWithJson, print)
+  registerQuarantineCommand(addWithJson, print, now)
 
   withJson(
     add('source <name>', 'show a source that limpet follows, and what to do when its database was restored'),
@@ -216,10 +219,3 @@ const optionsOf = (command: Command) => command.optsWithGlobals<Options>()
 const withJson = (command: Command) => command.option('--json', "print the API's answer")
 
 const text = (value: string | boolean | undefined) => (typeof value === 'string' ? value : undefined)
-
-function pathOf(name: string): string {
-  if (isGlob(name)) {
-    throw new UsageError(`${name} is a glob: name one destination`)
-  }
-  return `/v1/destinations/${encodeURIComponent(name)}`
-}

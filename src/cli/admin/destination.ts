@@ -32,6 +32,9 @@ export function showDestination(
         'gap',
         d.gap && `${number(d.gap.from)} to ${number(d.gap.to)}, rooms left: ${number(d.gap.rooms_left ?? 0)}`,
       ],
+      ...(d.quarantined > 0
+        ? [['set aside', `${number(d.quarantined)} (limpet quarantine ${d.destination})`] as const]
+        : []),
       ['failing since', d.failing_since && when(d.failing_since, now)],
       ['last attempt', d.last_attempt && when(d.last_attempt, now)],
       ['next attempt', d.next_attempt && when(d.next_attempt, now)],

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { UsageError } from '../cli-error.ts'
 
-const LATER = ['quarantine', 'db']
+const LATER = ['db']
 
 export function registerLaterCommands(program: Command): void {
   for (const name of LATER) {

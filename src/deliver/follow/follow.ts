@@ -21,6 +21,7 @@ import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './followers.ts'
 import { runningLedger } from './running-ledger.ts'
 import { BLOCKED, type Blocking } from '../blocking.ts'
+import { isPlain } from '../rules/isolation.ts'
 import type { Lease } from '../lease-keeper.ts'
 import type { Together } from '../together.ts'
 
@@ -201,8 +202,10 @@ export function makeFollow(needs: FollowNeeds): Follow {
 }
 
 /** Healthy, and nothing is owed to it but what the log brings. */
-function isOrdinary({ paused, open, gap, owed, unlistedAt, timeoutMs, waiting }: DestinationState): boolean {
+function isOrdinary(state: DestinationState): boolean {
+  const { paused, open, gap, owed, unlistedAt, timeoutMs, waiting, isolation } = state
   const { failures, retryAt, holdUntil, adviceAt, askedAt } = waiting
+  if (!isPlain(isolation)) return false
   if (paused || open !== null || gap !== null || owed.length > 0 || unlistedAt !== null) return false
   return failures === 0 && [timeoutMs, retryAt, holdUntil, adviceAt, askedAt].every((it) => it === null)
 }

@@ -23,6 +23,7 @@ import type { Held } from '../../store/delivery/leases.ts'
 import type { Reach, Ready } from '../../wire/send-result.ts'
 import { forPdus, wantedForSome, type Bytes } from '../body-memory.ts'
 import type { Lease } from '../lease-keeper.ts'
+import { limitsFor } from '../rules/isolation.ts'
 import { planTransaction } from '../rules/plan.ts'
 import type { ReachNeeds } from '../reach.ts'
 import { readWaiting } from '../reading.ts'
@@ -126,7 +127,7 @@ async function send(
   { ready, bytes }: { ready: Ready; bytes: Bytes },
 ): Promise<void> {
   const { held, state, waiting } = follower
-  const { maxPdus, maxBodyBytes } = needs
+  const { maxPdus, maxBodyBytes } = limitsFor(state.isolation, state.now, needs)
   // `now` is that of the last look: no lane of a followed destination asks for the time.
   const { now, position } = state
   const items = readWaiting(waiting, maxPdus)
@@ -134,7 +135,8 @@ async function send(
   const plan = planTransaction(reading, { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) })
   // It always sends: what waits first has a place.
   if (plan.do !== 'send') return
-  const ended = await sendPlanned(needs, { held, state, ready, bytes, ledger: follower.ledger }, plan, upto)
+  const via = { held, state, ready, bytes, ledger: follower.ledger, apart: null }
+  const ended = await sendPlanned(needs, via, plan, upto)
   if (ended.kind === 'ended' && ended.kept) return
   follower.look = true
   if (ended.kind === 'ended' && isSlow(ended.attempt, ended)) {

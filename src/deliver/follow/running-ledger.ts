@@ -8,7 +8,8 @@
 import type { Ledger } from '../ledger.ts'
 import type { ChosenPdu } from '../rules/plan.ts'
 import type { OwedEvent } from './log-ring.ts'
-import { QUICK_MS, record, type Attempt, type Judgement, type RecordNeeds } from '../record.ts'
+import type { Attempt } from '../attempt.ts'
+import { QUICK_MS, record, type Judgement, type RecordNeeds } from '../record.ts'
 
 export interface Books {
   /** What was answered, and is written down with the next freeze. */

@@ -21,7 +21,9 @@ export interface OwedPdu {
 }
 
 /** One for each PDU in `open_transactions.lanes`, for operators: timeline, catch-up, sticky replay. Two lanes share `s`. */
-export type Letter = 't' | 'c' | 's'
+export type LaneLetter = 't' | 'c' | 's'
+/** A capital: it is apart (`store/delivery/apart.ts`). */
+export type Letter = LaneLetter | 'T' | 'C' | 'S'
 
 /** A row of `sticky_owed`; `room` null: the gap's. */
 export interface StickyCursor {

@@ -10,6 +10,7 @@
  */
 import type { WaitState } from '../../store/waits.ts'
 import { withTry } from './deadline.ts'
+import { isLockedInterval } from './isolation.ts'
 
 export type { WaitState }
 
@@ -60,6 +61,10 @@ export interface Failure {
   /** The first request after another process' lease ended: the receiver may still be at the old one. */
   afterTakeover: boolean
   startedAt: number
+  /** It was refused for the first or second time: the next attempt is no later than this after it, ms (`isolation.ts`). Null: as ever. */
+  soonMs?: number | null
+  /** The wait that its refusal of everything asks for, ms, in the place of its backoff. */
+  lockedMs?: number | null
 }
 
 /** The row after an attempt that failed. Wishes that came while it was under way are kept (they count after it). */
@@ -101,11 +106,17 @@ export function afterFailure(
     next.holdUntil = now + DAY_MS
   }
   next.failingSince ??= now
-  if (row.retryAt !== null && row.retryAt > now && row.failures > 0) return next
+  const { soonMs = null, lockedMs = null } = failure
+  if (row.retryAt !== null && row.retryAt > now && row.failures > 0 && lockedMs === null) {
+    if (soonMs !== null) next.retryAt = Math.min(row.retryAt, now + soonMs)
+    return next
+  }
   next.failures = row.failures + 1
-  next.retryInterval = isDead(next.failingSince, now, settings.dead_after_ms)
+  // One that answers, if only to refuse, is not waited for as one that is dead.
+  const usual = isDead(next.failingSince, now, settings.dead_after_ms)
     ? DEAD_INTERVAL_MS
     : interval(next.failures, settings)
+  next.retryInterval = lockedMs ?? soonMs ?? usual
   next.retryAt = now + Math.floor(next.retryInterval * (1 + settings.jitter * (2 * random() - 1)))
   return next
 }
@@ -136,8 +147,9 @@ export function afterSuccess(row: WaitState, startedAt: number): WaitState {
  * than that: a clock that is set back by an hour makes no hour out of five seconds.
  */
 export function withoutImpossibleWaits(row: WaitState, now: number, settings: BackoffSettings): WaitState {
-  // A week is the wait of the dead alone, and no clock that was wrong has made it.
-  const most = row.retryInterval === DEAD_INTERVAL_MS ? DEAD_INTERVAL_MS : settings.max_ms
+  // A week is the wait of the dead alone, and an hour to a day that of those who let nobody in: no clock that was wrong has made them.
+  const isOdd = row.retryInterval === DEAD_INTERVAL_MS || isLockedInterval(row.retryInterval)
+  const most = isOdd ? Infinity : settings.max_ms
   const longest = now + Math.ceil(Math.min(most, row.retryInterval ?? Infinity) * (1 + settings.jitter))
   const cut = (at: number | null, latest: number) => (at !== null && at > latest ? latest : at)
   return {

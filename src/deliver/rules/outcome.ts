@@ -14,7 +14,15 @@ export type Judged =
       listsAny: boolean
       pduErrors: Record<string, string> | null
     }
-  | { kind: 'failed' | 'busy' | 'gone'; discard: boolean; timedOut: boolean; retryAfterMs: number | null }
+  | {
+      kind: 'failed' | 'busy' | 'gone'
+      discard: boolean
+      timedOut: boolean
+      retryAfterMs: number | null
+      /** A whole answer that refuses the transaction: the destination has done with it, and it may end (contract 5.1). */
+      refused: boolean
+      status: number | null
+    }
 
 export interface Sent {
   positions: readonly number[]
@@ -29,8 +37,11 @@ const KEPT_ERRORS = 50
 export function judge(result: SendResult, { positions, eventIds, firstAttempt }: Sent): Judged {
   if (result.kind === 'failed') {
     const { status, retryAfterMs } = result
+    const kind = kindOf(status, retryAfterMs)
     return {
-      kind: kindOf(status, retryAfterMs),
+      kind,
+      refused: kind === 'failed' && result.whole === true,
+      status,
       // Provably never left, and neither did an earlier attempt: it is put together anew when its turn comes.
       discard: firstAttempt && !result.handed,
       timedOut: result.stage === 'timeout',
@@ -61,7 +72,7 @@ function kindOf(status: number | null, retryAfterMs: number | null): 'failed' | 
   return status === 429 || (status === 503 && retryAfterMs !== null) ? 'busy' : 'failed'
 }
 
-const LONGEST_TIMEOUT_MS = 300_000
+export const LONGEST_TIMEOUT_MS = 300_000
 
 /** How long the next request may take: twice as long after a time-out, the usual again after a quick answer; null: the usual. */
 export function nextTimeout(

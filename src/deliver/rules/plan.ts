@@ -7,6 +7,7 @@
  */
 import type { Acknowledges, Letter, OwedPdu, Reading, Space } from '../lanes/lane.ts'
 import { LANES } from '../lanes/list.ts'
+import type { Apart } from '../../store/delivery/apart.ts'
 
 export interface Limits {
   maxPdus: number
@@ -26,6 +27,13 @@ export interface Sending {
   /** When the first of its replays lapses, ms since the epoch; null: it has none. */
   soonestLapse: number | null
   acknowledges: Acknowledges
+  /** Its PDUs are apart: no cursor moves for it. */
+  apart?: ApartTransaction
+}
+
+/** A transaction of PDUs that are apart, and all that is apart beside them. */
+export interface ApartTransaction extends Apart {
+  kind: 'half' | 'aside'
 }
 
 export type Plan =
@@ -78,11 +86,11 @@ function inOrder(pdus: ChosenPdu[]): ChosenPdu[] {
   return pdus
 }
 
-function soonestLapseOf(pdus: readonly ChosenPdu[]): number | null {
+export function soonestLapseOf(pdus: readonly ChosenPdu[]): number | null {
   let soonest: number | null = null
   for (const { letter, pdu } of pdus) {
     const { expiresAt } = pdu
-    if (letter !== 's' || expiresAt === undefined) continue
+    if ((letter !== 's' && letter !== 'S') || expiresAt === undefined) continue
     soonest = soonest === null ? expiresAt : Math.min(soonest, expiresAt)
   }
   return soonest

@@ -33,23 +33,29 @@ export function registerActionRoutes(app: FastifyInstance, { pool, wake, vetDoma
       const name = request.params.server
       const row = vetDomain && (await findDestination(pool, name))
       const blocked = row && blockedBecause(row.name, vetDomain)
-      if (blocked !== null && wish === 'wake')
-        throw new AdminRefusal(409, 'M_LIMPET_BLOCKED', `nothing is sent to ${name}, because ${blocked}`)
+      if (blocked !== null && wish === 'wake') throw refuseToTry(name, { kind: 'blocked', why: blocked })
       const wished = await makeWish(pool, { wish, name, who: callerName(request) })
       if (wished.kind === 'unknown') throw notFound(`unknown destination ${name}`)
-      if (wished.kind === 'paused') {
-        throw new AdminRefusal(409, 'M_LIMPET_PAUSED', `${name} is paused: resume it to send to it again`)
-      }
-      if (wished.kind === 'embargo') {
-        const until = new Date(wished.until).toISOString()
-        const message = `${name} asked for no requests before ${until} (Retry-After): reset it to try anyway`
-        throw new AdminRefusal(409, 'M_LIMPET_HELD', message)
-      }
+      if (wished.kind !== 'done') throw refuseToTry(name, wished)
       if (blocked !== null) return { blocked }
       wakeSoon({ wake }, request, { destination: name, queue: wished.queue })
       return {}
     })
   }
+}
+
+/** Why it cannot be tried now. */
+export function refuseToTry(
+  name: string,
+  because: { kind: 'blocked'; why: string } | { kind: 'paused' } | { kind: 'embargo'; until: number },
+): AdminRefusal {
+  if (because.kind === 'blocked')
+    return new AdminRefusal(409, 'M_LIMPET_BLOCKED', `nothing is sent to ${name}, because ${because.why}`)
+  if (because.kind === 'paused')
+    return new AdminRefusal(409, 'M_LIMPET_PAUSED', `${name} is paused: resume it to send to it again`)
+  const until = new Date(because.until).toISOString()
+  const message = `${name} asked for no requests before ${until} (Retry-After): reset it to try anyway`
+  return new AdminRefusal(409, 'M_LIMPET_HELD', message)
 }
 
 /**

@@ -8,6 +8,9 @@ import {
   type Closer,
 } from '../../explain/destination.ts'
 
+/** States of those that wait for their next attempt. */
+const WAITING: ReadonlySet<string> = new Set(['dead', 'refused', 'backing_off'])
+
 /**
  * The API's row. `closer` is what only a look at one destination counts: in a list `gap.rooms_left` is null,
  * and backlog is as of the last sweep.
@@ -24,7 +27,7 @@ export function viewDestination(row: DestinationRow, around: Circumstances, clos
     head: row.head,
     pending_pdus: row.pending_pdus,
     pending_sticky: row.pending_sticky,
-    // EDUs come with a later release, and so does setting items aside.
+    // EDUs come with a later release.
     pending_edus: 0,
     ...(closer?.capped === true && { pending_capped: true }),
     oldest_pending_ms: ageOf(row.oldest_pending, now),
@@ -34,10 +37,10 @@ export function viewDestination(row: DestinationRow, around: Circumstances, clos
       row.gap_to === null
         ? null
         : { from: row.gap_from, to: row.gap_to, rooms_left: closer?.rooms_left ?? null },
-    quarantined: 0,
+    quarantined: row.set_aside + row.held_rooms,
     failing_since: row.failing_since,
     last_attempt: row.last_attempt,
-    next_attempt: (state === 'backing_off' || state === 'dead') && next > now ? next : null,
+    next_attempt: WAITING.has(state) && next > now ? next : null,
     retry_interval_ms: row.retry_interval,
     last_error: row.last_error && {
       kind: row.last_error.kind ?? null,
@@ -72,7 +75,7 @@ function openTransaction(row: DestinationRow) {
     attempt: row.open_attempt,
     pdus: row.open_pdus,
     edus: row.open_edus,
-    // A redaction or purge took its bytes: it is planned anew at the next attempt.
+    // A redaction, a purge or an operator's drop took its bytes: it is planned anew at the next attempt.
     void: row.open_void,
   }
 }

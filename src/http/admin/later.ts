@@ -5,9 +5,6 @@ import type { FastifyInstance, HTTPMethods } from 'fastify'
 import { AdminRefusal } from './refusal.ts'
 
 const LATER: readonly [methods: HTTPMethods[], path: string][] = [
-  [['GET'], '/v1/destinations/:server/quarantine'],
-  [['POST'], '/v1/destinations/:server/quarantine/:id/retry'],
-  [['POST'], '/v1/destinations/:server/quarantine/:id/drop'],
   [['GET'], '/_synapse/admin/v1/federation/destinations'],
   [['GET'], '/_synapse/admin/v1/federation/destinations/:server'],
   [['GET'], '/_synapse/admin/v1/federation/destinations/:server/rooms'],

@@ -24,6 +24,7 @@ import { registerPreviewRoute, type PreviewRouteNeeds } from './preview.ts'
 import { choiceOf, pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { STATES } from '../../observe/metrics.ts'
+import { registerQuarantineRoutes, type QuarantineRouteNeeds } from './quarantine.ts'
 import { registerSkipRoute } from './skip.ts'
 import { stateOf, type Circumstances } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
@@ -31,7 +32,13 @@ import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
 /** The numbers are asked for at each request. */
 export interface AdminDeps
-  extends ActionNeeds, BlockRouteNeeds, DiscoveryRouteNeeds, EventRouteNeeds, PreviewRouteNeeds {
+  extends
+    ActionNeeds,
+    BlockRouteNeeds,
+    DiscoveryRouteNeeds,
+    EventRouteNeeds,
+    PreviewRouteNeeds,
+    QuarantineRouteNeeds {
   serverName: string
   version: string
 }
@@ -47,6 +54,7 @@ export function registerAdminRoutes(app: FastifyInstance, deps: AdminDeps): void
   registerActionRoutes(app, deps)
   registerBlockRoutes(app, deps)
   registerSkipRoute(app, deps)
+  registerQuarantineRoutes(app, deps)
   registerManyRoute(app, deps)
   registerAuditRoute(app, deps)
   registerDiscoveryRoute(app, deps)
@@ -148,6 +156,8 @@ async function destination(db: Db, row: DestinationRow, around: Around) {
       rooms_left: row.gap_to === null ? null : await countGapRooms(db, row.id),
       next_unlisted: await nextUnlisted(db, row.id),
       capped: pending.capped,
+      pdus_resting: pending.pdusResting,
+      sticky_resting: pending.stickyResting,
     },
   )
 }

@@ -157,6 +157,7 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     } else {
       response.writeHead(reply.status, { ...reply.headers, 'content-length': Buffer.byteLength(reply.body) })
       if (reply.status === 200) writeAnswer(txnId, reply.body, response)
+      if (reply.status !== 200 && isRefusal(reply)) receiver.log.refused(txnId, reply.status)
       response.end(reply.status === 200 ? undefined : reply.body)
     }
   }
@@ -212,6 +213,15 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     restart: () => listen(port),
   }
 }
+
+/** Not an answer that says when to come again, or that it is gone. */
+const isRefusal = ({
+  status,
+  headers,
+}: {
+  status: number
+  headers?: Readonly<Record<string, string>>
+}): boolean => status !== 410 && status !== 429 && headers?.['retry-after'] === undefined
 
 /** The request's body, or null where its connection ended before it was whole. */
 async function readWhole(request: IncomingMessage): Promise<string | null> {

@@ -4,7 +4,9 @@
  * Spec, server-server API, "Transactions": a sender has one transaction under way at a time and repeats it, with the
  * same id and the same bytes, until it is answered. So an id that was received and not answered with a 200 stays
  * *unanswered*, however it failed, and any other new id meanwhile is a violation. A repeat of an answered id is not,
- * because its sender may not have seen the answer. `forgive` is for callers that know a reason: the 24 h rule, a
+ * because its sender may not have seen the answer. An id that a whole answer refused counts as answered, and only the sender's search for what
+ * is refused may follow it (contract 5.9): after three refusals, or one of PDUs that were refused before, an empty transaction, and after a 200 to that another one; after a 413 a
+ * smaller one; after one whose PDUs were all refused before, anything. `forgive` is for callers that know a reason: the 24 h rule, a
  * redaction, an operator's skip.
  *
  * No I/O: the listener asks, and this file decides and keeps score.
@@ -51,6 +53,8 @@ export interface TransactionLog {
   cutOff(txnId: string, at: number): void
   /** Its 200 has gone out, or (`false`) turned out not to have. */
   answered(txnId: string, whole: boolean): void
+  /** An answer that refuses it has gone out whole. */
+  refused(txnId: string, status: number): void
   /** Whatever is unanswered now may be followed by another id. */
   forgive(): void
   complain(violation: string): void
@@ -64,6 +68,17 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
   const violations: string[] = []
   // Ids that are neither answered nor forgiven: at most one, unless the sender is wrong.
   const unanswered = new Set<LoggedTransaction>()
+  /** The last that was refused, while nothing else was answered; and whether an empty one was answered after that. */
+  let refusal: { of: LoggedTransaction; status: number; cleared: boolean; isSuspect: boolean } | null = null
+  let refusals = 0
+  const refusedPdus = new Set<string>()
+
+  /** Whether another id may come while that one is unanswered. */
+  function mayFollow(other: LoggedTransaction, isEmpty: boolean): boolean {
+    if (refusal?.of !== other) return false
+    if (refusal.status === 413 || refusal.cleared) return true
+    return isEmpty && (refusals >= 3 || refusal.isSuspect)
+  }
 
   function complain(violation: string): void {
     if (violations.length < MOST_VIOLATIONS) violations.push(violation)
@@ -96,11 +111,14 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
   function receive({ txnId, body, pduIds, edus, at }: ReceivedRequest): RequestVerdict {
     const known = byId.get(txnId)
     const other = otherThan(txnId)
-    if (known === undefined && other !== undefined) {
+    const isEmpty = pduIds.length + edus === 0
+    if (known === undefined && other !== undefined && !mayFollow(other, isEmpty)) {
       complain(`transaction ${txnId} came while ${other.txnId} was unanswered`)
       return 'refuse'
     }
     const transaction = known ?? enter(txnId)
+    if (known === undefined && other !== undefined && !isEmpty) unanswered.delete(other)
+    if (isEmpty) unanswered.delete(transaction)
     transaction.requestsAt.push(at)
     const sha256 = createHash('sha256').update(body).digest('hex')
     if (transaction.sha256 === null) {
@@ -131,8 +149,26 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
       const transaction = byId.get(txnId)
       if (transaction === undefined) return
       transaction.answered = whole
+      if (whole && transaction.pduIds.length + transaction.edus === 0) {
+        if (refusal !== null) refusal.cleared = true
+        return
+      }
+      if (whole) {
+        refusals = 0
+        refusal = null
+      }
       if (whole) unanswered.delete(transaction)
       else if (!transaction.forgiven) unanswered.add(transaction)
+    },
+    refused(txnId, status) {
+      const transaction = byId.get(txnId)
+      if (transaction === undefined || transaction.pduIds.length + transaction.edus === 0) return
+      const { pduIds } = transaction
+      const isSuspect = pduIds.every((id) => refusedPdus.has(id))
+      refusals += 1
+      const cleared = isSuspect && transaction.requestsAt.length === 1
+      refusal = { of: transaction, status, cleared, isSuspect }
+      for (const id of pduIds) refusedPdus.add(id)
     },
     forgive() {
       for (const transaction of unanswered) transaction.forgiven = true

@@ -8,6 +8,7 @@
 import type { Db } from '../db.ts'
 import { MAY_WRITE } from '../held.ts'
 import { planByKey } from '../prepare.ts'
+import type { Isolation } from '../isolation.ts'
 import type { Held } from './leases.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 import { sql } from '../statement.ts'
@@ -30,7 +31,7 @@ export interface OpenTransaction {
 /** What an answer to a transaction acknowledges, as it was when the transaction was frozen. */
 export interface StoredAcknowledges {
   positions: number[]
-  /** A letter per position: t, c or s. */
+  /** A letter per position: t, c or s; a capital: it is apart (`apart.ts`), and no cursor moves for it. */
   lanes: string
   eventIds: string[]
   fromPos: number
@@ -62,6 +63,8 @@ export interface DestinationState {
   timeoutMs: number | null
   /** When it last answered 200, ms since the epoch. */
   lastSuccess: number | null
+  /** What refusals have taught of it; null: nothing. */
+  isolation: Isolation | null
   /** What its next attempt waits for (backoff, embargo, advice); not what is owed to it. */
   waiting: WaitState
   open: OpenTransaction | null
@@ -73,7 +76,7 @@ export interface DestinationState {
 
 const LOAD = sql(
   'look at the destination',
-  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.skip_upto, d.lists, d.quick, d.timeout_ms, d.last_success, ${WAIT_COLUMNS},
+  `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.skip_upto, d.lists, d.quick, d.timeout_ms, d.last_success, d.isolation, ${WAIT_COLUMNS},
          s.head, now_ms() as now,
          (d.lease_owner = i.worker and d.fence = i.fence
           and exists (select 1 from workers w where w.id = i.worker and ${MAY_WRITE})) as held,
@@ -89,6 +92,7 @@ const LOAD = sql(
             select * from sticky_owed where destination = d.id and room is null) w) as owed,
          (select min(p.next_at) from replays p join sticky k on k.pos = p.pos
            where p.destination = d.id and p.state = 'unlisted' and k.expires_at > now_ms()
+             and not exists (select 1 from apart a where a.destination = d.id and a.pos = p.pos)
              and exists (select 1 from memberships m where m.room = k.room and m.destination = d.id and m.until is null)
          ) as unlisted_at
     -- A number is given so that PostgreSQL expects few, and plans this once: to plan it at each call took longer than to run it.
@@ -114,6 +118,7 @@ interface Row extends WaitRow {
   quick: boolean
   timeout_ms: number | null
   last_success: number | null
+  isolation: Isolation | null
   txn_id: string | null
   origin_server_ts: number
   bytes: number
@@ -189,6 +194,7 @@ function fromRow(row: Row): DestinationState {
     quick: row.quick,
     timeoutMs: row.timeout_ms,
     lastSuccess: row.last_success,
+    isolation: row.isolation,
     waiting: waitingOf(row),
     open: row.txn_id === null ? null : openFrom(row, row.txn_id),
     gap:

@@ -7,7 +7,7 @@
  * it is enough. What left the log meanwhile is read from what was kept of it, which holds all of the set.
  */
 import type { Db } from '../db.ts'
-import { addressedOutside, sent } from '../entitled.ts'
+import { addressedOutside, notApart, sent } from '../entitled.ts'
 import { entitledIn, MEMBERSHIPS, fromText, textAt, type FoundRow, type StoredPdu } from './timeline.ts'
 import { foundIn, textWithin, type Found, type Most } from '../within-bytes.ts'
 import { sql } from '../statement.ts'
@@ -17,7 +17,7 @@ const newestIn = (table: Table) => `
        order by e.pos desc limit 1)`
 
 const addressedIn = (table: Table) => `
-    select e.pos from ${table} e join recipients r on r.id = e.recipients
+    select e.pos, e.room from ${table} e join recipients r on r.id = e.recipients
      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')}`
 
 type Table = 'events' | 'kept_events'
@@ -31,8 +31,8 @@ const FOUND = `
      where ${MEMBERSHIPS}
      group by m.room
   ), addressed as (${addressedIn('events')} union all ${addressedIn('kept_events')}), owed as (
-    select e.pos from (select pos from newest union select pos from addressed) e
-     where e.pos > $4 and not ${sent('$1', 'e.pos')}
+    select e.pos, e.room from (select pos, room from newest union select pos, room from addressed) e
+     where e.pos > $4 and not ${sent('$1', 'e.pos')} and ${notApart('$1')}
      order by e.pos limit $5
   )`
 const GAP_POSITIONS = sql('what does the gap need', `${FOUND} select pos from owed order by pos`)
@@ -43,6 +43,11 @@ const GAP_ROOMS = sql(
   `${FOUND}
   select e.pos, e.event_id, ${textWithin('$6', 'e')} as pdu, e.received_ts, e.sticky
     from owed cross join lateral ${textAt('owed.pos')} order by e.pos`,
+)
+
+const OF_ROOMS = sql(
+  'what does the gap need of each room',
+  `${FOUND} select pos, room from owed order by pos`,
 )
 
 export interface GapRange {
@@ -73,4 +78,22 @@ export async function gapPositions(
 ): Promise<number[]> {
   const { rows } = await db.query<{ pos: number }>(GAP_POSITIONS, [destination, from, to, cursor, limit])
   return rows.map(({ pos }) => pos)
+}
+
+/** The same by rooms. */
+export async function gapPositionsByRoom(
+  db: Db,
+  destination: number,
+  { from, to, cursor }: GapRange,
+): Promise<Map<number, number[]>> {
+  const { rows } = await db.query<{ pos: number; room: number }>(OF_ROOMS, [
+    destination,
+    from,
+    to,
+    cursor,
+    null,
+  ])
+  const byRoom = new Map<number, number[]>()
+  for (const { pos, room } of rows) byRoom.set(room, [...(byRoom.get(room) ?? []), pos])
+  return byRoom
 }

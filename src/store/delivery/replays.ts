@@ -2,7 +2,7 @@
  * Writes down what an answer said about sticky events: listed, or not listed and to be sent again.
  *
  * A row is kept only if the destination's position does not say it: if a later lane would meet the event again (the
- * position is behind it, or a join replay covers it), or if it must be repeated.
+ * position is behind it, its room waits and will go on from before it, or a join replay covers it), or if it must be repeated.
  */
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
@@ -31,6 +31,8 @@ const NOTE_LISTED = sql(
     from unnest($2::bigint[]) l(pos) left join sticky s on s.pos = l.pos
    where (s.pos is not null or l.pos = any($3))
      and (l.pos > (select position from destinations where id = $1)
+          or exists (select 1 from waiting_rooms w where w.destination = $1 and l.pos > w.cursor
+                      and w.room = coalesce(s.room, (select e.room from events e where e.pos = l.pos)))
           or exists (select 1 from sticky_owed o where o.destination = $1
                       and ((o.room = s.room and s.pos > o.cursor and s.pos <= o.upto) or (o.room is null and s.pos > o.cursor)))
           or exists (select 1 from replays p where p.destination = $1 and p.pos = l.pos))

@@ -7,6 +7,7 @@
 import { isRefusedForGood, type Db } from '../db.ts'
 import type { DestinationState, StoredAcknowledges } from './destination.ts'
 import { ALIVE, HELD_AS_SAID, IN_ORDER } from '../held.ts'
+import type { Isolation } from '../isolation.ts'
 import type { Held } from './leases.ts'
 import { planByKey } from '../prepare.ts'
 import { sql } from '../statement.ts'
@@ -27,7 +28,7 @@ export interface AttemptResult {
   acknowledges: StoredAcknowledges
   /** The destination answered for it: its position moves and the open transaction ends. */
   answered: boolean
-  /** The transaction provably never left: it is put together anew. */
+  /** It provably never left, or was refused in a way that ends it: what it held is planned anew. */
   discard: boolean
   waiting: DestinationState['waiting']
   /** Failures when the attempt began; absent: none. */
@@ -37,6 +38,8 @@ export interface AttemptResult {
   lists: boolean
   pduErrors: Record<string, string> | null
   unlisted: number[]
+  /** What is known of refusals after it. */
+  isolation: Isolation | null
 }
 
 const END = sql(
@@ -67,6 +70,7 @@ const END = sql(
            asked_at = case when d.asked_at > i.started_at then d.asked_at end,
            deadline_at = null, tried_at = (n->>'triedAt')::bigint,
            deadline_tries = nullif(array(select jsonb_array_elements_text(n->'deadlineTries')::bigint), '{}'),
+           isolation = nullif(t->'isolation', 'null'),
            timeout_ms = (t->>'timeoutMs')::int, quick = (t->>'quick')::boolean, lists = (t->>'lists')::boolean,
            last_success = case when i.answered then o.now else d.last_success end,
            last_error = case when t->'error' = 'null'::jsonb then d.last_error

@@ -76,6 +76,7 @@ export async function noteDrop(
 
 // $1 worker, $2 fence, $3 destination, $4 up to where. A gap that reaches farther goes on behind that place; another is closed where it had come to, with its
 // sticky lane. A join after that place owes all that it owes; so does what an answer to its replays did not list.
+// A room that waits goes on behind that place, and nothing of before it is apart any more.
 const SKIP = sql(
   'skip what is owed',
   `${holding('d.skip_upto = $4')}, its as (
@@ -98,6 +99,11 @@ const SKIP = sql(
      where p.destination = i.id and p.state = 'unlisted' and p.pos <= $4
        and not exists (select from sticky k join memberships m on m.room = k.room
                         where k.pos = p.pos and m.destination = i.id and m.until is null and m.since > $4)
+  ), apart as (
+    delete from apart a using its i where a.destination = i.id and a.pos <= $4
+  ), rooms as (
+    update waiting_rooms w set cursor = greatest(w.cursor, $4), held_since = null, tries = 0, next_at = null
+      from its i where w.destination = i.id
   ), noted as (
     insert into skips (destination, from_pos, reached, upto, who, at)
     select id, position, reached, $4, skip_by, now_ms() from its

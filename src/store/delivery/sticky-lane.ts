@@ -27,6 +27,9 @@ const first = (found: string) => `
      order by s.pos limit $3) x
    order by x.pos`
 
+/** A condition on `s`: it is not apart. */
+const NOT_OUT = 'not exists (select 1 from apart a where a.destination = $1 and a.pos = s.pos)'
+
 /** A condition on `s` (sticky): a join owes it to `$1`. */
 export const OWED_BY_JOIN = `exists (select 1 from sticky_owed o
                    where o.destination = $1 and o.room = s.room and s.pos > o.cursor and s.pos <= o.upto
@@ -46,7 +49,8 @@ const OWED = sql(
     left join recipients r on r.id = e.recipients
    where mine.destination = $1 and mine.until is null and s.expires_at > $2
      and (${OWED_BY_JOIN}
-          or ${OWED_BY_GAP})`),
+          or ${OWED_BY_GAP})
+     and ${NOT_OUT}`),
 )
 
 const UNLISTED = sql(
@@ -55,7 +59,8 @@ const UNLISTED = sql(
     join sticky s on s.pos = p.pos
     join events e on e.pos = p.pos
    where p.destination = $1 and p.state = 'unlisted' and p.next_at <= $2 and s.expires_at > $2
-     and exists (select 1 from memberships m where m.room = s.room and m.destination = $1 and m.until is null)`),
+     and exists (select 1 from memberships m where m.room = s.room and m.destination = $1 and m.until is null)
+     and ${NOT_OUT}`),
 )
 
 interface Row {

@@ -7,7 +7,7 @@
  */
 import type pg from 'pg'
 import type { Db } from '../db.ts'
-import { addressed, addressedOutside, entitled, entitledAsMember, sent } from '../entitled.ts'
+import { addressed, addressedOutside, entitled, entitledAsMember, notApart, sent } from '../entitled.ts'
 import { sql, type Sql } from '../statement.ts'
 import { foundIn, textWithin, type Found, type Most } from '../within-bytes.ts'
 
@@ -20,7 +20,8 @@ export interface StoredPdu {
   sticky: boolean
 }
 
-const SENT = sent('$1', 'e.pos')
+/** Not as a replay, and not out of all lanes (`apart.ts`). */
+const STILL_OWED = `not ${sent('$1', 'e.pos')} and ${notApart('$1')}`
 
 /** Log rows that are read forwards at most, for each that is wanted and together; what is behind them is read room by room. */
 const WINDOW_FOR_EACH = 32
@@ -29,7 +30,7 @@ const WINDOW = 2_000
 // $1 destination, $2 after, $3 up to, $4 limit. Ids first, then text, so that skipped rows cost no text.
 const FORWARDS = `
   select e.pos from events e left join recipients r on r.id = e.recipients
-   where e.pos > $2 and e.pos <= $3 and ${entitled('$1')} and not ${SENT}
+   where e.pos > $2 and e.pos <= $3 and ${entitled('$1')} and ${STILL_OWED}
    order by e.pos limit $4`
 
 /**
@@ -48,12 +49,12 @@ export const MEMBERSHIPS = `m.destination = $1 and m.since < $3 and (m.until is 
 const BY_ROOMS = `
   select pos from (
     select x.pos from memberships m cross join lateral (
-      select e.pos ${entitledIn('events')} and not ${SENT}
+      select e.pos ${entitledIn('events')} and ${STILL_OWED}
        order by e.pos limit $4) x
      where ${MEMBERSHIPS}
     union
     (select e.pos from events e join recipients r on r.id = e.recipients
-      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressed('$1')} and not ${SENT}
+      where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressed('$1')} and ${STILL_OWED}
       order by e.pos limit $4)
   ) found order by pos limit $4`
 
@@ -72,11 +73,13 @@ const COUNT_BY_ROOMS = sql(
   'count the timeline room by room',
   `select case when exists (select from events e where e.recipients is not null and e.pos > $2 and e.pos <= $3)
               or exists (select from replays p where p.destination = $1 and p.pos > $2 and p.pos <= $3)
+              or exists (select from waiting_rooms w where w.destination = $1)
+              or exists (select from apart a where a.destination = $1 and a.pos > $2)
          then (select least(count(*), $4) from (
-           ${inRooms(`${entitledIn('events')} and not ${SENT}`)}
+           ${inRooms(`${entitledIn('events')} and ${STILL_OWED}`)}
            union all
            (select from events e join recipients r on r.id = e.recipients
-             where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')} and not ${SENT}
+             where e.recipients is not null and e.pos > $2 and e.pos <= $3 and ${addressedOutside('$1')} and ${STILL_OWED}
              limit $4)) closely)
          else (select least(count(*), $4) from (${inRooms(`from events e where ${IN_REACH}`)}) plainly)
          end::int as n`,

@@ -189,6 +189,8 @@ const COUNT_GIVEN_UP = sql(
 
 // What only these rooms have.
 const PURGE = [
+  sql('purge what is apart', 'delete from apart where room = any($1)'),
+  sql('purge the rooms that wait', 'delete from waiting_rooms where room = any($1)'),
   sql('purge join replays', 'delete from sticky_owed where room = any($1)'),
   sql('purge notes', 'delete from replays p using events e where e.pos = p.pos and e.room = any($1)'),
   sql('purge sticky', 'delete from sticky where room = any($1)'),

@@ -85,6 +85,8 @@ const ERASE = sql(
     delete from kept_events k using given t where k.pos = t.pos and (t.sender is null or k.sender = t.sender) returning k.pos
   ), lives as (
     delete from sticky s using (select pos from logged union select pos from kept) g where s.pos = g.pos
+  ), apart as (
+    delete from apart a using (select pos from logged union select pos from kept) g where a.pos = g.pos
   )
   insert into changes (pos, kind, target, erased)
   select (t->>'pos')::bigint, 'erase', (t->>'target')::bigint, array(select jsonb_array_elements_text(t->'erased')::bigint)

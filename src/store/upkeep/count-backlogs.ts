@@ -3,13 +3,15 @@
  *
  * Destinations that are owed something are counted, up to 10,000 PDUs each. That is work without end where a thousand servers
  * are dead, so one sweep counts for a bounded time and the next one goes on from there. A destination with an open gap is owed what
- * catch-up sends of it, part of which may have left the log: each of these is counted as an operator would see it.
+ * catch-up sends of it, part of which may have left the log; and one to which something was refused is owed what is apart: each of these is
+ * counted as an operator would see it.
  */
 import type { Db } from '../db.ts'
 import { entitledAsMember, memberAt, sent, sentSince } from '../entitled.ts'
 import { IN_ORDER } from '../held.ts'
 import { planFor } from '../prepare.ts'
 import { countPending } from '../views/count-pending.ts'
+import { findApart } from '../views/quarantine.ts'
 import { sql } from '../statement.ts'
 
 /** A destination's backlog is counted up to this. */
@@ -116,7 +118,7 @@ const NOTE = sql(
 )
 
 /**
- * Counts the backlogs of `owed` (ids, in order), first of those after `from` (an id; 0: of all), while it may go on. Nothing is
+ * Counts the backlogs of `owed` (ids, in order) and of those to which something is apart, first of those after `from` (an id; 0: of all), while it may go on. Nothing is
  * owed to the others. Returns where the next call goes on; 0: all were counted.
  */
 export async function countBacklogs(
@@ -124,17 +126,19 @@ export async function countBacklogs(
   owed: readonly number[],
   { from = 0, mayGoOn = () => true }: { from?: number; mayGoOn?: () => boolean } = {},
 ): Promise<number> {
-  await db.query(planFor(owed.length, CLEAR_OTHERS), [owed])
-  const gaps = await db.query<{ id: number }>(planFor(owed.length, WITH_GAP), [owed])
-  const withGap = new Set(gaps.rows.map(({ id }) => id))
-  const inTurn = [...owed.filter((id) => id > from), ...owed.filter((id) => id <= from)]
+  const apart = await findApart(db)
+  const all = apart.length === 0 ? owed : [...new Set([...owed, ...apart])].sort((a, b) => a - b)
+  await db.query(planFor(all.length, CLEAR_OTHERS), [all])
+  const gaps = await db.query<{ id: number }>(planFor(all.length, WITH_GAP), [all])
+  const alone = new Set([...apart, ...gaps.rows.map(({ id }) => id)])
+  const inTurn = [...all.filter((id) => id > from), ...all.filter((id) => id <= from)]
   let counted = 0
   while (counted < inTurn.length && (counted === 0 || mayGoOn())) {
     const some = inTurn.slice(counted, counted + AT_ONCE)
-    const gap = some.findIndex((id) => withGap.has(id))
-    if (gap === 0) await countOne(db, some[0] ?? 0)
-    else await countSome(db, gap === -1 ? some : some.slice(0, gap))
-    counted += gap === 0 ? 1 : gap === -1 ? some.length : gap
+    const first = some.findIndex((id) => alone.has(id))
+    if (first === 0) await countOne(db, some[0] ?? 0)
+    else await countSome(db, first === -1 ? some : some.slice(0, first))
+    counted += first === 0 ? 1 : first === -1 ? some.length : first
   }
   await db.query(NOTE)
   return counted < inTurn.length ? (inTurn[counted - 1] ?? 0) : 0

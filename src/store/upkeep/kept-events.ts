@@ -30,6 +30,12 @@ const GAPS = sql(
    order by g.destination`,
 )
 
+// What was set aside alone goes with the log; what is searched, or waits with its room, does not.
+const APART = sql(
+  'what is apart and needs it',
+  'select pos, count(*)::int as n from apart where pos <= $1 and (grp is not null or next_at is null) group by pos order by pos',
+)
+
 /**
  * What is needed of the log up to `upto`. Call it once no destination needs that part but by a gap: the ranges of gaps
  * are fixed then, so nothing can be needed later that is not now. Throws where `signal` ends it early.
@@ -43,6 +49,8 @@ export async function neededUpTo(db: Db, upto: number, signal?: AbortSignal): Pr
       if (pos <= upto) owed.set(pos, (owed.get(pos) ?? 0) + 1)
     }
   }
+  for (const { pos, n } of (await db.query<{ pos: number; n: number }>(APART, [upto])).rows)
+    owed.set(pos, (owed.get(pos) ?? 0) + n)
   return { owed, open: await openPositions(db, upto) }
 }
 

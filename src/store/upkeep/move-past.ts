@@ -11,6 +11,7 @@ import { countLapsedIn, oweSticky } from '../delivery/gaps.ts'
 import { IN_ORDER, UNHELD } from '../held.ts'
 import { timelinePositions } from '../delivery/timeline.ts'
 import { BEHIND_IN_A_ROOM } from '../delivery/wake-lists.ts'
+import { overtake, roomsThatNeed, type WaitingRoom } from './waiting-rooms.ts'
 import { sql } from '../statement.ts'
 
 export interface MovedPast {
@@ -99,6 +100,10 @@ export async function settleDestinations(db: Db, upto: number, signal?: AbortSig
     signal?.throwIfAborted()
     await inTransactionOn(db, () => settle(db, id, upto, settled))
   }
+  for (const room of await roomsThatNeed(db, upto)) {
+    signal?.throwIfAborted()
+    await inTransactionOn(db, () => settleRoom(db, room, upto, settled))
+  }
   return settled
 }
 
@@ -136,6 +141,19 @@ async function settle(db: Db, id: number, upto: number, settled: MovedPast): Pro
   if (row.owned) {
     await db.query(FROM_THE_DEAD, [id])
   }
+}
+
+/** A room that waits has nothing of it in a lane, so the position says nothing of it. */
+async function settleRoom(db: Db, room: WaitingRoom, upto: number, settled: MovedPast): Promise<void> {
+  const { destination } = room
+  const [row] = (await db.query<{ owned: boolean; held: boolean }>(LOCK, [destination])).rows
+  if (row === undefined) return
+  if (row.held) {
+    settled.held += 1
+    return
+  }
+  await overtake(db, room, upto)
+  if (row.owned) await db.query(FROM_THE_DEAD, [destination])
 }
 
 // As a turn opens it.

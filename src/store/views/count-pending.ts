@@ -1,13 +1,16 @@
 /** How much is one destination owed? Counts that are exact up to a cap, and the age of the oldest. */
 import type { Db } from '../db.ts'
-import { OWED_STICKY, owedPdus, SUBJECT } from './owed.ts'
+import { OWED_STICKY, owedPdus, RESTS, SUBJECT } from './owed.ts'
 import { sql } from '../statement.ts'
 
 const COUNT_PENDING = sql(
   'count what one is owed',
   `with ${SUBJECT}
-  select (select count(*) from (select 1 from (${owedPdus('asc')}) p limit $2) n) as pdus,
-         (select count(*) from (select 1 from (${OWED_STICKY}) s limit $2) n) as sticky`,
+  select p.n as pdus, p.resting as pdus_resting, s.n as sticky, s.resting as sticky_resting
+    from (select count(*) as n, count(*) filter (where ${RESTS}) as resting
+            from (select room, pos from (${owedPdus('asc')}) p limit $2) x) p,
+         (select count(*) as n, count(*) filter (where ${RESTS}) as resting
+            from (select room, pos from (${OWED_STICKY}) s limit $2) x) s`,
 )
 
 const OLDEST_PENDING = sql(
@@ -23,6 +26,9 @@ export interface Pending {
   /** At most the cap. */
   pdus: number
   sticky: number
+  /** Of these: what is set aside, or of a held room, which is tried again at its own time. */
+  pdusResting: number
+  stickyResting: number
   /** There are more PDUs or sticky events than the cap. */
   capped: boolean
   /** When the oldest owed PDU was received, ms since the epoch. */
@@ -31,13 +37,25 @@ export interface Pending {
 
 /** Counts what a destination is owed, each kind exactly up to `cap`. */
 export async function countPending(db: Db, destination: number, cap: number): Promise<Pending> {
-  const { rows } = await db.query<{ pdus: number; sticky: number }>(COUNT_PENDING, [destination, cap + 1])
-  const { pdus, sticky } = rows[0] ?? { pdus: 0, sticky: 0 }
+  const { rows } = await db.query<{
+    pdus: number
+    sticky: number
+    pdus_resting: number
+    sticky_resting: number
+  }>(COUNT_PENDING, [destination, cap + 1])
+  const {
+    pdus,
+    sticky,
+    pdus_resting: pdusResting,
+    sticky_resting: stickyResting,
+  } = rows[0] ?? { pdus: 0, sticky: 0, pdus_resting: 0, sticky_resting: 0 }
   const oldest =
     pdus === 0 ? undefined : (await db.query<{ oldest: number }>(OLDEST_PENDING, [destination, 1])).rows[0]
   return {
     pdus: Math.min(pdus, cap),
     sticky: Math.min(sticky, cap),
+    pdusResting: Math.min(pdusResting, cap),
+    stickyResting: Math.min(stickyResting, cap),
     capped: pdus > cap || sticky > cap,
     oldest: oldest?.oldest ?? null,
   }

@@ -8,6 +8,7 @@ import type { VetDomain } from '../../allow/domains.ts'
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
 import { readBlockedIds } from './blocked-ids.ts'
+import { LOCKED_OUT } from './destination-row.ts'
 
 // least() and greatest() skip nulls, as they have to here.
 const DUE = 'least(coalesce(d.retry_at, n.now), d.advice_at, d.deadline_at, d.asked_at)'
@@ -19,6 +20,7 @@ const NEXT_ATTEMPT = `case when d.hold_until is null or d.hold_until <= n.now th
 const select = (first: string, join: string) => `
   select case ${first} when d.paused then 'paused'
             when n.now - d.failing_since > $1 then 'dead'
+            when ${LOCKED_OUT} then 'refused'
             when ${NEXT_ATTEMPT} > n.now then 'backing_off'
             when g.id is not null then 'catching_up'
             when d.pending_pdus > 0 or d.pending_sticky > 0 or o.destination is not null then 'sending'

@@ -5,7 +5,7 @@
  * the narrow rows of all destinations (10,000 in some 20 ms) and only the page's rows in full.
  */
 import type { Db } from '../db.ts'
-import { readDestinations, type DestinationRow } from './destination-row.ts'
+import { LOCKED_OUT, readDestinations, type DestinationRow } from './destination-row.ts'
 import type { Page, Paged } from './page.ts'
 import { variants } from '../statement.ts'
 
@@ -28,6 +28,7 @@ export type StateRow = Pick<
   | 'pending_sticky'
   | 'gap_to'
   | 'open_txn_id'
+  | 'locked'
 >
 
 // Alias of the API to what is stored. An age grows as its time shrinks.
@@ -56,7 +57,7 @@ const MATCHES = `($1::text is null or position(lower($1) in lower(d.name)) > 0)`
 
 const selectStates = `
   select d.id, d.name, d.paused, d.failures, d.failing_since, d.retry_at, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.deadline_at,
-         d.pending_pdus, d.pending_sticky, g.to_pos as gap_to, o.txn_id as open_txn_id
+         d.pending_pdus, d.pending_sticky, g.to_pos as gap_to, o.txn_id as open_txn_id, ${LOCKED_OUT} as locked
     from destinations d
     left join gaps g on g.destination = d.id and g.closed_at is null
     left join open_transactions o on o.destination = d.id`

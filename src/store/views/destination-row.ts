@@ -5,6 +5,8 @@
  * that reads this.
  */
 import type { Db } from '../db.ts'
+import type { Isolation } from '../isolation.ts'
+import { SET_ASIDE } from '../set-aside.ts'
 import { sql } from '../statement.ts'
 import type { WaitRow } from '../waits.ts'
 
@@ -44,11 +46,28 @@ export interface DestinationRow extends Omit<
   open_pdus: number | null
   open_edus: number | null
   open_void: boolean | null
+  /** It answers everything by 401 or 403, also an empty transaction. */
+  locked: boolean
+  /** What refusals have taught of it; null: nothing. */
+  isolation: Isolation | null
+  /** PDUs that were set aside, each tried alone; PDUs that a search has, or a room that goes on. */
+  set_aside: number
+  suspects: number
+  /** Rooms that are held. */
+  held_rooms: number
+  /** When the first of what is set aside and held is tried next, ms since the epoch; null: nothing is. */
+  next_aside: number | null
   /** The process whose request is under way; null: none is. */
   process: string | null
 }
 
-/** A transaction is in flight while the worker that started it still holds the destination's lease. */
+/** A condition on `d`: nobody is let in. JSON's null is none. */
+export const LOCKED_OUT = `coalesce(d.isolation->>'locked', '') <> ''`
+
+/**
+ * A transaction is in flight while the worker that started it still holds the destination's lease. Where nothing was refused nothing is looked for: of
+ * ten thousand destinations most have nothing apart.
+ */
 const SELECT_DESTINATION = `
   select d.id, d.name, d.position, s.head, d.paused, d.quick, d.lists, d.failures, d.failing_since, d.retry_at,
          d.retry_interval, d.hold_kind, d.hold_until, d.advice_at, d.advice_up, d.asked_at, d.deadline_at, d.last_attempt,
@@ -56,9 +75,17 @@ const SELECT_DESTINATION = `
          g.from_pos as gap_from, g.to_pos as gap_to,
          o.txn_id as open_txn_id, o.created_at as open_created_at, o.started_at as open_started_at,
          o.attempt as open_attempt, cardinality(o.positions) as open_pdus, o.edus as open_edus, o.void as open_void,
+         ${LOCKED_OUT} as locked, d.isolation, a.set_aside, a.suspects, h.held_rooms, least(a.next_at, h.next_at) as next_aside,
          w.name as process
     from destinations d
    cross join stream s
+   cross join lateral (
+     select count(*) filter (where ${SET_ASIDE}) as set_aside, count(*) filter (where a.grp is not null) as suspects,
+            min(a.next_at) filter (where a.grp is null) as next_at
+       from apart a where a.destination = d.id and d.isolation is not null) a
+   cross join lateral (
+     select count(*) as held_rooms, min(w.next_at) as next_at
+       from waiting_rooms w where w.destination = d.id and w.held_since is not null and d.isolation is not null) h
     left join gaps g on g.destination = d.id and g.closed_at is null
     left join open_transactions o on o.destination = d.id
     left join workers w on w.id = o.worker and w.id = d.lease_owner and w.lease_until > (select now_ms())`

@@ -22,7 +22,7 @@ export interface CarriedRow {
 // An attempt is noted after the event was received, by the same clock; a minute for a clock that was set back.
 const SELECT_CARRIED = sql(
   'who carried an event',
-  `select destination, txn_id, at, substr(lanes, array_position(positions, $2::bigint), 1) as lane,
+  `select destination, txn_id, at, lower(substr(lanes, array_position(positions, $2::bigint), 1)) as lane,
          pdu_errors->>$3 as error, coalesce($2 = any(unlisted), false) as unlisted
     from attempts
    where outcome = 'answered' and at >= $4::bigint - 60000 and $2 = any(positions) and ($1::int is null or destination = $1)

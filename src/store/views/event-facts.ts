@@ -103,6 +103,39 @@ export interface SkipRow {
   at: number
 }
 
+/** It is apart (`delivery/apart.ts`). */
+export interface ApartFact {
+  destination: number
+  pos: number
+  /** t (timeline), c (catch-up), s (sticky replay). */
+  lane: string
+  /** With which others it is sent; null: it was set aside. */
+  grp: number | null
+  since: number
+  tries: number
+  next_at: number | null
+  /** What was last answered. */
+  message: string | null
+}
+
+/** A room that waits, after `cursor`. */
+export interface WaitFact {
+  destination: number
+  room: number
+  cursor: number
+  /** Null: it is not held, and waits for the others of it. */
+  held_since: number | null
+  next_at: number | null
+}
+
+/** An operator gave it up, after it was set aside. */
+export interface GivenUpRow {
+  destination: number
+  pos: number
+  who: string
+  at: number
+}
+
 export interface EventFacts {
   /** The database's clock, ms since the epoch. */
   now: number
@@ -113,6 +146,9 @@ export interface EventFacts {
   owed: OwedRow[]
   open: OpenRow[]
   skips: SkipRow[]
+  apart: ApartFact[]
+  waits: WaitFact[]
+  givenUp: GivenUpRow[]
 }
 
 const INTERVALS = sql(
@@ -151,14 +187,36 @@ const SKIPS = sql(
       where upto >= $2 and ($1::int is null or destination = $1) order by upto, at`,
 )
 
+const APART = sql(
+  'read what is apart of events',
+  `select destination, pos, lane, grp, since, tries, next_at, message from apart
+      where room = any($3::int[]) and pos = any($2::bigint[]) and ($1::int is null or destination = $1)`,
+)
+
+const WAITS = sql(
+  'read the waits of rooms',
+  `select destination, room, cursor, held_since, next_at from waiting_rooms
+      where room = any($2::int[]) and ($1::int is null or destination = $1)`,
+)
+
+const GIVEN_UP = sql(
+  'read what was given up of events',
+  `select destination, pos, who, at from given_up
+      where pos = any($2::bigint[]) and ($1::int is null or destination = $1)`,
+)
+
+const NOTHING = {
+  ...{ destinations: [], intervals: [], gaps: [], replays: [], owed: [], open: [], skips: [] },
+  ...{ apart: [], waits: [], givenUp: [] },
+}
+
 /** Reads what concerns `events`; `only`: for this one destination. */
 export async function readEventFacts(
   db: Db,
   events: readonly EventRow[],
   only: number | null,
 ): Promise<EventFacts> {
-  const none = { destinations: [], intervals: [], gaps: [], replays: [], owed: [], open: [], skips: [] }
-  if (events.length === 0) return { now: await nowMs(db), ...none }
+  if (events.length === 0) return { now: await nowMs(db), ...NOTHING }
   const positions = events.map(({ pos }) => pos)
   const rooms = [...new Set(events.map(({ room }) => room))]
   const ask = async <Row extends object>(statement: Sql, ...values: unknown[]) =>
@@ -172,6 +230,12 @@ export async function readEventFacts(
   const gaps = await ask<GapRow>(GAPS, Math.min(...positions), Math.max(...positions))
   const open = await ask<OpenRow>(OPEN, positions)
   const skips = await ask<SkipRow>(SKIPS, Math.min(...positions))
+  const apart = await ask<ApartFact>(APART, positions, rooms)
+  const waits = await ask<WaitFact>(WAITS, rooms)
+  const givenUp = await ask<GivenUpRow>(GIVEN_UP, positions)
   const destinations = await readDestinations(db, concerned)
-  return { now: await nowMs(db), destinations, intervals, gaps, replays, owed, open, skips }
+  return {
+    ...{ now: await nowMs(db), destinations, intervals, gaps, replays, owed, open, skips },
+    ...{ apart, waits, givenUp },
+  }
 }

@@ -61,7 +61,7 @@ function plan(over: Given, limits = LIMITS) {
   const acknowledges: Acknowledges | null = planned.do === 'nothing' ? null : planned.acknowledges
   const sent = planned.do === 'send' ? planned.pdus.map(({ pdu, letter }) => `${pdu.pos}${letter}`) : []
   const lanes = { s: 0, t: 0, c: 0 }
-  if (planned.do === 'send') for (const { letter } of planned.pdus) lanes[letter] += 1
+  if (planned.do === 'send') for (const { letter } of planned.pdus) lanes[letter as 's' | 't' | 'c'] += 1
   const soonestLapse = planned.do === 'send' ? planned.soonestLapse : null
   return { do: planned.do, sent, lanes, acknowledges, soonestLapse }
 }

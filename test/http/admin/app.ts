@@ -21,6 +21,7 @@ export function makeAdminApp(
 ) {
   const woken: { destination: string; queue: string }[] = []
   const queue = { away: false }
+  const givenUp: number[] = []
   const app = makeApp(
     {
       tokens: () => ({
@@ -47,6 +48,7 @@ export function makeAdminApp(
           readBlocks: readBlocks ?? (() => Promise.resolve()),
           deadAfterMs: 30 * 86_400_000,
           rampPerSecond: 10,
+          onGivenUp: (count) => givenUp.push(count),
           discover: discover ?? (() => Promise.reject(new Error('not asked'))),
           wake: (who) => {
             if (queue.away) return Promise.reject(new Error('queue away'))
@@ -72,6 +74,7 @@ export function makeAdminApp(
   }
   return {
     woken,
+    givenUp,
     queue,
     get: (url: string, token = 'read-token') => ask('GET', url, token),
     post: (url: string, token = 'admin-token', body?: object) => ask('POST', url, token, body),

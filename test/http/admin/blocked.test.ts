@@ -62,7 +62,8 @@ describe('a destination that the configuration blocks', () => {
     const all = (await app.get('/v1/destinations')).body['destinations'] as Rows
     expect(all.map(({ state }) => state)).to.deep.equal(['blocked', 'idle', 'paused'])
     expect((await app.get('/v1/status')).body['destinations']).to.deep.equal({
-      ...{ idle: 1, sending: 0, catching_up: 0, backing_off: 0, dead: 0, paused: 1, blocked: 1 },
+      ...{ idle: 1, sending: 0, catching_up: 0, backing_off: 0, refused: 0, dead: 0 },
+      ...{ paused: 1, blocked: 1 },
     })
   })
 

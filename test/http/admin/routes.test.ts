@@ -66,7 +66,7 @@ describe('the admin API', () => {
         'bytes taken by a redaction',
         () => s.open(D, { positions: [1], lanes: 't', void: true }),
         'sending',
-        /withdrawn because of a redaction or purge/,
+        /withdrawn because of a redaction, a purge or an operator's drop/,
       ],
       [
         'only a sticky event that an answer did not list',
@@ -457,7 +457,10 @@ describe('the admin API', () => {
       server_name: 'us.example',
       version: '1.2.3',
       position: 12,
-      destinations: { idle: 0, sending: 2, catching_up: 0, backing_off: 0, paused: 1, blocked: 0, dead: 0 },
+      destinations: {
+        ...{ idle: 0, sending: 2, catching_up: 0, backing_off: 0, refused: 0 },
+        ...{ paused: 1, blocked: 0, dead: 0 },
+      },
       pending_pdus: 10,
       sticky_pending: 2,
       sent_per_second: 0.3,
@@ -498,7 +501,7 @@ describe('the admin API', () => {
   })
 
   it('refuses what has not come yet as unrecognized', async () => {
-    const calls = [app.get(`${path}/quarantine`)]
+    const calls = [app.get('/_synapse/admin/v1/federation/destinations')]
     for (const { status, body } of await Promise.all(calls)) {
       expect([status, body['errcode']]).to.deep.equal([404, 'M_UNRECOGNIZED'])
     }

@@ -9,6 +9,7 @@ import { Blocked, makeLocks } from './locks.ts'
 import { RULES, type Rules } from './rules.ts'
 import { CONTENT } from './ingest/content.ts'
 import { INGEST } from './ingest/ingest.ts'
+import { APART } from './delivery/apart.ts'
 import { BLOCKS } from './delivery/blocks.ts'
 import { FOLLOW, LEASES } from './delivery/leases.ts'
 import { LOAD } from './delivery/load.ts'
@@ -42,6 +43,7 @@ export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...SET_BACK,
   ...STICKY_END,
   ...SKIPS,
+  ...APART,
 }
 
 /** Put in the place of what is right, to show that the model test sees it. */

@@ -1,4 +1,5 @@
 /** The rows of the tables that ingest, delivery and housekeeping touch, as the migrations make them. */
+import type { Isolation } from '../../../src/store/isolation.ts'
 import type { WaitRow } from '../../../src/store/waits.ts'
 
 export interface DestinationRow extends WaitRow {
@@ -17,6 +18,7 @@ export interface DestinationRow extends WaitRow {
   quick: boolean
   lists: boolean
   timeout_ms: number | null
+  isolation: Isolation | null
   last_success: number | null
   attempt_seq: number
 }
@@ -116,6 +118,28 @@ export interface AttemptRow {
   lanes: string
 }
 
+export interface ApartRow {
+  destination: number
+  pos: number
+  room: number
+  lane: string
+  grp: number | null
+  since: number
+  tries: number
+  next_at: number | null
+  status: number | null
+  message: string | null
+}
+
+export interface WaitingRoomRow {
+  destination: number
+  room: number
+  cursor: number
+  held_since: number | null
+  tries: number
+  next_at: number | null
+}
+
 export interface Schema {
   stream: { head: number; log_end: number; log_floor: number }
   cursors: { name: string; pos: number }
@@ -140,6 +164,8 @@ export interface Schema {
   attempts: AttemptRow
   blocks: { glob: string; reason: string | null; who: string; at: number }
   block_list: { version: string }
+  apart: ApartRow
+  waiting_rooms: WaitingRoomRow
 }
 
 export const TABLES: readonly (keyof Schema)[] = [
@@ -165,6 +191,8 @@ export const TABLES: readonly (keyof Schema)[] = [
   'attempts',
   'blocks',
   'block_list',
+  'apart',
+  'waiting_rooms',
 ]
 
 /** Primary keys of tables whose key is more than one column. */
@@ -173,4 +201,6 @@ export const keyOf = {
   owed: (destination: number, room: number | null) => `${destination} ${room ?? 'gap'}`,
   replay: (destination: number, pos: number) => `${destination} ${pos}`,
   attempt: (destination: number, seq: number) => `${destination} ${seq}`,
+  apart: (destination: number, pos: number) => `${destination} ${pos}`,
+  waits: (destination: number, room: number) => `${destination} ${room}`,
 }

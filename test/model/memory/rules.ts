@@ -82,6 +82,17 @@ export const replayOf = (t: Tables, destination: number, pos: number): ReplayRow
 export const notSent = (t: Tables, destination: number, { pos }: { pos: number }): boolean =>
   replayOf(t, destination, pos)?.state !== 'sent'
 
+export const isApart = (t: Tables, destination: number, pos: number): boolean =>
+  t.apart.get(keyOf.apart(destination, pos)) !== undefined
+
+/** It is not apart, and its room does not wait. */
+export const notApart = (
+  t: Tables,
+  destination: number,
+  { pos, room }: { pos: number; room: number },
+): boolean =>
+  !isApart(t, destination, pos) && t.waiting_rooms.get(keyOf.waits(destination, room)) === undefined
+
 export const inRoomNow = (t: Tables, destination: number, room: number): boolean =>
   t.memberships.all().some((m) => m.room === room && m.destination === destination && m.until === null)
 

@@ -44,7 +44,7 @@ const followed: Row = { ...frozenRow(frozen), wakeSeq: 0, readAt: 9 }
 const result: AttemptResult = {
   ...{ held: HELD, txnId: 'old', startedAt: 0, durationMs: 1, outcome: 'answered', status: 200 },
   ...{ message: null, errorKind: null, acknowledges, answered: true, discard: false, timeoutMs: null },
-  ...{ quick: true, lists: true, pduErrors: null, unlisted: [] },
+  ...{ quick: true, lists: true, pduErrors: null, unlisted: [], isolation: null },
   waiting: {
     ...{ failures: 0, failingSince: null, retryAt: null, retryInterval: null, holdKind: null },
     ...{ holdUntil: null, adviceAt: null, adviceUp: false, adviceAfter: null, adviceStep: null },

@@ -52,7 +52,7 @@ describe('statements about several destinations lock them in one order', () => {
   const result = (id: number): AttemptResult => ({
     ...{ held: held(id), txnId: `txn${id}`, startedAt: 0, durationMs: 1, outcome: 'answered', status: 200 },
     ...{ message: null, errorKind: null, acknowledges, answered: true, discard: false, timeoutMs: null },
-    ...{ quick: true, lists: true, pduErrors: null, unlisted: [] },
+    ...{ quick: true, lists: true, pduErrors: null, unlisted: [], isolation: null },
     waiting: {
       ...{ failures: 0, failingSince: null, retryAt: null, retryInterval: null, holdKind: null },
       ...{ holdUntil: null, adviceAt: null, adviceUp: false, adviceAfter: null, adviceStep: null },

@@ -51,6 +51,25 @@ describe('counting backlogs', () => {
     expect(await counted()).to.equal(SERVERS)
   })
 
+  it('counts what is apart of those whose position is past everything', async () => {
+    await count()
+    await pool.query(`update destinations set position = ${EVENTS}, isolation = '{"apart": true}'`)
+    await pool.query(
+      `insert into apart (destination, pos, room, lane, since) select id, 2, 1, 't', 5 from destinations where name = 'h7'`,
+    )
+    await pool.query(
+      `insert into waiting_rooms (destination, room, cursor) select id, 1, 1 from destinations where name = 'h9'`,
+    )
+    await count()
+    const { rows } = await pool.query(
+      'select name, pending_pdus, oldest_pending from destinations where pending_pdus > 0 order by name',
+    )
+    expect(rows).to.deep.equal([
+      { name: 'h7', pending_pdus: 1, oldest_pending: 1002 },
+      { name: 'h9', pending_pdus: 2, oldest_pending: 1002 },
+    ])
+  })
+
   it('sets those who are owed nothing any more to nothing', async () => {
     await count()
     await pool.query(`update destinations set position = ${EVENTS} where id % 2 = 0`)

@@ -150,6 +150,97 @@ describe('what one destination is owed', () => {
     expect(await nextUnlisted(s.pool, s.idOf(D))).to.equal(null)
   })
 
+  describe('of which something is apart', () => {
+    beforeEach(async () => {
+      await s.member(D, 'a')
+      await s.member(D, 'b')
+      for (const [pos, room] of [
+        [1, 'a'],
+        [2, 'b'],
+        [3, 'a'],
+        [4, 'a'],
+        [5, 'b'],
+        [6, 'a'],
+      ] as const)
+        await s.event(pos, room)
+      await s.change(D, { position: 5 })
+    })
+    const sums = async () => {
+      const { pdus, sticky, pdusResting, stickyResting } = await pending()
+      return [pdus, sticky, pdusResting, stickyResting]
+    }
+
+    it('counts it beside its lanes, though the position is past it, and once', async () => {
+      expect(await sums()).to.deep.equal([1, 0, 0, 0])
+      await s.apart(D, 1, 'a')
+      await s.apart(D, 2, 'b', { grp: 1 })
+      expect(await sums()).to.deep.equal([3, 0, 1, 0])
+      // Ahead of the position: the timeline does not have it as well.
+      await s.apart(D, 6, 'a', { grp: 1 })
+      expect(await sums()).to.deep.equal([3, 0, 1, 0])
+      expect((await rooms()).rows.map(({ room_id, pending_pdus }) => [room_id, pending_pdus])).to.deep.equal([
+        ['!a:us', 2],
+        ['!b:us', 1],
+      ])
+    })
+
+    it('counts what a room that waits is owed after its own cursor, before and behind the position', async () => {
+      await s.wait(D, 'a', { cursor: 1 })
+      expect(await sums()).to.deep.equal([3, 0, 0, 0])
+      await s.apart(D, 3, 'a', { grp: 1 })
+      expect(await sums()).to.deep.equal([3, 0, 0, 0])
+      await s.replay(D, 4, 'sent')
+      expect(await sums()).to.deep.equal([2, 0, 0, 0])
+      await s.pool.query('update waiting_rooms set cursor = 6')
+      expect(await sums()).to.deep.equal([1, 0, 0, 0])
+    })
+
+    it('counts what came by name for it in a room that waits', async () => {
+      await s.event(7, 'never', { alsoTo: [D] })
+      await s.event(8, 'never', { alsoTo: [D] })
+      await s.change(D, { position: 8 })
+      await s.wait(D, 'never', { cursor: 7 })
+      expect(await sums()).to.deep.equal([1, 0, 0, 0])
+    })
+
+    it('of a held room all rests', async () => {
+      await s.wait(D, 'a', { cursor: 3, held_since: 5, next_at: 9 })
+      await s.apart(D, 1, 'a', { next_at: null })
+      await s.apart(D, 3, 'a', { next_at: null })
+      // 1 and 3 apart, 4 and 6 after the cursor.
+      expect(await sums()).to.deep.equal([4, 0, 4, 0])
+    })
+
+    it('in a gap a room that waits is owed all after its cursor, and no newest', async () => {
+      await s.change(D, { position: 0 })
+      await s.gap(D, 0, 5)
+      // 4 and 5 are the newest of their rooms, 6 is behind the gap.
+      expect(await sums()).to.deep.equal([3, 0, 0, 0])
+      await s.wait(D, 'a', { cursor: 1 })
+      expect(await sums()).to.deep.equal([4, 0, 0, 0])
+      expect(await countGapRooms(s.pool, s.idOf(D))).to.equal(1)
+      await s.apart(D, 5, 'b', { lane: 'c' })
+      expect(await sums()).to.deep.equal([4, 0, 1, 0])
+      expect(await countGapRooms(s.pool, s.idOf(D))).to.equal(0)
+    })
+
+    it('counts sticky events that are apart, and those of a room that waits, once each', async () => {
+      await s.event(7, 'a', { sticky: MINUTE })
+      await s.event(8, 'a', { sticky: MINUTE })
+      await s.change(D, { position: 8 })
+      expect(await sums()).to.deep.equal([0, 0, 0, 0])
+      await s.apart(D, 7, 'a', { lane: 's' })
+      await s.replay(D, 7, 'unlisted', { next_at: 5 })
+      expect(await sums()).to.deep.equal([0, 1, 0, 1])
+      await s.wait(D, 'a', { cursor: 7 })
+      expect(await sums()).to.deep.equal([1, 2, 0, 1])
+      expect(await stickies()).to.deep.equal([7, 8])
+      await s.pool.query('update memberships set until = 99')
+      // No replay any more; the timeline still owes the other.
+      expect(await stickies()).to.deep.equal([8])
+    })
+  })
+
   it('says in which rooms, a page at a time, with the total beyond the end too', async () => {
     for (const room of ['a', 'b', 'c', 'idle']) await s.member(D, room)
     await s.event(1, 'idle')

@@ -20,10 +20,11 @@ describe('counting states', () => {
   before(async () => {
     pool = openPool({ url: (await freshDatabase()).url, max: 2 })
     await pool.query(
-      `insert into destinations (name, position, created_at, retry_at, hold_until, advice_at, asked_at, deadline_at, hold_kind, advice_up, paused, pending_pdus, failing_since)
+      `insert into destinations (name, position, created_at, retry_at, hold_until, advice_at, asked_at, deadline_at, hold_kind, advice_up, paused, pending_pdus, failing_since, isolation)
        select 'd' || i, 0, 0, ${times(0)}, ${times(1)}, ${times(2)}, ${times(3)}, ${times(4)},
               case when i % 3 = 0 then 'gone' else 'retry_after' end, i % 2 = 0, i % 31 = 0, i % 5,
-              case when i % 11 = 0 then now_ms() - ${2 * DEAD_AFTER} when i % 11 < 5 then now_ms() - 60000 end
+              case when i % 11 = 0 then now_ms() - ${2 * DEAD_AFTER} when i % 11 < 5 then now_ms() - 60000 end,
+              case i % 13 when 0 then '{"locked": 0}' when 1 then '{"locked": 3}' when 2 then '{"locked": null}' end::jsonb
          from generate_series(0, 767) i`,
     )
     await pool.query(
@@ -38,7 +39,7 @@ describe('counting states', () => {
     const { rows } = await listDestinations(pool, { ...page, search: null, keep: null })
     const expected: Record<string, number> = {}
     for (const row of rows) expected[stateOf(row, around)] = (expected[stateOf(row, around)] ?? 0) + 1
-    expect(Object.keys(expected)).to.have.length(6)
+    expect(Object.keys(expected)).to.have.length(7)
     expect(await countStates(pool, around)).to.deep.equal(expected)
   })
 
@@ -49,7 +50,7 @@ describe('counting states', () => {
     const { rows } = await listDestinations(pool, { ...page, search: null, keep: null })
     const expected: Record<string, number> = {}
     for (const row of rows) expected[stateOf(row, around)] = (expected[stateOf(row, around)] ?? 0) + 1
-    expect(Object.keys(expected)).to.have.length(7)
+    expect(Object.keys(expected)).to.have.length(8)
     const asked: string[] = []
     const query: Db['query'] = (text: string, values?: unknown[]) => {
       asked.push(text)

@@ -3,6 +3,7 @@
  * test says what the store holds instead of driving a daemon there.
  */
 import { openPool, type Pool } from '../../../src/store/db.ts'
+import { NOTHING_LEARNED, type Isolation } from '../../../src/store/isolation.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 
 type Values = Record<string, unknown>
@@ -18,8 +19,7 @@ export interface EventOptions {
 
 const TABLES = [
   ...['attempts', 'audit', 'destinations', 'event_ids', 'events', 'gaps', 'memberships', 'open_transactions'],
-  'planned_acts',
-  'skips',
+  ...['planned_acts', 'skips', 'apart', 'waiting_rooms', 'given_up'],
   ...['recipients', 'replays', 'rooms', 'sticky', 'sticky_owed', 'workers'],
 ]
 const RESET = `delete from cursors where name <> 'fanout'; ${TABLES.map((table) => `delete from ${table};`).join(' ')} update stream set head = 0`
@@ -169,6 +169,26 @@ export async function makeSituation() {
       ...row,
     })
   }
+  /** It is apart: set aside where `grp` is null. */
+  const apart = async (name: string, pos: number, of: string, row: Values = {}) => {
+    const at = await now()
+    await insert('apart', {
+      ...{ destination: idOf(name), pos, room: await room(of), lane: 't', since: at },
+      ...{ next_at: row['grp'] == null ? at + 900_000 : null, ...row },
+    })
+    await learn(name, {})
+  }
+  /** The room waits: after `cursor`, held where that has a time. */
+  const wait = async (name: string, of: string, row: Values & { cursor: number }) => {
+    await insert('waiting_rooms', { destination: idOf(name), room: await room(of), ...row })
+    await learn(name, {})
+  }
+  /** What refusals have taught of it. */
+  const learn = async (name: string, what: Partial<Isolation>) =>
+    pool.query(
+      'update destinations set isolation = coalesce(isolation, $2::jsonb) || $3::jsonb where id = $1',
+      [idOf(name), JSON.stringify({ ...NOTHING_LEARNED, apart: true }), JSON.stringify(what)],
+    )
   /** Back to an empty store: quicker than another database. */
   const reset = async () => {
     rooms.clear()
@@ -194,6 +214,9 @@ export async function makeSituation() {
     replay,
     attempt,
     open,
+    apart,
+    wait,
+    learn,
     insert,
     close,
   }

@@ -5,6 +5,8 @@ import {
   eventsBetween,
   headOf,
   inRoomNow,
+  isApart,
+  notApart,
   notSent,
   openGapOf,
   owedByJoin,
@@ -32,7 +34,9 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
   const due = t.replays.all().flatMap((p) => {
     const s = t.sticky.get(p.pos)
     const again = p.destination === id && p.state === 'unlisted' && s !== undefined && s.expires_at > now
-    return again && inRoomNow(t, id, s.room) && p.next_at !== null ? [p.next_at] : []
+    return again && inRoomNow(t, id, s.room) && p.next_at !== null && !isApart(t, id, p.pos)
+      ? [p.next_at]
+      : []
   })
   return [
     {
@@ -44,6 +48,7 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
         quick: d.quick,
         timeout_ms: d.timeout_ms,
         last_success: d.last_success,
+        isolation: d.isolation,
         failures: d.failures,
         failing_since: d.failing_since,
       },
@@ -83,7 +88,7 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
 
 function timeline({ t, rules }: Call, id: number, after: number, upto: number, limit: number) {
   return eventsBetween(t, after, upto)
-    .filter((event) => entitled(rules, t, event, id) && notSent(t, id, event))
+    .filter((event) => entitled(rules, t, event, id) && notSent(t, id, event) && notApart(t, id, event))
     .slice(0, limit)
 }
 
@@ -107,7 +112,7 @@ function gapRooms({ t, rules }: Call, ...[id, from, to, cursor, limit]: GapRange
       (event) =>
         newest.get(event.room) === event.pos || (addressed(t, event, id) && !rules.memberAt(t, event, id)),
     )
-    .filter((event) => event.pos > cursor && notSent(t, id, event))
+    .filter((event) => event.pos > cursor && notSent(t, id, event) && notApart(t, id, event))
     .slice(0, limit ?? undefined)
 }
 
@@ -142,6 +147,9 @@ const events = {
   ]),
   'what does the gap need': twin<GapRange>((call, ...range) =>
     gapRooms(call, ...range).map(({ pos }) => ({ pos })),
+  ),
+  'what does the gap need of each room': twin<GapRange>((call, ...range) =>
+    gapRooms(call, ...range).map(({ pos, room }) => ({ pos, room })),
   ),
   'follow the log': twin<[number, number, number]>(({ t }, after, limit, bytes) => {
     const nothing = { target: null, added: null, removed: null, at: null }
@@ -210,6 +218,7 @@ const sticky = {
       .filter((s) => {
         const event = t.events.get(s.pos)
         if (event === undefined || !isLive(call, s.pos, at) || !inRoomNow(t, id, s.room)) return false
+        if (isApart(t, id, s.pos)) return false
         if (owedByJoin(rules, t, id, s)) return true
         if (gap === undefined || s.pos <= Math.max(gap.after_pos, gap.cursor)) return false
         return entitled(rules, t, event, id) && notSent(t, id, event)
@@ -227,7 +236,7 @@ const sticky = {
       .filter(({ destination, pos, state, next_at }) => {
         const room = t.sticky.get(pos)?.room
         if (destination !== id || state !== 'unlisted' || next_at === null || next_at > at) return false
-        return room !== undefined && isLive(call, pos, at) && inRoomNow(t, id, room)
+        return room !== undefined && isLive(call, pos, at) && inRoomNow(t, id, room) && !isApart(t, id, pos)
       })
       .map(({ pos }) => pos)
       .sort((a, b) => a - b)

@@ -63,6 +63,7 @@ export function writeResult(call: Call, one: ResultInput): boolean {
     asked_at: d.asked_at !== null && d.asked_at > startedAt ? d.asked_at : null,
     ...{ deadline_at: null, tried_at: n.triedAt },
     deadline_tries: n.deadlineTries.length === 0 ? null : [...n.deadlineTries],
+    isolation: one.isolation,
     ...{ timeout_ms: one.timeoutMs, quick: one.quick, lists: one.lists, attempt_seq },
   })
   if (one.ends && t.open_transactions.get(id)?.txn_id === one.txnId) t.open_transactions.delete(id)
@@ -153,7 +154,10 @@ const replays = {
           s !== undefined && pos > cursor && (room === null || (room === s.room && pos <= (upto ?? 0))),
       )
       const known = replayOf(t, id, pos)
-      if (pos <= position && !covered && known === undefined) continue
+      const room = s?.room ?? t.events.get(pos)?.room
+      const waits = room === undefined ? undefined : t.waiting_rooms.get(keyOf.waits(id, room))
+      const isMissed = waits !== undefined && pos > waits.cursor
+      if (pos <= position && !isMissed && !covered && known === undefined) continue
       t.replays.put(keyOf.replay(id, pos), {
         ...{ destination: id, pos, state: 'sent', listed_at: headOf(t), tries: 0, next_at: null },
         ...{ expires_at: known?.expires_at ?? s?.expires_at ?? now, at: now },

@@ -44,6 +44,19 @@ export const SKIPS = {
       if (destination === id && state === 'unlisted' && pos <= upto && isOfBefore(call, id, pos, upto))
         t.replays.delete(keyOf.replay(id, pos))
     }
+    for (const one of t.apart.all())
+      if (one.destination === id && one.pos <= upto) t.apart.delete(keyOf.apart(id, one.pos))
+    for (const room of t.waiting_rooms.all()) {
+      if (room.destination !== id) continue
+      const cursor = Math.max(room.cursor, upto)
+      t.waiting_rooms.put(keyOf.waits(id, room.room), {
+        ...room,
+        cursor,
+        held_since: null,
+        tries: 0,
+        next_at: null,
+      })
+    }
     t.destinations.change(id, {
       position: goesOn ? d.position : Math.max(d.position, upto),
       skip_upto: null,

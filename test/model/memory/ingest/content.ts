@@ -44,7 +44,10 @@ const ERASE = {
         const sender = senders[i] ?? null
         if (sender !== null && table.get(pos)?.sender !== sender) continue
         if (table.get(pos) !== undefined && t.sticky.get(pos) !== undefined) t.sticky.delete(pos)
-        if (table.get(pos) !== undefined) table.delete(pos)
+        if (table.get(pos) === undefined) continue
+        table.delete(pos)
+        for (const one of t.apart.all())
+          if (one.pos === pos) t.apart.delete(keyOf.apart(one.destination, pos))
       }
     const changes = JSON.parse(json) as { pos: number; target: number | null }[]
     for (const { pos, target } of changes)
@@ -107,6 +110,16 @@ export const CONTENT = {
   // Only counted: nobody decides by it.
   'count what a purge gives up': twin<[number[]]>((_call, rooms) => rooms.map((room) => ({ room, n: 0 }))),
   'add to a counter': twin<[string, number]>(() => 1),
+  'purge what is apart': twin<[number[]]>(({ t }, rooms) => {
+    const those = t.apart.all().filter(({ room }) => rooms.includes(room))
+    for (const { destination, pos } of those) t.apart.delete(keyOf.apart(destination, pos))
+    return those.length
+  }),
+  'purge the rooms that wait': twin<[number[]]>(({ t }, rooms) => {
+    const those = t.waiting_rooms.all().filter(({ room }) => rooms.includes(room))
+    for (const { destination, room } of those) t.waiting_rooms.delete(keyOf.waits(destination, room))
+    return those.length
+  }),
   'purge join replays': twin<[number[]]>(({ t }, rooms) => {
     const gone = t.sticky_owed.all().filter((row) => rooms.includes(row.room ?? -1))
     for (const row of gone) t.sticky_owed.delete(keyOf.owed(row.destination, row.room))

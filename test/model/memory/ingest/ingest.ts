@@ -18,6 +18,7 @@ export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> =
   skip_upto: null,
   quick: false,
   lists: false,
+  isolation: null,
   failures: 0,
   failing_since: null,
   retry_at: null,

@@ -1,0 +1,149 @@
+/**
+ * What does a refusal teach, and whose fault is it? (contract 5.9) Pure: what is known of a destination and what came of a request in, what
+ * is known then out.
+ *
+ *     refused ──▶ refused ──▶ refused ──▶ an empty transaction ──▶ not answered 200: its own trouble, backoff
+ *        (soon)      (soon)                       └──▶ answered 200: what was refused is searched (`halves.ts`)
+ *
+ * Always: being wrong costs a delay, never an event.
+ */
+import { NOTHING_LEARNED, type Isolation, type Learned, type Searching } from '../../store/isolation.ts'
+
+/** How a transaction came to hold what it holds: from the lanes, a half of a search, or what was set aside. */
+export type Kind = 'ordinary' | 'half' | 'aside'
+
+/** What came of a request whose transaction was not empty. */
+export type Came =
+  | { answered: true }
+  | {
+      answered: false
+      /** A whole HTTP answer that refuses it. */
+      refused: boolean
+      status: number | null
+      message: string
+      /** It took as long as a request may take at most. */
+      atLongest: boolean
+    }
+
+export interface Taught {
+  isolation: Isolation | null
+  /** The transaction ends, and what it held is planned anew. */
+  ends: boolean
+  /** The next attempt is not after this, ms; null: the backoff says when. */
+  soonMs: number | null
+  /** The destination is not in trouble: its backoff stays as it is. */
+  spares: boolean
+}
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
+/** Refusals before an empty transaction asks. */
+const REFUSALS = 3
+/** Time-outs before fewer PDUs go at once. */
+const TIMEOUTS = 3
+const STEPS_AN_HOUR = 20
+/** A limit is never smaller than this, bytes: a PDU may have as much. */
+const LEAST_BYTES = 65_536
+
+export function taughtBy(
+  known: Isolation | null,
+  came: Came,
+  sent: { kind: Kind; pdus: number; bytes: number },
+  { now, firstMs }: { now: number; firstMs: number },
+): Taught {
+  const was = known ?? NOTHING_LEARNED
+  const plain = { ends: false, soonMs: null, spares: false }
+  if (came.answered) return { ...plain, isolation: keptOf(afterAnswer(was, sent.kind)) }
+  if (came.status === 413 && sent.pdus > 1) {
+    const most = Math.max(LEAST_BYTES, Math.floor(sent.bytes / 2))
+    // Under this limit it would hold the same again.
+    if (most < sent.bytes)
+      return { ...plain, isolation: { ...was, bytes: { most, at: now } }, ends: true, soonMs: firstMs }
+  }
+  if (came.atLongest) {
+    const timeouts = was.timeouts + 1
+    if (timeouts < TIMEOUTS || sent.pdus < 2) return { ...plain, isolation: { ...was, timeouts } }
+    const pdus = { most: Math.floor(sent.pdus / 2), at: now }
+    return { ...plain, isolation: { ...was, timeouts: 0, pdus }, ends: true }
+  }
+  if (!isRefusal(came, sent.pdus)) return { ...plain, isolation: keptOf(was) }
+  if (sent.kind === 'aside') return { ...plain, isolation: keptOf(was), ends: true, spares: true }
+  // A half of a search has been refused before, with others: it is asked about at once.
+  const isStep = sent.kind === 'half' && was.search !== null
+  const refusals = was.refusals + 1
+  const search = isStep ? stepped(was.search, now) : was.search && { ...was.search, turn: 'half' as const }
+  const last = { status: came.status, message: came.message }
+  const asks = isStep || refusals >= REFUSALS
+  const isolation = { ...was, refusals, last, asks, search }
+  return { ...plain, isolation, soonMs: asks ? null : firstMs * 2 ** (refusals - 1) }
+}
+
+/** A 410, a 429 and what says when to come again are not refusals of what was sent; nor is a 413, unless one PDU is too large. */
+function isRefusal({ refused, status }: Extract<Came, { answered: false }>, pdus: number): boolean {
+  return refused && status !== 410 && status !== 429 && (status !== 413 || pdus === 1)
+}
+
+/** Something arrived: whatever was concluded from refusals before is past, and a search goes on. */
+function afterAnswer(was: Isolation, kind: Kind): Isolation {
+  const { search } = was
+  const turn = kind === 'half' ? 'other' : 'half'
+  return {
+    ...was,
+    ...{ refusals: 0, last: null, asks: false, locked: null, timeouts: 0 },
+    search: search === null ? null : { ...search, other: true, turn, unsure: 0, waitUntil: null },
+  }
+}
+
+const stepped = (search: Searching | null, now: number): Searching | null =>
+  search && { ...search, turn: 'other', steps: [...search.steps, now].slice(-STEPS_AN_HOUR) }
+
+/** When the next half may be sent, ms since the epoch; null: at once. `brought`: somebody wants it to be tried now. */
+export function halfAt({ search }: Isolation, now: number, brought: boolean): number | null {
+  if (search === null) return null
+  const eldest = search.steps.length < STEPS_AN_HOUR ? undefined : search.steps.at(-STEPS_AN_HOUR)
+  // What lies ahead is from a clock that has been set back since.
+  const full = eldest === undefined || eldest > now ? 0 : eldest + HOUR_MS
+  const waits = brought ? 0 : Math.min(search.waitUntil ?? 0, now + DAY_MS)
+  const at = Math.max(full, waits)
+  return at > now ? at : null
+}
+
+/** What may go into one transaction, with what is learned of it. */
+export function limitsFor(
+  isolation: Isolation | null,
+  now: number,
+  { maxPdus, maxBodyBytes }: { maxPdus: number; maxBodyBytes: number },
+): { maxPdus: number; maxBodyBytes: number } {
+  if (isolation === null) return { maxPdus, maxBodyBytes }
+  return {
+    maxPdus: Math.min(maxPdus, mostOf(isolation.pdus, now)),
+    maxBodyBytes: Math.min(maxBodyBytes, mostOf(isolation.bytes, now)),
+  }
+}
+
+/** What a limit is by now: twice as much after each day. */
+const mostOf = (learned: Learned | null, now: number): number =>
+  learned === null ? Infinity : learned.most * 2 ** Math.max(0, Math.floor((now - learned.at) / DAY_MS))
+
+/** Null where nothing of it would change what is sent. */
+export function keptOf(isolation: Isolation): Isolation | null {
+  const { refusals, asks, locked, timeouts, bytes, pdus, search, apart } = isolation
+  const isNothing =
+    refusals === 0 && !asks && locked === null && timeouts === 0 && bytes === null && pdus === null
+  return isNothing && search === null && !apart ? null : isolation
+}
+
+/** Whether all that is known of it are limits: then it is served as any other. */
+export const isPlain = (isolation: Isolation | null): boolean =>
+  isolation === null ||
+  (isolation.refusals === 0 && isolation.locked === null && isolation.search === null && !isolation.apart)
+
+/** The wait before the next attempt to one that answers everything by 401 or 403, ms, without jitter. */
+export const lockedInterval = (locked: number): number => Math.min(DAY_MS, HOUR_MS * 2 ** locked)
+
+/** Whether a wait is one of these. */
+export const isLockedInterval = (ms: number | null): boolean =>
+  ms !== null && (ms === DAY_MS || [1, 2, 4, 8, 16].includes(ms / HOUR_MS))
+
+/** Whether an answer to something says that nobody is let in. */
+export const isLock = (status: number | null): boolean => status === 401 || status === 403

@@ -1,0 +1,206 @@
+/**
+ * Asks whose fault it is that transactions are refused: sends an empty one, and concludes from the answer (contract 5.9).
+ *
+ * Always: an empty transaction is never kept, and has a new id each time. What its answer says is written in one commit with what is
+ * concluded: the refused transaction ends and its PDUs are apart, or a half is sorted, or nothing is concluded. After a crash before that commit the
+ * question is asked again.
+ */
+import type { Clock, Random } from '../pace/clock.ts'
+import { makeTxnId } from '../matrix/ids.ts'
+import { pooledRandom } from '../matrix/pooled-random.ts'
+import { assembleTransaction } from '../matrix/transaction.ts'
+import type { Log } from '../observe/log.ts'
+import { overtakeRoom } from '../store/delivery/rooms-that-wait.ts'
+import { sortApart, takeApart } from '../store/delivery/take-apart.ts'
+import { gapPositionsByRoom, type GapRange } from '../store/delivery/gap-rooms.ts'
+import { inTransaction, type Db, type Pool } from '../store/db.ts'
+import type { OpenTransaction } from '../store/delivery/destination.ts'
+import { moveGap } from '../store/delivery/gaps.ts'
+import { moveStickyCursors } from '../store/delivery/replays.ts'
+import { dropTransaction, writeAttemptResults, type AttemptResult } from '../store/delivery/results.ts'
+import { NOTHING_LEARNED, type Isolation } from '../store/isolation.ts'
+import type { SendResult } from '../wire/send-result.ts'
+import { afterFailure, interval, type BackoffSettings } from './rules/backoff.ts'
+import { afterRefusedHalf, afterRefusedWhole, type Sorted } from './rules/halves.ts'
+import { isLock, lockedInterval } from './rules/isolation.ts'
+import { judge } from './rules/outcome.ts'
+import type { ApartTransaction } from './rules/plan.ts'
+import { sendOrFail, type Via } from './transaction.ts'
+
+export interface WhoseFaultNeeds {
+  pool: Pool
+  clock: Clock
+  random: Random
+  backoff: BackoffSettings
+  requestTimeoutMs: number
+  maxPdus: number
+  origin: string
+  log: Log
+}
+
+/** Asks about the unanswered transaction, which was refused. `apart`: what it is of what is apart; null: it is from the lanes. */
+export async function askWhoseFault(
+  needs: WhoseFaultNeeds,
+  via: Via,
+  open: OpenTransaction,
+  apart: ApartTransaction | null,
+): Promise<void> {
+  const { state, ready, bytes } = via
+  const txnId = makeTxnId(pooledRandom)
+  const originServerTs = needs.clock.now()
+  const body = Buffer.from(assembleTransaction({ origin: needs.origin, originServerTs, pduTexts: [] }))
+  bytes.keep(body.length)
+  const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
+  const result = await sendOrFail(needs, ready, state.name, { txnId, body, eventIds: [], timeoutMs })
+  if (result.kind === 'failed' && result.stage === 'aborted') return
+  const now = state.now + Math.round(result.durationMs)
+  await inTransaction(needs.pool, async (db) => {
+    if (result.kind === 'failed') await writeAttemptResults(db, [theirs(needs, via, txnId, result, now)])
+    else await conclude(needs, db, { via, open, apart, txnId, result, now })
+  })
+}
+
+/** The attempt as a row: it moves nothing. */
+function rowOf(
+  { held, state }: Via,
+  txnId: string,
+  result: SendResult,
+  is: Pick<AttemptResult, 'waiting' | 'isolation' | 'message' | 'outcome'>,
+): AttemptResult {
+  const { position, timeoutMs, quick, lists, now } = state
+  const acknowledges = {
+    ...{ positions: [], lanes: '', eventIds: [], fromPos: position, toPos: position },
+    ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
+  }
+  return {
+    ...{ held, txnId, startedAt: now, durationMs: Math.round(result.durationMs), acknowledges },
+    status: result.kind === 'failed' ? result.status : 200,
+    errorKind: result.kind === 'failed' ? result.stage : null,
+    ...{ answered: false, discard: false, failuresBefore: state.waiting.failures },
+    ...{ timeoutMs, quick, lists, pduErrors: null, unlisted: [], ...is },
+  }
+}
+
+/** The empty one was not answered 200 either: the destination is in trouble, and nothing is concluded. */
+function theirs(
+  { backoff, random }: WhoseFaultNeeds,
+  via: Via,
+  txnId: string,
+  result: Extract<SendResult, { kind: 'failed' }>,
+  now: number,
+): AttemptResult {
+  const { state } = via
+  const was = state.isolation ?? NOTHING_LEARNED
+  const judged = judge(result, { positions: [], eventIds: [], firstAttempt: true })
+  const kind = judged.kind === 'answered' ? 'failed' : judged.kind
+  const isLocked = isLock(result.status) && isLock(was.last?.status ?? null)
+  const locked = isLocked ? (was.locked === null ? 0 : was.locked + 1) : null
+  const waiting = afterFailure(
+    state.waiting,
+    {
+      ...{ kind, retryAfterMs: result.retryAfterMs, afterTakeover: false, startedAt: state.now },
+      lockedMs: locked === null ? null : lockedInterval(locked),
+    },
+    now,
+    { settings: backoff, random },
+  )
+  // It was not brought forward: it belongs to the attempt before it.
+  const { failures, deadlineTries } = state.waiting
+  return rowOf(via, txnId, result, {
+    waiting: { ...waiting, failures, deadlineTries },
+    isolation: { ...was, asks: false, locked },
+    message: result.message,
+    outcome: kind,
+  })
+}
+
+interface Asked {
+  via: Via
+  open: OpenTransaction
+  apart: ApartTransaction | null
+  txnId: string
+  result: SendResult
+  now: number
+}
+
+/** The empty one was answered 200: it is what the other held. */
+async function conclude(needs: WhoseFaultNeeds, db: Db, it: Asked): Promise<void> {
+  const { via, open, apart, txnId, result, now } = it
+  const { held, state } = via
+  const was = state.isolation ?? NOTHING_LEARNED
+  const at = {
+    now,
+    maxPdus: needs.maxPdus,
+    interval: (failures: number) => interval(failures, needs.backoff),
+  }
+  const sorted =
+    apart === null
+      ? afterRefusedWhole(was, at)
+      : afterRefusedHalf(apart.rows, open.acknowledges.positions, was, at)
+  const isolation: Isolation = { ...was, asks: false, locked: null, apart: true, search: sorted.search }
+  const row = rowOf(via, txnId, result, {
+    waiting: sorted.backsOff ? state.waiting : atOnce(state.waiting, sorted.search?.other === true),
+    ...{ isolation, outcome: 'answered', message: wordsOf(sorted, open, apart) },
+  })
+  const [written] = await writeAttemptResults(db, [row])
+  if (written !== true) return
+  if (apart === null) await takeAllApart(db, via, open, now)
+  else {
+    await dropTransaction(db, held, open.txnId)
+    const [pos, ...more] = open.acknowledges.positions
+    const { last } = was
+    const said = pos !== undefined && more.length === 0 && last !== null ? { pos, ...last } : null
+    await sortApart(db, held.destination, sorted, said)
+  }
+  const { setAside, held: rooms } = sorted.found
+  if (setAside.length === 0) return
+  needs.log.warn(
+    { destination: state.name, positions: setAside, rooms },
+    'a PDU that is refused is set aside',
+  )
+}
+
+/** What the operator reads of it. */
+function wordsOf(sorted: Sorted, { acknowledges }: OpenTransaction, apart: ApartTransaction | null): string {
+  const count = acknowledges.positions.length
+  const them = `${count} PDU${count === 1 ? '' : 's'} that ${count === 1 ? 'was' : 'were'} refused`
+  if (sorted.found.setAside.length > 0)
+    return `an empty transaction was answered 200: the PDU that was refused is set aside`
+  if (apart !== null && count === 1)
+    return `an empty transaction was answered 200, and nothing else: nothing is concluded`
+  return `an empty transaction was answered 200: the ${them} ${count === 1 ? 'is' : 'are'} sent in halves`
+}
+
+async function takeAllApart(db: Db, { held, state }: Via, open: OpenTransaction, now: number): Promise<void> {
+  const { acknowledges, txnId } = open
+  const { positions, lanes, fromPos, toPos, gap, gapCursor, closesGap, sticky } = acknowledges
+  // A room is read as far as its lane is: in a gap, up to where that has come.
+  const roomsUpto = gap === null || closesGap ? toPos : (gapCursor ?? state.gap?.cursor ?? toPos)
+  // While a gap is open, a room that waits is owed of it what the gap has for it: the lane leaves it out from now on.
+  const goesOn = state.gap !== null && !closesGap
+  const left = { ...state.gap, cursor: Math.max(state.gap?.cursor ?? 0, gapCursor ?? 0) }
+  const needed = goesOn
+    ? await gapPositionsByRoom(db, held.destination, left as GapRange)
+    : new Map<number, number[]>()
+  const rooms = await takeApart(db, held, { txnId, fromPos, toPos, positions, lanes, roomsUpto }, now)
+  if (rooms === null) return
+  if (state.gap !== null && goesOn) {
+    const upto = state.gap.to
+    for (const room of rooms)
+      await overtakeRoom(db, held.destination, { room, upto, positions: needed.get(room) ?? [] })
+  }
+  if (gap !== null)
+    await moveGap(db, held.destination, { id: gap, cursor: gapCursor, batch: null, closes: closesGap })
+  await moveStickyCursors(db, held.destination, sticky)
+}
+
+/** It answers, so its refusal is not counted as a failure of its own, and nothing is waited for. `takes`: it takes other things, so it fails in no way. */
+function atOnce(waiting: Via['state']['waiting'], takes: boolean): Via['state']['waiting'] {
+  const { failures, failingSince } = waiting
+  const left = failures > 1 ? failures - 1 : failures
+  return {
+    ...waiting,
+    ...{ retryAt: null, retryInterval: null },
+    ...(takes ? { failures: 0, failingSince: null } : { failures: left, failingSince }),
+  }
+}

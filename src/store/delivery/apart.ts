@@ -1,0 +1,116 @@
+/**
+ * PDUs that were taken out of the lanes of a destination, and the rooms that wait behind them (contract 5.9, migration 0019).
+ *
+ * Always: every cursor of the destination is past a PDU that has a row here, so the row alone says that it is owed; and of a room that waits,
+ * no lane has anything (`notApart`). Rows are written by the holder of the destination, in the commit that ends the transaction that was refused,
+ * or that acknowledges one; a purge, a skip and an operator's drop take them away.
+ */
+import type { Db } from '../db.ts'
+import { entitled } from '../entitled.ts'
+import { sql } from '../statement.ts'
+import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
+
+export interface ApartRow {
+  pos: number
+  room: number
+  lane: 't' | 'c' | 's'
+  /** Which half it goes with; null: it was set aside. */
+  grp: number | null
+  since: number
+  tries: number
+  nextAt: number | null
+  /** Of its text; null: it is no longer there. */
+  bytes: number | null
+  /** Until when it is sticky, ms since the epoch; null: it is not. */
+  expiresAt: number | null
+  /** The destination is in the room now. */
+  member: boolean
+  /** It is entitled to the event as to any: not only as a replay after a join. */
+  entitled: boolean
+}
+
+export interface RoomRow {
+  room: number
+  /** Up to where everything of it is sent or apart. */
+  cursor: number
+  /** Null: it is not held, and waits for what it missed. */
+  heldSince: number | null
+  tries: number
+  nextAt: number | null
+}
+
+export interface Apart {
+  rows: ApartRow[]
+  rooms: RoomRow[]
+}
+
+/** More than these are not looked at at once: halves first, then what is due soonest. */
+const MOST_ROWS = 1_000
+
+const event = (table: 'events' | 'kept_events') =>
+  `select pos, room, recipients, octet_length(pdu) as bytes from ${table} where pos = a.pos`
+
+const ROWS = sql(
+  'read what is apart',
+  `select a.pos, a.room, a.lane, a.grp, a.since, a.tries, a.next_at, e.bytes, s.expires_at,
+         exists (select 1 from memberships m where m.room = a.room and m.destination = $1 and m.until is null) as member,
+         coalesce(${entitled('$1')}, false) as entitled
+    from (select * from apart where destination = $1 order by grp, next_at, pos limit ${MOST_ROWS}) a
+    left join lateral (${event('events')} union all ${event('kept_events')} limit 1) e on true
+    left join recipients r on r.id = e.recipients
+    left join sticky s on s.pos = a.pos
+   order by a.pos`,
+)
+
+const ROOMS = sql(
+  'read the rooms that wait',
+  `select room, cursor, held_since, tries, next_at from waiting_rooms where destination = $1 order by room`,
+)
+
+interface Row {
+  pos: number
+  room: number
+  lane: ApartRow['lane']
+  grp: number | null
+  since: number
+  tries: number
+  next_at: number | null
+  bytes: number | null
+  expires_at: number | null
+  member: boolean
+  entitled: boolean
+}
+
+export async function readApart(db: Db, destination: number): Promise<Apart> {
+  const { rows } = await db.query<Row>(ROWS, [destination])
+  const rooms = await db.query<{
+    room: number
+    cursor: number
+    held_since: number | null
+    tries: number
+    next_at: number | null
+  }>(ROOMS, [destination])
+  return {
+    rows: rows.map(({ next_at: nextAt, expires_at: expiresAt, ...row }) => ({ ...row, nextAt, expiresAt })),
+    rooms: rooms.rows.map(({ held_since: heldSince, next_at: nextAt, ...row }) => ({
+      ...row,
+      heldSince,
+      nextAt,
+    })),
+  }
+}
+
+const TEXTS = sql(
+  'read the texts of what is apart',
+  `select ${TEXT_COLUMNS} from apart a cross join lateral ${textAt('a.pos')}
+    where a.destination = $1 and a.pos = any($2::bigint[]) order by a.pos`,
+)
+
+/** The texts of those that are still apart, in stream order. */
+export async function readApartTexts(
+  db: Db,
+  destination: number,
+  positions: readonly number[],
+): Promise<StoredPdu[]> {
+  return (await db.query<TextRow>(TEXTS, [destination, positions])).rows.map(fromText)
+}

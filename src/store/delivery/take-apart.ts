@@ -1,0 +1,190 @@
+/**
+ * Takes PDUs out of the lanes of a destination, sorts them, and ends that they are apart (`apart.ts`). Each is part of the commit that says why.
+ */
+import type { Db } from '../db.ts'
+import { holding } from '../held.ts'
+import type { Isolation } from '../isolation.ts'
+import { sql } from '../statement.ts'
+import type { ApartRow } from './apart.ts'
+import type { Held } from './leases.ts'
+
+// $1 worker, $2 fence, $3 destination, $4 its position, $5 the transaction that was refused, $6 the position after it, $7 the positions that it held, $8 their
+// lanes, $9 the first half's size, $10 up to where their rooms are sent, $11 now. What a purge has taken meanwhile has no room. One that is apart already
+// stays as it is.
+const TAKE = sql(
+  'take apart what was refused',
+  `${holding('d.position = $4')}, ended as (
+    delete from open_transactions o using held h where o.destination = h.id and o.txn_id = $5 and not o.void returning o.destination
+  ), moved as (
+    update destinations d set position = $6 from ended x where d.id = x.destination
+  ), those as (
+    select x.destination, p.pos, p.lane, p.n, coalesce((select e.room from events e where e.pos = p.pos),
+                                                     (select k.room from kept_events k where k.pos = p.pos)) as room
+      from ended x, unnest($7::bigint[], string_to_array($8, null)) with ordinality p (pos, lane, n)
+  ), later as (
+    update apart a set grp = a.grp + 2 from ended x where a.destination = x.destination and a.grp is not null
+  ), taken as (
+    insert into apart (destination, pos, room, lane, grp, since)
+    select destination, pos, room, lane, case when n <= $9 then 1 else 2 end, $11 from those where room is not null
+    on conflict (destination, pos) do nothing
+  ), waits as (
+    insert into waiting_rooms (destination, room, cursor)
+    select destination, room, $10 from those where room is not null group by destination, room order by room
+    on conflict (destination, room) do nothing returning room
+  )
+  select count(*)::int as n, array(select room from waits order by room) as rooms from ended`,
+)
+
+export interface Refused {
+  txnId: string
+  fromPos: number
+  toPos: number
+  positions: readonly number[]
+  lanes: string
+  /** Up to where the rooms of these were read for it. */
+  roomsUpto: number
+}
+
+/**
+ * Ends a transaction that was refused: what it held is apart from now on, in two halves, and all cursors are past it, as after an answer. Returns the
+ * rooms that wait from now on; null: it is not open any more as it was, or the lease is over.
+ */
+export async function takeApart(
+  db: Db,
+  { worker, fence, destination }: Held,
+  { txnId, fromPos, toPos, positions, lanes, roomsUpto }: Refused,
+  now: number,
+): Promise<number[] | null> {
+  const half = Math.ceil(positions.length / 2)
+  const values = [worker, fence, destination, fromPos, txnId, toPos, positions, lanes, half, roomsUpto, now]
+  const { rows } = await db.query<{ n: number; rooms: number[] }>(TAKE, values)
+  return rows[0]?.n === 1 ? rows[0].rooms : null
+}
+
+// $1 destination, $2 positions, $3 groups, $4 since, $5 tries, $6 next_at, $7 status, $8 message, $9 what was refused alone. The caller's transaction holds the destination's row.
+const SORT = sql(
+  'sort what is apart',
+  `update apart a set grp = i.grp, since = i.since, tries = i.tries, next_at = i.next_at,
+         status = case when a.pos = $9 then $7 else a.status end, message = case when a.pos = $9 then $8 else a.message end
+    from unnest($2::bigint[], $3::int[], $4::bigint[], $5::int[], $6::bigint[]) i (pos, grp, since, tries, next_at)
+   where a.destination = $1 and a.pos = i.pos`,
+)
+
+const HOLD = sql(
+  'hold rooms',
+  `update waiting_rooms w set held_since = i.held_since, tries = i.tries, next_at = i.next_at
+    from unnest($2::int[], $3::bigint[], $4::int[], $5::bigint[]) i (room, held_since, tries, next_at)
+   where w.destination = $1 and w.room = i.room`,
+)
+
+/** `said`: of what was refused alone, and what was answered. */
+export async function sortApart(
+  db: Db,
+  destination: number,
+  {
+    apart,
+    rooms,
+  }: {
+    apart: readonly Pick<ApartRow, 'pos' | 'grp' | 'since' | 'tries' | 'nextAt'>[]
+    rooms: readonly { room: number; heldSince: number; tries: number; nextAt: number }[]
+  },
+  said: { pos: number; status: number | null; message: string } | null = null,
+): Promise<void> {
+  if (apart.length > 0) {
+    await db.query(SORT, [
+      destination,
+      apart.map(({ pos }) => pos),
+      apart.map(({ grp }) => grp),
+      apart.map(({ since }) => since),
+      apart.map(({ tries }) => tries),
+      apart.map(({ nextAt }) => nextAt),
+      said?.status ?? null,
+      said?.message ?? null,
+      said?.pos ?? null,
+    ])
+  }
+  if (rooms.length > 0) {
+    await db.query(HOLD, [
+      destination,
+      rooms.map(({ room }) => room),
+      rooms.map(({ heldSince }) => heldSince),
+      rooms.map(({ tries }) => tries),
+      rooms.map(({ nextAt }) => nextAt),
+    ])
+  }
+}
+
+const END = sql('it is apart no more', 'delete from apart where destination = $1 and pos = any($2::bigint[])')
+
+/** The destination has them, or they are given up. */
+export async function endApart(db: Db, destination: number, positions: readonly number[]): Promise<void> {
+  if (positions.length > 0) await db.query(END, [destination, positions])
+}
+
+const GIVE_UP = sql(
+  'give up what was set aside',
+  'delete from apart where destination = $1 and pos = any($2::bigint[]) returning pos',
+)
+
+/** Their texts are out of the log. Returns how many there were. */
+export async function giveUpApart(
+  db: Db,
+  destination: number,
+  positions: readonly number[],
+): Promise<number> {
+  return positions.length === 0 ? 0 : (await db.query(GIVE_UP, [destination, positions])).rows.length
+}
+
+const LANE = sql(
+  'replays are ordinary events now',
+  `update apart set lane = 't' where destination = $1 and pos = any($2::bigint[])`,
+)
+
+/** They are not sticky any more, and the destination is entitled to them all the same. */
+export async function makeOrdinary(db: Db, destination: number, positions: readonly number[]): Promise<void> {
+  if (positions.length > 0) await db.query(LANE, [destination, positions])
+}
+
+const DUE = [
+  sql(
+    'what is set aside is due',
+    'update apart set next_at = $2 where destination = $1 and grp is null and next_at > $2',
+  ),
+  sql(
+    'rooms that are held are due',
+    'update waiting_rooms set next_at = $2 where destination = $1 and held_since is not null and next_at > $2',
+  ),
+]
+
+/** Everything that is set aside, and every room that is held, is tried again at once. */
+export async function makeAllDue(db: Db, destination: number, now: number): Promise<void> {
+  for (const statement of DUE) await db.query(statement, [destination, now])
+}
+
+const RELEASE = sql(
+  'hold a room no more',
+  `update waiting_rooms w set held_since = null, tries = 0, next_at = null
+    where destination = $1 and held_since is not null and not exists (select 1 from apart a where a.destination = $1 and a.room = w.room
+                                                                    and a.grp is null and a.next_at is null)`,
+)
+
+/** Rooms of which nothing is apart any more are not held. */
+export async function releaseRooms(db: Db, destination: number): Promise<void> {
+  await db.query(RELEASE, [destination])
+}
+
+const NOTHING = sql(
+  'nothing is apart any more',
+  `${holding()} update destinations d set isolation = $4 from held h
+    where d.id = h.id and not exists (select 1 from apart a where a.destination = $3)
+      and not exists (select 1 from waiting_rooms w where w.destination = $3)`,
+)
+
+/** What is known of its refusals besides. */
+export async function noteNothingApart(
+  db: Db,
+  { worker, fence, destination }: Held,
+  isolation: Isolation | null,
+): Promise<void> {
+  await db.query(NOTHING, [worker, fence, destination, isolation === null ? null : JSON.stringify(isolation)])
+}

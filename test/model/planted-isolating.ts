@@ -1,0 +1,123 @@
+/** Planted bugs in the search for what a destination refuses, and in what it finds (see `planted.ts`). */
+import type { ResultInput } from './memory/delivery/results.ts'
+import { keyOf } from './memory/rows.ts'
+import { headOf } from './memory/rules.ts'
+import type { Call, Run } from './memory/statement.ts'
+import { isolating } from './isolating.ts'
+import type { Bug } from './planted.ts'
+
+/** The statement runs, and then `after`. */
+const then =
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
+  <V extends readonly unknown[]>(after: (call: Call, values: V) => void) =>
+    (right: Run): Run =>
+    (call, values) => {
+      const result = right(call, values)
+      after(call, values as unknown as V)
+      return result
+    }
+
+const nothing = () => (): Run => () => []
+
+export const ISOLATING_BUGS: readonly Bug[] = [
+  {
+    bug: 'a 502 that ends in quarantine',
+    how: 'whatever an empty transaction is answered counts as a 200',
+    plant: () => ({}),
+    options: { emptyIsAnswered: true },
+    drawn: isolating,
+    breaks: /same id, same bytes|one unanswered id/,
+  },
+  {
+    bug: 'a probe that advances',
+    how: 'the answer to an empty transaction moves the position to the head',
+    plant: () => ({
+      statements: {
+        'end the attempt': then<[string]>(({ t }, [json]) => {
+          for (const one of JSON.parse(json) as ResultInput[]) {
+            if ('outcome' in one && one.outcome === 'answered' && one.positions.length === 0)
+              t.destinations.change(one.destination, { position: headOf(t) })
+          }
+        }),
+      },
+    }),
+    drawn: isolating,
+    breaks: /position passes only what was sent|one unanswered id/,
+  },
+  {
+    bug: 'a half acknowledged as a whole',
+    how: 'an answer to a half ends everything that is apart',
+    plant: () => ({
+      statements: {
+        'it is apart no more': then<[number]>(({ t }, [id]) => {
+          for (const one of t.apart.all())
+            if (one.destination === id) t.apart.delete(keyOf.apart(id, one.pos))
+        }),
+      },
+    }),
+    drawn: isolating,
+    breaks: /position passes only what was sent/,
+  },
+  {
+    bug: 'a set-aside PDU lost with its row',
+    how: 'what is set aside has no row any more',
+    plant: () => ({
+      statements: {
+        'sort what is apart': then<[number]>(({ t }, [id]) => {
+          for (const one of t.apart.all())
+            if (one.destination === id && one.grp === null) t.apart.delete(keyOf.apart(id, one.pos))
+        }),
+      },
+    }),
+    drawn: isolating,
+    breaks: /position passes only what was sent/,
+  },
+  {
+    bug: 'a room that forgets what it missed',
+    how: 'a room that waited goes on with what comes next',
+    plant: () => ({
+      statements: {
+        'what a room has missed': nothing(),
+      },
+    }),
+    drawn: isolating,
+    breaks: /position passes only what was sent|everything owed arrives/,
+  },
+  {
+    bug: 'retention that forgets what is searched',
+    how: 'what is apart is not kept when its part of the log goes',
+    plant: () => ({ statements: { 'what is apart and needs it': nothing() } }),
+    drawn: isolating,
+    breaks: /what is owed is kept/,
+  },
+  {
+    bug: 'a skip that leaves what is apart',
+    how: 'what an operator gave up is still sent where it was out of all lanes',
+    plant: () => ({
+      statements: {
+        'skip what is owed': (right) => (call, values) => {
+          const before = call.t.apart.all()
+          const result = right(call, values)
+          for (const one of before) call.t.apart.put(keyOf.apart(one.destination, one.pos), one)
+          return result
+        },
+      },
+    }),
+    drawn: isolating,
+    breaks: /skipped by an operator/,
+  },
+  {
+    bug: 'a room that waits and is sent all the same',
+    how: 'a room does not wait for what is searched of it',
+    plant: () => ({
+      statements: {
+        'take apart what was refused': then<[string, number, number]>(({ t }, [, , id]) => {
+          for (const one of t.waiting_rooms.all())
+            if (one.destination === id) t.waiting_rooms.delete(keyOf.waits(id, one.room))
+        }),
+      },
+    }),
+    drawn: isolating,
+    breaks: /a room waits behind what is searched of it/,
+  },
+]
