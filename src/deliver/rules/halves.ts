@@ -76,7 +76,7 @@ const together = (groups: readonly ApartRow[][], most: number): ApartRow[][] => 
   return parts
 }
 
-export interface At {
+export interface Judging {
   now: number
   maxPdus: number
   /** The destination's backoff after so many failures, ms. */
@@ -88,7 +88,7 @@ export function afterRefusedHalf(
   rows: readonly ApartRow[],
   positions: readonly number[],
   isolation: Isolation,
-  at: At,
+  at: Judging,
 ): Sorted {
   const refused = rows.filter(({ pos, grp }) => grp !== null && positions.includes(pos))
   const others = groupsOf(rows.filter((row) => !refused.includes(row)))
@@ -118,14 +118,14 @@ export function afterRefusedHalf(
 }
 
 /** What the lanes had for it was refused, and an empty transaction after that was answered 200: it is taken apart by `takeApart`. */
-export function afterRefusedWhole({ search }: Isolation, at: At): Sorted {
+export function afterRefusedWhole({ search }: Isolation, at: Judging): Sorted {
   const goes = search === null ? newSearch(at.now) : goesOn(search, at)
   const backsOff = !goes.other && goes.unsure > 0
   return { apart: [], rooms: [], search: goes, backsOff, found: { setAside: [], held: [] } }
 }
 
 /** Nothing was answered 200 since it began, and that came to nothing before: each step then waits longer. */
-function goesOn(search: Searching, { now, interval }: At): Searching {
+function goesOn(search: Searching, { now, interval }: Judging): Searching {
   if (search.other || search.unsure === 0) return search
   const unsure = search.unsure + 1
   return { ...search, unsure, waitUntil: now + interval(unsure) }
@@ -142,7 +142,7 @@ function setAside(
     others,
     search,
     at,
-  }: { rows: readonly ApartRow[]; others: ApartRow[][]; search: Searching; at: At },
+  }: { rows: readonly ApartRow[]; others: ApartRow[][]; search: Searching; at: Judging },
 ): Sorted {
   const { now, maxPdus } = at
   const aside = { pos: row.pos, grp: null, since: now, tries: 0, nextAt: nextTry(row, 0, now) }
