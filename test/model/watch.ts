@@ -347,7 +347,8 @@ export function makeWatch(history: History) {
       .some(
         (other) =>
           other.entitled &&
-          (!isGone(other) || (other.purgedAt === null && (other.erasedInGap || other.givenUp || other.told.length > 0))) &&
+          (!isGone(other) ||
+            (other.purgedAt === null && (other.erasedInGap || other.givenUp || other.told.length > 0))) &&
           other.room === event.room &&
           other.pos > event.pos &&
           other.pos <= to,
