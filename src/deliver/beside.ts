@@ -136,21 +136,28 @@ async function goOn(
   { maxPdus }: Limits,
 ): Promise<boolean> {
   const lacks = lacksEvidence(state.isolation?.search ?? null, groupsOf(rows).length)
-  const free = rooms.filter((room) => isFree(room, rows) || (lacks && room.heldSince === null))
+  const going = rooms.filter((room) => isFree(room, rows) || (lacks && room.heldSince === null))
   let grp = Math.max(0, ...rows.map((row) => row.grp ?? 0))
-  for (const { room, cursor } of free) {
+  let went = false
+  for (const one of going) {
+    const { room, cursor } = one
     const { position, head } = state
     const within = { after: cursor, upto: position }
-    if (position >= cursor && (await missedOf(pool, state.id, room, within, 1)).length === 0) {
+    // While something of it is searched its row stays: it may come to be held.
+    const mayEnd = position >= cursor && isFree(one, rows)
+    if (mayEnd && (await missedOf(pool, state.id, room, within, 1)).length === 0) {
+      went = true
       await moveRoom(pool, held, { room, cursor, positions: [], grp: 0, ends: true, position }, state.now)
       continue
     }
     const positions = await missedOf(pool, state.id, room, { after: cursor, upto: head }, maxPdus)
     const upto = positions.length < maxPdus ? Math.max(cursor, head) : (positions.at(-1) ?? cursor)
+    if (positions.length === 0 && upto === cursor) continue
+    went = true
     grp += 1
     await moveRoom(pool, held, { room, cursor: upto, positions, grp, ends: false, position }, state.now)
   }
-  return free.length > 0
+  return went
 }
 
 /**
