@@ -80,6 +80,11 @@ describe('docs/scenarios.md', () => {
     ])
   })
 
+  it('names, for each scenario that a test shows, code that looks for it', () => {
+    const without = scenarios.filter(({ by, asserts }) => by.length > 0 && asserts === undefined)
+    expect(without.map(({ id }) => id)).to.deep.equal([])
+  })
+
   it('has figures of rows that are there', () => {
     expect(all.map(({ id }) => id)).to.include.members(Object.keys(FIGURES))
   })
@@ -95,6 +100,15 @@ describe('docs/scenarios.md', () => {
         if (row.missing !== undefined) expect(sectionOf(row.missing)).to.include(row.missing.says)
       })
 
+      it('is what these tests look for', () => {
+        const code = row.by.map(({ file, title }) => testIn(file, title) ?? '').map(withoutSpace)
+        for (const assertion of row.asserts ?? [])
+          expect(
+            code.some((one) => one.includes(withoutSpace(assertion))),
+            assertion,
+          ).to.equal(true)
+      })
+
       it('says the numbers of its tests and of the code', () => {
         const said = `${row.given}; ${row.seen}`
         const figures = FIGURES[row.id] ?? []
@@ -108,6 +122,8 @@ describe('docs/scenarios.md', () => {
       })
     })
 })
+
+const withoutSpace = (text: string): string => text.replaceAll(/\s+/g, '')
 
 /** `10,000` and `10_000` are one number. */
 const numbersIn = (text: string): string[] =>

@@ -9,6 +9,7 @@ export const CATCH_UP: readonly Row[] = [
     id: '22',
     given: 'a server missed PDUs of several rooms',
     seen: 'what it is owed is shown room by room, with the newest position in each',
+    asserts: ["rooms: [{ room_id: '!a:us', pending_pdus: 1, latest_position: 1, pending_sticky: 0 }]"],
     by: [
       ...by(
         'store/views/count-pending',
@@ -21,6 +22,10 @@ export const CATCH_UP: readonly Row[] = [
     id: '23',
     given: 'an attempt is answered, or fails',
     seen: 'an answer moves the position; a failure leaves everything owed',
+    asserts: [
+      '[{ position: 9, attempt_seq: 1, last_attempt: secondAt }]',
+      'expect(kept).to.equal(one.transaction)',
+    ],
     by: [
       ...by(
         'store/delivery/acknowledge-and-freeze',
@@ -33,6 +38,10 @@ export const CATCH_UP: readonly Row[] = [
     id: '24',
     given: 'limpet is killed and started while a large backlog waits',
     seen: 'catch-up, sticky events first, and then real time; it does not begin with the newest PDU alone',
+    asserts: [
+      'if (rough) await limpet.kill9()',
+      'expect(came.filter((eventId) => stickyOnes.includes(eventId))).to.deep.equal(stickyOnes)',
+    ],
     by: by(
       'interop/catch-up',
       "B is away, much is said on A${rough ? ', limpet is killed twice and A restarted' : ''}",
@@ -44,12 +53,17 @@ export const CATCH_UP: readonly Row[] = [
     id: '25',
     given: 'several rooms are behind',
     seen: 'the newest PDU of each, the room that was quiet longest first; one room a transaction, doubling; then real time',
+    asserts: [
+      'const expected = ids([quiet, quietNewest, busy[29]!, second[9]!])',
+      'expect(remote.transactions.map(({ pduIds }) => pduIds.length)).to.deep.equal(sizes)',
+    ],
     by: by('e2e/catch-up', NEWEST, 'starts a gap at one room a transaction and doubles'),
   },
   {
     id: '26',
     given: 'others have said something in a room after our newest PDU',
     seen: 'our newest PDU goes, and the remote server asks for what lies between',
+    asserts: ['expect(saidInBusy.filter((eventId) => !read.includes(eventId))).to.deep.equal([])'],
     by: by('interop/catch-up', 'what catch-up passed by is there for Bob when he pages back'),
     missing: {
       ...{ when: 'not planned', contract: '5.4', says: 'the newest PDU it is entitled to' },
@@ -59,7 +73,11 @@ export const CATCH_UP: readonly Row[] = [
   {
     id: '27',
     given: 'many servers are due when limpet starts',
-    seen: '50 a second are woken, the first at once, each once; those that wait out a backoff are not',
+    seen: '50 a second are woken, the first at once, and each once',
+    asserts: [
+      'expect(woken).to.deep.equal(numbers(1, 50))',
+      'expect(transactions.map(({ requestsAt }) => requestsAt.length)).to.deep.equal([2])',
+    ],
     by: [
       ...by(
         'store/delivery/due',
@@ -72,6 +90,7 @@ export const CATCH_UP: readonly Row[] = [
     id: '28',
     given: 'a server that could never be reached comes up',
     seen: 'it gets what it is owed',
+    asserts: ["await until(() => remote.received.size === 20, { what: 'all 20' })"],
     by: [
       ...by('e2e/catch-up', 'gets a backlog up to the threshold whole, in stream order'),
       ...by('e2e/owed-plain-names', 'comes at once, in turn, and none is lost'),
@@ -81,6 +100,7 @@ export const CATCH_UP: readonly Row[] = [
     id: '29',
     given: 'a server left the room, or was kicked, while it was down',
     seen: 'it gets the event that ended its membership and nothing after',
+    asserts: ['expect([...remote.received.keys()]).to.have.members(ids([kick, ...rescinded, other[9]!]))'],
     by: [
       ...by(
         'e2e/catch-up',
@@ -100,6 +120,7 @@ export const CATCH_UP: readonly Row[] = [
     id: '31',
     given: 'a room that a server missed is purged meanwhile',
     seen: 'nothing of it goes, it is counted, and the catch-up ends',
+    asserts: ['expect(d.rooms()).to.deep.equal([C, LAST])', `'given_up_total{why="purge"}': 2`],
     by: [
       ...by(
         'deliver/meanwhile',
@@ -113,6 +134,7 @@ export const CATCH_UP: readonly Row[] = [
     id: '32',
     given: 'two servers cannot reach each other, both go on, and then they can',
     seen: 'each has what the other said, as far as it is entitled to it',
+    asserts: ['await bob.seeAll(room, [said, later])', "await seesMember(a, room, carol.userId, 'leave')"],
     by: by(
       'interop/fork',
       'A and B cannot reach each other: Bob kicks Carol, and Alice, who does not know, says something',

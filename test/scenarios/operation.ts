@@ -8,6 +8,7 @@ export const OPERATION: readonly Row[] = [
     id: '40',
     given: 'server names of every kind, with real DNS, TLS and HTTP on loopback',
     seen: 'the right address, Host header, SNI and certificate name, or a refusal: docs/discovery-cases.md, row by row',
+    asserts: ['expect(await differences(wanted, loopback())).to.deep.equal([])'],
     by: [
       ...by(
         'discovery/cases',
@@ -49,6 +50,10 @@ export const OPERATION: readonly Row[] = [
     id: '45',
     given: 'two processes deliver; one is stopped for longer than its lease',
     seen: 'each destination is served by exactly one; the stopped one writes nothing when it goes on',
+    asserts: [
+      'expect(remote.mostOpenAtOnce).to.equal(1)',
+      'expect(open.rows.filter(({ worker }) => ids.has(worker))).to.deep.equal([])',
+    ],
     by: [
       ...by(
         'e2e/processes',
@@ -61,6 +66,10 @@ export const OPERATION: readonly Row[] = [
     id: '46',
     given: 'an operator lists destinations, and resets one',
     seen: 'ordered, filtered and in pages; after a reset failures and holds are forgotten',
+    asserts: [
+      "expect((await app.get('/v1/destinations?from=50')).body).to.deep.include({ destinations: [], total: 4 })",
+      'expect((await app.post(`${path}/reset`)).status).to.equal(200)',
+    ],
     by: by(
       'http/admin/routes',
       'orders by stored fields, forwards and backwards, those without a value last',
@@ -76,6 +85,7 @@ export const OPERATION: readonly Row[] = [
     id: '47',
     given: 'SIGTERM while requests are in flight',
     seen: 'they end, their answers are written down, exit status 0; nothing is repeated at the next start',
+    asserts: ['expect(await deliver.terminate()).to.equal(0)', 'expect(repeats).to.equal(0)'],
     by: [
       ...by(
         'chaos/kill',
@@ -88,6 +98,10 @@ export const OPERATION: readonly Row[] = [
     id: '48',
     given: 'server names that are none: empty, with a path, too long',
     seen: 'left out and listed; the rest of the request is taken',
+    asserts: [
+      'expect(parseServerName(text)).to.equal(null)',
+      'to.deep.equal([0, 1, 2, 3, 4, 5].flatMap(rest))',
+    ],
     by: [
       ...by('matrix/ids', 'refuses a server name with ${what}'),
       ...by('ingest/append-answers', 'our own name and names that are no server names, wherever they stand'),

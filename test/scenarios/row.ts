@@ -5,6 +5,8 @@ export interface Row {
   readonly given: string
   /** What must then be seen. */
   readonly seen: string
+  /** Code of these tests that looks for it: a test that no longer does turns the row red. */
+  readonly asserts?: readonly string[]
   readonly by: readonly Shown[]
   /** What of it no test shows. */
   readonly missing?: Missing

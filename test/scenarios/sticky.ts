@@ -24,6 +24,7 @@ export const STICKY: readonly Row[] = [
     id: '33',
     given: 'a sticky event and then much more is said while a server is down',
     seen: 'catch-up passes much of it by, but the sticky event arrives, before the newest PDU of its room',
+    asserts: ['const expected = ids([quiet, quietNewest, busy[29]!, second[9]!])'],
     by: [
       ...by('e2e/catch-up', NEWEST),
       ...by(
@@ -36,6 +37,7 @@ export const STICKY: readonly Row[] = [
     id: '34',
     given: 'its room is quiet, and lies below what other rooms make of the position',
     seen: 'it arrives all the same',
+    asserts: ['expect(came.filter((eventId) => stickyOnes.includes(eventId))).to.deep.equal(stickyOnes)'],
     by: [
       ...by('e2e/catch-up', NEWEST),
       ...by('interop/catch-up', 'they came in the order in which Alice sent them, the quiet room’s first'),
@@ -45,6 +47,11 @@ export const STICKY: readonly Row[] = [
     id: '35',
     given: 'a server joins a room, through us or through another server',
     seen: 'it gets our sticky events from before, none of others, and nobody need say anything for it',
+    asserts: [
+      "await until(() => remote.received.size === 113, { what: 'all 113' })",
+      'expect(await newestIn(a, room)).to.equal(meanwhile)',
+      'expect([...remote.received.keys()]).to.deep.equal([mine.eventId])',
+    ],
     by: [
       ...by('e2e/sticky', JOIN, NOT_REPLAYED),
       ...by(
@@ -58,18 +65,30 @@ export const STICKY: readonly Row[] = [
     id: '36',
     given: '113 sticky events wait for a server that joins',
     seen: '50, 50 and 13, in stream order, one transaction at a time',
+    asserts: [
+      'expect(remote.transactions.map(({ pduIds }) => pduIds.length)).to.deep.equal([50, 50, 13])',
+      'expect(remote.violations).to.deep.equal([])',
+    ],
     by: by('e2e/sticky', JOIN),
   },
   {
     id: '37',
     given: 'a sticky event lapses while its destination is down',
     seen: 'it is not replayed and counts as lapsed; its room catches up all the same',
+    asserts: [
+      "to.include({ outcome: 'lapsed' })",
+      'expect(arrivedIds(a, b, { roomId: loud })).not.to.include(lapsed)',
+    ],
     by: [...by('e2e/catch-up', NEWEST), ...by('interop/catch-up', LAPSED)],
   },
   {
     id: '38',
     given: 'the room’s history is visible to members only; or an event is redacted, or flagged',
     seen: 'who joins gets what is sticky all the same; what is redacted or flagged is not replayed',
+    asserts: [
+      'expect((await stickyHeld(c, sticky)).size).to.equal(COUNT)',
+      'expect(await world.owed()).to.deep.equal([])',
+    ],
     by: [
       ...by('interop/many-sticky', JOINED_ROOM, JOINED),
       ...by('e2e/sticky', NOT_REPLAYED),
@@ -80,6 +99,10 @@ export const STICKY: readonly Row[] = [
     id: '39',
     given: 'something sticky is owed to a server whose backoff ends after it lapses',
     seen: 'it is tried at 1/2, 3/4 and 7/8 of the life that is left, and the backoff stays; never where it asked for no requests',
+    asserts: [
+      'expect((await row()).now - before.now).to.be.below(5 * MINUTE)',
+      "await until(async () => (await lapsed()) === 1, { what: 'the count' })",
+    ],
     by: by('e2e/deadline', DEADLINE, ASKED),
   },
 ]
