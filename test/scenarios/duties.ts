@@ -35,7 +35,7 @@ const TRANSACTIONS: readonly Row[] = [
   {
     id: 'T5',
     given: 'a transaction is unanswered',
-    seen: 'no other id to that server until it is answered, or 24 hours are over',
+    seen: 'no other id to that server until it is answered, or has ended as the contract says: after 24 hours, for one',
     by: [
       ...SAME_BYTES,
       ...by(

@@ -35,7 +35,7 @@ export const STICKY: readonly Row[] = [
   },
   {
     id: '34',
-    given: 'its room is quiet, and lies below what other rooms make of the position',
+    given: 'a sticky event in a quiet room, before much that is said in other rooms',
     seen: 'it arrives all the same',
     asserts: ['expect(came.filter((eventId) => stickyOnes.includes(eventId))).to.deep.equal(stickyOnes)'],
     by: [

@@ -170,7 +170,7 @@ export const BACKOFF: readonly Row[] = [
   {
     id: '13',
     given: 'servers that have failed for very long',
-    seen: 'no wait beyond its longest, after 10,000 failures either; a dead one is tried once a week, and not for nothing',
+    seen: 'no wait beyond its longest, after 10,000 failures either; a dead one is tried once a week; one that is owed nothing is not connected to',
     asserts: ['[10_000, 8 * HOUR]', 'expect(connected).to.equal(0)'],
     by: [
       ...by(
