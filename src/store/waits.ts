@@ -56,6 +56,13 @@ export const NO_WAITS = `failures = 0, failing_since = null, retry_at = null, re
           advice_at = null, advice_up = false, advice_after = null, advice_step = null,
           deadline_at = null, tried_at = null, deadline_tries = null`
 
+/**
+ * SQL: what is known of refusals is none of them any more (`isolation.ts`); what is apart stays so. Of an expression that may be null, which stays
+ * so.
+ */
+export const withoutRefusals = (isolation: string): string =>
+  `nullif(${isolation}, 'null') || '{"refusals": 0, "last": null, "asks": false, "locked": null, "timeouts": 0}'`
+
 /** Those that are times to come, with `look_at`, which follows from them: they move with the clock. */
 export const TIMES_AHEAD = [
   'retry_at',

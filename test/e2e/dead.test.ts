@@ -47,7 +47,7 @@ describe('a server that has failed for a month', () => {
     (await runCommand(world.dir, [...args, '--url', world.address, '--token', TOKENS.admin])).out
 
   it('is dead: tried once a week, and told apart, until `server_up` or an operator has it answer', async () => {
-    remote.behave(matrixError(500, 'M_UNKNOWN'))
+    remote.behave({ kind: 'cut off' })
     const event = world.event(ROOM)
     await world.ingest([{ type: 'servers', room_id: ROOM, add: [remote.serverName] }, event.item])
     await failedTimes(1)

@@ -10,7 +10,7 @@ const MINUTE = 60_000
 const HOUR = 3_600_000
 const ROOM = '!call:home.example'
 const OTHER = '!other:home.example'
-const DOWN = { kind: 'status', status: 502 } as const
+const DOWN = { kind: 'cut off' } as const
 
 describe('a destination that fails while something sticky is owed to it', () => {
   let world: World

@@ -41,6 +41,7 @@ describe('the metrics of a whole daemon', () => {
       'ingest_items_total{type="servers"}': 1,
       'ingest_items_total{type="redact"}': 0,
       'ingest_items_total{type="purge"}': 1,
+      'ingest_items_total{type="erase"}': 0,
       'ingest_items_total{type="server_up"}': 1,
     })
     expect(await shown('ingest_ignored_total')).to.deep.equal({

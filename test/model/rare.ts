@@ -2,6 +2,7 @@
  * Schedules for statements that a random one hardly ever comes to: each is named after what it runs. Without them nobody could
  * say from a few hundred schedules that every statement was run.
  */
+import { RARE_ISOLATING } from './rare-isolating.ts'
 import { HOUR, MINUTE, type Command } from './schedule.ts'
 
 const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
@@ -77,6 +78,7 @@ export const RARE: Readonly<Record<string, Command[]>> = {
     goesByRetention,
   ],
   'put aside who is blocked': blocked,
+  ...RARE_ISOLATING,
   'who is blocked no more': blocked,
   'put leases back': [
     joins(0),

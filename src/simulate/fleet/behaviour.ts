@@ -36,6 +36,8 @@ export type Behaviour =
   | ({ readonly kind: 'half an answer' } & Processing)
   /** Takes the request and never answers. */
   | { readonly kind: 'hang' }
+  /** Takes the request and closes the connection. */
+  | { readonly kind: 'cut off' }
   | FixedAnswer
 
 /** What a behaviour that is chosen request by request is told. */

@@ -101,6 +101,7 @@ export function makeReceiver(options: ReceiverOptions): Receiver {
     const seen = { txnId, n, repeated, pduIds, at }
     const behaviour = typeof behaves === 'function' ? behaves(seen) : behaves
     if (behaviour.kind === 'status' || behaviour.kind === 'hang') return replyTo(behaviour)
+    if (behaviour.kind === 'cut off') return { kind: 'destroy', delayMs: 0 }
     const delayMs = behaviour.delayMs ?? 0
     const response = log.find(txnId)?.response ?? take(seen, contents.pdus, behaviour)
     if (behaviour.kind === 'drop after processing') return { kind: 'destroy', delayMs }

@@ -11,6 +11,7 @@ import type { Isolation } from '../isolation.ts'
 import type { Held } from './leases.ts'
 import { planByKey } from '../prepare.ts'
 import { sql } from '../statement.ts'
+import { withoutRefusals } from '../waits.ts'
 
 /** Newest attempts kept for a destination. */
 export const KEPT_ATTEMPTS = 100
@@ -55,7 +56,9 @@ const END = sql(
     select d.id, d.lease_owner, d.fence, i.worker, case when (t->>'failuresBefore')::int > 0 and d.failures = 0
                       then jsonb_build_object('failures', 0) || case when t->>'outcome' in ('busy', 'gone')
                            then jsonb_build_object('holdKind', w->'holdKind', 'holdUntil', w->'holdUntil') else '{}' end
-                      else w end as n
+                      else w end as n,
+           case when (t->>'failuresBefore')::int > 0 and d.failures = 0 then ${withoutRefusals("(t->'isolation')")}
+                else nullif(t->'isolation', 'null') end as isolation
       from destinations d join input i on i.destination = d.id ${IN_ORDER}
   ), ${ALIVE}, written as (
     update destinations d
@@ -70,7 +73,7 @@ const END = sql(
            asked_at = case when d.asked_at > i.started_at then d.asked_at end,
            deadline_at = null, tried_at = (n->>'triedAt')::bigint,
            deadline_tries = nullif(array(select jsonb_array_elements_text(n->'deadlineTries')::bigint), '{}'),
-           isolation = nullif(t->'isolation', 'null'),
+           isolation = l.isolation,
            timeout_ms = (t->>'timeoutMs')::int, quick = (t->>'quick')::boolean, lists = (t->>'lists')::boolean,
            last_success = case when i.answered then o.now else d.last_success end,
            last_error = case when t->'error' = 'null'::jsonb then d.last_error

@@ -9,7 +9,7 @@ import { noteAct } from '../audit.ts'
 import type { Db } from '../db.ts'
 import { IN_ORDER } from '../held.ts'
 import { variants, type Sql } from '../statement.ts'
-import { NO_WAITS } from '../waits.ts'
+import { NO_WAITS, withoutRefusals } from '../waits.ts'
 
 export type Wish = 'wake' | 'reset' | 'pause' | 'resume'
 
@@ -23,7 +23,7 @@ export type Wished =
 // The last error stays: it says what the failures were that are forgotten.
 const CHANGES: Record<Wish, string> = {
   wake: `asked_at = now_ms(), look_at = now_ms()`,
-  reset: `${NO_WAITS}, asked_at = now_ms(), look_at = now_ms()`,
+  reset: `${NO_WAITS}, isolation = ${withoutRefusals('isolation')}, asked_at = now_ms(), look_at = now_ms()`,
   pause: `paused = true, narrowed_seq = narrowed_seq + 1`,
   resume: `paused = false, look_at = now_ms()`,
 }

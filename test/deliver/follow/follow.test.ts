@@ -35,6 +35,7 @@ interface Row {
 
 const ORDINARY = {
   ...{ now: 0, wakeSeq: 0, narrowedSeq: 0, lists: false, gap: null, owed: [], timeoutMs: null },
+  isolation: null,
   waiting: { failures: 0, adviceAt: null },
 }
 
@@ -316,7 +317,7 @@ describe('following', () => {
     const state = { waiting: {}, owed: [], head: 0 } as unknown as DestinationState
     const ordinary = {
       ...state,
-      ...{ paused: false, open: null, gap: null, unlistedAt: null, timeoutMs: null },
+      ...{ paused: false, open: null, gap: null, unlistedAt: null, timeoutMs: null, isolation: null },
       waiting: { failures: 0, retryAt: null, holdUntil: null, adviceAt: null, askedAt: null },
     } as unknown as DestinationState
     expect(it.follow.mayBegin(ordinary, 0)).to.equal(true)

@@ -20,7 +20,10 @@ describe('what a failed attempt means (judge)', () => {
   for (const status of [301, 400, 401, 403, 404, 408, 413, 500, 502, 503, 504, 520]) {
     it(`status ${status}: the destination's trouble, and the transaction stays`, () => {
       const judged = judge(failed({ status }), SENT)
-      expect(judged).to.deep.equal({ kind: 'failed', discard: false, timedOut: false, retryAfterMs: null })
+      const plain = { kind: 'failed', discard: false, timedOut: false, retryAfterMs: null, status }
+      expect(judged).to.deep.equal({ ...plain, refused: false })
+      // Read to its end, it is a refusal, and the destination has done with it.
+      expect(judge(failed({ status, whole: true }), SENT)).to.deep.equal({ ...plain, refused: true })
     })
   }
 
@@ -45,7 +48,9 @@ describe('what a failed attempt means (judge)', () => {
   })
 
   it('status 410: gone', () => {
-    expect(judge(failed({ status: 410 }), SENT)).to.include({ kind: 'gone', discard: false })
+    expect(judge(failed({ status: 410, whole: true }), SENT)).to.include({
+      ...{ kind: 'gone', discard: false, refused: false },
+    })
   })
 
   for (const stage of ['discovery', 'address', 'connect', 'tls'] satisfies SendStage[]) {

@@ -1,4 +1,5 @@
 /** `store/{attempt-results,replays,gaps}.ts`: what an answer is written down as, and how a gap goes on. */
+import type { Isolation } from '../../../../src/store/isolation.ts'
 import type { AttemptResult } from '../../../../src/store/delivery/results.ts'
 import { forgottenAfter, headOf, openGapOf, owedTo, putGap, replayOf } from '../rules.ts'
 import { keyOf } from '../rows.ts'
@@ -40,6 +41,10 @@ const NO_WAITS = {
   deadlineTries: [],
 }
 
+/** As `withoutRefusals` of `src/store/waits.ts`. */
+export const withoutRefusals = (isolation: Isolation | null): Isolation | null =>
+  isolation && { ...isolation, refusals: 0, last: null, asks: false, locked: null, timeouts: 0 }
+
 /** Writes one result; false where the lease is over. */
 export function writeResult(call: Call, one: ResultInput): boolean {
   const { t } = call
@@ -63,7 +68,7 @@ export function writeResult(call: Call, one: ResultInput): boolean {
     asked_at: d.asked_at !== null && d.asked_at > startedAt ? d.asked_at : null,
     ...{ deadline_at: null, tried_at: n.triedAt },
     deadline_tries: n.deadlineTries.length === 0 ? null : [...n.deadlineTries],
-    isolation: one.isolation,
+    isolation: wasReset ? withoutRefusals(one.isolation) : one.isolation,
     ...{ timeout_ms: one.timeoutMs, quick: one.quick, lists: one.lists, attempt_seq },
   })
   if (one.ends && t.open_transactions.get(id)?.txn_id === one.txnId) t.open_transactions.delete(id)

@@ -1,4 +1,5 @@
 /** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
+import { withoutRefusals } from './results.ts'
 import { headOf, inRoomNow, isBehind, least, lives, openGapOf, owedTo, recipientsOf } from '../rules.ts'
 import type { DestinationRow } from '../rows.ts'
 import { keyOf } from '../rows.ts'
@@ -198,7 +199,11 @@ const wishes = {
     if (wish === 'wake' && (paused || held)) return [{ quick: null, paused, hold_until }]
     const asked = wish === 'wake' || wish === 'reset' ? { asked_at: now } : {}
     t.destinations.change(d.id, {
-      ...{ wake_seq: d.wake_seq + 1, ...asked, ...(wish === 'reset' ? WAITS_FORGOTTEN : {}) },
+      ...{
+        wake_seq: d.wake_seq + 1,
+        ...asked,
+        ...(wish === 'reset' ? { ...WAITS_FORGOTTEN, isolation: withoutRefusals(d.isolation) } : {}),
+      },
       ...(wish === 'pause' ? { paused: true, narrowed_seq: d.narrowed_seq + 1 } : { look_at: now }),
       ...(wish === 'resume' ? { paused: false } : {}),
     })

@@ -1,0 +1,38 @@
+/** Schedules for what a search for refused PDUs comes to seldom (see `rare.ts`). */
+import type { Remote } from './remote.ts'
+import { HOUR, MINUTE, type Command } from './schedule.ts'
+
+const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
+const append = (room: number, count: number, stickyMs: number | null = null): Command => ({
+  ...{ do: 'append', room, count, stickyMs, audience: 'room', size: 60, door: '1', break: null },
+})
+const refuses = (each: number, status: 400 | 403 | 500): Command => {
+  const remote: Remote = { does: 'refuses', each, status, empty: 200 }
+  return { do: 'remote', remote }
+}
+const turn: Command = { do: 'turn', by: 'A', break: null }
+const due: Command = { do: 'until due' }
+const old: Command[] = [
+  { do: 'time', ms: 2 * HOUR },
+  { do: 'retention', break: null },
+]
+
+/** Three PDUs of a room are set aside within an hour. */
+const held: Command[] = [
+  ...[joins(0), joins(1), append(0, 3), append(1, 1), refuses(1, 400), turn, append(0, 1), refuses(3, 400)],
+  ...[append(0, 2), due, append(0, 2), { do: 'tick', by: 'A', break: null } as const, due],
+]
+
+export const RARE_ISOLATING: Readonly<Record<string, Command[]>> = {
+  'hold rooms': held,
+  'sticky events of held rooms go alone': [...held, append(0, 1, 30 * MINUTE), turn, due],
+  // A part of the log goes while a room waits.
+  'what does a room that waits need': [
+    ...[joins(0), joins(1), append(0, 5), refuses(2, 403), turn, append(1, 1), due, due, ...old],
+  ],
+  // What was refused as a replay has lapsed.
+  'replays are ordinary events now': [
+    ...[joins(1), append(0, 5), append(1, 1), ...old, append(1, 1, 30 * MINUTE), refuses(7, 500), due],
+    ...[{ do: 'time', ms: 2 * HOUR } as const, turn, due],
+  ],
+}
