@@ -20,6 +20,7 @@ import { moveStickyCursors } from '../store/delivery/replays.ts'
 import { dropTransaction, writeAttemptResults, type AttemptResult } from '../store/delivery/results.ts'
 import { NOTHING_LEARNED, type Isolation } from '../store/isolation.ts'
 import type { SendResult } from '../wire/send-result.ts'
+import type { OwnTrouble } from './own-trouble.ts'
 import { afterFailure, interval, type BackoffSettings } from './rules/backoff.ts'
 import { afterRefusedHalf, afterRefusedWhole, type Sorted } from './rules/halves.ts'
 import { isLock, lockedInterval } from './rules/isolation.ts'
@@ -36,6 +37,8 @@ export interface WhoseFaultNeeds {
   maxPdus: number
   origin: string
   log: Log
+  /** Told of each failure: it may be our own fault. */
+  ours?: Pick<OwnTrouble, 'failed'>
 }
 
 /** Asks about the unanswered transaction, which was refused. `apart`: what it is of what is apart; null: it is from the lanes. */
@@ -54,10 +57,13 @@ export async function askWhoseFault(
   const result = await sendOrFail(needs, ready, state.name, { txnId, body, eventIds: [], timeoutMs })
   if (result.kind === 'failed' && result.stage === 'aborted') return
   const now = state.now + Math.round(result.durationMs)
-  await inTransaction(needs.pool, async (db) => {
-    if (result.kind === 'failed') await writeAttemptResults(db, [theirs(needs, via, txnId, result, now)])
-    else await conclude(needs, db, { via, open, apart, txnId, result, now })
-  })
+  if (result.kind === 'failed') {
+    const row = theirs(needs, via, txnId, result, now)
+    const [written] = await writeAttemptResults(needs.pool, [row])
+    if (written === true) needs.ours?.failed(state, row)
+    return
+  }
+  await inTransaction(needs.pool, (db) => conclude(needs, db, { via, open, apart, txnId, result, now }))
 }
 
 /** The attempt as a row: it moves nothing. */

@@ -14,7 +14,9 @@ behave so, and compare each cell with what the daemon then says of that destinat
   everybody but an operator's \`reset\`; \`server_up\` shortens a 410's day.
 
 Only a 200 with a JSON object, read whole, is an answer. What it says of a PDU is kept (\`pdu_errors\` of the transaction, \`limpet explain\`),
-counted by what its text is about (\`limpet_pdu_errors_total{class}\`), and that PDU is done. Everything else is a failure of the attempt. Where a page of a proxy or a CDN comes
+counted by what its text is about (\`limpet_pdu_errors_total{class}\`), and that PDU is done. Everything else is a failure of the attempt.
+A whole answer that refuses (not a 410, 429, 413 or one with \`Retry-After\`) is counted: the second and third try follow soon, then an empty transaction asks whose fault it is (contract 5.9), and only then may
+what stays here end. A 413 to more than one PDU ends it at once: what it held is planned anew under a smaller limit. Where a page of a proxy or a CDN comes
 back, the message has its first words and its \`Server\` header.
 
 This page is written by \`npx tsx test/answers/write-page.ts\`.

@@ -162,6 +162,12 @@ describe('trouble of our own', () => {
     await declared('refused_401')
     await restored()
     expect(await metric('refused_401')).to.equal('1')
+    // The third refusal of one is followed by an empty transaction, which is refused as well: that is put back, too.
+    const isEmpty = ({ pduIds }: { pduIds: readonly string[] }) => pduIds.length === 0
+    await until(() => remotes.some(({ transactions }) => transactions.some(isEmpty)), {
+      what: 'an empty one',
+    })
+    await restored()
     const open = (await rows()).map(({ open }) => open)
     expect(open, 'what may have been received is kept').to.not.include(null)
     for (const remote of remotes) remote.behave({ kind: 'ok' })
@@ -169,7 +175,8 @@ describe('trouble of our own', () => {
     await over()
     for (const remote of remotes) {
       expect(remote.violations).to.deep.equal([])
-      expect(open).to.include(remote.transactions.at(-1)!.txnId)
+      // One that was just being asked may have answered what is empty first.
+      if (!remote.transactions.some(isEmpty)) expect(open).to.include(remote.transactions.at(-1)!.txnId)
     }
   })
 
