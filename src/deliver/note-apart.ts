@@ -1,6 +1,7 @@
 /** What an answer changes of the PDUs that are apart, in the commit that writes it down (contract 5.9). */
 import type { Db } from '../store/db.ts'
 import type { Isolation } from '../store/isolation.ts'
+import type { ApartRow } from '../store/delivery/apart.ts'
 import { endApart, makeAllDue, releaseRooms, sortApart } from '../store/delivery/take-apart.ts'
 import type { Attempt } from './attempt.ts'
 import { afterAnswerAtLast, afterRefusedAside, isWith } from './rules/halves.ts'
@@ -12,29 +13,20 @@ export async function endWhatWasApart(
   after: Isolation | null,
 ): Promise<void> {
   if (state.isolation?.apart !== true) return
-  const isLeft = (room: number): boolean =>
-    apart?.rows.some(
-      (row) => row.room === room && row.grp === null && !acknowledges.positions.includes(row.pos),
-    ) === true
   if (apart !== null) {
+    const isDone = ({ pos }: ApartRow): boolean => acknowledges.positions.includes(pos)
+    const left = apart.rows.filter((row) => !isDone(row))
     await endApart(db, destination, acknowledges.positions)
     await releaseRooms(db, destination)
-    // A room that is taken again gets the rest at once.
-    const taken = apart.rooms.filter((room) =>
-      apart.rows.some((row) => isWith(row, room) && acknowledges.positions.includes(row.pos)),
-    )
-    const rooms = taken.map(({ room, heldSince }) => ({
-      room,
-      heldSince: heldSince ?? 0,
-      tries: 0,
-      nextAt: startedAt,
-    }))
-    await sortApart(db, destination, { apart: [], rooms: rooms.filter(({ room }) => isLeft(room)) })
-  }
-  const wasUnsure = (state.isolation.search?.unsure ?? 0) > 0
-  if (wasUnsure && apart !== null && after?.search != null) {
-    const left = apart.rows.filter(({ pos }) => !acknowledges.positions.includes(pos))
-    await sortApart(db, destination, { apart: afterAnswerAtLast(left), rooms: [] })
+    // A held room that is taken again gets the rest at once.
+    const rooms = apart.rooms.flatMap((room) => {
+      const its = apart.rows.filter((row) => isWith(row, room))
+      if (room.heldSince === null || !its.some(isDone) || its.every(isDone)) return []
+      return [{ room: room.room, heldSince: room.heldSince, tries: 0, nextAt: startedAt }]
+    })
+    const wasUnsure = (state.isolation.search?.unsure ?? 0) > 0
+    const sorted = wasUnsure && after?.search != null ? afterAnswerAtLast(left) : []
+    await sortApart(db, destination, { apart: sorted, rooms })
   }
   if (state.waiting.failingSince !== null) await makeAllDue(db, destination, startedAt)
 }

@@ -66,7 +66,7 @@ export interface Erasing {
 }
 
 /**
- * Stages `item` at `pos`. Returns what is unknown, ids or the sender; what goes is no target of a later item any more.
+ * Stages `item` at `pos`. Returns what is unknown, ids or the sender; an erased event is no target of a later item.
  * `targets`: the events that the batch names.
  */
 export function stageErase(

@@ -2,20 +2,10 @@
 import type { ResultInput } from './memory/delivery/results.ts'
 import { keyOf } from './memory/rows.ts'
 import { headOf } from './memory/rules.ts'
-import type { Call, Run } from './memory/statement.ts'
+import type { Run } from './memory/statement.ts'
 import { isolating } from './isolating.ts'
+import { then } from './plant.ts'
 import type { Bug } from './planted.ts'
-
-/** The statement runs, and then `after`. */
-const then =
-  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
-  <V extends readonly unknown[]>(after: (call: Call, values: V) => void) =>
-    (right: Run): Run =>
-    (call, values) => {
-      const result = right(call, values)
-      after(call, values as unknown as V)
-      return result
-    }
 
 const nothing = () => (): Run => () => []
 

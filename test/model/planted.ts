@@ -13,6 +13,7 @@ import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
 import type { Given } from './producer.ts'
 import { ERASING_BUGS } from './planted-erasing.ts'
+import { then } from './plant.ts'
 import { ISOLATING_BUGS } from './planted-isolating.ts'
 import { LAPSING_BUGS } from './planted-lapsing.ts'
 import { UPLINK_BUGS } from './planted-uplinks.ts'
@@ -37,17 +38,6 @@ export interface Bug {
   /** The promise that it breaks, as the model names it. */
   breaks: RegExp
 }
-
-/** The statement runs, and then `after`. */
-const then =
-  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters
-  <V extends readonly unknown[]>(after: (call: Call, values: V) => void) =>
-    (right: Run): Run =>
-    (call, values) => {
-      const result = right(call, values)
-      after(call, values as unknown as V)
-      return result
-    }
 
 /** The statement runs on something else. */
 const on =

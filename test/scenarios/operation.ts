@@ -96,7 +96,7 @@ export const OPERATION: readonly Row[] = [
   },
   {
     id: '48',
-    given: 'server names that are none: empty, with a path, too long',
+    given: 'invalid server names: empty, with a path, too long',
     seen: 'left out and listed; the rest of the request is taken',
     asserts: [
       'expect(parseServerName(text)).to.equal(null)',

@@ -16,7 +16,7 @@ export interface PutBack {
   after: Pick<WaitState, 'failures' | 'retryAt' | 'triedAt'>
 }
 
-// Whoever holds one looks again before it lets go (`wake_seq`). An attempt has used up wishes and advice: they are put back, too, beside those that came
+// The holder of one looks again before it lets go (`wake_seq`). An attempt has used up wishes and advice: these are put back too, beside those that came
 // since. With a null, least() gives the other value, as it should. An embargo is what a destination asked for, so no such failure has changed it.
 const PUT_BACK = sql(
   'put back what failed for us',
