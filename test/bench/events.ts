@@ -21,9 +21,10 @@ const someText = (seed: number) => {
   return `${'the quick brown fox jumps over the lazy dog '.repeat(7)}${noise} and ${noise.slice(9)}`
 }
 
-export function makeEvents(key: SigningKey): (room: string) => BenchEvent {
+/** `stickyMs`: it is sticky for so long (MSC4354). */
+export function makeEvents(key: SigningKey): (room: string, options?: { stickyMs?: number }) => BenchEvent {
   let count = 0
-  return (room) => {
+  return (room, { stickyMs } = {}) => {
     count += 1
     const n = count
     const { eventId, pdu, text } = makePdu(
@@ -36,6 +37,7 @@ export function makeEvents(key: SigningKey): (room: string) => BenchEvent {
         depth: n,
         prevEvents: [n, n + 1].map(someEventId),
         authEvents: [1, 2, 3, 4].map((k) => someEventId(n - k)),
+        ...(stickyMs === undefined ? {} : { more: { msc4354_sticky: { duration_ms: stickyMs } } }),
       },
       key,
       '10',

@@ -3,6 +3,8 @@ import { migrate } from '../../src/store/migrate.ts'
 import { measureBacklog } from './backlog.ts'
 import { measureCatchUp } from './catch-up.ts'
 import { measureDead } from './dead.ts'
+import { failingLines } from './failing-lines.ts'
+import { measureFailingMembers } from './failing-members.ts'
 import { startFleet, type Fleet } from './fleet.ts'
 import { measureGrowth } from './growth.ts'
 import { measureLargeRoom } from './large-room.ts'
@@ -37,6 +39,7 @@ export const PARTS = [
   'growth',
   'memory',
   'dead',
+  'failing',
   'road',
   'pause',
   'synapse',
@@ -171,6 +174,13 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
       const options = { queue, database: 'dead', ...size, profile, statements }
       await withFleet(HOSTS.slice(0, 1), HEALTHY, async (fleet) => {
         report.add(deadLines(first, await measureDead(setting, fleet, options)))
+      })
+    },
+    failing: async () => {
+      say(`ingest while failing servers are owed new sticky events, queue on ${first}`)
+      await withFleet(HOSTS.slice(0, 1), HEALTHY, async (fleet) => {
+        const options = { queue, database: 'failing', windowMs: quick ? 10_000 : 30_000, profile }
+        report.add(failingLines(first, await measureFailingMembers(setting, fleet, options)))
       })
     },
     road: async () => {
