@@ -9,7 +9,7 @@ import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/delivery/destination.ts'
 import { readSoonestLapse } from '../store/delivery/soonest-lapse.ts'
 import { nextAttempt, withoutImpossibleWaits, type BackoffSettings } from './rules/backoff.ts'
-import { mayHaveDeadlineTry, nextDeadlineTry, type DeadlineSettings } from './rules/deadline.ts'
+import { mayHaveDeadlineTry, nextDeadlineLook, type DeadlineSettings } from './rules/deadline.ts'
 
 export interface WhenNeeds {
   pool: Pool
@@ -40,9 +40,11 @@ export async function whenToTry(needs: WhenNeeds, state: DestinationState): Prom
   if (!mayHaveDeadlineTry(waiting, { now, ordinary }, needs.deadline))
     return { kind: 'later', lookAt: ordinary, deadlineAt: null }
   const owed = await readSoonestLapse(needs.pool, state)
-  const at = nextDeadlineTry(waiting, owed, now, needs.deadline)
-  if (at === null || at >= ordinary) return { kind: 'later', lookAt: ordinary, deadlineAt: null }
-  return at <= now ? { kind: 'now', still: still(at) } : { kind: 'later', lookAt: at, deadlineAt: at }
+  const next = nextDeadlineLook(waiting, owed, now, needs.deadline)
+  if (next === null || next.at >= ordinary) return { kind: 'later', lookAt: ordinary, deadlineAt: null }
+  const { at, tries } = next
+  if (tries && at <= now) return { kind: 'now', still: still(at) }
+  return { kind: 'later', lookAt: at, deadlineAt: tries ? at : null }
 }
 
 /** It asked not to be asked. */

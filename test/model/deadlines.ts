@@ -70,12 +70,15 @@ export function lookBy(
   lapsing: readonly Lapsing[],
   { now, upto }: { now: number; upto: number },
 ): number | null {
-  const [first] = lapsing
+  const [first, ...others] = lapsing
   const { earliest, latest, ended } = failing
   if (first === undefined || !first.certain || first.pos > upto || earliest === null || latest === null)
     return null
   const moment = (from: number) => from + (15 / 16) * (first.lapsesAt - from)
-  if (ended >= moment(first.since) || lately(failing, now - HOUR - SLACK).length >= 8) return null
+  if (lately(failing, now - HOUR - SLACK).length >= 8) return null
   const by = Math.max(moment(Math.max(first.since, latest)), ended + APART, now) + SLACK
-  return by < first.lapsesAt && by - earliest < LONG ? by : null
+  // What can't be helped any more hides nothing that lapses later.
+  if (ended >= moment(first.since) || by >= first.lapsesAt)
+    return lookBy(failing, others, { now: Math.max(now, first.lapsesAt), upto })
+  return by - earliest < LONG ? by : null
 }

@@ -84,7 +84,8 @@ export const LAPSING_BUGS: readonly Bug[] = [
         'which sticky event lapses soonest': (right) => (call, values) => {
           const found = right(call, values) as { lapses_at: number | null }[]
           if (found[0]?.lapses_at != null) return found
-          return [{ lapses_at: call.now + 60_000, since: call.now - 3_600_000, newest: 0 }]
+          const lapsesAt = call.now + 60_000
+          return [{ lapses_at: lapsesAt, since: call.now - 3_600_000, newest: 0, latest: lapsesAt }]
         },
       },
     }),
@@ -96,7 +97,24 @@ export const LAPSING_BUGS: readonly Bug[] = [
     how: 'a look at a failing destination does not know what it is owed',
     plant: () => ({
       statements: {
-        'which sticky event lapses soonest': () => () => [{ lapses_at: null, since: null, newest: null }],
+        'which sticky event lapses soonest': () => () => [
+          { lapses_at: null, since: null, newest: null, latest: null },
+        ],
+      },
+    }),
+    drawn: lapsing,
+    breaks: /a sticky event is tried in time/,
+  },
+  {
+    bug: 'one that can’t be helped any more hides those that lapse later',
+    how: 'when the soonest has lapsed nobody looks for the next',
+    plant: () => ({
+      statements: {
+        'which sticky event lapses soonest': (right) => (call, values) =>
+          (right(call, values) as { lapses_at: number | null }[]).map((row) => ({
+            ...row,
+            latest: row.lapses_at,
+          })),
       },
     }),
     drawn: lapsing,

@@ -25,7 +25,6 @@ interface Unanswered extends FrozenView {
   /** How often it was refused whole, and whether an empty one was answered 200 after the last of these. */
   refusals: number
   cleared: boolean
-  timeouts: number
 }
 
 /** A whole answer that refuses what was sent. */
@@ -44,6 +43,8 @@ export function makeWatch(history: History) {
   let newestTimeline = 0
   /** Since the last 200 to one that was not empty. */
   let refusals = 0
+  /** Time-outs since the last answer to something, or since they taught a limit. */
+  let timeouts = 0
   /** What was searched in vain, so that its room could go on. */
   const inVain = new Set<number>()
   function noteVain(view: View): void {
@@ -92,7 +93,7 @@ export function makeWatch(history: History) {
     if (unanswered !== null) {
       violated('one unanswered id (I2)', `${view.txnId} while ${unanswered.txnId} has no answer`)
     }
-    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false, timeouts: 0 }
+    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false }
   }
 
   function ended(txnId: string, now: number, { bySkip = false } = {}): void {
@@ -181,8 +182,10 @@ export function makeWatch(history: History) {
     }
     if (unanswered?.txnId !== txnId)
       violated('one unanswered id (I2)', `an answer to ${txnId}, which is not open`)
-    if (result.kind === 'answered') refusals = 0
-    else if (result.stage === 'timeout') unanswered.timeouts += 1
+    if (result.kind === 'answered') {
+      refusals = 0
+      timeouts = 0
+    } else if (result.stage === 'timeout') timeouts += 1
     if (refuses(told)) {
       refusals += 1
       unanswered.refusals += 1
@@ -201,10 +204,11 @@ export function makeWatch(history: History) {
       const mayBeGone =
         (refuses(told) &&
           (lanes === lanes.toUpperCase() || (result.status === 413 && positions.length > 1))) ||
-        (unanswered.timeouts >= 3 && positions.length > 1)
+        (timeouts >= 3 && positions.length > 1)
       if (handed > 0 && !mayBeGone)
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
       unanswered = null
+      if (result.stage === 'timeout') timeouts = 0
       // What was set aside was tried alone: the destination is in no trouble.
       if (lanes === lanes.toUpperCase() && refuses(told)) return
     }

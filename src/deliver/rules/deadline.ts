@@ -52,6 +52,26 @@ export function nextDeadlineTry(
   return begins < owed.lapsesAt && begins - failingSince < settings.long_outage_ms ? at : null
 }
 
+/**
+ * When it is looked at again for what is sticky, ms since the epoch: at the next deadline try, or, where the one that lapses soonest can't be
+ * helped any more and others lapse later, when that has lapsed and a try may come again. Null: neither.
+ */
+export function nextDeadlineLook(
+  row: WaitState,
+  owed: OwedSticky | null,
+  now: number,
+  settings: DeadlineSettings,
+): { at: number; tries: boolean } | null {
+  const at = nextDeadlineTry(row, owed, now, settings)
+  if (at !== null) return { at, tries: true }
+  const { deadline_retries, deadline_retry_min_ms, long_outage_ms } = settings
+  const { failingSince, triedAt, holdUntil } = row
+  if (!deadline_retries || owed === null || failingSince === null || owed.latest <= owed.lapsesAt) return null
+  const earliest = Math.max(Math.min(triedAt ?? failingSince, now) + deadline_retry_min_ms, holdUntil ?? 0)
+  const again = Math.max(owed.lapsesAt, earliest)
+  return again < owed.latest && again - failingSince < long_outage_ms ? { at: again, tries: false } : null
+}
+
 /** Whether a deadline try may come at all before `ordinary`, whatever is owed: who it can't help is asked nothing. */
 export const mayHaveDeadlineTry = (
   { failingSince, triedAt, holdUntil }: WaitState,

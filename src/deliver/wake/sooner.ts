@@ -6,7 +6,7 @@
  */
 import type { Pool } from '../../store/db.ts'
 import { findFailingFor, lookSooner } from '../../store/delivery/sooner.ts'
-import { nextDeadlineTry, type DeadlineSettings } from '../rules/deadline.ts'
+import { nextDeadlineLook, type DeadlineSettings } from '../rules/deadline.ts'
 
 /** Rows that are locked at once: what else wants them waits for no more. */
 const AT_ONCE = 500
@@ -20,8 +20,8 @@ export async function bringForward(
   if (!settings.deadline_retries) return
   const sooner = (await findFailingFor(pool, { after, upto, longOutageMs: settings.long_outage_ms })).flatMap(
     ({ id, now, lookAt, waiting, owed }) => {
-      const at = nextDeadlineTry(waiting, owed, now, settings)
-      return at !== null && at < lookAt ? [{ id, at: Math.max(at, now) }] : []
+      const next = nextDeadlineLook(waiting, owed, now, settings)
+      return next !== null && next.at < lookAt ? [{ id, at: Math.max(next.at, now) }] : []
     },
   )
   for (let from = 0; from < sooner.length; from += AT_ONCE)

@@ -23,13 +23,13 @@ const FAILING = sql(
   'who fails and is owed new sticky events',
   `with new as materialized (
     select s.room, min(s.expires_at) as lapses_at, (array_agg(e.received_ts order by s.expires_at, s.pos))[1] as since,
-           max(e.received_ts) as newest
+           max(e.received_ts) as newest, max(s.expires_at) as latest
       from sticky s join events e on e.pos = s.pos
      where s.pos > $1 and s.pos <= $2 and s.expires_at > (select now_ms())
      group by s.room
   )
   select d.id, (select now_ms()) as now, d.look_at, ${WAIT_COLUMNS},
-         min(n.lapses_at) as lapses_at, (array_agg(n.since order by n.lapses_at, n.room))[1] as since, max(n.newest) as newest
+         min(n.lapses_at) as lapses_at, (array_agg(n.since order by n.lapses_at, n.room))[1] as since, max(n.newest) as newest, max(n.latest) as latest
     from new n join memberships m on m.room = n.room and m.until is null join destinations d on d.id = m.destination
    where d.failing_since > (select now_ms()) - $3 and not d.paused and d.look_at > (select now_ms())
    group by d.id`,
@@ -42,6 +42,7 @@ interface Row extends WaitRow {
   lapses_at: number
   since: number
   newest: number
+  latest: number
 }
 
 export async function findFailingFor(
@@ -54,7 +55,7 @@ export async function findFailingFor(
     now: row.now,
     lookAt: row.look_at,
     waiting: waitingOf(row),
-    owed: { lapsesAt: row.lapses_at, since: row.since, newest: row.newest },
+    owed: { lapsesAt: row.lapses_at, since: row.since, newest: row.newest, latest: row.latest },
   }))
 }
 

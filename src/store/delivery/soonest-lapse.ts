@@ -18,12 +18,14 @@ export interface OwedSticky {
   since: number
   /** When the newest of all came. */
   newest: number
+  /** When the last of them lapses. */
+  latest: number
 }
 
 // $1 destination, $2 its position.
 const SOONEST = sql(
   'which sticky event lapses soonest',
-  `select min(x.expires_at) as lapses_at, (array_agg(x.received_ts order by x.expires_at, x.pos))[1] as since, max(x.received_ts) as newest
+  `select min(x.expires_at) as lapses_at, (array_agg(x.received_ts order by x.expires_at, x.pos))[1] as since, max(x.received_ts) as newest, max(x.expires_at) as latest
      from (
        select s.pos, s.expires_at, e.received_ts
          from memberships mine
@@ -37,16 +39,17 @@ const SOONEST = sql(
      ) x`,
 )
 
+interface Row extends Pick<OwedSticky, 'since' | 'newest' | 'latest'> {
+  lapses_at: number | null
+}
+
 /** Null: none is owed. */
 export async function readSoonestLapse(
   db: Db,
   { id, position }: { id: number; position: number },
 ): Promise<OwedSticky | null> {
-  const { rows } = await db.query<{ lapses_at: number | null; since: number; newest: number }>(SOONEST, [
-    id,
-    position,
-  ])
+  const { rows } = await db.query<Row>(SOONEST, [id, position])
   const row = rows[0]
   if (row === undefined || row.lapses_at === null) return null
-  return { lapsesAt: row.lapses_at, since: row.since, newest: row.newest }
+  return { lapsesAt: row.lapses_at, since: row.since, newest: row.newest, latest: row.latest }
 }

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import type { nextAttempt } from '../../../src/deliver/rules/backoff.ts'
 import { afterFailure } from '../../../src/deliver/rules/backoff.ts'
-import { mayHaveDeadlineTry, nextDeadlineTry } from '../../../src/deliver/rules/deadline.ts'
+import { mayHaveDeadlineTry, nextDeadlineLook, nextDeadlineTry } from '../../../src/deliver/rules/deadline.ts'
 
 type Waiting = Parameters<typeof nextAttempt>[0]
 
@@ -28,9 +28,14 @@ const failing = (over: Partial<Waiting> = {}): Waiting => ({
   ...over,
 })
 /** It came when the destination began to fail, and lives for so long. */
-const sticky = (ms: number, over: { since?: number; newest?: number } = {}) => {
+const sticky = (ms: number, over: { since?: number; newest?: number; latest?: number } = {}) => {
   const since = over.since ?? NOW
-  return { lapsesAt: since + ms, since, newest: over.newest ?? since }
+  return {
+    lapsesAt: since + ms,
+    since,
+    newest: over.newest ?? since,
+    latest: over.latest ?? since + ms,
+  }
 }
 const at = (seconds: number) => NOW + seconds * SECOND
 
@@ -59,7 +64,7 @@ describe('when a failing destination is tried for a sticky event (nextDeadlineTr
     [
       'of what came before it failed: from then on',
       failing(),
-      { lapsesAt: at(100), since: at(-900), newest: at(-900) },
+      sticky(1_000_000, { since: at(-900) }),
       at(50),
     ],
     [
@@ -90,7 +95,7 @@ describe('when a failing destination is tried for a sticky event (nextDeadlineTr
     [
       'not after it has failed for long',
       failing({ failingSince: at(-3_500) }),
-      { lapsesAt: at(250), since: at(-10), newest: at(-10) },
+      sticky(260_000, { since: at(-10) }),
       null,
     ],
     [
@@ -175,7 +180,11 @@ describe('deadline tries, whatever comes', () => {
             const [first] = stickies.toSorted((a, b) => a.lapsesAt - b.lapsesAt)
             return first === undefined
               ? null
-              : { ...first, newest: Math.max(...stickies.map(({ since }) => since)) }
+              : {
+                  ...first,
+                  newest: Math.max(...stickies.map(({ since }) => since)),
+                  latest: Math.max(...stickies.map(({ lapsesAt }) => lapsesAt)),
+                }
           }
           const attempt = (lapsesAt: number) => {
             expect(now, 'before the lapse').to.be.below(lapsesAt)
@@ -221,5 +230,29 @@ describe('deadline tries, whatever comes', () => {
       { numRuns: 2_000 },
     )
     expect(tries).to.be.above(500)
+  })
+})
+
+describe('when it is looked at again (nextDeadlineLook)', () => {
+  const next = (row: Waiting, owed: ReturnType<typeof sticky>) =>
+    nextDeadlineLook(row, owed, row.triedAt ?? NOW, SETTINGS)
+
+  it('at the next try', () => {
+    expect(next(failing(), sticky(300_000))).to.deep.equal({ at: at(150), tries: true })
+  })
+
+  it('when what can’t be helped any more has lapsed, if another lapses later', () => {
+    const row = failing({ triedAt: at(285) })
+    expect(next(row, sticky(300_000))).to.equal(null)
+    expect(next(row, sticky(300_000, { latest: at(900) }))).to.deep.equal({ at: at(315), tries: false })
+    expect(next(failing({ triedAt: at(940) }), sticky(1_000_000, { latest: at(2_000) }))).to.deep.equal({
+      at: at(1_000),
+      tries: false,
+    })
+  })
+
+  it('not where that one lapses too before it may be tried, or it has failed for long by then', () => {
+    expect(next(failing({ triedAt: at(285) }), sticky(300_000, { latest: at(310) }))).to.equal(null)
+    expect(next(failing({ triedAt: at(3_500) }), sticky(3_601_000, { latest: at(9_000) }))).to.equal(null)
   })
 })

@@ -259,9 +259,10 @@ const sticky = {
       return isOwed ? [{ ...s, received_ts: event.received_ts }] : []
     })
     const [first] = owed.sort((a, b) => a.expires_at - b.expires_at || a.pos - b.pos)
-    if (first === undefined) return [{ lapses_at: null, since: null, newest: null }]
+    if (first === undefined) return [{ lapses_at: null, since: null, newest: null, latest: null }]
     const newest = Math.max(...owed.map(({ received_ts }) => received_ts))
-    return [{ lapses_at: first.expires_at, since: first.received_ts, newest }]
+    const latest = Math.max(...owed.map(({ expires_at }) => expires_at))
+    return [{ lapses_at: first.expires_at, since: first.received_ts, newest, latest }]
   }),
   'note what has lapsed': twin<[number, number | null]>(({ t }, at, only) => {
     const due = new Map<string, { destination: number; pos: number; expires_at: number }>()

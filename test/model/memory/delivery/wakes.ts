@@ -95,7 +95,8 @@ const wakes = {
       const [first] = found
       if (first === undefined) return []
       const newest = Math.max(...found.map(({ received_ts }) => received_ts))
-      return [{ room, lapses_at: first.expires_at, since: first.received_ts, newest }]
+      const latest = Math.max(...found.map(({ expires_at }) => expires_at))
+      return [{ room, lapses_at: first.expires_at, since: first.received_ts, newest, latest }]
     })
     return t.destinations.all().flatMap((d) => {
       const mine = rooms
@@ -115,6 +116,7 @@ const wakes = {
           lapses_at,
           since,
           newest: Math.max(...mine.map((one) => one.newest)),
+          latest: Math.max(...mine.map((one) => one.latest)),
         },
       ]
     })
