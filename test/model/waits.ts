@@ -76,6 +76,8 @@ export function makeWaits() {
   let basisOf: Basis | null = null
   /** What failed without an answer since the last one, in its order, and what was before it. */
   let unanswered: Unanswered[] = []
+  /** What was undone, as it had left the row. */
+  let undone: Unanswered[] = []
   let pending = false
 
   function request(now: number, basis: Basis | null): void {
@@ -172,6 +174,7 @@ export function makeWaits() {
   }
 
   function noteUnanswered(result: SendResult, view: View | null, by: Who): void {
+    if (result.kind === 'answered') undone = []
     if (result.kind === 'answered' || result.status !== null || view === null) unanswered = []
     else
       unanswered.push({
@@ -197,10 +200,11 @@ export function makeWaits() {
     for (; from > 0; from -= 1) {
       const [earlier, later] = [unanswered[from - 1], unanswered[from]]
       const follows = earlier?.after.failures === later?.failures && earlier?.after.retryAt === later?.retryAt
-      if (earlier?.by !== by || !follows || earlier.at <= last.at - SETTINGS.faults.windowMs) break
+      if (earlier === undefined || !seemsBy(by, earlier) || !follows) break
+      if (earlier.at <= last.at - SETTINGS.faults.windowMs) break
     }
     const first = unanswered[from] ?? last
-    unanswered.splice(from)
+    undone.push(...unanswered.splice(from))
     if (view.failures !== first.failures || view.retryAt !== first.retryAt)
       violated(
         'what is put back is as it was (5.11)',
@@ -208,6 +212,17 @@ export function makeWaits() {
       )
     ;({ held, failingSince, failing } = first)
   }
+
+  /** Its own, or another's that left the row, in the same second, as one of its own that was undone: here, where no wait has a jitter, both may be. */
+  const seemsBy = (by: Who, one: Unanswered): boolean =>
+    one.by === by ||
+    undone.some(
+      ({ by: its, at, after }) =>
+        its === by &&
+        Math.abs(at - one.at) < 1_000 &&
+        after.failures === one.after.failures &&
+        after.retryAt === one.after.retryAt,
+    )
 
   /** A wish or advice lets the next attempt come sooner than what holds it says. */
   function freed(by: FreedBy, now: number): void {
