@@ -142,9 +142,11 @@ async function goOn(
   for (const one of going) {
     const { room, cursor } = one
     const { position, head } = state
-    const within = { after: cursor, upto: position }
+    // What the lanes have passed: a gap is ahead of the position.
+    const passed = Math.max(position, state.gap?.cursor ?? 0)
+    const within = { after: cursor, upto: passed }
     // While something of it is searched its row stays: it may come to be held.
-    const mayEnd = position >= cursor && isFree(one, rows)
+    const mayEnd = passed >= cursor && isFree(one, rows)
     if (mayEnd && (await missedOf(pool, state.id, room, within, 1)).length === 0) {
       went = true
       await moveRoom(pool, held, { room, cursor, positions: [], grp: 0, ends: true, position }, state.now)

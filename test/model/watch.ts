@@ -52,7 +52,7 @@ export function makeWatch(history: History) {
   /** Where gaps begin that retention opened, or let reach further. */
   const retained = new Set<number>()
   /** All that were ever open, by where they begin: the sweep forgets those that closed long ago. */
-  const gone = new Map<number, { from: number; to: number }>()
+  const gone = new Map<number, { from: number; to: number; open: boolean }>()
 
   /** What lapsed or ended by then stays so when the clock goes back. */
   function seen(now: number): void {
@@ -175,7 +175,7 @@ export function makeWatch(history: History) {
   function written(txnId: string, told: Told, at: View, by: { readonly name: string }): void {
     const { result, listed } = told
     if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
-      if (result.kind === 'answered') waits.isWell()
+      if (result.kind === 'answered') waits.isWell(at)
       if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
       return
     }
@@ -299,11 +299,16 @@ export function makeWatch(history: History) {
   const isOwed = (event: PastEvent) =>
     event.entitled && event.told.length === 0 && !isGone(event) && !event.givenUp
 
-  /** Something was erased, with these gaps open. */
+  /** Something was erased, with these gaps open; or it was taken out of one that has closed since. */
   function erased(pos: number, { gaps }: View): void {
-    for (const event of history.all())
-      if (event.erasedAt === pos)
-        event.erasedInGap = gaps.some(({ open, from, to }) => open && event.pos > from && event.pos <= to)
+    const all = [...gaps, ...gone.values()]
+    for (const event of history.all()) {
+      if (event.erasedAt !== pos) continue
+      const wasApart = before?.apart.includes(event.pos) === true
+      event.erasedInGap = all.some(
+        ({ open, from, to }) => (open || wasApart) && event.pos > from && event.pos <= to,
+      )
+    }
   }
 
   /** Everything up to `upto` has left the log: at `time`, by a clock that nobody moves, it was old enough. */
