@@ -2,7 +2,7 @@
 import { memoryDatabase } from './database.ts'
 import { runSchedule } from './run.ts'
 import type { Remote } from './remote.ts'
-import { MINUTE, type Audience, type Command } from './schedule.ts'
+import { MINUTE, SECOND, type Audience, type Command } from './schedule.ts'
 
 const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
 const append = (room: number, count: number, audience: Audience = 'room'): Command => ({
@@ -19,6 +19,19 @@ const SCHEDULES: Readonly<Record<string, Command[]>> = {
     ...[joins(0), joins(1), append(0, 1), refuses(7, 500), append(0, 6), due, append(0, 1), append(1, 1)],
     ...[{ do: 'time', ms: 6 * MINUTE } as const, turn, { do: 'time', ms: 16 * MINUTE } as const],
     ...[append(2, 6, 'also to us'), turn],
+  ],
+  'what comes in the place of a transaction that was refused is not asked about': [
+    ...[joins(0), append(0, 3), refuses(3, 500), turn, due, { do: 'time', ms: 30 * SECOND } as const],
+    {
+      do: 'turn',
+      by: 'A',
+      break: {
+        at: 'the answer',
+        happens: [{ do: 'operator', wish: 'skip' }, append(0, 1), is({ does: 'times out' })],
+        then: 'goes on',
+      },
+    },
+    ...[due, due],
   ],
 }
 

@@ -45,6 +45,25 @@ const goesOn: fc.Arbitrary<Command[]> = fc.constantFrom<Command[][]>(
 
 const moved = fc.constantFrom(...(['leave', 'rejoin', 'rejoin', 'kick', 'purge'] as const))
 
+/** A transaction that was refused three times ends before an empty one has asked, and what comes next fails in another way. */
+const endsUnasked: fc.Arbitrary<Command[]> = fc
+  .record({
+    odd,
+    refused: fc.constantFrom(1, 2, 3),
+    how: fc.constantFrom<Command[]>(
+      { do: 'operator', wish: 'skip' },
+      { do: 'redact', back: 0, door: '2', break: null },
+      { do: 'purge', room: 0, door: '2', break: null },
+    ),
+  })
+  .map(({ odd, refused, how }): Command[] => [
+    append(0, 1),
+    remote({ does: 'refuses', each: refused, status: 500, empty: 200 }),
+    ...[turn(), { do: 'time', ms: 6 * SECOND } as const, turn(), { do: 'time', ms: 16 * SECOND } as const],
+    { do: 'turn', by: 'A', break: { at: 'the answer', happens: [how, remote(odd)], then: 'goes on' } },
+    ...[append(1, 1), { do: 'until due' } as const, { do: 'until due' } as const],
+  ])
+
 const step: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 9, arbitrary: goesOn },
   {
@@ -59,6 +78,7 @@ const step: fc.Arbitrary<Command[]> = fc.oneof(
       .map(({ room, count, sticky, audience }): Command[] => [append(room, count, sticky, audience)]),
   },
   { weight: 3, arbitrary: refusing.map((one): Command[] => [remote(one)]) },
+  { weight: 1, arbitrary: endsUnasked },
   { weight: 2, arbitrary: odd.map((one): Command[] => [remote(one), { do: 'until due' }]) },
   {
     weight: 1,

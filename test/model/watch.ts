@@ -110,7 +110,7 @@ export function makeWatch(history: History) {
       return went.some((at) => (at ?? 0) > readAt)
     })
   const mayEnd = (one: Unanswered, now: number) =>
-    takenAway(one) || (one.cleared && refusals > 0) || Math.max(now, latest) - one.frozenAt >= DAY
+    takenAway(one) || (one.cleared && one.refusals > 0) || Math.max(now, latest) - one.frozenAt >= DAY
 
   /** `stale`: the process that sends it has lost its lease, and may not know. */
   function request(
@@ -119,7 +119,7 @@ export function makeWatch(history: History) {
   ): void {
     if (pdusOf(body).length === 0) {
       const isHalf = unanswered !== null && unanswered.lanes === unanswered.lanes.toUpperCase()
-      if (!stale && (unanswered === null || refusals < (isHalf ? 1 : 3)))
+      if (!stale && (unanswered === null || unanswered.refusals === 0 || refusals < (isHalf ? 1 : 3)))
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
       if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
       bodies.set(txnId, body)
