@@ -42,8 +42,6 @@ const REFUSALS = 3
 /** Time-outs before fewer PDUs go at once. */
 const TIMEOUTS = 3
 const STEPS_AN_HOUR = 20
-/** A limit is never smaller than this, bytes: a PDU may have as much. */
-const LEAST_BYTES = 65_536
 
 export function taughtBy(
   known: Isolation | null,
@@ -55,10 +53,9 @@ export function taughtBy(
   const plain = { ends: false, soonMs: null, spares: false }
   if (came.answered) return { ...plain, isolation: keptOf(afterAnswer(was, sent.kind)) }
   if (came.status === 413 && sent.pdus > 1) {
-    const most = Math.max(LEAST_BYTES, Math.floor(sent.bytes / 2))
-    // Under this limit it would hold the same again.
-    if (most < sent.bytes)
-      return { ...plain, isolation: { ...was, bytes: { most, at: now } }, ends: true, soonMs: firstMs }
+    // However small it was: one PDU goes under any limit, so this ends there.
+    const bytes = { most: Math.floor(sent.bytes / 2), at: now }
+    return { ...plain, isolation: { ...was, bytes }, ends: true, soonMs: firstMs }
   }
   if (came.atLongest) {
     const timeouts = was.timeouts + 1
