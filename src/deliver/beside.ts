@@ -16,6 +16,7 @@ import {
 import { missedOf, moveRoom, takeOutSticky } from '../store/delivery/rooms-that-wait.ts'
 import {
   endApart,
+  endSearch,
   giveUpApart,
   makeOrdinary,
   noteNothingApart,
@@ -72,7 +73,13 @@ export async function lookBeside(
   const isHeld = apart.rooms.some(({ heldSince }) => heldSince !== null)
   if (isHeld && (await takeOutSticky(needs.pool, held, state.now)))
     apart = await readApart(needs.pool, state.id)
-  if (apart.rows.length + apart.rooms.length > 0) return besideOf(state, apart, limits)
+  if (apart.rows.length + apart.rooms.length > 0) {
+    if (state.isolation.search !== null && groupsOf(apart.rows).length === 0) {
+      await endSearch(needs.pool, held)
+      state.isolation = { ...state.isolation, search: null }
+    }
+    return besideOf(state, apart, limits)
+  }
   // Then it may be followed again.
   const isolation = keptOf({ ...state.isolation, apart: false, search: null })
   await noteNothingApart(needs.pool, held, isolation)
@@ -142,9 +149,11 @@ async function goOn(
   for (const one of going) {
     const { room, cursor } = one
     const { position, head } = state
-    const within = { after: cursor, upto: position }
+    // What the lanes have passed: a gap is ahead of the position.
+    const passed = Math.max(position, state.gap?.cursor ?? 0)
+    const within = { after: cursor, upto: passed }
     // While something of it is searched its row stays: it may come to be held.
-    const mayEnd = position >= cursor && isFree(one, rows)
+    const mayEnd = passed >= cursor && isFree(one, rows)
     if (mayEnd && (await missedOf(pool, state.id, room, within, 1)).length === 0) {
       went = true
       await moveRoom(pool, held, { room, cursor, positions: [], grp: 0, ends: true, position }, state.now)

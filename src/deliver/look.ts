@@ -21,7 +21,7 @@ import { apartOf, lookBeside, NOTHING_BESIDE, planApart, type Beside } from './b
 import { forPdus } from './body-memory.ts'
 import { gapIsDue } from './gap-due.ts'
 import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
-import { limitsFor } from './rules/isolation.ts'
+import { asksAbout, limitsFor } from './rules/isolation.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Plan, type Sending } from './rules/plan.ts'
 import type { Find } from './find.ts'
@@ -127,7 +127,7 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
     const { isolation, open } = state
     const all = isolation?.apart === true ? await readApart(needs.pool, state.id) : NOTHING_BESIDE.apart
     const apart = apartOf(open, all)
-    if (isolation?.asks === true) {
+    if (asksAbout(isolation, open)) {
       await askWhoseFault(needs, via, open, apart)
       return LOOK_AGAIN
     }

@@ -237,7 +237,7 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
   const taught = taughtBy(
     state.isolation,
     came,
-    { kind: apart?.kind ?? 'ordinary', pdus, bytes },
+    { kind: apart?.kind ?? 'ordinary', txnId: at.txnId, pdus, bytes },
     { now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
   )
   const isThrough = came.answered && apart !== null && !halvesRemain(apart, acknowledges.positions)

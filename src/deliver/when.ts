@@ -8,6 +8,7 @@
 import type { Pool } from '../store/db.ts'
 import type { DestinationState } from '../store/delivery/destination.ts'
 import { readSoonestLapse } from '../store/delivery/soonest-lapse.ts'
+import { asksAbout } from './rules/isolation.ts'
 import { nextAttempt, withoutImpossibleWaits, type BackoffSettings } from './rules/backoff.ts'
 import { mayHaveDeadlineTry, nextDeadlineLook, type DeadlineSettings } from './rules/deadline.ts'
 
@@ -29,7 +30,7 @@ export type When =
 export async function whenToTry(needs: WhenNeeds, state: DestinationState): Promise<When> {
   const { now, waiting } = state
   // What was refused is asked about right after that.
-  if (state.open !== null && state.isolation?.asks === true && !isHeld(state))
+  if (state.open !== null && asksAbout(state.isolation, state.open) && !isHeld(state))
     return { kind: 'now', still: (later) => !later.paused && later.skipUpto === null && !isHeld(later) }
   const ordinary = dueAt(needs, state, null)
   const still =

@@ -10,6 +10,8 @@ export interface Isolation {
   last: { status: number | null; message: string } | null
   /** The unanswered transaction was refused, and an empty one has still to ask whose fault that is. */
   asks: boolean
+  /** Its id: what comes in its place was never refused. A release before this one has written none. */
+  asksOf?: string
   /** Everything is answered 401 or 403, an empty transaction too: so often in a row; null: not so. */
   locked: number | null
   /** Time-outs in a row at the longest time-out. */

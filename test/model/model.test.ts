@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { besideASearch } from './beside-a-search.ts'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { erasing } from './erasing.ts'
@@ -45,6 +46,13 @@ describe('ingest and delivery on a database in memory, against the reference mod
     await check(() => Promise.resolve(memoryDatabase({}, ran)), {
       runs: Math.ceil(RUNS / 3),
       drawn: isolating,
+    })
+  })
+
+  it('keeps what is promised where much else happens during a search', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: besideASearch,
     })
   })
 

@@ -249,9 +249,12 @@ export function makeWaits() {
   return {
     request,
     written,
-    /** An empty transaction was answered 200: nothing is waited for. */
-    isWell: () => {
+    /** An empty transaction was answered 200: nothing is waited for. Where it takes other things, it fails in no way. */
+    isWell: ({ failingSince: since }: View) => {
       held = null
+      if (since !== null) return
+      failingSince = null
+      failing = NOT_FAILING
     },
     freed,
     putBack,

@@ -53,7 +53,7 @@ export function makeWatch(history: History) {
   /** Where gaps begin that retention opened, or let reach further. */
   const retained = new Set<number>()
   /** All that were ever open, by where they begin: the sweep forgets those that closed long ago. */
-  const gone = new Map<number, { from: number; to: number }>()
+  const gone = new Map<number, { from: number; to: number; open: boolean }>()
 
   /** What lapsed or ended by then stays so when the clock goes back. */
   function seen(now: number): void {
@@ -111,7 +111,7 @@ export function makeWatch(history: History) {
       return went.some((at) => (at ?? 0) > readAt)
     })
   const mayEnd = (one: Unanswered, now: number) =>
-    takenAway(one) || (one.cleared && refusals > 0) || Math.max(now, latest) - one.frozenAt >= DAY
+    takenAway(one) || (one.cleared && one.refusals > 0) || Math.max(now, latest) - one.frozenAt >= DAY
 
   /** `stale`: the process that sends it has lost its lease, and may not know. */
   function request(
@@ -120,7 +120,7 @@ export function makeWatch(history: History) {
   ): void {
     if (pdusOf(body).length === 0) {
       const isHalf = unanswered !== null && unanswered.lanes === unanswered.lanes.toUpperCase()
-      if (!stale && (unanswered === null || refusals < (isHalf ? 1 : 3)))
+      if (!stale && (unanswered === null || unanswered.refusals === 0 || refusals < (isHalf ? 1 : 3)))
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
       if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
       bodies.set(txnId, body)
@@ -176,7 +176,7 @@ export function makeWatch(history: History) {
   function written(txnId: string, told: Told, at: View, by: { readonly name: string }): void {
     const { result, listed } = told
     if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
-      if (result.kind === 'answered') waits.isWell()
+      if (result.kind === 'answered') waits.isWell(at)
       if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
       return
     }
@@ -303,11 +303,16 @@ export function makeWatch(history: History) {
   const isOwed = (event: PastEvent) =>
     event.entitled && event.told.length === 0 && !isGone(event) && !event.givenUp
 
-  /** Something was erased, with these gaps open. */
+  /** Something was erased, with these gaps open; or it was taken out of one that has closed since. */
   function erased(pos: number, { gaps }: View): void {
-    for (const event of history.all())
-      if (event.erasedAt === pos)
-        event.erasedInGap = gaps.some(({ open, from, to }) => open && event.pos > from && event.pos <= to)
+    const all = [...gaps, ...gone.values()]
+    for (const event of history.all()) {
+      if (event.erasedAt !== pos) continue
+      const wasApart = before?.apart.includes(event.pos) === true
+      event.erasedInGap = all.some(
+        ({ open, from, to }) => (open || wasApart) && event.pos > from && event.pos <= to,
+      )
+    }
   }
 
   /** Everything up to `upto` has left the log: at `time`, by a clock that nobody moves, it was old enough. */

@@ -2,6 +2,7 @@
 import { clearLeftovers } from '../support/leftovers.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { explain, findFailure, type Fresh } from './check.ts'
+import { besideASearch } from './beside-a-search.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
@@ -37,13 +38,14 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 
 /**
  * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, the remote refuses some events,
- * something is erased.
+ * much else happens meanwhile, something is erased.
  */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 1) return uplinks
   if (seed % 8 === 3) return schedulesWithBlocks
   if (seed % 8 === 7) return erasing
   if (seed % 8 === 6) return isolating
+  if (seed % 8 === 2) return besideASearch
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }

@@ -42,23 +42,20 @@ const REFUSALS = 3
 /** Time-outs before fewer PDUs go at once. */
 const TIMEOUTS = 3
 const STEPS_AN_HOUR = 20
-/** A limit is never smaller than this, bytes: a PDU may have as much. */
-const LEAST_BYTES = 65_536
 
 export function taughtBy(
   known: Isolation | null,
   came: Came,
-  sent: { kind: Kind; pdus: number; bytes: number },
+  sent: { kind: Kind; txnId: string | null; pdus: number; bytes: number },
   { now, firstMs }: { now: number; firstMs: number },
 ): Taught {
   const was = known ?? NOTHING_LEARNED
   const plain = { ends: false, soonMs: null, spares: false }
   if (came.answered) return { ...plain, isolation: keptOf(afterAnswer(was, sent.kind)) }
   if (came.status === 413 && sent.pdus > 1) {
-    const most = Math.max(LEAST_BYTES, Math.floor(sent.bytes / 2))
-    // Under this limit it would hold the same again.
-    if (most < sent.bytes)
-      return { ...plain, isolation: { ...was, bytes: { most, at: now } }, ends: true, soonMs: firstMs }
+    // However small it was: one PDU goes under any limit, so this ends there.
+    const bytes = { most: Math.floor(sent.bytes / 2), at: now }
+    return { ...plain, isolation: { ...was, bytes }, ends: true, soonMs: firstMs }
   }
   if (came.atLongest) {
     const timeouts = was.timeouts + 1
@@ -74,9 +71,20 @@ export function taughtBy(
   const search = isStep ? stepped(was.search, now) : was.search && { ...was.search, turn: 'half' as const }
   const last = { status: came.status, message: came.message }
   const asks = isStep || refusals >= REFUSALS
-  const isolation = { ...was, refusals, last, asks, search }
+  const isolation = {
+    ...was,
+    refusals,
+    last,
+    asks,
+    ...(sent.txnId !== null && { asksOf: sent.txnId }),
+    search,
+  }
   return { ...plain, isolation, soonMs: asks ? null : firstMs * 2 ** (refusals - 1) }
 }
+
+/** Whether an empty transaction has still to ask about this one: another one that was refused may have ended without an answer since. */
+export const asksAbout = (isolation: Isolation | null, { txnId }: { txnId: string }): boolean =>
+  isolation?.asks === true && (isolation.asksOf === undefined || isolation.asksOf === txnId)
 
 /** A 410, a 429 and what says when to come again are not refusals of what was sent; nor is a 413, unless one PDU is too large. */
 function isRefusal({ refused, status }: Extract<Came, { answered: false }>, pdus: number): boolean {

@@ -8,6 +8,7 @@
 import { noteAct } from '../audit.ts'
 import type { Db } from '../db.ts'
 import { holding, IN_ORDER } from '../held.ts'
+import { OF_ITS_ROOM } from '../set-aside.ts'
 import { sql } from '../statement.ts'
 import type { Held } from './leases.ts'
 
@@ -76,7 +77,8 @@ export async function noteDrop(
 
 // $1 worker, $2 fence, $3 destination, $4 up to where. A gap that reaches farther goes on behind that place; another is closed where it had come to, with its
 // sticky lane. A join after that place owes all that it owes; so does what an answer to its replays did not list.
-// A room that waits goes on behind that place, and nothing of before it is apart any more.
+// A room that waits goes on behind that place, and nothing of before it is apart any more. None is held after it: what is apart of one and came later
+// (where a skip of many had been planned) is sent as a half.
 const SKIP = sql(
   'skip what is owed',
   `${holding('d.skip_upto = $4')}, its as (
@@ -99,8 +101,11 @@ const SKIP = sql(
      where p.destination = i.id and p.state = 'unlisted' and p.pos <= $4
        and not exists (select from sticky k join memberships m on m.room = k.room
                         where k.pos = p.pos and m.destination = i.id and m.until is null and m.since > $4)
-  ), apart as (
+  ), gone as (
     delete from apart a using its i where a.destination = i.id and a.pos <= $4
+  ), left_over as (
+    update apart a set grp = coalesce((select max(x.grp) from apart x where x.destination = a.destination), 0) + 1
+      from its i where a.destination = i.id and a.pos > $4 and ${OF_ITS_ROOM}
   ), rooms as (
     update waiting_rooms w set cursor = greatest(w.cursor, $4), held_since = null, tries = 0, next_at = null
       from its i where w.destination = i.id

@@ -173,6 +173,16 @@ export async function releaseRooms(db: Db, destination: number): Promise<void> {
   await db.query(RELEASE, [destination])
 }
 
+const SEARCHED = sql(
+  'a search is over',
+  `${holding()} update destinations d set isolation = d.isolation || '{"search": null}' from held h where d.id = h.id`,
+)
+
+/** Nothing of it is left to be sent: what it has seen says nothing of what is refused later. */
+export async function endSearch(db: Db, { worker, fence, destination }: Held): Promise<void> {
+  await db.query(SEARCHED, [worker, fence, destination])
+}
+
 const NOTHING = sql(
   'nothing is apart any more',
   `${holding()} update destinations d set isolation = $4 from held h

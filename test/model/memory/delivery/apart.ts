@@ -211,6 +211,12 @@ export const APART = {
     }
     return positions.length
   }),
+  'a search is over': twin<[string, number, number]>((call, worker, fence, id) => {
+    const d = held(call, worker, fence, id)
+    if (d === null) return 0
+    call.t.destinations.change(id, { isolation: d.isolation && { ...d.isolation, search: null } })
+    return 1
+  }),
   'nothing is apart any more': twin<[string, number, number, string | null]>(
     (call, worker, fence, id, isolation) => {
       if (held(call, worker, fence, id) === null) return 0

@@ -44,8 +44,13 @@ export const SKIPS = {
       if (destination === id && state === 'unlisted' && pos <= upto && isOfBefore(call, id, pos, upto))
         t.replays.delete(keyOf.replay(id, pos))
     }
-    for (const one of t.apart.all())
-      if (one.destination === id && one.pos <= upto) t.apart.delete(keyOf.apart(id, one.pos))
+    const gone = t.apart.all().filter(({ destination, pos }) => destination === id && pos <= upto)
+    for (const one of gone) t.apart.delete(keyOf.apart(id, one.pos))
+    const those = t.apart.all().filter(({ destination }) => destination === id)
+    const last = Math.max(0, ...those.map(({ grp }) => grp ?? 0), ...gone.map(({ grp }) => grp ?? 0))
+    for (const one of those)
+      if (one.grp === null && one.next_at === null)
+        t.apart.put(keyOf.apart(id, one.pos), { ...one, grp: last + 1 })
     for (const room of t.waiting_rooms.all()) {
       if (room.destination !== id) continue
       const cursor = Math.max(room.cursor, upto)
