@@ -172,6 +172,8 @@ function wordsOf(sorted: Sorted, { acknowledges }: OpenTransaction, apart: Apart
   const them = `${count} PDU${count === 1 ? '' : 's'} that ${count === 1 ? 'was' : 'were'} refused`
   if (sorted.found.setAside.length > 0)
     return `an empty transaction was answered 200: the PDU that was refused is set aside`
+  if (apart !== null && count === 1 && sorted.search?.other === true)
+    return `an empty transaction was answered 200, but a gateway may refuse anything: the PDU is tried alone again`
   if (apart !== null && count === 1)
     return `an empty transaction was answered 200, and nothing else: nothing is concluded`
   return `an empty transaction was answered 200: the ${them} ${count === 1 ? 'is' : 'are'} sent in halves`

@@ -32,6 +32,10 @@ interface Unanswered extends FrozenView {
 const refuses = ({ result }: Told): boolean =>
   result.kind === 'failed' && result.whole === true && ![410, 429].includes(result.status ?? 0)
 
+/** An answer of a proxy, which is hardly ever about what was sent. */
+const isOfGateway = (status: number | null): boolean =>
+  status !== null && ([502, 503, 504].includes(status) || (status >= 520 && status <= 530))
+
 export type Watch = ReturnType<typeof makeWatch>
 
 export function makeWatch(history: History) {
@@ -44,6 +48,10 @@ export function makeWatch(history: History) {
   let newestTimeline = 0
   /** Since the last 200 to one that was not empty. */
   let refusals = 0
+  /** How often each PDU was refused alone by a gateway, and by others, and an empty one was answered 200 after that. */
+  const alone = new Map<number, { gateway: number; others: number }>()
+  /** What was refused alone last, while no empty one was answered after it. */
+  let refusedAlone: { pos: number; by: 'gateway' | 'others' } | null = null
   /** What was searched in vain, so that its room could go on. */
   const inVain = new Set<number>()
   function noteVain(view: View): void {
@@ -68,6 +76,10 @@ export function makeWatch(history: History) {
     const { apart } = now
     noteVain(now)
     const searched = now.searched.filter((pos) => !inVain.has(pos))
+    const doubted = now.searched.filter((pos) => {
+      const { gateway = 0, others = 0 } = alone.get(pos) ?? {}
+      return gateway > 0 && gateway < 3 && others === 0
+    })
     const waits = waitsWith(now)
     const at = {
       history,
@@ -80,6 +92,7 @@ export function makeWatch(history: History) {
       apart,
       waits,
       searched,
+      doubted,
     }
     for (const [name, rule] of Object.entries(RULES)) {
       const wrong = rule(at)
@@ -177,12 +190,23 @@ export function makeWatch(history: History) {
     if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
       if (result.kind === 'answered') waits.isWell()
       if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
+      if (result.kind === 'answered' && refusedAlone !== null) {
+        const { pos, by } = refusedAlone
+        const before = alone.get(pos) ?? { gateway: 0, others: 0 }
+        alone.set(pos, { ...before, [by]: before[by] + 1 })
+        refusedAlone = null
+      }
       return
     }
     if (unanswered?.txnId !== txnId)
       violated('one unanswered id (I2)', `an answer to ${txnId}, which is not open`)
     if (result.kind === 'answered') refusals = 0
     else if (result.stage === 'timeout') unanswered.timeouts += 1
+    const [pos, ...more] = unanswered.positions
+    const isAlone = refuses(told) && pos !== undefined && more.length === 0
+    refusedAlone = isAlone
+      ? { pos, by: isOfGateway(result.kind === 'failed' ? result.status : null) ? 'gateway' : 'others' }
+      : null
     if (refuses(told)) {
       refusals += 1
       unanswered.refusals += 1
@@ -222,6 +246,12 @@ export function makeWatch(history: History) {
     if (from !== null && view.position < from.position) {
       violated('position only moves forward (I4)', `${from.position} to ${view.position}`)
     }
+    const aside = view.setAside.find((one) => from?.searched.includes(one) === true && !isSurelyRefused(one))
+    if (aside !== undefined)
+      violated(
+        'only what was refused alone is set aside (5.9)',
+        `${aside} after ${inWords(alone.get(aside))}`,
+      )
     const asBefore = from?.position === view.position && from.gaps.length === view.gaps.length
     if (asBefore && from.apart.length === view.apart.length && isSameList(from, view)) return
     const waits = waitsWith(view)
@@ -243,6 +273,12 @@ export function makeWatch(history: History) {
       if (known === undefined && byRetention) retained.add(gap.from)
       if (known === undefined && !retained.has(gap.from)) checkOpening(gap)
     }
+  }
+
+  /** Once will do, but not where a gateway said so. */
+  function isSurelyRefused(pos: number): boolean {
+    const { gateway = 0, others = 0 } = alone.get(pos) ?? {}
+    return others > 0 || gateway >= 3
   }
 
   /** Its holder keeps it until its lease is over, however long another waits for its row. */
@@ -400,6 +436,9 @@ export function makeWatch(history: History) {
     },
   }
 }
+
+const inWords = (one: { gateway: number; others: number } | undefined): string =>
+  one === undefined ? 'no refusal' : `${one.gateway} by a gateway, ${one.others} by others`
 
 /** What of a room that waits is past its cursor. */
 const waitsWith =

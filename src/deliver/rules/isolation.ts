@@ -90,9 +90,16 @@ function afterAnswer(was: Isolation, kind: Kind): Isolation {
   return {
     ...was,
     ...{ refusals: 0, last: null, asks: false, locked: null, timeouts: 0 },
-    search: search === null ? null : { ...search, other: true, turn, unsure: 0, waitUntil: null },
+    search:
+      search === null
+        ? null
+        : { ...search, other: true, turn, unsure: 0, waitUntil: stillWaits(search, kind) },
   }
 }
+
+/** What a gateway refused alone waits for its next try, whatever else arrives meanwhile; what waited for anything to arrive does no longer. */
+const stillWaits = ({ unsure, waitUntil }: Searching, arrived: Kind): number | null =>
+  arrived === 'half' || unsure > 0 ? null : waitUntil
 
 const stepped = (search: Searching | null, now: number): Searching | null =>
   search && { ...search, turn: 'other', steps: [...search.steps, now].slice(-STEPS_AN_HOUR) }
@@ -144,6 +151,10 @@ export const lockedInterval = (locked: number): number => Math.min(DAY_MS, HOUR_
 /** Whether a wait is one of these. */
 export const isLockedInterval = (ms: number | null): boolean =>
   ms !== null && (ms === DAY_MS || [1, 2, 4, 8, 16].includes(ms / HOUR_MS))
+
+/** Whether an answer is that of a proxy or a CDN before the server: it is hardly ever about what was sent. */
+export const isOfGateway = (status: number | null): boolean =>
+  status !== null && ((status >= 502 && status <= 504) || (status >= 520 && status <= 530))
 
 /** Whether an answer to something says that nobody is let in. */
 export const isLock = (status: number | null): boolean => status === 401 || status === 403
