@@ -22,6 +22,8 @@ const tick: Command = { do: 'tick', by: 'B', break: null }
 
 const step: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 8, arbitrary: fc.constant<Command[]>([{ do: 'until due' }]) },
+  // What a gateway refuses is asked about only after three times.
+  { weight: 5, arbitrary: fc.constant<Command[]>(Array.from({ length: 4 }, () => ({ do: 'until due' }))) },
   {
     weight: 4,
     arbitrary: fc

@@ -114,6 +114,23 @@ export const ISOLATING_BUGS: readonly Bug[] = [
     breaks: /only what was refused alone is set aside/,
   },
   {
+    bug: 'a half that is asked about after its first 502',
+    how: 'the first refusal of a half by a gateway is asked about at once',
+    plant: () => ({
+      statements: {
+        'end the attempt': then<[string]>(({ t }, [json]) => {
+          for (const { destination } of JSON.parse(json) as ResultInput[]) {
+            const isolation = t.destinations.get(destination)?.isolation
+            if (isolation?.search != null && isolation.refusals === 1)
+              t.destinations.change(destination, { isolation: { ...isolation, asks: true } })
+          }
+        }),
+      },
+    }),
+    drawn: isolating,
+    breaks: /an empty transaction asks whose fault it is/,
+  },
+  {
     bug: 'a PDU in doubt that its room overtakes',
     how: 'what a gateway refused alone once goes last',
     plant: () => ({ statements: { 'sort what is apart': refusedOnce(() => ({ grp: 1_000 })) } }),

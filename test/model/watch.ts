@@ -25,6 +25,8 @@ interface Unanswered extends FrozenView {
   /** How often it was refused whole, and whether an empty one was answered 200 after the last of these. */
   refusals: number
   cleared: boolean
+  /** The last of these was a gateway's. */
+  byGateway: boolean
   timeouts: number
 }
 
@@ -105,7 +107,16 @@ export function makeWatch(history: History) {
     if (unanswered !== null) {
       violated('one unanswered id (I2)', `${view.txnId} while ${unanswered.txnId} has no answer`)
     }
-    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false, timeouts: 0 }
+    unanswered = {
+      ...view,
+      texts,
+      sends: 0,
+      handed: 0,
+      refusals: 0,
+      cleared: false,
+      byGateway: false,
+      timeouts: 0,
+    }
   }
 
   function ended(txnId: string, now: number, { bySkip = false } = {}): void {
@@ -132,7 +143,7 @@ export function makeWatch(history: History) {
   ): void {
     if (pdusOf(body).length === 0) {
       const isHalf = unanswered !== null && unanswered.lanes === unanswered.lanes.toUpperCase()
-      if (!stale && (unanswered === null || refusals < (isHalf ? 1 : 3)))
+      if (!stale && (unanswered === null || refusals < (isHalf && !unanswered.byGateway ? 1 : 3)))
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
       if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
       bodies.set(txnId, body)
@@ -202,16 +213,15 @@ export function makeWatch(history: History) {
       violated('one unanswered id (I2)', `an answer to ${txnId}, which is not open`)
     if (result.kind === 'answered') refusals = 0
     else if (result.stage === 'timeout') unanswered.timeouts += 1
-    const [pos, ...more] = unanswered.positions
-    const isAlone = refuses(told) && pos !== undefined && more.length === 0
-    refusedAlone = isAlone
-      ? { pos, by: isOfGateway(result.kind === 'failed' ? result.status : null) ? 'gateway' : 'others' }
-      : null
     if (refuses(told)) {
       refusals += 1
       unanswered.refusals += 1
       unanswered.cleared = false
+      unanswered.byGateway = isOfGateway(result.kind === 'failed' ? result.status : null)
     }
+    const [pos, ...more] = unanswered.positions
+    const isAlone = refuses(told) && pos !== undefined && more.length === 0
+    refusedAlone = isAlone ? { pos, by: unanswered.byGateway ? 'gateway' : 'others' } : null
     if (result.kind === 'answered') {
       for (const [index, pos] of unanswered.positions.entries()) {
         const event = history.at(pos)

@@ -68,12 +68,13 @@ export function taughtBy(
   }
   if (!isRefusal(came, sent.pdus)) return { ...plain, isolation: keptOf(was) }
   if (sent.kind === 'aside') return { ...plain, isolation: keptOf(was), ends: true, spares: true }
-  // A half of a search has been refused before, with others: it is asked about at once.
-  const isStep = sent.kind === 'half' && was.search !== null
+  // A half of a search has been refused before, with others: it is asked about at once, but not where a gateway refuses, maybe at random.
+  const isHalf = sent.kind === 'half' && was.search !== null
   const refusals = was.refusals + 1
-  const search = isStep ? stepped(was.search, now) : was.search && { ...was.search, turn: 'half' as const }
   const last = { status: came.status, message: came.message }
-  const asks = isStep || refusals >= REFUSALS
+  const asks = (isHalf && !isOfGateway(came.status)) || refusals >= REFUSALS
+  const turned = was.search && { ...was.search, turn: 'half' as const }
+  const search = isHalf && asks ? stepped(was.search, now) : turned
   const isolation = { ...was, refusals, last, asks, search }
   return { ...plain, isolation, soonMs: asks ? null : firstMs * 2 ** (refusals - 1) }
 }
