@@ -126,8 +126,10 @@ export function afterRefusedHalf(
 }
 
 /** It stays where it is, before the others of its room, and is tried alone again after a while; the lanes go on. */
-function triedAgain(only: ApartRow, others: ApartRow[][], search: Searching, at: Judging): Sorted {
+function triedAgain(only: ApartRow, others: ApartRow[][], was: Searching, at: Judging): Sorted {
   const { pos, since, tries } = only
+  // It counts as no step of the hour: with several such PDUs there would be none left for the others.
+  const search = { ...was, steps: was.steps.slice(0, -1) }
   const waits = goesOn(search, at)
   return {
     apart: [{ pos, grp: 1, since, tries, nextAt: null }, ...numbered([[], ...others])],
