@@ -23,7 +23,7 @@ import type { SendResult } from '../wire/send-result.ts'
 import type { OwnTrouble } from './own-trouble.ts'
 import { afterFailure, interval, type BackoffSettings } from './rules/backoff.ts'
 import { afterRefusedHalf, afterRefusedWhole, type Sorted } from './rules/halves.ts'
-import { isLock, lockedInterval } from './rules/isolation.ts'
+import { isLock, isOfGateway, lockedInterval } from './rules/isolation.ts'
 import { judge } from './rules/outcome.ts'
 import type { ApartTransaction } from './rules/plan.ts'
 import { sendOrFail, type Via } from './transaction.ts'
@@ -143,7 +143,11 @@ async function conclude(needs: WhoseFaultNeeds, db: Db, it: Asked): Promise<void
     apart === null
       ? afterRefusedWhole(was, at)
       : afterRefusedHalf(apart.rows, open.acknowledges.positions, was, at)
-  const isolation: Isolation = { ...was, asks: false, locked: null, apart: true, search: sorted.search }
+  const isolation: Isolation = {
+    ...{ ...was, asks: false, locked: null, apart: true, search: sorted.search },
+    // Of the next that a gateway refuses too, only the third refusal counts.
+    refusals: isOfGateway(was.last?.status ?? null) ? 0 : was.refusals,
+  }
   const row = rowOf(via, txnId, result, {
     waiting: sorted.backsOff ? state.waiting : atOnce(state.waiting, sorted.search?.other === true),
     ...{ isolation, outcome: 'answered', message: wordsOf(sorted, open, apart) },
@@ -172,6 +176,8 @@ function wordsOf(sorted: Sorted, { acknowledges }: OpenTransaction, apart: Apart
   const them = `${count} PDU${count === 1 ? '' : 's'} that ${count === 1 ? 'was' : 'were'} refused`
   if (sorted.found.setAside.length > 0)
     return `an empty transaction was answered 200: the PDU that was refused is set aside`
+  if (apart !== null && count === 1 && sorted.search?.other === true)
+    return `an empty transaction was answered 200, but a gateway may refuse anything: the PDU is tried alone again`
   if (apart !== null && count === 1)
     return `an empty transaction was answered 200, and nothing else: nothing is concluded`
   return `an empty transaction was answered 200: the ${them} ${count === 1 ? 'is' : 'are'} sent in halves`

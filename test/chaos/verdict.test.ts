@@ -91,6 +91,33 @@ describe('the judge of the crash tests', () => {
       ).to.have.length(1)
     })
 
+  it('asks for the order within each room where one may wait for itself, and for none of what was set aside', () => {
+    const other = '!other:home.example'
+    const said = makeLedger()
+    for (const room of [R, other]) said.join(room, 'x')
+    for (const [id, room] of [
+      ['a', R],
+      ['b', other],
+      ['c', R],
+      ['d', other],
+    ] as const)
+      said.say(room, id, false)
+    const came = (...ids: string[]) => {
+      const it = remote(ids.map((id) => [id]))
+      for (const [id, one] of it.received)
+        it.received.set(id, { ...one, roomId: id === 'b' || id === 'd' ? other : R })
+      return it
+    }
+    expect(faultsOf(came('b', 'd', 'a', 'c'), said)).to.have.length(1)
+    expect(faultsOf(came('b', 'd', 'a', 'c'), said, { order: 'rooms' })).to.deep.equal([])
+    const mixed = came('b', 'd', 'c', 'a')
+    expect(faultsOf(mixed, said, { order: 'rooms' })).to.deep.equal([
+      'out of order: c came in the place of a',
+    ])
+    const setAside = new Set(['a'])
+    expect(faultsOf(mixed, said, { order: 'rooms', setAside })).to.deep.equal([])
+  })
+
   it('passes on what the remote itself has noticed', () => {
     expect(faultsOf(remote([['a', 'b', 'd']], ['it came again with other bytes']), ledger())).to.deep.equal([
       'rule broken: it came again with other bytes',

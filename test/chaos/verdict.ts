@@ -6,13 +6,20 @@ import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts
 import { until } from '../support/poll.ts'
 import type { Ledger } from './ledger.ts'
 
+export interface Wanted {
+  /** `rooms`: a remote that refuses something is sent one room's events while another's wait (contract 5.9). Default: the stream's. */
+  order?: 'stream' | 'rooms'
+  /** What was set aside, and may come whenever it is taken. */
+  setAside?: ReadonlySet<string>
+}
+
 type Remote = Pick<FakeHomeserver, 'serverName' | 'received' | 'transactions' | 'violations'>
 
 /** Resolves when every remote holds what it must; throws when one does not in time, or a rule was broken. */
 export async function settled(
   remotes: readonly Remote[],
   ledger: Ledger,
-  { withinMs, seed }: { withinMs: number; seed: number },
+  { withinMs, seed, ...wanted }: { withinMs: number; seed: number } & Wanted,
 ): Promise<void> {
   for (const remote of remotes) {
     const missing = () => stillMissing(remote, ledger)
@@ -25,7 +32,7 @@ export async function settled(
     })
   }
   const faults = remotes.flatMap((remote) =>
-    faultsOf(remote, ledger).map((fault) => `${remote.serverName}: ${fault}`),
+    faultsOf(remote, ledger, wanted).map((fault) => `${remote.serverName}: ${fault}`),
   )
   // Not by comparing lists: of a long one mocha shows nothing.
   if (faults.length > 0) {
@@ -40,7 +47,11 @@ export function stillMissing({ serverName, received }: Remote, ledger: Ledger): 
 }
 
 /** What is wrong at one remote, in words; more may still be under way. */
-export function faultsOf(remote: Remote, ledger: Ledger): string[] {
+export function faultsOf(
+  remote: Remote,
+  ledger: Ledger,
+  { order = 'stream', setAside = new Set() }: Wanted = {},
+): string[] {
   const { serverName, received, transactions } = remote
   const { timeline, replays } = ledger.owed(serverName)
   const inTimeline = new Set(timeline)
@@ -62,11 +73,14 @@ export function faultsOf(remote: Remote, ledger: Ledger): string[] {
   }
 
   // Sticky events may overtake, everything else comes in the order of the stream.
-  const plain = (ids: Iterable<string>) => [...ids].filter((id) => !ledger.isSticky(id))
+  const plain = (ids: Iterable<string>) => [...ids].filter((id) => !ledger.isSticky(id) && !setAside.has(id))
   const wanted = plain(timeline)
   const got = plain(received.keys()).filter((id) => inTimeline.has(id))
-  const odd = got.findIndex((id, index) => id !== wanted[index])
-  if (odd >= 0) faults.push(`out of order: ${got[odd]} came in the place of ${wanted[odd]}`)
+  const parts = order === 'stream' ? [{ wanted, got }] : byRoom(wanted, got, received)
+  for (const part of parts) {
+    const odd = part.got.findIndex((id, index) => id !== part.wanted[index])
+    if (odd >= 0) faults.push(`out of order: ${part.got[odd]} came in the place of ${part.wanted[odd]}`)
+  }
 
   const place = (id: string) => ledger.placeOf(id) ?? -1
   for (const { txnId, pduIds } of transactions) {
@@ -75,6 +89,15 @@ export function faultsOf(remote: Remote, ledger: Ledger): string[] {
     if (new Set(pduIds).size < pduIds.length) faults.push(`${txnId} holds something twice`)
   }
   return faults
+}
+
+/** What there is of each room; what has not come yet is of none. */
+function byRoom(wanted: readonly string[], got: readonly string[], received: Remote['received']) {
+  const rooms = new Set([...received.values()].map(({ roomId }) => roomId))
+  return [...rooms].map((room) => {
+    const isOf = (id: string) => received.get(id)?.roomId === room
+    return { wanted: wanted.filter(isOf), got: got.filter(isOf) }
+  })
 }
 
 /** Transactions, requests that repeated one, and sticky events that a join brought, of all remotes. */

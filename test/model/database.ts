@@ -60,6 +60,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       living: [...t.workers.values()].filter((w) => w.lease_until > memory.now()).map(({ id }) => id),
       apart: apart.map(({ pos }) => pos),
       searched: apart.filter(({ grp }) => grp !== null).map(({ pos }) => pos),
+      setAside: apart.filter(({ grp, next_at }) => grp === null && next_at !== null).map(({ pos }) => pos),
       unsure: d.isolation?.search?.other === false ? d.isolation.search.unsure : 0,
       waitingRooms: [...t.waiting_rooms.values()]
         .filter(({ destination }) => destination === d.id)

@@ -70,9 +70,10 @@ export interface View {
   /** Workers whose leases are not over. */
   living: string[]
   openTxn: string | null
-  /** PDUs that are out of all lanes; and those of them that are being searched. */
+  /** PDUs that are out of all lanes; those of them that are being searched; and those that were set aside and are tried alone. */
   apart: number[]
   searched: number[]
+  setAside: number[]
   /** So often in a row nothing could be concluded, and nothing was answered 200. */
   unsure: number
   /** Rooms of which nothing after `cursor` is in a lane. */

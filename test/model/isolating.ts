@@ -9,7 +9,7 @@ import { DAY, HOUR, inner, MINUTE, parts, SECOND, type Command } from './schedul
 const refusing: fc.Arbitrary<Remote> = fc.record({
   does: fc.constant('refuses' as const),
   each: fc.constantFrom(1, 2, 3, 3, 5, 7),
-  status: fc.constantFrom(400, 403, 500, 500, 413),
+  status: fc.constantFrom(400, 403, 500, 500, 413, 502, 502),
   empty: fc.constantFrom(200, 200, 200, 200, 401, 502),
 })
 
@@ -22,6 +22,8 @@ const tick: Command = { do: 'tick', by: 'B', break: null }
 
 const step: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 8, arbitrary: fc.constant<Command[]>([{ do: 'until due' }]) },
+  // What a gateway refuses is asked about only after three times.
+  { weight: 5, arbitrary: fc.constant<Command[]>(Array.from({ length: 4 }, () => ({ do: 'until due' }))) },
   {
     weight: 4,
     arbitrary: fc

@@ -1,6 +1,6 @@
 /** Planted bugs in the search for what a destination refuses, and in what it finds (see `planted.ts`). */
 import type { ResultInput } from './memory/delivery/results.ts'
-import { keyOf } from './memory/rows.ts'
+import { keyOf, type ApartRow } from './memory/rows.ts'
 import { headOf } from './memory/rules.ts'
 import type { Run } from './memory/statement.ts'
 import { isolating } from './isolating.ts'
@@ -8,6 +8,14 @@ import { then } from './plant.ts'
 import type { Bug } from './planted.ts'
 
 const nothing = () => (): Run => () => []
+
+/** Something else becomes of what a gateway refused alone once. */
+const refusedOnce = (over: (now: number) => Partial<ApartRow>) =>
+  then<[number, number[], (number | null)[], number[], number[]]>(({ t, now }, [id, [pos], , , [tries]]) => {
+    const key = keyOf.apart(id, pos ?? 0)
+    const row = t.apart.get(key)
+    if (row?.grp != null && tries === 1) t.apart.put(key, { ...row, ...over(now) })
+  })
 
 export const ISOLATING_BUGS: readonly Bug[] = [
   {
@@ -95,6 +103,39 @@ export const ISOLATING_BUGS: readonly Bug[] = [
     }),
     drawn: isolating,
     breaks: /skipped by an operator/,
+  },
+  {
+    bug: 'a gateway that is believed at once',
+    how: 'what a 502 refused alone once is set aside',
+    plant: () => ({
+      statements: { 'sort what is apart': refusedOnce((now) => ({ grp: null, next_at: now + 900_000 })) },
+    }),
+    drawn: isolating,
+    breaks: /only what was refused alone is set aside/,
+  },
+  {
+    bug: 'a half that is asked about after its first 502',
+    how: 'the first refusal of a half by a gateway is asked about at once',
+    plant: () => ({
+      statements: {
+        'end the attempt': then<[string]>(({ t }, [json]) => {
+          for (const { destination } of JSON.parse(json) as ResultInput[]) {
+            const isolation = t.destinations.get(destination)?.isolation
+            if (isolation?.search != null && isolation.refusals === 1)
+              t.destinations.change(destination, { isolation: { ...isolation, asks: true } })
+          }
+        }),
+      },
+    }),
+    drawn: isolating,
+    breaks: /an empty transaction asks whose fault it is/,
+  },
+  {
+    bug: 'a PDU in doubt that its room overtakes',
+    how: 'what a gateway refused alone once goes last',
+    plant: () => ({ statements: { 'sort what is apart': refusedOnce(() => ({ grp: 1_000 })) } }),
+    drawn: isolating,
+    breaks: /what a gateway refuses keeps its place/,
   },
   {
     bug: 'a room that waits and is sent all the same',

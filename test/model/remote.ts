@@ -13,7 +13,7 @@ export type Remote =
   | { does: 'drops the answer' }
   | { does: 'fails'; status: 500 | 503 | 429 | 410; retryAfterMs: number | null }
   /** Refuses a transaction that holds an event whose number is divisible by `each`, or any; an empty one is answered `empty`. */
-  | { does: 'refuses'; each: number; status: 400 | 403 | 413 | 500; empty: 200 | 401 | 403 | 502 }
+  | { does: 'refuses'; each: number; status: 400 | 403 | 413 | 500 | 502; empty: 200 | 401 | 403 | 502 }
 
 export const WELL: Remote = { does: 'answers', lists: 'all', takesMs: 40 }
 

@@ -19,6 +19,8 @@ export interface Situation {
   apart: readonly number[]
   waits: (event: PastEvent) => boolean
   searched: readonly number[]
+  /** Of these: what a gateway refused alone, once or twice, so that nothing is concluded yet. */
+  doubted: readonly number[]
   /** The latest time that was ever seen: what lapsed is never taken back. */
   latest: number
 }
@@ -180,6 +182,13 @@ const roomsWait = eachPdu((event, lane, { history, searched }) => {
   return first === undefined ? null : `${first} of its room is searched`
 })
 
+/** Contract 5.9: while it is tried alone again, what is searched of its room stays behind it. */
+const keepsItsPlace = eachPdu((event, lane, { history, searched, doubted, view: { positions } }) => {
+  if (lane !== lane.toUpperCase() || !searched.includes(event.pos)) return null
+  const first = doubted.find((pos) => pos < event.pos && history.at(pos)?.room === event.room)
+  return first === undefined || positions.includes(first) ? null : `${first} of its room is in doubt`
+})
+
 export const RULES: Record<string, Rule> = {
   'order and limits (I2)': orderAndLimits,
   'redacted, purged or erased (I12)': content,
@@ -187,6 +196,7 @@ export const RULES: Record<string, Rule> = {
   'once (I8)': once,
   'skipped by an operator (5.2)': skipped,
   'a room waits behind what is searched of it (5.9)': roomsWait,
+  'what a gateway refuses keeps its place (5.9)': keepsItsPlace,
   'sticky events first (5.4, 5.7)': stickiesFirst,
   'catch-up where it is due (5.4)': gapWhereDue,
 }

@@ -25,11 +25,17 @@ interface Unanswered extends FrozenView {
   /** How often it was refused whole, and whether an empty one was answered 200 after the last of these. */
   refusals: number
   cleared: boolean
+  /** The last of these was a gateway's. */
+  byGateway: boolean
 }
 
 /** A whole answer that refuses what was sent. */
 const refuses = ({ result }: Told): boolean =>
   result.kind === 'failed' && result.whole === true && ![410, 429].includes(result.status ?? 0)
+
+/** An answer of a proxy, which is hardly ever about what was sent. */
+const isOfGateway = (status: number | null): boolean =>
+  status !== null && ([502, 503, 504].includes(status) || (status >= 520 && status <= 530))
 
 export type Watch = ReturnType<typeof makeWatch>
 
@@ -45,6 +51,10 @@ export function makeWatch(history: History) {
   let refusals = 0
   /** Time-outs since the last answer to something, or since they taught a limit. */
   let timeouts = 0
+  /** How often each PDU was refused alone by a gateway, and by others, and an empty one was answered 200 after that. */
+  const alone = new Map<number, { gateway: number; others: number }>()
+  /** What was refused alone last, while no empty one was answered after it. */
+  let refusedAlone: { pos: number; by: 'gateway' | 'others' } | null = null
   /** What was searched in vain, so that its room could go on. */
   const inVain = new Set<number>()
   function noteVain(view: View): void {
@@ -69,6 +79,10 @@ export function makeWatch(history: History) {
     const { apart } = now
     noteVain(now)
     const searched = now.searched.filter((pos) => !inVain.has(pos))
+    const doubted = now.searched.filter((pos) => {
+      const { gateway = 0, others = 0 } = alone.get(pos) ?? {}
+      return gateway > 0 && gateway < 3 && others === 0
+    })
     const waits = waitsWith(now)
     const at = {
       history,
@@ -81,6 +95,7 @@ export function makeWatch(history: History) {
       apart,
       waits,
       searched,
+      doubted,
     }
     for (const [name, rule] of Object.entries(RULES)) {
       const wrong = rule(at)
@@ -93,7 +108,7 @@ export function makeWatch(history: History) {
     if (unanswered !== null) {
       violated('one unanswered id (I2)', `${view.txnId} while ${unanswered.txnId} has no answer`)
     }
-    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false }
+    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false, byGateway: false }
   }
 
   function ended(txnId: string, now: number, { bySkip = false } = {}): void {
@@ -120,7 +135,8 @@ export function makeWatch(history: History) {
   ): void {
     if (pdusOf(body).length === 0) {
       const isHalf = unanswered !== null && unanswered.lanes === unanswered.lanes.toUpperCase()
-      if (!stale && (unanswered === null || unanswered.refusals === 0 || refusals < (isHalf ? 1 : 3)))
+      const least = isHalf && unanswered?.byGateway !== true ? 1 : 3
+      if (!stale && (unanswered === null || unanswered.refusals === 0 || refusals < least))
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
       if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
       bodies.set(txnId, body)
@@ -178,6 +194,12 @@ export function makeWatch(history: History) {
     if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
       if (result.kind === 'answered') waits.isWell(at)
       if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
+      if (result.kind === 'answered' && refusedAlone !== null) {
+        const { pos, by } = refusedAlone
+        const before = alone.get(pos) ?? { gateway: 0, others: 0 }
+        alone.set(pos, { ...before, [by]: before[by] + 1 })
+        refusedAlone = null
+      }
       return
     }
     if (unanswered?.txnId !== txnId)
@@ -190,7 +212,11 @@ export function makeWatch(history: History) {
       refusals += 1
       unanswered.refusals += 1
       unanswered.cleared = false
+      unanswered.byGateway = isOfGateway(result.kind === 'failed' ? result.status : null)
     }
+    const [pos, ...more] = unanswered.positions
+    const isAlone = refuses(told) && pos !== undefined && more.length === 0
+    refusedAlone = isAlone ? { pos, by: unanswered.byGateway ? 'gateway' : 'others' } : null
     if (result.kind === 'answered') {
       for (const [index, pos] of unanswered.positions.entries()) {
         const event = history.at(pos)
@@ -226,6 +252,12 @@ export function makeWatch(history: History) {
     if (from !== null && view.position < from.position) {
       violated('position only moves forward (I4)', `${from.position} to ${view.position}`)
     }
+    const aside = view.setAside.find((one) => from?.searched.includes(one) === true && !isSurelyRefused(one))
+    if (aside !== undefined)
+      violated(
+        'only what was refused alone is set aside (5.9)',
+        `${aside} after ${inWords(alone.get(aside))}`,
+      )
     const asBefore = from?.position === view.position && from.gaps.length === view.gaps.length
     if (asBefore && from.apart.length === view.apart.length && isSameList(from, view)) return
     const waits = waitsWith(view)
@@ -247,6 +279,12 @@ export function makeWatch(history: History) {
       if (known === undefined && byRetention) retained.add(gap.from)
       if (known === undefined && !retained.has(gap.from)) checkOpening(gap)
     }
+  }
+
+  /** Once will do, but not where a gateway said so. */
+  function isSurelyRefused(pos: number): boolean {
+    const { gateway = 0, others = 0 } = alone.get(pos) ?? {}
+    return others > 0 || gateway >= 3
   }
 
   /** Its holder keeps it until its lease is over, however long another waits for its row. */
@@ -409,6 +447,9 @@ export function makeWatch(history: History) {
     },
   }
 }
+
+const inWords = (one: { gateway: number; others: number } | undefined): string =>
+  one === undefined ? 'no refusal' : `${one.gateway} by a gateway, ${one.others} by others`
 
 /** What of a room that waits is past its cursor. */
 const waitsWith =

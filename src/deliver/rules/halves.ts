@@ -3,12 +3,14 @@
  *
  * What was refused is taken out of its lanes and sent in halves, the oldest first. A half that is answered 200 is done; one that is refused
  * is halved again. What was refused alone is set aside, if the destination takes other things: since the search began it answered 200 to
- * another transaction, and after this refusal to an empty one. Else nothing is concluded: the others go first next time.
+ * another transaction, and after this refusal to an empty one. Else nothing is concluded: the others go first next time. A gateway that refuses
+ * says little of what was sent: what it refused alone keeps its place, and only the third such refusal counts.
  *
  * Always: whatever is concluded, each PDU that is apart stays a row until the destination has taken it, an operator drops it or it is too old.
  */
 import type { ApartRow, RoomRow } from '../../store/delivery/apart.ts'
 import type { Isolation, Searching } from '../../store/isolation.ts'
+import { isOfGateway } from './isolation.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
@@ -19,6 +21,8 @@ const STICKY_MS = 30_000
 const LONGEST_STICKY_MS = 5 * MINUTE_MS
 /** A sticky event is tried for the last time so long before it lapses, ms. */
 const LAST_TRY_MS = 15_000
+/** So often a gateway has to refuse a PDU alone. */
+const OF_A_GATEWAY = 3
 /** So many PDUs of a room that are set aside within an hour hold the room. */
 const HOLDS_A_ROOM = 3
 
@@ -101,6 +105,10 @@ export function afterRefusedHalf(
       ...{ rooms: [], search: goesOn(search, at), backsOff: false, found: nothing },
     }
   }
+  // Of what is searched, `tries` are the times that a gateway refused it alone.
+  const tries = only.tries + 1
+  if (isOfGateway(isolation.last?.status ?? null) && tries < OF_A_GATEWAY)
+    return triedAgain({ ...only, tries }, others, search, at)
   if (!search.other) {
     // It goes last next time: perhaps it is not the only one that is refused.
     const unsure = search.unsure + 1
@@ -115,6 +123,19 @@ export function afterRefusedHalf(
     }
   }
   return setAside(only, { rows, others, search, at })
+}
+
+/** It stays where it is, before the others of its room, and is tried alone again after a while; the lanes go on. */
+function triedAgain(only: ApartRow, others: ApartRow[][], was: Searching, at: Judging): Sorted {
+  const { pos, since, tries } = only
+  // It counts as no step of the hour: with several such PDUs there would be none left for the others.
+  const search = { ...was, steps: was.steps.slice(0, -1) }
+  const waits = goesOn(search, at)
+  return {
+    apart: [{ pos, grp: 1, since, tries, nextAt: null }, ...numbered([[], ...others])],
+    ...{ rooms: [], backsOff: false, found: { setAside: [], held: [] } },
+    search: waits === search ? { ...search, waitUntil: at.now + at.interval(tries) } : waits,
+  }
 }
 
 /** What the lanes had for it was refused, and an empty transaction after that was answered 200: it is taken apart by `takeApart`. */

@@ -65,20 +65,15 @@ export function taughtBy(
   }
   if (!isRefusal(came, sent.pdus)) return { ...plain, isolation: keptOf(was) }
   if (sent.kind === 'aside') return { ...plain, isolation: keptOf(was), ends: true, spares: true }
-  // A half of a search has been refused before, with others: it is asked about at once.
-  const isStep = sent.kind === 'half' && was.search !== null
+  // A half of a search has been refused before, with others: it is asked about at once, but not where a gateway refuses, maybe at random.
+  const isHalf = sent.kind === 'half' && was.search !== null
   const refusals = was.refusals + 1
-  const search = isStep ? stepped(was.search, now) : was.search && { ...was.search, turn: 'half' as const }
   const last = { status: came.status, message: came.message }
-  const asks = isStep || refusals >= REFUSALS
-  const isolation = {
-    ...was,
-    refusals,
-    last,
-    asks,
-    ...(sent.txnId !== null && { asksOf: sent.txnId }),
-    search,
-  }
+  const asks = (isHalf && !isOfGateway(came.status)) || refusals >= REFUSALS
+  const turned = was.search && { ...was.search, turn: 'half' as const }
+  const search = isHalf && asks ? stepped(was.search, now) : turned
+  const asksOf = sent.txnId !== null && { asksOf: sent.txnId }
+  const isolation = { ...was, refusals, last, asks, ...asksOf, search }
   return { ...plain, isolation, soonMs: asks ? null : firstMs * 2 ** (refusals - 1) }
 }
 
@@ -98,9 +93,16 @@ function afterAnswer(was: Isolation, kind: Kind): Isolation {
   return {
     ...was,
     ...{ refusals: 0, last: null, asks: false, locked: null, timeouts: 0 },
-    search: search === null ? null : { ...search, other: true, turn, unsure: 0, waitUntil: null },
+    search:
+      search === null
+        ? null
+        : { ...search, other: true, turn, unsure: 0, waitUntil: stillWaits(search, kind) },
   }
 }
+
+/** What a gateway refused alone waits for its next try, whatever else arrives meanwhile; what waited for anything to arrive does no longer. */
+const stillWaits = ({ unsure, waitUntil }: Searching, arrived: Kind): number | null =>
+  arrived === 'half' || unsure > 0 ? null : waitUntil
 
 const stepped = (search: Searching | null, now: number): Searching | null =>
   search && { ...search, turn: 'other', steps: [...search.steps, now].slice(-STEPS_AN_HOUR) }
@@ -152,6 +154,10 @@ export const lockedInterval = (locked: number): number => Math.min(DAY_MS, HOUR_
 /** Whether a wait is one of these. */
 export const isLockedInterval = (ms: number | null): boolean =>
   ms !== null && (ms === DAY_MS || [1, 2, 4, 8, 16].includes(ms / HOUR_MS))
+
+/** Whether an answer is that of a proxy or a CDN before the server: it is hardly ever about what was sent. */
+export const isOfGateway = (status: number | null): boolean =>
+  status !== null && ((status >= 502 && status <= 504) || (status >= 520 && status <= 530))
 
 /** Whether an answer to something says that nobody is let in. */
 export const isLock = (status: number | null): boolean => status === 401 || status === 403
