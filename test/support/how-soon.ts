@@ -14,6 +14,9 @@ export interface HowSoonNeeds {
   perSecond: number
 }
 
+/** Longer than the two seconds after which those that hang give way, and much less than a time-out, ms. */
+const AT_MOST_MS = 20_000
+
 /** All in ms. */
 export interface Waits {
   median: number
@@ -43,7 +46,7 @@ export function makeHowSoon({ key, crowd, post, perSecond }: HowSoonNeeds) {
           const seen = await crowd.arrivals()
           return [...answeredAt.keys()].every((n) => seen.has(n)) && seen
         },
-        { what: 'every event to arrive', withinMs: 90_000, everyMs: 100 },
+        { what: 'every event to arrive', withinMs: AT_MOST_MS, everyMs: 100 },
       )
       const waits = [...answeredAt].map(([n, at]) => Math.max(0, (arrivals.get(n) ?? Infinity) - at))
       waits.sort((a, b) => a - b)
