@@ -1,10 +1,11 @@
 /** The other side of `crowd.ts`: hundreds of homeservers behind one listener, told apart by the loopback address that they are reached at. */
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createHttpsServer, type Server } from 'node:https'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { answerParent, machineMs } from '../bench/child.ts'
-import type { Behaves, CrowdCounts, Order } from './crowd.ts'
+import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
+import { blockOf, type Behaves, type CrowdCounts, type Order } from './crowd.ts'
 
 const behaviours = new Map<number, Behaves>()
 const arrivals = new Map<number, number>()
@@ -17,13 +18,12 @@ const behaves = (address: string): Behaves => behaviours.get(groupOf(address)) ?
 
 answerParent({
   async listen({ tls }: Order) {
-    const https = createHttpsServer({ ...tls, keepAliveTimeout: 600_000, requestTimeout: 0, noDelay: true })
-    https.on('request', serve)
-    https.on('tlsClientError', () => undefined)
+    const servers = new Map(Object.entries(tls).map(([block, pair]) => [block, httpsServer(pair)]))
     const listener = createServer({ noDelay: true }, (socket) => {
       count(socket)
-      if (behaves(socket.localAddress ?? '') === 'silent') socket.on('error', () => undefined).resume()
-      else https.emit('connection', socket)
+      const address = socket.localAddress ?? ''
+      if (behaves(address) === 'silent') socket.on('error', () => undefined).resume()
+      else servers.get(blockOf(address))?.emit('connection', socket)
     })
     listener.listen({ port: 0, host: '0.0.0.0', backlog: 511 })
     await once(listener, 'listening')
@@ -34,6 +34,13 @@ answerParent({
   requests: () => requests,
   counts: () => counts,
 })
+
+function httpsServer(tls: KeyPair): Server {
+  const server = createHttpsServer({ ...tls, keepAliveTimeout: 600_000, requestTimeout: 0, noDelay: true })
+  server.on('request', serve)
+  server.on('tlsClientError', () => undefined)
+  return server
+}
 
 function count(socket: Socket): void {
   counts.connections += 1

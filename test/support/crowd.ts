@@ -11,8 +11,12 @@ import { quietPort } from './port.ts'
 export type Behaves = 'well' | 'hang' | 'silent' | 'flood'
 
 export interface Order {
-  tls: KeyPair
+  /** One certificate for each block of addresses: one for thousands takes longer to read than everything else. */
+  tls: Record<string, KeyPair>
 }
+
+/** All but the last number. */
+export const blockOf = (ip: string): string => ip.replace('::ffff:', '').split('.').slice(0, 3).join('.')
 
 export interface CrowdCounts {
   /** Connections: now, the most at once, and in all. */
@@ -45,7 +49,9 @@ const address = (group: number, index: number) =>
 /** `sizes`: how many there are of each group; those of a group behave alike, well at first. */
 export async function startCrowd(ca: CertificateAuthority, sizes: readonly number[]): Promise<Crowd> {
   const addresses = sizes.map((size, group) => Array.from({ length: size }, (_, i) => address(group, i)))
-  const tls = await ca.issue({ ips: addresses.flat() })
+  const tls: Order['tls'] = {}
+  for (const block of new Set(addresses.flat().map(blockOf)))
+    tls[block] = await ca.issue({ ips: addresses.flat().filter((ip) => blockOf(ip) === block) })
   const child = startChild(fileURLToPath(new URL('./crowd-worker.ts', import.meta.url)), ['--import', 'tsx'])
   const port = await child.ask<number>('listen', { tls })
   return {

@@ -24,13 +24,18 @@ export interface Waits {
   worst: number
 }
 
-export function makeHowSoon({ key, crowd, post, perSecond }: HowSoonNeeds) {
+export interface HowSoon {
+  /** One event for a room. */
+  say: (room: string) => Promise<void>
+  /** Waits of events for these rooms in turn, for so long; and until all of them are there. */
+  measure: (rooms: readonly string[], lastsMs: number) => Promise<Waits>
+}
+
+export function makeHowSoon({ key, crowd, post, perSecond }: HowSoonNeeds): HowSoon {
   const event = makeEvents(key)
   return {
-    /** One event for a room. */
-    say: (room: string) => post([event(room).item]),
-    /** Waits of events for these rooms in turn, for so long; and until all of them are there. */
-    async measure(rooms: readonly string[], lastsMs: number): Promise<Waits> {
+    say: (room) => post([event(room).item]),
+    async measure(rooms, lastsMs) {
       const answeredAt = new Map<number, number>()
       const posts: Promise<void>[] = []
       const start = performance.now()
