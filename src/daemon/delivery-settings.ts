@@ -49,7 +49,3 @@ export function deliverySettings(config: () => Config) {
     },
   }
 }
-
-/** Connections that are opened at once: for those of `recovery`, and half of the others. */
-export const dialsOf = ({ federation }: Config): number =>
-  Math.ceil((federation.max_concurrency + federation.recovering_concurrency) / 2)

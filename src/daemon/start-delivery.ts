@@ -4,9 +4,7 @@ import type { Backend } from '../../queues/backend.ts'
 import type { Queues } from '../../queues/queues.ts'
 import { startWorkers } from '../../queues/workers.ts'
 import { timerMs, type Clock, type Random } from '../pace/clock.ts'
-import type { Config } from '../config/config.ts'
 import { makeReleaseAbandoned } from '../deliver/wake/abandoned.ts'
-import { makeBodies, resizeBodies } from '../deliver/body-memory.ts'
 import { makeAtHand, type AtHand } from '../deliver/wake/at-hand.ts'
 import { makeDue } from '../deliver/wake/due.ts'
 import { makeGate } from '../pace/gate.ts'
@@ -30,7 +28,8 @@ import type { Pool } from '../store/db.ts'
 import { carryOutPlanned } from '../store/delivery/planned-acts.ts'
 import type { Sleeper } from '../store/delivery/wake-lists.ts'
 import type { Outbound } from './open-outbound.ts'
-import { deliverySettings, dialsOf } from './delivery-settings.ts'
+import { deliverySettings } from './delivery-settings.ts'
+import { openPlaces, turnsOf } from './open-places.ts'
 import { asking, type Changeable } from './changeable.ts'
 import type { DaemonSettings } from './settings.ts'
 import { version } from './version.ts'
@@ -97,11 +96,8 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     log,
     underWay: metrics.transactionsInFlight,
   })
-  // Both queues together; of these the recovery queue can have no more than its workers.
-  const inFlight = makeGate(config.federation.max_concurrency)
-  const dialling = makeGate(dialsOf(config))
-  const bodies = makeBodies(config.memory.bodies_bytes)
-  metrics.watchBodies(() => bodies.held())
+  const { places, resize } = openPlaces(config, { clock, log })
+  metrics.watchBodies(() => places.bodies.held())
   const running = new Set<string>()
   const mayWork = () => needs.mayWork() && ours.mayWork()
   const ours: OwnTrouble = makeOwnTrouble({
@@ -132,9 +128,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     blocking,
     running,
     ...remotes,
-    place: inFlight,
-    dialling,
-    bodies,
+    ...places,
     random,
     clock,
     log,
@@ -150,7 +144,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     wake: needs.wake,
     turn: (...given) => turn(...given),
     isConnected: (destination) => remotes.isConnected(destination as ServerName),
-    ...{ stopping: stopping.signal, cutting: cutting.signal, log },
+    ...{ stopping: stopping.signal, cutting: cutting.signal, clock, log },
   })
   const wake: Wake = async (sleepers) => {
     const them = sleepers.filter(({ name }) => !blocking.isBlocked(name))
@@ -257,9 +251,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     log,
   })
   live.onChange(({ config: now }) => {
-    inFlight.resize(now.federation.max_concurrency)
-    dialling.resize(dialsOf(now))
-    resizeBodies(bodies, now.memory.bodies_bytes)
+    resize(now)
     workers.resize(turnsOf(now))
   })
   const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
@@ -277,8 +269,3 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
   }
 }
-
-const turnsOf = ({ federation }: Config) => ({
-  delivery: federation.max_concurrency,
-  recovery: federation.recovering_concurrency,
-})

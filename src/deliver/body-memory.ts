@@ -8,11 +8,11 @@
  */
 import { makeByteGate, type Bytes, type ByteGate, type Wanted } from '../pace/byte-gate.ts'
 import { ENVELOPE_BYTES } from '../matrix/transaction.ts'
+import type { Part } from '../pace/part-gate.ts'
 import type { DestinationState } from '../store/delivery/destination.ts'
 
 export type { Bytes } from '../pace/byte-gate.ts'
 
-type Part = 'quick' | 'recovering'
 export type Bodies = ByteGate<Part>
 
 /** A transaction with one PDU of the largest size fits. */
@@ -25,9 +25,12 @@ export const resizeBodies = (bodies: Bodies, bytes: number): void => bodies.resi
 
 const sharesOf = (bytes: number) => [bytes, { quick: bytes, recovering: Math.floor(bytes / 2) }] as const
 
+/** Whose share it has: its last answer was a quick 200, or it is failing, slow, or never answered. */
+export const partOf = ({ quick }: Pick<DestinationState, 'quick'>): Part => (quick ? 'quick' : 'recovering')
+
 /** What a look at it may need: its unanswered transaction, or a new one. */
 export function wantedFor({ open, quick }: DestinationState, maxBodyBytes: number): Wanted<Part> {
-  const part = quick ? 'quick' : 'recovering'
+  const part = partOf({ quick })
   if (open !== null && !open.void) return { part, least: open.bytes, most: open.bytes }
   return { part, least: Math.min(LEAST_BYTES, maxBodyBytes), most: maxBodyBytes }
 }

@@ -5,16 +5,17 @@
  * the places limit. So it comes before the place, and nobody waits for it long: a turn whose destination is not found soon ends, and
  * the destination is woken when the answer is there.
  *
- * Always: one discovery under way a name. At most `most` are under way; who comes then waits for a place, and gives way if none
- * comes free, which is not a failure of the destination. A failure is reported once, to the next turn. What was found is not kept here:
+ * Always: one discovery under way a name. At most `most` are under way, of these half for those that are failing, slow or never
+ * answered; who comes then waits for a place, and gives way if none comes free, which is not a failure of the destination. A failure is reported once, to the next turn. What was found is not kept here:
  * discovery remembers it.
  */
 import type { Clock } from '../pace/clock.ts'
 import { within } from '../pace/either-signal.ts'
-import { makeGate } from '../pace/gate.ts'
+import { makePartGate } from '../pace/part-gate.ts'
 import { splitServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Resolution, ResolveTarget } from '../wire/target.ts'
+import { partOf } from './body-memory.ts'
 
 export type Whereabouts =
   | { readonly kind: 'found' }
@@ -78,7 +79,7 @@ interface Search {
 
 export function makeFind({ resolveTarget, wake, isBlocked, most, clock, onBug }: FindNeeds): Find {
   const searches = new Map<ServerName, Search>()
-  const places = makeGate(most)
+  const places = makePartGate({ all: most, recovering: Math.ceil(most / 2) })
   /** Those that were found without a wait the last time: they are remembered by discovery, and take no place. */
   const soon = new Set<ServerName>()
 
@@ -104,7 +105,7 @@ export function makeFind({ resolveTarget, wake, isBlocked, most, clock, onBug }:
   /** Null: no place came free in time. */
   async function begin(who: Sought, signal: AbortSignal): Promise<Search | null> {
     const destination = who.name
-    const leave = soon.has(destination) ? () => undefined : await placeFor(signal)
+    const leave = soon.has(destination) ? () => undefined : await placeFor(who, signal)
     if (leave === null) return null
     if (searches.size >= 2 * most) forgetOld()
     const search: Search = { ended: resolve(destination), slow: false, outcome: null }
@@ -121,9 +122,10 @@ export function makeFind({ resolveTarget, wake, isBlocked, most, clock, onBug }:
     return search
   }
 
-  async function placeFor(signal: AbortSignal): Promise<(() => void) | null> {
+  async function placeFor(who: Sought, signal: AbortSignal): Promise<(() => void) | null> {
+    const part = partOf(who)
     const wait = within(signal, LONGEST_WAIT_MS)
-    const leave = places.take() ?? (await places.enter(wait.signal))
+    const leave = places.take(part) ?? (await places.enter(part, wait.signal))
     wait.forget()
     return leave
   }

@@ -7,7 +7,8 @@
  */
 import type { Clock } from '../pace/clock.ts'
 import { within } from '../pace/either-signal.ts'
-import type { Gate, Leave } from '../pace/gate.ts'
+import type { Leave } from '../pace/gate.ts'
+import type { Part, PartGate } from '../pace/part-gate.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
 import type { DestinationState } from '../store/delivery/destination.ts'
@@ -15,7 +16,8 @@ import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
 import type { Whereabouts } from './find.ts'
-import { wantedFor, type Bodies, type Bytes } from './body-memory.ts'
+import { partOf, wantedFor, type Bodies, type Bytes } from './body-memory.ts'
+import type { Impatience } from './impatience.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './rules/outcome.ts'
 import type { Together } from './together.ts'
@@ -23,10 +25,12 @@ import type { Together } from './together.ts'
 export interface ReachNeeds extends RecordNeeds, Remotes, Pick<Together, 'load'> {
   clock: Clock
   /** Requests in flight, and connections that are made for one. */
-  place: Gate
+  place: PartGate
   /** Of the places, those that may be in a dial; fewer, so that dead servers that let a dial hang never have every place. */
-  dialling: Gate
+  dialling: PartGate
   bodies: Bodies
+  /** Makes room in the three, where those that were quick hang. */
+  impatience: Impatience
   maxBodyBytes: number
   onAttempt: (attempt: CountedAttempt) => void
   /** After this wait for a place the turn gives way, ms. */
@@ -79,12 +83,13 @@ export async function reach<T>(
     const wanted = wantedFor(holding.state, needs.maxBodyBytes)
     let bytes = needs.bodies.take(wanted)
     try {
-      bytes ??= await needs.bodies.enter(wanted, holding.signal)
+      bytes ??= await needs.impatience.waits(needs.bodies.enter(wanted, holding.signal))
       if (bytes === null) return { kind: 'not reached' }
       const isFresh = ready.wasIdle && clock.monotonic() - asked < FRESH_MS
       const state = isFresh ? holding.state : await needs.load.add(holding.held)
       if (state?.held !== true || !mayGo(state)) return { kind: 'done', value: null }
-      return { kind: 'done', value: await then(ready, { ...holding, state, bytes }) }
+      const used = holding.state.quick ? needs.impatience.hurried(ready, bytes) : ready
+      return { kind: 'done', value: await then(used, { ...holding, state, bytes }) }
     } finally {
       bytes?.end()
       ready.giveBack()
@@ -105,24 +110,24 @@ const NO_DIAL: Leave = () => undefined
 /** First a place for the dial, where one is needed: a turn that waits for it takes no place from the others. */
 async function enter(needs: ReachNeeds, { state, signal }: Holding, asked: number): Promise<Places | null> {
   const { place, dialling } = needs
+  const asks = { part: partOf(state), asked, signal }
   const isConnected = needs.isConnected(state.name as ServerName)
-  const dialled = isConnected ? NO_DIAL : await enterOne(dialling, needs, asked, signal)
+  const dialled = isConnected ? NO_DIAL : await enterOne(dialling, needs, asks)
   if (dialled === null) return null
-  const leave = await enterOne(place, needs, asked, signal)
+  const leave = await enterOne(place, needs, asks)
   if (leave === null) dialled()
   return leave && { dialled, leave }
 }
 
 async function enterOne(
-  gate: Gate,
-  { clock, longestWaitMs = LONGEST_WAIT_MS }: ReachNeeds,
-  asked: number,
-  signal: AbortSignal,
+  gate: PartGate,
+  { clock, impatience, longestWaitMs = LONGEST_WAIT_MS }: ReachNeeds,
+  { part, asked, signal }: { part: Part; asked: number; signal: AbortSignal },
 ): Promise<Leave | null> {
-  const free = gate.take()
+  const free = gate.take(part)
   if (free !== null) return free
   const wait = within(signal, asked + longestWaitMs - clock.monotonic())
-  const leave = await gate.enter(wait.signal)
+  const leave = await impatience.waits(gate.enter(part, wait.signal))
   wait.forget()
   return leave
 }
@@ -139,7 +144,7 @@ async function connectFor(
   const destination = state.name as ServerName
   const startedAt = state.now + Math.round(needs.clock.monotonic() - askedAt)
   const reaching = { destination, stillHeld: lease.stillHeld, signal }
-  const ready = await needs.connect(reaching)
+  const ready = await (state.quick ? needs.impatience.connect(needs, reaching) : needs.connect(reaching))
   if (ready.kind === 'ready') return ready
   if (ready.stage !== 'aborted') await noteUnreached(needs, { held, state }, ready, startedAt)
   return null

@@ -13,6 +13,12 @@ export interface ByteGate<Part extends string> {
   enter(wanted: Wanted<Part>, signal?: AbortSignal): Promise<Bytes | null>
   /** Bytes that are held now. */
   held(): number
+  /** Of these, those of one part. */
+  heldBy(part: Part): number
+  /** How many of a part wait. */
+  waiting(part: Part): number
+  /** What a part may hold. */
+  share(part: Part): number
   /** From now on so many. Where there are fewer than before, who holds some keeps them. */
   resize(whole: number, shares: Readonly<Record<Part, number>>): void
 }
@@ -136,6 +142,9 @@ export function makeByteGate<Part extends string>(
       return taken === null ? wait(wanted, signal) : Promise.resolve(taken)
     },
     held: () => held,
+    heldBy,
+    waiting: (part) => waitingOf.get(part) ?? 0,
+    share: (part) => shares[part],
     resize(nextWhole, nextShares) {
       whole = nextWhole
       shares = nextShares

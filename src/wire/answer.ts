@@ -21,6 +21,8 @@ export type Answer = Omit<Exchange, 'release'>
 const LONGEST_ERROR = 500
 /** Where the spec has a string, and something else stands. */
 const NOT_A_TEXT = 'an error that is not a text'
+/** It was quick until now, and this time it is not (`deliver/impatience.ts`). */
+const CUT = 'no answer so far, and others waited for its place'
 /** Where the spec has an object. */
 const NO_OBJECT = 'an entry that is no object'
 
@@ -36,6 +38,7 @@ export function readAnswer(answer: Answer, now: number, eventIds: readonly strin
   // An error status says enough by itself, even where its body broke off.
   if (status !== null && status !== 200) return refusal(answer, status, now)
   if (ending === 'timeout') return failure(answer, 'timeout', 'no answer in time')
+  if (ending === 'cut') return { ...failure(answer, 'timeout', CUT), cut: true }
   if (ending === 'too large') return failure(answer, 'protocol', 'the answer is larger than 256 KiB')
   if (ending === 'given up')
     return failure(answer, 'protocol', 'the answer was too large for the memory that all answers share')

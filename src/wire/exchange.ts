@@ -25,13 +25,15 @@ export interface ExchangeRequest {
   readonly timeoutMs: number
   readonly stillHeld: () => boolean
   readonly signal: AbortSignal
+  /** Told how to end it before its time. */
+  readonly mayBeCut?: ((cut: () => void) => void) | undefined
 }
 
 /**
  * How the exchange ended: `whole` means that the answer was read to its end, `too large` that more came than an answer
- * may have, `given up` that all answers together took more memory than they may.
+ * may have, `given up` that all answers together took more memory than they may, `cut` that others waited for its place.
  */
-export type Ending = 'whole' | 'too large' | 'given up' | 'timeout' | 'aborted' | 'not held' | 'error'
+export type Ending = 'whole' | 'too large' | 'given up' | 'timeout' | 'cut' | 'aborted' | 'not held' | 'error'
 
 export interface Exchange {
   readonly ending: Ending
@@ -78,6 +80,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
     const kept = keepBody(connection.budget, () => end('given up'))
 
     const timer = setTimeout(() => end('timeout'), timerMs(request.timeoutMs))
+    request.mayBeCut?.(() => end('cut'))
     const abort = () => end('aborted')
     signal.addEventListener('abort', abort, { once: true })
 

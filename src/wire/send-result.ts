@@ -7,6 +7,8 @@ export interface Reach {
   /** Asked before connecting and right before the request is written: may this process still send? */
   readonly stillHeld: () => boolean
   readonly signal: AbortSignal
+  /** Ends a dial, and nothing that comes after it; aborts with `signal`. Left out: that is `signal`. */
+  readonly dial?: AbortSignal
 }
 
 /**
@@ -21,6 +23,8 @@ export interface SendRequest {
   /** The ids of its PDUs: what an answer says of others is not read. */
   readonly eventIds: readonly string[]
   readonly timeoutMs: number
+  /** Told, when the request begins, how to end it before its time; it is a `timeout` then, and `cut`. */
+  readonly mayBeCut?: ((cut: () => void) => void) | undefined
 }
 
 /**
@@ -52,6 +56,8 @@ export interface SendFailed {
   readonly handed: boolean
   /** It answered, and the answer was read to its end: it has done with the request. */
   readonly whole?: boolean
+  /** It did not have its whole time: others waited for its place. */
+  readonly cut?: boolean
 }
 
 export type SendResult = SendAnswered | SendFailed

@@ -82,7 +82,7 @@ export function makeRemotes(needs: SendNeeds): Remotes {
     try {
       // One signal may end hundreds of attempts at once; that is not a leak to be warned of.
       setMaxListeners(0, reach.signal)
-      const opened = await open(reach)
+      const opened = await open(reach.dial === undefined ? reach : { ...reach, signal: reach.dial })
       if ('connection' in opened) return makeReady(opened.connection, reach, opened.wasIdle, took())
       return told({ ...unsent(opened), durationMs: took() }, about)
     } catch (error) {
@@ -116,8 +116,10 @@ export function makeRemotes(needs: SendNeeds): Remotes {
     const started = clock.monotonic()
     const progress: Handover = { handed: false }
     const { destination, stillHeld, signal } = reach
-    const { txnId, body, eventIds, timeoutMs } = request
-    const sending: PendingSend = { destination, stillHeld, signal, txnId, body, eventIds, timeoutMs }
+    const { txnId, body, eventIds, timeoutMs, mayBeCut } = request
+    const sending: PendingSend = {
+      ...{ destination, stillHeld, signal, txnId, body, eventIds, timeoutMs, mayBeCut },
+    }
     underWay?.inc()
     let reading: ReadAnswer
     try {
@@ -239,14 +241,14 @@ export function makeRemotes(needs: SendNeeds): Remotes {
   }
 
   function put(connection: Connection, request: PendingSend): Promise<Exchange> {
-    const { destination, txnId, body, timeoutMs, stillHeld, signal } = request
+    const { destination, txnId, body, timeoutMs, stillHeld, signal, mayBeCut } = request
     const uri = `/_matrix/federation/v1/send/${encodeURIComponent(txnId)}`
     const signed = { origin, destination, method: 'PUT', uri, content: body, key: needs.key }
     const headers = [
       ...['host', connection.hostHeader, 'user-agent', userAgent, 'content-type', 'application/json'],
       ...['authorization', authorizationFor(signed)],
     ]
-    return exchange(connection, { uri, headers, body, timeoutMs, stillHeld, signal })
+    return exchange(connection, { uri, headers, body, timeoutMs, stillHeld, signal, mayBeCut })
   }
 }
 

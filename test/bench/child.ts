@@ -26,9 +26,9 @@ export interface Child {
 /** Nanoseconds of the machine's monotonic clock, as ms. */
 export const machineMs = () => Number(process.hrtime.bigint()) / 1e6
 
-/** Starts `file`, a script that calls `answerParent`. */
-export function startChild(file: string): Child {
-  const child = fork(file, { execArgv: [], serialization: 'advanced' })
+/** Starts `file`, a script that calls `answerParent`. `execArgv`: for Node, where it is no JavaScript. */
+export function startChild(file: string, execArgv: string[] = []): Child {
+  const child = fork(file, { execArgv, serialization: 'advanced' })
   const waiting = new Map<number, { resolve: (answer: unknown) => void; reject: (error: Error) => void }>()
   let count = 0
   child.on('message', ({ id, answer, error }: Answer) => {

@@ -12,6 +12,7 @@ function stage() {
   const calls: Call[] = []
   const logged: string[] = []
   const stopping = new AbortController()
+  let time = 0
   const note = (_about: object, message: string) => void logged.push(message)
   const log = { info: note, error: note } as never
   const atHand = makeAtHand({
@@ -25,10 +26,12 @@ function stage() {
       }),
     isConnected: (name) => name.startsWith('near'),
     ...{ stopping: stopping.signal, cutting: new AbortController().signal, log },
+    clock: { monotonic: () => time },
   })
   const settled = () => new Promise((resolve) => setImmediate(resolve))
   const quick = (...names: string[]) => atHand.wake(names.map((name) => ({ name, quick: true })))
-  return { atHand, queued, calls, logged, stopping, settled, quick }
+  const passes = (ms: number) => void (time += ms)
+  return { atHand, queued, calls, logged, stopping, settled, quick, passes }
 }
 
 describe('those at hand', () => {
@@ -65,6 +68,21 @@ describe('those at hand', () => {
     const { queued, calls, quick } = stage()
     await quick(...Array.from({ length: 100 }, (_, i) => `near ${i}`))
     expect([calls.length, queued.length]).to.deep.equal([64, 36])
+  })
+
+  it('are not behind 64 that hang: what has taken two seconds counts no more', async () => {
+    const { queued, calls, quick, passes, settled } = stage()
+    await quick(...Array.from({ length: 64 }, (_, i) => `near ${i}`))
+    passes(1_999)
+    await quick('near to it')
+    expect([calls.length, queued]).to.deep.equal([64, ['near to it true']])
+    passes(1)
+    await quick('near to it')
+    expect([calls.length, queued.length]).to.deep.equal([65, 1])
+    calls[3]?.end({ again: false })
+    await settled()
+    await quick(...Array.from({ length: 64 }, (_, i) => `near as well ${i}`))
+    expect([calls.length, queued.length]).to.deep.equal([65 + 63, 2])
   })
 
   it('whose turn fails are told of, and harm nobody', async () => {

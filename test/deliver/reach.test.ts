@@ -6,13 +6,13 @@ import { expect } from 'chai'
 import { makeBodies, type Bodies } from '../../src/deliver/body-memory.ts'
 import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
-import { makeGate } from '../../src/pace/gate.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeWish } from '../../src/store/delivery/wishes.ts'
 import type { Connect, Remotes, SendFailed } from '../../src/wire/send-result.ts'
 import { event, makeIngestWorld, servers, sticky, type IngestWorld } from '../ingest/ingest-world.ts'
 import { until } from '../support/poll.ts'
 import { NOBODY_BLOCKED } from '../support/nobody-blocked.ts'
+import { gateOf } from '../support/places.ts'
 import { reachable } from '../support/reachable.ts'
 import { ANSWERED, holdInTest, takenPlace, UNANSWERED } from './step-stage.ts'
 
@@ -249,7 +249,7 @@ describe('a destination is reached before anything is decided', () => {
     const d = await holdInTest(world.pool, D, { ...remote, dialling, longestWaitMs: 20 })
     expect(await d.step()).to.deep.equal({ kind: 'give way' })
     expect(remote.asked()).to.equal(0)
-    const free = Array.from({ length: 10 }, () => d.needs.place.take())
+    const free = Array.from({ length: 10 }, () => d.needs.place.take('quick'))
     expect(free, 'every place').to.not.include(null)
     for (const leave of free) leave?.()
     Object.assign(
@@ -261,7 +261,7 @@ describe('a destination is reached before anything is decided', () => {
 
   it('a dial gives its place up when it has ended, however it ended, and before anything is sent', async () => {
     await world.take([event()])
-    const dialling = makeGate(1)
+    const dialling = gateOf(1)
     const remote = away()
     const d = await holdInTest(world.pool, D, { ...remote, dialling, longestWaitMs: 20 })
     expect(await d.step()).to.deep.equal({ kind: 'look again' })
@@ -269,7 +269,7 @@ describe('a destination is reached before anything is decided', () => {
     await reset()
     let whileSending: unknown = null
     const back = reachable(() => {
-      whileSending = dialling.take()
+      whileSending = dialling.take('quick')
       return Promise.resolve(ANSWERED)
     })
     Object.assign(d.needs, back, { isConnected: () => false })

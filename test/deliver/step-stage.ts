@@ -3,16 +3,17 @@ import { makeTogether } from '../../src/deliver/together.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
 import { look, type Looked, type LookNeeds } from '../../src/deliver/look.ts'
-import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { AT_ONCE } from '../../src/pace/spare.ts'
 import { FOUND } from '../../src/deliver/find.ts'
 import { makeGate } from '../../src/pace/gate.ts'
+import type { PartGate } from '../../src/pace/part-gate.ts'
 import type { Pool } from '../../src/store/db.ts'
 import { registerWorker } from '../../src/store/delivery/leases.ts'
 import { loadDestination, takeDestination } from '../support/one.ts'
 import type { StatementName } from '../../src/store/statement-names.ts'
 import { nameIn } from '../../src/store/statement.ts'
 import type { SendResult } from '../../src/wire/send-result.ts'
+import { gateOf, placesFor } from '../support/places.ts'
 import { reachable, type Answers } from '../support/reachable.ts'
 
 const WORKER = '00000000-0000-4000-8000-000000000001'
@@ -65,10 +66,8 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
       maxPdus: 50,
       maxBodyBytes: 4_000_000,
       requestTimeoutMs: 1_000,
-      place: makeGate(10),
-      dialling: makeGate(10),
     },
-    bodies: makeBodies(100_000_000),
+    ...placesFor(10),
     deadline: { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 },
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0, dead_after_ms: 30 * 86_400_000 },
     farLooks: makeGate(9),
@@ -109,9 +108,8 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
 }
 
 /** The only place, taken by somebody else until `free` is called. */
-export function takenPlace(): { place: ReturnType<typeof makeGate>; free: () => void } {
-  const place = makeGate(1)
-  let free: () => void = () => undefined
-  void place.within(() => new Promise<void>((resolve) => (free = resolve)))
-  return { place, free: () => free() }
+export function takenPlace(): { place: PartGate; free: () => void } {
+  const place = gateOf(1)
+  const leave = place.take('quick')
+  return { place, free: () => leave?.() }
 }

@@ -4,13 +4,13 @@ import { expect } from 'chai'
 import { makeBatcher } from '../../src/pace/batcher.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { makeSharedBodies } from '../../src/deliver/shared-bodies.ts'
-import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeTogether } from '../../src/deliver/together.ts'
 import { makeTurn, type TurnNeeds } from '../../src/deliver/turn.ts'
 import { AT_ONCE } from '../../src/pace/spare.ts'
 import { FOUND } from '../../src/deliver/find.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import { NOBODY_BLOCKED } from '../support/nobody-blocked.ts'
+import { placesFor } from '../support/places.ts'
 import { reachable } from '../support/reachable.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { openPool, type Pool } from '../../src/store/db.ts'
@@ -45,8 +45,6 @@ describe('a turn', () => {
       clock: { now: () => 0, monotonic: () => 0, sleep: () => Promise.resolve() },
       ...reachable(() => Promise.resolve({ kind: 'answered', pdus: null, durationMs: 1 })),
       ...{
-        place: makeGate(8),
-        dialling: makeGate(8),
         origin: 'home.example',
         maxPdus: 50,
         maxBodyBytes: 1_000_000,
@@ -57,7 +55,7 @@ describe('a turn', () => {
       spare: AT_ONCE,
       find: FOUND,
       blocking: NOBODY_BLOCKED,
-      bodies: makeBodies(100_000_000),
+      ...placesFor(8),
       deadline: { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 },
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0, dead_after_ms: 30 * 86_400_000 },
       ...makeTogether(pool, 1),

@@ -5,7 +5,6 @@
 import type { Clock } from '../../src/pace/clock.ts'
 import { makeReleaseAbandoned } from '../../src/deliver/wake/abandoned.ts'
 import { makeBlocking, type Blocking } from '../../src/deliver/blocking.ts'
-import { makeBodies } from '../../src/deliver/body-memory.ts'
 import { makeDue } from '../../src/deliver/wake/due.ts'
 import { makeFanout, type Wake } from '../../src/deliver/wake/fanout.ts'
 import { makeFollow } from '../../src/deliver/follow/follow.ts'
@@ -22,6 +21,7 @@ import { AT_ONCE } from '../../src/pace/spare.ts'
 import type { Find } from '../../src/deliver/find.ts'
 import { makeGate } from '../../src/pace/gate.ts'
 import type { Remotes } from '../../src/wire/send-result.ts'
+import { placesFor } from '../support/places.ts'
 import { OURS, SETTINGS, US } from './driver.ts'
 import type { Process } from './process.ts'
 
@@ -155,9 +155,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
     connect: needs.connect,
     takeIdle: needs.takeIdle,
     isConnected: needs.isConnected,
-    place: makeGate(100),
-    dialling: makeGate(100),
-    bodies: makeBodies(SETTINGS.bodiesBytes),
+    ...placesFor(100, { bytes: SETTINGS.bodiesBytes, clock }),
     onAttempt,
     ...(ours !== null && { ours, mayGoOn: mayWork }),
     bodyOf: makeSharedBodies({ origin: OURS, clock }),

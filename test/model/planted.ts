@@ -12,6 +12,7 @@ import type { Call, Run } from './memory/statement.ts'
 import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
 import type { Given } from './producer.ts'
+import { CUTTING_BUGS } from './planted-cutting.ts'
 import { ERASING_BUGS } from './planted-erasing.ts'
 import { then } from './plant.ts'
 import { ISOLATING_BUGS } from './planted-isolating.ts'
@@ -568,6 +569,7 @@ export const BUGS: readonly Bug[] = [
   ...UPLINK_BUGS,
   ...ERASING_BUGS,
   ...ISOLATING_BUGS,
+  ...CUTTING_BUGS,
   // A room's whole list, and a source that goes by what it told.
   {
     bug: 'a set takes away whom it keeps',

@@ -1,5 +1,6 @@
 /** What the remote does with a request, as the schedule says. */
 import type { Whereabouts } from '../../src/deliver/find.ts'
+import { PATIENCE_MS } from '../../src/deliver/impatience.ts'
 import type { SendFailed, SendResult } from '../../src/wire/send-result.ts'
 import { SETTINGS } from './driver.ts'
 
@@ -27,6 +28,9 @@ const FAILED: SendFailed = {
   ...{ kind: 'failed', stage: 'http', status: null, errcode: null, retryAfterMs: null },
   ...{ message: 'as the schedule says', durationMs: 40, handed: true },
 }
+
+/** What is said of a request that was cut, since others waited for its place. */
+export const CUT = 'others waited for its place'
 
 /** Nothing listens, or nothing gets there. */
 export const CUT_OFF: SendFailed = { ...FAILED, stage: 'connect', handed: false }
@@ -72,7 +76,10 @@ export function answerOf(remote: Remote, body: string): Told {
     case 'is looked for':
       return failed({ stage: 'connect', handed: false })
     case 'times out':
-      return failed({ stage: 'timeout', durationMs: SETTINGS.requestTimeoutMs })
+      // Others wait for its place, or not: nothing of the schedule says it.
+      return body.length % 2 === 0
+        ? failed({ stage: 'timeout', durationMs: SETTINGS.requestTimeoutMs })
+        : failed({ stage: 'timeout', durationMs: PATIENCE_MS, cut: true, message: CUT })
     case 'drops the answer':
       return failed({ stage: 'protocol' })
     case 'fails':

@@ -75,25 +75,40 @@ export interface FollowerNeeds extends TransactionNeeds, ReachNeeds {
 }
 
 /** Sends one transaction of what waits. `upto`: up to where the log has been read. */
-export function sendWaiting(needs: FollowerNeeds, follower: Follower, upto: () => number): Promise<void> {
-  // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
-  return needs.place.within(async () => {
-    if (follower.look) return
-    const { lease, signal, state } = follower
-    const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
-    const ready = needs.takeIdle(reach) ?? (await connected(needs, follower, reach))
-    if (ready === null) return
-    const wanted = wantedForSome(follower.waiting, needs)
-    let bytes = needs.bodies.take(wanted)
-    try {
-      bytes ??= await needs.bodies.enter(wanted, signal)
-      if (bytes === null) follower.look = true
-      else if (!mustLook(follower)) await send(needs, follower, upto(), { ready, bytes })
-    } finally {
-      bytes?.end()
-      ready.giveBack()
+export async function sendWaiting(
+  needs: FollowerNeeds,
+  follower: Follower,
+  upto: () => number,
+): Promise<void> {
+  const { place, impatience } = needs
+  const leave = place.take('quick') ?? (await impatience.waits(place.enter('quick')))
+  try {
+    // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
+    await sendFromPlace(needs, follower, upto)
+  } finally {
+    leave?.()
+  }
+}
+
+async function sendFromPlace(needs: FollowerNeeds, follower: Follower, upto: () => number): Promise<void> {
+  if (follower.look) return
+  const { lease, signal, state } = follower
+  const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
+  const ready = needs.takeIdle(reach) ?? (await connected(needs, follower, reach))
+  if (ready === null) return
+  const wanted = wantedForSome(follower.waiting, needs)
+  let bytes = needs.bodies.take(wanted)
+  try {
+    bytes ??= await needs.impatience.waits(needs.bodies.enter(wanted, signal))
+    if (bytes === null) follower.look = true
+    else if (!mustLook(follower)) {
+      const hurried = needs.impatience.hurried(ready, bytes)
+      await send(needs, follower, upto(), { ready: hurried, bytes })
     }
-  })
+  } finally {
+    bytes?.end()
+    ready.giveBack()
+  }
 }
 
 /** It may have come to that while something was waited for. */
@@ -105,12 +120,12 @@ const mustLook = ({ look }: Follower): boolean => look
  */
 async function connected(needs: FollowerNeeds, follower: Follower, reach: Reach): Promise<Ready | null> {
   // It has a place already, so it must not wait for another.
-  const dialled = needs.dialling.take()
+  const dialled = needs.dialling.take('quick')
   if (dialled === null) {
     follower.look = true
     return null
   }
-  const ready = await needs.connect(reach).finally(dialled)
+  const ready = await needs.impatience.connect(needs, reach).finally(dialled)
   if (ready.kind === 'failed') {
     follower.look = true
     return null

@@ -44,7 +44,8 @@ export function judge(result: SendResult, { positions, eventIds, firstAttempt }:
       status,
       // Provably never left, and neither did an earlier attempt: it is put together anew when its turn comes.
       discard: firstAttempt && !result.handed,
-      timedOut: result.stage === 'timeout',
+      // One that was cut has not had its time, so that says nothing about how much it needs.
+      timedOut: result.stage === 'timeout' && result.cut !== true,
       retryAfterMs,
     }
   }

@@ -5,7 +5,6 @@ import type { Clock } from '../../../src/pace/clock.ts'
 import { makeFollow, type FollowNeeds } from '../../../src/deliver/follow/follow.ts'
 import { makeSharedBodies } from '../../../src/deliver/shared-bodies.ts'
 import type { Turned } from '../../../src/deliver/turned.ts'
-import { makeBodies } from '../../../src/deliver/body-memory.ts'
 import { makeLog } from '../../../src/observe/log.ts'
 import type { Beginning, Frozen } from '../../../src/store/delivery/acknowledge-and-freeze.ts'
 import type { AttemptResult } from '../../../src/store/delivery/results.ts'
@@ -13,8 +12,8 @@ import type { Pool } from '../../../src/store/db.ts'
 import type { DestinationState } from '../../../src/store/delivery/destination.ts'
 import type { Following } from '../../../src/store/delivery/follow-flag.ts'
 import { nameIn } from '../../../src/store/statement.ts'
-import { makeGate } from '../../../src/pace/gate.ts'
 import { NOBODY_BLOCKED } from '../../support/nobody-blocked.ts'
+import { placesFor } from '../../support/places.ts'
 import { reachable } from '../../support/reachable.ts'
 import type { SendResult } from '../../../src/wire/send-result.ts'
 import { until } from '../../support/poll.ts'
@@ -94,10 +93,8 @@ function stage(over: Partial<FollowNeeds> = {}) {
     ...{ lingerMs: LINGER_MS, most: 100, stopping: stopping.signal, cutting: cutting.signal },
     ...{ maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
     bodyOf: makeSharedBodies({ origin: 'home.example', clock }),
-    bodies: makeBodies(100_000_000),
     backoff: {} as FollowNeeds['backoff'],
-    place: makeGate(100),
-    dialling: makeGate(100),
+    ...placesFor(100, { clock }),
     blocking: NOBODY_BLOCKED,
     onAttempt: () => undefined,
     results: batcher((result) => {
