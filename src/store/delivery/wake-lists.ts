@@ -121,8 +121,8 @@ export async function bringBackCursor(db: Db, name: string): Promise<void> {
 
 /**
  * First those an operator or an advice brought forward, then who answered last: after an outage of ours everybody is behind, and
- * who was alive before it most likely is still. Then those that have failed least. A trigger keeps that as one number
- * (migration 0012).
+ * who was alive before it most likely is still. Then those that were never tried, and last those that fail, who failed least first: however
+ * often the dead are due again, nobody waits for them who has not been tried yet. A trigger keeps that as one number (migrations 0012, 0017, 0025).
  */
 const IN_TURN = 'order by d.turn_key, d.look_at, d.id'
 

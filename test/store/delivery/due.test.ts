@@ -333,13 +333,39 @@ describe('looking for due destinations', () => {
       await manyAreDue()
       begin()
       await lookTwice()
-      await pool.query(`update destinations set last_success = 5, look_at = 1 where name = '400.example'`)
+      await pool.query(
+        `update destinations set last_success = 5, failures = 0, look_at = 1 where name = '400.example'`,
+      )
       await pool.query(`update destinations set asked_at = now_ms() where name = '500.example'`)
       // A look that began before must not be the one that goes on.
       await lookTwice()
       time = 1_000
       await lookTwice()
       expect(woken.slice(50, 53)).to.deep.equal(['500.example', '400.example', '51.example'])
+    })
+
+    // Each repeat of one that had died lately went before thousands that nobody had tried since the start.
+    it('has those last that have failed since, however lately they answered before', async () => {
+      await pool.query(
+        `insert into destinations (id, name, position, created_at, last_success, look_at)
+         select id, id || '.example', 0, 0, 1000000 - id, 0 from generate_series(1, 100) id`,
+      )
+      begin()
+      await lookTwice()
+      await pool.query(`update destinations set failures = 1 + id % 2, look_at = 1 where id <= 4`)
+      await pool.query(`update destinations set look_at = null where id between 5 and 50`)
+      await pool.query(
+        `insert into destinations (id, name, position, created_at, look_at) values (101, 'new.example', 0, 0, 2)`,
+      )
+      await lookTwice()
+      time = 1_000
+      await lookTwice()
+      time = 2_000
+      await lookTwice()
+      expect(woken.slice(50)).to.deep.equal([
+        ...numbers(51, 100),
+        ...['new.example', '2.example', '4.example', '1.example', '3.example'],
+      ])
     })
 
     it('wakes one again that the queue has lost without counting it, and one that is due anew as a new one', async () => {
