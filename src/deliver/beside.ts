@@ -47,6 +47,8 @@ export interface Beside {
   first: ChosenApart | null
   /** Goes where the lanes have nothing. */
   then: ChosenApart | null
+  /** Or where what they have came after this, ms since the epoch: `then` is odd, and has waited for the rest. Null: it is not so. */
+  thenFrom: number | null
   /** When more of it is due, ms since the epoch; null: nothing is. */
   nextAt: number | null
 }
@@ -55,6 +57,7 @@ export const NOTHING_BESIDE: Beside = {
   apart: { rows: [], rooms: [] },
   first: null,
   then: null,
+  thenFrom: null,
   nextAt: null,
 }
 
@@ -88,12 +91,14 @@ function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside
   const waitsUntil = halfAt(isolation, now, brought)
   const half = waitsUntil === null ? firstHalf(rows, limits) : null
   const isTurn = isolation.search === null || isolation.search.turn === 'half'
+  const odd = half?.rows.find((row) => row.odd)?.since ?? null
   const nextHalf = groupsOf(rows).length > 0 ? waitsUntil : null
   const times = [aside.nextAt, nextHalf].filter((at) => at !== null)
   return {
     apart,
-    first: aside.chosen ?? (isTurn ? half : null),
+    first: aside.chosen ?? (isTurn && odd === null ? half : null),
     then: half,
+    thenFrom: isTurn ? odd : null,
     nextAt: times.length === 0 ? null : Math.min(...times),
   }
 }

@@ -136,6 +136,7 @@ export const DELIVERY = [
   'read the rooms that wait',
   'read the texts of what is apart',
   'take apart what was refused',
+  'take out what goes last',
   'sort what is apart',
   'hold rooms',
   'it is apart no more',

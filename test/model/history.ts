@@ -27,6 +27,7 @@ export interface PastEvent {
   /** It was owed, and became too old even for that. */
   givenUp: boolean
   stickyUntil: number | null
+  odd: boolean
   /** It is for us, by its address or by our being in the room at its position. */
   entitled: boolean
   /** Addressed to us while we were not in the room. */
@@ -83,6 +84,7 @@ export function makeHistory() {
           receivedAt: now,
           ...{ takenAt, givenUp: false },
           stickyUntil: item.stickyMs === null ? null : now + Math.min(item.stickyMs, SETTINGS.maxStickyMs),
+          odd: item.odd,
           entitled: addressed || byRoom,
           outside: addressed && !inRoom,
           redactedAt: null,

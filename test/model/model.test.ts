@@ -5,6 +5,7 @@ import { erasing } from './erasing.ts'
 import { isolating } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
 import { neverRun } from './never-run.ts'
+import { odd } from './odd.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
@@ -46,6 +47,10 @@ describe('ingest and delivery on a database in memory, against the reference mod
       runs: Math.ceil(RUNS / 3),
       drawn: isolating,
     })
+  })
+
+  it('keeps what is promised where some events go alone', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: odd })
   })
 
   for (const [name, schedule] of Object.entries(RARE)) {

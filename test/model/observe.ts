@@ -90,6 +90,7 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     }
     case 'sticky events of held rooms go alone':
     case 'it is apart no more':
+    case 'take out what goes last':
     case 'a room goes on':
       return [{ what: 'moved' }]
     case 'wish to skip': {

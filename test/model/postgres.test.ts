@@ -4,6 +4,7 @@ import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
 import { isolating } from './isolating.ts'
 import { schedulesOnPostgres } from './lapsing.ts'
+import { odd } from './odd.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
@@ -43,6 +44,10 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised in ${RUNS} random schedules in which the remote refuses what it does not want`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: isolating })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which some events go alone`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: odd })
   })
 
   it('blocks, passes over and brings back as the one in memory does', async () => {

@@ -17,6 +17,7 @@ export interface Situation {
   gap: { from: number; to: number } | null
   /** Positions that are out of all lanes; and whether the room of an event waits. */
   apart: readonly number[]
+  apartSince: ReadonlyMap<number, number>
   waits: (event: PastEvent) => boolean
   searched: readonly number[]
   /** The latest time that was ever seen: what lapsed is never taken back. */
@@ -148,6 +149,12 @@ const stickiesFirst: Rule = (at) => {
       ({ pos, told }) => pos < next.pos && !view.positions.includes(pos) && told.at(-1)?.listed === false,
     )
   if (replays.length > 0 && [next, ...ahead].some(tooLarge)) return null
+  // Or it goes alone, or this one does.
+  if (
+    replays.length > 0 &&
+    [next, ...ahead, ...view.positions.map((pos) => history.at(pos))].some((one) => one?.odd)
+  )
+    return null
   if (gap !== null) {
     const full = replays.length === view.positions.length
     return full ? null : `other PDUs go while a gap is open and the replay ${next.pos} waits`
@@ -180,6 +187,24 @@ const roomsWait = eachPdu((event, lane, { history, searched }) => {
   return first === undefined ? null : `${first} of its room is searched`
 })
 
+/** Contract 5.9: a receiver that can't read it refuses all that comes with it. */
+const oddAlone: Rule = ({ history, view: { positions } }) => {
+  const odd = positions.find((pos) => history.at(pos)?.odd === true)
+  return odd === undefined || positions.length === 1 ? null : `${odd} is odd`
+}
+
+/** Contract 5.9: after everything else that was due when it was taken out. A gap goes its own way. */
+const oddLast = eachPdu((event, lane, { history, view, gap, position, apart, apartSince, waits }) => {
+  if (!event.odd || event.stickyUntil !== null || gap !== null || !['t', 'T', 'C'].includes(lane)) return null
+  const since = lane === 't' ? Infinity : (apartSince.get(event.pos) ?? 0)
+  const before = history
+    .waiting(position, view.readAt)
+    .find(
+      (other) => other !== event && !apart.includes(other.pos) && !waits(other) && other.receivedAt <= since,
+    )
+  return before === undefined ? null : `it is odd, and ${before.pos} waits`
+})
+
 export const RULES: Record<string, Rule> = {
   'order and limits (I2)': orderAndLimits,
   'redacted, purged or erased (I12)': content,
@@ -187,6 +212,8 @@ export const RULES: Record<string, Rule> = {
   'once (I8)': once,
   'skipped by an operator (5.2)': skipped,
   'a room waits behind what is searched of it (5.9)': roomsWait,
+  'what is odd goes alone (5.9)': oddAlone,
+  'what is odd goes last (5.9)': oddLast,
   'sticky events first (5.4, 5.7)': stickiesFirst,
   'catch-up where it is due (5.4)': gapWhereDue,
 }

@@ -56,6 +56,8 @@ export type Command =
       stickyMs: number | null
       audience: Audience
       size: number
+      /** The first of them, and every second one, is sent alone. */
+      odd?: boolean
       door: Door
       break: Break | null
     }

@@ -65,7 +65,7 @@ export function makeWatch(history: History) {
     const gap = now.gaps.find(({ open }) => open) ?? null
     // A process' own clock may be off; the database's may have been moved since it looked.
     const readTime = Math.min(view.madeAt, view.frozenAt)
-    const { apart } = now
+    const { apart, apartSince } = now
     noteVain(now)
     const searched = now.searched.filter((pos) => !inVain.has(pos))
     const waits = waitsWith(now)
@@ -78,6 +78,7 @@ export function makeWatch(history: History) {
       gap,
       latest,
       apart,
+      apartSince,
       waits,
       searched,
     }

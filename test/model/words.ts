@@ -18,7 +18,8 @@ export function wordsOf(one: Command): string {
         'also to us': ', also to us',
         'not to us': ', not to us',
       }
-      const what = `${many} of ${one.size} bytes in room ${one.room}${whom[one.audience]}${sticky}`
+      const odd = one.odd === true ? ', the odd ones alone' : ''
+      const what = `${many} of ${one.size} bytes in room ${one.room}${whom[one.audience]}${sticky}${odd}`
       return `ingest ${one.door} takes ${what}${heldWords(one.break)}`
     }
     case 'join':

@@ -7,6 +7,7 @@ import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
 import { isolating } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
+import { odd } from './odd.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
 import { uplinks } from './uplinks.ts'
 
@@ -37,13 +38,14 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 
 /**
  * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, the remote refuses some events,
- * something is erased.
+ * something is erased, some events are sent alone.
  */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 1) return uplinks
   if (seed % 8 === 3) return schedulesWithBlocks
   if (seed % 8 === 7) return erasing
   if (seed % 8 === 6) return isolating
+  if (seed % 8 === 2) return odd
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }
