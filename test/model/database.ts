@@ -61,6 +61,9 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       apart: apart.map(({ pos }) => pos),
       apartSince: new Map(apart.map(({ pos, since }) => [pos, since])),
       searched: apart.filter(({ grp }) => grp !== null).map(({ pos }) => pos),
+      heldRooms: [...t.waiting_rooms.values()]
+        .filter(({ destination, held_since }) => destination === d.id && held_since !== null)
+        .map(({ room }) => room),
       unsure: d.isolation?.search?.other === false ? d.isolation.search.unsure : 0,
       waitingRooms: [...t.waiting_rooms.values()]
         .filter(({ destination }) => destination === d.id)

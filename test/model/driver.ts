@@ -77,6 +77,8 @@ export interface View {
   /** When each of these was taken out, or set aside. */
   apartSince: ReadonlyMap<number, number>
   searched: number[]
+  /** Rooms that are held, by their numbers in the database. */
+  heldRooms: number[]
   /** So often in a row nothing could be concluded, and nothing was answered 200. */
   unsure: number
   /** Rooms of which nothing after `cursor` is in a lane. */

@@ -37,6 +37,8 @@ export interface PastEvent {
   erasedAt: number | null
   /** It was erased while a gap covered it: what is before it in its room may have been passed by for it. */
   erasedInGap: boolean
+  /** By an operator; above all positions, or 0: it was not. */
+  droppedAt: number
   told: Told[]
   /** It is out of all lanes. */
   apart: boolean
@@ -90,6 +92,7 @@ export function makeHistory() {
           redactedAt: null,
           purgedAt: null,
           ...{ erasedAt: null, erasedInGap: false },
+          droppedAt: 0,
           told: [],
           apart: false,
         })

@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { erasing } from './erasing.ts'
-import { isolating } from './isolating.ts'
+import { isolating, quarantined } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
 import { neverRun } from './never-run.ts'
 import { odd } from './odd.ts'
@@ -46,6 +46,13 @@ describe('ingest and delivery on a database in memory, against the reference mod
     await check(() => Promise.resolve(memoryDatabase({}, ran)), {
       runs: Math.ceil(RUNS / 3),
       drawn: isolating,
+    })
+  })
+
+  it('keeps what is promised where an operator acts on what is set aside', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: quarantined,
     })
   })
 

@@ -234,6 +234,8 @@ async function runIn(
       case 'block':
       case 'unblock':
         return world.block(one.do, one.glob)
+      case 'quarantine':
+        return world.actOnQuarantine(one)
       case 'server up':
         return world.serverUp()
       case 'turn':

@@ -107,6 +107,7 @@ export function makeWatch(history: History) {
   const takenAway = ({ readAt, positions }: Unanswered) =>
     positions.some((pos) => {
       const event = history.at(pos)
+      if (event !== undefined && event.droppedAt > readAt) return true
       const went = [event?.redactedAt, event?.purgedAt, event?.erasedAt]
       return went.some((at) => (at ?? 0) > readAt)
     })
@@ -356,8 +357,20 @@ export function makeWatch(history: History) {
       )
   }
 
+  /** An operator gave these up: it is as if they had been acknowledged, and a join asks for them again. */
+  function dropped(view: View): void {
+    for (const pos of before?.apart ?? []) {
+      const event = history.at(pos)
+      if (event === undefined || view.apart.includes(pos)) continue
+      event.told.push({ readAt: view.head, writtenAt: view.head, listed: true })
+      // Its transaction is void, whatever it was read up to.
+      event.droppedAt = Infinity
+    }
+  }
+
   return {
     seen,
+    dropped,
     frozen,
     ended,
     request,

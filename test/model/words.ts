@@ -59,6 +59,8 @@ export function wordsOf(one: Command): string {
       return `from now on the remote ${remoteInWords(one.remote)}`
     case 'uplink':
       return `the uplink of ${one.by} is ${one.is}`
+    case 'quarantine':
+      return `the operator: ${one.act} ${one.nth + 1} of what is set aside (${one.kind}), of ${one.of}`
     case 'operator':
       return `the operator asks: ${one.wish}`
     case 'block':

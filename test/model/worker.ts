@@ -5,7 +5,7 @@ import { explain, findFailure, type Fresh } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
-import { isolating } from './isolating.ts'
+import { isolating, quarantined } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
 import { odd } from './odd.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
@@ -46,6 +46,7 @@ function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 7) return erasing
   if (seed % 8 === 6) return isolating
   if (seed % 8 === 2) return odd
+  if (seed % 8 === 4) return quarantined
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }
