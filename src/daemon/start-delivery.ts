@@ -256,6 +256,11 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     roles: { deliver: true, fanout: true },
     log,
   })
+  let causes = causesOf(live.now())
+  live.onChange((now) => {
+    if (causesOf(now) !== causes) ours.causeChanged()
+    causes = causesOf(now)
+  })
   live.onChange(({ config: now }) => {
     inFlight.resize(now.federation.max_concurrency)
     dialling.resize(dialsOf(now))
@@ -277,6 +282,10 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
   }
 }
+
+/** What every destination may answer 401 for, or refuse to be reached: it is compared. */
+const causesOf = ({ key, authorities }: DaemonSettings): string =>
+  [key.keyId, key.publicKey, ...authorities].join('\n')
 
 const turnsOf = ({ federation }: Config) => ({
   delivery: federation.max_concurrency,
