@@ -250,6 +250,11 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     roles: { deliver: true, fanout: true },
     log,
   })
+  let causes = causesOf(live.now())
+  live.onChange((now) => {
+    if (causesOf(now) !== causes) ours.causeChanged()
+    causes = causesOf(now)
+  })
   live.onChange(({ config: now }) => {
     resize(now)
     workers.resize(turnsOf(now))
@@ -269,3 +274,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
   }
 }
+
+/** What every destination may answer 401 for, or refuse to be reached: it is compared. */
+const causesOf = ({ key, authorities }: DaemonSettings): string =>
+  [key.keyId, key.publicKey, ...authorities].join('\n')

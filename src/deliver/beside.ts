@@ -13,7 +13,7 @@ import {
   type ApartRow,
   type RoomRow,
 } from '../store/delivery/apart.ts'
-import { missedOf, moveRoom, takeOutSticky } from '../store/delivery/rooms-that-wait.ts'
+import { missedOf, moveRoom, takeOutSticky, type RoomMove } from '../store/delivery/rooms-that-wait.ts'
 import {
   endApart,
   endSearch,
@@ -48,6 +48,8 @@ export interface Beside {
   first: ChosenApart | null
   /** Goes where the lanes have nothing. */
   then: ChosenApart | null
+  /** Or where what they have came after this, ms since the epoch: `then` is odd, and has waited for the rest. Null: it is not so. */
+  thenFrom: number | null
   /** When more of it is due, ms since the epoch; null: nothing is. */
   nextAt: number | null
 }
@@ -56,6 +58,7 @@ export const NOTHING_BESIDE: Beside = {
   apart: { rows: [], rooms: [] },
   first: null,
   then: null,
+  thenFrom: null,
   nextAt: null,
 }
 
@@ -86,7 +89,8 @@ export async function lookBeside(
   return NOTHING_BESIDE
 }
 
-function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside {
+/** What goes, of what is apart. Pure. */
+export function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside {
   const { now, isolation, waiting } = state
   if (isolation === null) return { ...NOTHING_BESIDE, apart }
   const { rows, rooms } = apart
@@ -95,12 +99,14 @@ function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside
   const waitsUntil = halfAt(isolation, now, brought)
   const half = waitsUntil === null ? firstHalf(rows, limits) : null
   const isTurn = isolation.search === null || isolation.search.turn === 'half'
+  const odd = half?.rows.find((row) => row.odd)?.since ?? null
   const nextHalf = groupsOf(rows).length > 0 ? waitsUntil : null
   const times = [aside.nextAt, nextHalf].filter((at) => at !== null)
   return {
     apart,
-    first: aside.chosen ?? (isTurn ? half : null),
+    first: aside.chosen ?? (isTurn && odd === null ? half : null),
     then: half,
+    thenFrom: isTurn ? odd : null,
     nextAt: times.length === 0 ? null : Math.min(...times),
   }
 }
@@ -132,20 +138,32 @@ async function settle(
 }
 
 /** It may go as a replay: it is sticky, and the destination is in the room. */
-const isReplay = ({ expiresAt, member }: ApartRow, now: number): boolean =>
+export const isReplay = ({ expiresAt, member }: ApartRow, now: number): boolean =>
   expiresAt !== null && expiresAt > now && member
 
 /** Rooms that wait for nothing get what they missed. Returns whether anything changed. */
 async function goOn(
   { pool }: BesideNeeds,
   { held, state }: { held: Held; state: DestinationState },
-  { rows, rooms }: Apart,
-  { maxPdus }: Limits,
+  apart: Apart,
+  limits: Limits,
 ): Promise<boolean> {
+  const moves = await movesOf(pool, state, apart, limits)
+  for (const move of moves) await moveRoom(pool, held, move, state.now)
+  return moves.length > 0
+}
+
+/** How the rooms that wait for nothing go on. */
+export async function movesOf(
+  pool: Pool,
+  state: DestinationState,
+  { rows, rooms }: Apart,
+  { maxPdus }: Pick<Limits, 'maxPdus'>,
+): Promise<RoomMove[]> {
   const lacks = lacksEvidence(state.isolation?.search ?? null, groupsOf(rows).length)
   const going = rooms.filter((room) => isFree(room, rows) || (lacks && room.heldSince === null))
   let grp = Math.max(0, ...rows.map((row) => row.grp ?? 0))
-  let went = false
+  const moves: RoomMove[] = []
   for (const one of going) {
     const { room, cursor } = one
     const { position, head } = state
@@ -155,18 +173,16 @@ async function goOn(
     // While something of it is searched its row stays: it may come to be held.
     const mayEnd = passed >= cursor && isFree(one, rows)
     if (mayEnd && (await missedOf(pool, state.id, room, within, 1)).length === 0) {
-      went = true
-      await moveRoom(pool, held, { room, cursor, positions: [], grp: 0, ends: true, position }, state.now)
+      moves.push({ room, cursor, positions: [], grp: 0, ends: true, position })
       continue
     }
     const positions = await missedOf(pool, state.id, room, { after: cursor, upto: head }, maxPdus)
     const upto = positions.length < maxPdus ? Math.max(cursor, head) : (positions.at(-1) ?? cursor)
     if (positions.length === 0 && upto === cursor) continue
-    went = true
     grp += 1
-    await moveRoom(pool, held, { room, cursor: upto, positions, grp, ends: false, position }, state.now)
+    moves.push({ room, cursor: upto, positions, grp, ends: false, position })
   }
-  return went
+  return moves
 }
 
 /**

@@ -26,6 +26,8 @@ import { ROWS } from './ledger.ts'
 import { planTransaction, type Plan, type Sending } from './rules/plan.ts'
 import type { Find } from './find.ts'
 import { noteUnfound, reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
+import { letGoLast } from './let-go-last.ts'
+import { cameAfter, mustGoLast } from './rules/last.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
 import { QUICK_MS } from './record.ts'
 import { readApart } from '../store/delivery/apart.ts'
@@ -152,9 +154,14 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   if (first !== null) return sendThis(first)
   const reading = await few(needs, state, () => readPending(needs.pool, state, limits))
   const plan = planTransaction(reading, limits)
-  if (plan.do === 'send') return sendThis(plan)
+  if (plan.do === 'send' && mustGoLast(plan, reading)) {
+    await letGoLast(needs.pool, holding, plan)
+    return LOOK_AGAIN
+  }
+  if (plan.do === 'send' && !cameAfter(plan, beside.thenFrom)) return sendThis(plan)
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
-  return then === null ? move(needs, holding, plan, beside) : sendThis(then)
+  if (then !== null) return sendThis(then)
+  return plan.do === 'send' ? sendThis(plan) : move(needs, holding, plan, beside)
 }
 
 /** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. */

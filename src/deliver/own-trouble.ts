@@ -6,7 +6,7 @@
  * | while it is troubled   | what failed for it is put back as it was, as it was before it began; no destination is taken, and what is held is given back |
  * | another gets answers   | its destinations are the other's. Now and then one connection is made, on which nothing is sent                              |
  * | no other gets answers  | one destination that is due, of those that answered last, is tried by an ordinary attempt                                    |
- * | an attempt gets through | it is over: lookups that failed are forgotten, and those that are due follow as after a start (`wake/ramp.ts`)               |
+ * | an attempt gets through, or our key or the authorities are others since a reload | it is over: lookups that failed are forgotten, and those that are due follow as after a start (`wake/ramp.ts`)               |
  *
  * Always: what is put back is only what such a trouble looks like, of the last two minutes, where nothing else has happened to the row since. An
  * unanswered transaction is not touched by that. What is kept for it is in memory: a crash leaves at worst a backoff that has grown.
@@ -64,6 +64,8 @@ export interface OwnTrouble {
   answered(at: number): void
   /** An attempt failed, which is written down: `row`, from `state`. */
   failed(state: DestinationState, row: AttemptResult): void
+  /** What may have caused it is another now: our key, or the authorities that we trust. It is over, until attempts say otherwise. */
+  causeChanged(): void
   /** For the other processes, and operators. */
   report(): SelfReport
   /** Until `signal` aborts. */
@@ -240,6 +242,11 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
     end(await nowMs(pool))
   }
 
+  async function overIfStill(was: Trouble): Promise<void> {
+    const now = await nowMs(pool)
+    if (trouble === was) end(now)
+  }
+
   const aloneSince = (): number | null => trouble?.aloneSince ?? null
 
   async function next(): Promise<void> {
@@ -262,6 +269,11 @@ export function makeOwnTrouble(needs: OwnTroubleNeeds): OwnTrouble {
       if (trouble !== null) end(at)
     },
     failed,
+    causeChanged() {
+      const was = trouble
+      if (was === null) return
+      void notes.note('ending our own trouble, as what may have caused it is another', () => overIfStill(was))
+    },
     report: () => ({
       answeredAt,
       trouble: trouble === null ? null : { kind: trouble.kind, since: trouble.since },

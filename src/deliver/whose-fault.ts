@@ -10,13 +10,9 @@ import { makeTxnId } from '../matrix/ids.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
-import { overtakeRoom } from '../store/delivery/rooms-that-wait.ts'
 import { sortApart, takeApart } from '../store/delivery/take-apart.ts'
-import { gapPositionsByRoom, type GapRange } from '../store/delivery/gap-rooms.ts'
 import { inTransaction, type Db, type Pool } from '../store/db.ts'
 import type { OpenTransaction } from '../store/delivery/destination.ts'
-import { moveGap } from '../store/delivery/gaps.ts'
-import { moveStickyCursors } from '../store/delivery/replays.ts'
 import { dropTransaction, writeAttemptResults, type AttemptResult } from '../store/delivery/results.ts'
 import { NOTHING_LEARNED, type Isolation } from '../store/isolation.ts'
 import type { SendResult } from '../wire/send-result.ts'
@@ -26,6 +22,7 @@ import { afterRefusedHalf, afterRefusedWhole, type Sorted } from './rules/halves
 import { isLock, isOfGateway, lockedInterval } from './rules/isolation.ts'
 import { judge } from './rules/outcome.ts'
 import type { ApartTransaction } from './rules/plan.ts'
+import { takeOut } from './take-out.ts'
 import { sendOrFail, type Via } from './transaction.ts'
 
 export interface WhoseFaultNeeds {
@@ -183,27 +180,16 @@ function wordsOf(sorted: Sorted, { acknowledges }: OpenTransaction, apart: Apart
   return `an empty transaction was answered 200: the ${them} ${count === 1 ? 'is' : 'are'} sent in halves`
 }
 
-async function takeAllApart(db: Db, { held, state }: Via, open: OpenTransaction, now: number): Promise<void> {
-  const { acknowledges, txnId } = open
-  const { positions, lanes, fromPos, toPos, gap, gapCursor, closesGap, sticky } = acknowledges
-  // A room is read as far as its lane is: in a gap, up to where that has come.
-  const roomsUpto = gap === null || closesGap ? toPos : (gapCursor ?? state.gap?.cursor ?? toPos)
-  // While a gap is open, a room that waits is owed of it what the gap has for it: the lane leaves it out from now on.
-  const goesOn = state.gap !== null && !closesGap
-  const left = { ...state.gap, cursor: Math.max(state.gap?.cursor ?? 0, gapCursor ?? 0) }
-  const needed = goesOn
-    ? await gapPositionsByRoom(db, held.destination, left as GapRange)
-    : new Map<number, number[]>()
-  const rooms = await takeApart(db, held, { txnId, fromPos, toPos, positions, lanes, roomsUpto }, now)
-  if (rooms === null) return
-  if (state.gap !== null && goesOn) {
-    const upto = state.gap.to
-    for (const room of rooms)
-      await overtakeRoom(db, held.destination, { room, upto, positions: needed.get(room) ?? [] })
-  }
-  if (gap !== null)
-    await moveGap(db, held.destination, { id: gap, cursor: gapCursor, batch: null, closes: closesGap })
-  await moveStickyCursors(db, held.destination, sticky)
+async function takeAllApart(
+  db: Db,
+  via: Via,
+  { acknowledges, txnId }: OpenTransaction,
+  now: number,
+): Promise<void> {
+  const { positions, lanes, fromPos, toPos } = acknowledges
+  await takeOut(db, via, acknowledges, (roomsUpto) =>
+    takeApart(db, via.held, { txnId, fromPos, toPos, positions, lanes, roomsUpto }, now),
+  )
 }
 
 /** It answers, so its refusal is not counted as a failure of its own, and nothing is waited for. `takes`: it takes other things, so it fails in no way. */

@@ -45,6 +45,7 @@ export function stageEvent(stage: Stage, item: EventItem, index: number, report:
     eventId: item.eventId,
     sender: item.sender,
     pdu: item.pdu,
+    odd: item.odd === true,
     stickyUntil,
     recipients: stageRecipients(stage, item, pos, index, report),
   })

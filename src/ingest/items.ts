@@ -20,6 +20,8 @@ export interface EventItem {
   readonly eventId: EventId
   /** Canonical JSON, made once here; what every destination is sent. */
   readonly pdu: string
+  /** It holds numbers outside canonical JSON, or is nested beyond 100 levels: it is sent alone. Absent: it is not. */
+  readonly odd?: boolean
   readonly sender: string
   /** Milliseconds since the epoch, as the PDU says. */
   readonly originServerTs: number

@@ -4,7 +4,7 @@
  * What passes can be stored and sent as it is. Every required field must be there, and an unknown field is an error: a
  * misspelt `also_to` must not quietly send an event to fewer servers.
  */
-import { canonicalText } from '../matrix/canonical-json.ts'
+import { canonicalForm, canonicalText } from '../matrix/canonical-json.ts'
 import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
 import { domainOf, isEventId, isRoomId } from '../matrix/ids.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
@@ -89,7 +89,7 @@ function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventI
   const sender = senderOf(pdu, fail)
   const originServerTs = sentAt(pdu, fail)
   if (!isInRoom(pdu, { roomId, version, eventId })) fail('pdu.room_id', `does not match room_id ${roomId}`)
-  const text = textOfPdu(pdu, roomVersion(version)?.oddNumbers ?? 'keep', fail)
+  const { text, odd } = formOfPdu(pdu, roomVersion(version)?.oddNumbers ?? 'keep', fail)
   const check = checkEventId({ pdu, roomVersion: version, eventId })
   if (check.kind === 'mismatch')
     fail(
@@ -103,6 +103,7 @@ function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventI
     roomVersion: version,
     eventId,
     pdu: text,
+    ...(odd && { odd }),
     sender,
     originServerTs,
     stickyDurationMs: sticky ? stickyDuration(pdu, options.stickyFieldNames) : null,
@@ -131,7 +132,7 @@ function parseRedact(node: JsonObject, fail: Fail): RedactItem {
   refuseMisshapen(pdu, null, fail)
   const sender = senderOf(pdu, fail)
   // Which numbers the room's version allows was asked when the event came.
-  return { type: 'redact', eventId, pdu: textOfPdu(pdu, 'keep', fail), parsed: pdu, sender }
+  return { type: 'redact', eventId, pdu: formOfPdu(pdu, 'keep', fail).text, parsed: pdu, sender }
 }
 
 function parseErase(node: JsonObject, fail: Fail): EraseItem {
@@ -172,7 +173,11 @@ function refuseMisshapen(pdu: JsonObject, version: string | null, fail: Fail): v
   if (found !== null) fail(`pdu.${found.path}`, found.why)
 }
 
-function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): string {
+function formOfPdu(
+  pdu: JsonObject,
+  oddNumbers: 'keep' | 'refuse',
+  fail: Fail,
+): { text: string; odd: boolean } {
   // docs/decisions/0010: one such number and receivers refuse everything that is in a transaction with it.
   const respelled = oddNumbers === 'keep' ? findRespelled(pdu) : null
   if (respelled !== null)
@@ -181,17 +186,17 @@ function textOfPdu(pdu: JsonObject, oddNumbers: 'keep' | 'refuse', fail: Fail): 
       "is a number in a form that other servers rewrite (1e3 becomes 1000.0), which breaks the event's signatures",
       'M_BAD_JSON',
     )
-  let text: string
+  let form: { text: string; odd: boolean }
   try {
-    text = canonicalText(pdu, { oddNumbers })
+    form = canonicalForm(pdu, { oddNumbers })
   } catch (error) {
     if (!(error instanceof JsonError)) throw error
     return fail(error.path === '' ? 'pdu' : `pdu.${error.path}`, whyOf(error), 'M_BAD_JSON')
   }
-  const bytes = countedBytes(text, pdu)
+  const bytes = countedBytes(form.text, pdu)
   if (bytes > MAX_PDU_BYTES)
     fail('pdu', `has ${bytes} bytes of canonical JSON; the limit is ${MAX_PDU_BYTES}`, 'M_TOO_LARGE')
-  return text
+  return form
 }
 
 /** The bytes of an event that count; it is nearly always short enough with its `unsigned`. */

@@ -7,7 +7,7 @@
  */
 import { isOddNumber, JsonError, textOfOddNumber } from './json-value.ts'
 import type { JsonValue } from './json-value.ts'
-import { MAX_DEPTH } from './read-limits.ts'
+import { MAX_DEPTH, PLAIN_DEPTH } from './read-limits.ts'
 import { parseJson } from './strict-json.ts'
 
 export interface CanonicalOptions {
@@ -27,10 +27,18 @@ export function canonicalize(text: string | Uint8Array, options: CanonicalOption
  * The canonical text of a value from `parseJson`.
  * @throws JsonError with the path of an odd number, unless they are kept
  */
-export function canonicalText(value: JsonValue, { oddNumbers = 'refuse' }: CanonicalOptions = {}): string {
-  const out: JsonWriter = { parts: [], path: [], oddNumbers }
+export function canonicalText(value: JsonValue, options: CanonicalOptions = {}): string {
+  return canonicalForm(value, options).text
+}
+
+/** The canonical text, and whether it is odd: it holds numbers without a canonical form, or is nested beyond `PLAIN_DEPTH` levels. */
+export function canonicalForm(
+  value: JsonValue,
+  { oddNumbers = 'refuse' }: CanonicalOptions = {},
+): { text: string; odd: boolean } {
+  const out: JsonWriter = { parts: [], path: [], oddNumbers, odd: false }
   write(value, 0, out)
-  return out.parts.join('')
+  return { text: out.parts.join(''), odd: out.odd }
 }
 
 /**
@@ -64,6 +72,7 @@ interface JsonWriter {
   /** Where the writer is; only the entries above the current level are true. */
   readonly path: (string | number)[]
   readonly oddNumbers: 'keep' | 'refuse'
+  odd: boolean
 }
 
 function write(value: unknown, level: number, out: JsonWriter): void {
@@ -76,7 +85,7 @@ function write(value: unknown, level: number, out: JsonWriter): void {
 }
 
 function writeArray(values: readonly unknown[], level: number, out: JsonWriter): void {
-  if (level >= MAX_DEPTH) throw tooDeep(level, out)
+  deepen(level, out)
   out.parts.push('[')
   for (let i = 0; i < values.length; i++) {
     if (i > 0) out.parts.push(',')
@@ -89,10 +98,11 @@ function writeArray(values: readonly unknown[], level: number, out: JsonWriter):
 function writeObject(value: object, level: number, out: JsonWriter): void {
   if (isOddNumber(value)) {
     if (out.oddNumbers === 'refuse') throw oddNumber(level, out)
+    out.odd = true
     out.parts.push(textOfOddNumber(value))
     return
   }
-  if (level >= MAX_DEPTH) throw tooDeep(level, out)
+  deepen(level, out)
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null)
     throw notJson('an object with a class', level, out)
@@ -107,6 +117,13 @@ function writeObject(value: object, level: number, out: JsonWriter): void {
     before = ','
   }
   out.parts.push(before === '{' ? '{}' : '}')
+}
+
+/** An object or a list within `level` others. */
+function deepen(level: number, out: JsonWriter): void {
+  if (level < PLAIN_DEPTH) return
+  if (level >= MAX_DEPTH) throw tooDeep(level, out)
+  out.odd = true
 }
 
 const SURROGATE = /[\ud800-\udfff]/

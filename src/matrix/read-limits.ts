@@ -24,6 +24,9 @@ export const UNLIMITED = 2 ** 30 - 1
 /** Objects and arrays within each other, in text of our own: far more than any real event has. */
 export const MAX_DEPTH = 1000
 
+/** Nested beyond this an event is odd: parsers of other servers stop at 100 to 128 levels, and then refuse everything that came with it. */
+export const PLAIN_DEPTH = 100
+
 export const TRUSTED: ReadLimits = {
   depth: MAX_DEPTH,
   values: UNLIMITED,

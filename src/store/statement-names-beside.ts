@@ -65,14 +65,6 @@ const ACTS = [
   'forget old skips',
   'note an act by glob',
   'read whom a glob may mean',
-  'lock whose quarantine it is',
-  'try what is set aside',
-  'try a held room',
-  'wish for a try of what is set aside',
-  'drop what is set aside',
-  'drop what is set aside of a held room',
-  'hold a dropped room no more',
-  'wish for a look after a drop',
   'forget what was given up',
 ] as const
 

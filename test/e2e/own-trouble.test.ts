@@ -1,6 +1,10 @@
 /** When nothing can be reached, or everybody answers 401, the fault is taken to be ours (contract 5.11). */
 import { expect } from 'chai'
+import { randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import { generateKey } from '../../src/matrix/signing.ts'
 import { matrixError } from '../../src/simulate/fleet/behaviour.ts'
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
@@ -65,7 +69,7 @@ describe('trouble of our own', () => {
     return new RegExp(`^limpet_own_trouble\\{kind="${kind}"\\} (\\d)$`, 'm').exec(body as string)?.[1]
   }
   const names = (of = remotes) => of.map(({ serverName }) => serverName)
-  const join = (of = remotes) => world.ingest([{ type: 'servers', room_id: ROOM, add: names(of) }])
+  const allJoin = (of = remotes) => world.ingest([{ type: 'servers', room_id: ROOM, add: names(of) }])
   const send = async (): Promise<SentEvent> => {
     const event = world.event(ROOM)
     await world.ingest([event.item])
@@ -75,7 +79,7 @@ describe('trouble of our own', () => {
     until(() => of.every(({ received }) => received.has(eventId)), { what: 'the event everywhere' })
   /** Each has answered, and that is more than two minutes ago. */
   const known = async (of = remotes) => {
-    await join(of)
+    await allJoin(of)
     await allGot(await send(), of)
     await world.quiet()
     await world.moveClock(3 * MINUTE)
@@ -196,6 +200,30 @@ describe('trouble of our own', () => {
     await world.released()
     expect(await kinds()).to.deep.equal([])
     expect((await rows(dead)).map(({ failures }) => failures)).to.deep.equal(dead.map(() => 1))
+  })
+
+  it('a process with a wrong key beside one that is well serves again when a reload gives it the right one', async () => {
+    await world.start(['ingest', 'housekeep'])
+    const first = await world.start(['deliver'])
+    await known()
+    await first.stop()
+    const path = join(world.dir, 'other-key')
+    writeFileSync(path, generateKey(randomBytes).fileText, { mode: 0o600 })
+    const config = { ...world.config, signing_key_path: path }
+    const wrong = await world.start(['deliver'], config)
+    const event = await send()
+    await declared('refused_401')
+    const well = await world.start(['deliver'])
+    await allGot(event)
+    await allGot(await send())
+    expect(await kinds()).to.deep.equal(['refused_401'])
+    wrong.reload(() => config)
+    expect(await kinds(), 'the same key as before').to.deep.equal(['refused_401'])
+    writeFileSync(path, readFileSync(join(world.dir, 'key')), { mode: 0o600 })
+    wrong.reload(() => config)
+    await over()
+    await well.stop()
+    await allGot(await send())
   })
 
   it('a process that is cut off leaves its destinations to one that is not', async () => {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { matrixError } from '../../src/simulate/fleet/behaviour.ts'
+import { matrixError, ok } from '../../src/simulate/fleet/behaviour.ts'
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
 import { makeWorld, PATIENT, type World } from './world.ts'
@@ -17,6 +17,9 @@ interface Preview {
   body: string | null
   bytes: number
   reason: string
+  what: string | null
+  search: { pdus: number; parts: number; not_before: number | null } | null
+  set_aside: { total: number; next: { event_id: string; next_try: number }[] }
 }
 
 describe('a preview', () => {
@@ -96,6 +99,58 @@ describe('a preview', () => {
     await act('resume')
     await until(() => remote.received.has(sticky), { what: 'the sticky event' })
     expect(received()[0]).to.equal(sticky)
+  })
+
+  it('while PDUs that are refused are searched, is the part that goes next, and shows what is set aside and when it is tried', async () => {
+    await paused()
+    const events = [await send(OTHER), await send(), await send()]
+    const bad = events[2]!
+    // The search comes no further than its first half, which is asked to wait.
+    let waits = true
+    remote.behave(({ pduIds }) => {
+      if (pduIds.includes(bad)) return matrixError(403, 'M_FORBIDDEN', 'no')
+      return waits && pduIds.length === 2 ? matrixError(429, 'M_LIMIT_EXCEEDED') : ok
+    })
+    await act('resume')
+    const half = () =>
+      remote.transactions.filter(({ pduIds }) => pduIds.length === 2 && !pduIds.includes(bad)).at(-1)
+    await until(() => half() !== undefined, { what: 'the first half' })
+    await paused()
+    const search = { pdus: 3, parts: 2, not_before: null }
+    const open = await preview()
+    expect(open).to.include({ what: 'half', body: half()?.body, txn_id: half()?.txnId })
+    expect(open.search).to.deep.equal(search)
+    // As if it were not frozen yet.
+    const frozen = await world.pool.query<{ row: string }>(
+      'delete from open_transactions o returning to_jsonb(o)::text as row',
+    )
+    const planned = await preview()
+    expect(planned).to.include({ what: 'half', txn_id: null })
+    expect(planned.pdus.map(({ event_id, as }) => [event_id, as])).to.deep.equal(
+      events.slice(0, 2).map((id) => [id, 'timeline']),
+    )
+    expect(planned.search).to.deep.equal(search)
+    expect(withoutTs(planned.body)).to.equal(withoutTs(open.body))
+    await world.pool.query(
+      'insert into open_transactions select (jsonb_populate_record(null::open_transactions, $1)).*',
+      [frozen.rows[0]!.row],
+    )
+    waits = false
+    await act('resume')
+    await act('wake')
+    await until(() => remote.received.size === 2, { what: 'it' })
+    await until(async () => (await preview()).set_aside.total === 1, { what: 'it set aside' })
+    const after = await preview()
+    expect(after).to.include({ body: null, search: null })
+    const [aside] = after.set_aside.next
+    expect(aside).to.include({ event_id: bad })
+    expect(aside!.next_try).to.be.above(Date.now() + 14 * 60_000)
+    await world.released()
+    await paused()
+    await world.moveClock(16 * 60_000)
+    const due = await preview()
+    expect(due).to.include({ what: 'set_aside' })
+    expect(due.pdus.map(({ event_id }) => event_id)).to.deep.equal([bad])
   })
 
   it('of nothing says why, and an unknown destination has none', async () => {

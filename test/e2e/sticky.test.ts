@@ -1,4 +1,7 @@
 import { expect } from 'chai'
+import type { JsonObject } from '../../src/matrix/json-value.ts'
+import { redact } from '../../src/matrix/redaction.ts'
+import { roomVersion } from '../../src/matrix/room-versions.ts'
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
 import { makeWorld, PATIENT, type SentEvent, type World } from './world.ts'
@@ -51,7 +54,10 @@ describe('sticky events', () => {
     const plain = world.event(ROOM)
     const elsewhere = world.event('!other:home.example', { stickyMs: 30 * MINUTE })
     const theirs = world.event(ROOM, { stickyMs: 30 * MINUTE, sender: '@eve:other.example' })
-    await world.ingest([told, ...items([mine, flagged, short, plain, elsewhere, theirs])])
+    const redacted = sticky()
+    await world.ingest([told, ...items([mine, flagged, short, plain, elsewhere, theirs, redacted])])
+    const pdu = redact(redacted.item['pdu'] as JsonObject, roomVersion('10')!)
+    await world.ingest([{ type: 'redact', event_id: redacted.eventId, pdu }])
     await world.quiet()
     await world.moveClock(2 * MINUTE)
     await world.ingest([join()])

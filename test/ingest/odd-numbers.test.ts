@@ -35,6 +35,7 @@ describe('numbers outside canonical JSON in an event', () => {
         const item = parse(node)
         if (item.type !== 'event') throw new Error('it is an event')
         expect(item.pdu).to.include(`"content":{"list":[0,${number}]}`)
+        expect(item.odd, 'it is sent alone').to.equal(true)
         expect(item.pdu).to.equal(canonicalText(node['pdu'] as JsonObject, { oddNumbers: 'keep' }))
       })
     }

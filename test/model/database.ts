@@ -59,8 +59,12 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       owner: d.lease_owner,
       living: [...t.workers.values()].filter((w) => w.lease_until > memory.now()).map(({ id }) => id),
       apart: apart.map(({ pos }) => pos),
+      apartSince: new Map(apart.map(({ pos, since }) => [pos, since])),
       searched: apart.filter(({ grp }) => grp !== null).map(({ pos }) => pos),
       setAside: apart.filter(({ grp, next_at }) => grp === null && next_at !== null).map(({ pos }) => pos),
+      heldRooms: [...t.waiting_rooms.values()]
+        .filter(({ destination, held_since }) => destination === d.id && held_since !== null)
+        .map(({ room }) => room),
       unsure: d.isolation?.search?.other === false ? d.isolation.search.unsure : 0,
       waitingRooms: [...t.waiting_rooms.values()]
         .filter(({ destination }) => destination === d.id)

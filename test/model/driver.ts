@@ -25,6 +25,8 @@ export type ModelItem =
       to: Server[] | null
       alsoTo: Server[]
       notTo: Server[]
+      /** It is sent alone. */
+      odd: boolean
     }
   | { type: 'servers'; room: number; add: Server[]; remove: Server[] }
   /** The whole list; those in `keep` who are in the room stay in it. */
@@ -72,8 +74,12 @@ export interface View {
   openTxn: string | null
   /** PDUs that are out of all lanes; those of them that are being searched; and those that were set aside and are tried alone. */
   apart: number[]
+  /** When each of these was taken out, or set aside. */
+  apartSince: ReadonlyMap<number, number>
   searched: number[]
   setAside: number[]
+  /** Rooms that are held, by their numbers in the database. */
+  heldRooms: number[]
   /** So often in a row nothing could be concluded, and nothing was answered 200. */
   unsure: number
   /** Rooms of which nothing after `cursor` is in a lane. */

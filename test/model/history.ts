@@ -27,6 +27,7 @@ export interface PastEvent {
   /** It was owed, and became too old even for that. */
   givenUp: boolean
   stickyUntil: number | null
+  odd: boolean
   /** It is for us, by its address or by our being in the room at its position. */
   entitled: boolean
   /** Addressed to us while we were not in the room. */
@@ -36,6 +37,8 @@ export interface PastEvent {
   erasedAt: number | null
   /** It was erased while a gap covered it: what is before it in its room may have been passed by for it. */
   erasedInGap: boolean
+  /** By an operator; above all positions, or 0: it was not. */
+  droppedAt: number
   told: Told[]
   /** It is out of all lanes. */
   apart: boolean
@@ -83,11 +86,13 @@ export function makeHistory() {
           receivedAt: now,
           ...{ takenAt, givenUp: false },
           stickyUntil: item.stickyMs === null ? null : now + Math.min(item.stickyMs, SETTINGS.maxStickyMs),
+          odd: item.odd,
           entitled: addressed || byRoom,
           outside: addressed && !inRoom,
           redactedAt: null,
           purgedAt: null,
           ...{ erasedAt: null, erasedInGap: false },
+          droppedAt: 0,
           told: [],
           apart: false,
         })

@@ -100,6 +100,31 @@ const step: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 2, arbitrary: parts },
 )
 
+const quarantine: fc.Arbitrary<Command> = fc.record({
+  ...{ do: fc.constant('quarantine' as const), act: fc.constantFrom('retry' as const, 'drop' as const) },
+  ...{ kind: fc.constantFrom('pdu' as const, 'pdu' as const, 'room' as const), nth: fc.nat({ max: 2 }) },
+  of: fc.constantFrom('us' as const, 'us' as const, 'other' as const),
+})
+
+/** An operator acts on what is set aside. Drawn apart, so that the seeds of the others stay what they were. */
+export const quarantined: fc.Arbitrary<Command[]> = fc
+  .record({
+    schedule: fc.constant(null).chain(() => isolating),
+    acts: fc.array(quarantine, { minLength: 2, maxLength: 6 }),
+    by: fc.nat({ max: 8 }),
+  })
+  .map(({ schedule, acts, by }) => {
+    // After the search has come to something.
+    const from = Math.min(schedule.length, 8 + by)
+    return [
+      // Another destination is there.
+      { do: 'set', room: 2, us: 'out of it', door: '1', break: null },
+      ...schedule.slice(0, from),
+      ...acts.flatMap((act, i): Command[] => [...schedule.slice(from + 2 * i, from + 2 * i + 2), act]),
+      ...schedule.slice(from + 2 * acts.length),
+    ]
+  })
+
 export const isolating: fc.Arbitrary<Command[]> = fc
   .record({
     refusing,

@@ -3,9 +3,10 @@ import { besideASearch } from './beside-a-search.ts'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { erasing } from './erasing.ts'
-import { isolating } from './isolating.ts'
+import { isolating, quarantined } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
 import { neverRun } from './never-run.ts'
+import { odd } from './odd.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
@@ -54,6 +55,17 @@ describe('ingest and delivery on a database in memory, against the reference mod
       runs: Math.ceil(RUNS / 3),
       drawn: besideASearch,
     })
+  })
+
+  it('keeps what is promised where an operator acts on what is set aside', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: quarantined,
+    })
+  })
+
+  it('keeps what is promised where some events go alone', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: odd })
   })
 
   for (const [name, schedule] of Object.entries(RARE)) {

@@ -25,6 +25,8 @@ export type Happened =
   | { what: 'shortened'; upto: number }
   | { what: 'given up'; positions: number[] }
   /** An operator gives up what is owed up to there; and a holder carried that out, and ended what was unanswered. */
+  /** An operator gave up what was set aside. */
+  | { what: 'dropped' }
   | { what: 'skip wished'; upto: number }
   | { what: 'skipped'; upto: number; ended: string | null }
   /** By the process whose fault it was. */
@@ -90,8 +92,11 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     }
     case 'sticky events of held rooms go alone':
     case 'it is apart no more':
+    case 'take out what goes last':
     case 'a room goes on':
       return [{ what: 'moved' }]
+    case 'wish for a look after a drop':
+      return [{ what: 'dropped' }, { what: 'moved' }]
     case 'wish to skip': {
       const [row] = rows as { upto: number }[]
       return row === undefined ? [] : [{ what: 'skip wished', upto: row.upto }]

@@ -3,7 +3,7 @@ import type { ResultInput } from './memory/delivery/results.ts'
 import { keyOf, type ApartRow } from './memory/rows.ts'
 import { headOf } from './memory/rules.ts'
 import type { Run } from './memory/statement.ts'
-import { isolating } from './isolating.ts'
+import { isolating, quarantined } from './isolating.ts'
 import { then } from './plant.ts'
 import type { Bug } from './planted.ts'
 
@@ -150,5 +150,32 @@ export const ISOLATING_BUGS: readonly Bug[] = [
     }),
     drawn: isolating,
     breaks: /a room waits behind what is searched of it/,
+  },
+  {
+    bug: 'a retry that loses the row',
+    how: 'what an operator has tried is apart no more',
+    plant: () => ({
+      statements: {
+        'try what is set aside': then<[number, number]>(({ t }, [id, pos]) => {
+          if (t.apart.get(keyOf.apart(id, pos)) !== undefined) t.apart.delete(keyOf.apart(id, pos))
+        }),
+      },
+    }),
+    drawn: quarantined,
+    breaks: /position passes only what was sent/,
+  },
+  {
+    bug: "a drop that drops another destination's",
+    how: 'what is dropped is found by its position alone',
+    plant: () => ({
+      statements: {
+        'drop what is set aside': then<[number, string, number]>(({ t }, [id, , pos]) => {
+          for (const one of t.apart.all())
+            if (one.destination !== id && one.pos === pos) t.apart.delete(keyOf.apart(one.destination, pos))
+        }),
+      },
+    }),
+    drawn: quarantined,
+    breaks: /position passes only what was sent/,
   },
 ]

@@ -17,6 +17,7 @@ import { ERASING_BUGS } from './planted-erasing.ts'
 import { then } from './plant.ts'
 import { ISOLATING_BUGS } from './planted-isolating.ts'
 import { LAPSING_BUGS } from './planted-lapsing.ts'
+import { ODD_BUGS } from './planted-odd.ts'
 import { UPLINK_BUGS } from './planted-uplinks.ts'
 import { schedulesWithBlocks, type Command } from './schedule.ts'
 import type { WorldOptions } from './world.ts'
@@ -568,6 +569,7 @@ export const BUGS: readonly Bug[] = [
   ...LAPSING_BUGS,
   ...UPLINK_BUGS,
   ...ERASING_BUGS,
+  ...ODD_BUGS,
   ...ISOLATING_BUGS,
   ...CUTTING_BUGS,
   // A room's whole list, and a source that goes by what it told.

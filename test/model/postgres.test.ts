@@ -2,8 +2,9 @@ import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
-import { isolating } from './isolating.ts'
+import { isolating, quarantined } from './isolating.ts'
 import { schedulesOnPostgres } from './lapsing.ts'
+import { odd } from './odd.ts'
 import { RARE } from './rare.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
@@ -43,6 +44,14 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised in ${RUNS} random schedules in which the remote refuses what it does not want`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: isolating })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which an operator acts on what is set aside`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: quarantined })
+  })
+
+  it(`keeps what is promised in ${RUNS} random schedules in which some events go alone`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: odd })
   })
 
   it('blocks, passes over and brings back as the one in memory does', async () => {

@@ -42,7 +42,7 @@ export function makeProducer(process: Process, { onTaken, misread = (one) => one
 function itemOf(item: ModelItem): Item {
   switch (item.type) {
     case 'event': {
-      const { room, eventId, pdu, stickyMs, to, alsoTo, notTo } = item
+      const { room, eventId, pdu, stickyMs, to, alsoTo, notTo, odd } = item
       return {
         type: 'event',
         roomId: roomIdOf(room),
@@ -50,6 +50,7 @@ function itemOf(item: ModelItem): Item {
         roomVersion: 'model',
         eventId: eventId as EventId,
         pdu,
+        odd,
         sender: userIdOf(item.by),
         originServerTs: Number.MAX_SAFE_INTEGER,
         stickyDurationMs: stickyMs,

@@ -23,8 +23,15 @@ const held: Command[] = [
   ...[append(0, 2), due, append(0, 2), { do: 'tick', by: 'A', break: null } as const, due],
 ]
 
+const operator = (act: 'retry' | 'drop'): Command => ({
+  ...{ do: 'quarantine', act, kind: 'room', nth: 0, of: 'us' },
+})
+
 export const RARE_ISOLATING: Readonly<Record<string, Command[]>> = {
   'hold rooms': held,
+  'try a held room': [...held, operator('retry'), due],
+  'drop what is set aside of a held room': [...held, operator('drop'), due],
+  'hold a dropped room no more': [...held, append(0, 2), operator('retry'), due, operator('drop'), due],
   'sticky events of held rooms go alone': [...held, append(0, 1, 30 * MINUTE), turn, due],
   // A part of the log goes while a room waits.
   'what does a room that waits need': [

@@ -17,6 +17,7 @@ export interface Situation {
   gap: { from: number; to: number } | null
   /** Positions that are out of all lanes; and whether the room of an event waits. */
   apart: readonly number[]
+  apartSince: ReadonlyMap<number, number>
   waits: (event: PastEvent) => boolean
   searched: readonly number[]
   /** Of these: what a gateway refused alone, once or twice, so that nothing is concluded yet. */
@@ -150,6 +151,12 @@ const stickiesFirst: Rule = (at) => {
       ({ pos, told }) => pos < next.pos && !view.positions.includes(pos) && told.at(-1)?.listed === false,
     )
   if (replays.length > 0 && [next, ...ahead].some(tooLarge)) return null
+  // Or it goes alone, or this one does.
+  if (
+    replays.length > 0 &&
+    [next, ...ahead, ...view.positions.map((pos) => history.at(pos))].some((one) => one?.odd)
+  )
+    return null
   if (gap !== null) {
     const full = replays.length === view.positions.length
     return full ? null : `other PDUs go while a gap is open and the replay ${next.pos} waits`
@@ -189,6 +196,23 @@ const keepsItsPlace = eachPdu((event, lane, { history, searched, doubted, view: 
   return first === undefined || positions.includes(first) ? null : `${first} of its room is in doubt`
 })
 
+/** Contract 5.9: a receiver that can't read it refuses all that comes with it. */
+const oddAlone: Rule = ({ history, view: { positions } }) => {
+  const odd = positions.find((pos) => history.at(pos)?.odd === true)
+  return odd === undefined || positions.length === 1 ? null : `${odd} is odd`
+}
+
+/** Contract 5.9: after everything else that was due when it was taken out. A gap goes its own way. */
+const oddLast = eachPdu((event, lane, { history, view, gap, position, apart, apartSince, waits }) => {
+  if (!event.odd || event.stickyUntil !== null || gap !== null || !['t', 'T', 'C'].includes(lane)) return null
+  const since = lane === 't' ? Infinity : (apartSince.get(event.pos) ?? 0)
+  const before = history
+    .waiting(position, view.readAt)
+    .find((other) => other !== event && !apart.includes(other.pos) && !waits(other))
+  // The first in the stream stands for what came first: a clock may have been set back since.
+  return before === undefined || before.receivedAt > since ? null : `it is odd, and ${before.pos} waits`
+})
+
 export const RULES: Record<string, Rule> = {
   'order and limits (I2)': orderAndLimits,
   'redacted, purged or erased (I12)': content,
@@ -197,6 +221,8 @@ export const RULES: Record<string, Rule> = {
   'skipped by an operator (5.2)': skipped,
   'a room waits behind what is searched of it (5.9)': roomsWait,
   'what a gateway refuses keeps its place (5.9)': keepsItsPlace,
+  'what is odd goes alone (5.9)': oddAlone,
+  'what is odd goes last (5.9)': oddLast,
   'sticky events first (5.4, 5.7)': stickiesFirst,
   'catch-up where it is due (5.4)': gapWhereDue,
 }

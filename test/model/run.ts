@@ -52,13 +52,13 @@ async function runIn(
     audience: Audience,
     stickyMs: number | null,
     size: number,
-    sender?: Sender,
+    { sender, odd = false }: { sender?: Sender; odd?: boolean } = {},
   ): ModelItem => {
     const eventId = `$e${(made += 1)}`
     const by = sender ?? (made % 2 === 0 ? 'two' : 'one')
     const to: Server[] | null = audience === 'to us' ? ['us'] : audience === 'to nobody' ? [] : null
     return {
-      ...{ type: 'event', room, eventId, by, stickyMs, to },
+      ...{ type: 'event', room, eventId, by, stickyMs, to, odd },
       pdu: JSON.stringify({ id: eventId, text: 'x'.repeat(size) }),
       alsoTo: audience === 'also to us' ? ['us', 'other'] : [],
       notTo: audience === 'not to us' ? ['us'] : [],
@@ -164,7 +164,9 @@ async function runIn(
       case 'append':
         return take(
           one.door,
-          Array.from({ length: one.count }, () => event(one.room, one.audience, one.stickyMs, one.size)),
+          Array.from({ length: one.count }, (_, i) =>
+            event(one.room, one.audience, one.stickyMs, one.size, { odd: one.odd === true && i % 2 === 0 }),
+          ),
           one.break,
         )
       case 'join':
@@ -200,7 +202,10 @@ async function runIn(
         const item: ModelItem =
           one.what === 'event' ? { type: 'erase', eventIds: [eventId] } : { type: 'erase', by }
         if (!one.among) return take(one.door, [item], one.break)
-        const [before, after] = [event(room, 'room', HOUR, 60, by), event(room, 'room', null, 60, by)]
+        const [before, after] = [
+          event(room, 'room', HOUR, 60, { sender: by }),
+          event(room, 'room', null, 60, { sender: by }),
+        ]
         return take(one.door, [before, item, after], one.break)
       }
       case 'clock':
@@ -229,6 +234,8 @@ async function runIn(
       case 'block':
       case 'unblock':
         return world.block(one.do, one.glob)
+      case 'quarantine':
+        return world.actOnQuarantine(one)
       case 'server up':
         return world.serverUp()
       case 'turn':

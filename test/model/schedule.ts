@@ -5,7 +5,7 @@
  * schedule stays sensible when others are taken out of it.
  */
 import fc from 'fast-check'
-import { GLOBS } from './driver.ts'
+import { GLOBS, type Server } from './driver.ts'
 import type { At } from './process.ts'
 import type { Remote } from './remote.ts'
 
@@ -56,6 +56,8 @@ export type Command =
       stickyMs: number | null
       audience: Audience
       size: number
+      /** The first of them, and every second one, is sent alone. */
+      odd?: boolean
       door: Door
       break: Break | null
     }
@@ -75,6 +77,8 @@ export type Command =
   | { do: 'uplink'; by: By; is: 'gone' | 'back' }
   | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' | 'skip' }
   | { do: 'server up' }
+  /** By an operator, of what is set aside for us, `nth` of these: or the first held room; named as ours, or as another's. */
+  | { do: 'quarantine'; act: 'retry' | 'drop'; kind: 'pdu' | 'room'; nth: number; of: Server }
   /** By an operator. */
   | { do: 'block' | 'unblock'; glob: (typeof GLOBS)[number] }
   /** A job for us. */

@@ -76,7 +76,7 @@ export function makeWatch(history: History) {
     const gap = now.gaps.find(({ open }) => open) ?? null
     // A process' own clock may be off; the database's may have been moved since it looked.
     const readTime = Math.min(view.madeAt, view.frozenAt)
-    const { apart } = now
+    const { apart, apartSince } = now
     noteVain(now)
     const searched = now.searched.filter((pos) => !inVain.has(pos))
     const doubted = now.searched.filter((pos) => {
@@ -93,6 +93,7 @@ export function makeWatch(history: History) {
       gap,
       latest,
       apart,
+      apartSince,
       waits,
       searched,
       doubted,
@@ -122,6 +123,7 @@ export function makeWatch(history: History) {
   const takenAway = ({ readAt, positions }: Unanswered) =>
     positions.some((pos) => {
       const event = history.at(pos)
+      if (event !== undefined && event.droppedAt > readAt) return true
       const went = [event?.redactedAt, event?.purgedAt, event?.erasedAt]
       return went.some((at) => (at ?? 0) > readAt)
     })
@@ -402,8 +404,20 @@ export function makeWatch(history: History) {
       )
   }
 
+  /** An operator gave these up: it is as if they had been acknowledged, and a join asks for them again. */
+  function dropped(view: View): void {
+    for (const pos of before?.apart ?? []) {
+      const event = history.at(pos)
+      if (event === undefined || view.apart.includes(pos)) continue
+      event.told.push({ readAt: view.head, writtenAt: view.head, listed: true })
+      // Its transaction is void, whatever it was read up to.
+      event.droppedAt = Infinity
+    }
+  }
+
   return {
     seen,
+    dropped,
     frozen,
     ended,
     request,

@@ -18,7 +18,8 @@ export function wordsOf(one: Command): string {
         'also to us': ', also to us',
         'not to us': ', not to us',
       }
-      const what = `${many} of ${one.size} bytes in room ${one.room}${whom[one.audience]}${sticky}`
+      const odd = one.odd === true ? ', the odd ones alone' : ''
+      const what = `${many} of ${one.size} bytes in room ${one.room}${whom[one.audience]}${sticky}${odd}`
       return `ingest ${one.door} takes ${what}${heldWords(one.break)}`
     }
     case 'join':
@@ -58,6 +59,8 @@ export function wordsOf(one: Command): string {
       return `from now on the remote ${remoteInWords(one.remote)}`
     case 'uplink':
       return `the uplink of ${one.by} is ${one.is}`
+    case 'quarantine':
+      return `the operator: ${one.act} ${one.nth + 1} of what is set aside (${one.kind}), of ${one.of}`
     case 'operator':
       return `the operator asks: ${one.wish}`
     case 'block':

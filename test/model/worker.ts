@@ -6,8 +6,9 @@ import { besideASearch } from './beside-a-search.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
-import { isolating } from './isolating.ts'
+import { isolating, quarantined } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
+import { odd } from './odd.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
 import { uplinks } from './uplinks.ts'
 
@@ -38,14 +39,16 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 
 /**
  * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, the remote refuses some events,
- * much else happens meanwhile, something is erased.
+ * much else happens meanwhile, something is erased; in every sixteenth some events are sent alone, and operators act on what is set aside.
  */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 1) return uplinks
   if (seed % 8 === 3) return schedulesWithBlocks
   if (seed % 8 === 7) return erasing
   if (seed % 8 === 6) return isolating
-  if (seed % 8 === 2) return besideASearch
+  if (seed % 16 === 2) return besideASearch
+  if (seed % 16 === 10) return odd
+  if (seed % 16 === 4) return quarantined
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }

@@ -8,11 +8,13 @@ import { makeSeenTime } from '../../src/store/upkeep/seen-time.ts'
 import type { Blocking } from '../../src/deliver/blocking.ts'
 import { putBlock, removeBlock } from '../../src/store/delivery/blocks.ts'
 import { wishToSkip } from '../../src/store/delivery/skips.ts'
+import type { Command } from './schedule.ts'
+import { giveUpNow, tryNow } from '../../src/store/delivery/quarantine-acts.ts'
 import { makeWish, type Wish } from '../../src/store/delivery/wishes.ts'
 import type { Connect, SendRequest, SendResult } from '../../src/wire/send-result.ts'
 import type { Connection, ModelDatabase } from './database.ts'
 import { makeDeliverer, type Deliverer } from './deliverer.ts'
-import { SETTINGS, US, type ModelItem, type View } from './driver.ts'
+import { OTHER, SETTINGS, US, type ModelItem, type View } from './driver.ts'
 import { makeHistory } from './history.ts'
 import { retain, sweep } from './housekeeper.ts'
 import type { Logged } from './memory/pool.ts'
@@ -234,6 +236,9 @@ export function makeWorld(
           break
         case 'fanned out':
           if (view !== null && !wasBlocked) watch.rests(view, one.upto)
+          break
+        case 'dropped':
+          if (view !== null) watch.dropped(view)
           break
         case 'skip wished':
           history.skipWished(one.upto)
@@ -592,6 +597,20 @@ export function makeWorld(
       }
       makeWish(operator.process.pool, { wish, name: US, who: 'model' }).then(({ kind }) => {
         if (kind === 'done' && (wish === 'wake' || wish === 'reset')) watch.waits.freed(wish, database.now())
+      }, unlessEnded)
+      await quiet()
+    },
+    async actOnQuarantine({ act, kind, nth, of }: Extract<Command, { do: 'quarantine' }>): Promise<void> {
+      const view = await database.view()
+      const pos = view?.apart.filter((one) => !view.searched.includes(one)).at(nth)
+      const room = view?.heldRooms.at(0)
+      if (kind === 'pdu' ? pos === undefined : room === undefined) return
+      const named = kind === 'pdu' ? { kind, pos: pos ?? 0 } : { kind, room: room ?? 0 }
+      const what = { name: of === 'us' ? US : OTHER, id: 'model', named, who: 'model' }
+      const { pool } = operator.process
+      const done = act === 'retry' ? tryNow(pool, what) : giveUpNow(pool, what)
+      done.then(({ kind }) => {
+        if (kind === 'done' && act === 'retry') watch.waits.freed('wake', database.now())
       }, unlessEnded)
       await quiet()
     },

@@ -67,7 +67,7 @@ export const CATCH_UP: readonly Row[] = [
     by: by('interop/catch-up', 'what catch-up passed by is there for Bob when he pages back'),
     missing: {
       ...{ when: 'not planned', contract: '5.4', says: 'the newest PDU it is entitled to' },
-      why: 'forward extremities of others are not sent: limpet is told only what our own server sends',
+      why: "that events of others, which are the room's forward extremities by then, are sent in the place of ours, as Synapse does: limpet holds only what our own homeserver sends, the specification asks a sender for no more, and from the `prev_events` of our newest PDU and of the next one the receiver finds the rest",
     },
   },
   {

@@ -93,6 +93,10 @@ export interface PreviewAnswer {
   txn_id: string | null
   attempts: number
   catch_up_begins: boolean
+  what: 'ordinary' | 'question' | 'half' | 'set_aside' | null
+  first: 'catch_up' | 'room_goes_on' | 'event_goes_last' | null
+  search: { pdus: number; parts: number; not_before: number | null } | null
+  set_aside: { total: number; next: QuarantineAnswer['quarantine'] }
   pdus: {
     event_id: string
     room_id: string | null

@@ -56,6 +56,11 @@ function showQuarantine({ quarantine, total }: QuarantineAnswer, now: number): s
   if (total === 0) return 'nothing is set aside'
   const footer = `${quarantine.length.toLocaleString('en-US')} of ${total.toLocaleString('en-US')}`
   if (quarantine.length === 0) return footer
+  return `${quarantineTable(quarantine, now)}\n${footer}`
+}
+
+/** One line for each, and below it what was answered. */
+export function quarantineTable(quarantine: QuarantineAnswer['quarantine'], now: number): string {
   const [titles = '', ...lines] = table(quarantine, [
     // Another option of this command takes it: it is never cut.
     { title: 'ID', value: (row) => row.id },
@@ -70,5 +75,5 @@ function showQuarantine({ quarantine, total }: QuarantineAnswer, now: number): s
     const message = quarantine[index]?.message ?? null
     return message === null ? line : `${line}\n${wrap(`    ${message}`, 4)}`
   })
-  return [titles, ...explained, footer].join('\n')
+  return [titles, ...explained].join('\n')
 }

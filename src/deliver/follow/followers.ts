@@ -3,7 +3,7 @@
  * the order of their positions; each event is put before those that are entitled to it at its position. Pure: no I/O.
  *
  * Always: what is not certain here makes the holder look at the rows again (`look`), it is never guessed: a join (which
- * may owe sticky events), a text that was taken away while it waited, an entry of a kind that this release does
+ * may owe sticky events), an event that goes in a transaction of its own, a text that was taken away while it waited, an entry of a kind that this release does
  * not know, more waiting than is kept. Where the log is not what was read of it before (the database failed over to an
  * older state, and may have grown past our place since), everything that was read is forgotten and every holder looks.
  */
@@ -78,7 +78,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
 
   function give(followed: F, owed: OwedEvent): boolean {
     if (owed.event.pos <= followed.after || followed.look) return false
-    if (followed.waiting.length >= MOST_WAITING) mustLook(followed)
+    if (owed.event.odd === true || followed.waiting.length >= MOST_WAITING) mustLook(followed)
     else followed.waiting.push(owed)
     return true
   }

@@ -16,6 +16,8 @@ export interface OwedPdu {
   sticky: boolean
   /** When ingest took it, ms since the epoch. */
   receivedTs: number
+  /** It goes in a transaction of its own (contract 5.9). */
+  odd?: boolean
   /** Of a replay, by the database's clock: from this moment it must not go as one any more. */
   expiresAt?: number
 }

@@ -259,18 +259,20 @@ interface Places {
   maxBytes: number
 }
 
-/** As many of the first half as may go at once. */
+/** As many of the first half as may go at once; what begins with an odd PDU goes after everything else. */
 export function firstHalf(rows: readonly ApartRow[], limits: Places): ChosenApart | null {
-  const [group] = groupsOf(rows)
+  const groups = groupsOf(rows)
+  const group = groups.find(([first]) => first?.odd !== true) ?? groups[0]
   return group === undefined ? null : { kind: 'half', rows: fitting(group, limits) }
 }
 
-/** The first of them, as many as may go at once. */
+/** The first of them, as many as may go at once; one that is odd alone. */
 function fitting(group: readonly ApartRow[], { maxPdus, maxBytes }: Places): ApartRow[] {
   const chosen: ApartRow[] = []
   let bytes = 0
   for (const row of group) {
     bytes += (row.bytes ?? 0) + 1
+    if (chosen.length > 0 && (row.odd || chosen[0]?.odd === true)) break
     if (chosen.length >= maxPdus || (chosen.length > 0 && bytes > maxBytes)) break
     chosen.push(row)
   }

@@ -2,7 +2,8 @@
  * What goes into the next transaction? Pure: what was read of the lanes in, a plan out.
  *
  * The lanes are asked in their order, and what was chosen is then put in stream order.
- * Always: at most `maxPdus` and `maxBytes`, except that a single PDU may be larger; nothing that lapsed goes as a replay; what a plan
+ * Always: at most `maxPdus` and `maxBytes`, except that a single PDU may be larger; one that is odd has a transaction of its own; nothing that lapsed
+ * goes as a replay; what a plan
  * acknowledges is a prefix of each lane, so that no cursor ever passes something that is owed and was not chosen.
  */
 import type { Acknowledges, Letter, OwedPdu, Reading, Space } from '../lanes/lane.ts'
@@ -62,15 +63,18 @@ export function planTransaction(reading: Reading, limits: Limits): Plan {
 
 function spaceFor(chosen: Map<number, ChosenPdu>, { maxPdus, maxBytes }: Limits): Space {
   let bytes = 0
+  let isFull = false
   return {
     maxPdus,
     taken: () => chosen.size,
     has: (pos) => chosen.has(pos),
     give(pdu, letter) {
       if (chosen.has(pdu.pos)) return true
+      if (isFull || (pdu.odd === true && chosen.size > 0)) return false
       const size = Buffer.byteLength(pdu.pdu) + 1
       if (chosen.size >= maxPdus || (chosen.size > 0 && bytes + size > maxBytes)) return false
       chosen.set(pdu.pos, { pdu, letter })
+      isFull = pdu.odd === true
       bytes += size
       return true
     },

@@ -25,6 +25,8 @@ export interface ApartRow {
   expiresAt: number | null
   /** The destination is in the room now. */
   member: boolean
+  /** It is sent alone, after everything else that is due. */
+  odd: boolean
   /** It is entitled to the event as to any: not only as a replay after a join. */
   entitled: boolean
 }
@@ -48,11 +50,11 @@ export interface Apart {
 const MOST_ROWS = 1_000
 
 const event = (table: 'events' | 'kept_events') =>
-  `select pos, room, recipients, octet_length(pdu) as bytes from ${table} where pos = a.pos`
+  `select pos, room, recipients, octet_length(pdu) as bytes, odd from ${table} where pos = a.pos`
 
 const ROWS = sql(
   'read what is apart',
-  `select a.pos, a.room, a.lane, a.grp, a.since, a.tries, a.next_at, e.bytes, s.expires_at,
+  `select a.pos, a.room, a.lane, a.grp, a.since, a.tries, a.next_at, e.bytes, coalesce(e.odd, false) as odd, s.expires_at,
          exists (select 1 from memberships m where m.room = a.room and m.destination = $1 and m.until is null) as member,
          coalesce(${entitled('$1')}, false) as entitled
     from (select * from apart where destination = $1 order by grp, next_at, pos limit ${MOST_ROWS}) a
@@ -77,6 +79,7 @@ interface Row {
   next_at: number | null
   bytes: number | null
   expires_at: number | null
+  odd: boolean
   member: boolean
   entitled: boolean
 }

@@ -41,7 +41,7 @@ const GAP_POSITIONS = sql('what does the gap need', `${FOUND} select pos from ow
 const GAP_ROOMS = sql(
   'read the rooms of the gap',
   `${FOUND}
-  select e.pos, e.event_id, ${textWithin('$6', 'e')} as pdu, e.received_ts, e.sticky
+  select e.pos, e.event_id, ${textWithin('$6', 'e')} as pdu, e.received_ts, e.sticky, e.odd
     from owed cross join lateral ${textAt('owed.pos')} order by e.pos`,
 )
 

@@ -19,6 +19,8 @@ export interface LoggedEvent {
   receivedTs: number
   /** It was ever sticky, and not redacted since. */
   sticky: boolean
+  /** It goes in a transaction of its own (contract 5.9). */
+  odd?: boolean
   /** Which destinations are addressed: `list` beyond the room's servers, or (`exact`) instead of them; `less`: not these. Null: the room's servers. */
   addressed: { exact: boolean; list: number[]; less: number[] } | null
 }
@@ -56,7 +58,7 @@ export interface LogRead {
   more: boolean
 }
 
-const CHANGE = `c.pos, c.kind, c.room, null, null, null::bigint, null::boolean, null::boolean, null::int[], null::int[],
+const CHANGE = `c.pos, c.kind, c.room, null, null, null::bigint, null::boolean, null::boolean, null::boolean, null::int[], null::int[],
             c.target, c.added, c.removed, c.at from changes c`
 const NO_CHANGE =
   'null::bigint as target, null::int[] as added, null::int[] as removed, null::bigint as at from events e'
@@ -64,17 +66,17 @@ const NO_CHANGE =
 // $1 after, $2 limit, $3 bytes. What stands where it begins, then what comes after; each half alone could fill that.
 const READ = sql(
   'follow the log',
-  `select s.head, x.pos, x.kind, x.room, x.event_id, ${textWithin('$3', 'x')} as pdu, x.received_ts, x.sticky,
+  `select s.head, x.pos, x.kind, x.room, x.event_id, ${textWithin('$3', 'x')} as pdu, x.received_ts, x.sticky, x.odd,
          x.exact, x.list, x.less, x.target, x.added, x.removed, x.at
     from stream s left join lateral (
-    ((select e.pos, 'event' as kind, e.room, e.event_id, null::text as pdu, e.received_ts, null::boolean as sticky,
+    ((select e.pos, 'event' as kind, e.room, e.event_id, null::text as pdu, e.received_ts, null::boolean as sticky, null::boolean as odd,
              null::boolean as exact, null::int[] as list, null::int[] as less, ${NO_CHANGE}
        where e.pos <= $1 order by e.pos desc limit 1)
      union all
      (select ${CHANGE} where c.pos <= $1 order by c.pos desc limit 1)
      order by pos desc limit 1)
     union all
-    ((select e.pos, 'event', e.room, e.event_id, e.pdu, e.received_ts, e.sticky_until is not null, r.exact, r.list, r.less,
+    ((select e.pos, 'event', e.room, e.event_id, e.pdu, e.received_ts, e.sticky_until is not null, e.odd, r.exact, r.list, r.less,
              ${NO_CHANGE} left join recipients r on r.id = e.recipients where e.pos > $1 order by e.pos limit $2)
      union all
      (select ${CHANGE} where c.pos > $1 order by c.pos limit $2)
@@ -91,6 +93,7 @@ interface Row {
   pdu: string | null
   received_ts: number
   sticky: boolean
+  odd: boolean | null
   exact: boolean | null
   list: number[] | null
   less: number[] | null
@@ -132,5 +135,15 @@ function entryOf(row: Row & { pos: number }): LogEntry {
     return { kind: 'change', what: kind, pos, room, target, added: added ?? [], removed: removed ?? [], at }
   const { event_id: eventId, received_ts: receivedTs, sticky, exact, list, less } = row
   const addressed = exact === null ? null : { exact, list: list ?? [], less: less ?? [] }
-  return { kind: 'event', pos, room: room ?? 0, eventId, pdu: row.pdu ?? '', receivedTs, sticky, addressed }
+  return {
+    kind: 'event',
+    pos,
+    room: room ?? 0,
+    eventId,
+    pdu: row.pdu ?? '',
+    receivedTs,
+    sticky,
+    odd: row.odd === true,
+    addressed,
+  }
 }

@@ -51,18 +51,22 @@ const MOVE = sql(
   update waiting_rooms w set cursor = greatest(w.cursor, $5) from held h where w.destination = h.id and w.room = $4 and not $9`,
 )
 
+/** How a room that waited goes on: these are taken out to be sent, and all of it up to `cursor` is sent or apart then; `ends`: it waits no more. */
+export interface RoomMove {
+  room: number
+  cursor: number
+  positions: readonly number[]
+  grp: number
+  ends: boolean
+  /** The destination's. */
+  position: number
+}
+
 /** The next of a room are taken out to be sent, up to `cursor`; or it waits no more. */
 export async function moveRoom(
   db: Db,
   { worker, fence, destination }: Held,
-  move: {
-    room: number
-    cursor: number
-    positions: readonly number[]
-    grp: number
-    ends: boolean
-    position: number
-  },
+  move: RoomMove,
   now: number,
 ): Promise<void> {
   const { room, cursor, positions, grp, ends, position } = move

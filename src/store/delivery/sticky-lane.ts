@@ -17,12 +17,13 @@ export interface StoredSticky {
   sticky: true
   receivedTs: number
   expiresAt: number
+  odd: boolean
 }
 
 /** Of what `found` says of `s` and `e`, the first ones in stream order, and of these as many texts as fit. */
 const first = (found: string) => `
-  select x.pos, x.event_id, ${textWithin('$4', 'x')} as pdu, x.received_ts, x.expires_at from (
-    select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at
+  select x.pos, x.event_id, ${textWithin('$4', 'x')} as pdu, x.received_ts, x.expires_at, x.odd from (
+    select s.pos, e.event_id, e.pdu, e.received_ts, s.expires_at, e.odd
     ${found}
      order by s.pos limit $3) x
    order by x.pos`
@@ -69,6 +70,7 @@ interface Row {
   pdu: string | null
   received_ts: number
   expires_at: number
+  odd: boolean | null
 }
 
 export const readOwedSticky = (db: Db, destination: number, now: number, most: Most) =>
@@ -85,13 +87,14 @@ async function read(
   most: Most,
 ): Promise<Found<StoredSticky>> {
   const { rows } = await db.query<Row>(statement, [destination, now, most.rows, most.bytes])
-  return foundIn(rows, most, ({ pos, event_id, pdu, received_ts, expires_at }) => ({
+  return foundIn(rows, most, ({ pos, event_id, pdu, received_ts, expires_at, odd }) => ({
     pos,
     eventId: event_id,
     pdu,
     sticky: true as const,
     receivedTs: received_ts,
     expiresAt: expires_at,
+    odd: odd === true,
   }))
 }
 

@@ -18,6 +18,8 @@ export interface StoredPdu {
   receivedTs: number
   /** It was ever sticky, and not redacted since. */
   sticky: boolean
+  /** It goes in a transaction of its own (contract 5.9). */
+  odd?: boolean
 }
 
 /** Not as a replay, and not out of all lanes (`apart.ts`). */
@@ -85,10 +87,10 @@ const COUNT_BY_ROOMS = sql(
          end::int as n`,
 )
 
-const TEXT = 'pos, event_id, pdu, received_ts, sticky_until is not null as sticky'
+const TEXT = 'pos, event_id, pdu, received_ts, sticky_until is not null as sticky, odd'
 // $5 bytes: the texts of positions that `positions`, an array expression, gives.
 const textsOf = (positions: string) => `
-  select e.pos, e.event_id, ${textWithin('$5', 'e')} as pdu, e.received_ts, e.sticky_until is not null as sticky
+  select e.pos, e.event_id, ${textWithin('$5', 'e')} as pdu, e.received_ts, e.sticky_until is not null as sticky, e.odd
     from events e where e.pos = any(${positions}) order by e.pos`
 /**
  * The text of the event at the position `pos`, as a row source `e`: in the log, or in what was kept of it. While a part of the log is on its way
@@ -98,7 +100,7 @@ export const textAt = (pos: string) => `(
     select ${TEXT} from events where pos = ${pos}
     union all
     select ${TEXT} from kept_events where pos = ${pos} limit 1) e`
-export const TEXT_COLUMNS = 'e.pos, e.event_id, e.pdu, e.received_ts, e.sticky'
+export const TEXT_COLUMNS = 'e.pos, e.event_id, e.pdu, e.received_ts, e.sticky, e.odd'
 const READ = {
   forwards: sql('read the timeline', textsOf(`array(${FORWARDS})`)),
   byRooms: sql('read the timeline room by room', textsOf(`array(${BY_ROOMS})`)),
@@ -173,11 +175,12 @@ export interface TextRow {
   pdu: string
   received_ts: number
   sticky: boolean
+  odd: boolean | null
 }
 
 /** A text that was left out is null (`within-bytes.ts`). */
 export type FoundRow = Omit<TextRow, 'pdu'> & { pdu: string | null }
 
-export function fromText({ pos, event_id, pdu, received_ts, sticky }: TextRow): StoredPdu {
-  return { pos, eventId: event_id, pdu, receivedTs: received_ts, sticky }
+export function fromText({ pos, event_id, pdu, received_ts, sticky, odd }: TextRow): StoredPdu {
+  return { pos, eventId: event_id, pdu, receivedTs: received_ts, sticky, odd: odd === true }
 }

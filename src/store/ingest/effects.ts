@@ -12,6 +12,8 @@ export interface StagedEvent {
   eventId: string
   sender: string
   pdu: string
+  /** It is sent alone (migration 0024). */
+  odd: boolean
   stickyUntil: number | null
   /** Hash of the list that it is addressed to; null: to the servers in its room. */
   recipients: string | null
@@ -110,8 +112,8 @@ const INSERT_EVENTS = sql(
       from unnest($9::int[], $10::bigint[], $11::text[], $12::boolean[]) as t (id, head, version, known)
      where r.id = t.id
   )
-  insert into events (pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients)
-  select pos, room, event_id, sender, pdu, $8, sticky_until, recipients from rows`,
+  insert into events (pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients, odd)
+  select pos, room, event_id, sender, pdu, $8, sticky_until, recipients, case when pos = any($13::bigint[]) then true end from rows`,
 )
 
 const INSERT_CHANGES = sql(
@@ -169,6 +171,7 @@ export async function writeEffects(db: Db, effects: Effects, now: number): Promi
       rooms.map((id) => roomHeads.get(id) ?? 0),
       rooms.map((id) => roomVersions.get(id) ?? null),
       rooms.map((id) => knownRooms.has(id)),
+      events.flatMap((e) => (e.odd ? [e.pos] : [])),
     ])
   }
   await writeMemberships(db, effects, now)

@@ -113,7 +113,7 @@ export async function giveUpOld(
   return pairs
 }
 
-const COLUMNS = 'pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients'
+const COLUMNS = 'pos, room, event_id, sender, pdu, received_ts, sticky_until, recipients, odd'
 /** Events copied or dropped in one commit: a redaction or a freeze waits for no more. */
 const AT_ONCE = 200
 /** Each commit makes all deliveries plan anew, so there are few of them. */

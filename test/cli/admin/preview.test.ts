@@ -10,7 +10,8 @@ const answer = (over: Partial<PreviewAnswer>): PreviewAnswer => ({
     txn_id: null,
     attempts: 0,
   },
-  ...{ catch_up_begins: false, pdus: [], bytes: 0, body: null, ...over },
+  ...{ catch_up_begins: false, pdus: [], bytes: 0, body: null },
+  ...{ what: 'ordinary', first: null, search: null, set_aside: { total: 0, next: [] }, ...over },
 })
 const pdu = { event_id: '$1', room_id: '!a:us', position: 7, as: 'sticky_replay' } as const
 
@@ -32,11 +33,31 @@ describe('limpet preview', () => {
     expect(shown).to.match(/\nnot before +in /)
   })
 
+  it('shows which part of a search goes, and what is set aside and when it is tried', () => {
+    const row = {
+      ...{ id: 'pdu-9', kind: 'pdu', event_id: '$9', room_id: '!a:us', edu_type: null, since: 0, tries: 1 },
+      ...{ next_try: 600_000, status: 403, message: 'answered 403' },
+    }
+    const over: Partial<PreviewAnswer> = { what: 'half', pdus: [pdu], bytes: 9, body: '{}' }
+    const search = { pdus: 12, parts: 3, not_before: 60_000 }
+    const shown = showPreview(answer({ ...over, search, set_aside: { total: 1, next: [row] } }), 0)
+    expect(shown).to.match(/\nholds +the first part of what is searched\n/)
+    expect(shown).to.match(
+      /\nPDUs for d\.example that are searched[^]*: 12, in 3 parts[^]* before 1m +from\s+now\n/,
+    )
+    expect(shown).to.match(
+      /\nset aside, as it refuses them: 1\n\nID +WHAT [^]*\npdu-9 +\$9 .* in 10m +403\n +answered 403$/,
+    )
+    expect(showPreview(answer({ what: 'question', bytes: 9, body: '{}' }), 0)).to.match(
+      /\nholds +empty: it asks whose/,
+    )
+  })
+
   it('says that nothing would go, and that a catch-up begins first', () => {
     expect(showPreview(answer({ reason: 'nothing is owed' }), 0)).to.equal(
       'nothing would be sent to d.example: nothing is owed',
     )
-    expect(showPreview(answer({ catch_up_begins: true }), 0)).to.match(
+    expect(showPreview(answer({ catch_up_begins: true, first: 'catch_up' }), 0)).to.match(
       /^a catch-up of d\.example begins first: /,
     )
   })

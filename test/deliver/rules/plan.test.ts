@@ -258,6 +258,29 @@ describe('what an answer did not list', () => {
   })
 })
 
+describe('an odd event', () => {
+  const odd = (pos: number): OwedPdu => ({ ...pdu(pos), odd: true })
+
+  it('goes alone, and what is behind it waits', () => {
+    const cut = plan({ timeline: [pdu(1), odd(2), pdu(3)] })
+    expect(cut.sent).to.deep.equal(['1t'])
+    expect(cut.acknowledges?.position).to.equal(1)
+    const alone = plan({ timeline: [odd(2), pdu(3)], position: 1 })
+    expect(alone.sent).to.deep.equal(['2t'])
+    expect(alone.acknowledges?.position).to.equal(2)
+  })
+
+  it('is not joined by another lane, nor joins one', () => {
+    expect(
+      plan({ owed: [JOIN], sticky: [{ ...sticky(2), odd: true }], timeline: [pdu(9)] }).sent,
+    ).to.deep.equal(['2s'])
+    expect(plan({ owed: [JOIN], sticky: [sticky(2)], timeline: [odd(9), pdu(10)] }).sent).to.deep.equal([
+      '2s',
+    ])
+    expect(plan({ gap: gap(), gapRooms: [pdu(3), odd(5)] }).sent).to.deep.equal(['3c'])
+  })
+})
+
 describe('a gap', () => {
   it('goes by its batch, oldest first', () => {
     const planned = plan({ gap: gap({ batch: 2 }), gapRooms: [pdu(3), pdu(5), pdu(8)] })

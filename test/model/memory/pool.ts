@@ -10,6 +10,7 @@ import { RULES, type Rules } from './rules.ts'
 import { CONTENT } from './ingest/content.ts'
 import { INGEST } from './ingest/ingest.ts'
 import { APART } from './delivery/apart.ts'
+import { QUARANTINE } from './delivery/quarantine.ts'
 import { BLOCKS } from './delivery/blocks.ts'
 import { FOLLOW, LEASES } from './delivery/leases.ts'
 import { LOAD } from './delivery/load.ts'
@@ -44,6 +45,7 @@ export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...STICKY_END,
   ...SKIPS,
   ...APART,
+  ...QUARANTINE,
 }
 
 /** Put in the place of what is right, to show that the model test sees it. */

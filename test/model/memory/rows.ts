@@ -31,6 +31,8 @@ export interface EventRow {
   pdu: string
   received_ts: number
   sticky_until: number | null
+  /** It is sent alone; null: it is not. */
+  odd: true | null
   recipients: number | null
 }
 

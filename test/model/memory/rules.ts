@@ -134,12 +134,13 @@ export const eventsBetween = (t: Tables, after: number, upto: number): EventRow[
 export const openGapOf = (t: Tables, destination: number) =>
   t.gaps.all().find((gap) => gap.destination === destination && gap.closed_at === null)
 
-export const textRow = ({ pos, event_id, pdu, received_ts, sticky_until }: EventRow) => ({
+export const textRow = ({ pos, event_id, pdu, received_ts, sticky_until, odd }: EventRow) => ({
   pos,
   event_id,
   pdu,
   received_ts,
   sticky: sticky_until !== null,
+  odd,
 })
 
 /** `least`, `greatest` of SQL: nulls are skipped. */

@@ -273,7 +273,17 @@ describe('reading the log for those who follow it', () => {
     })
     const event = (pos: number, eventId: string, more = {}) => ({
       kind: 'event',
-      ...{ pos, eventId, room: 9, pdu: '{}', receivedTs: 0, sticky: false, addressed: null, ...more },
+      ...{
+        pos,
+        eventId,
+        room: 9,
+        pdu: '{}',
+        receivedTs: 0,
+        sticky: false,
+        odd: false,
+        addressed: null,
+        ...more,
+      },
     })
     const entries = read.entries.map((entry) =>
       entry.kind === 'event' ? entry : { ...entry, at: undefined },

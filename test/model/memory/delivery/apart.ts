@@ -3,6 +3,7 @@ import {
   addressed,
   entitled,
   eventsBetween,
+  forgottenAfter,
   inRoomNow,
   isApart,
   notSent,
@@ -21,6 +22,10 @@ const ofDestination = ({ t }: Call, id: number) =>
 const byNulls = (a: number | null, b: number | null) => (a ?? Infinity) - (b ?? Infinity) || 0
 
 type Take = [string, number, number, number, string, number, number[], string, number, number, number]
+type TakeLast = [
+  ...[worker: string, fence: number, id: number, from: number, to: number, pos: number, lane: string],
+  ...[roomsUpto: number, now: number, nothing: string, narrowed: number, readAt: number],
+]
 type Move = [string, number, number, number, number, number[], number, number, boolean, number]
 
 function putApart(
@@ -65,6 +70,7 @@ export const APART = {
         return {
           ...{ pos, room, lane, grp, since, tries, next_at },
           bytes: event === undefined ? null : Buffer.byteLength(event.pdu),
+          odd: event?.odd ?? false,
           expires_at: t.sticky.get(pos)?.expires_at ?? null,
           member: inRoomNow(t, id, room),
           entitled: event !== undefined && entitled(rules, t, event, id),
@@ -109,6 +115,25 @@ export const APART = {
       })
     }
     return [{ n: 1, rooms: rooms.sort((a, b) => a - b) }]
+  }),
+  'take out what goes last': twin<TakeLast>((call, ...values) => {
+    const [worker, fence, id, from, to, pos, lane, roomsUpto, now, nothing, narrowed, readAt] = values
+    const { t } = call
+    const d = held(call, worker, fence, id)
+    if (d?.position !== from || d.narrowed_seq !== narrowed || forgottenAfter(t, readAt))
+      return [{ n: 0, rooms: [] }]
+    if (t.open_transactions.get(id) !== undefined) return [{ n: 0, rooms: [] }]
+    const isolation = { ...(d.isolation ?? (JSON.parse(nothing) as Isolation)), apart: true }
+    t.destinations.change(id, { position: to, isolation })
+    const room = eventAt(call, pos)?.room
+    if (room === undefined) return [{ n: 1, rooms: [] }]
+    const last = Math.max(0, ...ofDestination(call, id).map(({ grp }) => grp ?? 0))
+    putApart(call, { destination: id, pos, room, lane, grp: last + 1, since: now })
+    if (t.waiting_rooms.get(keyOf.waits(id, room)) !== undefined) return [{ n: 1, rooms: [] }]
+    t.waiting_rooms.put(keyOf.waits(id, room), {
+      ...{ destination: id, room, cursor: roomsUpto, held_since: null, tries: 0, next_at: null },
+    })
+    return [{ n: 1, rooms: [room] }]
   }),
   'sort what is apart': twin<
     [

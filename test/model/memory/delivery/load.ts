@@ -122,7 +122,7 @@ const events = {
   'read texts': twin<[number, string]>(({ t }, id, txnId) => {
     const open = t.open_transactions.get(id)
     if (open?.txn_id !== txnId || open.void) return []
-    const none = { pos: null, event_id: null, pdu: null, received_ts: null, sticky: null }
+    const none = { pos: null, event_id: null, pdu: null, received_ts: null, sticky: null, odd: null }
     if (open.positions.length === 0) return [none]
     return open.positions.map((pos) => {
       const event = textOf(t, pos)
@@ -167,7 +167,7 @@ const events = {
         }
       }),
       ...t.changes.all().map(({ pos, kind, room, target, added, removed, at }) => ({
-        ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null },
+        ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null, odd: null },
         ...{ exact: null, list: null, less: null, target, added, removed, at },
       })),
     ]
@@ -175,7 +175,9 @@ const events = {
     logged.sort((a, b) => a.pos - b.pos)
     const place = logged.findLast(({ pos }) => pos <= after)
     const begin =
-      place === undefined ? [] : [{ ...place, pdu: null, sticky: null, exact: null, list: null, less: null }]
+      place === undefined
+        ? []
+        : [{ ...place, pdu: null, sticky: null, odd: null, exact: null, list: null, less: null }]
     const found = [...begin, ...logged.filter(({ pos }) => pos > after).slice(0, limit)]
     if (found.length > 0) return textsWithin(bytes, found).map((entry) => ({ head, ...entry }))
     const none = {
@@ -186,6 +188,7 @@ const events = {
       pdu: null,
       received_ts: null,
       sticky: null,
+      odd: null,
     }
     return [{ head, ...none, exact: null, list: null, less: null, ...nothing }]
   }),
@@ -194,8 +197,8 @@ const events = {
 const stickyRow = ({ t }: Call, pos: number) => {
   const event = t.events.get(pos)
   if (event === undefined) return []
-  const { event_id, pdu, received_ts } = event
-  return [{ pos, event_id, pdu, received_ts, expires_at: t.sticky.get(pos)?.expires_at ?? 0 }]
+  const { event_id, pdu, received_ts, odd } = event
+  return [{ pos, event_id, pdu, received_ts, expires_at: t.sticky.get(pos)?.expires_at ?? 0, odd }]
 }
 
 /** As many of the texts as fit into so many bytes, and the first; the rest are null. */

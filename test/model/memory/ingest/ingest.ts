@@ -124,7 +124,7 @@ const reads = {
 
 type InsertEvents = [
   ...[number[], number[], string[], string[], string[], (number | null)[], (number | null)[], number],
-  ...[touched: number[], heads: number[], versions: (string | null)[], known: boolean[]],
+  ...[touched: number[], heads: number[], versions: (string | null)[], known: boolean[], odd: number[]],
 ]
 
 const writes = {
@@ -159,7 +159,7 @@ const writes = {
     })
   }),
   'insert events': twin<InsertEvents>(
-    ({ t }, pos, rooms, ids, senders, pdus, until, recipients, at, touched, heads, versions, known) => {
+    ({ t }, pos, rooms, ids, senders, pdus, until, recipients, at, touched, heads, versions, known, odd) => {
       for (const [i, id] of touched.entries()) {
         const room = t.rooms.get(id)
         t.rooms.change(id, {
@@ -178,7 +178,12 @@ const writes = {
         }
         t.events.put(one, {
           ...{ pos: one, room, event_id, sender: senders[i] ?? '', pdu: pdus[i] ?? '' },
-          ...{ received_ts: at, sticky_until, recipients: recipients[i] ?? null },
+          ...{
+            received_ts: at,
+            sticky_until,
+            recipients: recipients[i] ?? null,
+            odd: odd.includes(one) || null,
+          },
         })
       }
       return pos.length
