@@ -26,11 +26,11 @@ export const resizeBodies = (bodies: Bodies, bytes: number): void => bodies.resi
 const sharesOf = (bytes: number) => [bytes, { quick: bytes, recovering: Math.floor(bytes / 2) }] as const
 
 /** Whose share it has: its last answer was a quick 200, or it is failing, slow, or never answered. */
-export const partOf = ({ quick }: Pick<DestinationState, 'quick'>): Part => (quick ? 'quick' : 'recovering')
+export const shareOf = ({ quick }: Pick<DestinationState, 'quick'>): Part => (quick ? 'quick' : 'recovering')
 
 /** What a look at it may need: its unanswered transaction, or a new one. */
 export function wantedFor({ open, quick }: DestinationState, maxBodyBytes: number): Wanted<Part> {
-  const part = partOf({ quick })
+  const part = shareOf({ quick })
   if (open !== null && !open.void) return { part, least: open.bytes, most: open.bytes }
   return { part, least: Math.min(LEAST_BYTES, maxBodyBytes), most: maxBodyBytes }
 }

@@ -15,7 +15,7 @@ import { makePartGate } from '../pace/part-gate.ts'
 import { splitServerName } from '../matrix/ids.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { Resolution, ResolveTarget } from '../wire/target.ts'
-import { partOf } from './body-memory.ts'
+import { shareOf } from './body-memory.ts'
 
 export type Whereabouts =
   | { readonly kind: 'found' }
@@ -123,7 +123,7 @@ export function makeFind({ resolveTarget, wake, isBlocked, most, clock, onBug }:
   }
 
   async function placeFor(who: Sought, signal: AbortSignal): Promise<(() => void) | null> {
-    const part = partOf(who)
+    const part = shareOf(who)
     const wait = within(signal, LONGEST_WAIT_MS)
     const leave = places.take(part) ?? (await places.enter(part, wait.signal))
     wait.forget()

@@ -16,7 +16,7 @@ import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
 import type { Whereabouts } from './find.ts'
-import { partOf, wantedFor, type Bodies, type Bytes } from './body-memory.ts'
+import { shareOf, wantedFor, type Bodies, type Bytes } from './body-memory.ts'
 import type { Impatience } from './impatience.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './rules/outcome.ts'
@@ -110,7 +110,7 @@ const NO_DIAL: Leave = () => undefined
 /** First a place for the dial, where one is needed: a turn that waits for it takes no place from the others. */
 async function enter(needs: ReachNeeds, { state, signal }: Holding, asked: number): Promise<Places | null> {
   const { place, dialling } = needs
-  const asks = { part: partOf(state), asked, signal }
+  const asks = { part: shareOf(state), asked, signal }
   const isConnected = needs.isConnected(state.name as ServerName)
   const dialled = isConnected ? NO_DIAL : await enterOne(dialling, needs, asks)
   if (dialled === null) return null
