@@ -65,6 +65,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
       heldRooms: [...t.waiting_rooms.values()]
         .filter(({ destination, held_since }) => destination === d.id && held_since !== null)
         .map(({ room }) => room),
+      limited: d.isolation != null && (d.isolation.bytes !== null || d.isolation.pdus !== null),
       unsure: d.isolation?.search?.other === false ? d.isolation.search.unsure : 0,
       waitingRooms: [...t.waiting_rooms.values()]
         .filter(({ destination }) => destination === d.id)

@@ -80,6 +80,8 @@ export interface View {
   setAside: number[]
   /** Rooms that are held, by their numbers in the database. */
   heldRooms: number[]
+  /** It has learned that less goes at once. */
+  limited: boolean
   /** So often in a row nothing could be concluded, and nothing was answered 200. */
   unsure: number
   /** Rooms of which nothing after `cursor` is in a lane. */

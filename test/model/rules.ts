@@ -22,6 +22,8 @@ export interface Situation {
   searched: readonly number[]
   /** Of these: what a gateway refused alone, once or twice, so that nothing is concluded yet. */
   doubted: readonly number[]
+  /** Less goes at once than usual: it was learned. */
+  limited: boolean
   /** The latest time that was ever seen: what lapsed is never taken back. */
   latest: number
 }
@@ -150,7 +152,7 @@ const stickiesFirst: Rule = (at) => {
     .filter(
       ({ pos, told }) => pos < next.pos && !view.positions.includes(pos) && told.at(-1)?.listed === false,
     )
-  if (replays.length > 0 && [next, ...ahead].some(tooLarge)) return null
+  if (replays.length > 0 && (at.limited || [next, ...ahead].some(tooLarge))) return null
   // Or it goes alone, or this one does.
   if (
     replays.length > 0 &&
@@ -189,9 +191,9 @@ const roomsWait = eachPdu((event, lane, { history, searched }) => {
   return first === undefined ? null : `${first} of its room is searched`
 })
 
-/** Contract 5.9: while it is tried alone again, what is searched of its room stays behind it. */
+/** Contract 5.9: while it is tried alone again, what is searched of its room stays behind it; what is sticky may overtake. */
 const keepsItsPlace = eachPdu((event, lane, { history, searched, doubted, view: { positions } }) => {
-  if (lane !== lane.toUpperCase() || !searched.includes(event.pos)) return null
+  if (lane === 'S' || lane !== lane.toUpperCase() || !searched.includes(event.pos)) return null
   const first = doubted.find((pos) => pos < event.pos && history.at(pos)?.room === event.room)
   return first === undefined || positions.includes(first) ? null : `${first} of its room is in doubt`
 })

@@ -110,6 +110,7 @@ export function makeWaits() {
 
   function written(result: SendResult, view: View | null, by: Who): void {
     noteUnanswered(result, view, by)
+    const own = unanswered.at(-1)
     if (result.kind === 'answered') {
       held = null
       failingSince = null
@@ -168,6 +169,8 @@ export function makeWaits() {
       for (const one of wished) {
         if (one.seq > lastLook || (one.by !== 'reset' && one.until >= began)) free(one.by)
       }
+      // A reset from while it was under way undoes what was before it alone.
+      if (own !== undefined && unanswered.length === 0) unanswered = [own]
     }
     // A clock that went back makes every time before it another one: nothing is said of waits from then on.
     if (wentBack) held = null

@@ -97,6 +97,7 @@ export function makeWatch(history: History) {
       waits,
       searched,
       doubted,
+      limited: now.limited,
     }
     for (const [name, rule] of Object.entries(RULES)) {
       const wrong = rule(at)
