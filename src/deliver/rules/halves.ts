@@ -259,10 +259,16 @@ interface Places {
   maxBytes: number
 }
 
-/** As many of the first half as may go at once; what begins with an odd PDU goes after everything else. */
+/** As many of the first half as may go at once; what begins with an odd PDU goes after everything else, but before the rest of its rooms. */
 export function firstHalf(rows: readonly ApartRow[], limits: Places): ChosenApart | null {
   const groups = groupsOf(rows)
-  const group = groups.find(([first]) => first?.odd !== true) ?? groups[0]
+  const passed = new Set<number>()
+  const mayGo = (group: readonly ApartRow[]): boolean => {
+    if (group[0]?.odd !== true && !group.some(({ room }) => passed.has(room))) return true
+    for (const { room } of group) passed.add(room)
+    return false
+  }
+  const group = groups.find(mayGo) ?? groups[0]
   return group === undefined ? null : { kind: 'half', rows: fitting(group, limits) }
 }
 
