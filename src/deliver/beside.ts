@@ -18,6 +18,7 @@ import {
   endApart,
   endSearch,
   giveUpApart,
+  lockHeld,
   makeOrdinary,
   noteNothingApart,
   releaseRooms,
@@ -68,7 +69,7 @@ export async function lookBeside(
   if (state.isolation?.apart !== true) return NOTHING_BESIDE
   let apart = await readApart(needs.pool, state.id)
   // Before rooms go on: one waits for nothing else where the last of it is given up.
-  if (await settle(needs, state, apart.rows)) apart = await readApart(needs.pool, state.id)
+  if (await settle(needs, { held, state }, apart.rows)) apart = await readApart(needs.pool, state.id)
   if (await goOn(needs, { held, state }, apart, limits)) apart = await readApart(needs.pool, state.id)
   const isHeld = apart.rooms.some(({ heldSince }) => heldSince !== null)
   if (isHeld && (await takeOutSticky(needs.pool, held, state.now)))
@@ -108,7 +109,7 @@ function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside
 /** What lapsed, was left, or has no text any more. Returns whether anything changed. */
 async function settle(
   { pool, log, onLapsed }: BesideNeeds,
-  { id, name, now }: DestinationState,
+  { held, state: { id, name, now } }: { held: Held; state: DestinationState },
   rows: readonly ApartRow[],
 ): Promise<boolean> {
   const gone = rows.filter(({ bytes }) => bytes === null)
@@ -116,12 +117,16 @@ async function settle(
   if (gone.length === 0 && replays.length === 0) return false
   const lapsed = replays.filter((row) => !row.entitled)
   const positions = (them: readonly ApartRow[]) => them.map(({ pos }) => pos)
-  await inTransaction(pool, async (db) => {
+  const isWritten = await inTransaction(pool, async (db) => {
+    // Who took it over may have taken apart again what these rows say.
+    if (!(await lockHeld(db, held))) return false
     await endApart(db, id, positions(lapsed))
     await makeOrdinary(db, id, positions(replays.filter(({ entitled }) => entitled)))
     await addToCounter(db, 'given_up:set_aside', await giveUpApart(db, id, positions(gone)))
     await releaseRooms(db, id)
+    return true
   })
+  if (!isWritten) return true
   onLapsed(lapsed.filter(({ expiresAt }) => expiresAt === null || expiresAt <= now).length)
   if (gone.length > 0)
     log.info(

@@ -211,6 +211,9 @@ export const APART = {
     }
     return positions.length
   }),
+  'lock it where it is still held': twin<[string, number, number]>((call, worker, fence, id) =>
+    held(call, worker, fence, id) === null ? [] : [{ id }],
+  ),
   'a search is over': twin<[string, number, number]>((call, worker, fence, id) => {
     const d = held(call, worker, fence, id)
     if (d === null) return 0
