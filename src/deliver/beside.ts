@@ -6,13 +6,7 @@
  */
 import type { Log } from '../observe/log.ts'
 import { addToCounter } from '../store/ingest/content.ts'
-import {
-  readApart,
-  readApartTexts,
-  type Apart,
-  type ApartRow,
-  type RoomRow,
-} from '../store/delivery/apart.ts'
+import { readApart, readApartTexts, type Apart, type ApartRow } from '../store/delivery/apart.ts'
 import { missedOf, moveRoom, takeOutSticky } from '../store/delivery/rooms-that-wait.ts'
 import {
   endApart,
@@ -27,7 +21,7 @@ import { inTransaction, type Pool } from '../store/db.ts'
 import type { Searching } from '../store/isolation.ts'
 import type { DestinationState, OpenTransaction } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
-import { dueAside, firstHalf, groupsOf, isWith, type ChosenApart } from './rules/halves.ts'
+import { dueAside, firstHalf, groupsOf, type ChosenApart } from './rules/halves.ts'
 import { halfAt, keptOf } from './rules/isolation.ts'
 import {
   soonestLapseOf,
@@ -148,8 +142,7 @@ async function goOn(
   { maxPdus }: Limits,
 ): Promise<boolean> {
   const lacks = lacksEvidence(state.isolation?.search ?? null, groupsOf(rows).length)
-  const going = rooms.filter((room) => isFree(room, rows) || (lacks && room.heldSince === null))
-  let grp = Math.max(0, ...rows.map((row) => row.grp ?? 0))
+  const going = rooms.filter((room) => !room.busy || (lacks && room.heldSince === null))
   let went = false
   for (const one of going) {
     const { room, cursor } = one
@@ -158,18 +151,17 @@ async function goOn(
     const passed = Math.max(position, state.gap?.cursor ?? 0)
     const within = { after: cursor, upto: passed }
     // While something of it is searched its row stays: it may come to be held.
-    const mayEnd = passed >= cursor && isFree(one, rows)
+    const mayEnd = passed >= cursor && !one.busy
     if (mayEnd && (await missedOf(pool, state.id, room, within, 1)).length === 0) {
       went = true
-      await moveRoom(pool, held, { room, cursor, positions: [], grp: 0, ends: true, position }, state.now)
+      await moveRoom(pool, held, { room, cursor, positions: [], ends: true, position }, state.now)
       continue
     }
     const positions = await missedOf(pool, state.id, room, { after: cursor, upto: head }, maxPdus)
     const upto = positions.length < maxPdus ? Math.max(cursor, head) : (positions.at(-1) ?? cursor)
     if (positions.length === 0 && upto === cursor) continue
     went = true
-    grp += 1
-    await moveRoom(pool, held, { room, cursor: upto, positions, grp, ends: false, position }, state.now)
+    await moveRoom(pool, held, { room, cursor: upto, positions, ends: false, position }, state.now)
   }
   return went
 }
@@ -182,10 +174,6 @@ const lacksEvidence = (search: Searching | null, groups: number): boolean =>
   search !== null && !search.other && search.unsure >= UNSURE && groups <= UNSURE
 
 const UNSURE = 2
-
-/** Nothing of it is being searched, nor waits with it. */
-const isFree = (room: RoomRow, rows: readonly ApartRow[]): boolean =>
-  !rows.some((row) => row.room === room.room && (row.grp !== null || isWith(row, room)))
 
 /** The transaction that holds them; null: they are apart no more. */
 export async function planApart(

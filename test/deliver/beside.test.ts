@@ -50,4 +50,42 @@ describe('a look at what is apart', () => {
     await look(state)
     expect([await count('apart'), lapsed]).to.deep.equal([0, 1])
   })
+  /** More than a look reads: all of room 2. */
+  const many = async (grp: string, nextAt: string) => {
+    await pool.query(
+      `with e as (insert into events (pos, room, event_id, sender, pdu, received_ts)
+                  select i, 2, 'e' || i, '@a:b', '{}', 0 from generate_series(1001, 2100) i)
+       insert into apart (destination, pos, room, lane, grp, since, next_at)
+       select 1, i, 2, 't', ${grp}, 0, ${nextAt} from generate_series(1001, 2100) i`,
+    )
+  }
+
+  it('keeps and tries a room that is held, though more than it reads at once is set aside beside it', async () => {
+    await many('null', 'now_ms() + 3600000')
+    for (const pos of [5, 6, 7]) {
+      await event(pos, 1)
+      await pool.query(`insert into apart (destination, pos, room, lane, since) values (1, $1, 1, 't', 0)`, [
+        pos,
+      ])
+    }
+    await pool.query(
+      `insert into waiting_rooms (destination, room, cursor, held_since, next_at) values (1, 1, 8000, 0, 1)`,
+    )
+    const { first } = await look(await load())
+    expect(await count('waiting_rooms')).to.equal(1)
+    expect(first?.rows.map(({ pos }) => pos)).to.deep.equal([5, 6, 7])
+  })
+
+  it('lets a room go on behind all halves, though they are more than it reads at once', async () => {
+    await many('(i - 1001) / 50 + 1', 'null')
+    await pool.query('insert into memberships (room, destination, since) values (1, 1, 0)')
+    await event(8500, 1)
+    await pool.query(
+      'insert into waiting_rooms (destination, room, cursor) values (1, 1, 8000), (1, 2, 9000)',
+    )
+    await look(await load())
+    const { rows } = await pool.query('select grp from apart where pos = 8500')
+    expect(rows).to.deep.equal([{ grp: 23 }])
+    expect(await count('waiting_rooms')).to.equal(2)
+  })
 })
