@@ -6,18 +6,13 @@
  */
 import type { Log } from '../observe/log.ts'
 import { addToCounter } from '../store/ingest/content.ts'
-import {
-  readApart,
-  readApartTexts,
-  type Apart,
-  type ApartRow,
-  type RoomRow,
-} from '../store/delivery/apart.ts'
+import { readApart, readApartTexts, type Apart, type ApartRow } from '../store/delivery/apart.ts'
 import { missedOf, moveRoom, takeOutSticky, type RoomMove } from '../store/delivery/rooms-that-wait.ts'
 import {
   endApart,
   endSearch,
   giveUpApart,
+  lockHeld,
   makeOrdinary,
   noteNothingApart,
   releaseRooms,
@@ -26,7 +21,7 @@ import { inTransaction, type Pool } from '../store/db.ts'
 import type { Searching } from '../store/isolation.ts'
 import type { DestinationState, OpenTransaction } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
-import { dueAside, firstHalf, groupsOf, isWith, type ChosenApart } from './rules/halves.ts'
+import { dueAside, firstHalf, groupsOf, type ChosenApart } from './rules/halves.ts'
 import { halfAt, keptOf } from './rules/isolation.ts'
 import {
   soonestLapseOf,
@@ -71,7 +66,7 @@ export async function lookBeside(
   if (state.isolation?.apart !== true) return NOTHING_BESIDE
   let apart = await readApart(needs.pool, state.id)
   // Before rooms go on: one waits for nothing else where the last of it is given up.
-  if (await settle(needs, state, apart.rows)) apart = await readApart(needs.pool, state.id)
+  if (await settle(needs, { held, state }, apart.rows)) apart = await readApart(needs.pool, state.id)
   if (await goOn(needs, { held, state }, apart, limits)) apart = await readApart(needs.pool, state.id)
   const isHeld = apart.rooms.some(({ heldSince }) => heldSince !== null)
   if (isHeld && (await takeOutSticky(needs.pool, held, state.now)))
@@ -114,7 +109,7 @@ export function besideOf(state: DestinationState, apart: Apart, limits: Limits):
 /** What lapsed, was left, or has no text any more. Returns whether anything changed. */
 async function settle(
   { pool, log, onLapsed }: BesideNeeds,
-  { id, name, now }: DestinationState,
+  { held, state: { id, name, now } }: { held: Held; state: DestinationState },
   rows: readonly ApartRow[],
 ): Promise<boolean> {
   const gone = rows.filter(({ bytes }) => bytes === null)
@@ -122,12 +117,16 @@ async function settle(
   if (gone.length === 0 && replays.length === 0) return false
   const lapsed = replays.filter((row) => !row.entitled)
   const positions = (them: readonly ApartRow[]) => them.map(({ pos }) => pos)
-  await inTransaction(pool, async (db) => {
+  const isWritten = await inTransaction(pool, async (db) => {
+    // Who took it over may have taken apart again what these rows say.
+    if (!(await lockHeld(db, held))) return false
     await endApart(db, id, positions(lapsed))
     await makeOrdinary(db, id, positions(replays.filter(({ entitled }) => entitled)))
     await addToCounter(db, 'given_up:set_aside', await giveUpApart(db, id, positions(gone)))
     await releaseRooms(db, id)
+    return true
   })
+  if (!isWritten) return true
   onLapsed(lapsed.filter(({ expiresAt }) => expiresAt === null || expiresAt <= now).length)
   if (gone.length > 0)
     log.info(
@@ -161,8 +160,7 @@ export async function movesOf(
   { maxPdus }: Pick<Limits, 'maxPdus'>,
 ): Promise<RoomMove[]> {
   const lacks = lacksEvidence(state.isolation?.search ?? null, groupsOf(rows).length)
-  const going = rooms.filter((room) => isFree(room, rows) || (lacks && room.heldSince === null))
-  let grp = Math.max(0, ...rows.map((row) => row.grp ?? 0))
+  const going = rooms.filter((room) => !room.busy || (lacks && room.heldSince === null))
   const moves: RoomMove[] = []
   for (const one of going) {
     const { room, cursor } = one
@@ -171,16 +169,15 @@ export async function movesOf(
     const passed = Math.max(position, state.gap?.cursor ?? 0)
     const within = { after: cursor, upto: passed }
     // While something of it is searched its row stays: it may come to be held.
-    const mayEnd = passed >= cursor && isFree(one, rows)
+    const mayEnd = passed >= cursor && !one.busy
     if (mayEnd && (await missedOf(pool, state.id, room, within, 1)).length === 0) {
-      moves.push({ room, cursor, positions: [], grp: 0, ends: true, position })
+      moves.push({ room, cursor, positions: [], ends: true, position })
       continue
     }
     const positions = await missedOf(pool, state.id, room, { after: cursor, upto: head }, maxPdus)
     const upto = positions.length < maxPdus ? Math.max(cursor, head) : (positions.at(-1) ?? cursor)
     if (positions.length === 0 && upto === cursor) continue
-    grp += 1
-    moves.push({ room, cursor: upto, positions, grp, ends: false, position })
+    moves.push({ room, cursor: upto, positions, ends: false, position })
   }
   return moves
 }
@@ -193,10 +190,6 @@ const lacksEvidence = (search: Searching | null, groups: number): boolean =>
   search !== null && !search.other && search.unsure >= UNSURE && groups <= UNSURE
 
 const UNSURE = 2
-
-/** Nothing of it is being searched, nor waits with it. */
-const isFree = (room: RoomRow, rows: readonly ApartRow[]): boolean =>
-  !rows.some((row) => row.room === room.room && (row.grp !== null || isWith(row, room)))
 
 /** The transaction that holds them; null: they are apart no more. */
 export async function planApart(

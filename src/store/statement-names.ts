@@ -154,6 +154,7 @@ export const DELIVERY = [
   'rooms that are held are due',
   'hold a room no more',
   'what a room has missed',
+  'lock it where it is still held',
   'a search is over',
   'nothing is apart any more',
   'a room goes on',

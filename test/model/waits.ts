@@ -187,6 +187,18 @@ export function makeWaits() {
       })
   }
 
+  /** The first of those that are undone with `last`: until another tried it, or something else has changed what the one before had left. */
+  function firstOf(last: Unanswered, isBy: (one: Unanswered) => boolean): number {
+    let from = unanswered.length - 1
+    for (; from > 0; from -= 1) {
+      const [earlier, later] = [unanswered[from - 1], unanswered[from]]
+      const follows = earlier?.after.failures === later?.failures && earlier?.after.retryAt === later?.retryAt
+      if (earlier === undefined || !isBy(earlier) || !follows) break
+      if (earlier.at <= last.at - SETTINGS.faults.windowMs) break
+    }
+    return from
+  }
+
   /** What failed by the fault of `by` is undone (5.11): as if the first of them, and all after it, had not been made. */
   function putBack(view: View, by: Who): void {
     const last = unanswered.at(-1)
@@ -198,21 +210,22 @@ export function makeWaits() {
     }
     if (last?.by !== by)
       violated('what is put back failed for us (5.11)', `${by.name} puts back what did not`)
-    let from = unanswered.length - 1
-    // Until another tried it, or something else has changed what the one before had left.
-    for (; from > 0; from -= 1) {
-      const [earlier, later] = [unanswered[from - 1], unanswered[from]]
-      const follows = earlier?.after.failures === later?.failures && earlier?.after.retryAt === later?.retryAt
-      if (earlier === undefined || !seemsBy(by, earlier) || !follows) break
-      if (earlier.at <= last.at - SETTINGS.faults.windowMs) break
+    const seems = firstOf(last, (one) => seemsBy(by, one))
+    const is = firstOf(last, (one) => one.by === by)
+    const isAsBefore = (from: number) => {
+      const { failures, retryAt } = unanswered[from] ?? last
+      return view.failures === failures && view.retryAt === retryAt
     }
-    const first = unanswered[from] ?? last
-    undone.push(...unanswered.splice(from))
-    if (view.failures !== first.failures || view.retryAt !== first.retryAt)
+    if (!isAsBefore(seems) && !isAsBefore(is)) {
+      const { failures, retryAt } = unanswered[is] ?? last
       violated(
         'what is put back is as it was (5.11)',
-        `${first.failures} failures, next at ${first.retryAt}: now ${view.failures}, next at ${view.retryAt}`,
+        `${failures} failures, next at ${retryAt}: now ${view.failures}, next at ${view.retryAt}`,
       )
+    }
+    const from = isAsBefore(is) ? is : seems
+    const first = unanswered[from] ?? last
+    undone.push(...unanswered.splice(from))
     ;({ held, failingSince, failing } = first)
   }
 

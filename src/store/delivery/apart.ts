@@ -39,6 +39,8 @@ export interface RoomRow {
   heldSince: number | null
   tries: number
   nextAt: number | null
+  /** Something of it is being searched, or waits with it: also what is not among the rows that were read. */
+  busy: boolean
 }
 
 export interface Apart {
@@ -46,18 +48,24 @@ export interface Apart {
   rooms: RoomRow[]
 }
 
-/** More than these are not looked at at once: halves first, then what is due soonest. */
+/** More than these are not looked at at once: halves first, then what is due soonest; and as many of what waits with a held room. */
 const MOST_ROWS = 1_000
 
 const event = (table: 'events' | 'kept_events') =>
   `select pos, room, recipients, octet_length(pdu) as bytes, odd from ${table} where pos = a.pos`
+
+/** A condition on `a` and the room `w` that it is of: it waits with it. */
+const WITH_ROOM = 'w.held_since is not null and a.grp is null and a.next_at is null'
 
 const ROWS = sql(
   'read what is apart',
   `select a.pos, a.room, a.lane, a.grp, a.since, a.tries, a.next_at, e.bytes, coalesce(e.odd, false) as odd, s.expires_at,
          exists (select 1 from memberships m where m.room = a.room and m.destination = $1 and m.until is null) as member,
          coalesce(${entitled('$1')}, false) as entitled
-    from (select * from apart where destination = $1 order by grp, next_at, pos limit ${MOST_ROWS}) a
+    from ((select a.* from apart a where a.destination = $1 order by a.grp, a.next_at, a.pos limit ${MOST_ROWS})
+          union
+          (select a.* from waiting_rooms w join apart a on a.destination = w.destination and a.room = w.room
+            where w.destination = $1 and ${WITH_ROOM} order by w.next_at, w.room, a.pos limit ${MOST_ROWS})) a
     left join lateral (${event('events')} union all ${event('kept_events')} limit 1) e on true
     left join recipients r on r.id = e.recipients
     left join sticky s on s.pos = a.pos
@@ -66,7 +74,9 @@ const ROWS = sql(
 
 const ROOMS = sql(
   'read the rooms that wait',
-  `select room, cursor, held_since, tries, next_at from waiting_rooms where destination = $1 order by room`,
+  `select w.room, w.cursor, w.held_since, w.tries, w.next_at,
+         exists (select 1 from apart a where a.destination = $1 and a.room = w.room and (a.grp is not null or (${WITH_ROOM}))) as busy
+    from waiting_rooms w where w.destination = $1 order by w.room`,
 )
 
 interface Row {
@@ -92,6 +102,7 @@ export async function readApart(db: Db, destination: number): Promise<Apart> {
     held_since: number | null
     tries: number
     next_at: number | null
+    busy: boolean
   }>(ROOMS, [destination])
   return {
     rows: rows.map(({ next_at: nextAt, expires_at: expiresAt, ...row }) => ({ ...row, nextAt, expiresAt })),

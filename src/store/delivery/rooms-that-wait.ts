@@ -38,17 +38,18 @@ export async function missedOf(
   return (await db.query<{ pos: number }>(REST, values)).rows.map(({ pos }) => pos)
 }
 
-// $1 worker, $2 fence, $3 destination, $4 room, $5 cursor, $6 positions, $7 their group, $8 now, $9 whether it waits no more, $10 position.
+// $1 worker, $2 fence, $3 destination, $4 room, $5 cursor, $6 positions, $7 now, $8 whether it waits no more, $9 position. They go after all halves that there are.
 const MOVE = sql(
   'a room goes on',
-  `${holding('d.position = $10')}, those as (
+  `${holding('d.position = $9')}, those as (
     insert into apart (destination, pos, room, lane, grp, since)
-    select h.id, p.pos, $4, 't', $7, $8 from held h, unnest($6::bigint[]) p (pos)
+    select h.id, p.pos, $4, 't', (select coalesce(max(a.grp), 0) + 1 from apart a where a.destination = $3), $7
+      from held h, unnest($6::bigint[]) p (pos)
     on conflict (destination, pos) do nothing
   ), gone as (
-    delete from waiting_rooms w using held h where w.destination = h.id and w.room = $4 and $9
+    delete from waiting_rooms w using held h where w.destination = h.id and w.room = $4 and $8
   )
-  update waiting_rooms w set cursor = greatest(w.cursor, $5) from held h where w.destination = h.id and w.room = $4 and not $9`,
+  update waiting_rooms w set cursor = greatest(w.cursor, $5) from held h where w.destination = h.id and w.room = $4 and not $8`,
 )
 
 /** How a room that waited goes on: these are taken out to be sent, and all of it up to `cursor` is sent or apart then; `ends`: it waits no more. */
@@ -56,7 +57,6 @@ export interface RoomMove {
   room: number
   cursor: number
   positions: readonly number[]
-  grp: number
   ends: boolean
   /** The destination's. */
   position: number
@@ -69,8 +69,8 @@ export async function moveRoom(
   move: RoomMove,
   now: number,
 ): Promise<void> {
-  const { room, cursor, positions, grp, ends, position } = move
-  await db.query(MOVE, [worker, fence, destination, room, cursor, positions, grp, now, ends, position])
+  const { room, cursor, positions, ends, position } = move
+  await db.query(MOVE, [worker, fence, destination, room, cursor, positions, now, ends, position])
 }
 
 // $1 destination, $2 room, $3 up to, $4 positions. A room that is held keeps them with what was set aside of it.

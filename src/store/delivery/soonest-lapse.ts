@@ -2,8 +2,8 @@
  * Which of the sticky events that are owed to a destination lapses soonest? Asked of one that fails, whose next attempt is far away
  * (`deliver/rules/deadline.ts`).
  *
- * Owed are those of rooms that it is in now: in the timeline, by a join, by a gap, or because an answer did not list them. The cost grows
- * with its rooms, and with what is sticky in them.
+ * Owed are those of rooms that it is in now: in the timeline, by a join, by a gap, because an answer did not list them, because they are
+ * apart, or because their room waits (`apart.ts`). The cost grows with its rooms, and with what is sticky in them.
  */
 import type { Db } from '../db.ts'
 import { entitled, sent } from '../entitled.ts'
@@ -33,9 +33,11 @@ const SOONEST = sql(
          join events e on e.pos = s.pos
          left join recipients r on r.id = e.recipients
         where mine.destination = $1 and mine.until is null and s.expires_at > (select now_ms())
-          and ((s.pos > $2 and ${entitled('$1')} and not ${sent('$1', 'e.pos')})
+          and ((s.pos > coalesce((select w.cursor from waiting_rooms w where w.destination = $1 and w.room = s.room), $2)
+                and ${entitled('$1')} and not ${sent('$1', 'e.pos')})
                or ${OWED_BY_JOIN} or ${OWED_BY_GAP}
-               or exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos and p.state = 'unlisted'))
+               or exists (select 1 from replays p where p.destination = $1 and p.pos = s.pos and p.state = 'unlisted')
+               or exists (select 1 from apart a where a.destination = $1 and a.pos = s.pos))
      ) x`,
 )
 

@@ -173,6 +173,13 @@ export async function releaseRooms(db: Db, destination: number): Promise<void> {
   await db.query(RELEASE, [destination])
 }
 
+const LOCK = sql('lock it where it is still held', `${holding()} select h.id from held h`)
+
+/** Locks the destination's row until the commit; false: it is somebody else's by now, and what was read of it is old. */
+export async function lockHeld(db: Db, { worker, fence, destination }: Held): Promise<boolean> {
+  return (await db.query(LOCK, [worker, fence, destination])).rows.length === 1
+}
+
 const SEARCHED = sql(
   'a search is over',
   `${holding()} update destinations d set isolation = d.isolation || '{"search": null}' from held h where d.id = h.id`,

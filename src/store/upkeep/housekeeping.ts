@@ -81,12 +81,14 @@ const HOUR_MS = 3_600_000
 
 const STICKY = sql('remove lapsed sticky rows', `delete from sticky where expires_at < ${overSince('$1')}`)
 
-// Until its destination has come past it, unless nothing of it is left that could come to it: some servers never come back.
+// Until its destination has come past it, with the room of it where that waits, unless nothing of it is left that could come to it: some servers never come back.
 const REPLAYS = sql(
   'remove old notes',
   `delete from replays p using destinations d
    where d.id = p.destination and p.expires_at < ${overSince('$1')}
-     and (p.pos <= d.position
+     and ((p.pos <= d.position
+           and not exists (select 1 from waiting_rooms w join events e on e.pos = p.pos and e.room = w.room
+                            where w.destination = p.destination and w.cursor < p.pos))
           or (p.pos <= (select log_floor from stream)
               and not exists (select 1 from kept_events k where k.pos = p.pos)
               and not exists (select 1 from events e where e.pos = p.pos)))`,

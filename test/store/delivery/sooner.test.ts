@@ -161,5 +161,23 @@ describe('a new sticky event for thousands that fail', () => {
       await pool.query('update memberships set until = 4 where room = 2 and destination = 1')
       expect(await soonest(), 'it has left').to.equal(null)
     })
+
+    it('knows what is apart, and what a room that waits has not come to', async () => {
+      await sticky(9 * MINUTE)
+      await sticky(5 * MINUTE)
+      await pool.query('update destinations set position = 2 where id = 1')
+      const { state } = await look(1)
+      const soonest = async () => {
+        const found = await readSoonestLapse(pool, state)
+        return found && Math.round((found.lapsesAt - state.now) / MINUTE)
+      }
+      expect(await soonest(), 'the lanes are past it').to.equal(null)
+      await pool.query(`insert into apart (destination, pos, room, lane, since) values (1, 1, 1, 't', 0)`)
+      expect(await soonest(), 'it is apart').to.equal(9)
+      await pool.query('insert into waiting_rooms (destination, room, cursor) values (1, 1, 1)')
+      expect(await soonest(), 'its room waits').to.equal(5)
+      await pool.query('update waiting_rooms set cursor = 2')
+      expect(await soonest(), 'and has come to it').to.equal(9)
+    })
   })
 })

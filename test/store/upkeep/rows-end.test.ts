@@ -102,6 +102,27 @@ describe('rows that concern servers which never come back', () => {
     expect(await world.destination('b.example'), 'which is where it was').to.include({ position: 0 })
   })
 
+  it('a note of what was sent of a room that waits stays until the room has come past it', async () => {
+    const other = '!other:home.example'
+    await world.take([servers({ add: ['b.example'] }), servers({ add: ['b.example'] }, other)])
+    await world.take([sticky(), sticky({ room: other })])
+    await world.rows('update destinations set position = 4')
+    await world.rows(
+      `insert into replays (destination, pos, state, expires_at, at)
+       select 1, pos, 'sent', sticky_until, received_ts from events`,
+    )
+    await world.rows(
+      `insert into waiting_rooms (destination, room, cursor, held_since) select 1, room, 2, 0 from events where pos = 3`,
+    )
+    await world.passes(DAY)
+    await world.passes(2 * DAY)
+    await sweep()
+    expect(await world.rows('select pos from replays')).to.deep.equal([{ pos: 3 }])
+    await world.rows('update waiting_rooms set cursor = 3')
+    await sweep()
+    expect(await count('replays')).to.equal(0)
+  })
+
   it('changes go with the log, also where nobody delivers', async () => {
     await world.take([servers({ add: ['b.example'] }), event()])
     await world.passes(3 * HOUR)

@@ -10,7 +10,7 @@ import {
   recipientsOf,
   textRow,
 } from '../rules.ts'
-import { keyOf, type ApartRow } from '../rows.ts'
+import { keyOf, type ApartRow, type WaitingRoomRow } from '../rows.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
 import type { Isolation } from '../../../../src/store/isolation.ts'
 import { held } from './leases.ts'
@@ -18,6 +18,9 @@ import { held } from './leases.ts'
 const eventAt = ({ t }: Call, pos: number) => t.events.get(pos) ?? t.kept_events.get(pos)
 const ofDestination = ({ t }: Call, id: number) =>
   t.apart.all().filter(({ destination }) => destination === id)
+/** It waits with its room. */
+const isWith = ({ grp, next_at }: ApartRow, room: WaitingRoomRow | undefined) =>
+  room !== undefined && room.held_since !== null && grp === null && next_at === null
 /** Nulls last, as PostgreSQL has them. */
 const byNulls = (a: number | null, b: number | null) => (a ?? Infinity) - (b ?? Infinity) || 0
 
@@ -26,7 +29,7 @@ type TakeLast = [
   ...[worker: string, fence: number, id: number, from: number, to: number, pos: number, lane: string],
   ...[roomsUpto: number, now: number, nothing: string, narrowed: number, readAt: number],
 ]
-type Move = [string, number, number, number, number, number[], number, number, boolean, number]
+type Move = [string, number, number, number, number, number[], number, boolean, number]
 
 function putApart(
   { t }: Call,
@@ -61,9 +64,18 @@ function missed(call: Call, id: number, after: number, upto: number, room: numbe
 export const APART = {
   'read what is apart': twin<[number]>((call, id) => {
     const { t, rules } = call
-    return ofDestination(call, id)
+    const roomOf = (row: ApartRow) => t.waiting_rooms.get(keyOf.waits(id, row.room))
+    const soonest = ofDestination(call, id)
       .sort((a, b) => byNulls(a.grp, b.grp) || byNulls(a.next_at, b.next_at) || a.pos - b.pos)
       .slice(0, 1_000)
+    const withRoom = ofDestination(call, id)
+      .filter((row) => isWith(row, roomOf(row)))
+      .sort(
+        (a, b) =>
+          byNulls(roomOf(a)?.next_at ?? null, roomOf(b)?.next_at ?? null) || a.room - b.room || a.pos - b.pos,
+      )
+      .slice(0, 1_000)
+    return [...new Set([...soonest, ...withRoom])]
       .sort((a, b) => a.pos - b.pos)
       .map(({ pos, room, lane, grp, since, tries, next_at }) => {
         const event = eventAt(call, pos)
@@ -77,12 +89,16 @@ export const APART = {
         }
       })
   }),
-  'read the rooms that wait': twin<[number]>(({ t }, id) =>
-    t.waiting_rooms
+  'read the rooms that wait': twin<[number]>((call, id) =>
+    call.t.waiting_rooms
       .all()
       .filter(({ destination }) => destination === id)
       .sort((a, b) => a.room - b.room)
-      .map(({ room, cursor, held_since, tries, next_at }) => ({ room, cursor, held_since, tries, next_at })),
+      .map((one) => {
+        const { room, cursor, held_since, tries, next_at } = one
+        const isOfIt = (row: ApartRow) => row.room === room && (row.grp !== null || isWith(row, one))
+        return { room, cursor, held_since, tries, next_at, busy: ofDestination(call, id).some(isOfIt) }
+      }),
   ),
   'read the texts of what is apart': twin<[number, number[]]>((call, id, positions) =>
     ofDestination(call, id)
@@ -236,6 +252,9 @@ export const APART = {
     }
     return positions.length
   }),
+  'lock it where it is still held': twin<[string, number, number]>((call, worker, fence, id) =>
+    held(call, worker, fence, id) === null ? [] : [{ id }],
+  ),
   'a search is over': twin<[string, number, number]>((call, worker, fence, id) => {
     const d = held(call, worker, fence, id)
     if (d === null) return 0
@@ -311,9 +330,10 @@ export const APART = {
     },
   ),
   'a room goes on': twin<Move>((call, ...values) => {
-    const [worker, fence, id, room, cursor, positions, grp, now, ends, position] = values
+    const [worker, fence, id, room, cursor, positions, now, ends, position] = values
     const { t } = call
     if (held(call, worker, fence, id)?.position !== position) return 0
+    const grp = Math.max(0, ...ofDestination(call, id).map((row) => row.grp ?? 0)) + 1
     for (const pos of positions) putApart(call, { destination: id, pos, room, lane: 't', grp, since: now })
     const key = keyOf.waits(id, room)
     const row = t.waiting_rooms.get(key)

@@ -256,9 +256,10 @@ const sticky = {
       const isNew = entitled(rules, t, event, id) && notSent(t, id, event)
       const inGap = gap !== undefined && s.pos > Math.max(gap.after_pos, gap.cursor)
       const isOwed =
-        (isNew && (s.pos > position || inGap)) ||
+        (isNew && (s.pos > (t.waiting_rooms.get(keyOf.waits(id, s.room))?.cursor ?? position) || inGap)) ||
         owedByJoin(rules, t, id, s) ||
-        replayOf(t, id, s.pos)?.state === 'unlisted'
+        replayOf(t, id, s.pos)?.state === 'unlisted' ||
+        isApart(t, id, s.pos)
       return isOwed ? [{ ...s, received_ts: event.received_ts }] : []
     })
     const [first] = owed.sort((a, b) => a.expires_at - b.expires_at || a.pos - b.pos)

@@ -225,7 +225,10 @@ const house = {
       pos <= floor && t.kept_events.get(pos) === undefined && t.events.get(pos) === undefined
     const old = t.replays.all().filter(({ pos, destination, expires_at }) => {
       const position = t.destinations.get(destination)?.position ?? -1
-      return expires_at < overSince(t, age) && (pos <= position || isGone(pos))
+      const event = t.events.get(pos)
+      const waits = event && t.waiting_rooms.get(keyOf.waits(destination, event.room))
+      const isNeeded = waits !== undefined && waits.cursor < pos
+      return expires_at < overSince(t, age) && ((pos <= position && !isNeeded) || isGone(pos))
     })
     for (const { destination, pos } of old) t.replays.delete(keyOf.replay(destination, pos))
     return old.length
