@@ -17,10 +17,8 @@ import { say } from './stage.ts'
 /** Destinations that are owed something; half are dead. */
 const OWED = AT_LENGTH ? 5_000 : 240
 const RAMP_PER_SECOND = 50
-/** Of the ramp the dead take as much again for each of their repeats, of which there are five in the first minutes. */
-const REPEATS = 5
-/** What the ramp takes, and beside it the start, a sweep, and requests that have to hang for two seconds first, s. */
-const ALL_SERVED_S = (OWED + (REPEATS * OWED) / 2) / RAMP_PER_SECOND + 60
+/** What the ramp takes for each of them once, as repeats of the dead come after that; and beside it the start, a sweep, and requests that have to hang for two seconds first, s. */
+const ALL_SERVED_S = OWED / RAMP_PER_SECOND + 60
 /** It goes on for so long after that: the next few attempts to the dead. */
 const GOES_ON_MS = AT_LENGTH ? 60_000 : 15_000
 const MOST_MB = 450
