@@ -254,10 +254,8 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
   live.onChange((now) => {
     if (causesOf(now) !== causes) ours.causeChanged()
     causes = causesOf(now)
-  })
-  live.onChange(({ config: now }) => {
-    resize(now)
-    workers.resize(turnsOf(now))
+    resize(now.config)
+    workers.resize(turnsOf(now.config))
   })
   const watching = due(AbortSignal.any([stopping.signal, cutting.signal]))
   const following = follow.run()

@@ -66,7 +66,7 @@ export interface Erasing {
 }
 
 /**
- * Stages `item` at `pos`. Returns what is unknown, ids or the sender; an erased event is no target of a later item.
+ * Stages `item` at `pos`. Returns the ids, or the sender, that are not known; an event that was erased can no longer be the target of a later item.
  * `targets`: the events that the batch names.
  */
 export function stageErase(

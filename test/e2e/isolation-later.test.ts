@@ -4,25 +4,18 @@ import { errorPage, matrixError, ok, type SeenRequest } from '../../src/simulate
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { wishManyToSkip } from '../../src/store/delivery/skips.ts'
 import { until } from '../support/poll.ts'
-import { makeWorld, PATIENT, type SentEvent, type World } from './world.ts'
-
-const ROOM = '!room:home.example'
-const OTHER = '!other:home.example'
+import { actOn, makeTwoRooms, OTHER, ROOM } from './two-rooms.ts'
+import type { SentEvent, World } from './world.ts'
 
 describe('after a search for what a destination refuses', () => {
   let world: World
   let remote: FakeHomeserver
   beforeEach(async () => {
-    world = await makeWorld({ settings: { internal: PATIENT.internal } })
-    await world.start()
-    remote = await world.remote()
-    for (const room of [ROOM, OTHER])
-      await world.ingest([{ type: 'servers', room_id: room, add: [remote.serverName] }])
+    ;({ world, remote } = await makeTwoRooms())
   })
   afterEach(() => world.stop())
 
-  const act = (verb: string) =>
-    world.request(`/v1/destinations/${remote.serverName}/${verb}`, { method: 'POST', token: 'admin-token' })
+  const act = (verb: string) => actOn(world, remote, verb)
   const give = async (count: number, roomOf: (i: number) => string = () => ROOM) => {
     const events = Array.from({ length: count }, (_, i) => world.event(roomOf(i)))
     await world.ingest(events.map(({ item }) => item))

@@ -3,26 +3,20 @@ import { expect } from 'chai'
 import { errorPage, matrixError, ok, type SeenRequest } from '../../src/simulate/fleet/behaviour.ts'
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
-import { makeWorld, PATIENT, type SentEvent, type World } from './world.ts'
+import { actOn, makeTwoRooms, OTHER, ROOM } from './two-rooms.ts'
+import type { SentEvent, World } from './world.ts'
 
 const MINUTE = 60_000
-const ROOM = '!room:home.example'
-const OTHER = '!other:home.example'
 
 describe('a PDU that a destination refuses', () => {
   let world: World
   let remote: FakeHomeserver
   beforeEach(async () => {
-    world = await makeWorld({ settings: { internal: PATIENT.internal } })
-    await world.start()
-    remote = await world.remote()
-    for (const room of [ROOM, OTHER])
-      await world.ingest([{ type: 'servers', room_id: room, add: [remote.serverName] }])
+    ;({ world, remote } = await makeTwoRooms())
   })
   afterEach(() => world.stop())
 
-  const act = (verb: string) =>
-    world.request(`/v1/destinations/${remote.serverName}/${verb}`, { method: 'POST', token: 'admin-token' })
+  const act = (verb: string) => actOn(world, remote, verb)
   /** So many in one go: they wait together. */
   const backlog = async (count: number, roomOf: (i: number) => string = () => ROOM) => {
     await act('pause')

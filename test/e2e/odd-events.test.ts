@@ -5,25 +5,18 @@ import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts
 import { makePdu } from '../../src/matrix/make-pdu.ts'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
 import { until } from '../support/poll.ts'
-import { makeWorld, OURS, PATIENT, type SentEvent, type World } from './world.ts'
-
-const ROOM = '!room:home.example'
-const OTHER = '!other:home.example'
+import { actOn, makeTwoRooms, OTHER, ROOM } from './two-rooms.ts'
+import { OURS, type SentEvent, type World } from './world.ts'
 
 describe('an event that other servers can not read', () => {
   let world: World
   let remote: FakeHomeserver
   beforeEach(async () => {
-    world = await makeWorld({ settings: { internal: PATIENT.internal } })
-    await world.start()
-    remote = await world.remote()
-    for (const room of [ROOM, OTHER])
-      await world.ingest([{ type: 'servers', room_id: room, add: [remote.serverName] }])
+    ;({ world, remote } = await makeTwoRooms())
   })
   afterEach(() => world.stop())
 
-  const act = (verb: string) =>
-    world.request(`/v1/destinations/${remote.serverName}/${verb}`, { method: 'POST', token: 'admin-token' })
+  const act = (verb: string) => actOn(world, remote, verb)
   const make = (version: string, content: JsonObject, unsigned?: object): SentEvent => {
     const { eventId, pdu } = makePdu(
       {

@@ -4,10 +4,9 @@ import { matrixError, ok, type Behaviour, type SeenRequest } from '../../src/sim
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { runCommand } from '../cli/admin/run-command.ts'
 import { until } from '../support/poll.ts'
-import { makeWorld, PATIENT, TOKENS, type SentEvent, type World } from './world.ts'
+import { makeTwoRooms, OTHER, ROOM } from './two-rooms.ts'
+import { TOKENS, type SentEvent, type World } from './world.ts'
 
-const ROOM = '!room:home.example'
-const OTHER = '!other:home.example'
 const DAY = 86_400_000
 
 interface Item {
@@ -24,11 +23,7 @@ describe('the quarantine of a whole daemon', () => {
   let world: World
   let remote: FakeHomeserver
   beforeEach(async () => {
-    world = await makeWorld({ settings: { internal: PATIENT.internal } })
-    await world.start()
-    remote = await world.remote()
-    for (const room of [ROOM, OTHER])
-      await world.ingest([{ type: 'servers', room_id: room, add: [remote.serverName] }])
+    ;({ world, remote } = await makeTwoRooms())
   })
   afterEach(() => world.stop())
 

@@ -97,7 +97,7 @@ export const OPERATION: readonly Row[] = [
   {
     id: '48',
     given: 'invalid server names: empty, with a path, too long',
-    seen: 'left out and listed; the rest of the request is taken',
+    seen: 'skipped and listed in the answer; the rest of the request is accepted',
     asserts: [
       'expect(parseServerName(text)).to.equal(null)',
       'to.deep.equal([0, 1, 2, 3, 4, 5].flatMap(rest))',
