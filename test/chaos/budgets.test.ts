@@ -28,11 +28,11 @@ describe('budgets, in full', function () {
   this.timeout(900_000)
 
   itAtLength('30 healthy ones of 100, of which the others hang, refuse and flood', () =>
-    measureBeside({ healthy: 30, hang: 30, refuse: 30, flood: 10, places: 512, lastsMs: 30_000, noiseMs: 3 }),
+    measureBeside({ healthy: 30, hang: 30, refuse: 30, flood: 10, places: 512, lastsMs: 30_000, noiseMs: 1 }),
   )
 
   itAtLength('600 that were quick hang all at once', () =>
-    measureHanging({ healthy: 30, hang: 600, places: 512, lastsMs: 40_000, noiseMs: 3 }),
+    measureHanging({ healthy: 30, hang: 600, places: 512, lastsMs: 60_000, noiseMs: 1 }),
   )
 
   it(`a start with ${OWED} that are owed something, half of them dead`, async () => {

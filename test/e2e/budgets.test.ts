@@ -18,9 +18,17 @@ describe('the budgets of those that are not well', function () {
       flood: 4,
       places: 20,
       lastsMs: 3_000,
+      firstBackoffMs: 1_000,
       noiseMs: NOISE_MS,
     }))
 
   it('more that were quick than there are places, and hang all at once, delay nobody for longer than two seconds', () =>
-    measureHanging({ healthy: 10, hang: 60, places: 48, lastsMs: 6_000, noiseMs: NOISE_MS }))
+    measureHanging({
+      healthy: 10,
+      hang: 60,
+      places: 48,
+      lastsMs: 6_000,
+      firstBackoffMs: 1_000,
+      noiseMs: NOISE_MS,
+    }))
 })

@@ -14,6 +14,8 @@ export interface Sizes {
   places: number
   /** Of each window. */
   lastsMs: number
+  /** First wait after a failure, ms: small where a test has little time. Left out: what limpet does by itself. */
+  firstBackoffMs?: number
   /** A median may be longer by so many ms, whatever it is: the machine does other things too. */
   noiseMs: number
 }
@@ -107,7 +109,12 @@ async function compare(
 }
 
 async function onStage(
-  { places, lastsMs, noiseMs }: Pick<Sizes, 'places' | 'lastsMs' | 'noiseMs'>,
+  {
+    places,
+    lastsMs,
+    noiseMs,
+    firstBackoffMs,
+  }: Pick<Sizes, 'places' | 'lastsMs' | 'noiseMs' | 'firstBackoffMs'>,
   groups: readonly number[],
   work: (stage: Stage) => Promise<void>,
 ): Promise<void> {
@@ -120,7 +127,7 @@ async function onStage(
         max_concurrency: places,
         recovering_concurrency: places / 2,
         request_timeout_ms: 60_000,
-        backoff: { first_ms: 1_000, max_ms: 60_000 },
+        ...(firstBackoffMs === undefined ? {} : { backoff: { first_ms: firstBackoffMs, max_ms: 60_000 } }),
       },
       internal: { ...PATIENT.internal, linger_ms: 2_000 },
       shutdown_grace_ms: 0,
