@@ -13,7 +13,6 @@ import {
   endSearch,
   giveUpApart,
   lockHeld,
-  makeOrdinary,
   noteNothingApart,
   releaseRooms,
 } from '../store/delivery/take-apart.ts'
@@ -113,15 +112,13 @@ async function settle(
   rows: readonly ApartRow[],
 ): Promise<boolean> {
   const gone = rows.filter(({ bytes }) => bytes === null)
-  const replays = rows.filter((row) => row.bytes !== null && row.lane === 's' && !isReplay(row, now))
-  if (gone.length === 0 && replays.length === 0) return false
-  const lapsed = replays.filter((row) => !row.entitled)
+  const lapsed = rows.filter((row) => row.bytes !== null && row.lane === 's' && !isReplay(row, now))
+  if (gone.length === 0 && lapsed.length === 0) return false
   const positions = (them: readonly ApartRow[]) => them.map(({ pos }) => pos)
   const isWritten = await inTransaction(pool, async (db) => {
     // Who took it over may have taken apart again what these rows say.
     if (!(await lockHeld(db, held))) return false
     await endApart(db, id, positions(lapsed))
-    await makeOrdinary(db, id, positions(replays.filter(({ entitled }) => entitled)))
     await addToCounter(db, 'given_up:set_aside', await giveUpApart(db, id, positions(gone)))
     await releaseRooms(db, id)
     return true

@@ -16,8 +16,8 @@ export async function letGoLast(
   const moves = { fromPos: state.position, toPos, gap: state.gap?.id ?? null, gapCursor, closesGap, sticky }
   const { pdu, letter } = only
   await inTransaction(pool, (db) =>
-    takeOut(db, { held, state }, moves, (roomsUpto) =>
-      takeOutToGoLast(db, held, { ...moves, pos: pdu.pos, lane: letter, roomsUpto }, state),
+    takeOut(db, { held, state }, moves, (read) =>
+      takeOutToGoLast(db, held, { ...moves, ...read, pos: pdu.pos, lane: letter }, state),
     ),
   )
 }

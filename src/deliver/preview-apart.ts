@@ -19,11 +19,7 @@ export interface PreviewSearch {
 export async function settledApart(pool: Pool, state: DestinationState): Promise<Apart> {
   if (state.isolation?.apart !== true) return { rows: [], rooms: [] }
   const { rows, rooms } = await readApart(pool, state.id)
-  const left = rows.flatMap((row): ApartRow[] => {
-    if (row.bytes === null) return []
-    if (row.lane !== 's' || isReplay(row, state.now)) return [row]
-    return row.entitled ? [{ ...row, lane: 't' }] : []
-  })
+  const left = rows.filter((row) => row.bytes !== null && (row.lane !== 's' || isReplay(row, state.now)))
   return { rows: left, rooms }
 }
 

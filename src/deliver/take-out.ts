@@ -8,14 +8,14 @@ import { moveStickyCursors } from '../store/delivery/replays.ts'
 import { overtakeRoom } from '../store/delivery/rooms-that-wait.ts'
 
 /**
- * Within a transaction of the caller. `take` writes the rows and moves the position; it is given up to where their rooms were read, and returns
- * the rooms that wait from now on, or null where it could not.
+ * Within a transaction of the caller. `take` writes the rows and moves the position; it is given up to where their rooms were read, and up to where
+ * the lanes had come before. It returns the rooms that wait from now on, or null where it could not.
  */
 export async function takeOut(
   db: Db,
   { held: { destination }, state }: { held: Held; state: DestinationState },
   { toPos, gap, gapCursor, closesGap, sticky }: Omit<StoredAcknowledges, 'positions' | 'lanes' | 'eventIds'>,
-  take: (roomsUpto: number) => Promise<number[] | null>,
+  take: (read: { roomsUpto: number; passed: number }) => Promise<number[] | null>,
 ): Promise<void> {
   // A room is read as far as its lane is: in a gap, up to where that has come.
   const roomsUpto = gap === null || closesGap ? toPos : (gapCursor ?? state.gap?.cursor ?? toPos)
@@ -23,7 +23,7 @@ export async function takeOut(
   const left = closesGap || state.gap === null ? null : state.gap
   const after = { ...left, cursor: Math.max(left?.cursor ?? 0, gapCursor ?? 0) }
   const needed = left === null ? null : await gapPositionsByRoom(db, destination, { ...left, ...after })
-  const rooms = await take(roomsUpto)
+  const rooms = await take({ roomsUpto, passed: Math.max(state.position, state.gap?.cursor ?? 0) })
   if (rooms === null) return
   if (left !== null)
     for (const room of rooms)

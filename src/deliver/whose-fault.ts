@@ -187,8 +187,8 @@ async function takeAllApart(
   now: number,
 ): Promise<void> {
   const { positions, lanes, fromPos, toPos } = acknowledges
-  await takeOut(db, via, acknowledges, (roomsUpto) =>
-    takeApart(db, via.held, { txnId, fromPos, toPos, positions, lanes, roomsUpto }, now),
+  await takeOut(db, via, acknowledges, (read) =>
+    takeApart(db, via.held, { txnId, fromPos, toPos, positions, lanes, ...read }, now),
   )
 }
 

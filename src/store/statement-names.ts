@@ -149,7 +149,6 @@ export const DELIVERY = [
   'hold rooms',
   'it is apart no more',
   'give up what was set aside',
-  'replays are ordinary events now',
   'what is set aside is due',
   'rooms that are held are due',
   'hold a room no more',

@@ -3,6 +3,7 @@ import type { ResultInput } from './memory/delivery/results.ts'
 import { keyOf, type ApartRow } from './memory/rows.ts'
 import { headOf } from './memory/rules.ts'
 import type { Run } from './memory/statement.ts'
+import { besideASearch } from './beside-a-search.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { then } from './plant.ts'
 import type { Bug } from './planted.ts'
@@ -16,6 +17,13 @@ const refusedOnce = (over: (now: number) => Partial<ApartRow>) =>
     const row = t.apart.get(key)
     if (row?.grp != null && tries === 1) t.apart.put(key, { ...row, ...over(now) })
   })
+
+/** What is taken apart is taken for what the lanes had passed up to there, or not. */
+const passed =
+  (position: number) =>
+  (right: Run): Run =>
+  (call, values) =>
+    right(call, [...values.slice(0, -1), position as never])
 
 export const ISOLATING_BUGS: readonly Bug[] = [
   {
@@ -102,7 +110,7 @@ export const ISOLATING_BUGS: readonly Bug[] = [
       },
     }),
     drawn: isolating,
-    breaks: /skipped by an operator/,
+    breaks: /once \(I8\)|skipped by an operator/,
   },
   {
     bug: 'a gateway that is believed at once',
@@ -176,6 +184,22 @@ export const ISOLATING_BUGS: readonly Bug[] = [
       },
     }),
     drawn: quarantined,
+    breaks: /position passes only what was sent/,
+  },
+  {
+    bug: 'a replay that lapsed goes as an event that was given up',
+    how: 'whatever the lanes have passed, a replay that is taken apart is an ordinary event of the timeline from then on',
+    plant: () => ({ statements: { 'take apart what was refused': passed(0) } }),
+    drawn: isolating,
+    seed: 20261134,
+    breaks: /once \(I8\)|skipped by an operator/,
+  },
+  {
+    bug: 'an event lost with its replay',
+    how: 'a replay that is taken apart is owed as a replay alone, and goes when it lapses',
+    plant: () => ({ statements: { 'take apart what was refused': passed(Infinity) } }),
+    drawn: besideASearch,
+    seed: 4,
     breaks: /position passes only what was sent/,
   },
 ]

@@ -37,9 +37,4 @@ export const RARE_ISOLATING: Readonly<Record<string, Command[]>> = {
   'what does a room that waits need': [
     ...[joins(0), joins(1), append(0, 5), refuses(2, 403), turn, append(1, 1), due, due, ...old],
   ],
-  // What was refused as a replay has lapsed.
-  'replays are ordinary events now': [
-    ...[joins(1), append(0, 5), append(1, 1), ...old, append(1, 1, 30 * MINUTE), refuses(7, 500), due],
-    ...[{ do: 'time', ms: 2 * HOUR } as const, turn, due],
-  ],
 }

@@ -6,7 +6,6 @@
  * or that acknowledges one; a purge, a skip and an operator's drop take them away.
  */
 import type { Db } from '../db.ts'
-import { entitled } from '../entitled.ts'
 import { sql } from '../statement.ts'
 import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 
@@ -27,8 +26,6 @@ export interface ApartRow {
   member: boolean
   /** It is sent alone, after everything else that is due. */
   odd: boolean
-  /** It is entitled to the event as to any: not only as a replay after a join. */
-  entitled: boolean
 }
 
 export interface RoomRow {
@@ -52,7 +49,7 @@ export interface Apart {
 const MOST_ROWS = 1_000
 
 const event = (table: 'events' | 'kept_events') =>
-  `select pos, room, recipients, octet_length(pdu) as bytes, odd from ${table} where pos = a.pos`
+  `select octet_length(pdu) as bytes, odd from ${table} where pos = a.pos`
 
 /** A condition on `a` and the room `w` that it is of: it waits with it. */
 const WITH_ROOM = 'w.held_since is not null and a.grp is null and a.next_at is null'
@@ -60,14 +57,12 @@ const WITH_ROOM = 'w.held_since is not null and a.grp is null and a.next_at is n
 const ROWS = sql(
   'read what is apart',
   `select a.pos, a.room, a.lane, a.grp, a.since, a.tries, a.next_at, e.bytes, coalesce(e.odd, false) as odd, s.expires_at,
-         exists (select 1 from memberships m where m.room = a.room and m.destination = $1 and m.until is null) as member,
-         coalesce(${entitled('$1')}, false) as entitled
+         exists (select 1 from memberships m where m.room = a.room and m.destination = $1 and m.until is null) as member
     from ((select a.* from apart a where a.destination = $1 order by a.grp, a.next_at, a.pos limit ${MOST_ROWS})
           union
           (select a.* from waiting_rooms w join apart a on a.destination = w.destination and a.room = w.room
             where w.destination = $1 and ${WITH_ROOM} order by w.next_at, w.room, a.pos limit ${MOST_ROWS})) a
     left join lateral (${event('events')} union all ${event('kept_events')} limit 1) e on true
-    left join recipients r on r.id = e.recipients
     left join sticky s on s.pos = a.pos
    order by a.pos`,
 )
@@ -91,7 +86,6 @@ interface Row {
   expires_at: number | null
   odd: boolean
   member: boolean
-  entitled: boolean
 }
 
 export async function readApart(db: Db, destination: number): Promise<Apart> {

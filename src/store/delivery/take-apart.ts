@@ -2,15 +2,30 @@
  * Takes PDUs out of the lanes of a destination, sorts them, and ends that they are apart (`apart.ts`). Each is part of the commit that says why.
  */
 import type { Db } from '../db.ts'
+import { entitled, sent } from '../entitled.ts'
 import { holding } from '../held.ts'
 import type { Isolation } from '../isolation.ts'
 import { sql } from '../statement.ts'
 import type { ApartRow } from './apart.ts'
 import type { Held } from './leases.ts'
 
+/**
+ * The lane of the PDU `p`, whose event is `e`, its recipients `r`: a replay that the lanes have not passed yet (after the position `passed`) and that is
+ * owed as any event is one of the timeline, as its row alone says from now on that it is owed. Another is owed until it lapses, and no longer:
+ * it was delivered before a rejoin, given up, or passed by a catch-up.
+ */
+export const laneApart = (to: string, passed: string): string =>
+  `case when p.lane = 's' and p.pos > ${passed} and ${entitled(to)} and not ${sent(to, 'p.pos')} then 't' else p.lane end`
+/** The event of `p`, and who gets it. */
+export const EVENT_APART = `left join lateral (
+      select room, pos, recipients from events where pos = p.pos
+      union all
+      select room, pos, recipients from kept_events where pos = p.pos limit 1) e on true
+    left join recipients r on r.id = e.recipients`
+
 // $1 worker, $2 fence, $3 destination, $4 its position, $5 the transaction that was refused, $6 the position after it, $7 the positions that it held, $8 their
-// lanes, $9 the first half's size, $10 up to where their rooms are sent, $11 now. What a purge has taken meanwhile has no room. One that is apart already
-// stays as it is.
+// lanes, $9 the first half's size, $10 up to where their rooms are sent, $11 now, $12 what the lanes have passed. What a purge has taken meanwhile has no room.
+// One that is apart already stays as it is.
 const TAKE = sql(
   'take apart what was refused',
   `${holding('d.position = $4')}, ended as (
@@ -18,9 +33,8 @@ const TAKE = sql(
   ), moved as (
     update destinations d set position = $6 from ended x where d.id = x.destination
   ), those as (
-    select x.destination, p.pos, p.lane, p.n, coalesce((select e.room from events e where e.pos = p.pos),
-                                                     (select k.room from kept_events k where k.pos = p.pos)) as room
-      from ended x, unnest($7::bigint[], string_to_array($8, null)) with ordinality p (pos, lane, n)
+    select x.destination, p.pos, ${laneApart('x.destination', '$12')} as lane, p.n, e.room
+      from ended x cross join unnest($7::bigint[], string_to_array($8, null)) with ordinality p (pos, lane, n) ${EVENT_APART}
   ), later as (
     update apart a set grp = a.grp + 2 from ended x where a.destination = x.destination and a.grp is not null
   ), taken as (
@@ -43,6 +57,8 @@ export interface Refused {
   lanes: string
   /** Up to where the rooms of these were read for it. */
   roomsUpto: number
+  /** Up to where the lanes had come before it: its position, or the cursor of its gap. */
+  passed: number
 }
 
 /**
@@ -52,12 +68,13 @@ export interface Refused {
 export async function takeApart(
   db: Db,
   { worker, fence, destination }: Held,
-  { txnId, fromPos, toPos, positions, lanes, roomsUpto }: Refused,
+  { txnId, fromPos, toPos, positions, lanes, roomsUpto, passed }: Refused,
   now: number,
 ): Promise<number[] | null> {
   const half = Math.ceil(positions.length / 2)
-  const values = [worker, fence, destination, fromPos, txnId, toPos, positions, lanes, half, roomsUpto, now]
-  const { rows } = await db.query<{ n: number; rooms: number[] }>(TAKE, values)
+  const { rows } = await db.query<{ n: number; rooms: number[] }>(TAKE, [
+    ...[worker, fence, destination, fromPos, txnId, toPos, positions, lanes, half, roomsUpto, now, passed],
+  ])
   return rows[0]?.n === 1 ? rows[0].rooms : null
 }
 
@@ -133,16 +150,6 @@ export async function giveUpApart(
   positions: readonly number[],
 ): Promise<number> {
   return positions.length === 0 ? 0 : (await db.query(GIVE_UP, [destination, positions])).rows.length
-}
-
-const LANE = sql(
-  'replays are ordinary events now',
-  `update apart set lane = 't' where destination = $1 and pos = any($2::bigint[])`,
-)
-
-/** They are not sticky any more, and the destination is entitled to them all the same. */
-export async function makeOrdinary(db: Db, destination: number, positions: readonly number[]): Promise<void> {
-  if (positions.length > 0) await db.query(LANE, [destination, positions])
 }
 
 const DUE = [

@@ -6,9 +6,11 @@ import { sql } from '../statement.ts'
 import { nothingForgottenSince } from '../stream.ts'
 import type { DestinationState } from './destination.ts'
 import type { Held } from './leases.ts'
+import { EVENT_APART, laneApart } from './take-apart.ts'
 
 // $1 worker, $2 fence, $3 destination, $4 its position, $5 the position after it, $6 the PDU's, $7 its lane, $8 up to where its room is sent, $9 now,
-// $10 what is known of a destination of which nothing is, $11 what was taken away from it when it was read, $12 the head then. As for what is frozen.
+// $10 what is known of a destination of which nothing is, $11 what was taken away from it when it was read, $12 the head then, as for what is frozen; $13 what
+// the lanes have passed.
 const TAKE = sql(
   'take out what goes last',
   `${holding(`d.position = $4 and d.narrowed_seq = $11 and ${nothingForgottenSince('$12')}`)}, free as (
@@ -17,11 +19,11 @@ const TAKE = sql(
     update destinations d set position = $5, isolation = coalesce(d.isolation, $10::jsonb) || '{"apart": true}'
       from free f where d.id = f.id
   ), it as (
-    select f.id, coalesce((select e.room from events e where e.pos = $6), (select k.room from kept_events k where k.pos = $6)) as room
-      from free f
+    select f.id, e.room, ${laneApart('f.id', '$13')} as lane
+      from free f cross join (select $6::bigint as pos, $7::text as lane) p ${EVENT_APART}
   ), taken as (
     insert into apart (destination, pos, room, lane, grp, since)
-    select id, $6, room, $7, coalesce((select max(a.grp) from apart a where a.destination = it.id), 0) + 1, $9
+    select id, $6, room, lane, coalesce((select max(a.grp) from apart a where a.destination = it.id), 0) + 1, $9
       from it where room is not null
     on conflict (destination, pos) do nothing
   ), waits as (
@@ -35,13 +37,13 @@ const TAKE = sql(
 export async function takeOutToGoLast(
   db: Db,
   { worker, fence, destination }: Held,
-  it: { fromPos: number; toPos: number; pos: number; lane: string; roomsUpto: number },
+  it: { fromPos: number; toPos: number; pos: number; lane: string; roomsUpto: number; passed: number },
   { now, narrowedSeq, head }: Pick<DestinationState, 'now' | 'narrowedSeq' | 'head'>,
 ): Promise<number[] | null> {
-  const { fromPos, toPos, pos, lane, roomsUpto } = it
+  const { fromPos, toPos, pos, lane, roomsUpto, passed } = it
   const { rows } = await db.query<{ n: number; rooms: number[] }>(TAKE, [
     ...[worker, fence, destination, fromPos, toPos, pos, lane, roomsUpto, now],
-    ...[JSON.stringify(NOTHING_LEARNED), narrowedSeq, head],
+    ...[JSON.stringify(NOTHING_LEARNED), narrowedSeq, head, passed],
   ])
   return rows[0]?.n === 1 ? rows[0].rooms : null
 }

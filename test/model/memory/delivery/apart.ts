@@ -24,12 +24,28 @@ const isWith = ({ grp, next_at }: ApartRow, room: WaitingRoomRow | undefined) =>
 /** Nulls last, as PostgreSQL has them. */
 const byNulls = (a: number | null, b: number | null) => (a ?? Infinity) - (b ?? Infinity) || 0
 
-type Take = [string, number, number, number, string, number, number[], string, number, number, number]
+type Take = [string, number, number, number, string, number, number[], string, number, number, number, number]
 type TakeLast = [
   ...[worker: string, fence: number, id: number, from: number, to: number, pos: number, lane: string],
-  ...[roomsUpto: number, now: number, nothing: string, narrowed: number, readAt: number],
+  ...[roomsUpto: number, now: number, nothing: string, narrowed: number, readAt: number, passed: number],
 ]
 type Move = [string, number, number, number, number, number[], number, boolean, number]
+
+/** A replay that the lanes have not passed, and that is owed as any event is one of the timeline. */
+function laneApart(
+  call: Call,
+  id: number,
+  { pos, lane, passed }: { pos: number; lane: string; passed: number },
+): string {
+  const event = eventAt(call, pos)
+  const isOwed =
+    lane === 's' &&
+    pos > passed &&
+    event !== undefined &&
+    entitled(call.rules, call.t, event, id) &&
+    notSent(call.t, id, event)
+  return isOwed ? 't' : lane
+}
 
 function putApart(
   { t }: Call,
@@ -63,7 +79,7 @@ function missed(call: Call, id: number, after: number, upto: number, room: numbe
 
 export const APART = {
   'read what is apart': twin<[number]>((call, id) => {
-    const { t, rules } = call
+    const { t } = call
     const roomOf = (row: ApartRow) => t.waiting_rooms.get(keyOf.waits(id, row.room))
     const soonest = ofDestination(call, id)
       .sort((a, b) => byNulls(a.grp, b.grp) || byNulls(a.next_at, b.next_at) || a.pos - b.pos)
@@ -85,7 +101,6 @@ export const APART = {
           odd: event?.odd ?? false,
           expires_at: t.sticky.get(pos)?.expires_at ?? null,
           member: inRoomNow(t, id, room),
-          entitled: event !== undefined && entitled(rules, t, event, id),
         }
       })
   }),
@@ -110,7 +125,7 @@ export const APART = {
       }),
   ),
   'take apart what was refused': twin<Take>((call, ...values) => {
-    const [worker, fence, id, from, txnId, to, positions, lanes, half, roomsUpto, now] = values
+    const [worker, fence, id, from, txnId, to, positions, lanes, half, roomsUpto, now, passed] = values
     const { t } = call
     const open = t.open_transactions.get(id)
     if (held(call, worker, fence, id)?.position !== from || open?.txn_id !== txnId || open.void)
@@ -123,7 +138,8 @@ export const APART = {
     for (const [i, pos] of positions.entries()) {
       const room = eventAt(call, pos)?.room
       if (room === undefined) continue
-      putApart(call, { destination: id, pos, room, lane: lanes[i] ?? 't', grp: i < half ? 1 : 2, since: now })
+      const lane = laneApart(call, id, { pos, lane: lanes[i] ?? 't', passed })
+      putApart(call, { destination: id, pos, room, lane, grp: i < half ? 1 : 2, since: now })
       if (t.waiting_rooms.get(keyOf.waits(id, room)) !== undefined) continue
       rooms.push(room)
       t.waiting_rooms.put(keyOf.waits(id, room), {
@@ -133,7 +149,7 @@ export const APART = {
     return [{ n: 1, rooms: rooms.sort((a, b) => a - b) }]
   }),
   'take out what goes last': twin<TakeLast>((call, ...values) => {
-    const [worker, fence, id, from, to, pos, lane, roomsUpto, now, nothing, narrowed, readAt] = values
+    const [worker, fence, id, from, to, pos, lane, roomsUpto, now, nothing, narrowed, readAt, passed] = values
     const { t } = call
     const d = held(call, worker, fence, id)
     if (d?.position !== from || d.narrowed_seq !== narrowed || forgottenAfter(t, readAt))
@@ -144,7 +160,8 @@ export const APART = {
     const room = eventAt(call, pos)?.room
     if (room === undefined) return [{ n: 1, rooms: [] }]
     const last = Math.max(0, ...ofDestination(call, id).map(({ grp }) => grp ?? 0))
-    putApart(call, { destination: id, pos, room, lane, grp: last + 1, since: now })
+    const its = laneApart(call, id, { pos, lane, passed })
+    putApart(call, { destination: id, pos, room, lane: its, grp: last + 1, since: now })
     if (t.waiting_rooms.get(keyOf.waits(id, room)) !== undefined) return [{ n: 1, rooms: [] }]
     t.waiting_rooms.put(keyOf.waits(id, room), {
       ...{ destination: id, room, cursor: roomsUpto, held_since: null, tries: 0, next_at: null },
@@ -244,13 +261,6 @@ export const APART = {
     for (const { pos, grp, next_at } of t.apart.all())
       if (pos <= upto && (grp !== null || next_at === null)) counts.set(pos, (counts.get(pos) ?? 0) + 1)
     return [...counts].sort(([a], [b]) => a - b).map(([pos, n]) => ({ pos, n }))
-  }),
-  'replays are ordinary events now': twin<[number, number[]]>(({ t }, id, positions) => {
-    for (const pos of positions) {
-      const row = t.apart.get(keyOf.apart(id, pos))
-      if (row !== undefined) t.apart.put(keyOf.apart(id, pos), { ...row, lane: 't' })
-    }
-    return positions.length
   }),
   'lock it where it is still held': twin<[string, number, number]>((call, worker, fence, id) =>
     held(call, worker, fence, id) === null ? [] : [{ id }],
