@@ -176,6 +176,19 @@ export function makeWaits() {
     if (wentBack) held = null
   }
 
+  /** Nor was an empty transaction answered 200: that belongs to the attempt before it, and what came before its time leaves the backoff as it was. */
+  function questionFailed(view: View): void {
+    const was = early?.basis
+    if (was === undefined || wentBack || (was.retryAt ?? 0) <= view.now + 1_000) return
+    if (wished.some(({ by, seq }) => by === 'reset' && seq > lastLook)) return
+    // What was refused for the first or second time is tried sooner.
+    if (view.failures <= was.failures && (view.retryAt ?? 0) <= (was.retryAt ?? 0)) return
+    violated(
+      'a try before its time leaves the backoff as it was (5.8)',
+      `${was.failures} failures, next at ${was.retryAt}: after a question ${view.failures}, next at ${view.retryAt}`,
+    )
+  }
+
   function noteUnanswered(result: SendResult, view: View | null, by: Who): void {
     if (result.kind === 'answered') undone = []
     if (result.kind === 'answered' || result.status !== null || view === null) unanswered = []
@@ -265,6 +278,7 @@ export function makeWaits() {
   return {
     request,
     written,
+    questionFailed,
     /** An empty transaction was answered 200: nothing is waited for. Where it takes other things, it fails in no way. */
     isWell: ({ failingSince: since }: View) => {
       held = null

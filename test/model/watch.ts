@@ -196,6 +196,7 @@ export function makeWatch(history: History) {
     const { result, listed } = told
     if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
       if (result.kind === 'answered') waits.isWell(at)
+      else waits.questionFailed(at)
       if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
       if (result.kind === 'answered' && refusedAlone !== null) {
         const { pos, by } = refusedAlone
