@@ -13,7 +13,7 @@ import { inTransaction, isRefusedForGood, type Pool } from '../store/db.ts'
 import { moveGap } from '../store/delivery/gaps.ts'
 import { moveStickyCursors, noteListing } from '../store/delivery/replays.ts'
 import type { SendFailed, SendResult } from '../wire/send-result.ts'
-import { afterFailure, afterSuccess, type BackoffSettings } from './rules/backoff.ts'
+import { afterFailure, afterSuccess, backsOff, type BackoffSettings } from './rules/backoff.ts'
 import { nextBatch } from './rules/catch-up.ts'
 import { endWhatWasApart, noteRefusedAside } from './note-apart.ts'
 import { keptOf, taughtBy, type Taught } from './rules/isolation.ts'
@@ -238,7 +238,10 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
     state.isolation,
     came,
     { kind: apart?.kind ?? 'ordinary', txnId: at.txnId, pdus, bytes },
-    { now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
+    {
+      ...{ now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
+      early: backsOff(state.waiting, finishedAtOf(at, result)),
+    },
   )
   const isThrough = came.answered && apart !== null && !halvesRemain(apart, acknowledges.positions)
   if (!isThrough || taught.isolation === null) return taught

@@ -17,7 +17,7 @@ import { dropTransaction, writeAttemptResults, type AttemptResult } from '../sto
 import { NOTHING_LEARNED, type Isolation } from '../store/isolation.ts'
 import type { SendResult } from '../wire/send-result.ts'
 import type { OwnTrouble } from './own-trouble.ts'
-import { afterFailure, interval, type BackoffSettings } from './rules/backoff.ts'
+import { afterFailure, backsOff, interval, type BackoffSettings } from './rules/backoff.ts'
 import { afterRefusedHalf, afterRefusedWhole, type Sorted } from './rules/halves.ts'
 import { isLock, isOfGateway, lockedInterval } from './rules/isolation.ts'
 import { judge } from './rules/outcome.ts'
@@ -97,12 +97,14 @@ function theirs(
   const judged = judge(result, { positions: [], eventIds: [], firstAttempt: true })
   const kind = judged.kind === 'answered' ? 'failed' : judged.kind
   const isLocked = isLock(result.status) && isLock(was.last?.status ?? null)
-  const locked = isLocked ? (was.locked === null ? 0 : was.locked + 1) : null
+  // Sticky events, `server_up` and operators bring attempts forward, many an hour: the wait grows with those of its own alone.
+  const isEarly = was.asksEarly === true && backsOff(state.waiting, now)
+  const locked = isLocked ? (isEarly ? was.locked : (was.locked ?? -1) + 1) : null
   const waiting = afterFailure(
     state.waiting,
     {
       ...{ kind, retryAfterMs: result.retryAfterMs, afterTakeover: false, startedAt: state.now },
-      lockedMs: locked === null ? null : lockedInterval(locked),
+      lockedMs: locked === null || isEarly ? null : lockedInterval(locked),
     },
     now,
     { settings: backoff, random },

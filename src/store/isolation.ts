@@ -12,6 +12,8 @@ export interface Isolation {
   asks: boolean
   /** Its id: what comes in its place was never refused. A release before this one has written none. */
   asksOf?: string
+  /** What was refused came before its time, or the question does itself: whatever is answered to it then, the backoff stays as it was (contract 5.8). */
+  asksEarly?: boolean
   /** Everything is answered 401 or 403, an empty transaction too: so often in a row; null: not so. */
   locked: number | null
   /** Time-outs in a row at the longest time-out. */

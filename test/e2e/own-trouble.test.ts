@@ -16,6 +16,7 @@ const HALF_AN_HOUR = 30 * MINUTE
 const DAY = 24 * HOUR
 const ROOM = '!room:home.example'
 const BACKOFF_MS = 10 * MINUTE
+const PROBE_MS = 100
 
 describe('trouble of our own', () => {
   let world: World
@@ -24,7 +25,7 @@ describe('trouble of our own', () => {
     world = await makeWorld({
       settings: {
         federation: { backoff: { first_ms: BACKOFF_MS, max_ms: 8 * HOUR } },
-        internal: { lease_ms: 50 * MINUTE, linger_ms: 50, probe_ms: 100 },
+        internal: { lease_ms: 50 * MINUTE, linger_ms: 50, probe_ms: PROBE_MS },
       },
     })
     remotes = await Promise.all(Array.from({ length: 5 }, () => world.remote()))
@@ -105,18 +106,20 @@ describe('trouble of our own', () => {
     await known()
     await Promise.all(remotes.map((remote) => remote.stop()))
     const before = await attempts()
+    const began = performance.now()
     const event = await send()
     await declared('no_answer')
     await restored()
     expect(await metric('no_answer')).to.equal('1')
-    // Each of them once, and one more with every probe, of which there is one at a time.
+    // Each of them once, and one more with every probe, of which there is one at a time: on a busy machine there is time for more.
+    const probes = (since: number) => 2 + Math.ceil((performance.now() - since) / PROBE_MS)
     const tried = await attempts()
-    expect(tried - before).to.be.within(5, 8)
+    expect(tried - before).to.be.within(5, 5 + probes(began))
     for (let minute = 0; minute < 10; minute += 1) {
       await world.moveClock(MINUTE)
-      const had = await attempts()
+      const [had, since] = [await attempts(), performance.now()]
       await until(async () => (await attempts()) > had, { what: 'a probe' })
-      expect((await attempts()) - had, 'probes, not everybody').to.be.below(4)
+      expect((await attempts()) - had, 'probes, not everybody').to.be.at.most(probes(since))
     }
     await restored()
 

@@ -239,7 +239,7 @@ function resultOf({ held, txnId, acknowledges }: Frozen, answered: boolean): Att
 
 async function sweep(pool: Pool): Promise<void> {
   await withSweepLock(pool, async (db) => {
-    await cutImpossibleWaits(db, { longestMs: 1_000_000, deadMs: 7 * 86_400_000 })
+    await cutImpossibleWaits(db, { longestMs: 1_000_000, oddMs: [7 * 86_400_000] })
     await noteLapsed(db, 0, null)
     const owed = await findOwed(db)
     await markMissed(db, owed)

@@ -15,7 +15,7 @@ import { followClockBack } from '../../src/store/upkeep/set-back.ts'
 import { endSticky } from '../../src/store/upkeep/sticky-end.ts'
 import { noteLapsed } from '../../src/store/delivery/sticky-lane.ts'
 import { findOwed, markMissed } from '../../src/store/delivery/wake-lists.ts'
-import { DEAD_INTERVAL_MS } from '../../src/deliver/rules/backoff.ts'
+import { ODD_INTERVALS } from '../../src/deliver/rules/backoff.ts'
 import { SETTINGS } from './driver.ts'
 import { DROP_OLD } from './memory/statement.ts'
 
@@ -27,7 +27,7 @@ export async function sweep(pool: Pool): Promise<void> {
   const db = await pool.connect()
   try {
     await followClockBack(db)
-    await cutImpossibleWaits(db, { longestMs: LONGEST_MS, deadMs: DEAD_INTERVAL_MS })
+    await cutImpossibleWaits(db, { longestMs: LONGEST_MS, oddMs: ODD_INTERVALS })
     await endSticky(db)
   } finally {
     db.release()

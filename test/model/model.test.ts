@@ -5,6 +5,7 @@ import { memoryDatabase } from './database.ts'
 import { erasing } from './erasing.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
+import { locked } from './locked.ts'
 import { neverRun } from './never-run.ts'
 import { odd } from './odd.ts'
 import { RARE } from './rare.ts'
@@ -62,6 +63,10 @@ describe('ingest and delivery on a database in memory, against the reference mod
       runs: Math.ceil(RUNS / 3),
       drawn: quarantined,
     })
+  })
+
+  it('keeps what is promised where the remote lets nobody in', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: locked })
   })
 
   it('keeps what is promised where some events go alone', async () => {

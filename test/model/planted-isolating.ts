@@ -1,10 +1,12 @@
 /** Planted bugs in the search for what a destination refuses, and in what it finds (see `planted.ts`). */
+import { DEAD_INTERVAL_MS } from '../../src/deliver/rules/backoff.ts'
 import type { ResultInput } from './memory/delivery/results.ts'
 import { keyOf, type ApartRow } from './memory/rows.ts'
 import { headOf } from './memory/rules.ts'
 import type { Run } from './memory/statement.ts'
 import { besideASearch } from './beside-a-search.ts'
 import { isolating, quarantined } from './isolating.ts'
+import { locked } from './locked.ts'
 import { then } from './plant.ts'
 import type { Bug } from './planted.ts'
 
@@ -201,5 +203,41 @@ export const ISOLATING_BUGS: readonly Bug[] = [
     drawn: besideASearch,
     seed: 4,
     breaks: /position passes only what was sent/,
+  },
+  {
+    bug: 'a try before its time that makes the wait of one that lets nobody in longer',
+    how: 'the question after it doubles the wait, as that after an ordinary attempt does',
+    plant: () => ({
+      statements: {
+        'end the attempt': (right) => (call, values) => {
+          const [json] = values as unknown as [string]
+          const all = JSON.parse(json) as ResultInput[]
+          for (const one of all) {
+            if (!('outcome' in one) || one.outcome === 'answered' || one.positions.length > 0) continue
+            const { waiting, isolation } = one
+            if (isolation?.asksEarly !== true || isolation.locked === null) continue
+            const more = waiting.retryInterval ?? 0
+            one.waiting = { ...waiting, retryAt: (waiting.retryAt ?? 0) + more, retryInterval: 2 * more }
+          }
+          return right(call, [JSON.stringify(all)] as never)
+        },
+      },
+    }),
+    drawn: locked,
+    breaks: /a try before its time leaves the backoff as it was/,
+  },
+  {
+    bug: 'a sweep that cuts the wait of one that lets nobody in',
+    how: 'only the week of the dead may be longer than the longest backoff',
+    plant: () => ({
+      statements: {
+        'cut impossible waits': (right) => (call, values) => {
+          const [longest, day, hour] = values as unknown as number[]
+          return right(call, [longest, day, hour, [DEAD_INTERVAL_MS]] as never)
+        },
+      },
+    }),
+    drawn: locked,
+    breaks: /backoff \(5\.8\)/,
   },
 ]

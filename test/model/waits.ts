@@ -6,6 +6,8 @@ import { violated } from './watch.ts'
 
 const DAY = 86_400_000
 const WEEK = 7 * DAY
+/** One that answers everything by 401 or 403 waits so long, doubling (5.9). */
+const LOCKED_MS = 3_600_000
 /** `server_up` and a join bring an attempt forward by seconds, or, when the last one was in vain, to at most an hour. */
 const ADVICE_WINDOW_MS = 3_600_000 + 5_000
 
@@ -74,6 +76,9 @@ export function makeWaits() {
   let wished: Wished[] = []
   let wentBack = false
   let basisOf: Basis | null = null
+  /** What was known before the last empty transaction; and how often in a row everything was answered by 401 or 403, after the first time. */
+  let question: Basis | null = null
+  let locked: number | null = null
   /** What failed without an answer since the last one, in its order, and what was before it. */
   let unanswered: Unanswered[] = []
   /** What was undone, as it had left the row. */
@@ -113,6 +118,7 @@ export function makeWaits() {
     const own = unanswered.at(-1)
     if (result.kind === 'answered') {
       held = null
+      locked = null
       failingSince = null
       failing = NOT_FAILING
       return
@@ -176,6 +182,41 @@ export function makeWaits() {
     if (wentBack) held = null
   }
 
+  /** An empty transaction asks whose fault a refusal is. */
+  function asks(basis: Basis | null): void {
+    question = basis
+  }
+
+  /** It was not answered 200 either. `isLock`: both were answered by 401 or 403. */
+  function questionFailed({ durationMs }: SendResult, view: View, isLock: boolean): void {
+    leavesEarly(view)
+    const asked = question
+    const wasReset = wished.some(({ by, seq }) => by === 'reset' && seq > (asked?.seq ?? 0))
+    // What came before its time leaves the wait as it was, and says nothing new.
+    if (!isLock || asked === null || wentBack || wasReset || view.retryAt === asked.retryAt) {
+      if (!isLock) locked = null
+      return
+    }
+    locked = locked === null ? 0 : locked + 1
+    const wait = Math.min(DAY, LOCKED_MS * 2 ** locked)
+    held = { kind: 'backoff', until: asked.now + durationMs + wait * (1 - SETTINGS.backoff.jitter) - 2 }
+    for (const one of wished)
+      if (one.seq > asked.seq || (one.by !== 'reset' && one.until >= asked.now)) free(one.by)
+  }
+
+  /** A question belongs to the attempt before it: one that came before its time leaves the backoff as it was. */
+  function leavesEarly(view: View): void {
+    const was = early?.basis
+    if (was === undefined || wentBack || (was.retryAt ?? 0) <= view.now + 1_000) return
+    if (wished.some(({ by, seq }) => by === 'reset' && seq > lastLook)) return
+    // What was refused for the first or second time is tried sooner.
+    if (view.failures <= was.failures && (view.retryAt ?? 0) <= (was.retryAt ?? 0)) return
+    violated(
+      'a try before its time leaves the backoff as it was (5.8)',
+      `${was.failures} failures, next at ${was.retryAt}: after a question ${view.failures}, next at ${view.retryAt}`,
+    )
+  }
+
   function noteUnanswered(result: SendResult, view: View | null, by: Who): void {
     if (result.kind === 'answered') undone = []
     if (result.kind === 'answered' || result.status !== null || view === null) unanswered = []
@@ -201,6 +242,7 @@ export function makeWaits() {
 
   /** What failed by the fault of `by` is undone (5.11): as if the first of them, and all after it, had not been made. */
   function putBack(view: View, by: Who): void {
+    locked = null
     const last = unanswered.at(-1)
     // Nothing is said of waits from then on.
     if (wentBack) {
@@ -253,6 +295,7 @@ export function makeWaits() {
   function free(by: FreedBy): void {
     if (by === 'reset') {
       unanswered = []
+      locked = null
       failingSince = null
       failing = NOT_FAILING
     }
@@ -265,9 +308,12 @@ export function makeWaits() {
   return {
     request,
     written,
+    asks,
+    questionFailed,
     /** An empty transaction was answered 200: nothing is waited for. Where it takes other things, it fails in no way. */
     isWell: ({ failingSince: since }: View) => {
       held = null
+      locked = null
       if (since !== null) return
       failingSince = null
       failing = NOT_FAILING
@@ -298,6 +344,7 @@ export function makeWaits() {
     pending: (): boolean => pending && !wentBack && held?.kind !== 'retry after',
     forget: () => {
       unanswered = []
+      locked = null
       held = null
       failingSince = null
       failing = NOT_FAILING

@@ -27,11 +27,15 @@ interface Unanswered extends FrozenView {
   cleared: boolean
   /** The last of these was a gateway's. */
   byGateway: boolean
+  /** What refused it last. */
+  status: number | null
 }
 
 /** A whole answer that refuses what was sent. */
 const refuses = ({ result }: Told): boolean =>
   result.kind === 'failed' && result.whole === true && ![410, 429].includes(result.status ?? 0)
+
+const isLock = (status: number | null): boolean => status === 401 || status === 403
 
 /** An answer of a proxy, which is hardly ever about what was sent. */
 const isOfGateway = (status: number | null): boolean =>
@@ -110,7 +114,16 @@ export function makeWatch(history: History) {
     if (unanswered !== null) {
       violated('one unanswered id (I2)', `${view.txnId} while ${unanswered.txnId} has no answer`)
     }
-    unanswered = { ...view, texts, sends: 0, handed: 0, refusals: 0, cleared: false, byGateway: false }
+    unanswered = {
+      ...view,
+      texts,
+      sends: 0,
+      handed: 0,
+      refusals: 0,
+      cleared: false,
+      byGateway: false,
+      status: null,
+    }
   }
 
   function ended(txnId: string, now: number, { bySkip = false } = {}): void {
@@ -143,6 +156,7 @@ export function makeWatch(history: History) {
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
       if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
       bodies.set(txnId, body)
+      waits.asks(basis)
       return
     }
     const before = bodies.get(txnId)
@@ -196,6 +210,12 @@ export function makeWatch(history: History) {
     const { result, listed } = told
     if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
       if (result.kind === 'answered') waits.isWell(at)
+      else
+        waits.questionFailed(
+          result,
+          at,
+          isLock(result.status) && unanswered !== null && isLock(unanswered.status),
+        )
       if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
       if (result.kind === 'answered' && refusedAlone !== null) {
         const { pos, by } = refusedAlone
@@ -215,7 +235,8 @@ export function makeWatch(history: History) {
       refusals += 1
       unanswered.refusals += 1
       unanswered.cleared = false
-      unanswered.byGateway = isOfGateway(result.kind === 'failed' ? result.status : null)
+      unanswered.status = result.kind === 'failed' ? result.status : null
+      unanswered.byGateway = isOfGateway(unanswered.status)
     }
     const [pos, ...more] = unanswered.positions
     const isAlone = refuses(told) && pos !== undefined && more.length === 0

@@ -8,6 +8,7 @@ import { makeTwins } from './postgres-database.ts'
 import { erasing } from './erasing.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
+import { locked } from './locked.ts'
 import { odd } from './odd.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
 import { uplinks } from './uplinks.ts'
@@ -39,7 +40,8 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 
 /**
  * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, the remote refuses some events,
- * much else happens meanwhile, something is erased; in every sixteenth some events are sent alone, and operators act on what is set aside.
+ * much else happens meanwhile, something is erased; in every sixteenth some events are sent alone, operators act on what is set aside, and the
+ * remote lets nobody in.
  */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 1) return uplinks
@@ -49,6 +51,7 @@ function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 16 === 2) return besideASearch
   if (seed % 16 === 10) return odd
   if (seed % 16 === 4) return quarantined
+  if (seed % 16 === 12) return locked
   if (kind === 'postgres') return schedulesOnPostgres
   return seed % 8 === 5 ? lapsing : schedules
 }

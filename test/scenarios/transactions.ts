@@ -203,16 +203,25 @@ export const BACKOFF: readonly Row[] = [
   },
   {
     id: '16',
-    given: '403 to everything, an empty transaction too',
+    given: '401 or 403 to everything, an empty transaction too',
     seen: 'not taken for one bad PDU: it is tried in an hour, then in two, and gets everything once it lets us in',
     asserts: [
       'expect(await apart()).to.deep.equal([])',
       "await until(() => hasAll(events), { what: 'everything' })",
+      "expect(await state()).to.equal('refused')",
     ],
-    by: by(
-      'e2e/isolation',
-      '403 to everything, an empty transaction too, concludes nothing: it is tried in an hour, then in two',
-    ),
+    by: [
+      ...by(
+        'e2e/isolation',
+        '403 to everything, an empty transaction too, concludes nothing: it is tried in an hour, then in two',
+      ),
+      ...by(
+        'e2e/lets-nobody-in',
+        'by ${answer}, for a night: nothing is concluded, and it gets everything at its next attempt',
+        'by 401 in the middle of a search, for a night: nothing is concluded, and the search ends when it lets us in',
+        'is tried for a sticky event before that lapses, and its wait stays as it was',
+      ),
+    ],
   },
   {
     id: '17',

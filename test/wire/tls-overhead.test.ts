@@ -65,8 +65,9 @@ describe('what TLS brings beside what it says', () => {
     watched.idle()
     const busy = start()
     tcp.looks = busy.tcp.looks = 0
-    await until(() => tcp.looks === 2, { what: 'a second look at the idle one' })
-    expect(busy.tcp.looks).to.be.within(11, 20)
+    await until(() => tcp.looks >= 2, { what: 'a second look at the idle one' })
+    // One timer looks at both, so it is the ratio that counts: a machine that stalls may have come to a third look by now.
+    expect(busy.tcp.looks).to.be.within(10 * (tcp.looks - 1) + 1, 10 * tcp.looks)
     busy.watched.stop()
     tcp.bytesRead = 2 * MOST_OVERHEAD
     await until(() => socket.ended === OVERHEAD, { what: 'the idle connection to be ended' })

@@ -10,7 +10,7 @@
  */
 import type { WaitState } from '../../store/waits.ts'
 import { withTry } from './deadline.ts'
-import { isLockedInterval } from './isolation.ts'
+import { LOCKED_INTERVALS } from './isolation.ts'
 
 export type { WaitState }
 
@@ -29,6 +29,8 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 86_400_000
 /** The wait between two attempts to one that is dead, ms. */
 export const DEAD_INTERVAL_MS = 7 * DAY_MS
+/** A week is the wait of the dead alone, and an hour to a day that of those who let nobody in: however short the longest backoff is, no clock that was wrong has made them. */
+export const ODD_INTERVALS: readonly number[] = [DEAD_INTERVAL_MS, ...LOCKED_INTERVALS]
 /** The least wait after a 429 that came right after a takeover, ms. */
 const TAKEOVER_WAIT_MS = 1_000
 
@@ -66,6 +68,10 @@ export interface Failure {
   /** The wait that its refusal of everything asks for, ms, in the place of its backoff. */
   lockedMs?: number | null
 }
+
+/** Whether its backoff goes on: what is attempted all the same was brought forward. */
+export const backsOff = ({ retryAt, failures }: WaitState, now: number): boolean =>
+  retryAt !== null && retryAt > now && failures > 0
 
 /** The row after an attempt that failed. Wishes that came while it was under way are kept (they count after it). */
 export function afterFailure(
@@ -107,8 +113,8 @@ export function afterFailure(
   }
   next.failingSince ??= now
   const { soonMs = null, lockedMs = null } = failure
-  if (row.retryAt !== null && row.retryAt > now && row.failures > 0 && lockedMs === null) {
-    if (soonMs !== null) next.retryAt = Math.min(row.retryAt, now + soonMs)
+  if (backsOff(row, now) && lockedMs === null) {
+    if (soonMs !== null) next.retryAt = Math.min(row.retryAt ?? Infinity, now + soonMs)
     return next
   }
   next.failures = row.failures + 1
@@ -147,8 +153,7 @@ export function afterSuccess(row: WaitState, startedAt: number): WaitState {
  * than that: a clock that is set back by an hour makes no hour out of five seconds.
  */
 export function withoutImpossibleWaits(row: WaitState, now: number, settings: BackoffSettings): WaitState {
-  // A week is the wait of the dead alone, and an hour to a day that of those who let nobody in: no clock that was wrong has made them.
-  const isOdd = row.retryInterval === DEAD_INTERVAL_MS || isLockedInterval(row.retryInterval)
+  const isOdd = row.retryInterval !== null && ODD_INTERVALS.includes(row.retryInterval)
   const most = isOdd ? Infinity : settings.max_ms
   const longest = now + Math.ceil(Math.min(most, row.retryInterval ?? Infinity) * (1 + settings.jitter))
   const cut = (at: number | null, latest: number) => (at !== null && at > latest ? latest : at)

@@ -47,7 +47,8 @@ export function taughtBy(
   known: Isolation | null,
   came: Came,
   sent: { kind: Kind; txnId: string | null; pdus: number; bytes: number },
-  { now, firstMs }: { now: number; firstMs: number },
+  /** `early`: the attempt was brought forward, and the backoff goes on. */
+  { now, firstMs, early }: { now: number; firstMs: number; early: boolean },
 ): Taught {
   const was = known ?? NOTHING_LEARNED
   const plain = { ends: false, soonMs: null, spares: false }
@@ -63,7 +64,9 @@ export function taughtBy(
     const pdus = { most: Math.floor(sent.pdus / 2), at: now }
     return { ...plain, isolation: { ...was, timeouts: 0, pdus }, ends: true }
   }
-  if (!isRefusal(came, sent.pdus)) return { ...plain, isolation: keptOf(was) }
+  // A question that could not be asked is asked at the next attempt, and belongs to that one then.
+  if (!isRefusal(came, sent.pdus))
+    return { ...plain, isolation: keptOf(was.asks ? { ...was, asksEarly: true } : was) }
   if (sent.kind === 'aside') return { ...plain, isolation: keptOf(was), ends: true, spares: true }
   // A half of a search has been refused before, with others: it is asked about at once, but not where a gateway refuses, maybe at random.
   const isHalf = sent.kind === 'half' && was.search !== null
@@ -73,7 +76,7 @@ export function taughtBy(
   const turned = was.search && { ...was.search, turn: 'half' as const }
   const search = isHalf && asks ? stepped(was.search, now) : turned
   const asksOf = sent.txnId !== null && { asksOf: sent.txnId }
-  const isolation = { ...was, refusals, last, asks, ...asksOf, search }
+  const isolation = { ...was, refusals, last, asks, ...asksOf, asksEarly: asks && early, search }
   return { ...plain, isolation, soonMs: asks ? null : firstMs * 2 ** (refusals - 1) }
 }
 
@@ -148,12 +151,11 @@ export const isPlain = (isolation: Isolation | null): boolean =>
   isolation === null ||
   (isolation.refusals === 0 && isolation.locked === null && isolation.search === null && !isolation.apart)
 
-/** The wait before the next attempt to one that answers everything by 401 or 403, ms, without jitter. */
-export const lockedInterval = (locked: number): number => Math.min(DAY_MS, HOUR_MS * 2 ** locked)
+/** The waits before the next attempt to one that answers everything by 401 or 403, ms, without jitter. */
+export const LOCKED_INTERVALS: readonly number[] = [...[1, 2, 4, 8, 16].map((n) => n * HOUR_MS), DAY_MS]
 
-/** Whether a wait is one of these. */
-export const isLockedInterval = (ms: number | null): boolean =>
-  ms !== null && (ms === DAY_MS || [1, 2, 4, 8, 16].includes(ms / HOUR_MS))
+/** That of one that has answered so for so many times in a row before. */
+export const lockedInterval = (locked: number): number => LOCKED_INTERVALS[locked] ?? DAY_MS
 
 /** Whether an answer is that of a proxy or a CDN before the server: it is hardly ever about what was sent. */
 export const isOfGateway = (status: number | null): boolean =>

@@ -18,7 +18,7 @@ import { endSticky } from '../../store/upkeep/sticky-end.ts'
 import { noteLapsed } from '../../store/delivery/sticky-lane.ts'
 import { findOwed, markMissed } from '../../store/delivery/wake-lists.ts'
 import { readBlockedIds } from '../../store/views/blocked-ids.ts'
-import { DEAD_INTERVAL_MS, type BackoffSettings } from '../rules/backoff.ts'
+import { ODD_INTERVALS, type BackoffSettings } from '../rules/backoff.ts'
 
 export interface SweepNeeds {
   pool: Pool
@@ -58,7 +58,7 @@ export function makeSweep(needs: SweepNeeds): () => Promise<boolean> {
       if (await followClockBack(db))
         needs.log.warn("the database's clock was set back; waits were set back by as much")
       const longestMs = Math.ceil(needs.backoff.max_ms * (1 + needs.backoff.jitter))
-      await cutImpossibleWaits(db, { longestMs, deadMs: DEAD_INTERVAL_MS })
+      await cutImpossibleWaits(db, { longestMs, oddMs: ODD_INTERVALS })
       const ended = await endSticky(db)
       if (ended > 0)
         needs.log.warn(

@@ -124,8 +124,8 @@ export async function removeOld(db: Db, attemptsMs: number): Promise<void> {
 }
 
 // Not least(): with a null it gives the other value, and a destination without an embargo would get one.
-// A week is the wait of the dead (`deliver/rules/backoff.ts`), however short the longest backoff is.
-const LONGEST = `case when retry_interval * 2 < $1 or retry_interval = $4 then retry_interval * 2 else $1 end`
+// Some waits are longer (`ODD_INTERVALS` of `deliver/rules/backoff.ts`), however short the longest backoff is.
+const LONGEST = `case when retry_interval * 2 < $1 or retry_interval = any($4::bigint[]) then retry_interval * 2 else $1 end`
 const STEP = `case when advice_step < $3 then advice_step else $3 end`
 const LOOK = `case when retry_at is not null and hold_until is null then ${LONGEST} else greatest(${LONGEST}, $1, $2) end`
 
@@ -149,12 +149,12 @@ const CUT_LEASES = sql(
 
 /**
  * Cuts waits that are longer than any rule makes, or than they were when they began (a clock that was wrong once, or was
- * set back). `longestMs`: the longest backoff; `deadMs`: the wait of the dead, without jitter.
+ * set back). `longestMs`: the longest backoff; `oddMs`: waits that may be longer than that, as they are without jitter.
  */
 export async function cutImpossibleWaits(
   db: Db,
-  { longestMs, deadMs }: { longestMs: number; deadMs: number },
+  { longestMs, oddMs }: { longestMs: number; oddMs: readonly number[] },
 ): Promise<void> {
-  await db.query(CUT_WAITS, [longestMs, DAY_MS, HOUR_MS, deadMs])
+  await db.query(CUT_WAITS, [longestMs, DAY_MS, HOUR_MS, oddMs])
   await db.query(CUT_LEASES, [HOUR_MS])
 }

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { ODD_INTERVALS } from '../../../src/deliver/rules/backoff.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { cutImpossibleWaits, withSweepLock } from '../../../src/store/upkeep/housekeeping.ts'
 import { freshDatabase } from '../../support/postgres.ts'
@@ -30,7 +31,7 @@ describe('housekeeping', () => {
     })
     await insert('right.example:1', { failures: '3', retry_at: `now_ms() + ${HOUR}`, look_at: 'now_ms()' })
     const before = await row('right.example:1')
-    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, deadMs: 7 * 24 * HOUR })
+    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, oddMs: ODD_INTERVALS })
     expect(await row('right.example:1')).to.deep.equal(before)
     const after = await row('wrong.example:1')
     expect(after['retry_at']! - after['look_at']!).to.be.within(8 * HOUR, 8 * HOUR + 60_000)
@@ -46,7 +47,7 @@ describe('housekeeping', () => {
     }
     await insert('failing.example:1', { ...columns, advice_step: '60000', advice_after: 'now_ms() + 60000' })
     await pool.query(`insert into settings (key, value) values ('clock_offset_ms', '${-HOUR}')`)
-    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, deadMs: 7 * 24 * HOUR })
+    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, oddMs: ODD_INTERVALS })
     const { rows } = await pool.query<Record<string, number>>(
       `select retry_at - now_ms() as retry, look_at - now_ms() as look, advice_after - now_ms() as advice
          from destinations where name = 'failing.example:1'`,
@@ -70,8 +71,22 @@ describe('housekeeping', () => {
       look_at: `now_ms() + ${8 * 24 * HOUR}`,
     })
     const before = [await row('dead.example:1'), await row('dead.example:2')]
-    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, deadMs: 7 * 24 * HOUR })
+    await cutImpossibleWaits(pool, { longestMs: 8 * HOUR, oddMs: ODD_INTERVALS })
     expect([await row('dead.example:1'), await row('dead.example:2')]).to.deep.equal(before)
+  })
+
+  it('leaves the hours that one waits who lets nobody in, however short the longest backoff is', async () => {
+    for (const [i, hours] of [1, 2, 4, 8, 16, 24].entries()) {
+      const at = `now_ms() + ${1.2 * hours * HOUR}`
+      await insert(`refused.example:${i}`, {
+        ...{ failures: '3', retry_interval: `${hours * HOUR}`, retry_at: at, look_at: at },
+      })
+    }
+    const all = () => Promise.all([0, 1, 2, 3, 4, 5].map((i) => row(`refused.example:${i}`)))
+    const before = await all()
+    for (const longestMs of [8 * HOUR, 2_000])
+      await cutImpossibleWaits(pool, { longestMs, oddMs: ODD_INTERVALS })
+    expect(await all()).to.deep.equal(before)
   })
 
   it('is done by one process at a time', async () => {

@@ -252,15 +252,15 @@ const house = {
     for (const { id } of old) t.workers.delete(id)
     return old.length
   }),
-  'cut impossible waits': twin<[number, number, number, number]>(({ t, now }, longest, day, hour, dead) => {
+  'cut impossible waits': twin<[number, number, number, number[]]>(({ t, now }, longest, day, hour, odd) => {
     let cut = 0
     const cutTo = (at: number | null, ms: number) => (at !== null && at > now + ms ? now + ms : at)
     for (const d of t.destinations.all()) {
       const own =
         d.retry_interval === null
           ? longest
-          : d.retry_interval === dead
-            ? dead * 2
+          : odd.includes(d.retry_interval)
+            ? d.retry_interval * 2
             : Math.min(longest, d.retry_interval * 2)
       const step = d.advice_step === null ? hour : Math.min(hour, d.advice_step)
       const most = d.retry_at !== null && d.hold_until === null ? own : Math.max(own, longest, day)
