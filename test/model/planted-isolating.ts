@@ -3,6 +3,7 @@ import type { ResultInput } from './memory/delivery/results.ts'
 import { keyOf, type ApartRow } from './memory/rows.ts'
 import { headOf } from './memory/rules.ts'
 import type { Run } from './memory/statement.ts'
+import { besideASearch } from './beside-a-search.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { then } from './plant.ts'
 import type { Bug } from './planted.ts'
@@ -15,6 +16,14 @@ const refusedOnce = (over: (now: number) => Partial<ApartRow>) =>
     const key = keyOf.apart(id, pos ?? 0)
     const row = t.apart.get(key)
     if (row?.grp != null && tries === 1) t.apart.put(key, { ...row, ...over(now) })
+  })
+
+/** What the statement has just taken out counts as refused. */
+export const suspected = (idAt: number): ((right: Run) => Run) =>
+  then<readonly unknown[]>(({ t }, values) => {
+    for (const one of t.apart.all())
+      if (one.destination === values[idAt] && one.tries < 0)
+        t.apart.put(keyOf.apart(one.destination, one.pos), { ...one, tries: 0 })
   })
 
 export const ISOLATING_BUGS: readonly Bug[] = [
@@ -128,6 +137,20 @@ export const ISOLATING_BUGS: readonly Bug[] = [
       },
     }),
     drawn: isolating,
+    breaks: /an empty transaction asks whose fault it is/,
+  },
+  {
+    bug: 'a room that goes on, asked about after one refusal',
+    how: 'what a room missed that waited counts as refused before it was sent',
+    plant: () => ({ statements: { 'a room goes on': suspected(2) } }),
+    drawn: isolating,
+    breaks: /an empty transaction asks whose fault it is/,
+  },
+  {
+    bug: 'a room that is overtaken, asked about after one refusal',
+    how: 'what catch-up leaves of a room that waits counts as refused before it was sent',
+    plant: () => ({ statements: { 'a room is overtaken': suspected(0) } }),
+    drawn: besideASearch,
     breaks: /an empty transaction asks whose fault it is/,
   },
   {

@@ -4,6 +4,7 @@ import { holding } from '../held.ts'
 import { NOTHING_LEARNED } from '../isolation.ts'
 import { sql } from '../statement.ts'
 import { nothingForgottenSince } from '../stream.ts'
+import { NO_SUSPECT } from './apart.ts'
 import type { DestinationState } from './destination.ts'
 import type { Held } from './leases.ts'
 
@@ -20,8 +21,8 @@ const TAKE = sql(
     select f.id, coalesce((select e.room from events e where e.pos = $6), (select k.room from kept_events k where k.pos = $6)) as room
       from free f
   ), taken as (
-    insert into apart (destination, pos, room, lane, grp, since)
-    select id, $6, room, $7, coalesce((select max(a.grp) from apart a where a.destination = it.id), 0) + 1, $9
+    insert into apart (destination, pos, room, lane, grp, since, tries)
+    select id, $6, room, $7, coalesce((select max(a.grp) from apart a where a.destination = it.id), 0) + 1, $9, ${NO_SUSPECT}
       from it where room is not null
     on conflict (destination, pos) do nothing
   ), waits as (
