@@ -49,6 +49,20 @@ export const ODD_BUGS: readonly Bug[] = [
     breaks: /position passes only what was sent/,
   },
   {
+    bug: 'an odd PDU in doubt that its room overtakes',
+    how: 'what is odd goes after the rest of its room too',
+    plant: () => ({
+      statements: {
+        // Of a room of its own, as the order of what is searched sees it.
+        'read what is apart': withRows((row) =>
+          row['odd'] === true && row['grp'] !== null ? { ...row, room: -Number(row['pos']) } : row,
+        ),
+      },
+    }),
+    drawn: odd,
+    breaks: /what a gateway refuses keeps its place/,
+  },
+  {
     bug: 'an odd PDU, asked about after one refusal',
     how: 'what is to go last counts as refused before it was sent',
     plant: () => ({ statements: { 'take out what goes last': suspected(2) } }),
