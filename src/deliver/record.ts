@@ -16,6 +16,7 @@ import type { SendFailed, SendResult } from '../wire/send-result.ts'
 import { afterFailure, afterSuccess, backsOff, type BackoffSettings } from './rules/backoff.ts'
 import { nextBatch } from './rules/catch-up.ts'
 import { endWhatWasApart, noteRefusedAside } from './note-apart.ts'
+import { isSuspect } from './rules/halves.ts'
 import { keptOf, taughtBy, type Taught } from './rules/isolation.ts'
 import { judge, LONGEST_TIMEOUT_MS, nextTimeout, type Judged } from './rules/outcome.ts'
 import type { ApartTransaction } from './rules/plan.ts'
@@ -226,6 +227,8 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
   const { state, acknowledges, apart, bytes } = at
   const pdus = acknowledges.positions.length
   const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
+  const areSuspects =
+    apart?.rows.every((row) => isSuspect(row) || !acknowledges.positions.includes(row.pos)) === true
   const came =
     judged.kind === 'answered'
       ? { answered: true as const }
@@ -237,11 +240,16 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
   const taught = taughtBy(
     state.isolation,
     came,
+<<<<<<< HEAD
     { kind: apart?.kind ?? 'ordinary', txnId: at.txnId, pdus, bytes },
     {
       ...{ now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
       early: backsOff(state.waiting, finishedAtOf(at, result)),
     },
+=======
+    { kind: apart?.kind ?? 'ordinary', areSuspects, txnId: at.txnId, pdus, bytes },
+    { now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
+>>>>>>> h/least
   )
   const isThrough = came.answered && apart !== null && !halvesRemain(apart, acknowledges.positions)
   if (!isThrough || taught.isolation === null) return taught

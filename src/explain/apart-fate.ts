@@ -26,7 +26,7 @@ export function apartFate(
     return { ...nothing, outcome: 'set_aside', as, at: since, why }
   }
   const refused = `it was refused${message === null ? '' : ` (${message})`}`
-  const often = tries === 0 ? '' : `, and tried ${tries === 1 ? 'once' : `${tries} times`} since`
+  const often = tries <= 0 ? '' : `, and tried ${tries === 1 ? 'once' : `${tries} times`} since`
   const why = `${refused}${often}; it is tried alone${nextText(next_at)}`
   return { ...nothing, outcome: 'set_aside', as, at: since, why }
 }

@@ -1,42 +1,10 @@
-/** What a search for refused PDUs was once broken by: each schedule is the shortest that showed it. */
+/** What a search for refused PDUs was once broken by, again. */
 import { memoryDatabase } from './database.ts'
 import { runSchedule } from './run.ts'
-import type { Remote } from './remote.ts'
-import { MINUTE, SECOND, type Audience, type Command } from './schedule.ts'
-
-const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
-const append = (room: number, count: number, audience: Audience = 'room'): Command => ({
-  ...{ do: 'append', room, count, stickyMs: null, audience, size: 60, door: '1', break: null },
-})
-const is = (remote: Remote): Command => ({ do: 'remote', remote })
-const refuses = (each: number, status: 400 | 403 | 500): Command =>
-  is({ does: 'refuses', each, status, empty: 200 })
-const turn: Command = { do: 'turn', by: 'A', break: null }
-const due: Command = { do: 'until due' }
-
-const SCHEDULES: Readonly<Record<string, Command[]>> = {
-  'a room that waits does not end behind the gap that has passed what it missed': [
-    ...[joins(0), joins(1), append(0, 1), refuses(7, 500), append(0, 6), due, append(0, 1), append(1, 1)],
-    ...[{ do: 'time', ms: 6 * MINUTE } as const, turn, { do: 'time', ms: 16 * MINUTE } as const],
-    ...[append(2, 6, 'also to us'), turn],
-  ],
-  'what comes in the place of a transaction that was refused is not asked about': [
-    ...[joins(0), append(0, 3), refuses(3, 500), turn, due, { do: 'time', ms: 30 * SECOND } as const],
-    {
-      do: 'turn',
-      by: 'A',
-      break: {
-        at: 'the answer',
-        happens: [{ do: 'operator', wish: 'skip' }, append(0, 1), is({ does: 'times out' })],
-        then: 'goes on',
-      },
-    },
-    ...[due, due],
-  ],
-}
+import { SHOWN } from './shown-beside-a-search.ts'
 
 describe('a search, and what else happens', function () {
   this.timeout(60_000)
-  for (const [name, schedule] of Object.entries(SCHEDULES))
+  for (const [name, schedule] of Object.entries(SHOWN))
     it(name, () => runSchedule(memoryDatabase({}, new Set()), schedule))
 })

@@ -1,13 +1,16 @@
 /** Planted bugs in the search for what a destination refuses, and in what it finds (see `planted.ts`). */
+import fc from 'fast-check'
 import { DEAD_INTERVAL_MS } from '../../src/deliver/rules/backoff.ts'
 import type { ResultInput } from './memory/delivery/results.ts'
 import { keyOf, type ApartRow } from './memory/rows.ts'
-import { headOf } from './memory/rules.ts'
+import { headOf, openGapOf } from './memory/rules.ts'
 import type { Run } from './memory/statement.ts'
 import { besideASearch } from './beside-a-search.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { locked } from './locked.ts'
 import { then } from './plant.ts'
+import { skippedLate } from './rare-isolating.ts'
+import { endsWithinAGap } from './shown-beside-a-search.ts'
 import type { Bug } from './planted.ts'
 
 const nothing = () => (): Run => () => []
@@ -26,6 +29,14 @@ const passed =
   (right: Run): Run =>
   (call, values) =>
     right(call, [...values.slice(0, -1), position as never])
+
+/** What the statement has just taken out counts as refused. */
+export const suspected = (idAt: number): ((right: Run) => Run) =>
+  then<readonly unknown[]>(({ t }, values) => {
+    for (const one of t.apart.all())
+      if (one.destination === values[idAt] && one.tries < 0)
+        t.apart.put(keyOf.apart(one.destination, one.pos), { ...one, tries: 0 })
+  })
 
 export const ISOLATING_BUGS: readonly Bug[] = [
   {
@@ -138,6 +149,59 @@ export const ISOLATING_BUGS: readonly Bug[] = [
       },
     }),
     drawn: isolating,
+    breaks: /an empty transaction asks whose fault it is/,
+  },
+  {
+    bug: 'a room that ends behind an open gap',
+    how: 'a room waits no more once it has caught up with the position, though the cursor of a gap is farther',
+    plant: () => ({
+      statements: {
+        'what a room has missed': (right) => (call, values) => {
+          // One is asked for where the room may end.
+          const [id, after, upto, room, limit] = values as unknown as [number, number, number, number, number]
+          const position = call.t.destinations.get(id)?.position ?? 0
+          const isOfGap = limit === 1 && openGapOf(call.t, id)?.cursor === upto
+          const asked = [id, after, isOfGap ? Math.min(upto, position) : upto, room, limit]
+          return right(call, asked as unknown as typeof values)
+        },
+      },
+    }),
+    // Random ones hardly ever come to it.
+    drawn: fc.constant(endsWithinAGap),
+    breaks: /position passes only what was sent|everything owed arrives/,
+  },
+  {
+    bug: 'a skip after which what was held is never sent',
+    how: 'what came later than the skip, of a room that was held, waits with it though it is held no more',
+    plant: () => ({
+      statements: {
+        'skip what is owed': (right) => (call, values) => {
+          const isWith = (one: ApartRow) => one.grp === null && one.next_at === null
+          const before = call.t.apart.all().filter(isWith)
+          const result = right(call, values)
+          for (const one of before) {
+            const key = keyOf.apart(one.destination, one.pos)
+            if (call.t.apart.get(key) !== undefined) call.t.apart.put(key, one)
+          }
+          return result
+        },
+      },
+    }),
+    drawn: skippedLate,
+    breaks: /position passes only what was sent|everything owed arrives/,
+  },
+  {
+    bug: 'a room that goes on, asked about after one refusal',
+    how: 'what a room missed that waited counts as refused before it was sent',
+    plant: () => ({ statements: { 'a room goes on': suspected(2) } }),
+    drawn: isolating,
+    breaks: /an empty transaction asks whose fault it is/,
+  },
+  {
+    bug: 'a room that is overtaken, asked about after one refusal',
+    how: 'what catch-up leaves of a room that waits counts as refused before it was sent',
+    plant: () => ({ statements: { 'a room is overtaken': suspected(0) } }),
+    drawn: besideASearch,
     breaks: /an empty transaction asks whose fault it is/,
   },
   {

@@ -3,6 +3,7 @@ import { keyOf } from './memory/rows.ts'
 import type { Run } from './memory/statement.ts'
 import { odd } from './odd.ts'
 import { then } from './plant.ts'
+import { suspected } from './planted-isolating.ts'
 import type { Bug } from './planted.ts'
 
 const withRows =
@@ -46,6 +47,28 @@ export const ODD_BUGS: readonly Bug[] = [
     }),
     drawn: odd,
     breaks: /position passes only what was sent/,
+  },
+  {
+    bug: 'an odd PDU in doubt that its room overtakes',
+    how: 'what is odd goes after the rest of its room too',
+    plant: () => ({
+      statements: {
+        // Of a room of its own, as the order of what is searched sees it.
+        'read what is apart': withRows((row) =>
+          row['odd'] === true && row['grp'] !== null ? { ...row, room: -Number(row['pos']) } : row,
+        ),
+      },
+    }),
+    drawn: odd,
+    breaks: /what a gateway refuses keeps its place/,
+  },
+  {
+    bug: 'an odd PDU, asked about after one refusal',
+    how: 'what is to go last counts as refused before it was sent',
+    plant: () => ({ statements: { 'take out what goes last': suspected(2) } }),
+    seed: 9,
+    drawn: odd,
+    breaks: /an empty transaction asks whose fault it is/,
   },
   {
     bug: 'an odd PDU that goes first',

@@ -1,4 +1,5 @@
 /** Schedules for what a search for refused PDUs comes to seldom (see `rare.ts`). */
+import fc from 'fast-check'
 import type { Remote } from './remote.ts'
 import { HOUR, MINUTE, type Command } from './schedule.ts'
 
@@ -26,6 +27,15 @@ const held: Command[] = [
 const operator = (act: 'retry' | 'drop'): Command => ({
   ...{ do: 'quarantine', act, kind: 'room', nth: 0, of: 'us' },
 })
+
+/** An operator gave up what was owed, and before the holder looks, the log goes on without a room that is held. */
+export const skippedLate: fc.Arbitrary<Command[]> = fc
+  .record({ first: fc.integer({ min: 1, max: 3 }), later: fc.integer({ min: 1, max: 3 }), by: fc.boolean() })
+  .map(({ first, later, by }) => [
+    ...held,
+    ...[append(0, first), { do: 'operator', wish: 'skip' } as const, append(0, later), ...old],
+    ...[by ? turn : due, append(0, 1), turn, due],
+  ])
 
 export const RARE_ISOLATING: Readonly<Record<string, Command[]>> = {
   'hold rooms': held,

@@ -191,9 +191,9 @@ const roomsWait = eachPdu((event, lane, { history, searched }) => {
   return first === undefined ? null : `${first} of its room is searched`
 })
 
-/** Contract 5.9: while it is tried alone again, what is searched of its room stays behind it; what is sticky may overtake. */
+/** Contract 5.9: while it is tried alone again, what is searched of its room stays behind it; what is or was sticky may have overtaken it. */
 const keepsItsPlace = eachPdu((event, lane, { history, searched, doubted, view: { positions } }) => {
-  if (lane === 'S' || lane !== lane.toUpperCase() || !searched.includes(event.pos)) return null
+  if (event.stickyUntil !== null || lane !== lane.toUpperCase() || !searched.includes(event.pos)) return null
   const first = doubted.find((pos) => pos < event.pos && history.at(pos)?.room === event.room)
   return first === undefined || positions.includes(first) ? null : `${first} of its room is in doubt`
 })

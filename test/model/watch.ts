@@ -59,6 +59,8 @@ export function makeWatch(history: History) {
   const alone = new Map<number, { gateway: number; others: number }>()
   /** What was refused alone last, while no empty one was answered after it. */
   let refusedAlone: { pos: number; by: 'gateway' | 'others' } | null = null
+  /** What was in a transaction that was refused, and an empty one was answered 200 after that: only these are asked about at once. */
+  const suspects = new Set<number>()
   /** What was searched in vain, so that its room could go on. */
   const inVain = new Set<number>()
   function noteVain(view: View): void {
@@ -150,7 +152,8 @@ export function makeWatch(history: History) {
     { now, handed, basis, stale }: { now: number; handed: boolean; basis: Basis | null; stale: boolean },
   ): void {
     if (pdusOf(body).length === 0) {
-      const isHalf = unanswered !== null && unanswered.lanes === unanswered.lanes.toUpperCase()
+      const isSearched = unanswered?.positions.every((pos) => suspects.has(pos)) === true
+      const isHalf = isSearched && unanswered?.lanes === unanswered?.lanes.toUpperCase()
       const least = isHalf && unanswered?.byGateway !== true ? 1 : 3
       if (!stale && (unanswered === null || unanswered.refusals === 0 || refusals < least))
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
@@ -216,7 +219,10 @@ export function makeWatch(history: History) {
           at,
           isLock(result.status) && unanswered !== null && isLock(unanswered.status),
         )
-      if (result.kind === 'answered' && unanswered !== null) unanswered.cleared = true
+      if (result.kind === 'answered' && unanswered !== null) {
+        unanswered.cleared = true
+        for (const pos of unanswered.positions) suspects.add(pos)
+      }
       if (result.kind === 'answered' && refusedAlone !== null) {
         const { pos, by } = refusedAlone
         const before = alone.get(pos) ?? { gateway: 0, others: 0 }

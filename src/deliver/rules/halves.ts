@@ -8,7 +8,7 @@
  *
  * Always: whatever is concluded, each PDU that is apart stays a row until the destination has taken it, an operator drops it or it is too old.
  */
-import type { ApartRow, RoomRow } from '../../store/delivery/apart.ts'
+import { NO_SUSPECT, type ApartRow, type RoomRow } from '../../store/delivery/apart.ts'
 import type { Isolation, Searching } from '../../store/isolation.ts'
 import { isOfGateway } from './isolation.ts'
 
@@ -37,6 +37,9 @@ export interface Sorted {
   /** What was found, for the log. */
   found: { setAside: number[]; held: number[] }
 }
+
+/** It was in a transaction that was refused: else it is searched only in that it goes in the same way. */
+export const isSuspect = ({ tries }: Pick<ApartRow, 'tries'>): boolean => tries > NO_SUSPECT
 
 const isSticky = ({ expiresAt }: ApartRow, now: number): boolean => expiresAt !== null && expiresAt > now
 
@@ -73,10 +76,12 @@ export const halved = <T>(group: readonly T[]): T[][] =>
     ? [[...group]]
     : [group.slice(0, Math.ceil(group.length / 2)), group.slice(Math.ceil(group.length / 2))]
 
+/** In few parts again. Suspects come before the others of their room, and not in one part with them, which would be asked about only later. */
 const together = (groups: readonly ApartRow[][], most: number): ApartRow[][] => {
   const all = groups.flat().sort((a, b) => a.pos - b.pos)
   const parts: ApartRow[][] = []
-  for (let i = 0; i < all.length; i += most) parts.push(all.slice(i, i + most))
+  for (const those of [all.filter(isSuspect), all.filter((row) => !isSuspect(row))])
+    for (let i = 0; i < those.length; i += most) parts.push(those.slice(i, i + most))
   return parts
 }
 
@@ -94,8 +99,10 @@ export function afterRefusedHalf(
   isolation: Isolation,
   at: Judging,
 ): Sorted {
-  const refused = rows.filter(({ pos, grp }) => grp !== null && positions.includes(pos))
-  const others = groupsOf(rows.filter((row) => !refused.includes(row)))
+  const isRefused = ({ pos, grp }: ApartRow): boolean => grp !== null && positions.includes(pos)
+  const others = groupsOf(rows.filter((row) => !isRefused(row)))
+  // From now on they are suspects, in groups that there have not been.
+  const refused = rows.filter(isRefused).map((row) => ({ ...row, grp: 0, tries: Math.max(0, row.tries) }))
   const search = isolation.search ?? newSearch(at.now)
   const nothing = { setAside: [], held: [] }
   const [only] = refused
@@ -167,7 +174,8 @@ function setAside(
 ): Sorted {
   const { now, maxPdus } = at
   const aside = { pos: row.pos, grp: null, since: now, tries: 0, nextAt: nextTry(row, 0, now) }
-  const inRoom = rows.filter((other) => other.room === row.room && other !== row && !isSticky(other, now))
+  const isAlso = ({ room, pos }: ApartRow): boolean => room === row.room && pos !== row.pos
+  const inRoom = rows.filter((other) => isAlso(other) && !isSticky(other, now))
   const recent = inRoom.filter(({ grp, since }) => grp === null && since > now - HOUR_MS)
   const holds = !isSticky(row, now) && recent.length + 1 >= HOLDS_A_ROOM
   if (!holds) {

@@ -46,7 +46,7 @@ const STEPS_AN_HOUR = 20
 export function taughtBy(
   known: Isolation | null,
   came: Came,
-  sent: { kind: Kind; txnId: string | null; pdus: number; bytes: number },
+  sent: { kind: Kind; areSuspects: boolean; txnId: string | null; pdus: number; bytes: number },
   /** `early`: the attempt was brought forward, and the backoff goes on. */
   { now, firstMs, early }: { now: number; firstMs: number; early: boolean },
 ): Taught {
@@ -68,11 +68,12 @@ export function taughtBy(
   if (!isRefusal(came, sent.pdus))
     return { ...plain, isolation: keptOf(was.asks ? { ...was, asksEarly: true } : was) }
   if (sent.kind === 'aside') return { ...plain, isolation: keptOf(was), ends: true, spares: true }
-  // A half of a search has been refused before, with others: it is asked about at once, but not where a gateway refuses, maybe at random.
+  // Suspects have been refused before, with others: they are asked about at once, but not where a gateway refuses, maybe at random. What goes in the
+  // same way as its room waited, or as it goes last, is one of them only after the three refusals that anything has.
   const isHalf = sent.kind === 'half' && was.search !== null
   const refusals = was.refusals + 1
   const last = { status: came.status, message: came.message }
-  const asks = (isHalf && !isOfGateway(came.status)) || refusals >= REFUSALS
+  const asks = (isHalf && sent.areSuspects && !isOfGateway(came.status)) || refusals >= REFUSALS
   const turned = was.search && { ...was.search, turn: 'half' as const }
   const search = isHalf && asks ? stepped(was.search, now) : turned
   const asksOf = sent.txnId !== null && { asksOf: sent.txnId }

@@ -16,6 +16,7 @@ export interface ApartRow {
   /** Which half it goes with; null: it was set aside. */
   grp: number | null
   since: number
+  /** `NO_SUSPECT`; or, of what is searched, how often a gateway refused it alone; or, of what was set aside, how often it was tried since. */
   tries: number
   nextAt: number | null
   /** Of its text; null: it is no longer there. */
@@ -27,6 +28,12 @@ export interface ApartRow {
   /** It is sent alone, after everything else that is due. */
   odd: boolean
 }
+
+/**
+ * In `tries`, of what was in no transaction yet that was refused: it is apart as its room waited, or as it goes last. A release that does not know
+ * this one counts on from it, so it asks a gateway once more.
+ */
+export const NO_SUSPECT = -1
 
 export interface RoomRow {
   room: number

@@ -10,6 +10,7 @@ import { inTransaction, type Db, type Pool } from '../db.ts'
 import { addToCounter } from '../ingest/content.ts'
 import { OF_ITS_ROOM, SET_ASIDE } from '../set-aside.ts'
 import { sql } from '../statement.ts'
+import { NO_SUSPECT } from './apart.ts'
 
 /** What an id of the quarantine names (`views/quarantine.ts`). */
 export type Named = { kind: 'pdu'; pos: number } | { kind: 'room'; room: number }
@@ -128,7 +129,7 @@ const LET_GO = sql(
     update waiting_rooms set held_since = null, tries = 0, next_at = null
      where destination = $1 and room = $2 and held_since is not null returning room
   ), left_over as (
-    update apart a set grp = coalesce((select max(x.grp) from apart x where x.destination = $1), 0) + 1
+    update apart a set tries = ${NO_SUSPECT}, grp = coalesce((select max(x.grp) from apart x where x.destination = $1), 0) + 1
       from went w where a.destination = $1 and a.room = w.room and ${NEVER_REFUSED}
   )
   select room from went`,

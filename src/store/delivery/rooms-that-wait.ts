@@ -7,6 +7,7 @@ import type { Db } from '../db.ts'
 import { addressedOutside, entitled, sent } from '../entitled.ts'
 import { holding } from '../held.ts'
 import { sql } from '../statement.ts'
+import { NO_SUSPECT } from './apart.ts'
 import type { Held } from './leases.ts'
 import { entitledIn, MEMBERSHIPS } from './timeline.ts'
 
@@ -42,8 +43,8 @@ export async function missedOf(
 const MOVE = sql(
   'a room goes on',
   `${holding('d.position = $9')}, those as (
-    insert into apart (destination, pos, room, lane, grp, since)
-    select h.id, p.pos, $4, 't', (select coalesce(max(a.grp), 0) + 1 from apart a where a.destination = $3), $7
+    insert into apart (destination, pos, room, lane, grp, since, tries)
+    select h.id, p.pos, $4, 't', (select coalesce(max(a.grp), 0) + 1 from apart a where a.destination = $3), $7, ${NO_SUSPECT}
       from held h, unnest($6::bigint[]) p (pos)
     on conflict (destination, pos) do nothing
   ), gone as (
@@ -77,9 +78,9 @@ export async function moveRoom(
 const OVERTAKE = sql(
   'a room is overtaken',
   `with taken as (
-    insert into apart (destination, pos, room, lane, grp, since)
+    insert into apart (destination, pos, room, lane, grp, since, tries)
     select $1, p.pos, $2, 'c', case when w.held_since is null
-           then coalesce((select max(a.grp) from apart a where a.destination = $1), 0) + 1 end, now_ms()
+           then coalesce((select max(a.grp) from apart a where a.destination = $1), 0) + 1 end, now_ms(), ${NO_SUSPECT}
       from waiting_rooms w, unnest($4::bigint[]) p (pos) where w.destination = $1 and w.room = $2
     on conflict (destination, pos) do nothing
   )

@@ -10,6 +10,7 @@ import type { Db } from '../db.ts'
 import { holding, IN_ORDER } from '../held.ts'
 import { OF_ITS_ROOM } from '../set-aside.ts'
 import { sql } from '../statement.ts'
+import { NO_SUSPECT } from './apart.ts'
 import type { Held } from './leases.ts'
 
 // What was planned before is not frozen after it. With no wish before it, greatest() gives the new one, as it should.
@@ -104,7 +105,8 @@ const SKIP = sql(
   ), gone as (
     delete from apart a using its i where a.destination = i.id and a.pos <= $4
   ), left_over as (
-    update apart a set grp = coalesce((select max(x.grp) from apart x where x.destination = a.destination), 0) + 1
+    update apart a set tries = ${NO_SUSPECT},
+                       grp = coalesce((select max(x.grp) from apart x where x.destination = a.destination), 0) + 1
       from its i where a.destination = i.id and a.pos > $4 and ${OF_ITS_ROOM}
   ), rooms as (
     update waiting_rooms w set cursor = greatest(w.cursor, $4), held_since = null, tries = 0, next_at = null

@@ -4,6 +4,7 @@ import { holding } from '../held.ts'
 import { NOTHING_LEARNED } from '../isolation.ts'
 import { sql } from '../statement.ts'
 import { nothingForgottenSince } from '../stream.ts'
+import { NO_SUSPECT } from './apart.ts'
 import type { DestinationState } from './destination.ts'
 import type { Held } from './leases.ts'
 import { EVENT_APART, laneApart } from './take-apart.ts'
@@ -22,8 +23,8 @@ const TAKE = sql(
     select f.id, e.room, ${laneApart('f.id', '$13')} as lane
       from free f cross join (select $6::bigint as pos, $7::text as lane) p ${EVENT_APART}
   ), taken as (
-    insert into apart (destination, pos, room, lane, grp, since)
-    select id, $6, room, lane, coalesce((select max(a.grp) from apart a where a.destination = it.id), 0) + 1, $9
+    insert into apart (destination, pos, room, lane, grp, since, tries)
+    select id, $6, room, lane, coalesce((select max(a.grp) from apart a where a.destination = it.id), 0) + 1, $9, ${NO_SUSPECT}
       from it where room is not null
     on conflict (destination, pos) do nothing
   ), waits as (

@@ -12,6 +12,7 @@ import {
 } from '../rules.ts'
 import { keyOf, type ApartRow, type WaitingRoomRow } from '../rows.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
+import { NO_SUSPECT } from '../../../../src/store/delivery/apart.ts'
 import type { Isolation } from '../../../../src/store/isolation.ts'
 import { held } from './leases.ts'
 
@@ -50,11 +51,12 @@ function laneApart(
 function putApart(
   { t }: Call,
   row: Pick<ApartRow, 'destination' | 'pos' | 'room' | 'lane' | 'grp' | 'since'>,
+  tries = 0,
 ): void {
   if (isApart(t, row.destination, row.pos)) return
   t.apart.put(keyOf.apart(row.destination, row.pos), {
     ...row,
-    tries: 0,
+    tries,
     next_at: null,
     status: null,
     message: null,
@@ -161,7 +163,7 @@ export const APART = {
     if (room === undefined) return [{ n: 1, rooms: [] }]
     const last = Math.max(0, ...ofDestination(call, id).map(({ grp }) => grp ?? 0))
     const its = laneApart(call, id, { pos, lane, passed })
-    putApart(call, { destination: id, pos, room, lane: its, grp: last + 1, since: now })
+    putApart(call, { destination: id, pos, room, lane: its, grp: last + 1, since: now }, NO_SUSPECT)
     if (t.waiting_rooms.get(keyOf.waits(id, room)) !== undefined) return [{ n: 1, rooms: [] }]
     t.waiting_rooms.put(keyOf.waits(id, room), {
       ...{ destination: id, room, cursor: roomsUpto, held_since: null, tries: 0, next_at: null },
@@ -248,11 +250,9 @@ export const APART = {
     const row = t.waiting_rooms.get(key)
     if (row === undefined) return 0
     const last = Math.max(0, ...ofDestination(call, id).map(({ grp }) => grp ?? 0))
+    const grp = row.held_since === null ? last + 1 : null
     for (const pos of positions)
-      putApart(call, {
-        ...{ destination: id, pos, room, lane: 'c', since: now },
-        grp: row.held_since === null ? last + 1 : null,
-      })
+      putApart(call, { destination: id, pos, room, lane: 'c', grp, since: now }, NO_SUSPECT)
     t.waiting_rooms.put(key, { ...row, cursor: Math.max(row.cursor, upto) })
     return 1
   }),
@@ -344,7 +344,8 @@ export const APART = {
     const { t } = call
     if (held(call, worker, fence, id)?.position !== position) return 0
     const grp = Math.max(0, ...ofDestination(call, id).map((row) => row.grp ?? 0)) + 1
-    for (const pos of positions) putApart(call, { destination: id, pos, room, lane: 't', grp, since: now })
+    for (const pos of positions)
+      putApart(call, { destination: id, pos, room, lane: 't', grp, since: now }, NO_SUSPECT)
     const key = keyOf.waits(id, room)
     const row = t.waiting_rooms.get(key)
     if (row === undefined) return 0

@@ -1,4 +1,5 @@
 /** `store/delivery/quarantine-acts.ts`: an operator has what was set aside tried, or gives it up. What was given up is noted for people alone. */
+import { NO_SUSPECT } from '../../../../src/store/delivery/apart.ts'
 import { headOf } from '../rules.ts'
 import { keyOf, type ApartRow } from '../rows.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
@@ -72,7 +73,7 @@ export const QUARANTINE = {
     const last = Math.max(0, ...all(call, id).map(({ grp }) => grp ?? 0))
     for (const row of all(call, id))
       if (row.room === room && row.grp === null && row.next_at === null && row.message === null)
-        t.apart.change(keyOf.apart(id, row.pos), { grp: last + 1 })
+        t.apart.change(keyOf.apart(id, row.pos), { grp: last + 1, tries: NO_SUSPECT })
     return [{ room }]
   }),
   'wish for a look after a drop': twin<[number]>(({ t, now }, id) => {

@@ -1,4 +1,5 @@
 /** `store/delivery/skips.ts`: an operator gives up what is owed up to now, and the holder carries it out. */
+import { NO_SUSPECT } from '../../../../src/store/delivery/apart.ts'
 import { headOf, openGapOf, owedTo } from '../rules.ts'
 import { keyOf } from '../rows.ts'
 import { held } from './leases.ts'
@@ -50,7 +51,7 @@ export const SKIPS = {
     const last = Math.max(0, ...those.map(({ grp }) => grp ?? 0), ...gone.map(({ grp }) => grp ?? 0))
     for (const one of those)
       if (one.grp === null && one.next_at === null)
-        t.apart.put(keyOf.apart(id, one.pos), { ...one, grp: last + 1 })
+        t.apart.put(keyOf.apart(id, one.pos), { ...one, grp: last + 1, tries: NO_SUSPECT })
     for (const room of t.waiting_rooms.all()) {
       if (room.destination !== id) continue
       const cursor = Math.max(room.cursor, upto)
