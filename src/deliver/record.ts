@@ -240,16 +240,11 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
   const taught = taughtBy(
     state.isolation,
     came,
-<<<<<<< HEAD
-    { kind: apart?.kind ?? 'ordinary', txnId: at.txnId, pdus, bytes },
+    { kind: apart?.kind ?? 'ordinary', areSuspects, txnId: at.txnId, pdus, bytes },
     {
       ...{ now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
       early: backsOff(state.waiting, finishedAtOf(at, result)),
     },
-=======
-    { kind: apart?.kind ?? 'ordinary', areSuspects, txnId: at.txnId, pdus, bytes },
-    { now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
->>>>>>> h/least
   )
   const isThrough = came.answered && apart !== null && !halvesRemain(apart, acknowledges.positions)
   if (!isThrough || taught.isolation === null) return taught
