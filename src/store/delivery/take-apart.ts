@@ -10,17 +10,17 @@ import type { ApartRow } from './apart.ts'
 import type { Held } from './leases.ts'
 
 /**
- * The lane of the PDU `p`, whose event is `e`, its recipients `r`: a replay that the lanes have not passed yet (after the position `passed`) and that is
+ * The lane of the PDU `q`, whose event is `e`, its recipients `r`: a replay that the lanes have not passed yet (after the position `passed`) and that is
  * owed as any event is one of the timeline, as its row alone says from now on that it is owed. Another is owed until it lapses, and no longer:
  * it was delivered before a rejoin, given up, or passed by a catch-up.
  */
 export const laneApart = (to: string, passed: string): string =>
-  `case when p.lane = 's' and p.pos > ${passed} and ${entitled(to)} and not ${sent(to, 'p.pos')} then 't' else p.lane end`
-/** The event of `p`, and who gets it. */
+  `case when q.lane = 's' and q.pos > ${passed} and ${entitled(to)} and not ${sent(to, 'q.pos')} then 't' else q.lane end`
+/** The event of `q`, and who gets it. */
 export const EVENT_APART = `left join lateral (
-      select room, pos, recipients from events where pos = p.pos
+      select room, pos, recipients from events where pos = q.pos
       union all
-      select room, pos, recipients from kept_events where pos = p.pos limit 1) e on true
+      select room, pos, recipients from kept_events where pos = q.pos limit 1) e on true
     left join recipients r on r.id = e.recipients`
 
 // $1 worker, $2 fence, $3 destination, $4 its position, $5 the transaction that was refused, $6 the position after it, $7 the positions that it held, $8 their
@@ -33,8 +33,8 @@ const TAKE = sql(
   ), moved as (
     update destinations d set position = $6 from ended x where d.id = x.destination
   ), those as (
-    select x.destination, p.pos, ${laneApart('x.destination', '$12')} as lane, p.n, e.room
-      from ended x cross join unnest($7::bigint[], string_to_array($8, null)) with ordinality p (pos, lane, n) ${EVENT_APART}
+    select x.destination, q.pos, ${laneApart('x.destination', '$12')} as lane, q.n, e.room
+      from ended x cross join unnest($7::bigint[], string_to_array($8, null)) with ordinality q (pos, lane, n) ${EVENT_APART}
   ), later as (
     update apart a set grp = a.grp + 2 from ended x where a.destination = x.destination and a.grp is not null
   ), taken as (

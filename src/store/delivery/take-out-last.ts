@@ -21,7 +21,7 @@ const TAKE = sql(
       from free f where d.id = f.id
   ), it as (
     select f.id, e.room, ${laneApart('f.id', '$13')} as lane
-      from free f cross join (select $6::bigint as pos, $7::text as lane) p ${EVENT_APART}
+      from free f cross join (select $6::bigint as pos, $7::text as lane) q ${EVENT_APART}
   ), taken as (
     insert into apart (destination, pos, room, lane, grp, since, tries)
     select id, $6, room, lane, coalesce((select max(a.grp) from apart a where a.destination = it.id), 0) + 1, $9, ${NO_SUSPECT}
