@@ -141,13 +141,14 @@ export async function noteLapsed(db: Db, now: number, destination: number | null
   return (rowCount ?? 0) + (rows[0]?.lapsed ?? 0)
 }
 
-// A row is done when nothing it covers is sticky any more and unsent. `upto` guards against a rejoin meanwhile.
+// A row is done when nothing it covers is sticky any more and unsent; what is apart has a row of its own that says so, else each sweep would wake a
+// destination for it that has nothing to do. `upto` guards against a rejoin meanwhile.
 const DROP_DONE = sql(
   'drop joins that are through',
   `delete from sticky_owed o
    where o.destination = $1 and o.room = any($2) and o.upto <= $4
      and not exists (select 1 from sticky s where s.room = o.room and s.pos > o.cursor and s.pos <= o.upto and s.expires_at > $3
-                      and not ${sentSince('$1', 's.pos', 'o.upto')})`,
+                      and not ${sentSince('$1', 's.pos', 'o.upto')} and ${NOT_OUT})`,
 )
 
 /** Forgets join rows that are through; `head`: no join after it is touched. */

@@ -316,7 +316,13 @@ const sticky = {
       if (o.room === null || !rooms.includes(o.room) || (o.upto ?? 0) > head) return false
       return !t.sticky
         .all()
-        .some((s) => s.room === o.room && isLive(call, s.pos, at) && owedByJoin(rules, t, id, s))
+        .some(
+          (s) =>
+            s.room === o.room &&
+            isLive(call, s.pos, at) &&
+            owedByJoin(rules, t, id, s) &&
+            !isApart(t, id, s.pos),
+        )
     })
     for (const { room } of done) t.sticky_owed.delete(keyOf.owed(id, room))
     return done.length
