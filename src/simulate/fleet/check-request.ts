@@ -92,11 +92,11 @@ export function readTransaction(body: string, origin: string): Contents | Refusa
   if (pdus.length > MAX_PDUS) return bad(`${pdus.length} PDUs`)
   const all = edus ?? []
   if (all.length > MAX_EDUS) return bad(`${all.length} EDUs`)
-  const edus = all.map((edu) => {
-    const read = readEdu(edu, origin)
-    return { ...read, parts: partsOf(read) }
+  const read = all.map((edu) => {
+    const one = readEdu(edu, origin)
+    return { ...one, parts: partsOf(one) }
   })
-  return { pdus, edus, originServerTs: ts }
+  return { pdus, edus: read, originServerTs: ts }
 }
 
 export function isRefusal(value: Contents | Refusal): value is Refusal {
