@@ -174,7 +174,9 @@ export const roomOfPart = (part: EduPart): string | null => ('roomId' in part ? 
 
 const spell = (...parts: readonly (string | number | boolean | null)[]) =>
   parts.map((part) => String(part ?? '-')).join(' ')
-const hashOf = (value: JsonValue | { fault: string | null; content: Readonly<JsonObject> }) =>
-  createHash('sha256').update(JSON.stringify(value)).digest('hex')
+/** Of what was told and of what came alike, so whatever the order of its keys; of odd numbers too. */
+const hashOf = (value: object) => createHash('sha256').update(JSON.stringify(value, inOrder)).digest('hex')
+const inOrder = (_key: string, value: unknown) =>
+  isJsonObject(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value
 const text = (value: JsonValue | undefined) => (typeof value === 'string' ? value : '')
 const object = (value: JsonValue | undefined): JsonObject => (isJsonObject(value) ? value : {})
