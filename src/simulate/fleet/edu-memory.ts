@@ -5,6 +5,7 @@
  * newest of each key. Counts are exact for ever; of the rest the oldest is forgotten, and counted, so that a server may
  * run for days.
  */
+import { domainOf } from '../../matrix/ids.ts'
 import { makeBoundedMap } from './bounded.ts'
 import { makeDeviceChains } from './device-chains.ts'
 import type { ChainLink } from './device-chains.ts'
@@ -145,7 +146,7 @@ export function makeEduMemory(options: EduMemoryOptions): EduMemory {
   function stranger(part: EduPart): string | null {
     if ('roomId' in part && !inRoom(part.roomId)) return `tells of ${part.roomId}`
     if (part.kind !== 'to-device') return null
-    const other = part.userIds.find((user) => !user.endsWith(`:${destination}`))
+    const other = part.userIds.find((user) => domainOf(user) !== destination)
     return other === undefined ? null : `is for ${other}`
   }
 

@@ -156,9 +156,12 @@ describe('the fake homeserver, sent EDUs', () => {
     const away = receipt('$1', null, { room: '!away:x' })
     await send('one', [typing(true), away, toDevice('a', bob), toDevice('b', '@bob:elsewhere.example')])
     await send('one', [typing(true), away, toDevice('a', bob), toDevice('b', '@bob:elsewhere.example')])
+    server.forgive()
+    await send('two', [toDevice('c', `@bob:else:${server.serverName}`)])
     expect(server.edus.notEntitled).to.deep.equal([
       'EDU 1 (m.receipt) of transaction one tells of !away:x',
       'EDU 3 (m.direct_to_device) of transaction one is for @bob:elsewhere.example',
+      `EDU 0 (m.direct_to_device) of transaction two is for @bob:else:${server.serverName}`,
     ])
     expect(server.violations).to.deep.equal([])
   })
