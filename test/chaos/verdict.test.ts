@@ -43,6 +43,7 @@ function remote(transactions: string[][], violations: string[] = []) {
       body: null,
       bytes: 0,
       edus: 0,
+      originServerTs: null,
       response: null,
       answered: true,
       forgiven: false,

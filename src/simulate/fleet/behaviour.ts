@@ -6,6 +6,7 @@
  * (Synapse), or never list any PDU.
  */
 import type { JsonObject } from '../../matrix/json-value.ts'
+import type { WireEdu } from './edu-form.ts'
 
 export type Pdu = Readonly<JsonObject>
 
@@ -47,6 +48,8 @@ export interface SeenRequest {
   readonly n: number
   readonly repeated: boolean
   readonly pduIds: readonly string[]
+  /** In the order of the transaction; with what is wrong with them. */
+  readonly edus: readonly WireEdu[]
   readonly at: number
 }
 

@@ -12,6 +12,10 @@ import { parseJson } from '../../matrix/strict-json.ts'
 import { MAX_EDUS, MAX_PDUS } from '../../matrix/transaction.ts'
 import { parseXMatrix } from '../../matrix/x-matrix.ts'
 import type { Pdu } from './behaviour.ts'
+import { readEdu } from './edu-form.ts'
+import type { WireEdu } from './edu-form.ts'
+import type { EduByParts } from './edu-memory.ts'
+import { partsOf } from './edu-parts.ts'
 
 export interface Refusal {
   readonly status: number
@@ -21,7 +25,9 @@ export interface Refusal {
 
 export interface Contents {
   readonly pdus: readonly Pdu[]
-  readonly edus: number
+  /** Those with a fault too: real receivers pass over most of them. */
+  readonly edus: readonly (WireEdu & EduByParts)[]
+  readonly originServerTs: number
 }
 
 export interface SignedRequest {
@@ -68,7 +74,7 @@ function textToVerify(
   }
 }
 
-/** The PDUs and the number of EDUs in a transaction's body, or why it is refused. */
+/** The PDUs and EDUs in a transaction's body, or why it is refused. */
 export function readTransaction(body: string, origin: string): Contents | Refusal {
   const bad = (why: string): Refusal => ({ status: 400, errcode: 'M_BAD_JSON', why })
   let parsed: unknown
@@ -80,13 +86,17 @@ export function readTransaction(body: string, origin: string): Contents | Refusa
   if (!isJsonObject(parsed)) return bad('the body is not an object')
   const { origin: said, origin_server_ts: ts, pdus, edus } = parsed
   if (said !== origin) return bad('the origin in the body is not the server that signed it')
-  if (!Number.isSafeInteger(ts)) return bad('no origin_server_ts')
+  if (typeof ts !== 'number' || !Number.isSafeInteger(ts)) return bad('no origin_server_ts')
   if (!Array.isArray(pdus) || !pdus.every(isJsonObject)) return bad('pdus is not a list of objects')
   if (edus !== undefined && !Array.isArray(edus)) return bad('edus is not a list')
   if (pdus.length > MAX_PDUS) return bad(`${pdus.length} PDUs`)
-  const eduCount = edus?.length ?? 0
-  if (eduCount > MAX_EDUS) return bad(`${eduCount} EDUs`)
-  return { pdus, edus: eduCount }
+  const all = edus ?? []
+  if (all.length > MAX_EDUS) return bad(`${all.length} EDUs`)
+  const read = all.map((edu) => {
+    const one = readEdu(edu, origin)
+    return { ...one, parts: partsOf(one) }
+  })
+  return { pdus, edus: read, originServerTs: ts }
 }
 
 export function isRefusal(value: Contents | Refusal): value is Refusal {

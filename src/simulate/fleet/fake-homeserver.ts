@@ -2,7 +2,7 @@
  * A strict remote homeserver over TLS on loopback, for the demo's fleet, the benchmark and the tests.
  *
  * It has one endpoint, `PUT /_matrix/federation/v1/send/{txnId}`, and holds its sender to everything that the spec
- * demands: signed by whom and for whom, 50 PDUs, 100 EDUs, one transaction at a time, the same bytes each time. What a
+ * demands: signed by whom and for whom, 50 PDUs, 100 EDUs and their form, one transaction at a time, the same bytes each time. What a
  * correct sender never does is refused if a server would refuse it, and always recorded in `violations`. The server
  * survives `stop` and `restart` with its memory and its port, as a real one does with its database.
  */
@@ -14,6 +14,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../pace/clock.ts'
 import type { Behaves } from './behaviour.ts'
 import type { KeyPair } from './certs.ts'
+import type { KeptEdus } from './edu-memory.ts'
 import { makeReceiver } from './receiver.ts'
 import type { ReceivedPdu, ReceiverOptions, Reply } from './receiver.ts'
 import type { LoggedTransaction } from './transaction-log.ts'
@@ -42,6 +43,8 @@ export interface FakeHomeserver {
   readonly transactions: readonly LoggedTransaction[]
   /** The PDUs it took, by event id, in the order in which it took them. */
   readonly received: ReadonlyMap<string, ReceivedPdu>
+  /** What it took and remembers of EDUs. */
+  readonly edus: KeptEdus
   readonly violations: readonly string[]
   /** Requests to `/send` whose headers arrived, those that were cut off or refused too. */
   readonly requests: number
@@ -181,6 +184,7 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     port,
     transactions: receiver.log.transactions,
     received: receiver.received,
+    edus: receiver.edus,
     violations: receiver.log.violations,
     get requests() {
       return requests

@@ -9,11 +9,15 @@ import { roomVersion } from '../../matrix/room-versions.ts'
 import { matrixError, ok, processPdus } from './behaviour.ts'
 import type { Behaves, Behaviour, Pdu, Processing, SeenRequest } from './behaviour.ts'
 import { isRefusal, readTransaction, refuseUnsigned } from './check-request.ts'
-import type { Expected, Refusal } from './check-request.ts'
+import type { Contents, Expected, Refusal } from './check-request.ts'
+import { oddNumberIn } from './edu-form.ts'
+import { makeEduMemory } from './edu-memory.ts'
+import type { EduMemory, EduMemoryOptions } from './edu-memory.ts'
+import { nameOfPart } from './edu-parts.ts'
 import { makeTransactionLog } from './transaction-log.ts'
 import type { TransactionLog } from './transaction-log.ts'
 
-export interface ReceiverOptions {
+export interface ReceiverOptions extends Pick<EduMemoryOptions, 'inRoom'> {
   readonly expected: Expected
   readonly behaviour?: Behaves
   /** The id of a PDU as received. Default: its `event_id` if it has one, else the one of room version 11. */
@@ -61,6 +65,7 @@ export type Reply =
 export interface Receiver {
   readonly log: TransactionLog
   readonly received: ReadonlyMap<string, ReceivedPdu>
+  readonly edus: EduMemory
   behave(behaviour: Behaves): void
   receive(arrival: Arrival): Reply
 }
@@ -79,6 +84,7 @@ export function makeReceiver(options: ReceiverOptions): Receiver {
   const idOf = options.eventIdOf ?? usualEventId
   const log = makeTransactionLog({ keepBodies: options.keepBodies ?? true })
   const received = new Map<string, ReceivedPdu>()
+  const kept = makeEduMemory({ ...options, destination: expected.destination })
   let behaves = options.behaviour ?? ok
 
   function refuse({ status, errcode, why }: Refusal): Reply {
@@ -92,25 +98,42 @@ export function makeReceiver(options: ReceiverOptions): Receiver {
     if (unsigned !== null) return refuse(unsigned)
     const contents = readTransaction(body, expected.origin)
     if (isRefusal(contents)) return refuse(contents)
+    const { edus, originServerTs } = contents
     const pduIds = contents.pdus.map(idOf)
     const repeated = log.find(txnId) !== undefined
-    const verdict = log.receive({ txnId, body, pduIds, edus: contents.edus, at })
+    const isWholeAtLast = (log.find(txnId)?.sha256 ?? null) === null
+    const eduParts = edus.map(({ parts }) => parts.map(nameOfPart))
+    const verdict = log.receive({ txnId, body, pduIds, eduParts, originServerTs, at })
     if (verdict === 'refuse') {
       return replyTo(matrixError(429, 'M_LIMIT_EXCEEDED', 'another transaction is unanswered'))
     }
-    const seen = { txnId, n, repeated, pduIds, at }
+    if (isWholeAtLast) lookAtEdus(txnId, edus, deep ? body : null)
+    const seen = { txnId, n, repeated, pduIds, edus, at }
     const behaviour = typeof behaves === 'function' ? behaves(seen) : behaves
     if (behaviour.kind === 'status' || behaviour.kind === 'hang') return replyTo(behaviour)
     if (behaviour.kind === 'cut off') return { kind: 'destroy', delayMs: 0 }
     const delayMs = behaviour.delayMs ?? 0
-    const response = log.find(txnId)?.response ?? take(seen, contents.pdus, behaviour)
+    const response = log.find(txnId)?.response ?? take(seen, contents, behaviour)
     if (behaviour.kind === 'drop after processing') return { kind: 'destroy', delayMs }
     if (behaviour.kind === 'half an answer') return { kind: 'half an answer', body: response, delayMs }
     return { kind: 'answer', status: 200, headers: JSON_TYPE, body: response, delayMs }
   }
 
+  /** What is wrong with the EDUs of a transaction that came whole for the first time. `body`: look at its numbers too. */
+  function lookAtEdus(txnId: string, edus: Contents['edus'], body: string | null): void {
+    for (const [index, { type, fault }] of edus.entries()) {
+      if (fault !== null)
+        log.complain(`EDU ${index} (${type ?? 'no type'}) of transaction ${txnId}: ${fault}`)
+    }
+    const odd = body === null || edus.length === 0 ? null : oddNumberIn(body)
+    if (odd !== null) log.complain(`the EDUs of transaction ${txnId}: ${odd}`)
+    kept.look(edus, txnId)
+  }
+
   /** Processes a transaction for the first time and remembers its answer. */
-  function take({ txnId, pduIds, at }: SeenRequest, pdus: readonly Pdu[], how: Processing): string {
+  function take({ txnId, pduIds, at }: SeenRequest, contents: Contents, how: Processing): string {
+    const { pdus, edus, originServerTs } = contents
+    kept.take(edus, { txnId, at, originServerTs })
     const { taken, response } = processPdus(pduIds, pdus, how)
     for (const { eventId, pdu } of taken) {
       const before = received.get(eventId)
@@ -129,6 +152,7 @@ export function makeReceiver(options: ReceiverOptions): Receiver {
   return {
     log,
     received,
+    edus: kept,
     behave(behaviour) {
       behaves = behaviour
     },

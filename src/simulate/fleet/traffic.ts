@@ -5,10 +5,13 @@
 import type { Clock } from '../../pace/clock.ts'
 import { makePdu } from '../../matrix/make-pdu.ts'
 import type { SigningKey } from '../../matrix/signing.ts'
+import type { EduItem, ToldEdu } from '../story/edu-told.ts'
 import type { Batch, PlannedEvent } from '../story/plan.ts'
 import type { Told } from '../story/record.ts'
 import { makeClaims } from '../verdict/claims.ts'
 import type { Claims } from '../verdict/claims.ts'
+import { makeEduClaims } from '../verdict/edu-claims.ts'
+import type { EduClaims } from '../verdict/edu-claims.ts'
 
 export interface TrafficNeeds {
   readonly serverName: string
@@ -24,10 +27,14 @@ export interface Traffic {
   readonly told: readonly Told[]
   /** The same, as far as it got: who should have what by now. */
   readonly claims: Claims
+  /** Who should have which EDUs by now. */
+  readonly eduClaims: EduClaims
   /** Events handed over so far. */
   readonly events: number
   /** One request. */
   send(batch: Batch): Promise<void>
+  /** One request of EDUs. */
+  say(edus: readonly EduItem[]): Promise<void>
   /** Who is in these rooms from now on. */
   join(rooms: readonly { room: number; servers: readonly number[] }[]): Promise<void>
   roomId(room: number): string
@@ -40,12 +47,13 @@ const MOST_ITEMS = 500
 interface ReadyItem {
   readonly item: object
   /** What is written down once it was taken. */
-  readonly told: (times: { at: number; takenAt: number }) => Told
+  readonly told: (times: { at: number; takenAt: number }) => Told | ToldEdu
 }
 
 export function makeTraffic({ serverName, key, clock, servers, ingest }: TrafficNeeds): Traffic {
   const told: Told[] = []
   const claims = makeClaims()
+  const eduClaims = makeEduClaims(serverName)
   const newest = new Map<number, { eventId: string; depth: number }>()
   let events = 0
   const roomId = (room: number) => `!room${room}:${serverName}`
@@ -59,6 +67,8 @@ export function makeTraffic({ serverName, key, clock, servers, ingest }: Traffic
       const takenAt = clock.now()
       for (const one of part) {
         const item = one.told({ at, takenAt })
+        eduClaims.take(item)
+        if (item.kind === 'edu') continue
         told.push(item)
         claims.take(item)
         if (item.kind === 'event') events += 1
@@ -111,12 +121,14 @@ export function makeTraffic({ serverName, key, clock, servers, ingest }: Traffic
   return {
     told,
     claims,
+    eduClaims,
     get events() {
       return events
     },
     roomId,
     send: (batch) =>
       hand(batch.map((one) => (one.kind === 'event' ? speak(one) : change('leave', one.room, [one.server])))),
+    say: (edus) => hand(edus.map((item) => ({ item, told: (times) => ({ kind: 'edu', item, ...times }) }))),
     join: (rooms) => hand(rooms.map(({ room, servers: who }) => change('join', room, who))),
   }
 }

@@ -5,13 +5,14 @@
  * same id and the same bytes, until it is answered. So an id that was received and not answered with a 200 stays
  * *unanswered*, however it failed, and any other new id meanwhile is a violation. A repeat of an answered id is not,
  * because its sender may not have seen the answer. An id that a whole answer refused counts as answered, and only the sender's search for what
- * is refused may follow it (contract 5.9): after three refusals, or one of PDUs that were refused before, an empty transaction, and after a 200 to that another one; after a 413 a
- * smaller one; after one whose PDUs were all refused before, anything. `forgive` is for callers that know a reason: the 24 h rule, a
+ * is refused may follow it (contract 5.9): after three refusals, or one of PDUs and EDUs that were refused before, an empty transaction, and after a 200 to that another one; after a 413 a
+ * smaller one; after one whose PDUs and EDUs were all refused before, anything. `forgive` is for callers that know a reason: the 24 h rule, a
  * redaction, an operator's skip.
  *
  * No I/O: the listener asks, and this file decides and keeps score.
  */
 import { createHash } from 'node:crypto'
+import { makeBoundedMap } from './bounded.ts'
 
 export interface LoggedTransaction {
   readonly txnId: string
@@ -22,6 +23,8 @@ export interface LoggedTransaction {
   bytes: number
   pduIds: readonly string[]
   edus: number
+  /** What the body says; null while none came whole. */
+  originServerTs: number | null
   /** When each request with this id arrived, in milliseconds since the epoch. */
   readonly requestsAt: number[]
   /** The answer a 200 gave, or will give to a repeat; null while it was not processed. */
@@ -37,7 +40,9 @@ export interface ReceivedRequest {
   readonly txnId: string
   readonly body: string
   readonly pduIds: readonly string[]
-  readonly edus: number
+  /** For each EDU what it says, part by part, as names that are the same when it comes in another transaction. */
+  readonly eduParts: readonly (readonly string[])[]
+  readonly originServerTs: number
   readonly at: number
 }
 
@@ -61,6 +66,7 @@ export interface TransactionLog {
 }
 
 const MOST_VIOLATIONS = 1000
+const MOST_REFUSED = 20_000
 
 export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): TransactionLog {
   const byId = new Map<string, LoggedTransaction>()
@@ -71,7 +77,10 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
   /** The last that was refused, while nothing else was answered; and whether an empty one was answered after that. */
   let refusal: { of: LoggedTransaction; status: number; cleared: boolean; isSuspect: boolean } | null = null
   let refusals = 0
-  const refusedPdus = new Set<string>()
+  /** PDUs, and parts of EDUs. */
+  const refusedBefore = makeBoundedMap<true>(MOST_REFUSED)
+  /** What the last transaction that came whole is made of. */
+  let last: { of: LoggedTransaction; names: readonly string[] } | null = null
 
   /** Whether another id may come while that one is unanswered. */
   function mayFollow(other: LoggedTransaction, isEmpty: boolean): boolean {
@@ -97,6 +106,7 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
       bytes: 0,
       pduIds: [],
       edus: 0,
+      originServerTs: null,
       requestsAt: [],
       response: null,
       answered: false,
@@ -108,7 +118,9 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
     return transaction
   }
 
-  function receive({ txnId, body, pduIds, edus, at }: ReceivedRequest): RequestVerdict {
+  function receive(request: ReceivedRequest): RequestVerdict {
+    const { txnId, body, pduIds, originServerTs, at } = request
+    const edus = request.eduParts.length
     const known = byId.get(txnId)
     const other = otherThan(txnId)
     const isEmpty = pduIds.length + edus === 0
@@ -120,9 +132,10 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
     if (known === undefined && other !== undefined && !isEmpty) unanswered.delete(other)
     if (isEmpty) unanswered.delete(transaction)
     transaction.requestsAt.push(at)
+    last = { of: transaction, names: [...pduIds, ...request.eduParts.flat()] }
     const sha256 = createHash('sha256').update(body).digest('hex')
     if (transaction.sha256 === null) {
-      Object.assign(transaction, { sha256, body: keepBodies ? body : null, pduIds, edus })
+      Object.assign(transaction, { sha256, body: keepBodies ? body : null, pduIds, edus, originServerTs })
       transaction.bytes = Buffer.byteLength(body)
     } else if (transaction.sha256 !== sha256) {
       complain(`transaction ${txnId} came again with other bytes`)
@@ -163,12 +176,12 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
     refused(txnId, status) {
       const transaction = byId.get(txnId)
       if (transaction === undefined || transaction.pduIds.length + transaction.edus === 0) return
-      const { pduIds } = transaction
-      const isSuspect = pduIds.every((id) => refusedPdus.has(id))
+      const names = last?.of === transaction ? last.names : transaction.pduIds
+      const isSuspect = names.length > 0 && names.every((name) => refusedBefore.kept.has(name))
       refusals += 1
       const cleared = isSuspect && transaction.requestsAt.length === 1
       refusal = { of: transaction, status, cleared, isSuspect }
-      for (const id of pduIds) refusedPdus.add(id)
+      for (const name of names) refusedBefore.set(name, true)
     },
     forgive() {
       for (const transaction of unanswered) transaction.forgiven = true

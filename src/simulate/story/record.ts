@@ -4,6 +4,8 @@
  *
  * Times are milliseconds since the epoch by this machine's clock, which the embedded database shares.
  */
+import type { KeptEdus } from '../fleet/edu-memory.ts'
+
 export interface ToldItem {
   /** When the request that carried it began. */
   readonly at: number
@@ -36,6 +38,8 @@ export interface Heard {
   /** The events it took (and did not drop), by id. */
   readonly received: { has(eventId: string): boolean }
   readonly violations: readonly string[]
+  /** What it noted of EDUs; none: nothing. */
+  readonly edus?: Pick<KeptEdus, 'notEntitled'>
   readonly mostOpenAtOnce: number
 }
 
@@ -43,6 +47,8 @@ export interface HeardTransaction {
   readonly txnId: string
   readonly body: string | null
   readonly pduIds: readonly string[]
+  /** Read from its body; where it is not said, `putTogether` looks there itself. */
+  readonly originServerTs?: number | null
   readonly requestsAt: readonly number[]
   /** Null while it was not processed. */
   readonly response: string | null
@@ -56,8 +62,9 @@ const HEAD = /^\{(?:"edus":\[\],)?"origin":"[^"]*","origin_server_ts":(\d+),"pdu
  * When the transaction was put together: what it says itself, or, where that can't be read, when it arrived
  * first. Never later than that.
  */
-export function putTogether({ body, requestsAt }: HeardTransaction): number {
+export function putTogether({ body, originServerTs, requestsAt }: HeardTransaction): number {
   const arrived = requestsAt[0] ?? 0
+  if (typeof originServerTs === 'number') return Math.min(arrived, originServerTs)
   const said = HEAD.exec(body?.slice(0, 400) ?? '')?.[1]
   return said === undefined ? arrived : Math.min(arrived, Number(said))
 }

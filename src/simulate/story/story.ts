@@ -9,9 +9,11 @@ import type { FakeHomeserver } from '../fleet/fake-homeserver.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { BRIEF_MS, GATHERED } from './plan.ts'
 import type { Batch, StoryPlan } from './plan.ts'
+import type { EduTalk } from './edu-talk.ts'
 import { makePace } from './pace.ts'
 import { ROOM } from './rooms.ts'
 import type { Traffic } from '../fleet/traffic.ts'
+import { judgeEdus } from '../verdict/edus.ts'
 import { judgeServer } from '../verdict/verdict.ts'
 import type { Rules } from '../verdict/verdict.ts'
 
@@ -20,6 +22,8 @@ export interface StoryNeeds {
   readonly fleet: Fleet
   readonly traffic: Traffic
   readonly clock: Clock
+  /** Traffic of EDUs beside that of events; none: there is none. */
+  readonly edus?: EduTalk
   /** `catch_up.min_age_ms` of the daemon. */
   readonly minAgeMs: number
   /** Told of each thing that happens, in one line. */
@@ -30,6 +34,8 @@ export interface StoryNeeds {
 
 /** Between two requests of traffic at least, ms. */
 const PACE_MS = 150
+/** EDUs with each request of traffic. */
+const EDUS = 20
 /** A server for which more than a full transaction waits is waited for. */
 const MOST_WAITING = 50
 const LOOK_MS = 50
@@ -40,7 +46,7 @@ const PATIENCE_MS = 60_000
 
 /** Tells the story and returns the rules that its verdict goes by. */
 export async function runStory(needs: StoryNeeds): Promise<Rules> {
-  const { plan, fleet, traffic, clock, minAgeMs, tell, signal } = needs
+  const { plan, fleet, traffic, clock, edus, minAgeMs, tell, signal } = needs
   const { cast, rooms } = plan
   const [away, joiner, dead] = [fleet.at(cast.away), fleet.at(cast.joiner), fleet.at(cast.dead)]
   const present = new Set(fleet.servers.map(({ serverName }) => serverName))
@@ -71,12 +77,19 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
   const act = async (batches: readonly Batch[]) => {
     for (const batch of batches) {
       await traffic.send(batch)
+      if (edus !== undefined) await traffic.say(edus.say(EDUS))
       await pause(PACE_MS)
       const late = () => [...present].filter((server) => pace.waiting(server) > MOST_WAITING)
       const shown = () => late().flatMap((server) => `${server} ${pace.waiting(server)}`)
       if (await patiently(() => shown().join())) continue
       for (const server of late()) present.delete(server)
     }
+  }
+  /** EDUs that it has not got yet; no outage here is longer than an EDU lasts. */
+  const openEdus = (server: FakeHomeserver) => {
+    if (edus === undefined) return 0
+    const { missing, stale } = judgeEdus(traffic.eduClaims, server, { dead: new Set(), lossy: new Set() })
+    return missing.length + stale.length
   }
   /** Waits until these servers have all that they are owed so far, and have answered for it. */
   const settled = async (servers: readonly FakeHomeserver[], what: string) => {
@@ -89,7 +102,8 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
         // Judging takes its time, so each silence is judged once.
         if (one.judged || now - one.since < QUIET_MS || !pace.answered(server.serverName)) continue
         one.judged = true
-        if (judgeServer(traffic.claims, server, rules([])).missing.length === 0) open.delete(server)
+        if (judgeServer(traffic.claims, server, rules([])).missing.length + openEdus(server) === 0)
+          open.delete(server)
       }
       return [...open].map(([{ serverName }, { count }]) => `${serverName} ${count}`).join()
     })
@@ -123,6 +137,7 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
 
   tell('traffic goes on')
   await act(plan.ending)
+  if (edus !== undefined) await traffic.say(edus.stopTyping())
   tell('traffic ends; every server gets the rest')
   const alive = fleet.servers.filter((server) => server !== dead)
   await settled(alive, 'every server has everything')

@@ -145,7 +145,7 @@ export function judgeServer(claims: Claims, heard: Heard, rules: Rules): ServerV
     ...ends,
     lapsed,
     missing,
-    notEntitled: allowed.notEntitled,
+    notEntitled: [...allowed.notEntitled, ...(heard.edus?.notEntitled ?? [])],
     replayed: allowed.joinReplays.size + backlog.replayed.size + allowed.repeats,
     caughtUp: backlog.replayed.size,
     doubtful: backlog.doubtful.size,

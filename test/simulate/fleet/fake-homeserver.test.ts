@@ -76,7 +76,7 @@ describe('the fake homeserver', () => {
     const pdus = (n: number) => `{${head}[${things(n, (i) => `{"event_id":"$${i}"}`)}]}`
     expect(await send(server.serverName, { body: pdus(50) })).to.include({ kind: 'answered' })
     expect(await send(server.serverName, { body: pdus(51) })).to.include({ status: 400 })
-    const edus = (n: number) => `{"edus":[${things(n, () => '{}')}],${head}[]}`
+    const edus = (n: number) => `{"edus":[${things(n, () => '{"content":{},"edu_type":"x"}')}],${head}[]}`
     expect(await send(server.serverName, { body: edus(100) })).to.include({ kind: 'answered' })
     expect(await send(server.serverName, { body: edus(101) })).to.include({ status: 400 })
     expect(server.violations).to.deep.equal(['refused with 400: 51 PDUs', 'refused with 400: 101 EDUs'])
