@@ -4,7 +4,7 @@ import type { JsonObject, JsonValue } from '../matrix/json-value.ts'
 /** Throws an `ItemError`: `path` is dotted within the item. */
 export type Fail = (path: string, why: string, code?: 'M_TOO_LARGE' | 'M_BAD_JSON') => never
 
-export function textOf(value: JsonValue | undefined, path: string, fail: Fail): string {
+export function requireText(value: JsonValue | undefined, path: string, fail: Fail): string {
   return typeof value === 'string' ? value : fail(path, value === undefined ? 'is missing' : 'must be text')
 }
 
@@ -13,5 +13,5 @@ export function listOf(node: JsonObject, key: string, fail: Fail): string[] | nu
   const value = node[key]
   if (value === undefined) return null
   if (!Array.isArray(value)) return fail(key, 'must be a list of server names')
-  return value.map((name, at) => textOf(name, `${key}.${at}`, fail))
+  return value.map((name, at) => requireText(name, `${key}.${at}`, fail))
 }

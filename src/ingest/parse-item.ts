@@ -15,7 +15,7 @@ import { findRespelled } from '../matrix/respelling.ts'
 import { roomVersion } from '../matrix/room-versions.ts'
 import { isOurs, stickyDuration } from '../matrix/sticky.ts'
 import { parseEdu } from './edu/parse-edu.ts'
-import { listOf, textOf, type Fail } from './fields.ts'
+import { listOf, requireText, type Fail } from './fields.ts'
 import { ItemError, whyOf } from './item-error.ts'
 import type { EduItem, EraseItem, Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
 
@@ -66,7 +66,7 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
     case 'erase':
       return parseErase(node, fail)
     case 'server_up':
-      return { type, server: textOf(node['server'], 'server', fail) }
+      return { type, server: requireText(node['server'], 'server', fail) }
     case 'edu':
       parseEdu(node, fail)
       return fail('type', 'items of type edu come in a later release')
@@ -79,7 +79,7 @@ function isKnown(type: string): type is keyof typeof FIELDS {
 
 function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventItem {
   const roomId = roomIdOf(node, fail)
-  const version = textOf(node['room_version'], 'room_version', fail)
+  const version = requireText(node['room_version'], 'room_version', fail)
   if (!ROOM_VERSION.test(version)) fail('room_version', 'is not a valid room version')
   const eventId = eventIdOf(node, fail)
   const audience = audienceOf(node, fail)
@@ -165,7 +165,7 @@ function audienceOf(node: JsonObject, fail: Fail): Recipients {
 function pduOf(node: JsonObject, fail: Fail): JsonObject {
   const pdu = node['pdu']
   if (!isJsonObject(pdu)) return fail('pdu', pdu === undefined ? 'is missing' : 'must be an object')
-  textOf(pdu['type'], 'pdu.type', fail)
+  requireText(pdu['type'], 'pdu.type', fail)
   return pdu
 }
 
@@ -212,7 +212,7 @@ function countedBytes(text: string, pdu: JsonObject): number {
 const senderOf = (pdu: JsonObject, fail: Fail): string => userIdOf(pdu, 'sender', fail, 'pdu.')
 
 function userIdOf(node: JsonObject, key: string, fail: Fail, within = ''): string {
-  const sender = textOf(node[key], `${within}${key}`, fail)
+  const sender = requireText(node[key], `${within}${key}`, fail)
   return isUserId(sender) ? sender : fail(`${within}${key}`, 'is not a valid user id')
 }
 
@@ -234,11 +234,11 @@ function isInRoom(pdu: JsonObject, given: { roomId: RoomId; version: string; eve
 }
 
 function roomIdOf(node: JsonObject, fail: Fail): RoomId {
-  const text = textOf(node['room_id'], 'room_id', fail)
+  const text = requireText(node['room_id'], 'room_id', fail)
   return isRoomId(text) ? text : fail('room_id', 'is not a valid room id')
 }
 
 function eventIdOf(node: JsonObject, fail: Fail): EventId {
-  const text = textOf(node['event_id'], 'event_id', fail)
+  const text = requireText(node['event_id'], 'event_id', fail)
   return isEventId(text) ? text : fail('event_id', 'is not a valid event id')
 }

@@ -8,7 +8,7 @@
  */
 import { isRoomId, type RoomId } from '../../matrix/ids.ts'
 import { isJsonObject, type JsonObject } from '../../matrix/json-value.ts'
-import { listOf, textOf, type Fail } from '../fields.ts'
+import { listOf, requireText, type Fail } from '../fields.ts'
 import type { EduIgnoredWhy, EduItem, EduPart, IgnoredEdu } from '../items.ts'
 import { piecesOf } from './cut.ts'
 import { isDurable, ttlOf } from './defaults.ts'
@@ -82,7 +82,9 @@ function refuseOtherRoom(
   if (!('rooms' in audience))
     return fail('destinations', `an ${eduType} goes to the servers of its room: name that in rooms`)
   const about =
-    eduType === 'm.receipt' ? Object.keys(content) : [textOf(content['room_id'], 'content.room_id', fail)]
+    eduType === 'm.receipt'
+      ? Object.keys(content)
+      : [requireText(content['room_id'], 'content.room_id', fail)]
   if (about.length !== 1) fail('content', `must be about exactly one room, and is about ${about.length}`)
   if (audience.rooms.length !== 1 || audience.rooms[0] !== about[0])
     fail('rooms', 'must be exactly the one room that the content is about')
@@ -90,7 +92,7 @@ function refuseOtherRoom(
 
 /** A name that is stored and compared. */
 function nameOf(node: JsonObject, field: string, fail: Fail): string {
-  const name = textOf(node[field], field, fail)
+  const name = requireText(node[field], field, fail)
   if (name === '' || Buffer.byteLength(name) > LONGEST_NAME_BYTES || name.includes('\0'))
     fail(field, `must have 1 to ${LONGEST_NAME_BYTES} bytes and no NUL`)
   return name
