@@ -49,9 +49,9 @@ describe('an edu item', () => {
   })
 
   describe('is refused with the place', () => {
-    const { edu_type: _, ...untyped } = plain
-    const { content: __, ...empty } = plain
-    const { destinations: ___, ...toNobody } = plain
+    const untyped = { ...plain, edu_type: undefined }
+    const empty = { ...plain, content: undefined }
+    const toNobody = { ...plain, destinations: undefined }
     const onlyAlice = { [ROOM]: { 'm.read': { [ALICE]: receiptOf('$a') } } }
     const wrong: readonly [what: string, item: object, path: string][] = [
       ['without a type', untyped, 'edu_type'],
