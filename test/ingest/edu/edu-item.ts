@@ -10,16 +10,16 @@ export const OTHER = '!other:home.example'
 export const ALICE = '@alice:home.example'
 export const BOB = '@bob:home.example'
 
-/** Reads the item in that JSON text. */
-export function readEdu(text: string): EduItem {
-  return parseEdu(parseJson(text) as JsonObject, (path, why, code) => {
+/** Reads the item. */
+export function readEdu(node: JsonObject): EduItem {
+  return parseEdu(node, (path, why, code) => {
     throw new ItemError(0, path, why, code)
   })
 }
 
 /** Numbers that JavaScript can't write stand as `"#1.5#"`. */
 export const takenEdu = (item: object): EduItem =>
-  readEdu(JSON.stringify({ type: 'edu', ...item }).replaceAll(/"#(.*?)#"/g, '$1'))
+  readEdu(parseJson(JSON.stringify({ type: 'edu', ...item }).replaceAll(/"#(.*?)#"/g, '$1')) as JsonObject)
 
 export const receiptOf = (eventId: string, thread?: string) => ({
   data: { ts: 1, ...(thread === undefined ? {} : { thread_id: thread }) },

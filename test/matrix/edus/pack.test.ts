@@ -119,6 +119,18 @@ describe('the EDUs of a transaction', () => {
     ])
   })
 
+  it('are not looked at again after they had no room for something, though something else would fit', () => {
+    const users = ['@a:b', '@b:b', '@c:b'].map((user, i) => {
+      const status = 'x'.repeat(i < 2 ? 40_000 : 1)
+      return [
+        presence({ user_id: user, status_msg: status }),
+        part('m.receipt', { '!r': { 'm.read': { [user]: { data: { ts: 1 }, x: status } } } }),
+      ]
+    })
+    const where = packed(users.flat()).map((text) => text.match(/@[abc]:b/g)?.join())
+    expect(where).to.deep.equal(['@a:b', '@b:b,@c:b', '@a:b', '@b:b,@c:b'])
+  })
+
   it('are counted before they are there, with the commas, and stay out where they do not fit', () => {
     const packing = packEdus()
     const one = part('m.x', {})
@@ -133,6 +145,14 @@ describe('the EDUs of a transaction', () => {
     expect(packing.join(receipt('@c:b'), ({ edus }) => edus === 3)).to.equal(true)
     expect(packing.join(receipt('@a:b'), ({ edus }) => edus === 3)).to.equal(false)
     expect(packing.texts(NOW)).to.have.lengthOf(3)
+  })
+
+  it('are 100 at most where that is what fits', () => {
+    const packing = packEdus()
+    const parts = Array.from({ length: 300 }, (_, i) => part('m.x', { i }))
+    const joined = parts.filter((one) => packing.join(one, ({ edus }) => edus <= 100))
+    expect(joined).to.have.lengthOf(100)
+    expect(packing.texts(NOW)).to.have.lengthOf(100)
   })
 
   it('have a form that a release knows, or are not made at all', () => {
