@@ -49,6 +49,7 @@ function checkItem({ parts, ignored, eduType, audience }: EduItem): void {
     if (key !== null) expect(key).to.not.include('\0')
     if (ttlMs === null) expect(durable).to.equal(true)
     else expect(ttlMs).to.be.above(0)
+    expect(messageId ?? '').to.not.include('\0')
     if (eduType === 'm.direct_to_device') expect(Array.from(messageId ?? '').length).to.be.within(1, 32)
   }
   for (const { value, why } of ignored) {

@@ -25,7 +25,7 @@ export type EduPiece = Pick<EduPart, 'deviceListOf' | 'messageId'> & {
 
 /** Says "stopped": what it follows may have been delivered, and must not stay (Synapse issue 1422). */
 const STOPPED_TYPING_MS = 120_000
-/** "Arbitrary utf8 string, of maximum length 32 codepoints." */
+/** Server-server API, "Send-to-device messaging": a string of at most 32 code points. */
 const MESSAGE_ID = /^[^]{1,32}$/u
 const LONGEST_THREAD_ID_BYTES = 255
 
@@ -63,7 +63,7 @@ function receipts(content: JsonObject): EduPiece[] {
 function oneReceipt(given: { room: string; type: string; user: string; receipt: JsonValue }): EduPiece {
   const { room, type, user, receipt } = given
   const content = { [room]: { [type]: { [user]: receipt } } }
-  // Client-server API, "Private read receipts": "servers MUST NOT" share them. The unstable name is MSC2285's.
+  // Client-server API, "Private read receipts": they are never shared. The unstable name is MSC2285's.
   if (type === 'm.read.private' || type === 'org.matrix.msc2285.read.private')
     return { content, about: user, leftOut: 'private' }
   if (!isUserId(user) || !isJsonObject(receipt)) return malformed(content, user)
@@ -104,7 +104,7 @@ function typing(content: JsonObject): EduPiece {
 function toDevice(content: JsonObject): EduPiece {
   const { sender, type, message_id: messageId, messages } = content
   const about = typeof messageId === 'string' ? messageId : sender
-  if (typeof messageId !== 'string' || !MESSAGE_ID.test(messageId)) return malformed(content, about)
+  if (!isMessageId(messageId)) return malformed(content, about)
   if (!isUser(sender) || typeof type !== 'string' || !isJsonObject(messages)) return malformed(content, about)
   return { content, about: messageId, messageId }
 }
@@ -137,6 +137,10 @@ const isNumber = (value: JsonValue | undefined): boolean => typeof value === 'nu
 /** A time or a duration: neither may be below zero. */
 const isCount = (value: JsonValue | undefined): boolean =>
   isNumber(value) && !(typeof value === 'number' && value < 0)
+
+/** NUL can't be stored. */
+const isMessageId = (value: JsonValue | undefined): value is string =>
+  typeof value === 'string' && MESSAGE_ID.test(value) && !value.includes('\0')
 
 const isThreadId = (value: JsonValue): value is string =>
   typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= LONGEST_THREAD_ID_BYTES

@@ -308,6 +308,12 @@ describe('an edu item', () => {
         `m.direct_to_device ${'é'.repeat(33)}`,
         'malformed',
       ],
+      [
+        'has an id that can not be stored',
+        message({ message_id: 'a\0' }),
+        'm.direct_to_device a\0',
+        'malformed',
+      ],
       ['has an empty id', message({ message_id: '' }), 'm.direct_to_device', 'malformed'],
       ['has no id', message({ message_id: undefined }), `m.direct_to_device ${ALICE}`, 'malformed'],
       ['has no messages', message({ messages: [] }), 'm.direct_to_device id', 'malformed'],
