@@ -67,4 +67,41 @@ export interface ServerUpItem {
   readonly server: string
 }
 
+/** An EDU of ours, cut at ingest. It is in no union of items yet: nothing stores it. */
+export interface EduItem {
+  readonly type: 'edu'
+  readonly eduType: string
+  /** Exactly one of the two, each name once: the servers in these rooms at this point of the stream, or these servers. */
+  readonly audience: { readonly rooms: readonly RoomId[] } | { readonly destinations: readonly string[] }
+  /** In their order; none where all of it was left out. */
+  readonly parts: readonly EduPart[]
+  readonly ignored: readonly IgnoredEdu[]
+}
+
+/** What of an EDU can be replaced, lapse or be sent by itself: a receipt, the presence of a user, any other EDU. */
+export interface EduPart {
+  /** Canonical JSON, made once here: the content of an EDU that holds this part alone. */
+  readonly content: string
+  /** A later part of the same type and key replaces it; at most 512 bytes; null: nothing does. */
+  readonly key: string | null
+  readonly durable: boolean
+  /** For how long it is worth sending, from when it is taken; null: for as long as `retention.durable_edus_ms` says. */
+  readonly ttlMs: number | null
+  /** As an EDU it has more than 65,536 bytes, and is sent in a transaction of its own (MSC4514). */
+  readonly alone: boolean
+  /** Of `m.device_list_update`: the user whose devices they are. */
+  readonly deviceListOf?: string
+  /** Of `m.direct_to_device`: its id, at most 32 code points. */
+  readonly messageId?: string
+}
+
+/** What was left out of an EDU: its type, and the user or message where that is known; at most 255 characters. */
+export interface IgnoredEdu {
+  readonly value: string
+  readonly why: EduIgnoredWhy
+}
+
+/** It has not the form of its type; it can't be canonical JSON; it has more than 1 MiB; it must not leave the server. */
+export type EduIgnoredWhy = 'malformed' | 'not_canonical' | 'too_large' | 'private'
+
 export type Item = EventItem | ServersItem | RedactItem | PurgeItem | EraseItem | ServerUpItem

@@ -6,7 +6,7 @@
  */
 import { canonicalForm, canonicalText } from '../matrix/canonical-json.ts'
 import { belongsToRoom, checkEventId } from '../matrix/event-id.ts'
-import { domainOf, isEventId, isRoomId } from '../matrix/ids.ts'
+import { isEventId, isRoomId, isUserId } from '../matrix/ids.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { JsonError, isJsonObject, isOddNumber, textOfOddNumber } from '../matrix/json-value.ts'
 import type { JsonObject, JsonValue } from '../matrix/json-value.ts'
@@ -14,8 +14,10 @@ import { findMisshapen } from '../matrix/pdu-shape.ts'
 import { findRespelled } from '../matrix/respelling.ts'
 import { roomVersion } from '../matrix/room-versions.ts'
 import { isOurs, stickyDuration } from '../matrix/sticky.ts'
+import { parseEdu } from './edu/parse-edu.ts'
+import { listOf, requireText, type Fail } from './fields.ts'
 import { ItemError, whyOf } from './item-error.ts'
-import type { EraseItem, Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
+import type { EduItem, EraseItem, Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
 
 export interface ParseOptions {
   readonly serverName: string
@@ -25,19 +27,18 @@ export interface ParseOptions {
 
 /** Client-server API, "Size limits": the event as canonical JSON; `unsigned`, which every server makes for itself, aside. */
 const MAX_PDU_BYTES = 65_536
-const MAX_ID_BYTES = 255
 // A room version is at most 32 characters (spec: "Room Versions"); one that isn't known yet may be anything printable.
 const ROOM_VERSION = /^[!-~]{1,32}$/
 
-const FIELDS: Readonly<Record<Item['type'], ReadonlySet<string>>> = {
+const FIELDS: Readonly<Record<(Item | EduItem)['type'], ReadonlySet<string>>> = {
   event: new Set(['type', 'room_id', 'room_version', 'event_id', 'pdu', 'also_to', 'not_to', 'to', 'sticky']),
   servers: new Set(['type', 'room_id', 'add', 'remove', 'set']),
   redact: new Set(['type', 'event_id', 'pdu']),
   purge: new Set(['type', 'room_id']),
   erase: new Set(['type', 'sender', 'event_ids']),
   server_up: new Set(['type', 'server']),
+  edu: new Set(['type', 'edu_type', 'content', 'rooms', 'destinations', 'key', 'ttl_ms', 'durable']),
 }
-const LATER = new Set(['edu'])
 
 /**
  * `node` as an item.
@@ -50,7 +51,6 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
   if (!isJsonObject(node)) return fail('', 'an item must be an object')
   const type = node['type']
   if (typeof type !== 'string') return fail('type', 'must be text')
-  if (LATER.has(type)) return fail('type', `items of type ${type} come in a later release`)
   if (!isKnown(type)) return fail('type', `unknown item type ${JSON.stringify(type.slice(0, 50))}`)
   for (const key of Object.keys(node))
     if (!FIELDS[type].has(key)) return fail(key.slice(0, 100), `unknown field of an item of type ${type}`)
@@ -66,19 +66,20 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
     case 'erase':
       return parseErase(node, fail)
     case 'server_up':
-      return { type, server: textOf(node['server'], 'server', fail) }
+      return { type, server: requireText(node['server'], 'server', fail) }
+    case 'edu':
+      parseEdu(node, fail)
+      return fail('type', 'items of type edu come in a later release')
   }
 }
 
-type Fail = (path: string, why: string, code?: 'M_TOO_LARGE' | 'M_BAD_JSON') => never
-
-function isKnown(type: string): type is Item['type'] {
+function isKnown(type: string): type is keyof typeof FIELDS {
   return Object.hasOwn(FIELDS, type)
 }
 
 function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventItem {
   const roomId = roomIdOf(node, fail)
-  const version = textOf(node['room_version'], 'room_version', fail)
+  const version = requireText(node['room_version'], 'room_version', fail)
   if (!ROOM_VERSION.test(version)) fail('room_version', 'is not a valid room version')
   const eventId = eventIdOf(node, fail)
   const audience = audienceOf(node, fail)
@@ -164,7 +165,7 @@ function audienceOf(node: JsonObject, fail: Fail): Recipients {
 function pduOf(node: JsonObject, fail: Fail): JsonObject {
   const pdu = node['pdu']
   if (!isJsonObject(pdu)) return fail('pdu', pdu === undefined ? 'is missing' : 'must be an object')
-  textOf(pdu['type'], 'pdu.type', fail)
+  requireText(pdu['type'], 'pdu.type', fail)
   return pdu
 }
 
@@ -211,13 +212,8 @@ function countedBytes(text: string, pdu: JsonObject): number {
 const senderOf = (pdu: JsonObject, fail: Fail): string => userIdOf(pdu, 'sender', fail, 'pdu.')
 
 function userIdOf(node: JsonObject, key: string, fail: Fail, within = ''): string {
-  const sender = textOf(node[key], `${within}${key}`, fail)
-  const isUser =
-    sender.startsWith('@') &&
-    domainOf(sender) !== null &&
-    Buffer.byteLength(sender) <= MAX_ID_BYTES &&
-    !sender.includes('\0')
-  return isUser ? sender : fail(`${within}${key}`, 'is not a valid user id')
+  const sender = requireText(node[key], `${within}${key}`, fail)
+  return isUserId(sender) ? sender : fail(`${within}${key}`, 'is not a valid user id')
 }
 
 /** When it was sent, in whole milliseconds. Old room versions let a fraction through, or a number without end. */
@@ -238,22 +234,11 @@ function isInRoom(pdu: JsonObject, given: { roomId: RoomId; version: string; eve
 }
 
 function roomIdOf(node: JsonObject, fail: Fail): RoomId {
-  const text = textOf(node['room_id'], 'room_id', fail)
+  const text = requireText(node['room_id'], 'room_id', fail)
   return isRoomId(text) ? text : fail('room_id', 'is not a valid room id')
 }
 
 function eventIdOf(node: JsonObject, fail: Fail): EventId {
-  const text = textOf(node['event_id'], 'event_id', fail)
+  const text = requireText(node['event_id'], 'event_id', fail)
   return isEventId(text) ? text : fail('event_id', 'is not a valid event id')
-}
-
-function textOf(value: JsonValue | undefined, path: string, fail: Fail): string {
-  return typeof value === 'string' ? value : fail(path, value === undefined ? 'is missing' : 'must be text')
-}
-
-function listOf(node: JsonObject, key: string, fail: Fail): string[] | null {
-  const value = node[key]
-  if (value === undefined) return null
-  if (!Array.isArray(value)) return fail(key, 'must be a list of server names')
-  return value.map((name, at) => textOf(name, `${key}.${at}`, fail))
 }

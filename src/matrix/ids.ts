@@ -78,6 +78,11 @@ export function isEventId(text: string): text is EventId {
   return isId('$', text)
 }
 
+/** Whether `text` can be a user id: `@`, a colon somewhere, at most 255 bytes, no NUL. Old ones hold almost anything. */
+export function isUserId(text: string): boolean {
+  return isId('@', text) && domainOf(text) !== null
+}
+
 // The localpart may hold anything but NUL and surrogates (appendices, "Room IDs").
 function isId(sigil: string, text: string): boolean {
   return (
