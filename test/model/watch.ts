@@ -371,15 +371,17 @@ export function makeWatch(history: History) {
   const isOwed = (event: PastEvent) =>
     event.entitled && event.told.length === 0 && !isGone(event) && !event.givenUp
 
-  /** Something was erased, with these gaps open; or it was taken out of one that has closed since. */
+  /** Something was erased, with these gaps open; or it was taken out of one that has closed since, or is what is left of a room that was overtaken. */
   function erased(pos: number, { gaps }: View): void {
     const all = [...gaps, ...gone.values()]
     for (const event of history.all()) {
       if (event.erasedAt !== pos) continue
       const wasApart = before?.apart.includes(event.pos) === true
-      event.erasedInGap = all.some(
+      const ofGap = all.some(
         ({ open, from, to }) => (open || wasApart) && event.pos > from && event.pos <= to,
       )
+      const wasOvertaken = overtakenRooms.some(({ room, upto }) => event.room === room && event.pos <= upto)
+      event.erasedInGap = ofGap || (wasApart && wasOvertaken)
     }
   }
 
