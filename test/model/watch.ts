@@ -475,10 +475,13 @@ export function makeWatch(history: History) {
     },
     /** Returns what puts it back as it is now. */
     save: () => {
-      const saved = { unanswered: unanswered === null ? null : { ...unanswered }, newestTimeline, refusals }
+      const saved = {
+        ...{ before, newestTimeline, refusals },
+        unanswered: unanswered === null ? null : { ...unanswered },
+      }
       const gaps = { retained: [...retained], gone: [...gone] }
       return () => {
-        before = null
+        before = saved.before
         retained.clear()
         for (const from of gaps.retained) retained.add(from)
         gone.clear()
