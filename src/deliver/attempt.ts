@@ -23,6 +23,6 @@ export interface Attempt {
   connectMs: number
   /** By the database's clock, when it wrote that the attempt begins. */
   startedAt: number
-  /** From `startedAt` to the request at most, ms: what that write took, and what this process lost after it. */
-  beforeMs: number
+  /** What that write took at most, ms: the request goes out at most that much later than `startedAt`. */
+  writtenMs: number
 }

@@ -177,7 +177,7 @@ async function noteUnreached(
   const acknowledges = { ...(open?.acknowledges ?? nothing), gap: null, gapCursor: null, closesGap: false }
   const judged = judge(failed, { ...acknowledges, firstAttempt: open === null })
   const attempt = {
-    ...{ held, state, txnId: open?.txnId ?? null, acknowledges, startedAt, beforeMs: 0, connectMs: 0 },
+    ...{ held, state, txnId: open?.txnId ?? null, acknowledges, startedAt, writtenMs: 0, connectMs: 0 },
     ...{ firstAttempt: open === null, afterTakeover: false, anySticky: false, apart: null, bytes: 0 },
   }
   const recorded = await record(needs, attempt, { result: failed, judged })

@@ -216,8 +216,8 @@ function toRow(
 }
 
 /** Times in the database are whole milliseconds. */
-const finishedAtOf = ({ startedAt, beforeMs }: Attempt, { durationMs }: SendResult): number =>
-  startedAt + Math.round(beforeMs + durationMs)
+const finishedAtOf = ({ startedAt, writtenMs }: Attempt, { durationMs }: SendResult): number =>
+  startedAt + Math.round(writtenMs + durationMs)
 
 /** A replay, or what is apart: no position says that it is sent. */
 const isAhead = (letter: string | undefined): boolean => letter !== 't' && letter !== 'c'

@@ -107,7 +107,7 @@ export async function sendPlanned(
   ledger.frozen(pdus)
   const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
   const begun = { txnId, acknowledges, startedAt, asked, anySticky, again: null, apart, bytes: body.length }
-  const attempt = attemptOf(via, begun)
+  const attempt = attemptOf(needs, via, begun)
   const counted = pdus.map(countedPdu)
   return sendAndEnd(needs, via, attempt, { body, counted })
 }
@@ -133,7 +133,7 @@ export async function sendAgain(needs: TransactionNeeds, via: Via, open: OpenTra
   const asked = needs.clock.monotonic()
   const startedAt = await needs.freeze.add({ held, again: txnId })
   if (startedAt === null) return NOT_SENT
-  const attempt = attemptOf(via, {
+  const attempt = attemptOf(needs, via, {
     ...{ txnId, acknowledges, startedAt, asked, anySticky: true, again: open },
     ...{ apart: via.apart, bytes: open.bytes },
   })
@@ -179,9 +179,10 @@ interface Begun {
   bytes: number
 }
 
-type Made = Attempt & { txnId: string; asked: number }
+type Made = Attempt & { txnId: string }
 
 function attemptOf(
+  { clock }: TransactionNeeds,
   { held, state, ready }: Via,
   { txnId, acknowledges, startedAt, asked, anySticky, again, apart, bytes }: Begun,
 ): Made {
@@ -197,8 +198,7 @@ function attemptOf(
     anySticky,
     connectMs: ready.connectMs,
     startedAt,
-    asked,
-    beforeMs: 0,
+    writtenMs: clock.monotonic() - asked,
   }
 }
 
@@ -212,8 +212,6 @@ async function sendAndEnd(
   const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
   const request = { txnId, body, eventIds: acknowledges.eventIds, timeoutMs }
   const result = await sendOrFail(needs, ready, state.name, request)
-  // Also what this process lost before the request: a wait begins when the answer is there.
-  attempt.beforeMs = Math.max(0, needs.clock.monotonic() - attempt.asked - result.durationMs)
   bytes.end()
   if (result.kind === 'failed' && result.stage === 'aborted') {
     needs.onAttempt(unsaid('aborted', counted, startedAt))

@@ -85,8 +85,9 @@ export function makeWaits() {
   let undone: Unanswered[] = []
   let pending = false
 
-  function request(now: number, basis: Basis | null): void {
-    lastSentAt = now
+  /** `lostMs`: what the process stood still before the request: a wait is as much shorter, since no attempt knows of that time. */
+  function request(now: number, basis: Basis | null, lostMs = 0): void {
+    lastSentAt = now - lostMs
     basisOf = basis
     lastLook = basis?.seq ?? seq
     early = null

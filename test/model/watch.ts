@@ -149,8 +149,9 @@ export function makeWatch(history: History) {
   /** `stale`: the process that sends it has lost its lease, and may not know. */
   function request(
     { txnId, body }: { txnId: string; body: string },
-    { now, handed, basis, stale }: { now: number; handed: boolean; basis: Basis | null; stale: boolean },
+    given: { now: number; lostMs: number; handed: boolean; basis: Basis | null; stale: boolean },
   ): void {
+    const { now, lostMs, handed, basis, stale } = given
     if (pdusOf(body).length === 0) {
       const isSearched = unanswered?.positions.every((pos) => suspects.has(pos)) === true
       const isHalf = isSearched && unanswered?.lanes === unanswered?.lanes.toUpperCase()
@@ -176,7 +177,7 @@ export function makeWatch(history: History) {
     }
     unanswered.sends += 1
     if (handed) unanswered.handed += 1
-    waits.request(now, basis)
+    waits.request(now, basis, lostMs)
   }
 
   /** A connection is asked for; `inVain`: that is all that comes of it. */

@@ -392,6 +392,7 @@ export function makeWorld(
   ): Promise<SendResult> {
     const isCut = () => signal.aborted
     refused.delete(process)
+    const began = monotonic
     await process.step('the request')
     if (isCut() || !stillHeld()) return cutOff(false)
     const does: Remote = cut.has(process.name) ? { does: 'times out' } : remote
@@ -404,7 +405,7 @@ export function makeWorld(
       if (blockedSince === null) wasBlocked = false
       watch.request(
         { txnId, body: body.toString() },
-        { now: database.now(), handed, basis, stale: lost.has(process) },
+        { now: database.now(), lostMs: monotonic - began, handed, basis, stale: lost.has(process) },
       )
     } catch (error) {
       fail(error)
