@@ -158,7 +158,7 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
     await letGoLast(needs.pool, holding, plan)
     return LOOK_AGAIN
   }
-  if (plan.do === 'send' && !cameAfter(plan, beside.thenFrom)) return sendThis(plan)
+  if (plan.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(plan)
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
   if (then !== null) return sendThis(then)
   return plan.do === 'send' ? sendThis(plan) : move(needs, holding, plan, beside)

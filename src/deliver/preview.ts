@@ -126,7 +126,7 @@ async function planned(needs: PreviewNeeds, state: DestinationState): Promise<Pr
     const reading = await readPending(pool, at, limits)
     const plan = planTransaction(reading, limits)
     if (plan.do === 'send' && mustGoLast(plan, reading)) return { ...nothing, first: 'event_goes_last' }
-    if (plan.do === 'send' && !cameAfter(plan, beside.thenFrom)) return show(plan)
+    if (plan.do === 'send' && !cameAfter(reading, beside.thenFrom)) return show(plan)
     const then = beside.then && (await planApart(pool, at, beside.then, apart))
     if (then !== null) return show(then)
     if (plan.do === 'send') return show(plan)

@@ -16,6 +16,10 @@ export function mustGoLast({ pdus: [only] }: Sending, { items }: Reading): boole
   )
 }
 
-/** Whether all of it came after that time, ms since the epoch: else what goes last would wait for ever where there is always something new. */
-export const cameAfter = ({ pdus }: Sending, since: number | null): boolean =>
-  since !== null && pdus.every(({ pdu }) => pdu.receivedTs > since)
+/**
+ * Whether all that the lanes have came after that time, ms since the epoch: else what goes last would wait for ever where there is always something new. Not only
+ * what was planned: that may be one PDU that goes alone, and came last.
+ */
+export const cameAfter = ({ items }: Reading, since: number | null): boolean =>
+  since !== null &&
+  Object.values(items).every((lane) => lane?.pdus.every(({ receivedTs }) => receivedTs > since) ?? true)
