@@ -150,6 +150,8 @@ export function makeWaits() {
     if (asks && result.retryAfterMs !== null) {
       held = { kind: 'retry after', until: ended + Math.min(result.retryAfterMs, DAY) }
     } else if (result.status === 410) held = { kind: 'gone', until: ended + DAY }
+    // The day of a 410 goes on, whatever is answered meanwhile.
+    else if (held?.kind === 'gone' && ended < held.until) held = { ...held, freed: false }
     // What is refused is tried again soon, twice; then an empty one asks (5.9).
     else if (isWhole)
       held = {
@@ -177,7 +179,7 @@ export function makeWaits() {
         if (one.seq > lastLook || (one.by !== 'reset' && one.until >= began)) free(one.by)
       }
       // A reset from while it was under way undoes what was before it alone.
-      if (own !== undefined && unanswered.length === 0) unanswered = [own]
+      if (own !== undefined && unanswered.length === 0) unanswered = [{ ...own, failures: 0, retryAt: null }]
     }
     // A clock that went back makes every time before it another one: nothing is said of waits from then on.
     if (wentBack) held = null
