@@ -10,7 +10,7 @@ import { makeBoundedMap } from './bounded.ts'
 import { makeDeviceChains } from './device-chains.ts'
 import type { ChainLink } from './device-chains.ts'
 import { keyOfPart } from './edu-parts.ts'
-import type { DeviceListPart, EduPart, PresencePart, ReceiptPart } from './edu-parts.ts'
+import type { DeviceListPart, SeenEduPart, PresencePart, ReceiptPart } from './edu-parts.ts'
 import type { SigningKeysPart, ToDevicePart, TypingPart } from './edu-parts.ts'
 
 export interface EduCarrier {
@@ -66,7 +66,7 @@ export interface KeptEdus {
 /** An EDU, and `partsOf` it. */
 export interface EduByParts {
   readonly type: string | null
-  readonly parts: readonly EduPart[]
+  readonly parts: readonly SeenEduPart[]
 }
 
 export interface EduMemory extends KeptEdus {
@@ -114,7 +114,7 @@ export function makeEduMemory(options: EduMemoryOptions): EduMemory {
     counts.set(name, (counts.get(name) ?? 0) + 1)
   }
 
-  function keep(part: EduPart, carrier: EduCarrier, unthreaded: Set<string>): void {
+  function keep(part: SeenEduPart, carrier: EduCarrier, unthreaded: Set<string>): void {
     const key = keyOfPart(part)
     const arrived = { ...carrier, order }
     order += 1
@@ -143,7 +143,7 @@ export function makeEduMemory(options: EduMemoryOptions): EduMemory {
   }
 
   /** Why this server should not have got it; null: it may. */
-  function stranger(part: EduPart): string | null {
+  function stranger(part: SeenEduPart): string | null {
     if ('roomId' in part && !inRoom(part.roomId)) return `tells of ${part.roomId}`
     if (part.kind !== 'to-device') return null
     const other = part.userIds.find((user) => domainOf(user) !== destination)

@@ -60,11 +60,11 @@ export interface OtherPart {
   /** Hex SHA-256 of the content. */
   readonly sha256: string
 }
-export type EduPart =
+export type SeenEduPart =
   TypingPart | ReceiptPart | PresencePart | ToDevicePart | DeviceListPart | SigningKeysPart | OtherPart
 
 /** The parts of an EDU in their order. One that has a fault is a part as a whole, of no known type. */
-export function partsOf(edu: WireEdu): EduPart[] {
+export function partsOf(edu: WireEdu): SeenEduPart[] {
   const { type, content, fault } = edu
   if (fault !== null || type === null) {
     return [{ kind: 'other', type: type ?? '(none)', sha256: hashOf({ fault, content }) }]
@@ -134,7 +134,7 @@ function presenceParts({ push }: Readonly<JsonObject>): PresencePart[] {
 }
 
 /** What a later part must share with an earlier one to replace it (contract 3); of to-device messages and device lists, what names one. */
-export function keyOfPart(part: EduPart): string {
+export function keyOfPart(part: SeenEduPart): string {
   switch (part.kind) {
     case 'typing':
       return spell(part.kind, part.roomId, part.userId)
@@ -154,7 +154,7 @@ export function keyOfPart(part: EduPart): string {
 }
 
 /** Its key and what it says; but not `last_active_ago`, which is another one each time. */
-export function nameOfPart(part: EduPart): string {
+export function nameOfPart(part: SeenEduPart): string {
   switch (part.kind) {
     case 'typing':
       return spell(keyOfPart(part), part.typing)
@@ -170,7 +170,7 @@ export function nameOfPart(part: EduPart): string {
 }
 
 /** The room that it tells of; null: of none. */
-export const roomOfPart = (part: EduPart): string | null => ('roomId' in part ? part.roomId : null)
+export const roomOfPart = (part: SeenEduPart): string | null => ('roomId' in part ? part.roomId : null)
 
 const spell = (...parts: readonly (string | number | boolean | null)[]) =>
   parts.map((part) => String(part ?? '-')).join(' ')

@@ -5,7 +5,7 @@
 import type { Clock } from '../../pace/clock.ts'
 import { makePdu } from '../../matrix/make-pdu.ts'
 import type { SigningKey } from '../../matrix/signing.ts'
-import type { EduItem, ToldEdu } from '../story/edu-told.ts'
+import type { EduToTell, ToldEdu } from '../story/edu-told.ts'
 import type { Batch, PlannedEvent } from '../story/plan.ts'
 import type { Told } from '../story/record.ts'
 import { makeClaims } from '../verdict/claims.ts'
@@ -34,7 +34,7 @@ export interface Traffic {
   /** One request. */
   send(batch: Batch): Promise<void>
   /** One request of EDUs. */
-  say(edus: readonly EduItem[]): Promise<void>
+  say(edus: readonly EduToTell[]): Promise<void>
   /** Who is in these rooms from now on. */
   join(rooms: readonly { room: number; servers: readonly number[] }[]): Promise<void>
   roomId(room: number): string

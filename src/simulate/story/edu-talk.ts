@@ -6,7 +6,7 @@
  * updates are one chain.
  */
 import type { Dice } from './dice.ts'
-import type { EduItem } from './edu-told.ts'
+import type { EduToTell } from './edu-told.ts'
 
 export interface EduTalkNeeds {
   readonly dice: Dice
@@ -23,9 +23,9 @@ export interface EduTalkNeeds {
 
 export interface EduTalk {
   /** The next `count` items. */
-  say(count: number): EduItem[]
+  say(count: number): EduToTell[]
   /** Everybody who is typing stops. A story ends with it, so that nobody types for ever. */
-  stopTyping(): EduItem[]
+  stopTyping(): EduToTell[]
 }
 
 interface Talker {
@@ -62,7 +62,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
   let streamId = 0
   const one = <T>(of: readonly T[]): T => of[dice.below(of.length)] as T
 
-  function typingItem(room: string, user: string): EduItem {
+  function typingItem(room: string, user: string): EduToTell {
     const key = `${room} ${user}`
     const is = !typing.delete(key)
     if (is) typing.set(key, { room, user })
@@ -70,7 +70,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
     return { type: 'edu', edu_type: 'm.typing', content, rooms: [room] }
   }
 
-  function receiptItem(room: string, user: string): EduItem {
+  function receiptItem(room: string, user: string): EduToTell {
     const thread = one(THREADS)
     const data = { ts: now(), ...(thread === null ? {} : { thread_id: thread }) }
     const content = { [room]: { 'm.read': { [user]: { event_ids: [`$read-${run}-${said}`], data } } } }
@@ -78,7 +78,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
   }
 
   /** Of a few users of one room at once; limpet cuts it. */
-  function presenceItem(room: string): EduItem {
+  function presenceItem(room: string): EduToTell {
     const there = talkers.filter((talker) => talker.roomIds.includes(room))
     const push = dice.some(there, 1 + dice.below(MOST_PUSHED)).map(({ userId }) => {
       const is = one(PRESENCES)
@@ -88,7 +88,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
     return { type: 'edu', edu_type: 'm.presence', content: { push }, rooms: [room] }
   }
 
-  function toDeviceItem(sender: string): EduItem {
+  function toDeviceItem(sender: string): EduToTell {
     const server = one(servers)
     const body = { algorithm: 'm.olm.v1.curve25519-aes-sha2', ciphertext: `nothing ${said}` }
     const content = {
@@ -98,7 +98,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
     return { type: 'edu', edu_type: 'm.direct_to_device', content, destinations: [server] }
   }
 
-  function deviceItem(talker: Talker): EduItem {
+  function deviceItem(talker: Talker): EduToTell {
     const { userId, devices } = talker
     streamId += 1 + dice.below(3)
     const deleted = devices.length > 2
@@ -114,7 +114,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
   }
 
   /** As homeservers do it: under the stable and the unstable name, an item each. */
-  function keyItems({ userId, roomIds: rooms }: Talker): EduItem[] {
+  function keyItems({ userId, roomIds: rooms }: Talker): EduToTell[] {
     const key = { user_id: userId, usage: ['master'], keys: { [`ed25519:${run}${said}`]: `${run}${said}` } }
     const content = { user_id: userId, master_key: key }
     return ['m.signing_key_update', 'org.matrix.signing_key_update'].map((type) => {
@@ -122,7 +122,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
     })
   }
 
-  function next(): EduItem[] {
+  function next(): EduToTell[] {
     said += 1
     const talker = one(talkers)
     const room = one(talker.roomIds)
@@ -144,7 +144,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
 
   return {
     say(count) {
-      const items: EduItem[] = []
+      const items: EduToTell[] = []
       while (items.length < count) items.push(...next())
       return items
     },

@@ -3,7 +3,7 @@
  */
 
 /** An item of the ingest API. */
-export interface EduItem {
+export interface EduToTell {
   readonly type: 'edu'
   readonly edu_type: string
   readonly content: Readonly<Record<string, unknown>>
@@ -17,7 +17,7 @@ export interface ToldEdu {
   /** When the request that carried it began, and when that was answered with 200; ms since the epoch. */
   readonly at: number
   readonly takenAt: number
-  readonly item: EduItem
+  readonly item: EduToTell
 }
 
 const MINUTE_MS = 60_000
@@ -30,7 +30,7 @@ const DURABLE = [
 ]
 
 /** For how long it is sent at all after it was taken, ms; null: it is durable. Contract 3, where an item says nothing else. */
-export function lifeOf({ edu_type: type, content }: EduItem): number | null {
+export function lifeOf({ edu_type: type, content }: EduToTell): number | null {
   if (DURABLE.includes(type)) return null
   if (type === 'm.receipt') return 24 * HOUR_MS
   if (type === 'm.presence') return 10 * MINUTE_MS

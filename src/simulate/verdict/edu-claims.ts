@@ -8,7 +8,7 @@
  */
 import { readEdu } from '../fleet/edu-form.ts'
 import { keyOfPart, nameOfPart, partsOf } from '../fleet/edu-parts.ts'
-import type { EduPart } from '../fleet/edu-parts.ts'
+import type { SeenEduPart } from '../fleet/edu-parts.ts'
 import { lifeOf } from '../story/edu-told.ts'
 import type { ToldEdu } from '../story/edu-told.ts'
 import type { Told, ToldMembership } from '../story/record.ts'
@@ -16,7 +16,7 @@ import type { Told, ToldMembership } from '../story/record.ts'
 export interface EduClaim {
   /** Its place in what limpet was told. */
   readonly n: number
-  readonly part: EduPart
+  readonly part: SeenEduPart
   /** When the request that told it began. */
   readonly at: number
   /** No transaction that is put together then or later may hold it; null: it is durable. */

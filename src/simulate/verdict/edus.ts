@@ -8,7 +8,7 @@
  */
 import type { Arrived, KeptEdus } from '../fleet/edu-memory.ts'
 import { keyOfPart, nameOfPart } from '../fleet/edu-parts.ts'
-import type { EduPart } from '../fleet/edu-parts.ts'
+import type { SeenEduPart } from '../fleet/edu-parts.ts'
 import { newestByKey, newestByName } from './edu-claims.ts'
 import type { EduClaim, EduClaims } from './edu-claims.ts'
 
@@ -55,7 +55,7 @@ export function judgeEdus(claims: EduClaims, heard: HeardEdus, rules: EduRules):
   const own = claims.of(server)
   const dead = rules.dead.has(server)
   const streams = own.filter(({ part }) => part.kind === 'to-device' || part.kind === 'device list')
-  const arrived = new Map<string, Arrived<EduPart>>([...edus.toDevice, ...edus.deviceLists])
+  const arrived = new Map<string, Arrived<SeenEduPart>>([...edus.toDevice, ...edus.deviceLists])
   const came = ({ part }: EduClaim) => arrived.has(keyOfPart(part))
   const leftOut = collapsed(streams, came)
   const isAside = ({ part }: EduClaim) =>
@@ -99,8 +99,8 @@ export function judgeEdus(claims: EduClaims, heard: HeardEdus, rules: EduRules):
 }
 
 /** The newest of each key that has one, as it came. */
-function newestOf({ typing, receipts, presence, signingKeys }: KeptEdus): Map<string, Arrived<EduPart>> {
-  return new Map<string, Arrived<EduPart>>([...typing, ...receipts, ...presence, ...signingKeys])
+function newestOf({ typing, receipts, presence, signingKeys }: KeptEdus): Map<string, Arrived<SeenEduPart>> {
+  return new Map<string, Arrived<SeenEduPart>>([...typing, ...receipts, ...presence, ...signingKeys])
 }
 
 /** Device list updates that did not come, more than 20 of one user in a row with the last that did. */
@@ -122,7 +122,7 @@ function collapsed(streams: readonly EduClaim[], came: (claim: EduClaim) => bool
 
 function checkStreams(
   streams: readonly EduClaim[],
-  arrived: ReadonlyMap<string, Arrived<EduPart>>,
+  arrived: ReadonlyMap<string, Arrived<SeenEduPart>>,
 ): string[] {
   const faults: string[] = []
   let last = -1
@@ -137,7 +137,7 @@ function checkStreams(
 
 function staleKeys(
   own: readonly EduClaim[],
-  newest: ReadonlyMap<string, Arrived<EduPart>>,
+  newest: ReadonlyMap<string, Arrived<SeenEduPart>>,
   lossy: boolean,
 ): string[] {
   const wanted = [...newestByKey(own)].filter(([, { part, until }]) => {
@@ -149,14 +149,14 @@ function staleKeys(
   })
 }
 
-const isKeyed = ({ kind }: EduPart) => ['typing', 'receipt', 'presence', 'signing keys'].includes(kind)
+const isKeyed = ({ kind }: SeenEduPart) => ['typing', 'receipt', 'presence', 'signing keys'].includes(kind)
 
-function strangers(own: readonly EduClaim[], came: readonly Arrived<EduPart>[]): string[] {
+function strangers(own: readonly EduClaim[], came: readonly Arrived<SeenEduPart>[]): string[] {
   const known = newestByName(own)
   return came.map(({ part }) => nameOfPart(part)).filter((name) => !known.has(name))
 }
 
-function checkTimes(own: readonly EduClaim[], newest: ReadonlyMap<string, Arrived<EduPart>>): string[] {
+function checkTimes(own: readonly EduClaim[], newest: ReadonlyMap<string, Arrived<SeenEduPart>>): string[] {
   const known = newestByName(own)
   return [...newest.values()].flatMap(({ part, originServerTs, txnId }) => {
     const until = known.get(nameOfPart(part))?.until ?? null

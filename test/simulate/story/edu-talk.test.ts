@@ -3,7 +3,7 @@ import { readEdu } from '../../../src/simulate/fleet/edu-form.ts'
 import { makeDice } from '../../../src/simulate/story/dice.ts'
 import { makeEduTalk } from '../../../src/simulate/story/edu-talk.ts'
 import { lifeOf } from '../../../src/simulate/story/edu-told.ts'
-import type { EduItem } from '../../../src/simulate/story/edu-told.ts'
+import type { EduToTell } from '../../../src/simulate/story/edu-told.ts'
 
 const ROOMS = ['!a:us.example', '!b:us.example', '!c:us.example']
 const SERVERS = ['one.example', 'two.example:8448']
@@ -13,8 +13,8 @@ function talkOf(seed: number) {
     ...{ dice: makeDice(seed), serverName: 'us.example', roomIds: ROOMS, servers: SERVERS, now: () => 1000 },
   })
 }
-const ofType = (items: readonly EduItem[], type: string) => items.filter((item) => item.edu_type === type)
-const contents = (items: readonly EduItem[], type: string) =>
+const ofType = (items: readonly EduToTell[], type: string) => items.filter((item) => item.edu_type === type)
+const contents = (items: readonly EduToTell[], type: string) =>
   ofType(items, type).map(({ content }) => content)
 
 describe('traffic of EDUs', () => {

@@ -4,14 +4,14 @@ import type { FakeHomeserver } from '../../../src/simulate/fleet/fake-homeserver
 import { makeTraffic } from '../../../src/simulate/fleet/traffic.ts'
 import { makeDice } from '../../../src/simulate/story/dice.ts'
 import { makeEduTalk } from '../../../src/simulate/story/edu-talk.ts'
-import type { EduItem } from '../../../src/simulate/story/edu-told.ts'
+import type { EduToTell } from '../../../src/simulate/story/edu-told.ts'
 import { judgeEdus } from '../../../src/simulate/verdict/edus.ts'
 import { judgeServer } from '../../../src/simulate/verdict/verdict.ts'
 import { origin, useSetting } from '../../wire/setting.ts'
 import { bodyOf } from '../fleet/edus.ts'
 
 /** Of a user's receipts in one transaction the unthreaded goes last. */
-const isUnthreaded = ({ edu_type, content }: Pick<EduItem, 'edu_type' | 'content'>) =>
+const isUnthreaded = ({ edu_type, content }: Pick<EduToTell, 'edu_type' | 'content'>) =>
   edu_type === 'm.receipt' && !JSON.stringify(content).includes('thread_id')
 /** EDUs of a transaction: full ones, and a rest. */
 const FULL = 100
@@ -20,7 +20,7 @@ describe('traffic of EDUs from the ingest items to the verdict', () => {
   const setting = useSetting()
 
   /** Servers 0 and 1 are in the first room, 1 and 2 in the second; `alter` changes what a server is sent. */
-  async function played(alter: (items: EduItem[], index: number) => EduItem[] = (items) => items) {
+  async function played(alter: (items: EduToTell[], index: number) => EduToTell[] = (items) => items) {
     const servers = [await setting().homeserver(), await setting().homeserver(), await setting().homeserver()]
     const names = servers.map(({ serverName }) => serverName)
     const handed: Record<string, unknown>[] = []
@@ -42,7 +42,7 @@ describe('traffic of EDUs from the ingest items to the verdict', () => {
     })
     await traffic.say(talk.say(400))
     await traffic.say(talk.stopTyping())
-    const edus = handed.filter((item) => item['type'] === 'edu') as unknown as EduItem[]
+    const edus = handed.filter((item) => item['type'] === 'edu') as unknown as EduToTell[]
     expect(traffic.told.every(({ kind }) => kind === 'join')).to.equal(true)
     const { send } = setting().sender()
     for (const [index, { serverName }] of servers.entries()) {
@@ -95,8 +95,8 @@ describe('traffic of EDUs from the ingest items to the verdict', () => {
   })
 
   it('is not where one server is sent less, another in disorder, and the third what is another’s', async () => {
-    const isMessage = ({ edu_type }: EduItem) => edu_type === 'm.direct_to_device'
-    let firstOf0: EduItem | undefined
+    const isMessage = ({ edu_type }: EduToTell) => edu_type === 'm.direct_to_device'
+    let firstOf0: EduToTell | undefined
     const { servers, traffic, verdicts } = await played((items, index) => {
       firstOf0 ??= items.find(isMessage)
       if (index === 0) return items.filter((item) => item !== firstOf0)
