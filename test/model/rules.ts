@@ -204,16 +204,20 @@ const oddAlone: Rule = ({ history, view: { positions } }) => {
   return odd === undefined || positions.length === 1 ? null : `${odd} is odd`
 }
 
-/** Contract 5.9: after everything else that was due when it was taken out. A gap goes its own way. */
-const oddLast = eachPdu((event, lane, { history, view, gap, position, apart, apartSince, waits }) => {
-  if (!event.odd || event.stickyUntil !== null || gap !== null || !['t', 'T', 'C'].includes(lane)) return null
-  const since = lane === 't' ? Infinity : (apartSince.get(event.pos) ?? 0)
-  const before = history
-    .waiting(position, view.readAt)
-    .find((other) => other !== event && !apart.includes(other.pos) && !waits(other))
-  // The first in the stream stands for what came first: a clock may have been set back since.
-  return before === undefined || before.receivedAt > since ? null : `it is odd, and ${before.pos} waits`
-})
+/** Contract 5.9: after everything else that was due when it was taken out. A gap goes its own way, and what is set aside has times of its own. */
+const oddLast = eachPdu(
+  (event, lane, { history, view, gap, position, apart, apartSince, searched, waits }) => {
+    if (!event.odd || event.stickyUntil !== null || gap !== null || !['t', 'T', 'C'].includes(lane))
+      return null
+    if (lane !== 't' && !searched.includes(event.pos)) return null
+    const since = lane === 't' ? Infinity : (apartSince.get(event.pos) ?? 0)
+    const before = history
+      .waiting(position, view.readAt)
+      .find((other) => other !== event && !apart.includes(other.pos) && !waits(other))
+    // The first in the stream stands for what came first: a clock may have been set back since.
+    return before === undefined || before.receivedAt > since ? null : `it is odd, and ${before.pos} waits`
+  },
+)
 
 export const RULES: Record<string, Rule> = {
   'order and limits (I2)': orderAndLimits,
