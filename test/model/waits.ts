@@ -339,8 +339,6 @@ export function makeWaits() {
     /** Nobody has it, and what is new up to `upto` is known: it is looked at in time for what is sticky. */
     rests: (view: View, lapsing: readonly Lapsing[], upto: number): void => {
       if (wentBack || view.paused || view.owner !== null || held?.kind !== 'backoff') return
-      // Its backoff is over: what is new wakes it, as it does those that are well.
-      if (view.lookAt === null && (view.retryAt ?? 0) <= view.now) return
       const by = lookBy(failing, lapsing, { now: view.now, upto })
       if (by === null || (view.lookAt !== null && view.lookAt <= by)) return
       violated('a sticky event is tried in time (5.8)', `it is looked at ${view.lookAt}, and not by ${by}`)
