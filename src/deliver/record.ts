@@ -227,6 +227,7 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
   const { state, acknowledges, apart, bytes } = at
   const pdus = acknowledges.positions.length
   const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
+  const now = finishedAtOf(at, result)
   const areSuspects =
     apart?.rows.every((row) => isSuspect(row) || !acknowledges.positions.includes(row.pos)) === true
   const came =
@@ -241,10 +242,7 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
     state.isolation,
     came,
     { kind: apart?.kind ?? 'ordinary', areSuspects, txnId: at.txnId, pdus, bytes },
-    {
-      ...{ now: finishedAtOf(at, result), firstMs: needs.backoff.first_ms },
-      early: backsOff(state.waiting, finishedAtOf(at, result)),
-    },
+    { now, firstMs: needs.backoff.first_ms, early: backsOff(state.waiting, now) },
   )
   const isThrough = came.answered && apart !== null && !halvesRemain(apart, acknowledges.positions)
   if (!isThrough || taught.isolation === null) return taught

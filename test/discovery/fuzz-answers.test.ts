@@ -15,7 +15,8 @@ import { systemClock } from '../../src/pace/clock.ts'
 import { until } from '../support/poll.ts'
 import { testDial, vetForTests } from './check-case.ts'
 import { ADDRESSES, useLoopback } from './loopback.ts'
-import { FUZZ_RUNS, body, cacheHeaders, fuzzing, location } from './odd-input.ts'
+import { FUZZ_RUNS } from '../support/fuzz-runs.ts'
+import { body, cacheHeaders, fuzzing, location } from './odd-input.ts'
 
 const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1')
 const statusLine = fc.oneof(

@@ -27,7 +27,8 @@ import { makeAskWellKnown } from '../../src/discovery/well-known.ts'
 import { parseServerName, splitServerName } from '../../src/matrix/ids.ts'
 import { systemClock } from '../../src/pace/clock.ts'
 import { handClock } from './hand-clock.ts'
-import { FUZZ_RUNS, body, cacheHeaders, fuzzing, location, nameText, services } from './odd-input.ts'
+import { FUZZ_RUNS } from '../support/fuzz-runs.ts'
+import { body, cacheHeaders, fuzzing, location, nameText, services } from './odd-input.ts'
 
 const HOST_TEXT = /^(?:[0-9A-Za-z_-]{1,63}(?:\.[0-9A-Za-z_-]{1,63})*|[0-9A-Fa-f:.]+)$/
 const ONE_PRINTABLE_LINE = /^[^\p{C}\p{Zl}\p{Zp}]*$/u

@@ -2,9 +2,8 @@
 import fc from 'fast-check'
 import type { CacheHeaders } from '../../src/discovery/lifetime.ts'
 import type { LookedUp, ServiceRecord } from '../../src/discovery/lookups.ts'
+import { FUZZ_RUNS } from '../support/fuzz-runs.ts'
 
-/** How many of each: 2,000 in `npm test`, more by `npm run fuzz`. */
-export const FUZZ_RUNS = Number(process.env['LIMPET_FUZZ_RUNS'] ?? 2000)
 export const fuzzing = (runs = FUZZ_RUNS) => ({ numRuns: runs })
 
 const anyText = fc.string({ unit: 'binary', maxLength: 40 })

@@ -11,7 +11,8 @@ import { parseItem } from '../../src/ingest/parse-item.ts'
 import { packEdus, type EduToPack } from '../../src/matrix/edus/pack.ts'
 import { JsonError, type JsonObject } from '../../src/matrix/json-value.ts'
 import { parseJson } from '../../src/matrix/strict-json.ts'
-import { FUZZ_RUNS, anyItem, goodItem } from './edu/odd-edus.ts'
+import { FUZZ_RUNS } from '../support/fuzz-runs.ts'
+import { anyItem, goodItem } from './edu/odd-edus.ts'
 import { readEdu } from './edu/edu-item.ts'
 
 const KIB_64 = 65_536

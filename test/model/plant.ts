@@ -1,4 +1,5 @@
 /** How a planted bug is put beside a statement that is right (see `planted.ts`). */
+import type { ResultInput } from './memory/delivery/results.ts'
 import type { Call, Run } from './memory/statement.ts'
 
 /** The statement runs, and then `after`. */
@@ -11,3 +12,14 @@ export const then =
       after(call, values as unknown as V)
       return result
     }
+
+/** Results are written with other waits; `startedAt` is that of the attempt. */
+export const changingWaits =
+  (change: (one: ResultInput) => ResultInput['waiting']) =>
+  (right: Run): Run =>
+  (call, values) => {
+    const [json] = values as unknown as [string]
+    const all = JSON.parse(json) as ResultInput[]
+    for (const one of all) if ('outcome' in one) one.waiting = change(one)
+    return right(call, [JSON.stringify(all)] as never)
+  }

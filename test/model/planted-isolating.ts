@@ -8,7 +8,7 @@ import type { Run } from './memory/statement.ts'
 import { besideASearch } from './beside-a-search.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { locked } from './locked.ts'
-import { then } from './plant.ts'
+import { changingWaits, then } from './plant.ts'
 import { skippedLate } from './rare-isolating.ts'
 import { endsWithinAGap } from './shown-beside-a-search.ts'
 import type { Bug } from './planted.ts'
@@ -273,18 +273,12 @@ export const ISOLATING_BUGS: readonly Bug[] = [
     how: 'the question after it doubles the wait, as that after an ordinary attempt does',
     plant: () => ({
       statements: {
-        'end the attempt': (right) => (call, values) => {
-          const [json] = values as unknown as [string]
-          const all = JSON.parse(json) as ResultInput[]
-          for (const one of all) {
-            if (!('outcome' in one) || one.outcome === 'answered' || one.positions.length > 0) continue
-            const { waiting, isolation } = one
-            if (isolation?.asksEarly !== true || isolation.locked === null) continue
-            const more = waiting.retryInterval ?? 0
-            one.waiting = { ...waiting, retryAt: (waiting.retryAt ?? 0) + more, retryInterval: 2 * more }
-          }
-          return right(call, [JSON.stringify(all)] as never)
-        },
+        'end the attempt': changingWaits(({ outcome, positions, waiting, isolation }) => {
+          if (outcome === 'answered' || positions.length > 0) return waiting
+          if (isolation?.asksEarly !== true || isolation.locked === null) return waiting
+          const more = waiting.retryInterval ?? 0
+          return { ...waiting, retryAt: (waiting.retryAt ?? 0) + more, retryInterval: 2 * more }
+        }),
       },
     }),
     drawn: locked,

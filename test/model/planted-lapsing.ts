@@ -1,21 +1,9 @@
 /** Planted bugs in what is tried before its backoff ends, because a sticky event would lapse (see `planted.ts`). */
-import type { ResultInput } from './memory/delivery/results.ts'
 import type { DestinationRow } from './memory/rows.ts'
-import type { Run } from './memory/statement.ts'
 import { SETTINGS } from './driver.ts'
 import { lapsing } from './lapsing.ts'
+import { changingWaits } from './plant.ts'
 import type { Bug } from './planted.ts'
-
-/** Results are written with other waits; `startedAt` is that of the attempt. */
-const changingWaits =
-  (change: (one: ResultInput) => ResultInput['waiting']) =>
-  (right: Run): Run =>
-  (call, values) => {
-    const [json] = values as unknown as [string]
-    const all = JSON.parse(json) as ResultInput[]
-    for (const one of all) if ('outcome' in one) one.waiting = change(one)
-    return right(call, [JSON.stringify(all)] as never)
-  }
 
 export const LAPSING_BUGS: readonly Bug[] = [
   {

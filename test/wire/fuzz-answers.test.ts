@@ -4,12 +4,13 @@
  */
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { FUZZ_RUNS } from '../support/fuzz-runs.ts'
 import { pduErrorClass, PDU_ERROR_CLASSES } from '../../src/observe/pdu-error-class.ts'
 import { judge } from '../../src/deliver/rules/outcome.ts'
 import { readAnswer, type Answer } from '../../src/wire/answer.ts'
 import { firstWords } from '../../src/wire/first-words.ts'
 
-const numRuns = Number(process.env['LIMPET_FUZZ_RUNS'] ?? 2_000)
+const numRuns = FUZZ_RUNS
 const SENT = ['$a', '$b', '__proto__']
 const DAY_MS = 86_400_000
 /** Nothing that steers a terminal, and no half characters. */

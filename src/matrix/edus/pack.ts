@@ -5,7 +5,7 @@
  * receipts of threads, receipts without a thread. A receiver that keeps one receipt of a user for each event keeps the last: it must be the one
  * without a thread (MSC4102).
  *
- * Always: the same parts in the same order give the same texts under the same form, whoever makes them and whenever. A transaction is kept as
+ * Always: the same parts in the same order and form give the same texts, in every process and at any time. A transaction is kept as
  * positions and made again after a crash, so what is here may change only under a new form.
  */
 import { packPresence, readUpdate } from './presence.ts'

@@ -73,7 +73,7 @@ const NOT_OURS = 'the user is not of the origin'
 
 function receipts(content: Readonly<JsonObject>, ours: (user: unknown) => boolean): string | null {
   for (const [room, byType] of Object.entries(content)) {
-    if (!isRoomId(room)) return 'a key that is no room id'
+    if (!isRoomId(room)) return 'a key that is not a room id'
     if (!isJsonObject(byType) || !Object.hasOwn(byType, 'm.read')) return 'a room without m.read'
     for (const [type, byUser] of Object.entries(byType)) {
       if (type === 'm.read.private') return 'a private receipt'
@@ -119,7 +119,7 @@ function deviceList(content: Readonly<JsonObject>, ours: (user: unknown) => bool
   if (typeof device !== 'string') return 'no device_id'
   if (!Number.isSafeInteger(stream)) return 'no stream_id'
   if (prev !== undefined && !(Array.isArray(prev) && prev.every((id) => Number.isSafeInteger(id))))
-    return 'prev_id is no list of integers'
+    return 'prev_id is not a list of integers'
   if (keys !== undefined && !isJsonObject(keys)) return 'keys are no object'
   return optional(content, { deleted: 'boolean', device_display_name: 'string' })
 }

@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { FUZZ_RUNS } from '../../support/fuzz-runs.ts'
 import { isIP } from 'node:net'
 import packet from 'dns-packet'
 import { dnsNameOf } from '../../../src/discovery/dns/dns-name.ts'
@@ -17,7 +18,7 @@ import { parseDnsServerAddress } from '../../../src/allow/dns-server.ts'
 import { startRawServer } from './raw-server.ts'
 import { dnsSetting } from './setting.ts'
 
-const numRuns = Number(process.env['LIMPET_FUZZ_RUNS'] ?? 2_000)
+const numRuns = FUZZ_RUNS
 const KINDS = ['records', 'nothing', 'onward', 'refusal', 'truncated', 'stray']
 
 const type = fc.constantFrom<DnsType>('A', 'AAAA', 'SRV')

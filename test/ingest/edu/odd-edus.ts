@@ -1,8 +1,6 @@
 /** EDU items for fuzzing, as JSON text: what a producer could send, near to what is right and far from it. */
 import fc from 'fast-check'
 
-export const FUZZ_RUNS = Number(process.env['LIMPET_FUZZ_RUNS'] ?? 2_000)
-
 const ROOMS = ['!r:a', '!s:a', '!"\\\u0001:a', '!😀:a', '!12']
 const USERS = [
   '@a:a',
