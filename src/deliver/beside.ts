@@ -118,8 +118,8 @@ async function settle(
   const isWritten = await inTransaction(pool, async (db) => {
     // Who took it over may have taken apart again what these rows say.
     if (!(await lockHeld(db, held))) return false
-    await endApart(db, id, positions(lapsed))
     await addToCounter(db, 'given_up:set_aside', await giveUpApart(db, id, positions(gone)))
+    await endApart(db, id, positions(lapsed))
     await releaseRooms(db, id)
     return true
   })

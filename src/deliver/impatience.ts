@@ -18,10 +18,18 @@ import type { Bodies, Bytes } from './body-memory.ts'
 export interface Impatience {
   /** Waits, and has room made meanwhile. */
   waits<T>(waiting: Promise<T>): Promise<T>
-  /** The same connection, whose request may be cut. `bytes`: what it holds. */
-  hurried(ready: Ready, bytes: Bytes): Ready
+  /** A request that may be cut. `bytes`: what it holds. */
+  hurry(bytes: Bytes): Hurry
   /** A new connection; the dial may be cut. */
   connect(remotes: Pick<Remotes, 'connect'>, reach: Reach): Promise<Ready | SendFailed>
+}
+
+/** A request that has to be quick while others wait. */
+export interface Hurry {
+  /** It begins, or begins once more: `cut` ends it before its time. */
+  readonly begins: (cut: () => void) => void
+  /** It has its answer. May be called more than once, and where it never began. */
+  readonly ends: () => void
 }
 
 export interface ImpatienceNeeds {
@@ -132,23 +140,18 @@ export function makeImpatience(needs: ImpatienceNeeds): Impatience {
         waiting -= 1
       }
     },
-    hurried(ready, bytes) {
+    hurry(bytes) {
       let flight: Flight | null = null
-      const begins = (cut: () => void): void => {
-        const since = flight?.since ?? clock.monotonic()
+      const ends = (): void => {
         if (flight !== null) flights.delete(flight)
-        flight = { since, bytes, cut }
-        flights.add(flight)
       }
       return {
-        ...ready,
-        async send(request) {
-          try {
-            return await ready.send({ ...request, mayBeCut: begins })
-          } finally {
-            if (flight !== null) flights.delete(flight)
-          }
+        begins(cut) {
+          ends()
+          flight = { since: flight?.since ?? clock.monotonic(), bytes, cut }
+          flights.add(flight)
         },
+        ends,
       }
     },
     async connect(remotes, reach) {

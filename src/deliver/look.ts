@@ -122,9 +122,9 @@ export interface AllSettled {
 
 /** What goes to it now that it is there. */
 async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise<Looked> {
-  const { held, state, bytes } = holding
+  const { held, state, bytes, hurry } = holding
   const connectedAt = needs.clock.monotonic()
-  const via = { held, state, ready, bytes, ledger: ROWS, apart: null }
+  const via = { held, state, ready, bytes, hurry, ledger: ROWS, apart: null }
   if (state.open !== null) {
     const { isolation, open } = state
     const all = isolation?.apart === true ? await readApart(needs.pool, state.id) : NOTHING_BESIDE.apart

@@ -17,7 +17,7 @@ import type { Ready, Remotes, SendFailed } from '../wire/send-result.ts'
 import { countedOf, record, unknownPdu, type RecordNeeds } from './record.ts'
 import type { Whereabouts } from './find.ts'
 import { shareOf, wantedFor, type Bodies, type Bytes } from './body-memory.ts'
-import type { Impatience } from './impatience.ts'
+import type { Hurry, Impatience } from './impatience.ts'
 import type { Lease } from './lease-keeper.ts'
 import { judge } from './rules/outcome.ts'
 import type { Together } from './together.ts'
@@ -50,6 +50,8 @@ export interface Holding {
 export interface Connected extends Holding {
   /** What may be held for it. */
   bytes: Bytes
+  /** Null: nobody may cut its request. */
+  hurry: Hurry | null
 }
 
 export type Reached<T> =
@@ -88,8 +90,8 @@ export async function reach<T>(
       const isFresh = ready.wasIdle && clock.monotonic() - asked < FRESH_MS
       const state = isFresh ? holding.state : await needs.load.add(holding.held)
       if (state?.held !== true || !mayGo(state)) return { kind: 'done', value: null }
-      const used = holding.state.quick ? needs.impatience.hurried(ready, bytes) : ready
-      return { kind: 'done', value: await then(used, { ...holding, state, bytes }) }
+      const hurry = holding.state.quick ? needs.impatience.hurry(bytes) : null
+      return { kind: 'done', value: await then(ready, { ...holding, state, bytes, hurry }) }
     } finally {
       bytes?.end()
       ready.giveBack()

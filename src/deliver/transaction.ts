@@ -21,6 +21,7 @@ import {
 import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
 import type { Bytes } from './body-memory.ts'
+import type { Hurry } from './impatience.ts'
 import type { Body, BodyEvent } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
@@ -46,6 +47,8 @@ export interface Via {
   ready: Ready
   /** What may be held for it; given back when the answer is there. */
   bytes: Bytes
+  /** Null: nobody may cut its request. */
+  hurry: Hurry | null
   ledger: Ledger
   /** What is sent again is apart; null: it is not. */
   apart: ApartTransaction | null
@@ -204,15 +207,14 @@ function attemptOf(
 
 async function sendAndEnd(
   needs: TransactionNeeds,
-  { held, state, ready, bytes, ledger }: Via,
+  via: Via,
   attempt: Made,
   { body, counted }: { body: Buffer; counted: CountedAttempt['pdus'] },
 ): Promise<Ended> {
+  const { held, ledger } = via
   const { txnId, acknowledges, firstAttempt, startedAt } = attempt
-  const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
-  const request = { txnId, body, eventIds: acknowledges.eventIds, timeoutMs }
-  const result = await sendOrFail(needs, ready, state.name, request)
-  bytes.end()
+  const result = await sendOrFail(needs, via, { txnId, body, eventIds: acknowledges.eventIds })
+  via.bytes.end()
   if (result.kind === 'failed' && result.stage === 'aborted') {
     needs.onAttempt(unsaid('aborted', counted, startedAt))
     // We aborted before a byte was sent, so what it held can be planned again.
@@ -239,15 +241,17 @@ const unsaid = (
 
 /** `send` should not throw; a throw counts as a failure. */
 export async function sendOrFail(
-  { log }: Pick<TransactionNeeds, 'log'>,
-  ready: Ready,
-  destination: string,
-  request: SendRequest,
+  { log, requestTimeoutMs }: Pick<TransactionNeeds, 'log' | 'requestTimeoutMs'>,
+  { ready, state, hurry }: Pick<Via, 'ready' | 'state' | 'hurry'>,
+  { txnId, body, eventIds }: Pick<SendRequest, 'txnId' | 'body' | 'eventIds'>,
 ): Promise<SendResult> {
+  const timeoutMs = state.timeoutMs ?? requestTimeoutMs
   try {
-    return await ready.send(request)
+    return await ready.send({ txnId, body, eventIds, timeoutMs, mayBeCut: hurry?.begins })
   } catch (error) {
-    log.error({ err: error, destination, txnId: request.txnId }, 'sending failed with an internal error')
+    log.error({ err: error, destination: state.name, txnId }, 'sending failed with an internal error')
     return internal("internal error (see limpet's log)", 0)
+  } finally {
+    hurry?.ends()
   }
 }

@@ -45,13 +45,12 @@ export async function askWhoseFault(
   open: OpenTransaction,
   apart: ApartTransaction | null,
 ): Promise<void> {
-  const { state, ready, bytes } = via
+  const { state, bytes } = via
   const txnId = makeTxnId(pooledRandom)
   const originServerTs = needs.clock.now()
   const body = Buffer.from(assembleTransaction({ origin: needs.origin, originServerTs, pduTexts: [] }))
   bytes.keep(body.length)
-  const timeoutMs = state.timeoutMs ?? needs.requestTimeoutMs
-  const result = await sendOrFail(needs, ready, state.name, { txnId, body, eventIds: [], timeoutMs })
+  const result = await sendOrFail(needs, via, { txnId, body, eventIds: [] })
   if (result.kind === 'failed' && result.stage === 'aborted') return
   const now = state.now + Math.round(result.durationMs)
   if (result.kind === 'failed') {

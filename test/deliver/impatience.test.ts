@@ -45,14 +45,13 @@ function stage({ all = 8, recovering = 4, bytes = 1_000 } = {}) {
           })
         }),
     }
+    const hurry = impatience.hurry(held)
     const request = { txnId: name, body: Buffer.alloc(0), eventIds: [], timeoutMs: 60_000 }
-    void impatience
-      .hurried(ready, held)
-      .send(request)
-      .finally(() => {
-        leave()
-        held.end()
-      })
+    void ready.send({ ...request, mayBeCut: hurry.begins }).finally(() => {
+      hurry.ends()
+      leave()
+      held.end()
+    })
   }
   const waits = (part: 'quick' | 'recovering' = 'quick') => {
     let came = false

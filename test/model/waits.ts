@@ -188,6 +188,8 @@ export function makeWaits() {
   /** An empty transaction asks whose fault a refusal is. */
   function asks(basis: Basis | null): void {
     question = basis
+    // It is an attempt: what an operator asked for before it is done.
+    pending = false
   }
 
   /** It was not answered 200 either. `isLock`: both were answered by 401 or 403. */

@@ -101,10 +101,7 @@ async function sendFromPlace(needs: FollowerNeeds, follower: Follower, upto: () 
   try {
     bytes ??= await needs.impatience.waits(needs.bodies.enter(wanted, signal))
     if (bytes === null) follower.look = true
-    else if (!mustLook(follower)) {
-      const hurried = needs.impatience.hurried(ready, bytes)
-      await send(needs, follower, upto(), { ready: hurried, bytes })
-    }
+    else if (!mustLook(follower)) await send(needs, follower, upto(), { ready, bytes })
   } finally {
     bytes?.end()
     ready.giveBack()
@@ -150,7 +147,8 @@ async function send(
   const plan = planTransaction(reading, { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) })
   // It always sends: what waits first has a place.
   if (plan.do !== 'send') return
-  const via = { held, state, ready, bytes, ledger: follower.ledger, apart: null }
+  const hurry = needs.impatience.hurry(bytes)
+  const via = { held, state, ready, bytes, hurry, ledger: follower.ledger, apart: null }
   const ended = await sendPlanned(needs, via, plan, upto)
   if (ended.kind === 'ended' && ended.kept) return
   follower.look = true

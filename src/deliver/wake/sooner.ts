@@ -20,6 +20,8 @@ export async function bringForward(
   if (!settings.deadline_retries) return
   const sooner = (await findFailingFor(pool, { after, upto, longOutageMs: settings.long_outage_ms })).flatMap(
     ({ id, now, lookAt, waiting, owed }) => {
+      // It is woken as well, but a wake may be lost.
+      if (lookAt === null) return [{ id, at: now }]
       const next = nextDeadlineLook(waiting, owed, now, settings)
       return next !== null && next.at < lookAt ? [{ id, at: Math.max(next.at, now) }] : []
     },

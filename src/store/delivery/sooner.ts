@@ -10,8 +10,8 @@ export interface FailingFor {
   id: number
   /** The database's time. */
   now: number
-  /** When it is looked at next, which is later than now. */
-  lookAt: number
+  /** When it is looked at next, which is later than now; null: its backoff is over, and it was owed nothing. */
+  lookAt: number | null
   waiting: WaitState
   /** Of what is new alone. */
   owed: OwedSticky
@@ -31,14 +31,14 @@ const FAILING = sql(
   select d.id, (select now_ms()) as now, d.look_at, ${WAIT_COLUMNS},
          min(n.lapses_at) as lapses_at, (array_agg(n.since order by n.lapses_at, n.room))[1] as since, max(n.newest) as newest, max(n.latest) as latest
     from new n join memberships m on m.room = n.room and m.until is null join destinations d on d.id = m.destination
-   where d.failing_since > (select now_ms()) - $3 and not d.paused and d.look_at > (select now_ms())
+   where d.failing_since > (select now_ms()) - $3 and not d.paused and (d.look_at is null or d.look_at > (select now_ms()))
    group by d.id`,
 )
 
 interface Row extends WaitRow {
   id: number
   now: number
-  look_at: number
+  look_at: number | null
   lapses_at: number
   since: number
   newest: number

@@ -97,6 +97,14 @@ describe('a new sticky event for thousands that fail', () => {
     expect(await counted('id <= 5 and wake_seq > 0')).to.equal(1)
   })
 
+  it('is looked at at once by one whose backoff was over, and who was owed nothing', async () => {
+    const over = 'failing_since is not null and id <= 3'
+    await pool.query(`update destinations set retry_at = now_ms() - 1000, look_at = null where ${over}`)
+    await sticky(5 * MINUTE)
+    await sooner()
+    expect(await counted(`${over} and look_at <= now_ms() and wake_seq = 1`)).to.equal(3)
+  })
+
   it('costs next to nothing where it is not sticky, or its room has none of them', async () => {
     await sticky(5 * MINUTE, 2)
     expect(await asked(sooner)).to.have.length(1)

@@ -104,7 +104,7 @@ const wakes = {
         .sort((a, b) => a.lapses_at - b.lapses_at || a.room - b.room)
       const [first] = mine
       const fails = d.failing_since !== null && d.failing_since > now - long && !d.paused
-      if (first === undefined || !fails || d.look_at === null || d.look_at <= now) return []
+      if (first === undefined || !fails || (d.look_at !== null && d.look_at <= now)) return []
       const { id, look_at } = d
       const { lapses_at, since } = first
       return [
