@@ -1,4 +1,5 @@
 /** The rows of the tables that ingest, delivery and housekeeping touch, as the migrations make them. */
+import type { TurnKey } from './turn-key.ts'
 import type { Isolation } from '../../../src/store/isolation.ts'
 import type { WaitRow } from '../../../src/store/waits.ts'
 
@@ -21,6 +22,7 @@ export interface DestinationRow extends WaitRow {
   isolation: Isolation | null
   last_success: number | null
   attempt_seq: number
+  turn_key: TurnKey | null
 }
 
 export interface EventRow {

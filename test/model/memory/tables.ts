@@ -6,7 +6,8 @@
  * Every write takes the row's lock. Rows are never changed in place.
  */
 import type { Holder, Locks } from './locks.ts'
-import { TABLES, type Schema } from './rows.ts'
+import { TABLES, type DestinationRow, type Schema } from './rows.ts'
+import { withTurnKey } from './turn-key.ts'
 
 type Key = string | number
 
@@ -89,6 +90,7 @@ export function makeSight(committed: () => Committed, locks: Locks): Sight {
   for (const name of TABLES) {
     const base = () => committed()[name] as Map<Key, unknown>
     const table = makeTable(name, base, {
+      ...TRIGGERS[name],
       lock: (key) => {
         locks.take(sight, `${name} ${key}`)
       },
@@ -102,13 +104,22 @@ export function makeSight(committed: () => Committed, locks: Locks): Sight {
   return sight
 }
 
+interface Trigger {
+  /** What becomes of a row that is to be changed. */
+  before?: (old: unknown, row: unknown) => unknown
+}
+
+const TRIGGERS: Readonly<Record<string, Trigger>> = {
+  destinations: { before: (old, row) => withTurnKey(old as DestinationRow, row as DestinationRow) },
+}
+
 /** null in a layer: deleted. */
 type Layer = Map<Key, unknown>
 
 function makeTable(
   name: string,
   base: () => Map<Key, unknown>,
-  on: { lock: (key: Key) => void; touch: () => void },
+  on: { lock: (key: Key) => void; touch: () => void } & Trigger,
 ): Layered {
   let written: Layer | null = null
   let writing: Layer | null = null
@@ -137,7 +148,8 @@ function makeTable(
     change: (key, columns) => {
       const row = get(key)
       if (row === undefined) throw new Error(`no row ${key} in ${name}`)
-      put(key, { ...row, ...(columns as object) })
+      const changed = { ...row, ...(columns as object) }
+      put(key, on.before?.(row, changed) ?? changed)
     },
     delete: (key) => {
       put(key, null)

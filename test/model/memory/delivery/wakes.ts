@@ -1,29 +1,27 @@
 /** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
 import { withoutRefusals } from './results.ts'
-import { headOf, inRoomNow, isBehind, least, lives, openGapOf, owedTo, recipientsOf } from '../rules.ts'
+import {
+  headOf,
+  inRoomNow,
+  isBehind,
+  least,
+  lives,
+  notApart,
+  openGapOf,
+  owedTo,
+  recipientsOf,
+} from '../rules.ts'
 import type { DestinationRow } from '../rows.ts'
 import { keyOf } from '../rows.ts'
 import { overSince } from '../upkeep/seen.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
+import { inTurn } from '../turn-key.ts'
 
 const mayGo = ({ now }: Call, d: DestinationRow) =>
   !d.paused && ((d.retry_at === null && d.hold_until === null) || d.look_at === null || d.look_at <= now)
 const unserved = ({ t, now }: Call, d: DestinationRow) => !lives(t, d.lease_owner, now)
 const followed = (call: Call, d: DestinationRow) => d.follows && !unserved(call, d)
 const sleeper = ({ name, quick }: DestinationRow) => ({ name, quick })
-
-function inTurn(a: DestinationRow, b: DestinationRow): number {
-  const isTry = (d: DestinationRow) => d.deadline_at !== null && (d.look_at ?? -1) >= d.deadline_at
-  const asked = (d: DestinationRow) => (d.asked_at !== null || d.advice_at !== null ? 0 : isTry(d) ? 1 : 2)
-  const answered = (d: DestinationRow) => -(d.last_success ?? -1)
-  return (
-    asked(a) - asked(b) ||
-    answered(a) - answered(b) ||
-    a.failures - b.failures ||
-    (a.look_at ?? Number.MAX_SAFE_INTEGER) - (b.look_at ?? Number.MAX_SAFE_INTEGER) ||
-    a.id - b.id
-  )
-}
 
 /** The columns of a `WaitRow`. */
 const waitsOf = (d: DestinationRow) => ({
@@ -57,7 +55,7 @@ const hasUnlistedDue = ({ t, now }: Call, { id }: DestinationRow) =>
   t.replays.all().some((p) => {
     const s = t.sticky.get(p.pos)
     if (p.destination !== id || p.state !== 'unlisted' || (p.next_at ?? Infinity) > now) return false
-    return s !== undefined && s.expires_at > now && inRoomNow(t, id, s.room)
+    return s !== undefined && s.expires_at > now && inRoomNow(t, id, s.room) && notApart(t, id, s)
   })
 
 const wakes = {

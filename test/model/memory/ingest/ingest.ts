@@ -36,6 +36,7 @@ export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> =
   timeout_ms: null,
   last_success: null,
   attempt_seq: 0,
+  turn_key: null,
 }
 
 const reads = {
