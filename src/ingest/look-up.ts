@@ -25,6 +25,7 @@ export function touchedBy(
   const servers = new Set<string>()
   const mentionedServers = new Set<string>()
   const advised = new Set<string>()
+  const purged = new Set<string>()
   const eventIds = new Set<string>()
   for (const item of items) {
     if (item.type === 'event') {
@@ -41,6 +42,11 @@ export function touchedBy(
       if ('remove' in item.change) for (const name of item.change.remove) mentionedServers.add(name)
     } else if (item.type === 'purge') {
       mentionedRooms.add(item.roomId)
+      purged.add(item.roomId)
+    } else if (item.type === 'edu') {
+      if ('rooms' in item.audience) for (const room of item.audience.rooms) mentionedRooms.add(room)
+      // One of which nothing is left makes no server known.
+      else if (item.parts.length > 0) for (const name of item.audience.destinations) servers.add(name)
     } else if (item.type === 'server_up') {
       mentionedServers.add(item.server)
       advised.add(item.server)
@@ -56,7 +62,7 @@ export function touchedBy(
     servers: [...servers].filter(usable),
     mentionedServers: [...mentionedServers].filter((name) => !servers.has(name) && usable(name)),
     advised: [...advised],
-    purged: [...mentionedRooms],
+    purged: [...purged],
     eventIds: [...eventIds],
   }
 }
