@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto'
 import { parseServerName } from '../matrix/ids.ts'
-import type { Effects, StagedRecipients } from '../store/ingest/effects.ts'
+import type { AddressedTo, Effects, HeadsOfList } from '../store/ingest/effects.ts'
 import type { IngestState, RoomState } from '../store/ingest/state.ts'
 import type { EventItem, ServersItem } from './items.ts'
 import { accept, leaveOut, type IgnoredWhy, type IngestReport } from './report.ts'
@@ -82,13 +82,11 @@ function stageRecipients(
   return useList(stage.effects, { exact, list, less }, { head: pos })
 }
 
-type Listed = 'exact' | 'list' | 'less'
-
 /** The hash under which a list is stored; `heads`: the newest that is addressed so. Equal lists are one. */
 export function useList(
   { recipients }: Effects,
-  { exact, list, less }: Pick<StagedRecipients, Listed>,
-  heads: Partial<Omit<StagedRecipients, Listed>>,
+  { exact, list, less }: AddressedTo,
+  heads: Partial<HeadsOfList>,
 ): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([exact, list, less]))

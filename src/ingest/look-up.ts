@@ -10,8 +10,6 @@ import type { EventItem, Item, ServersItem } from './items.ts'
 export interface TouchedItems extends Touched {
   /** Servers that join or are said to be up: advice for them if they are failing. */
   advised: string[]
-  /** Rooms to be forgotten. */
-  purged: string[]
 }
 
 export function touchedBy(
@@ -25,7 +23,6 @@ export function touchedBy(
   const servers = new Set<string>()
   const mentionedServers = new Set<string>()
   const advised = new Set<string>()
-  const purged = new Set<string>()
   const eventIds = new Set<string>()
   for (const item of items) {
     if (item.type === 'event') {
@@ -42,7 +39,6 @@ export function touchedBy(
       if ('remove' in item.change) for (const name of item.change.remove) mentionedServers.add(name)
     } else if (item.type === 'purge') {
       mentionedRooms.add(item.roomId)
-      purged.add(item.roomId)
     } else if (item.type === 'edu') {
       if ('rooms' in item.audience) for (const room of item.audience.rooms) mentionedRooms.add(room)
       // One of which nothing is left makes no server known.
@@ -62,7 +58,6 @@ export function touchedBy(
     servers: [...servers].filter(usable),
     mentionedServers: [...mentionedServers].filter((name) => !servers.has(name) && usable(name)),
     advised: [...advised],
-    purged: [...purged],
     eventIds: [...eventIds],
   }
 }

@@ -7,8 +7,8 @@ const CHARACTERS_AN_ITEM = 4_096
 const ERASES_A_SENDER = 100
 
 /**
- * What a request costs of a commit and of memory, in items; a part of an EDU is one. A redaction counts twice: the freezes of all processes wait for its commit, so
- * that a thousand of them share it with no more.
+ * What a request costs of a commit and of memory, in items; each part of an EDU is one. A redaction counts twice: the freezes of all processes
+ * wait for its commit, so that a thousand of them share it with no more.
  */
 export function weightOf({ items }: { readonly items: readonly Item[] }): number {
   let characters = 0

@@ -41,6 +41,8 @@ describe('whom EDUs are for', () => {
   it('is a set of rooms that is stored once, in whatever order it is given', async () => {
     await world.take([A, B, C].map((room) => servers({ set: ['b.example'] }, room)))
     await world.take([other({ rooms: [A, B] }), other({ rooms: [B, A] }), other({ rooms: [A, C] })])
+    const written = () => world.rows('select id, xmin::text from edu_rooms order by id')
+    const once = await written()
     await world.take([
       other({ rooms: [C, A], durable: true }),
       other({ rooms: [A, '!unknown:a.example', B] }),
@@ -52,11 +54,10 @@ describe('whom EDUs are for', () => {
       `7 org.example.thing in ${A} ${C}`,
       `8 org.example.thing in ${A} ${B}`,
     ])
-    const versions = await world.rows<{ rooms: number[] }>('select rooms from edu_rooms order by id')
-    expect(versions.map(({ rooms }) => rooms)).to.have.length(2)
-    for (const { rooms } of versions) expect(rooms).to.deep.equal([...rooms].sort((a, b) => a - b))
-    const [row] = await world.rows('select count(distinct e.xmin::text) as commits from edu_rooms e')
-    expect(row, 'what is there is not written again').to.deep.equal({ commits: 1 })
+    const sets = await world.rows<{ rooms: number[] }>('select rooms from edu_rooms order by id')
+    expect(sets).to.have.length(2)
+    for (const { rooms } of sets) expect(rooms).to.deep.equal([...rooms].sort((a, b) => a - b))
+    expect(await written(), 'what is there is not written again').to.deep.equal(once)
   })
 
   it('is a list that is stored once, and events have it too, each with a head of its own', async () => {
@@ -111,6 +112,7 @@ describe('whom EDUs are for', () => {
       '2 m.presence to a.example b.example',
       '3 m.presence to a.example b.example',
     ])
+    expect(await world.value('select max(edu_head) from recipients'), 'of its last part').to.equal(3)
     const cursors = await world.rows(
       'select name, position, durable_pos, ephemeral_pos from destinations order by name',
     )

@@ -149,13 +149,14 @@ describe('EDUs in the stream', () => {
     const privately = {
       [ROOM]: { 'm.read.private': { [ALICE]: receiptOf('$e') }, 'm.read': { '@bob': receiptOf('$e') } },
     }
+    await world.take([servers({ set: ['b.example'] }, '!two:a.example')])
     const result = await counting.take([
       toDevice('m'.repeat(33), ['new.example', 'not a name', OURS]),
       receipts([], { content: privately }),
-      other({ rooms: ['!unknown:a.example'], content: { a: '#1.5#' } }),
+      other({ rooms: ['!unknown:a.example', ROOM, '!two:a.example'], content: { a: '#1.5#' } }),
       receipts(['alice']),
     ])
-    expect(result).to.deep.include({ position: 2, accepted: 4 })
+    expect(result).to.deep.include({ position: 3, accepted: 4 })
     expect(result.ignored).to.deep.equal([
       { index: 0, value: `m.direct_to_device ${'m'.repeat(33)}` },
       { index: 0, value: 'not a name' },

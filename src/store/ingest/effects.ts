@@ -20,15 +20,20 @@ export interface StagedEvent {
   recipients: string | null
 }
 
-export interface StagedRecipients {
+export interface AddressedTo {
   exact: boolean
   list: number[]
   less: number[]
-  /** Positions of the newest event, durable EDU and other EDU addressed so; 0: none of this run. */
+}
+
+/** Positions of the newest event, durable EDU and other EDU addressed so; 0: none of this run. */
+export interface HeadsOfList {
   head: number
   durableHead: number
   eduHead: number
 }
+
+export type StagedRecipients = AddressedTo & HeadsOfList
 
 export interface StagedChange {
   pos: number
