@@ -19,8 +19,10 @@ import { idsErased, lookAhead, sendersErased, storedNow } from './erase.ts'
 import type { Item } from './items.ts'
 import type { ItemCounts } from './report.ts'
 import { makeKnownRooms } from './known-rooms.ts'
-import { forgetFirst, openTaking, takeItems } from './take-items.ts'
+import { forgetFirst } from './forget-first.ts'
+import { openTaking, takeItems } from './take-items.ts'
 import { leavingBy, touchedBy, type TouchedItems } from './look-up.ts'
+import { weightOf } from './weight.ts'
 
 export interface IngestRequest {
   source: string
@@ -30,7 +32,7 @@ export interface IngestRequest {
   ifSourceToken: string | null | undefined
   items: Item[]
   /**
-   * Taken only if each room whose servers the items go by (an event without `to`, an `add` or a `remove`) is known at
+   * Taken only if each room whose servers the items go by (an event without `to`, an `add` or a `remove`, an EDU with `rooms`) is known at
    * that point of the stream: a list that its source believes to be told may have been purged meanwhile.
    */
   onlyKnownRooms?: boolean
@@ -69,8 +71,6 @@ export interface AppendNeeds {
 const MAX_BATCH = 2_000
 const MAX_WAITING = 20_000
 const RETRY_AFTER_MS = 1_000
-/** So many characters of PDUs weigh as much as an item without any: at most 80 million wait. */
-const CHARACTERS_AN_ITEM = 4_096
 
 export function makeAppend(needs: AppendNeeds): Append {
   const batcher = makeBatcher<ReadyRequest, AppendOutcome>({
@@ -100,24 +100,6 @@ interface AppendOutcome {
   result: AppendResult
   counts?: ItemCounts
 }
-
-/**
- * What a request costs of a commit and of memory, in items. A redaction counts twice: the freezes of all processes wait for its commit, so
- * that a thousand of them share it with no more.
- */
-export function weightOf({ items }: Pick<IngestRequest, 'items'>): number {
-  let characters = 0
-  let redactions = 0
-  for (const item of items) {
-    if ('pdu' in item) characters += item.pdu.length
-    if (item.type === 'redact') redactions += 1
-    if (item.type === 'erase') redactions += 2 * (item.eventIds?.length ?? ERASES_A_SENDER)
-  }
-  return 1 + items.length + redactions + Math.floor(characters / CHARACTERS_AN_ITEM)
-}
-
-/** An erased sender weighs as much: nobody knows how much is stored of it. */
-const ERASES_A_SENDER = 100
 
 async function takeBatch(needs: AppendNeeds, requests: ReadyRequest[]): Promise<(AppendOutcome | Error)[]> {
   const checked: CheckedRedactions = new Map()

@@ -3,11 +3,11 @@
  *
  * The state is loaded before (`store/ingest/state.ts`) and changed here item by item, so that an item sees what
  * earlier items of its batch did. The effects are written afterwards. Always: an item takes one position; a duplicate
- * event takes none. Nothing odd stops the stream: names that can't be used are left out and listed (contract 3).
+ * event takes none, an EDU one for each of its parts (`edu/stage-edu.ts`). Nothing odd stops the stream: names that can't be used are left out and listed (contract 3).
  */
 import { createHash } from 'node:crypto'
 import { parseServerName } from '../matrix/ids.ts'
-import type { Effects } from '../store/ingest/effects.ts'
+import type { AddressedTo, Effects, HeadsOfList } from '../store/ingest/effects.ts'
 import type { IngestState, RoomState } from '../store/ingest/state.ts'
 import type { EventItem, ServersItem } from './items.ts'
 import { accept, leaveOut, type IgnoredWhy, type IngestReport } from './report.ts'
@@ -79,10 +79,20 @@ function stageRecipients(
   const list = use(exact ? audience.to : audience.alsoTo)
   const less = exact ? [] : use(audience.notTo)
   if (!exact && list.length === 0 && less.length === 0) return null
+  return useList(stage.effects, { exact, list, less }, { head: pos })
+}
+
+/** The hash under which a list is stored; `heads`: the newest that is addressed so. Equal lists are one. */
+export function useList(
+  { recipients }: Effects,
+  { exact, list, less }: AddressedTo,
+  heads: Partial<HeadsOfList>,
+): string {
   const hash = createHash('sha256')
     .update(JSON.stringify([exact, list, less]))
     .digest('base64url')
-  stage.effects.recipients.set(hash, { exact, list, less, head: pos })
+  const before = recipients.get(hash) ?? { exact, list, less, head: 0, durableHead: 0, eduHead: 0 }
+  recipients.set(hash, { ...before, ...heads })
   return hash
 }
 
@@ -175,7 +185,7 @@ function useRoom({ state, effects }: Stage, roomId: string): RoomState {
 }
 
 /** The id of a server that may be a destination (made known when it wasn't: it starts just before `pos`), else null. */
-function useDestination(stage: Stage, name: string, pos: number): number | null {
+export function useDestination(stage: Stage, name: string, pos: number): number | null {
   if (whyUnusable(stage, name) !== null) return null
   const { state, effects } = stage
   const destination = state.destinations.get(name)

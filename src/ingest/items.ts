@@ -67,7 +67,7 @@ export interface ServerUpItem {
   readonly server: string
 }
 
-/** An EDU of ours, cut at ingest. It is in no union of items yet: nothing stores it. */
+/** An EDU of ours, cut at ingest. */
 export interface EduItem {
   readonly type: 'edu'
   readonly eduType: string
@@ -104,4 +104,4 @@ export interface IgnoredEdu {
 /** It has not the form of its type; it can't be canonical JSON; it has more than 1 MiB; it must not leave the server. */
 export type EduIgnoredWhy = 'malformed' | 'not_canonical' | 'too_large' | 'private'
 
-export type Item = EventItem | ServersItem | RedactItem | PurgeItem | EraseItem | ServerUpItem
+export type Item = EventItem | ServersItem | RedactItem | PurgeItem | EraseItem | ServerUpItem | EduItem

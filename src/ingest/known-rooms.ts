@@ -5,7 +5,7 @@
  * was purged meanwhile: an event would go to no server, and an `add` would make the room known with that one server only.
  */
 import type { IngestState } from '../store/ingest/state.ts'
-import type { Item } from './items.ts'
+import type { EventItem, Item, ServersItem } from './items.ts'
 
 export interface KnownRooms {
   /** Applies a request. Returns the unknown rooms whose members it needs; if it is `strict` and there are any, nothing was applied. */
@@ -19,12 +19,17 @@ export function makeKnownRooms(rooms: IngestState['rooms']): KnownRooms {
     follow(items, strict) {
       const after = new Map(before)
       const unknown = new Set<string>()
+      const isKnown = (roomId: string) => after.get(roomId) ?? rooms.get(roomId)?.known ?? false
       for (const item of items) {
         if (item.type === 'redact' || item.type === 'erase' || item.type === 'server_up') continue
+        if (item.type === 'edu') {
+          if ('destinations' in item.audience) continue
+          for (const room of item.audience.rooms) if (!isKnown(room)) unknown.add(room)
+          continue
+        }
         const { roomId } = item
-        const isKnown = after.get(roomId) ?? rooms.get(roomId)?.known ?? false
         if (item.type === 'purge') after.set(roomId, false)
-        else if (!isKnown && goesByServers(item)) unknown.add(roomId)
+        else if (!isKnown(roomId) && goesByServers(item)) unknown.add(roomId)
         if (item.type === 'servers') after.set(roomId, true)
       }
       if (strict && unknown.size > 0) return [...unknown]
@@ -34,6 +39,6 @@ export function makeKnownRooms(rooms: IngestState['rooms']): KnownRooms {
   }
 }
 
-function goesByServers(item: Exclude<Item, { type: 'redact' | 'erase' | 'server_up' | 'purge' }>): boolean {
+function goesByServers(item: EventItem | ServersItem): boolean {
   return item.type === 'servers' ? !('set' in item.change) : !('to' in item.audience)
 }

@@ -10,8 +10,6 @@ import type { EventItem, Item, ServersItem } from './items.ts'
 export interface TouchedItems extends Touched {
   /** Servers that join or are said to be up: advice for them if they are failing. */
   advised: string[]
-  /** Rooms to be forgotten. */
-  purged: string[]
 }
 
 export function touchedBy(
@@ -41,6 +39,10 @@ export function touchedBy(
       if ('remove' in item.change) for (const name of item.change.remove) mentionedServers.add(name)
     } else if (item.type === 'purge') {
       mentionedRooms.add(item.roomId)
+    } else if (item.type === 'edu') {
+      if ('rooms' in item.audience) for (const room of item.audience.rooms) mentionedRooms.add(room)
+      // One of which nothing is left makes no server known.
+      else if (item.parts.length > 0) for (const name of item.audience.destinations) servers.add(name)
     } else if (item.type === 'server_up') {
       mentionedServers.add(item.server)
       advised.add(item.server)
@@ -56,7 +58,6 @@ export function touchedBy(
     servers: [...servers].filter(usable),
     mentionedServers: [...mentionedServers].filter((name) => !servers.has(name) && usable(name)),
     advised: [...advised],
-    purged: [...mentionedRooms],
     eventIds: [...eventIds],
   }
 }

@@ -17,7 +17,7 @@ import { isOurs, stickyDuration } from '../matrix/sticky.ts'
 import { parseEdu } from './edu/parse-edu.ts'
 import { listOf, requireText, type Fail } from './fields.ts'
 import { ItemError, whyOf } from './item-error.ts'
-import type { EduItem, EraseItem, Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
+import type { EraseItem, Recipients, EventItem, Item, RedactItem, ServersItem } from './items.ts'
 
 export interface ParseOptions {
   readonly serverName: string
@@ -30,7 +30,7 @@ const MAX_PDU_BYTES = 65_536
 // A room version is at most 32 characters (spec: "Room Versions"); one that isn't known yet may be anything printable.
 const ROOM_VERSION = /^[!-~]{1,32}$/
 
-const FIELDS: Readonly<Record<(Item | EduItem)['type'], ReadonlySet<string>>> = {
+const FIELDS: Readonly<Record<Item['type'], ReadonlySet<string>>> = {
   event: new Set(['type', 'room_id', 'room_version', 'event_id', 'pdu', 'also_to', 'not_to', 'to', 'sticky']),
   servers: new Set(['type', 'room_id', 'add', 'remove', 'set']),
   redact: new Set(['type', 'event_id', 'pdu']),

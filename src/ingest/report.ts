@@ -1,8 +1,8 @@
 /** What a request did: its answer, and what is counted. Filled item by item, and read after the commit. */
-import type { Item } from './items.ts'
+import type { EduIgnoredWhy, Item } from './items.ts'
 
-/** Why something was left out: our own name, not a server name, it changes nothing, it is unknown. */
-export type IgnoredWhy = 'own_name' | 'invalid_name' | 'no_change' | 'unknown'
+/** Why something was left out: our own name, not a server name, it changes nothing, it is unknown; or why a part of an EDU was. */
+export type IgnoredWhy = 'own_name' | 'invalid_name' | 'no_change' | 'unknown' | EduIgnoredWhy
 
 export interface ItemCounts {
   /** Items that were taken, by type; duplicates are none. */

@@ -20,6 +20,7 @@ import { eraseEvents } from '../store/ingest/erase.ts'
 import { noEffects, writeEffects } from '../store/ingest/effects.ts'
 import { hasSticky, type IngestState } from '../store/ingest/state.ts'
 import { checkRedaction, type CheckedRedactions } from './check-redaction.ts'
+import { stageEdu } from './edu/stage-edu.ts'
 import { forgetRoom, stageErase, type Erasing } from './erase.ts'
 import type { EraseItem, EventItem, Item, PurgeItem, RedactItem, ServersItem } from './items.ts'
 import { accept, emptyReport, leaveOut, type ItemCounts, type IngestReport } from './report.ts'
@@ -146,6 +147,9 @@ export async function takeItems(taking: Taking, items: readonly Item[]): Promise
       case 'server_up':
         takeServerUp(taking, item.server, index, report)
         break
+      case 'edu':
+        stageEdu(taking.stage, item, index, report)
+        break
     }
   }
   return report
@@ -267,28 +271,6 @@ async function writePurges({ db, purges, going }: Taking): Promise<void> {
     givenUp.delete(room)
   }
   await notePurges(db, some)
-}
-
-/**
- * Forgets what there was before the batch in rooms whose first item in the batch is a purge: nothing else of the batch is about
- * that. `items`: of requests that are taken. Returns how many pairs of event and destination each gives up.
- */
-export function forgetFirst(
-  db: Db,
-  items: readonly Item[],
-  { state, targets }: { state: IngestState; targets: ReadonlyMap<string, StoredEvent> },
-): Promise<Map<number, number>> {
-  const touched = new Set<string>()
-  const first = new Set<number>()
-  for (const item of items) {
-    if (item.type === 'server_up' || item.type === 'erase') continue
-    const roomId = item.type === 'redact' ? targets.get(item.eventId)?.roomId : item.roomId
-    if (roomId === undefined) continue
-    const room = state.rooms.get(roomId)
-    if (item.type === 'purge' && room !== undefined && !room.isNew && !touched.has(roomId)) first.add(room.id)
-    touched.add(roomId)
-  }
-  return purgeRooms(db, [...first])
 }
 
 function takeServerUp({ stage, up }: Taking, server: string, index: number, report: IngestReport): void {

@@ -14,8 +14,11 @@ export const STATES = [
 export type StateLabel = (typeof STATES)[number]
 
 // Every value that the labels of these counters can have: `increase()` does not see a series' first step from nothing.
-const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'erase', 'server_up'] as const
-const IGNORED_WHYS = ['own_name', 'invalid_name', 'no_change', 'unknown', 'purged'] as const
+const ITEM_TYPES = ['event', 'servers', 'redact', 'purge', 'erase', 'server_up', 'edu'] as const
+const IGNORED_WHYS = [
+  ...(['own_name', 'invalid_name', 'no_change', 'unknown', 'purged'] as const),
+  ...(['malformed', 'not_canonical', 'too_large', 'private'] as const),
+] as const
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
 const GIVEN_UP_WHYS = ['purge', 'retention', 'operator'] as const
 const OUTCOMES = ['answered', 'failed', 'busy', 'gone', 'never_left', 'aborted', 'lost'] as const

@@ -43,6 +43,7 @@ describe('the metrics of a whole daemon', () => {
       'ingest_items_total{type="purge"}': 1,
       'ingest_items_total{type="erase"}': 0,
       'ingest_items_total{type="server_up"}': 1,
+      'ingest_items_total{type="edu"}': 0,
     })
     expect(await shown('ingest_ignored_total')).to.deep.equal({
       'ingest_ignored_total{why="own_name"}': 1,
@@ -50,6 +51,10 @@ describe('the metrics of a whole daemon', () => {
       'ingest_ignored_total{why="no_change"}': 1,
       'ingest_ignored_total{why="unknown"}': 2,
       'ingest_ignored_total{why="purged"}': 0,
+      'ingest_ignored_total{why="malformed"}': 0,
+      'ingest_ignored_total{why="not_canonical"}': 0,
+      'ingest_ignored_total{why="too_large"}': 0,
+      'ingest_ignored_total{why="private"}': 0,
     })
     await world.ingest([world.event(ROOM).item, { type: 'purge', room_id: ROOM }])
     expect(await shown('given_up')).to.deep.equal({

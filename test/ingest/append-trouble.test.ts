@@ -1,7 +1,7 @@
 /** Contract 3, 5: what is acknowledged is there, whatever happens to the database; what isn't is said to be unknown. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
-import { weightOf } from '../../src/ingest/append.ts'
+import { weightOf } from '../../src/ingest/weight.ts'
 import { inTransaction, type Pool } from '../../src/store/db.ts'
 import { lockStream } from '../../src/store/stream.ts'
 import { holdTransaction } from '../support/hold.ts'

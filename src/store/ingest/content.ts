@@ -8,6 +8,7 @@ import type { Db } from '../db.ts'
 import { sent, sentSince } from '../entitled.ts'
 import { planFor } from '../prepare.ts'
 import { sql, type Sql } from '../statement.ts'
+import { PURGE_EDUS } from './edus.ts'
 
 /** What there is of rooms ($1), in the log or kept of it; what is in both once. */
 const OF_ROOMS = `
@@ -196,6 +197,7 @@ const PURGE = [
   sql('purge sticky', 'delete from sticky where room = any($1)'),
   sql('purge events', 'delete from events where room = any($1)'),
   sql('purge kept_events', 'delete from kept_events where room = any($1)'),
+  PURGE_EDUS,
   sql('purge memberships', 'delete from memberships where room = any($1)'),
   sql('forget the rooms', 'update rooms set head = 0, known = false where id = any($1)'),
 ]

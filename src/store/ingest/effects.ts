@@ -5,6 +5,7 @@
  */
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
+import { writeEdus, type StagedEdus } from './edus.ts'
 
 export interface StagedEvent {
   pos: number
@@ -19,12 +20,20 @@ export interface StagedEvent {
   recipients: string | null
 }
 
-export interface StagedRecipients {
+export interface AddressedTo {
   exact: boolean
   list: number[]
   less: number[]
-  head: number
 }
+
+/** Positions of the newest event, durable EDU and other EDU addressed so; 0: none of this run. */
+export interface HeadsOfList {
+  head: number
+  durableHead: number
+  eduHead: number
+}
+
+export type StagedRecipients = AddressedTo & HeadsOfList
 
 export interface StagedChange {
   pos: number
@@ -49,6 +58,7 @@ export interface Effects {
   newDestinations: Map<number, { name: string; position: number }>
   recipients: Map<string, StagedRecipients>
   events: StagedEvent[]
+  edus: StagedEdus
   changes: StagedChange[]
   /** Memberships that were open before this run and end in it: "room destination" to the position. */
   ended: Map<string, { room: number; destination: number; until: number }>
@@ -70,6 +80,7 @@ export function noEffects(): Effects {
     newDestinations: new Map(),
     recipients: new Map(),
     events: [],
+    edus: { rows: [], roomSets: new Map() },
     changes: [],
     ended: new Map(),
     begun: [],
@@ -81,18 +92,20 @@ export function noEffects(): Effects {
 
 const INSERT_DESTINATIONS = sql(
   'insert destinations',
-  `insert into destinations (id, name, position, created_at)
-  select id, name, position, $4 from unnest($1::int[], $2::text[], $3::bigint[]) as t (id, name, position)`,
+  `insert into destinations (id, name, position, durable_pos, ephemeral_pos, created_at)
+  select id, name, position, position, position, $4 from unnest($1::int[], $2::text[], $3::bigint[]) as t (id, name, position)`,
 )
 
 const UPSERT_RECIPIENTS = sql(
   'store recipients',
-  `insert into recipients (hash, exact, list, less, head)
+  `insert into recipients as r (hash, exact, list, less, head, durable_head, edu_head)
   select t->>'hash', (t->>'exact')::boolean,
          array(select jsonb_array_elements_text(t->'list')::int), array(select jsonb_array_elements_text(t->'less')::int),
-         (t->>'head')::bigint
+         (t->>'head')::bigint, (t->>'durableHead')::bigint, (t->>'eduHead')::bigint
     from jsonb_array_elements($1::jsonb) t
-  on conflict (hash) do update set head = excluded.head
+  on conflict (hash) do update
+     set head = greatest(r.head, excluded.head), durable_head = greatest(r.durable_head, excluded.durable_head),
+         edu_head = greatest(r.edu_head, excluded.edu_head)
   returning hash, id`,
 )
 
@@ -174,6 +187,7 @@ export async function writeEffects(db: Db, effects: Effects, now: number): Promi
       events.flatMap((e) => (e.odd ? [e.pos] : [])),
     ])
   }
+  await writeEdus(db, effects.edus, { recipientIds, now })
   await writeMemberships(db, effects, now)
 }
 

@@ -45,14 +45,20 @@ const MEMBERSHIPS = sql(
    where m.room = old.room and m.destination = old.destination and m.since = old.since and m.until is not null`,
 )
 
-// An ingest that uses a list again at this moment moves its head first: the row is looked at again then, and stays.
+const isPast = (r: '' | 'r.') =>
+  `greatest(${r}head, ${r}durable_head, ${r}edu_head) <= (select log_floor from stream)`
+
+// An ingest that uses a list again at this moment moves one of its heads first: the row is looked at again then, and stays. EDUs are kept by
+// their own times.
 const RECIPIENTS = sql(
   'forget recipients',
   `delete from recipients where id in (
     select r.id from recipients r
-     where r.head <= (select log_floor from stream) and not exists (select 1 from kept_events k where k.recipients = r.id)
+     where ${isPast('r.')} and not exists (select 1 from kept_events k where k.recipients = r.id)
+       and not exists (select 1 from edus e where e.recipients = r.id and e.durable)
+       and not exists (select 1 from edus e where e.recipients = r.id and not e.durable)
      limit ${AT_ONCE})
-   and head <= (select log_floor from stream)`,
+   and ${isPast('')}`,
 )
 
 /** `eventIdsMs`: how long duplicates are known. */

@@ -7,6 +7,8 @@ export interface DestinationRow extends WaitRow {
   id: number
   name: string
   position: number
+  durable_pos: number
+  ephemeral_pos: number
   lease_owner: string | null
   fence: number
   follows: boolean
@@ -45,6 +47,23 @@ export interface RecipientsRow {
   list: number[]
   less: number[]
   head: number
+  durable_head: number
+  edu_head: number
+}
+
+export interface EduRow {
+  pos: number
+  type: string
+  content: string
+  received_ts: number
+  expires_at: number | null
+  durable: boolean
+  alone: true | null
+  key: string | null
+  who: string | null
+  room: number | null
+  rooms: number | null
+  recipients: number | null
 }
 
 export interface ChangeRow {
@@ -155,6 +174,8 @@ export interface Schema {
   /** `of_before`: it was given before the last failover. */
   workers: { id: string; lease_until: number; of_before: boolean; answered_at: number | null }
   recipients: RecipientsRow
+  edu_rooms: { id: number; hash: string; rooms: number[] }
+  edus: EduRow
   events: EventRow
   kept_events: EventRow
   event_ids: { event_id: string; pos: number; at: number }
@@ -182,6 +203,8 @@ export const TABLES: readonly (keyof Schema)[] = [
   'destinations',
   'workers',
   'recipients',
+  'edu_rooms',
+  'edus',
   'events',
   'kept_events',
   'event_ids',

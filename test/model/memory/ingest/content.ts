@@ -133,6 +133,11 @@ export const CONTENT = {
   'purge sticky': purgeOf('sticky'),
   'purge events': purgeOf('events'),
   'purge kept_events': purgeOf('kept_events'),
+  'purge EDUs': twin<[number[]]>(({ t }, rooms) => {
+    const gone = t.edus.all().filter(({ room, durable }) => !durable && rooms.includes(room ?? -1))
+    for (const { pos } of gone) t.edus.delete(pos)
+    return gone.length
+  }),
   'purge memberships': twin<[number[]]>(({ t }, rooms) => {
     const gone = t.memberships.all().filter((row) => rooms.includes(row.room))
     for (const row of gone) t.memberships.delete(keyOf.membership(row))

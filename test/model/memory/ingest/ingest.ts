@@ -6,7 +6,10 @@ import { twin, type Twins } from '../statement.ts'
 
 const APPEND_LOCK = 0x6c696d71
 
-export const NEW_DESTINATION: Omit<DestinationRow, 'id' | 'name' | 'position'> = {
+export const NEW_DESTINATION: Omit<
+  DestinationRow,
+  'id' | 'name' | 'position' | 'durable_pos' | 'ephemeral_pos'
+> = {
   lease_owner: null,
   fence: 0,
   follows: false,
@@ -144,18 +147,26 @@ const writes = {
   }),
   'insert destinations': twin<[number[], string[], number[]]>(({ t }, ids, names, positions) => {
     for (const [i, id] of ids.entries()) {
-      const row = { ...NEW_DESTINATION, id, name: names[i] ?? '', position: positions[i] ?? 0 }
+      const position = positions[i] ?? 0
+      const cursors = { position, durable_pos: position, ephemeral_pos: position }
+      const row = { ...NEW_DESTINATION, id, name: names[i] ?? '', ...cursors }
       t.destinations.put(id, row)
     }
     return ids.length
   }),
   'store recipients': twin<[string]>(({ t, next }, json) => {
     const lists = JSON.parse(json) as (StagedRecipients & { hash: string })[]
-    return lists.map(({ hash, exact, list, less, head }) => {
+    return lists.map(({ hash, exact, list, less, head, durableHead, eduHead }) => {
       // The sequence is drawn from before the conflict is seen.
       const fresh = next('recipients')
-      const id = t.recipients.get(hash)?.id ?? fresh
-      t.recipients.put(hash, { id, hash, exact, list, less, head })
+      const before = t.recipients.get(hash)
+      const id = before?.id ?? fresh
+      t.recipients.put(hash, {
+        ...{ id, hash, exact, list, less },
+        head: Math.max(before?.head ?? 0, head),
+        durable_head: Math.max(before?.durable_head ?? 0, durableHead),
+        edu_head: Math.max(before?.edu_head ?? 0, eduHead),
+      })
       return { hash, id }
     })
   }),

@@ -190,7 +190,10 @@ const forget = {
   'forget recipients': twin<[]>((call) => {
     const { t } = call
     const kept = new Set(t.kept_events.all().map(({ recipients }) => recipients))
-    const gone = t.recipients.all().filter(({ id, head }) => head <= floorOf(call) && !kept.has(id))
+    for (const { recipients } of t.edus.all()) kept.add(recipients)
+    const gone = t.recipients
+      .all()
+      .filter((r) => Math.max(r.head, r.durable_head, r.edu_head) <= floorOf(call) && !kept.has(r.id))
     for (const { hash } of gone) t.recipients.delete(hash)
     return gone.length
   }),
