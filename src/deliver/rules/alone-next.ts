@@ -6,18 +6,18 @@
  */
 import { packEdus } from '../../matrix/edus/pack.ts'
 import type { StoredEdu } from '../../store/delivery/edus.ts'
-import { firstOf, prefixOf, type SortedLane } from './edu-lanes.ts'
-import type { Chosen, EduLimits, EdusToPlan, Prefix } from './edus-to-plan.ts'
+import { firstToGo, prefixOf, type SortedLane } from './edu-lanes.ts'
+import type { ChosenEdus, EduLimits, EdusToPlan, Prefix } from './edus-to-plan.ts'
 import { notBeforeOf } from './when-edus-go.ts'
 
 /** `together`: what would go otherwise. Null: nothing goes alone now. */
 export function aloneNext(
   durable: SortedLane,
   ephemeral: SortedLane,
-  { chosen }: Chosen,
+  { chosen }: ChosenEdus,
   input: EdusToPlan,
   { maxBytes }: EduLimits,
-): Chosen | null {
+): ChosenEdus | null {
   const { pdus, lastWasAlone, now } = input
   if (pdus.sticky) return null
   const isDue = (prefix: Prefix, isAlone: boolean) =>
@@ -41,18 +41,18 @@ export function aloneNext(
   return { chosen: { durable: nothingOf(durable), ephemeral: ephemeralFirst }, count: countOf(ofEphemeral) }
 }
 
-type Part = StoredEdu & { content: string }
+type EduWithText = StoredEdu & { content: string }
 
-function tooLarge(lane: SortedLane, bytes: number): Part | null {
-  const first = firstOf(lane)
+function tooLarge(lane: SortedLane, bytes: number): EduWithText | null {
+  const first = firstToGo(lane)
   return first !== null && (first.alone || countOf(first).bytes > bytes) ? first : null
 }
 
-function countOf(part: Part) {
+function countOf(part: EduWithText) {
   const packing = packEdus()
   packing.join(part)
   return packing.count()
 }
 
-const only = (part: Part): Prefix => ({ parts: [part], cursor: part.pos, stopped: true })
+const only = (part: EduWithText): Prefix => ({ parts: [part], cursor: part.pos, stopped: true })
 const nothingOf = (lane: SortedLane): Prefix => prefixOf(lane, () => false)

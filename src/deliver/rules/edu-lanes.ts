@@ -5,7 +5,7 @@ import type { EduLane, EdusToPlan, Prefix } from './edus-to-plan.ts'
 
 export type WhyLeftOut = 'expired' | 'replaced' | 'collapsed' | 'switched off' | 'outage'
 
-export interface LeftOut {
+export interface LeftOutEdus {
   readonly eduType: string
   readonly why: WhyLeftOut
   readonly count: number
@@ -17,7 +17,7 @@ export interface SortedLane {
   readonly end: number
   readonly why: ReadonlyMap<number, WhyLeftOut>
   /** Each type and reason once, in the order of positions. */
-  leftOutUpTo(cursor: number): LeftOut[]
+  leftOutUpTo(cursor: number): LeftOutEdus[]
   /** When the first of those came that are not over, whether they are replaced or not. */
   waitingSince(cursor: number): number
 }
@@ -42,7 +42,7 @@ export function sortOut(
     end: Math.max(lane.cursor, lane.upto, outageTo ?? 0),
     why,
     leftOutUpTo(cursor) {
-      const found = new Map<string, LeftOut>()
+      const found = new Map<string, LeftOutEdus>()
       for (const { pos, eduType } of upTo(cursor)) {
         const reason = why.get(pos)
         if (reason === undefined) continue
@@ -81,7 +81,7 @@ export function prefixOf(
 }
 
 /** The first that goes one day, where it was read. */
-export function firstOf({ lane, why }: SortedLane): (StoredEdu & { content: string }) | null {
+export function firstToGo({ lane, why }: SortedLane): (StoredEdu & { content: string }) | null {
   const first = lane.edus.find(({ pos }) => !why.has(pos))
   if (first === undefined || first.content === null) return null
   return { ...first, content: first.content }

@@ -51,7 +51,7 @@ export interface Prefix {
   readonly stopped: boolean
 }
 
-export interface Chosen {
+export interface ChosenEdus {
   readonly chosen: { readonly durable: Prefix; readonly ephemeral: Prefix }
   readonly count: EduCount
 }

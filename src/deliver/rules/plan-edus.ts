@@ -10,8 +10,8 @@
 import { packEdus, type EduCount } from '../../matrix/edus/pack.ts'
 import type { StoredEdu } from '../../store/delivery/edus.ts'
 import { aloneNext } from './alone-next.ts'
-import { prefixOf, sortOut, type LeftOut, type SortedLane } from './edu-lanes.ts'
-import type { Chosen, EduLimits, EdusToPlan } from './edus-to-plan.ts'
+import { prefixOf, sortOut, type LeftOutEdus, type SortedLane } from './edu-lanes.ts'
+import type { ChosenEdus, EduLimits, EdusToPlan } from './edus-to-plan.ts'
 import { notBeforeOf } from './when-edus-go.ts'
 
 export interface EduPlan {
@@ -24,7 +24,7 @@ export interface EduPlan {
   /** The cursors after an answer; where nothing goes, at once. */
   readonly cursors: { readonly durable: number; readonly ephemeral: number }
   /** What the cursors pass without sending it. */
-  readonly leftOut: readonly LeftOut[]
+  readonly leftOut: readonly LeftOutEdus[]
   /** What goes must have the transaction to itself: no PDU goes with it. */
   readonly alone: boolean
   /** Before this it must not go without a PDU; null: it may. Then no cursor moves, and it is planned again. */
@@ -61,10 +61,11 @@ function planTogether(
   ephemeral: SortedLane,
   { pdus, durable: { upto }, head }: EdusToPlan,
   { maxEdus, maxBytes }: EduLimits,
-): Chosen {
+): ChosenEdus {
   const kept = keptFor(ephemeral, { maxEdus: fifth(maxEdus), maxBytes: fifth(maxBytes) })
   const packing = packEdus()
-  const bytes = Math.min(pdus.bytesLeft, pdus.wait ? Math.floor(maxBytes / 2) : maxBytes)
+  const left = Math.min(pdus.bytesLeft, maxBytes)
+  const bytes = pdus.wait ? Math.min(left, Math.floor(maxBytes / 2)) : left
   const ofDurable = prefixOf(durable, (part, isFirst) =>
     packing.join(
       part,
@@ -73,7 +74,7 @@ function planTogether(
   )
   const places = ofDurable.stopped || upto < head ? packing.count().edus + fifth(maxEdus) : maxEdus
   const ofEphemeral = prefixOf(ephemeral, (part) =>
-    packing.join(part, (count) => count.edus <= Math.min(places, maxEdus) && count.bytes <= pdus.bytesLeft),
+    packing.join(part, (count) => count.edus <= Math.min(places, maxEdus) && count.bytes <= left),
   )
   return { chosen: { durable: ofDurable, ephemeral: ofEphemeral }, count: packing.count() }
 }

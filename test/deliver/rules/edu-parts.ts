@@ -17,11 +17,11 @@ export const part = (pos: number, change: Partial<StoredEdu> = {}): StoredEdu =>
   who: null,
   ...change,
 })
-export const toDevice = (pos: number, change: Partial<StoredEdu> = {}) =>
+export const toDevicePart = (pos: number, change: Partial<StoredEdu> = {}) =>
   part(pos, { eduType: 'm.direct_to_device', durable: true, who: `m${pos}`, ...change })
-export const deviceList = (pos: number, user: string) =>
+export const deviceListPart = (pos: number, user: string) =>
   part(pos, { eduType: 'm.device_list_update', durable: true, who: user })
-export const typing = (pos: number, user: string, isTyping: boolean, change: Partial<StoredEdu> = {}) =>
+export const typingPart = (pos: number, user: string, isTyping: boolean, change: Partial<StoredEdu> = {}) =>
   part(pos, {
     eduType: 'm.typing',
     content: `{"room_id":"!r:a","typing":${isTyping},"user_id":"${user}"}`,
@@ -29,7 +29,7 @@ export const typing = (pos: number, user: string, isTyping: boolean, change: Par
     key: user,
     ...change,
   })
-export const presence = (pos: number, user: string, change: Partial<StoredEdu> = {}) =>
+export const presencePart = (pos: number, user: string, change: Partial<StoredEdu> = {}) =>
   part(pos, {
     eduType: 'm.presence',
     content: `{"push":[{"last_active_ago":5,"presence":"online","user_id":"${user}"}]}`,
@@ -37,7 +37,7 @@ export const presence = (pos: number, user: string, change: Partial<StoredEdu> =
     key: user,
     ...change,
   })
-export const receipt = (
+export const receiptPart = (
   pos: number,
   user: string,
   thread: string | null,

@@ -5,7 +5,16 @@ import { planEdus, type EduPlan } from '../../../src/deliver/rules/plan-edus.ts'
 import type { EduLane, EduLimits, EdusToPlan } from '../../../src/deliver/rules/edus-to-plan.ts'
 import { packEdus } from '../../../src/matrix/edus/pack.ts'
 import type { StoredEdu } from '../../../src/store/delivery/edus.ts'
-import { deviceList, NOW, part, presence, receipt, toDevice, toPlan, typing } from './edu-parts.ts'
+import {
+  deviceListPart,
+  NOW,
+  part,
+  presencePart,
+  receiptPart,
+  toDevicePart,
+  toPlan,
+  typingPart,
+} from './edu-parts.ts'
 
 type Make = (pos: number) => StoredEdu
 const user = fc.constantFrom('@a:b', '@b:b', '@c:b')
@@ -17,17 +26,17 @@ const ephemeral: fc.Arbitrary<Make> = fc.oneof(
   fc.record({ user, on: fc.boolean(), expiresAt }).map(
     ({ user: who, on, expiresAt: at }): Make =>
       (pos) =>
-        typing(pos, who, on, { expiresAt: at }),
+        typingPart(pos, who, on, { expiresAt: at }),
   ),
   fc.record({ user, expiresAt, age: fc.nat(20_000) }).map(
     ({ user: who, expiresAt: at, age }): Make =>
       (pos) =>
-        presence(pos, who, { expiresAt: at, receivedTs: NOW - age }),
+        presencePart(pos, who, { expiresAt: at, receivedTs: NOW - age }),
   ),
   fc.record({ user, thread: fc.constantFrom(null, '$one', '$two') }).map(
     ({ user: who, thread }): Make =>
       (pos) =>
-        receipt(pos, who, thread),
+        receiptPart(pos, who, thread),
   ),
   fc.constantFrom<Make>(
     (pos) => part(pos),
@@ -36,20 +45,23 @@ const ephemeral: fc.Arbitrary<Make> = fc.oneof(
   ),
 )
 const durable: fc.Arbitrary<Make> = fc.oneof(
-  { weight: 3, arbitrary: fc.constant<Make>((pos) => toDevice(pos)) },
+  { weight: 3, arbitrary: fc.constant<Make>((pos) => toDevicePart(pos)) },
   {
     weight: 3,
     arbitrary: user.map(
       (who): Make =>
         (pos) =>
-          deviceList(pos, who),
+          deviceListPart(pos, who),
     ),
   },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Make>((pos) => toDevicePart(pos, { ...bytes(pos, 9_000), alone: true })),
+  },
   fc.constantFrom<Make>(
-    (pos) => toDevice(pos, bytes(pos, 3_000)),
-    (pos) => toDevice(pos, { ...bytes(pos, 9_000), alone: true }),
-    (pos) => toDevice(pos, { key: 'k' }),
-    (pos) => toDevice(pos, { expiresAt: NOW + 1_500 }),
+    (pos) => toDevicePart(pos, bytes(pos, 3_000)),
+    (pos) => toDevicePart(pos, { key: 'k' }),
+    (pos) => toDevicePart(pos, { expiresAt: NOW + 1_500 }),
   ),
 )
 const beside = fc.record({

@@ -29,7 +29,10 @@ const MEMBERSHIPS = [
   // In both rooms of the set 1 for a while.
   { destination: 1, room: 3, since: 4_000, until: 5_000 },
   // What there is in room 4 is far between.
-  { destination: 2, room: 4, since: 0, until: null },
+  { destination: 2, room: 4, since: 0, until: 3_400 },
+  { destination: 2, room: 4, since: 6_000, until: 7_800 },
+  // And on no list.
+  { destination: 4, room: 4, since: 0, until: null },
   { destination: 3, room: 5, since: 0, until: 0 },
 ]
 const SETS: Record<number, number[]> = { 1: [2, 3], 2: [1, 6], 3: [6, 7], 4: [4, 7] }
@@ -130,7 +133,7 @@ describe('the EDUs of a destination', () => {
   ]
 
   for (const { name, durable, read, owes } of LANES) {
-    for (const destination of [1, 2, 3]) {
+    for (const destination of [1, 2, 3, 4]) {
       for (const range of RANGES) {
         it(`are read to the end in order, nothing left out or of others (${name}, ${destination}, after ${range.after})`, async () => {
           for (const rows of [1, 7, 60, 10_000]) {
