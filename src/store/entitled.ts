@@ -16,11 +16,14 @@ const byRoom = (to: string) => `(r.id is null or (not r.exact and not ${to} = an
 export const entitledAsMember = (to: string) =>
   `(r.id is null or ${to} = any(r.list) or (not r.exact and not ${to} = any(r.less)))`
 
+/** The membership `m` held at the position `pos`, an expression. */
+export const heldAt = (pos: string) => `m.since < ${pos} and (m.until is null or ${pos} <= m.until)`
+
 /** It was in the room at the event's own position. */
 export const memberAt = (
   to: string,
 ) => `exists (select 1 from memberships m where m.room = e.room and m.destination = ${to}
-                          and m.since < e.pos and (m.until is null or e.pos <= m.until))`
+                          and ${heldAt('e.pos')})`
 
 /** Entitled at the event's own position, so it does not matter when this is asked. */
 export const entitled = (to: string) => `(${addressed(to)} or (${byRoom(to)} and ${memberAt(to)}))`

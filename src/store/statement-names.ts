@@ -163,6 +163,11 @@ export const DELIVERY = [
   'a room is overtaken',
   'sticky events of held rooms go alone',
   'what does the gap need of each room',
+  'read durable EDUs',
+  'read ephemeral EDUs',
+  'read ephemeral EDUs room by room',
+  'is a durable EDU owed',
+  'is an ephemeral EDU owed',
 ] as const
 
 /** The sweep, and what takes the old out of the log. */

@@ -6,11 +6,12 @@
  * asked without reading the text (it stands where PostgreSQL keeps where the text is).
  */
 
-/** The column `pdu` of rows in the order of `pos`; `bytes`: an expression, such as `$5`. Commas between texts count. */
-export const textWithin = (bytes: string, table: string): string => {
-  const length = `octet_length(${table}.pdu) + 1`
+/** A column of rows in the order of `pos`; `bytes`: an expression, such as `$5`. Commas between texts count. */
+export const textWithin = (bytes: string, table: string, column: 'pdu' | 'content' = 'pdu'): string => {
+  const text = `${table}.${column}`
+  const length = `octet_length(${text}) + 1`
   const upTo = `sum(${length}) over (order by ${table}.pos)`
-  return `case when ${upTo} <= ${bytes} or ${upTo} = ${length} then ${table}.pdu end`
+  return `case when ${upTo} <= ${bytes} or ${upTo} = ${length} then ${text} end`
 }
 
 /** How much may be read: rows, and bytes of their texts. */

@@ -11,7 +11,8 @@ const PARTITIONS =
 const OF_MANY =
   'what an operator does to many destinations is done to each as by `wish`, from the same text: test/http/admin/many.test.ts'
 
-const NO_EDUS = 'nothing sends EDUs yet, so the schedules give none: test/ingest/edus.test.ts'
+const NO_EDUS =
+  'nothing sends EDUs yet, so the schedules give none: test/ingest/edus.test.ts, test/store/delivery/edus.test.ts'
 
 export const NOT_RUN = {
   'store sets of rooms': NO_EDUS,
@@ -51,4 +52,9 @@ export const NOT_RUN = {
   'is anything kept': PARTITIONS,
   'is it time to forget': PARTITIONS,
   'note that it was forgotten': PARTITIONS,
+  'read durable EDUs': NO_EDUS,
+  'read ephemeral EDUs': NO_EDUS,
+  'read ephemeral EDUs room by room': NO_EDUS,
+  'is a durable EDU owed': NO_EDUS,
+  'is an ephemeral EDU owed': NO_EDUS,
 } as const

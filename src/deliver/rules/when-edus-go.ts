@@ -1,0 +1,23 @@
+/** When may a transaction of ephemeral EDUs alone go? Once a second, and presence alone waits for company. */
+import type { SortedLane } from './edu-lanes.ts'
+import type { EdusToPlan, Prefix } from './edus-to-plan.ts'
+
+/** Between two transactions of ephemeral EDUs alone, ms. */
+const EPHEMERAL_MS = 1_000
+/** How long presence waits for company, ms. */
+const COMPANY_MS = 10_000
+
+/** A clock that was wrong once holds nothing up for longer than a right one. Null: nothing goes. */
+export function notBeforeOf(
+  { parts, cursor }: Prefix,
+  lane: SortedLane,
+  { now, lastEphemeralAt }: Pick<EdusToPlan, 'now' | 'lastEphemeralAt'>,
+  alone: boolean,
+): number | null {
+  if (parts.length === 0) return null
+  const next = lastEphemeralAt === null ? now : Math.min(lastEphemeralAt, now) + EPHEMERAL_MS
+  if (alone || parts.some(({ eduType }) => eduType !== 'm.presence')) return next
+  // Since the first change: who changes all the time is not put off by each change.
+  const since = lane.waitingSince(cursor)
+  return Math.max(next, Math.min(since, now) + COMPANY_MS)
+}
