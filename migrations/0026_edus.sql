@@ -37,14 +37,14 @@ create table edus (
   recipients  integer
 );
 create index edus_room on edus (room, pos) where room is not null and not durable;
-create index edus_rooms on edus (pos) where rooms is not null and not durable;
+create index edus_rooms on edus (pos) include (rooms) where rooms is not null and not durable;
 create index edus_recipients on edus (recipients, pos) where recipients is not null and not durable;
 create index edus_durable on edus (pos) where durable and recipients is null;
 create index edus_durable_recipients on edus (recipients, pos) where durable and recipients is not null;
 create index edus_expiry on edus (expires_at) where expires_at is not null;
 
 -- From a destination to the lists that it is on.
-create index recipients_list on recipients using gin (list);
+create index recipients_list on recipients using gin (list) with (fastupdate = off);
 -- Positions of the newest durable and the newest other EDU addressed so; 0: none. `head` stays that of events.
 alter table recipients add column durable_head bigint not null default 0, add column edu_head bigint not null default 0;
 
