@@ -46,20 +46,15 @@ export interface Beside {
   thenFrom: number | null
   /** When more of it is due, ms since the epoch; null: nothing is. */
   nextAt: number | null
-  /** A room waits no more, so what was read of the destination before says too little: nothing else is said here. */
-  again: boolean
 }
 
 export const NOTHING_BESIDE: Beside = {
-  again: false,
   apart: { rows: [], rooms: [] },
   first: null,
   then: null,
   thenFrom: null,
   nextAt: null,
 }
-
-const AGAIN: Beside = { ...NOTHING_BESIDE, again: true }
 
 /** What there is to be sent of what is apart. Rooms that may go on do so; what is no longer owed goes. */
 export async function lookBeside(
@@ -70,10 +65,8 @@ export async function lookBeside(
   if (state.isolation?.apart !== true) return NOTHING_BESIDE
   let apart = await readApart(needs.pool, state.id)
   // Before rooms go on: one waits for nothing else where the last of it is given up.
-  if (await settle(needs, { held, state }, apart.rows)) return AGAIN
-  const moves = await goOn(needs, { held, state }, apart, limits)
-  if (moves.some(({ ends }) => ends)) return AGAIN
-  if (moves.length > 0) apart = await readApart(needs.pool, state.id)
+  if (await settle(needs, { held, state }, apart.rows)) apart = await readApart(needs.pool, state.id)
+  if (await goOn(needs, { held, state }, apart, limits)) apart = await readApart(needs.pool, state.id)
   const isHeld = apart.rooms.some(({ heldSince }) => heldSince !== null)
   if (isHeld && (await takeOutSticky(needs.pool, held, state.now)))
     apart = await readApart(needs.pool, state.id)
@@ -104,7 +97,6 @@ export function besideOf(state: DestinationState, apart: Apart, limits: Limits):
   const nextHalf = groupsOf(rows).length > 0 ? waitsUntil : null
   const times = [aside.nextAt, nextHalf].filter((at) => at !== null)
   return {
-    again: false,
     apart,
     first: aside.chosen ?? (isTurn && odd === null ? half : null),
     then: half,
@@ -145,16 +137,16 @@ async function settle(
 export const isReplay = ({ expiresAt, member }: ApartRow, now: number): boolean =>
   expiresAt !== null && expiresAt > now && member
 
-/** Rooms that wait for nothing get what they missed. Returns how they moved. */
+/** Rooms that wait for nothing get what they missed. Returns whether anything changed. */
 async function goOn(
   { pool }: BesideNeeds,
   { held, state }: { held: Held; state: DestinationState },
   apart: Apart,
   limits: Limits,
-): Promise<RoomMove[]> {
+): Promise<boolean> {
   const moves = await movesOf(pool, state, apart, limits)
   for (const move of moves) await moveRoom(pool, held, move, state.now)
-  return moves
+  return moves.length > 0
 }
 
 /** How the rooms that wait for nothing go on. */

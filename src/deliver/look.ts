@@ -88,7 +88,6 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
     }
   } else if (!isConnected) {
     const beside = await lookBeside(needs, holding, { maxPdus: needs.maxPdus, maxBytes: needs.maxBodyBytes })
-    if (beside.again) return LOOK_AGAIN
     const empty =
       beside.first === null && beside.then === null
         ? await needs.firstLooks.within(() => readIfNothingIsOwed(needs.pool, state))
@@ -141,7 +140,6 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   const limits = { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) }
   // First: a room that was waiting may be one of the others from now on.
   const beside = await lookBeside(needs, holding, limits)
-  if (beside.again) return LOOK_AGAIN
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
   if (state.gap === null && (await few(needs, state, () => openGapIfDue(needs, holding)))) return LOOK_AGAIN

@@ -9,8 +9,7 @@ export interface PdusBeside {
   /** Whether owed sticky events go in this transaction: what is alone comes after them. */
   readonly sticky: boolean
   /**
-   * Bytes of the body that they leave. Whoever chooses them leaves half of `maxBytes` for durable ones, unless sticky events need it: what does not fit
-   * waits.
+   * Bytes of the body that they leave. The caller leaves half of `maxBytes` for durable EDUs, unless sticky events need that. EDUs that don't fit wait.
    */
   readonly bytesLeft: number
 }

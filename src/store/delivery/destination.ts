@@ -93,7 +93,6 @@ const LOAD = sql(
          (select min(p.next_at) from replays p join sticky k on k.pos = p.pos
            where p.destination = d.id and p.state = 'unlisted' and k.expires_at > now_ms()
              and not exists (select 1 from apart a where a.destination = d.id and a.pos = p.pos)
-             and not exists (select 1 from waiting_rooms x where x.destination = d.id and x.room = k.room)
              and exists (select 1 from memberships m where m.room = k.room and m.destination = d.id and m.until is null)
          ) as unlisted_at
     -- A number is given so that PostgreSQL expects few, and plans this once: to plan it at each call took longer than to run it.

@@ -181,14 +181,13 @@ export const BEHIND_IN_A_ROOM = `
   select m.destination from memberships m join rooms r on r.id = m.room join destinations a on a.id = m.destination
    where r.head > a.position and r.head > m.since and (m.until is null or m.until > a.position)`
 
-/** Who has to be sent again what it did not list: nothing else of it may be owed. What is apart, or of a room that waits, has a time of its own. */
+/** Who has to be sent again what it did not list: nothing else of it may be owed. What is apart has a time of its own. */
 const UNLISTED_AND_DUE = `
   select p.destination from replays p
     join sticky s on s.pos = p.pos and s.expires_at > (select now_ms())
     join memberships m on m.room = s.room and m.destination = p.destination and m.until is null
    where p.state = 'unlisted' and p.next_at <= (select now_ms())
-     and not exists (select from apart a where a.destination = p.destination and a.pos = p.pos)
-     and not exists (select from waiting_rooms w where w.destination = p.destination and w.room = s.room)`
+     and not exists (select from apart a where a.destination = p.destination and a.pos = p.pos)`
 
 /**
  * Who is listed by name in what came after its position. Each list is gone through once, and only those that somebody has not got

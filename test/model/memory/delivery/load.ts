@@ -34,7 +34,9 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
   const due = t.replays.all().flatMap((p) => {
     const s = t.sticky.get(p.pos)
     const again = p.destination === id && p.state === 'unlisted' && s !== undefined && s.expires_at > now
-    return again && inRoomNow(t, id, s.room) && p.next_at !== null && notApart(t, id, s) ? [p.next_at] : []
+    return again && inRoomNow(t, id, s.room) && p.next_at !== null && !isApart(t, id, p.pos)
+      ? [p.next_at]
+      : []
   })
   return [
     {

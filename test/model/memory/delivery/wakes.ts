@@ -3,10 +3,10 @@ import { withoutRefusals } from './results.ts'
 import {
   headOf,
   inRoomNow,
+  isApart,
   isBehind,
   least,
   lives,
-  notApart,
   openGapOf,
   owedTo,
   recipientsOf,
@@ -55,7 +55,7 @@ const hasUnlistedDue = ({ t, now }: Call, { id }: DestinationRow) =>
   t.replays.all().some((p) => {
     const s = t.sticky.get(p.pos)
     if (p.destination !== id || p.state !== 'unlisted' || (p.next_at ?? Infinity) > now) return false
-    return s !== undefined && s.expires_at > now && inRoomNow(t, id, s.room) && notApart(t, id, s)
+    return s !== undefined && s.expires_at > now && inRoomNow(t, id, s.room) && !isApart(t, id, p.pos)
   })
 
 const wakes = {
