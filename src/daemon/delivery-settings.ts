@@ -1,7 +1,11 @@
 /** The settings that delivery asks for whenever it uses one, so that a SIGHUP applies to the next transaction. */
 import type { Config } from '../config/config.ts'
 import type { BackoffSettings } from '../deliver/rules/backoff.ts'
+import type { EduSettings } from '../deliver/edus.ts'
 import type { DeadlineSettings } from '../deliver/rules/deadline.ts'
+
+const NONE_OFF: ReadonlySet<string> = new Set()
+const DURABLE_MS = 30 * 86_400_000
 
 /** Each property is of the moment in which it is read; `backoff` and `deadline` may be kept. */
 export function deliverySettings(config: () => Config) {
@@ -41,6 +45,13 @@ export function deliverySettings(config: () => Config) {
     get requestTimeoutMs() {
       return config().federation.request_timeout_ms
     },
+    edus: {
+      get maxEdus() {
+        return config().federation.max_edus
+      },
+      off: NONE_OFF,
+      durableMs: DURABLE_MS,
+    } satisfies EduSettings,
     get maxPdus() {
       return config().federation.max_pdus
     },

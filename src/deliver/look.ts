@@ -23,7 +23,10 @@ import { gapIsDue } from './gap-due.ts'
 import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
 import { asksAbout, limitsFor } from './rules/isolation.ts'
 import { ROWS } from './ledger.ts'
-import { planTransaction, type Plan, type Sending } from './rules/plan.ts'
+import { planTransaction, type Sending } from './rules/plan.ts'
+import { limitsBeside, planWithEdus, readEdus, type EduNeeds, type WithEdus } from './edus.ts'
+import { moveEduCursors } from '../store/delivery/edus.ts'
+import type { EduCursors } from '../store/delivery/leases.ts'
 import type { Find } from './find.ts'
 import { noteUnfound, reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { letGoLast } from './let-go-last.ts'
@@ -35,7 +38,8 @@ import { askWhoseFault } from './whose-fault.ts'
 import { whenToTry, type WhenNeeds } from './when.ts'
 import { mustBeDropped, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
 
-export interface LookNeeds extends TransactionNeeds, ReachNeeds, Pick<WhenNeeds, 'deadline'> {
+export interface LookNeeds
+  extends TransactionNeeds, ReachNeeds, Pick<WhenNeeds, 'deadline'>, Pick<EduNeeds, 'edus'> {
   log: Log
   catchUp: CatchUpSettings
   maxPdus: number
@@ -60,10 +64,19 @@ export type Looked =
   | { kind: 'look again' }
   /** No place came free for a long time. */
   | { kind: 'give way' }
-  | { kind: 'let go'; lookAt: number | null; position: number | null; deadlineAt?: number | null }
+  | {
+      kind: 'let go'
+      lookAt: number | null
+      position: number | null
+      deadlineAt?: number | null
+      /** How far the lanes of its EDUs are; null or absent: where they were. */
+      edus?: EduCursors | null
+    }
 
 /** It is woken when it is known where it is; after this by its row, if that was lost, ms. */
 const SLOW_LOOK_MS = 60_000
+
+type Waiting = Exclude<WithEdus, Sending>
 
 const LOOK_AGAIN: Looked = { kind: 'look again' }
 
@@ -88,11 +101,11 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
     }
   } else if (!isConnected) {
     const beside = await lookBeside(needs, holding, { maxPdus: needs.maxPdus, maxBytes: needs.maxBodyBytes })
-    const empty =
+    const nothing =
       beside.first === null && beside.then === null
-        ? await needs.firstLooks.within(() => readIfNothingIsOwed(needs.pool, state))
+        ? await needs.firstLooks.within(() => planIfNothingGoes(needs, state))
         : null
-    if (empty !== null) return move(needs, holding, planTransaction(empty, NO_LIMITS), beside)
+    if (nothing !== null) return move(needs, holding, nothing, beside)
   }
   if (!needs.isConnected(state.name as ServerName)) {
     const began = needs.clock.monotonic()
@@ -112,12 +125,32 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
 
 /** For a plan from an empty reading. */
 const NO_LIMITS = { maxPdus: 0, maxBytes: 0 }
+/** Of EDUs, to know whether any goes now. */
+const FEW_BYTES = 65_536
+
+/** Before there is a connection. Null: something goes. */
+async function planIfNothingGoes(needs: LookNeeds, state: DestinationState): Promise<Waiting | null> {
+  const reading = await readIfNothingIsOwed(needs.pool, state)
+  if (reading === null) return null
+  const lanes = await readEdus(needs, state, FEW_BYTES)
+  const plan = planTransaction(reading, NO_LIMITS)
+  const next = planWithEdus(
+    needs,
+    state,
+    { plan, lanes, reading },
+    { maxPdus: 0, maxBytes: needs.maxBodyBytes },
+  )
+  return next.do === 'wait' ? next : null
+}
 
 /** What a quick answer leaves: a destination that is owed nothing up to `position`, and no sticky event. */
 export interface AllSettled {
   position: number
   /** It has listed a PDU in an answer. */
   lists: boolean
+  /** Nothing of its EDUs is left up to there either. */
+  durablePos: number
+  ephemeralPos: number
 }
 
 /** What goes to it now that it is there. */
@@ -147,30 +180,40 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
     const ended = await sendPlanned(needs, via, sending, state.head)
     if (ended.kind === 'not sent') return LOOK_AGAIN
     const isPlain = sending.apart === undefined && beside === NOTHING_BESIDE
-    const settled = isPlain ? settledBy(ended, sending.acknowledges.position) : null
+    const settled = isPlain ? settledBy(ended, sending) : null
     return { kind: 'sent', settled, connectedAt }
   }
   const first = beside.first && (await planApart(needs.pool, state, beside.first, beside.apart))
   if (first !== null) return sendThis(first)
   const reading = await few(needs, state, () => readPending(needs.pool, state, limits))
-  const plan = planTransaction(reading, limits)
+  const lanes = await readEdus(needs, state, Math.floor(limits.maxBytes / 2))
+  const plan = planTransaction(reading, limitsBeside(lanes, reading, limits))
   if (plan.do === 'send' && mustGoLast(plan, reading)) {
     await letGoLast(needs.pool, holding, plan)
     return LOOK_AGAIN
   }
-  if (plan.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(plan)
+  const next = planWithEdus(needs, state, { plan, lanes, reading }, limits)
+  if (next.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(next)
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
   if (then !== null) return sendThis(then)
-  return plan.do === 'send' ? sendThis(plan) : move(needs, holding, plan, beside)
+  return next.do === 'send' ? sendThis(next) : move(needs, holding, next, beside)
 }
 
 /** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. */
-function settledBy(ended: Ended, position: number): AllSettled | null {
+function settledBy(ended: Ended, { acknowledges, edus }: Sending): AllSettled | null {
   if (ended.kind !== 'ended' || ended.judged.kind !== 'answered') return null
   const { attempt, result, judged } = ended
   const { state, connectMs, anySticky } = attempt
+  const { head } = state
+  // Of a lane that was not read the stream has nothing newer.
+  const { durable, ephemeral } = edus?.cursors ?? { durable: head, ephemeral: head }
   if (anySticky || state.gap !== null || Math.max(connectMs, result.durationMs) >= QUICK_MS) return null
-  return { position, lists: state.lists || judged.listsAny }
+  return {
+    position: acknowledges.position,
+    lists: state.lists || judged.listsAny,
+    durablePos: durable,
+    ephemeralPos: ephemeral,
+  }
 }
 
 /** A destination that is farther behind the head than this is far behind. */
@@ -185,10 +228,15 @@ function few<T>({ farLooks }: LookNeeds, state: DestinationState, read: () => Pr
 async function move(
   needs: LookNeeds,
   holding: Holding,
-  plan: Plan,
+  { plan, edus, at }: Waiting,
   { nextAt }: Pick<Beside, 'nextAt'>,
 ): Promise<Looked> {
   const { state } = holding
+  // More of them may be behind what was read.
+  if (edus !== null && (edus.durable < state.durableHead || edus.ephemeral < state.eduHead)) {
+    await moveEduCursors(needs.pool, holding.held, edus)
+    return LOOK_AGAIN
+  }
   // The sticky lane is empty: whatever its rows still covered has lapsed or gone.
   await settleJoins(needs, state)
   if (plan.do === 'move' && plan.acknowledges.closesGap && state.gap !== null) {
@@ -196,8 +244,8 @@ async function move(
     return LOOK_AGAIN
   }
   const position = plan.do === 'move' ? plan.acknowledges.position : null
-  const times = [state.unlistedAt, nextAt].filter((at) => at !== null)
-  return { kind: 'let go', lookAt: times.length === 0 ? null : Math.min(...times), position }
+  const times = [state.unlistedAt, nextAt, at].filter((at) => at !== null)
+  return { kind: 'let go', lookAt: times.length === 0 ? null : Math.min(...times), position, edus }
 }
 
 /** A gap of which nothing is acknowledged yet takes in what came since it was opened. */

@@ -87,7 +87,7 @@ async function unanswered(needs: PreviewNeeds, state: DestinationState): Promise
   if (texts === null) return null
   const { positions, lanes } = open.acknowledges
   const letters = new Map(positions.map((pos, index) => [pos, lanes[index] ?? 't']))
-  const pdus = texts.map((text) => ({ ...text, letter: letters.get(text.pos) ?? 't' }))
+  const pdus = texts.pdus.map((text) => ({ ...text, letter: letters.get(text.pos) ?? 't' }))
   const what = whatOf(apartOf(open, all)?.kind)
   return {
     ...{ ...told(needs, pdus, open.originServerTs), txn_id: open.txnId, attempts: open.attempt },

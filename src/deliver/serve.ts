@@ -62,8 +62,8 @@ export async function serve(
       if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
     }
     if (looked.kind !== 'let go') continue
-    const { lookAt, position, deadlineAt = null } = looked
+    const { lookAt, position, deadlineAt = null, edus = null } = looked
     const { wakeSeq, head: readAt } = state
-    if (await needs.letGo.add({ held, wakeSeq, lookAt, position, readAt, deadlineAt })) return DONE
+    if (await needs.letGo.add({ held, wakeSeq, lookAt, position, readAt, deadlineAt, edus })) return DONE
   }
 }

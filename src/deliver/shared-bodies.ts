@@ -6,8 +6,11 @@
  * share any more is forgotten, so that no more is held than a few bodies that are sent at this moment.
  */
 import type { Clock } from '../pace/clock.ts'
+import { EDU_FORM } from '../matrix/edus/pack.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { LoggedEvent } from '../store/delivery/log-tail.ts'
+import { eduTextsOf } from './edu-texts.ts'
+import type { StoredEdu } from '../store/delivery/edus.ts'
 
 export interface Body {
   bytes: Buffer
@@ -18,32 +21,32 @@ export interface Body {
 /** The fields of an event that determine the body. */
 export type BodyEvent = Pick<LoggedEvent, 'pos' | 'pdu'>
 
+/** Parts of EDUs in the order in which they are packed; what is at a position never changes. */
+export type BodyEdu = Pick<StoredEdu, 'pos' | 'eduType' | 'content' | 'receivedTs'>
+
+export type BodyOf = (events: readonly BodyEvent[], edus?: readonly BodyEdu[]) => Body
+
 /** A shared body is reused for this long, ms. */
 const MOST_AGE_MS = 50
 const MOST_KEPT = 200
 /** Of all that are kept together; the newest is kept in any case. */
 const MOST_BYTES = 8_000_000
 
-export function makeSharedBodies({
-  origin,
-  clock,
-}: {
-  origin: string
-  clock: Clock
-}): (events: readonly BodyEvent[]) => Body {
+export function makeSharedBodies({ origin, clock }: { origin: string; clock: Clock }): BodyOf {
   // The oldest first.
   const kept = new Map<string, { body: Body; pduTexts: readonly string[]; madeAt: number }>()
   let keptBytes = 0
 
-  return (events) => {
-    const key = events.map(({ pos }) => pos).join()
+  return (events, edus = []) => {
+    const key = keyOf(events, edus)
     const pduTexts = events.map(({ pdu }) => pdu)
     const madeAt = clock.monotonic()
     const found = kept.get(key)
     const isFresh = found !== undefined && madeAt - found.madeAt <= MOST_AGE_MS
     if (isFresh && pduTexts.every((text, index) => text === found.pduTexts[index])) return found.body
     const originServerTs = clock.now()
-    const bytes = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts }))
+    const eduTexts = eduTextsOf(EDU_FORM, edus, originServerTs)
+    const bytes = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts, eduTexts }))
     const body = { bytes, originServerTs }
     forget(key)
     for (const [old, { madeAt: then }] of kept) {
@@ -61,3 +64,8 @@ export function makeSharedBodies({
     kept.delete(key)
   }
 }
+
+const positionsOf = (them: readonly { pos: number }[]): string => them.map(({ pos }) => pos).join()
+
+const keyOf = (events: readonly BodyEvent[], edus: readonly BodyEdu[]): string =>
+  edus.length === 0 ? positionsOf(events) : `${positionsOf(events)} ${positionsOf(edus)}`

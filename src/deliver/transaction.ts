@@ -15,6 +15,7 @@ import { dropTransaction } from '../store/delivery/results.ts'
 import {
   readOpenTexts,
   type DestinationState,
+  type OpenTexts,
   type OpenTransaction,
   type StoredAcknowledges,
 } from '../store/delivery/destination.ts'
@@ -22,7 +23,9 @@ import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
 import type { Bytes } from './body-memory.ts'
 import type { Hurry } from './impatience.ts'
-import type { Body, BodyEvent } from './shared-bodies.ts'
+import { edusAs, keptEdus, partsOf, soonestEndOf } from './edus.ts'
+import { eduTextsOf } from './edu-texts.ts'
+import type { BodyOf } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
 import { judge } from './rules/outcome.ts'
@@ -35,7 +38,7 @@ export interface TransactionNeeds extends RecordNeeds, Pick<Together, 'freeze'> 
   /** Our server name, `origin` of transactions. */
   origin: string
   /** The body of a transaction that holds these. */
-  bodyOf: (events: readonly BodyEvent[]) => Body
+  bodyOf: BodyOf
   onAttempt: (attempt: CountedAttempt) => void
   log: Log
 }
@@ -71,13 +74,16 @@ const NOT_SENT: Ended = { kind: 'not sent' }
 export async function sendPlanned(
   needs: TransactionNeeds,
   via: Via,
-  { pdus, soonestLapse, acknowledges: moves, apart: ofApart }: Sending,
+  { pdus, soonestLapse, acknowledges: moves, apart: ofApart, edus }: Sending,
   head: number,
 ): Promise<Ended> {
   const { held, state, ledger } = via
   const apart = ofApart ?? null
   const txnId = makeTxnId(pooledRandom)
-  const { bytes: body, originServerTs } = needs.bodyOf(pdus.map(({ pdu }) => pdu))
+  const { bytes: body, originServerTs } = needs.bodyOf(
+    pdus.map(({ pdu }) => pdu),
+    edus === undefined ? [] : partsOf(edus),
+  )
   via.bytes.keep(body.length)
   const acknowledges: StoredAcknowledges = {
     positions: pdus.map(({ pdu }) => pdu.pos),
@@ -89,6 +95,7 @@ export async function sendPlanned(
     gapCursor: moves.gapCursor,
     closesGap: moves.closesGap,
     sticky: moves.sticky,
+    ...(edus !== undefined && { edus: keptEdus(edus) }),
   }
   const { wakeSeq, answered } = ledger.beside()
   const asked = needs.clock.monotonic()
@@ -103,7 +110,8 @@ export async function sendPlanned(
     wakeSeq,
     narrowedSeq: state.narrowedSeq,
     readAt: head,
-    soonestLapse,
+    soonestLapse: firstOf(soonestLapse, edus === undefined ? null : soonestEndOf(edus)),
+    edusAs: edusAs(pdus.length, edus),
     answered,
   })
   if (startedAt === null) return NOT_SENT
@@ -114,6 +122,9 @@ export async function sendPlanned(
   const counted = pdus.map(countedPdu)
   return sendAndEnd(needs, via, attempt, { body, counted })
 }
+
+const firstOf = (one: number | null, other: number | null): number | null =>
+  one === null || other === null ? (one ?? other) : Math.min(one, other)
 
 const countedPdu = ({ letter, pdu }: ChosenPdu) => ({
   lane: letter.toLowerCase(),
@@ -128,7 +139,7 @@ export async function sendAgain(needs: TransactionNeeds, via: Via, open: OpenTra
   via.bytes.keep(open.bytes)
   const texts = await readOpenTexts(needs.pool, held.destination, open)
   const body = texts === null ? null : bytesOf(needs, open, texts, state.name)
-  const acknowledges = { ...open.acknowledges, eventIds: (texts ?? []).map(({ eventId }) => eventId) }
+  const acknowledges = { ...open.acknowledges, eventIds: (texts?.pdus ?? []).map(({ eventId }) => eventId) }
   if (body === null || mustBeDropped(open, state.now)) {
     await dropTransaction(needs.pool, held, txnId)
     return NOT_SENT
@@ -153,18 +164,29 @@ export const mustBeDropped = ({ void: isVoid, createdAt }: OpenTransaction, now:
 /** Its exact bytes; null where they are not what they were. */
 function bytesOf(
   { origin, log }: TransactionNeeds,
-  { txnId, originServerTs, bytes }: OpenTransaction,
-  texts: readonly { pdu: string }[],
+  open: OpenTransaction,
+  texts: OpenTexts,
   destination: string,
 ): Buffer | null {
-  const pduTexts = texts.map(({ pdu }) => pdu)
-  const body = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts }))
+  const { txnId, bytes } = open
+  const body = Buffer.from(bodyAgain(origin, open, texts))
   if (body.length === bytes) return body
   log.error(
     { destination, txnId },
     'the bytes of an unanswered transaction could not be restored; a new one is made',
   )
   return null
+}
+
+/** The body of an unanswered transaction, as it was. @throws RangeError for EDUs in a form that this release does not know */
+export function bodyAgain(
+  origin: string,
+  { originServerTs, acknowledges: { edus } }: Pick<OpenTransaction, 'originServerTs' | 'acknowledges'>,
+  texts: OpenTexts,
+): string {
+  const pduTexts = texts.pdus.map(({ pdu }) => pdu)
+  const eduTexts = edus === undefined ? [] : eduTextsOf(edus.form, texts.edus, originServerTs)
+  return assembleTransaction({ origin, originServerTs, pduTexts, eduTexts })
 }
 
 /** What an attempt begins with. */
@@ -218,7 +240,7 @@ async function sendAndEnd(
   if (result.kind === 'failed' && result.stage === 'aborted') {
     needs.onAttempt(unsaid('aborted', counted, startedAt))
     // We aborted before a byte was sent, so what it held can be planned again.
-    if (firstAttempt && !result.handed) await dropTransaction(needs.pool, held, txnId)
+    if (firstAttempt && !result.handed) await dropTransaction(needs.pool, held, txnId, { handed: false })
     return { kind: 'aborted' }
   }
   const judgement = { result, judged: judge(result, { ...acknowledges, firstAttempt }) }

@@ -93,6 +93,8 @@ export const DELIVERY = [
   'let go',
   'look at the destination',
   'read texts',
+  'read EDUs of a transaction',
+  'move the cursors of EDUs',
   'read the timeline',
   'read the timeline room by room',
   'count the timeline',

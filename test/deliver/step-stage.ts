@@ -67,6 +67,7 @@ export async function holdInTest(given: Pool, name: string, more: Partial<LookNe
       maxBodyBytes: 4_000_000,
       requestTimeoutMs: 1_000,
     },
+    edus: { maxEdus: 100, off: new Set(), durableMs: 30 * 86_400_000 },
     ...placesFor(10),
     deadline: { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 },
     backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0, dead_after_ms: 30 * 86_400_000 },

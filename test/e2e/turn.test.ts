@@ -55,6 +55,7 @@ describe('a turn', () => {
       spare: AT_ONCE,
       find: FOUND,
       blocking: NOBODY_BLOCKED,
+      edus: { maxEdus: 100, off: new Set(), durableMs: 30 * 86_400_000 },
       ...placesFor(8),
       deadline: { deadline_retries: true, deadline_retry_min_ms: 30_000, long_outage_ms: 3_600_000 },
       backoff: { first_ms: 1_000, multiplier: 2, max_ms: 60_000, jitter: 0, dead_after_ms: 30 * 86_400_000 },

@@ -45,6 +45,7 @@ export async function makeContentWorld() {
             await world.value('select narrowed_seq from destinations where name = $1', [name]),
           ),
           soonestLapse: null,
+          edusAs: null,
         },
       ])
       return startedAt !== null

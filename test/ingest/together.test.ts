@@ -163,6 +163,7 @@ async function makeTurns(pool: Pool, dice: ReturnType<typeof makeDice>): Promise
         readAt: state.head,
         narrowedSeq: state.narrowedSeq,
         soonestLapse: null,
+        edusAs: null,
         acknowledges: {
           positions,
           lanes: 't'.repeat(positions.length),

@@ -149,7 +149,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   }
   const shared = {
     ...{ pool, blocking, running, log, clock, origin: OURS, random: () => 0.5, stopping: never },
-    ...{ deadline: SETTINGS.deadline },
+    ...{ deadline: SETTINGS.deadline, edus: SETTINGS.edus },
     ...{ backoff: SETTINGS.backoff, maxPdus: SETTINGS.maxPdus, maxBodyBytes: SETTINGS.maxBodyBytes },
     requestTimeoutMs: SETTINGS.requestTimeoutMs,
     connect: needs.connect,

@@ -94,6 +94,7 @@ export interface View {
 export const SETTINGS = {
   maxPdus: 5,
   maxBodyBytes: 1_024 + 1_500,
+  edus: { maxEdus: 100, off: new Set<string>(), durableMs: 30 * 86_400_000 },
   bodiesBytes: 1_000_000,
   catchUp: { threshold_pdus: 6, min_age_ms: 300_000 },
   backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0.2, dead_after_ms: 7_200_000 },

@@ -57,4 +57,6 @@ export const NOT_RUN = {
   'read ephemeral EDUs room by room': NO_EDUS,
   'is a durable EDU owed': NO_EDUS,
   'is an ephemeral EDU owed': NO_EDUS,
+  'read EDUs of a transaction': NO_EDUS,
+  'move the cursors of EDUs': NO_EDUS,
 } as const

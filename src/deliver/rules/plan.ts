@@ -8,6 +8,7 @@
  */
 import type { Acknowledges, Letter, OwedPdu, Reading, Space } from '../lanes/lane.ts'
 import { LANES } from '../lanes/list.ts'
+import type { EduPlan } from './plan-edus.ts'
 import type { Apart } from '../../store/delivery/apart.ts'
 
 export interface Limits {
@@ -30,6 +31,8 @@ export interface Sending {
   acknowledges: Acknowledges
   /** Its PDUs are apart: no cursor moves for it. */
   apart?: ApartTransaction
+  /** EDUs that go with it, or alone; absent: none was there. */
+  edus?: EduPlan
 }
 
 /** A transaction of PDUs that are apart, and all that is apart beside them. */

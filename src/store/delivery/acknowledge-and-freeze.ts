@@ -31,8 +31,10 @@ export interface Frozen {
   narrowedSeq: number
   /** The place in the log up to which its texts are known: nothing may have been taken away after it. */
   readAt: number
-  /** When the first of its replays lapses, ms since the epoch; null: it has none. */
+  /** When the first of its replays lapses or the time of the first of its EDUs is over, ms since the epoch; null: nothing of it does. */
   soonestLapse: number | null
+  /** What of it the next plan of EDUs asks (`deliver/rules/plan-edus.ts`); null: nothing. */
+  edusAs: 'ephemeral' | 'alone' | null
   /** The open transaction, answered whole: it ends. Null: none is open. */
   answered: Answered | null
 }
@@ -63,10 +65,11 @@ const BEGIN = sql(
   `with input as (
     select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
                          $9::int[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::int[], $15::text[], $16::text[],
-                         $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::boolean[], $22::text[])
+                         $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::boolean[], $22::text[],
+                         $23::int[], $24::text[], $25::int[], $26::bigint[], $27::bigint[], $28::text[])
       as i (destination, worker, fence, wake_seq, narrowed_seq, read_at, soonest_lapse, answered,
             duration_ms, unlisted, again, next, origin_server_ts, bytes, positions, lanes,
-            from_pos, to_pos, gap, gap_cursor, closes_gap, sticky)
+            from_pos, to_pos, gap, gap_cursor, closes_gap, sticky, edu_form, edu_positions, edu_count, durable_to, ephemeral_to, edus_as)
   ), gone as materialized (
     select content_taken_at() as pos
   ), locked as (
@@ -76,6 +79,10 @@ const BEGIN = sql(
   ), ${ALIVE}, done as (
     update destinations d
        set position = case when i.answered is null then d.position else o.to_pos end,
+           durable_pos = greatest(d.durable_pos, case when i.answered is not null and o.edu_txn = o.txn_id then o.durable_to end),
+           ephemeral_pos = greatest(d.ephemeral_pos, case when i.answered is not null and o.edu_txn = o.txn_id then o.ephemeral_to end),
+           ephemeral_at = case when i.edus_as = 'ephemeral' then w.now else d.ephemeral_at end,
+           edu_alone = case when i.again is null then coalesce(i.edus_as = 'alone', false) else d.edu_alone end,
            last_success = case when i.answered is null then d.last_success else w.now end,
            attempt_seq = d.attempt_seq + case when i.answered is null then 0 else 1 end,
            last_attempt = w.now
@@ -106,15 +113,17 @@ const BEGIN = sql(
   ), replaced as (
     update open_transactions o
        set txn_id = n.next, origin_server_ts = n.origin_server_ts, bytes = n.bytes, void = false, created_at = n.now,
-           started_at = n.now, attempt = 1, worker = n.worker, positions = n.positions::bigint[], lanes = n.lanes, edus = 0,
+           started_at = n.now, attempt = 1, worker = n.worker, positions = n.positions::bigint[], lanes = n.lanes, edus = coalesce(n.edu_count, 0),
            from_pos = coalesce(n.from_pos, n.position), to_pos = n.to_pos, gap = n.gap, gap_cursor = n.gap_cursor,
-           closes_gap = n.closes_gap, sticky = n.sticky::jsonb
+           closes_gap = n.closes_gap, sticky = n.sticky::jsonb, edu_txn = case when n.edu_form is not null then n.next end,
+           edu_form = n.edu_form, edu_positions = n.edu_positions::bigint[], durable_to = n.durable_to, ephemeral_to = n.ephemeral_to
       from done n where o.destination = n.destination and n.answered is not null
   ), begun as (
     insert into open_transactions (destination, txn_id, origin_server_ts, bytes, created_at, started_at, worker,
-        positions, lanes, from_pos, to_pos, gap, gap_cursor, closes_gap, sticky)
+        positions, lanes, from_pos, to_pos, gap, gap_cursor, closes_gap, sticky, edus, edu_txn, edu_form, edu_positions, durable_to, ephemeral_to)
     select n.destination, n.next, n.origin_server_ts, n.bytes, n.now, n.now, n.worker, n.positions::bigint[], n.lanes,
-           coalesce(n.from_pos, n.position), n.to_pos, n.gap, n.gap_cursor, n.closes_gap, n.sticky::jsonb
+           coalesce(n.from_pos, n.position), n.to_pos, n.gap, n.gap_cursor, n.closes_gap, n.sticky::jsonb,
+           coalesce(n.edu_count, 0), case when n.edu_form is not null then n.next end, n.edu_form, n.edu_positions::bigint[], n.durable_to, n.ephemeral_to
       from done n where n.answered is null and n.again is null
   )
   select destination, now from done where again is null
@@ -123,6 +132,18 @@ const BEGIN = sql(
 
 /** Destinations that share one commit, at most. */
 export const FROZEN_TOGETHER = 200
+
+/** Form, positions, count and both cursors. */
+function edusOf(acknowledges: readonly (StoredAcknowledges | null)[]): unknown[] {
+  const edus = acknowledges.map((one) => one?.edus ?? null)
+  return [
+    edus.map((one) => one?.form ?? null),
+    edus.map((one) => (one === null ? null : list(one.positions))),
+    edus.map((one) => one?.count ?? null),
+    edus.map((one) => one?.durableTo ?? null),
+    edus.map((one) => one?.ephemeralTo ?? null),
+  ]
+}
 
 const list = (positions: readonly number[]) => `{${positions.join(',')}}`
 
@@ -157,6 +178,8 @@ export async function acknowledgeAndFreeze(
     acknowledges.map((one) => one?.gapCursor ?? null),
     acknowledges.map((one) => one?.closesGap ?? false),
     acknowledges.map((one) => (one === null || one.sticky.length === 0 ? '[]' : JSON.stringify(one.sticky))),
+    ...edusOf(acknowledges),
+    frozen.map((one) => one?.edusAs ?? null),
   ])
   const written = new Map(rows.map(({ destination, now }) => [destination, now]))
   return them.map(({ held }) => written.get(held.destination) ?? null)

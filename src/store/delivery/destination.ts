@@ -7,6 +7,7 @@
  */
 import type { Db } from '../db.ts'
 import { MAY_WRITE } from '../held.ts'
+import type { EduToPack } from '../../matrix/edus/pack.ts'
 import { planByKey } from '../prepare.ts'
 import type { Isolation } from '../isolation.ts'
 import type { Held } from './leases.ts'
@@ -40,6 +41,19 @@ export interface StoredAcknowledges {
   gapCursor: number | null
   closesGap: boolean
   sticky: { room: number | null; upto: number | null; cursor: number }[]
+  /** Absent: no EDU goes with it, and no cursor of theirs moves. */
+  edus?: OpenEdus
+}
+
+/** The EDUs of a transaction (`matrix/edus/pack.ts`), and the cursors of their lanes after an answer. */
+export interface OpenEdus {
+  form: number
+  /** Of their parts, in the order in which they are packed. */
+  positions: number[]
+  /** As packed. */
+  count: number
+  durableTo: number
+  ephemeralTo: number
 }
 
 export interface DestinationState {
@@ -50,6 +64,16 @@ export interface DestinationState {
   now: number
   head: number
   position: number
+  /** Every durable EDU up to here is acknowledged, left out or for others; and every other one. */
+  durablePos: number
+  ephemeralPos: number
+  /** Positions of the newest of each in the stream; 0: there was none. */
+  durableHead: number
+  eduHead: number
+  /** When the last transaction was put together that held nothing but EDUs that are not durable, ms since the epoch; null: none was. */
+  ephemeralAt: number | null
+  /** The last transaction held an EDU that is sent by itself. */
+  eduAlone: boolean
   /** How often another look was wished of its holder. */
   wakeSeq: number
   /** Raised by a trigger (migration 0004) when a membership of it ends: what was planned before that is no longer frozen. */
@@ -77,11 +101,12 @@ export interface DestinationState {
 const LOAD = sql(
   'look at the destination',
   `select d.id, d.name, d.position, d.wake_seq, d.narrowed_seq, d.paused, d.skip_upto, d.lists, d.quick, d.timeout_ms, d.last_success, d.isolation, ${WAIT_COLUMNS},
-         s.head, now_ms() as now,
+         d.durable_pos, d.ephemeral_pos, d.ephemeral_at, d.edu_alone, s.head, s.durable_head, s.edu_head, now_ms() as now,
          (d.lease_owner = i.worker and d.fence = i.fence
           and exists (select 1 from workers w where w.id = i.worker and ${MAY_WRITE})) as held,
          o.txn_id, o.origin_server_ts, o.bytes, o.void, o.created_at as open_created_at, o.attempt, o.worker as open_worker, o.positions, o.lanes,
          o.from_pos, o.to_pos, o.gap as open_gap, o.gap_cursor as open_gap_cursor, o.closes_gap, o.sticky,
+         case when o.edu_txn = o.txn_id then o.edu_form end as edu_form, o.edu_positions, o.edus as edu_count, o.durable_to, o.ephemeral_to,
          g.id as gap_id, g.from_pos as gap_from, g.to_pos as gap_to, g.batch as gap_batch,
          -- Retention may have opened it while the timeline was unanswered: what that brought is not sent again.
          greatest(g.cursor, d.position) as gap_cursor,
@@ -110,6 +135,12 @@ interface Row extends WaitRow {
   now: number
   head: number
   position: number
+  durable_pos: number
+  ephemeral_pos: number
+  ephemeral_at: number | null
+  edu_alone: boolean
+  durable_head: number
+  edu_head: number
   wake_seq: number
   narrowed_seq: number
   paused: boolean
@@ -134,6 +165,11 @@ interface Row extends WaitRow {
   open_gap_cursor: number | null
   closes_gap: boolean
   sticky: StoredAcknowledges['sticky']
+  edu_form: number | null
+  edu_positions: number[] | null
+  edu_count: number
+  durable_to: number | null
+  ephemeral_to: number | null
   gap_id: number | null
   gap_from: number
   gap_to: number
@@ -166,16 +202,37 @@ const OPEN_TEXTS = sql(
    where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`,
 )
 
+// In their order. A row is never changed, so whether the transaction is open and not void is asked with the texts of its PDUs.
+const OPEN_EDUS = sql(
+  'read EDUs of a transaction',
+  `select e.type, e.content, e.received_ts from unnest($1::bigint[]) with ordinality p (pos, n) join edus e on e.pos = p.pos order by p.n`,
+)
+
+export interface OpenTexts {
+  pdus: StoredPdu[]
+  /** Parts, in the order in which they are packed. */
+  edus: EduToPack[]
+}
+
 /** What an open transaction is made of; null: it is no longer open, or void, or (the log is damaged) not all of it is there. */
 export async function readOpenTexts(
   db: Db,
   destination: number,
-  { txnId, acknowledges }: OpenTransaction,
-): Promise<StoredPdu[] | null> {
+  { txnId, acknowledges: { positions, edus } }: OpenTransaction,
+): Promise<OpenTexts | null> {
   type Found = TextRow | { [K in keyof TextRow]: null }
+  const parts = await readOpenEdus(db, edus?.positions ?? [])
   const { rows } = await db.query<Found>(OPEN_TEXTS, [destination, txnId])
-  const texts = rows.filter((row): row is TextRow => row.pdu !== null).map(fromText)
-  return rows.length === 0 || texts.length !== acknowledges.positions.length ? null : texts
+  const pdus = rows.filter((row): row is TextRow => row.pdu !== null).map(fromText)
+  const isWhole = pdus.length === positions.length && parts.length === (edus?.positions.length ?? 0)
+  return rows.length === 0 || !isWhole ? null : { pdus, edus: parts }
+}
+
+async function readOpenEdus(db: Db, positions: readonly number[]): Promise<EduToPack[]> {
+  if (positions.length === 0) return []
+  type Part = { type: string; content: string; received_ts: number }
+  const { rows } = await db.query<Part>(OPEN_EDUS, [positions])
+  return rows.map(({ type, content, received_ts }) => ({ eduType: type, content, receivedTs: received_ts }))
 }
 
 function fromRow(row: Row): DestinationState {
@@ -186,6 +243,12 @@ function fromRow(row: Row): DestinationState {
     now: row.now,
     head: row.head,
     position: row.position,
+    durablePos: row.durable_pos,
+    ephemeralPos: row.ephemeral_pos,
+    durableHead: row.durable_head,
+    eduHead: row.edu_head,
+    ephemeralAt: row.ephemeral_at,
+    eduAlone: row.edu_alone,
     wakeSeq: row.wake_seq,
     narrowedSeq: row.narrowed_seq,
     paused: row.paused,
@@ -231,6 +294,15 @@ function openFrom(row: Row, txnId: string): OpenTransaction {
       gapCursor: row.open_gap_cursor,
       closesGap: row.closes_gap,
       sticky: row.sticky,
+      ...(row.edu_form !== null && { edus: edusFrom(row, row.edu_form) }),
     },
   }
 }
+
+const edusFrom = (row: Row, form: number): OpenEdus => ({
+  form,
+  positions: row.edu_positions ?? [],
+  count: row.edu_count,
+  durableTo: row.durable_to ?? 0,
+  ephemeralTo: row.ephemeral_to ?? 0,
+})

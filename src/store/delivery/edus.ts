@@ -8,6 +8,8 @@
 import type { Db } from '../db.ts'
 import { sql, type Sql } from '../statement.ts'
 import type { Most } from '../within-bytes.ts'
+import { holding } from '../held.ts'
+import type { EduCursors, Held } from './leases.ts'
 import { DURABLE, EPHEMERAL, EPHEMERAL_BY_ROOMS, IS_DURABLE, IS_EPHEMERAL } from './find-edus.ts'
 import type { Range } from './timeline.ts'
 
@@ -124,4 +126,18 @@ async function isOwed(db: Db, statement: Sql, destination: number, { after, upto
   if (upto <= after) return false
   const { rows } = await db.query<{ owed: boolean }>(statement, [destination, after, upto])
   return rows[0]?.owed === true
+}
+
+const MOVE = sql(
+  'move the cursors of EDUs',
+  `${holding()} update destinations d set durable_pos = greatest(d.durable_pos, $4), ephemeral_pos = greatest(d.ephemeral_pos, $5) from held h where d.id = h.id`,
+)
+
+/** Nothing up to there goes any more. Does nothing where the lease is over. */
+export async function moveEduCursors(
+  db: Db,
+  { worker, fence, destination }: Held,
+  { durable, ephemeral }: EduCursors,
+): Promise<void> {
+  await db.query(MOVE, [worker, fence, destination, durable, ephemeral])
 }

@@ -190,10 +190,12 @@ export async function bumpWake(db: Db, name: string): Promise<boolean> {
 const LET_GO = sql(
   'let go',
   `with input as (
-    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
-      as i (destination, worker, fence, look_at, position, wake_seq, read_at, deadline_at) limit $9
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+                         $9::bigint[], $10::bigint[])
+      as i (destination, worker, fence, look_at, position, wake_seq, read_at, deadline_at, durable_pos, ephemeral_pos) limit $11
   ), ${LOCKED}, ${ALIVE}
-  update destinations d set ${UNHELD}, look_at = i.look_at, deadline_at = i.deadline_at, position = greatest(d.position, coalesce(i.position, d.position))
+  update destinations d set ${UNHELD}, look_at = i.look_at, deadline_at = i.deadline_at, position = greatest(d.position, coalesce(i.position, d.position)),
+         durable_pos = greatest(d.durable_pos, i.durable_pos), ephemeral_pos = greatest(d.ephemeral_pos, i.ephemeral_pos)
     from input i, alive o, locked l
    where ${HELD_AS_SAID} and o.worker = i.worker and (i.wake_seq is null or d.wake_seq = i.wake_seq)
      and (i.position is null or ${nothingForgottenSince('i.read_at')})
@@ -212,6 +214,13 @@ export interface LettingGo {
   /** The log held nothing for it up to there, as read when the head was at `readAt`. */
   position: number | null
   readAt: number
+  /** How far the lanes of its EDUs are; null or absent: where they were. */
+  edus?: EduCursors | null
+}
+
+export interface EduCursors {
+  readonly durable: number
+  readonly ephemeral: number
 }
 
 /** Lets go of each. False where a look was wished meanwhile, a room was forgotten since, or the lease is lost. No destination is in there twice. */
@@ -225,6 +234,8 @@ export async function releaseDestinations(db: Db, released: readonly LettingGo[]
     released.map(({ wakeSeq }) => wakeSeq),
     released.map(({ readAt }) => readAt),
     released.map(({ deadlineAt }) => (deadlineAt == null ? null : Math.ceil(deadlineAt))),
+    released.map(({ edus }) => edus?.durable ?? null),
+    released.map(({ edus }) => edus?.ephemeral ?? null),
     released.length,
   ])
   const gone = new Set(rows.map(({ id }) => id))

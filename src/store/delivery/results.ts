@@ -63,6 +63,8 @@ const END = sql(
   ), ${ALIVE}, written as (
     update destinations d
        set position = case when i.answered then (t->>'toPos')::bigint else d.position end,
+           durable_pos = greatest(d.durable_pos, case when i.answered then (t->>'durableTo')::bigint end),
+           ephemeral_pos = greatest(d.ephemeral_pos, case when i.answered then (t->>'ephemeralTo')::bigint end),
            failures = (n->>'failures')::int, failing_since = (n->>'failingSince')::bigint,
            retry_at = (n->>'retryAt')::bigint, retry_interval = (n->>'retryInterval')::bigint,
            hold_kind = n->>'holdKind', hold_until = (n->>'holdUntil')::bigint,
@@ -88,6 +90,11 @@ const END = sql(
   ), dropped as (
     select i.destination as id from input i, alive o, locked d
      where not i.attempted and d.id = i.destination and d.lease_owner = i.worker and d.fence = i.fence and o.worker = i.worker
+  ), passed as (
+    -- It may have arrived: what of it is not durable is not sent under a second id.
+    update destinations d set ephemeral_pos = greatest(d.ephemeral_pos, o.ephemeral_to)
+      from dropped x join input i on i.destination = x.id join open_transactions o on o.destination = x.id and o.txn_id = i.txn_id and o.edu_txn = o.txn_id
+     where d.id = x.id and (t->>'handed')::boolean
   ), ended as (
     delete from open_transactions o using input i, (select id from written union all select id from dropped) d
      where o.destination = d.id and i.destination = d.id and i.ends and o.txn_id = i.txn_id
@@ -98,7 +105,7 @@ const END = sql(
     insert into attempts (destination, seq, at, txn_id, duration_ms, outcome, status, message, pdus, edus, positions, lanes,
         from_pos, to_pos, pdu_errors, unlisted)
     select d.id, d.attempt_seq, i.started_at, i.txn_id, (t->>'durationMs')::int, t->>'outcome', (t->>'status')::int,
-           t->>'message', jsonb_array_length(t->'positions'), 0,
+           t->>'message', jsonb_array_length(t->'positions'), (t->>'edus')::int,
            array(select jsonb_array_elements_text(t->'positions')::bigint), t->>'lanes',
            (t->>'fromPos')::bigint, (t->>'toPos')::bigint, nullif(t->'pduErrors', 'null'::jsonb),
            array(select jsonb_array_elements_text(t->'unlisted')::bigint)
@@ -120,6 +127,9 @@ export async function writeAttemptResults(db: Db, results: readonly AttemptResul
     lanes: acknowledges.lanes,
     fromPos: acknowledges.fromPos,
     toPos: acknowledges.toPos,
+    edus: acknowledges.edus?.count ?? 0,
+    durableTo: acknowledges.edus?.durableTo ?? null,
+    ephemeralTo: acknowledges.edus?.ephemeralTo ?? null,
     error:
       rest.errorKind === null ? null : { kind: rest.errorKind, status: rest.status, message: rest.message },
   }))
@@ -131,13 +141,17 @@ export async function writeAttemptResults(db: Db, results: readonly AttemptResul
   return results.map(({ held }) => written.has(held.destination))
 }
 
-/** Ends the open transaction without an attempt: it is void, too old for receivers to remember, or never left. What it held is planned anew. */
+/**
+ * Ends the open transaction without an attempt: it is void, too old for receivers to remember, or never left. What it held is planned anew; but where it may
+ * have arrived (`handed`), not its EDUs that are not durable.
+ */
 export async function dropTransaction(
   db: Db,
   { destination, worker, fence }: Held,
   txnId: string,
+  { handed }: { handed: boolean } = { handed: true },
 ): Promise<void> {
-  await db.query(END, [JSON.stringify([{ destination, worker, fence, txnId, ends: true }]), 1])
+  await db.query(END, [JSON.stringify([{ destination, worker, fence, txnId, handed, ends: true }]), 1])
 }
 
 /**

@@ -116,7 +116,8 @@ const SKIP = sql(
     select id, position, reached, $4, skip_by, now_ms() from its
   )
   update destinations d
-     set position = case when i.to_pos > $4 then d.position else greatest(d.position, $4) end, skip_upto = null, skip_by = null
+     set position = case when i.to_pos > $4 then d.position else greatest(d.position, $4) end, skip_upto = null, skip_by = null,
+         durable_pos = greatest(d.durable_pos, $4), ephemeral_pos = greatest(d.ephemeral_pos, $4)
     from its i where d.id = i.id
   returning (select txn_id from ended) as ended`,
 )

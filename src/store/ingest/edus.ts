@@ -50,7 +50,10 @@ const STORE_SETS = sql(
 
 const INSERT = sql(
   'insert EDUs',
-  `insert into edus (pos, type, content, received_ts, expires_at, durable, alone, key, who, room, rooms, recipients)
+  `with heads as (
+    update stream set durable_head = greatest(durable_head, $13), edu_head = greatest(edu_head, $14)
+  )
+  insert into edus (pos, type, content, received_ts, expires_at, durable, alone, key, who, room, rooms, recipients)
   select pos, type, content, $12, expires_at, durable, alone, key, who, room, rooms, recipients
     from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::boolean[], $6::boolean[], $7::uuid[], $8::text[],
                 $9::int[], $10::int[], $11::int[])
@@ -78,8 +81,14 @@ export async function writeEdus(
     rows.map(({ to }) => ('rooms' in to ? idOf(setIds, to.rooms) : null)),
     rows.map(({ to }) => ('recipients' in to ? idOf(recipientIds, to.recipients) : null)),
     now,
+    headOf(rows, true),
+    headOf(rows, false),
   ])
 }
+
+/** Of rows in the order of their positions; 0: there is none. */
+const headOf = (rows: readonly StagedEdu[], durable: boolean): number =>
+  rows.findLast((row) => row.durable === durable)?.pos ?? 0
 
 async function storeSets(db: Db, sets: StagedEdus['roomSets']): Promise<Map<string, number>> {
   if (sets.size === 0) return new Map()

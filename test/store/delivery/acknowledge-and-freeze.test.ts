@@ -59,6 +59,7 @@ describe('acknowledging and freezing in one', () => {
       wakeSeq: 7,
       narrowedSeq: 4,
       soonestLapse: null,
+      edusAs: null,
       answered: null,
     },
     ...(next('none', []) as Frozen),
@@ -87,7 +88,7 @@ describe('acknowledging and freezing in one', () => {
     expect(state?.open).to.deep.include({ txnId: 'a', attempt: 1, worker: WORKER, createdAt: startedAt })
     expect(state?.open).to.include({ originServerTs: 17, bytes, void: false })
     const texts = await readOpenTexts(pool, 1, state!.open!)
-    expect(texts?.map(({ pdu, eventId }) => [pdu, eventId])).to.deep.equal([
+    expect(texts?.pdus.map(({ pdu, eventId }) => [pdu, eventId])).to.deep.equal([
       [pduTexts[0], '$3'],
       [pduTexts[1], '$5'],
     ])

@@ -33,6 +33,7 @@ describe('freezing transactions', () => {
     readAt: 0,
     narrowedSeq: 0,
     soonestLapse: null,
+    edusAs: null,
   })
 
   it('keeps the exact bytes of each by reference, whatever is in them', async () => {
@@ -58,7 +59,7 @@ describe('freezing transactions', () => {
     const open = (await loadDestination(pool, one.held))!.open!
     expect(open).to.include({ originServerTs: 17, bytes: 8, void: false })
     const texts = () => readOpenTexts(pool, 1, open)
-    expect((await texts())?.map(({ pdu, eventId }) => [pdu, eventId])).to.deep.equal([
+    expect((await texts())?.pdus.map(({ pdu, eventId }) => [pdu, eventId])).to.deep.equal([
       ['{"n":1}', '$1'],
       ['{"n":3}', '$3'],
     ])

@@ -37,7 +37,16 @@ const acknowledges: Frozen['acknowledges'] = {
   ...{ gap: null, gapCursor: null, closesGap: false, sticky: [] },
 }
 const frozen: Frozen = {
-  ...{ held: HELD, txnId: 'new', bytes: 2, originServerTs: 0, acknowledges, readAt: 0, soonestLapse: null },
+  ...{
+    held: HELD,
+    txnId: 'new',
+    bytes: 2,
+    originServerTs: 0,
+    acknowledges,
+    readAt: 0,
+    soonestLapse: null,
+    edusAs: null,
+  },
   narrowedSeq: 0,
 }
 const followed: Row = { ...frozenRow(frozen), wakeSeq: 0, readAt: 9 }

@@ -48,6 +48,7 @@ describe('statements about several destinations lock them in one order', () => {
     readAt: 0,
     narrowedSeq: 0,
     soonestLapse: null,
+    edusAs: null,
   })
   const result = (id: number): AttemptResult => ({
     ...{ held: held(id), txnId: `txn${id}`, startedAt: 0, durationMs: 1, outcome: 'answered', status: 200 },

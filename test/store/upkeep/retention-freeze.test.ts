@@ -30,7 +30,15 @@ describe('retention, and a freeze that comes between', () => {
       ...{ positions, lanes: 'c'.repeat(positions.length), eventIds: [], fromPos: 0, toPos: 0, gap: null },
       ...{ gapCursor: null, closesGap: false, sticky: [] },
     }
-    const what = { held: taken.held, txnId: 'txn', bytes: 2, originServerTs: 7, readAt, soonestLapse: null }
+    const what = {
+      held: taken.held,
+      txnId: 'txn',
+      bytes: 2,
+      originServerTs: 7,
+      readAt,
+      soonestLapse: null,
+      edusAs: null,
+    }
     const { rows } = await world.pool.query<{ narrowedSeq: number }>(
       `select narrowed_seq as "narrowedSeq" from destinations where name = 'b.example'`,
     )

@@ -56,6 +56,7 @@ describe('an unanswered transaction, when its part of the log goes', () => {
         readAt: await world.head(),
         narrowedSeq: 0,
         soonestLapse: null,
+        edusAs: null,
       },
       acknowledges: { ...whole, toPos: Math.max(...acknowledges.positions), ...acknowledges },
     }
@@ -72,7 +73,7 @@ describe('an unanswered transaction, when its part of the log goes', () => {
     const texts = open === null || open.void ? null : await readOpenTexts(world.pool, id, open)
     if (open === null || texts === null) return null
     const { originServerTs } = open
-    const pduTexts = texts.map(({ pdu }) => pdu)
+    const pduTexts = texts.pdus.map(({ pdu }) => pdu)
     return assembleTransaction({ origin: 'home.example', originServerTs, pduTexts })
   }
 

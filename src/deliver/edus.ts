@@ -1,0 +1,163 @@
+/**
+ * The EDUs of a look: reads both lanes, plans them beside what is planned of PDUs, and says what the two come to.
+ *
+ * Always: where the stream has nothing newer of a lane than its cursor, nothing is read of it. No cursor passes what was not read.
+ */
+import { EDU_FORM } from '../matrix/edus/pack.ts'
+import type { Pool } from '../store/db.ts'
+import type { DestinationState, OpenEdus } from '../store/delivery/destination.ts'
+import { readDurableEdus, readEphemeralEdus, type EdusRead, type StoredEdu } from '../store/delivery/edus.ts'
+import type { EduCursors } from '../store/delivery/leases.ts'
+import type { Reading } from './lanes/lane.ts'
+import type { DeadlineSettings } from './rules/deadline.ts'
+import type { EduLane } from './rules/edus-to-plan.ts'
+import { planEdus, type EduPlan } from './rules/plan-edus.ts'
+import type { Limits, Plan, Sending } from './rules/plan.ts'
+
+export interface EduSettings {
+  readonly maxEdus: number
+  /** Types that are switched off. */
+  readonly off: ReadonlySet<string>
+  /** How long durable ones are kept, ms. */
+  readonly durableMs: number
+}
+
+export interface EduNeeds {
+  pool: Pool
+  edus: EduSettings
+  deadline: Pick<DeadlineSettings, 'long_outage_ms'>
+}
+
+/** Rows of a lane that are read for one transaction: receipts and presence are packed, and many may be replaced. */
+const ROWS = { durable: 300, ephemeral: 1_000 }
+
+export interface EduLanes {
+  durable: EduLane
+  ephemeral: EduLane
+  /** It has failed for so long that nothing ephemeral goes. */
+  longOutage: boolean
+}
+
+/** Null: the stream has nothing newer than its cursors. `bytes`: of texts, of each lane, beyond the first. */
+export async function readEdus(
+  { pool, edus, deadline }: EduNeeds,
+  state: DestinationState,
+  bytes: number,
+): Promise<EduLanes | null> {
+  const { id, head, durablePos, ephemeralPos, durableHead, eduHead } = state
+  if (durableHead <= durablePos && eduHead <= ephemeralPos) return null
+  const { failingSince } = state.waiting
+  const longOutage = failingSince !== null && state.now - failingSince > deadline.long_outage_ms
+  const durable = await readLane(durablePos, durableHead, (range) =>
+    readDurableEdus(pool, id, range, { rows: ROWS.durable, bytes }),
+  )
+  const ephemeral = await readLane(ephemeralPos, longOutage ? 0 : eduHead, (range) =>
+    readEphemeralEdus(pool, id, range, { rows: ROWS.ephemeral, bytes }),
+  )
+  return { durable: { ...durable, edus: durable.edus.map(withAge(edus)) }, ephemeral, longOutage }
+
+  async function readLane(
+    cursor: number,
+    newest: number,
+    read: (range: { after: number; upto: number }) => Promise<EdusRead>,
+  ): Promise<EduLane> {
+    if (newest <= cursor) return { cursor, edus: [], upto: head }
+    return { cursor, ...(await read({ after: cursor, upto: head })) }
+  }
+}
+
+/** What is older than durable ones are kept may be gone at any moment. */
+const withAge =
+  ({ durableMs }: EduSettings) =>
+  (edu: StoredEdu): StoredEdu => ({
+    ...edu,
+    expiresAt: Math.min(edu.expiresAt ?? Infinity, edu.receivedTs + durableMs),
+  })
+
+/** PDUs leave half of a body to durable EDUs that wait, but owed sticky events need not. */
+export function limitsBeside(lanes: EduLanes | null, reading: Reading, limits: Limits): Limits {
+  if (lanes === null || lanes.durable.edus.length === 0) return limits
+  const owesSticky = (reading.items['replays']?.pdus.length ?? 0) > 0
+  return owesSticky ? limits : { ...limits, maxBytes: Math.floor(limits.maxBytes / 2) }
+}
+
+export type WithEdus =
+  | Sending
+  /** Nothing goes now: cursors move to `edus`, where it is not null; `at`: then it is planned again, ms since the epoch. */
+  | { do: 'wait'; plan: Exclude<Plan, Sending>; edus: EduCursors | null; at: number | null }
+
+/** What goes, of both. `limits`: of the body, as PDUs would have it. */
+export function planWithEdus(
+  { edus }: Pick<EduNeeds, 'edus'>,
+  state: DestinationState,
+  { plan, lanes, reading }: { plan: Plan; lanes: EduLanes | null; reading: Reading },
+  { maxBytes }: Limits,
+): WithEdus {
+  if (lanes === null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at: null }
+  const pdus = plan.do === 'send' ? plan.pdus : []
+  const isAlone = pdus[0]?.pdu.odd === true
+  const ofEdus = planEdus(
+    {
+      ...lanes,
+      ...{ head: state.head, now: state.now, off: edus.off },
+      ...{ lastWasAlone: state.eduAlone, lastEphemeralAt: state.ephemeralAt },
+      pdus: {
+        wait: pdus.length > 0,
+        sticky: pdus.some(({ letter }) => letter === 's'),
+        bytesLeft: maxBytes - (isAlone ? 0 : bytesOf(pdus)),
+      },
+    },
+    { maxEdus: edus.maxEdus, maxBytes },
+  )
+  const any = ofEdus.durable.length + ofEdus.ephemeral.length > 0
+  const mayGo = any && ofEdus.notBefore === null
+  const nothingMoves = {
+    ...{ position: reading.position, gapCursor: null, closesGap: false, sticky: [] },
+  }
+  // Either has the transaction to itself: they take turns.
+  if (plan.do === 'send' && (ofEdus.alone || isAlone))
+    return mayGo && !(isAlone && state.eduAlone)
+      ? {
+          do: 'send',
+          pdus: [],
+          soonestLapse: null,
+          acknowledges: nothingMoves,
+          edus: { ...ofEdus, alone: true },
+        }
+      : plan
+  if (plan.do === 'send') return { ...plan, edus: ofEdus }
+  const closesGap = plan.do === 'move' && plan.acknowledges.closesGap
+  if (mayGo && !closesGap) {
+    const acknowledges = plan.do === 'move' ? plan.acknowledges : nothingMoves
+    return { do: 'send', pdus: [], soonestLapse: null, acknowledges, edus: ofEdus }
+  }
+  return { do: 'wait', plan, edus: any ? null : ofEdus.cursors, at: any ? ofEdus.notBefore : null }
+}
+
+const bytesOf = (pdus: Sending['pdus']): number =>
+  pdus.reduce((sum, { pdu }) => sum + Buffer.byteLength(pdu.pdu) + 1, 0)
+
+/** The parts of a plan, in the order in which they are packed. */
+export const partsOf = ({ durable, ephemeral }: EduPlan): StoredEdu[] => [...durable, ...ephemeral]
+
+/** As a transaction is kept. */
+export const keptEdus = (plan: EduPlan): OpenEdus => ({
+  form: EDU_FORM,
+  positions: partsOf(plan).map(({ pos }) => pos),
+  count: plan.edus,
+  durableTo: plan.cursors.durable,
+  ephemeralTo: plan.cursors.ephemeral,
+})
+
+/** When the time of the first of them is over, ms since the epoch; null: of none. */
+export function soonestEndOf({ durable, ephemeral }: EduPlan): number | null {
+  const ends = [...durable, ...ephemeral].flatMap(({ expiresAt }) => (expiresAt === null ? [] : [expiresAt]))
+  return ends.length === 0 ? null : Math.min(...ends)
+}
+
+/** What it is to the next plan of EDUs. */
+export function edusAs(pdus: number, plan: EduPlan | undefined): 'ephemeral' | 'alone' | null {
+  if (plan === undefined) return null
+  if (plan.alone) return 'alone'
+  return pdus === 0 && plan.durable.length === 0 && plan.ephemeral.length > 0 ? 'ephemeral' : null
+}
