@@ -11,8 +11,10 @@ import type { EduCursors } from '../store/delivery/leases.ts'
 import type { Reading } from './lanes/lane.ts'
 import type { DeadlineSettings } from './rules/deadline.ts'
 import type { EduLane } from './rules/edus-to-plan.ts'
+import { halfAt } from './rules/isolation.ts'
 import { planEdus, type EduPlan } from './rules/plan-edus.ts'
-import type { Limits, Plan, Sending } from './rules/plan.ts'
+import { fewerParts } from './rules/fewer-parts.ts'
+import type { Limits, Plan, Sending, SentEdus } from './rules/plan.ts'
 
 export interface EduSettings {
   readonly maxEdus: number
@@ -94,35 +96,38 @@ export function planWithEdus(
   { maxBytes }: Limits,
 ): WithEdus {
   if (lanes === null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at: null }
+  const search = state.isolation?.edus ?? null
   const pdus = plan.do === 'send' ? plan.pdus : []
-  const isAlone = pdus[0]?.pdu.odd === true
-  const ofEdus = planEdus(
-    {
-      ...lanes,
-      ...{ head: state.head, now: state.now, off: edus.off },
-      ...{ lastWasAlone: state.eduAlone, lastEphemeralAt: state.ephemeralAt },
-      pdus: {
-        wait: pdus.length > 0,
-        sticky: pdus.some(({ letter }) => letter === 's'),
-        bytesLeft: maxBytes - (isAlone ? 0 : bytesOf(pdus)),
-      },
+  const isOdd = pdus[0]?.pdu.odd === true
+  if (search !== null) {
+    if (plan.do === 'send' && search.turn === 'other') return plan
+    const at = halfAt({ search }, state.now, isBrought(state))
+    if (at !== null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at }
+  }
+  const input = {
+    ...lanes,
+    ...{ head: state.head, now: state.now, off: edus.off },
+    ...{ lastWasAlone: state.eduAlone, lastEphemeralAt: state.ephemeralAt },
+    pdus: {
+      wait: pdus.length > 0,
+      sticky: pdus.some(({ letter }) => letter === 's'),
+      bytesLeft: maxBytes - (isOdd || search !== null ? 0 : bytesOf(pdus)),
     },
-    { maxEdus: edus.maxEdus, maxBytes },
-  )
+  }
+  const most = { maxEdus: edus.maxEdus, maxBytes }
+  const all = planEdus(input, most)
+  const ofEdus = search === null ? all : planEdus({ ...input, ...fewerParts(input, all, search.most) }, most)
   const any = ofEdus.durable.length + ofEdus.ephemeral.length > 0
   const mayGo = any && ofEdus.notBefore === null
   const nothingMoves = {
     ...{ position: reading.position, gapCursor: null, closesGap: false, sticky: [] },
   }
   // Either has the transaction to itself: they take turns.
-  if (plan.do === 'send' && (ofEdus.alone || isAlone))
-    return mayGo && !(isAlone && state.eduAlone)
+  if (plan.do === 'send' && (ofEdus.alone || isOdd || search !== null))
+    return mayGo && !(isOdd && state.eduAlone)
       ? {
-          do: 'send',
-          pdus: [],
-          soonestLapse: null,
-          acknowledges: nothingMoves,
-          edus: { ...ofEdus, alone: true },
+          ...{ do: 'send', pdus: [], soonestLapse: null, acknowledges: nothingMoves },
+          edus: { ...ofEdus, alone: ofEdus.alone || isOdd },
         }
       : plan
   if (plan.do === 'send') return { ...plan, edus: ofEdus }
@@ -134,29 +139,35 @@ export function planWithEdus(
   return { do: 'wait', plan, edus: any ? null : ofEdus.cursors, at: any ? ofEdus.notBefore : null }
 }
 
+const isBrought = ({ waiting, now }: DestinationState): boolean =>
+  [waiting.askedAt, waiting.adviceAt].some((at) => at !== null && at <= now)
+
 const bytesOf = (pdus: Sending['pdus']): number =>
   pdus.reduce((sum, { pdu }) => sum + Buffer.byteLength(pdu.pdu) + 1, 0)
 
 /** The parts of a plan, in the order in which they are packed. */
-export const partsOf = ({ durable, ephemeral }: EduPlan): StoredEdu[] => [...durable, ...ephemeral]
+export const partsOf = ({ durable, ephemeral }: Pick<EduPlan, 'durable' | 'ephemeral'>): StoredEdu[] => [
+  ...durable,
+  ...ephemeral,
+]
 
 /** As a transaction is kept. */
-export const keptEdus = (plan: EduPlan): OpenEdus => ({
+export const keptEdus = (plan: SentEdus): OpenEdus => ({
   form: EDU_FORM,
   positions: partsOf(plan).map(({ pos }) => pos),
   count: plan.edus,
-  durableTo: plan.cursors.durable,
-  ephemeralTo: plan.cursors.ephemeral,
+  durableTo: plan.cursors?.durable ?? null,
+  ephemeralTo: plan.cursors?.ephemeral ?? null,
 })
 
 /** When the time of the first of them is over, ms since the epoch; null: of none. */
-export function soonestEndOf({ durable, ephemeral }: EduPlan): number | null {
+export function soonestEndOf({ durable, ephemeral }: Pick<EduPlan, 'durable' | 'ephemeral'>): number | null {
   const ends = [...durable, ...ephemeral].flatMap(({ expiresAt }) => (expiresAt === null ? [] : [expiresAt]))
   return ends.length === 0 ? null : Math.min(...ends)
 }
 
 /** What it is to the next plan of EDUs. */
-export function edusAs(pdus: number, plan: EduPlan | undefined): 'ephemeral' | 'alone' | null {
+export function edusAs(pdus: number, plan: SentEdus | undefined): 'ephemeral' | 'alone' | null {
   if (plan === undefined) return null
   if (plan.alone) return 'alone'
   return pdus === 0 && plan.durable.length === 0 && plan.ephemeral.length > 0 ? 'ephemeral' : null

@@ -25,6 +25,7 @@ import { asksAbout, limitsFor } from './rules/isolation.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Sending } from './rules/plan.ts'
 import { limitsBeside, planWithEdus, readEdus, type EduNeeds, type WithEdus } from './edus.ts'
+import { lookForEdus, type LookedForEdus } from './edus-apart.ts'
 import { moveEduCursors } from '../store/delivery/edus.ts'
 import type { EduCursors } from '../store/delivery/leases.ts'
 import type { Find } from './find.ts'
@@ -101,11 +102,12 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
     }
   } else if (!isConnected) {
     const beside = await lookBeside(needs, holding, { maxPdus: needs.maxPdus, maxBytes: needs.maxBodyBytes })
+    const ofEdus = await lookForEdus(needs, holding)
     const nothing =
-      beside.first === null && beside.then === null
+      beside.first === null && beside.then === null && ofEdus.first === null
         ? await needs.firstLooks.within(() => planIfNothingGoes(needs, state))
         : null
-    if (nothing !== null) return move(needs, holding, nothing, beside)
+    if (nothing !== null) return move(needs, holding, nothing, firstOfBoth(beside, ofEdus))
   }
   if (!needs.isConnected(state.name as ServerName)) {
     const began = needs.clock.monotonic()
@@ -121,6 +123,12 @@ export async function look(needs: LookNeeds, holding: Holding): Promise<Looked> 
   const reached = await reach(needs, holding, when.still, (ready, connected) => send(needs, connected, ready))
   if (reached.kind === 'no place') return { kind: 'give way' }
   return reached.kind === 'done' ? (reached.value ?? LOOK_AGAIN) : LOOK_AGAIN
+}
+
+/** When more is due of what is apart, ms since the epoch; null: nothing is. */
+function firstOfBoth(beside: Pick<Beside, 'nextAt'>, ofEdus: LookedForEdus): Pick<Beside, 'nextAt'> {
+  const times = [beside.nextAt, ofEdus.nextAt].filter((at) => at !== null)
+  return { nextAt: times.length === 0 ? null : Math.min(...times) }
 }
 
 /** For a plan from an empty reading. */
@@ -179,12 +187,14 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   const sendThis = async (sending: Sending): Promise<Looked> => {
     const ended = await sendPlanned(needs, via, sending, state.head)
     if (ended.kind === 'not sent') return LOOK_AGAIN
-    const isPlain = sending.apart === undefined && beside === NOTHING_BESIDE
+    const isPlain = sending.apart === undefined && beside === NOTHING_BESIDE && sending.edus?.cursors !== null
     const settled = isPlain ? settledBy(ended, sending) : null
     return { kind: 'sent', settled, connectedAt }
   }
   const first = beside.first && (await planApart(needs.pool, state, beside.first, beside.apart))
   if (first !== null) return sendThis(first)
+  const ofEdus = await lookForEdus(needs, holding)
+  if (ofEdus.first !== null) return sendThis(ofEdus.first)
   const reading = await few(needs, state, () => readPending(needs.pool, state, limits))
   const lanes = await readEdus(needs, state, Math.floor(limits.maxBytes / 2))
   const plan = planTransaction(reading, limitsBeside(lanes, reading, limits))
@@ -196,7 +206,7 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   if (next.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(next)
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
   if (then !== null) return sendThis(then)
-  return next.do === 'send' ? sendThis(next) : move(needs, holding, next, beside)
+  return next.do === 'send' ? sendThis(next) : move(needs, holding, next, firstOfBoth(beside, ofEdus))
 }
 
 /** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. */

@@ -17,7 +17,8 @@ import { afterFailure, afterSuccess, backsOff, type BackoffSettings } from './ru
 import { nextBatch } from './rules/catch-up.ts'
 import { endWhatWasApart, noteRefusedAside } from './note-apart.ts'
 import { isSuspect } from './rules/halves.ts'
-import { keptOf, taughtBy, type Taught } from './rules/isolation.ts'
+import { endEdusThatCame, noteRefusedEdus } from './edus-apart.ts'
+import { keptOf, taughtBy, type Kind, type Taught } from './rules/isolation.ts'
 import { judge, LONGEST_TIMEOUT_MS, nextTimeout, type Judged } from './rules/outcome.ts'
 import type { ApartTransaction } from './rules/plan.ts'
 import type { Attempt } from './attempt.ts'
@@ -96,16 +97,15 @@ async function write(needs: RecordNeeds, at: Attempt, judgement: Judgement): Pro
           await moveGap(db, destination, { id: acknowledges.gap, ...gapMove(at, result, judged) })
         }
         if (judged.kind !== 'answered') {
-          if (row.spares)
-            await noteRefusedAside(
-              db,
-              at,
-              { status: row.status, message: row.message ?? '' },
-              finishedAtOf(at, result),
-            )
+          const said = { status: row.status, message: row.message ?? '' }
+          if (row.spares) {
+            await noteRefusedAside(db, at, said, finishedAtOf(at, result))
+            await noteRefusedEdus(db, at, said, finishedAtOf(at, result))
+          }
           return true
         }
         await endWhatWasApart(db, at, row.isolation)
+        await endEdusThatCame(db, at)
         await moveStickyCursors(db, destination, acknowledges.sticky)
         const maxTries = row.lists ? Infinity : REPEATS_TO_THE_SILENT
         const ahead = acknowledges.positions.filter((_, index) => isAhead(acknowledges.lanes[index]))
@@ -142,9 +142,10 @@ export const countedOf = (
 
 /** Nothing but the destination's row changes, so the commit can be shared. */
 function isPlain({ acknowledges, anySticky, apart, state }: Attempt, judged: Judged): boolean {
-  if (acknowledges.gap !== null || apart !== null) return false
+  if (acknowledges.gap !== null || apart !== null || acknowledges.edus?.durableTo === null) return false
   // What waits for a sign of life is due with it.
-  if (judged.kind === 'answered' && state.isolation?.apart === true) return false
+  const { isolation } = state
+  if (judged.kind === 'answered' && (isolation?.apart === true || isolation?.edusApart === true)) return false
   if (judged.kind !== 'answered') return true
   return !anySticky && acknowledges.sticky.length === 0
 }
@@ -222,6 +223,13 @@ const finishedAtOf = ({ startedAt, writtenMs }: Attempt, { durationMs }: SendRes
 /** A replay, or what is apart: no position says that it is sent. */
 const isAhead = (letter: string | undefined): boolean => letter !== 't' && letter !== 'c'
 
+function kindOf({ apart, acknowledges: { positions, edus }, state: { isolation } }: Attempt): Kind {
+  if (apart !== null) return apart.kind
+  if (edus?.durableTo === null) return 'aside'
+  const isSearched = isolation?.edus !== undefined && positions.length === 0
+  return isSearched && (edus?.positions.length ?? 0) > 0 ? 'edus' : 'ordinary'
+}
+
 /** What it teaches of the destination's refusals. */
 function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): Taught {
   const { state, acknowledges, apart, bytes } = at
@@ -241,7 +249,14 @@ function teach(needs: RecordNeeds, at: Attempt, { result, judged }: Judgement): 
   const taught = taughtBy(
     state.isolation,
     came,
-    { kind: apart?.kind ?? 'ordinary', areSuspects, txnId: at.txnId, pdus, bytes },
+    {
+      kind: kindOf(at),
+      areSuspects,
+      txnId: at.txnId,
+      pdus,
+      parts: acknowledges.edus?.positions.length ?? 0,
+      bytes,
+    },
     { now, firstMs: needs.backoff.first_ms, early: backsOff(state.waiting, now) },
   )
   const isThrough = came.answered && apart !== null && !halvesRemain(apart, acknowledges.positions)

@@ -10,6 +10,11 @@ import { makeTxnId } from '../matrix/ids.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
+import { isDurableEdu } from '../store/delivery/edus.ts'
+import { readEdusApart, takeOutEdu } from '../store/delivery/edus-apart.ts'
+import { addToCounter } from '../store/ingest/content.ts'
+import { waitOfEdu } from './edus-apart.ts'
+import { afterRefusedEdus } from './rules/edu-search.ts'
 import { sortApart, takeApart } from '../store/delivery/take-apart.ts'
 import { inTransaction, type Db, type Pool } from '../store/db.ts'
 import type { OpenTransaction } from '../store/delivery/destination.ts'
@@ -131,6 +136,7 @@ interface Asked {
 async function conclude(needs: WhoseFaultNeeds, db: Db, it: Asked): Promise<void> {
   const { via, open, apart, txnId, result, now } = it
   const { held, state } = via
+  if ((open.acknowledges.edus?.positions.length ?? 0) > 0) return concludeOfEdus(needs, db, it)
   const was = state.isolation ?? NOTHING_LEARNED
   const at = {
     now,
@@ -166,6 +172,66 @@ async function conclude(needs: WhoseFaultNeeds, db: Db, it: Asked): Promise<void
     { destination: state.name, positions: setAside, rooms },
     'a PDU that is refused is set aside',
   )
+}
+
+/** The same, where it held EDUs. What it held else goes apart from them, and is searched where it is refused again. */
+async function concludeOfEdus(
+  { backoff, log }: WhoseFaultNeeds,
+  db: Db,
+  { via: { held, state, ...via }, open, txnId, result, now }: Asked,
+): Promise<void> {
+  const was = state.isolation ?? NOTHING_LEARNED
+  const { positions, edus } = open.acknowledges
+  const alone = edus?.positions.length === 1 && positions.length === 0 ? (edus.positions[0] ?? null) : null
+  const durable = alone !== null && (await isDurableEdu(db, alone))
+  const doubtful = (await readEdusApart(db, state.id)).filter(({ sure }) => !sure).length
+  const gateway = isOfGateway(was.last?.status ?? null)
+  const { search, takesOut, backsOff } = afterRefusedEdus(
+    was.edus,
+    { pdus: positions.length, parts: edus?.positions.length ?? 0, gateway, durable, doubtful },
+    { now, interval: (failures) => interval(failures, backoff) },
+  )
+  const isolation: Isolation = {
+    ...{ ...was, asks: false, locked: null, edus: search, refusals: gateway ? 0 : was.refusals },
+    ...(takesOut !== null && durable && { edusApart: true }),
+  }
+  const row = rowOf({ held, state, ...via }, txnId, result, {
+    waiting: backsOff ? state.waiting : atOnce(state.waiting, search.other),
+    ...{
+      isolation,
+      outcome: 'answered',
+      message: wordsOfEdus(positions.length, edus?.positions.length ?? 0, takesOut),
+    },
+  })
+  const [written] = await writeAttemptResults(db, [row])
+  if (written !== true) return
+  if (takesOut === null) {
+    await dropTransaction(db, held, open.txnId, { handed: false })
+    return
+  }
+  const cursors = { durable: edus?.durableTo ?? 0, ephemeral: edus?.ephemeralTo ?? 0 }
+  const { status, message } = was.last ?? { status: null, message: '' }
+  const nextAt = now + waitOfEdu(0)
+  await takeOutEdu(db, held, {
+    ...{ txnId: open.txnId, cursors, pos: durable ? alone : null, sure: takesOut === 'sure', now, nextAt },
+    ...{ status, message },
+  })
+  if (!durable) await addToCounter(db, 'given_up:edu_refused', 1)
+  if (takesOut === 'sure')
+    log.warn(
+      { destination: state.name, position: alone, durable },
+      'an EDU that is refused is out of its lane',
+    )
+}
+
+function wordsOfEdus(pdus: number, parts: number, takesOut: 'sure' | 'doubtful' | null): string {
+  const asked = 'an empty transaction was answered 200'
+  if (takesOut === 'sure')
+    return `${asked}: the EDU that was refused is set aside, or dropped if it is not durable`
+  if (takesOut === 'doubtful') return `${asked}, and nothing else: the EDU that was refused is out of the way`
+  if (pdus > 0) return `${asked}: PDUs and EDUs that were refused together go apart from each other`
+  if (parts > 1) return `${asked}: fewer of the EDUs that were refused go at once`
+  return `${asked}, and nothing else: nothing is concluded of the EDU that was refused`
 }
 
 /** What the operator reads of it. */

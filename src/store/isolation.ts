@@ -22,8 +22,12 @@ export interface Isolation {
   bytes: Learned | null
   pdus: Learned | null
   search: Searching | null
+  /** A search for EDUs that it refuses; absent: none is on. A release before EDUs were sent has written none. */
+  edus?: EduSearch
   /** There are rows of it in `apart` or `waiting_rooms`. */
   apart: boolean
+  /** There are rows of it in `edus_apart`; absent: there are none. */
+  edusApart?: boolean
 }
 
 /** A limit: for a day, then twice as much for a day, and so on. */
@@ -37,13 +41,19 @@ export interface Searching {
   since: number
   /** Since it began, a transaction that was not empty was answered 200. */
   other: boolean
-  /** Which is next, where both have something to send. */
+  /** Which is next, where both have something to send: what is searched, or anything else. */
   turn: 'half' | 'other'
   /** When its steps of the last hour were refused, the oldest first. */
   steps: readonly number[]
   /** How often in a row nothing could be concluded; and until when no half is sent therefore. */
   unsure: number
   waitUntil: number | null
+}
+
+/** While it is on, EDUs and PDUs share no transaction. */
+export interface EduSearch extends Searching {
+  /** Parts of EDUs in one transaction, at most. */
+  most: number
 }
 
 export const NOTHING_LEARNED: Isolation = {

@@ -59,4 +59,12 @@ export const NOT_RUN = {
   'is an ephemeral EDU owed': NO_EDUS,
   'read EDUs of a transaction': NO_EDUS,
   'move the cursors of EDUs': NO_EDUS,
+  'is an EDU durable': NO_EDUS,
+  'read EDUs that are apart': NO_EDUS,
+  'take an EDU out of its lane': NO_EDUS,
+  'note a refused EDU': NO_EDUS,
+  'EDUs are apart no more': NO_EDUS,
+  'EDUs are set aside for good': NO_EDUS,
+  'EDUs that are apart are due': NO_EDUS,
+  'no EDU is apart any more': NO_EDUS,
 } as const

@@ -7,10 +7,11 @@
  *
  * Always: being wrong costs a delay, never an event.
  */
+import { eduSearchAfterAnswer } from './edu-search.ts'
 import { NOTHING_LEARNED, type Isolation, type Learned, type Searching } from '../../store/isolation.ts'
 
-/** How a transaction came to hold what it holds: from the lanes, a half of a search, or what was set aside. */
-export type Kind = 'ordinary' | 'half' | 'aside'
+/** How a transaction came to hold what it holds: from the lanes, a half of a search, what was set aside, or the EDUs that are searched. */
+export type Kind = 'ordinary' | 'half' | 'aside' | 'edus'
 
 /** What came of a request whose transaction was not empty. */
 export type Came =
@@ -46,14 +47,22 @@ const STEPS_AN_HOUR = 20
 export function taughtBy(
   known: Isolation | null,
   came: Came,
-  sent: { kind: Kind; areSuspects: boolean; txnId: string | null; pdus: number; bytes: number },
+  sent: {
+    kind: Kind
+    areSuspects: boolean
+    txnId: string | null
+    pdus: number
+    parts: number
+    bytes: number
+  },
   /** `early`: the attempt was brought forward, and the backoff goes on. */
   { now, firstMs, early }: { now: number; firstMs: number; early: boolean },
 ): Taught {
   const was = known ?? NOTHING_LEARNED
   const plain = { ends: false, soonMs: null, spares: false }
-  if (came.answered) return { ...plain, isolation: keptOf(afterAnswer(was, sent.kind)) }
-  if (came.status === 413 && sent.pdus > 1) {
+  if (came.answered) return { ...plain, isolation: keptOf(afterAnswer(was, sent)) }
+  const items = sent.pdus + sent.parts
+  if (came.status === 413 && items > 1) {
     // However small it was: one PDU goes under any limit, so this ends there.
     const bytes = { most: Math.floor(sent.bytes / 2), at: now }
     return { ...plain, isolation: { ...was, bytes }, ends: true, soonMs: firstMs }
@@ -65,7 +74,7 @@ export function taughtBy(
     return { ...plain, isolation: { ...was, timeouts: 0, pdus }, ends: true }
   }
   // A question that could not be asked is asked at the next attempt, and belongs to that one then.
-  if (!isRefusal(came, sent.pdus))
+  if (!isRefusal(came, items))
     return { ...plain, isolation: keptOf(was.asks ? { ...was, asksEarly: true } : was) }
   if (sent.kind === 'aside') return { ...plain, isolation: keptOf(was), ends: true, spares: true }
   // Suspects have been refused before, with others: they are asked about at once, but not where a gateway refuses, maybe at random. What goes in the
@@ -73,7 +82,8 @@ export function taughtBy(
   const isHalf = sent.kind === 'half' && was.search !== null
   const refusals = was.refusals + 1
   const last = { status: came.status, message: came.message }
-  const asks = (isHalf && sent.areSuspects && !isOfGateway(came.status)) || refusals >= REFUSALS
+  const isSuspect = (isHalf && sent.areSuspects) || sent.kind === 'edus'
+  const asks = (isSuspect && !isOfGateway(came.status)) || refusals >= REFUSALS
   const turned = was.search && { ...was.search, turn: 'half' as const }
   const search = isHalf && asks ? stepped(was.search, now) : turned
   const asksOf = sent.txnId !== null && { asksOf: sent.txnId }
@@ -85,17 +95,22 @@ export function taughtBy(
 export const asksAbout = (isolation: Isolation | null, { txnId }: { txnId: string }): boolean =>
   isolation?.asks === true && (isolation.asksOf === undefined || isolation.asksOf === txnId)
 
-/** A 410, a 429 and what says when to come again are not refusals of what was sent; nor is a 413, unless one PDU is too large. */
-function isRefusal({ refused, status }: Extract<Came, { answered: false }>, pdus: number): boolean {
-  return refused && status !== 410 && status !== 429 && (status !== 413 || pdus === 1)
+/** A 410, a 429 and what says when to come again are not refusals of what was sent; nor is a 413, unless one item is too large. */
+function isRefusal({ refused, status }: Extract<Came, { answered: false }>, items: number): boolean {
+  return refused && status !== 410 && status !== 429 && (status !== 413 || items === 1)
 }
 
 /** Something arrived: whatever was concluded from refusals before is past, and a search goes on. */
-function afterAnswer(was: Isolation, kind: Kind): Isolation {
+function afterAnswer(
+  { edus: wereSearched, ...was }: Isolation,
+  { kind, parts }: { kind: Kind; parts: number },
+): Isolation {
   const { search } = was
   const turn = kind === 'half' ? 'other' : 'half'
+  const edus = eduSearchAfterAnswer(wereSearched, { parts, searched: kind === 'edus' })
   return {
     ...was,
+    ...(edus !== undefined && { edus }),
     ...{ refusals: 0, last: null, asks: false, locked: null, timeouts: 0 },
     search:
       search === null
@@ -112,7 +127,11 @@ const stepped = (search: Searching | null, now: number): Searching | null =>
   search && { ...search, turn: 'other', steps: [...search.steps, now].slice(-STEPS_AN_HOUR) }
 
 /** When the next half may be sent, ms since the epoch; null: at once. `brought`: somebody wants it to be tried now. */
-export function halfAt({ search }: Isolation, now: number, brought: boolean): number | null {
+export function halfAt(
+  { search }: { search: Pick<Searching, 'steps' | 'waitUntil'> | null },
+  now: number,
+  brought: boolean,
+): number | null {
   if (search === null) return null
   const eldest = search.steps.length < STEPS_AN_HOUR ? undefined : search.steps.at(-STEPS_AN_HOUR)
   // What lies ahead is from a clock that has been set back since.
@@ -144,13 +163,19 @@ export function keptOf(isolation: Isolation): Isolation | null {
   const { refusals, asks, locked, timeouts, bytes, pdus, search, apart } = isolation
   const isNothing =
     refusals === 0 && !asks && locked === null && timeouts === 0 && bytes === null && pdus === null
-  return isNothing && search === null && !apart ? null : isolation
+  const isSearched = search !== null || isolation.edus !== undefined
+  return isNothing && !isSearched && !apart && isolation.edusApart !== true ? null : isolation
 }
 
 /** Whether all that is known of it are limits: then it is served as any other. */
 export const isPlain = (isolation: Isolation | null): boolean =>
   isolation === null ||
-  (isolation.refusals === 0 && isolation.locked === null && isolation.search === null && !isolation.apart)
+  (isolation.refusals === 0 &&
+    isolation.locked === null &&
+    isolation.search === null &&
+    isolation.edus === undefined &&
+    isolation.edusApart !== true &&
+    !isolation.apart)
 
 /** The waits before the next attempt to one that answers everything by 401 or 403, ms, without jitter. */
 export const LOCKED_INTERVALS: readonly number[] = [...[1, 2, 4, 8, 16].map((n) => n * HOUR_MS), DAY_MS]

@@ -9,6 +9,7 @@
 import type { Acknowledges, Letter, OwedPdu, Reading, Space } from '../lanes/lane.ts'
 import { LANES } from '../lanes/list.ts'
 import type { EduPlan } from './plan-edus.ts'
+import type { EduCursors } from '../../store/delivery/leases.ts'
 import type { Apart } from '../../store/delivery/apart.ts'
 
 export interface Limits {
@@ -32,8 +33,11 @@ export interface Sending {
   /** Its PDUs are apart: no cursor moves for it. */
   apart?: ApartTransaction
   /** EDUs that go with it, or alone; absent: none was there. */
-  edus?: EduPlan
+  edus?: SentEdus
 }
+
+/** Without cursors it is one EDU that is apart (`store/delivery/edus-apart.ts`). */
+export type SentEdus = Omit<EduPlan, 'cursors'> & { readonly cursors: EduCursors | null }
 
 /** A transaction of PDUs that are apart, and all that is apart beside them. */
 export interface ApartTransaction extends Apart {

@@ -45,15 +45,15 @@ export interface StoredAcknowledges {
   edus?: OpenEdus
 }
 
-/** The EDUs of a transaction (`matrix/edus/pack.ts`), and the cursors of their lanes after an answer. */
+/** The EDUs of a transaction (`matrix/edus/pack.ts`), and the cursors of their lanes after an answer; null: it is one that is apart. */
 export interface OpenEdus {
   form: number
   /** Of their parts, in the order in which they are packed. */
   positions: number[]
   /** As packed. */
   count: number
-  durableTo: number
-  ephemeralTo: number
+  durableTo: number | null
+  ephemeralTo: number | null
 }
 
 export interface DestinationState {
@@ -303,6 +303,6 @@ const edusFrom = (row: Row, form: number): OpenEdus => ({
   form,
   positions: row.edu_positions ?? [],
   count: row.edu_count,
-  durableTo: row.durable_to ?? 0,
-  ephemeralTo: row.ephemeral_to ?? 0,
+  durableTo: row.durable_to,
+  ephemeralTo: row.ephemeral_to,
 })

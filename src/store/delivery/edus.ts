@@ -141,3 +141,10 @@ export async function moveEduCursors(
 ): Promise<void> {
   await db.query(MOVE, [worker, fence, destination, durable, ephemeral])
 }
+
+const KIND = sql('is an EDU durable', 'select durable from edus where pos = $1')
+
+/** False, too, where it is gone. */
+export async function isDurableEdu(db: Db, pos: number): Promise<boolean> {
+  return (await db.query<{ durable: boolean }>(KIND, [pos])).rows[0]?.durable === true
+}

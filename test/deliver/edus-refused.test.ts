@@ -1,0 +1,150 @@
+/** A destination that refuses an EDU (contract 5.9): the real look on a real database, step by step. */
+import { expect } from 'chai'
+import {
+  eduRequest,
+  makeEduWorld,
+  receipts,
+  toDevice,
+  type EduWorld,
+  type GivenEdu,
+} from '../ingest/edu-world.ts'
+import { event, ROOM, servers } from '../ingest/ingest-world.ts'
+import { reachable } from '../support/reachable.ts'
+import type { SendResult } from '../../src/wire/send-result.ts'
+import { ANSWERED, holdInTest } from './step-stage.ts'
+
+const B = 'b.example'
+const refusal = (status: number): SendResult => ({
+  ...{ kind: 'failed', stage: 'http', handed: true, durationMs: 1, status, whole: true },
+  ...{ message: `refused with ${status}`, retryAfterMs: null, errcode: null },
+})
+
+interface Body {
+  pdus: { type: string }[]
+  edus?: { edu_type: string; content: { message_id?: string } }[]
+}
+
+describe('EDUs that a destination refuses', () => {
+  let world: EduWorld
+  beforeEach(async () => {
+    world = await makeEduWorld({})
+    await world.take([servers({ add: [B] })])
+  })
+  afterEach(() => world.pool.end())
+
+  /** `refuses`: an answer to these, or null: 200. */
+  async function hold(refuses: (body: Body) => number | null) {
+    const bodies: Body[] = []
+    const came: Body[] = []
+    const stage = await holdInTest(world.pool, B, {
+      ...reachable(({ body }) => {
+        const said = JSON.parse(body.toString()) as Body
+        bodies.push(said)
+        const status = refuses(said)
+        if (status === null) came.push(said)
+        return Promise.resolve(status === null ? ANSWERED : refusal(status))
+      }),
+      backoff: { first_ms: 0, multiplier: 1, max_ms: 0, jitter: 0, dead_after_ms: 86_400_000 },
+    })
+    return {
+      ...stage,
+      bodies,
+      /** Until it is let go with nothing due. */
+      async run(steps = 60) {
+        for (let i = 0; i < steps; i += 1) {
+          const looked = await stage.step()
+          if (looked.kind !== 'let go') continue
+          if (looked.lookAt === null || looked.lookAt > Date.now() + 5_000) return
+          // It is a second later.
+          await world.pool.query('update destinations set ephemeral_at = ephemeral_at - 1000')
+        }
+      },
+      /** Those that were answered 200. */
+      came: () => came,
+    }
+  }
+  const apart = () =>
+    world.rows<{ pos: number; sure: boolean; tries: number }>(
+      'select pos::int, sure, tries from edus_apart order by pos',
+    )
+  const isEmpty = ({ pdus, edus = [] }: Body) => pdus.length + edus.length === 0
+  const ids = (bodies: Body[]) =>
+    bodies.flatMap(({ edus = [] }) => edus.flatMap(({ content }) => content.message_id ?? []))
+  const holds = (id: string) => (body: Body) => (ids([body]).includes(id) ? 500 : null)
+  const messages = (from: number, to: number): GivenEdu[] =>
+    Array.from({ length: to - from + 1 }, (_, i) => toDevice(`m${from + i}`, [B]))
+
+  it('one durable among many is found in few requests and set aside; all others arrive in order, once', async () => {
+    await world.append(eduRequest([event(), ...messages(1, 40), event()]))
+    const it = await hold(holds('m17'))
+    await it.run()
+    expect(ids(it.came())).to.deep.equal(
+      messages(1, 40)
+        .map((_, i) => `m${i + 1}`)
+        .filter((id) => id !== 'm17'),
+    )
+    expect(it.came().flatMap(({ pdus }) => pdus)).to.have.length(2)
+    expect((await apart()).map(({ sure }) => sure)).to.deep.equal([true])
+    expect(it.bodies.length, 'requests').to.be.lessThan(35)
+  })
+
+  it('one that is not durable is dropped, and counted', async () => {
+    await world.append(eduRequest([event(), ...messages(1, 3), receipts(['a']), typingLike()]))
+    const it = await hold((body) =>
+      body.edus?.some(({ edu_type }) => edu_type === 'm.receipt') === true ? 500 : null,
+    )
+    await it.run()
+    expect(ids(it.came())).to.deep.equal(['m1', 'm2', 'm3'])
+    expect(await apart()).to.deep.equal([])
+    const [row] = await world.rows<{ value: number }>(
+      `select value::int from counters where name = 'given_up:edu_refused'`,
+    )
+    expect(row?.value).to.equal(1)
+    const types = it.came().flatMap(({ edus = [] }) => edus.map(({ edu_type }) => edu_type))
+    expect(types).to.include('org.example.thing')
+  })
+  const typingLike = () => ({ edu_type: 'org.example.thing', content: { a: 1 }, rooms: [ROOM] })
+
+  it('concludes nothing of a server that answers 200 to empty ones alone', async () => {
+    await world.append(eduRequest([event(), ...messages(1, 6), receipts(['a'])]))
+    const it = await hold((body) => (isEmpty(body) ? null : 500))
+    await it.run(80)
+    expect((await apart()).filter(({ sure }) => sure)).to.deep.equal([])
+    expect((await apart()).length).to.be.lessThan(3)
+    expect((await world.rows(`select from counters where name like 'given_up%'`)).length).to.equal(0)
+  })
+
+  it('what is set aside goes again when its time has come, and is done when it is taken', async () => {
+    await world.append(eduRequest([event(), ...messages(1, 4)]))
+    let broken = true
+    const it = await hold((body) => (broken ? holds('m2')(body) : null))
+    await it.run()
+    expect(await apart()).to.have.length(1)
+    await world.pool.query('update edus_apart set next_at = 0')
+    await it.run()
+    expect((await apart())[0]?.tries, 'refused again').to.equal(1)
+    broken = false
+    await world.pool.query('update edus_apart set next_at = 0')
+    await it.run()
+    expect(await apart()).to.deep.equal([])
+    expect(ids(it.came())).to.deep.equal(['m1', 'm3', 'm4', 'm2'])
+  })
+
+  it('one that nothing else can show to be at fault goes out of the way, and is believed when something else came', async () => {
+    await world.append(eduRequest([...messages(1, 3)]))
+    const it = await hold(holds('m1'))
+    await it.run(80)
+    expect(ids(it.came())).to.deep.equal(['m2', 'm3'])
+    expect(await apart()).to.have.length(1)
+    expect((await apart())[0]?.sure).to.equal(true)
+  })
+
+  it('a gateway is believed only the third time', async () => {
+    await world.append(eduRequest([event(), ...messages(1, 2)]))
+    const it = await hold((body) => (ids([body]).includes('m1') ? 502 : null))
+    await it.run(120)
+    const alone = it.bodies.filter((body) => ids([body]).join() === 'm1')
+    expect(alone.length).to.be.greaterThan(6)
+    expect((await apart())[0]?.sure).to.equal(true)
+  })
+})
