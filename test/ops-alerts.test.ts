@@ -286,6 +286,7 @@ describe('the alerts', () => {
       stickyPending: 0,
       oldestSnapshotMs: 0,
       setAsidePdus: 0,
+      setAsideEdus: 0,
       heldRooms: 0,
     })
     const text = await metrics.registry.metrics()

@@ -144,6 +144,7 @@ async function readGauges(
     oldestPendingMs: ageOf(totals.oldest_pending),
     stickyPending: totals.pending_sticky,
     setAsidePdus: apart.pdus,
+    setAsideEdus: apart.edus,
     heldRooms: apart.rooms,
     ...(perDestination ? { perDestination: await readEach(pool, ageOf) } : {}),
   }

@@ -143,10 +143,13 @@ function searchText({ isolation, suspects }: DestinationRow, now: number): strin
 }
 
 /** What is tried again at its own time; null: nothing is. */
-function asideText({ set_aside, held_rooms, next_aside }: DestinationRow): string | null {
+function asideText({ set_aside, edus_aside, held_rooms, next_aside }: DestinationRow): string | null {
   const parts = [
     ...(set_aside > 0
       ? [`${count(set_aside, 'PDU')} that it refuses ${set_aside === 1 ? 'is' : 'are'} set aside`]
+      : []),
+    ...(edus_aside > 0
+      ? [`${count(edus_aside, 'EDU')} that it refuses ${edus_aside === 1 ? 'is' : 'are'} set aside`]
       : []),
     ...(held_rooms > 0
       ? [`${count(held_rooms, 'room')} of which it refuses much ${held_rooms === 1 ? 'is' : 'are'} held`]

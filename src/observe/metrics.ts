@@ -50,6 +50,7 @@ export interface Totals {
   readonly oldestSnapshotMs: number
   /** PDUs that were set aside, each for one destination. */
   readonly setAsidePdus: number
+  readonly setAsideEdus: number
   /** Rooms that are held, each for one destination. */
   readonly heldRooms: number
   /** Shown only where `perDestination` was asked for. */
@@ -161,6 +162,7 @@ export function makeMetrics({
     totals.stickyPending.set(now.stickyPending)
     totals.oldestSnapshot.set(now.oldestSnapshotMs / 1000)
     totals.setAside.set({ kind: 'pdu' }, now.setAsidePdus)
+    totals.setAside.set({ kind: 'edu' }, now.setAsideEdus)
     totals.heldRooms.set(now.heldRooms)
     if (each === null) return
     // Forget destinations that are owed nothing any more.

@@ -96,6 +96,8 @@ export const DELIVERY = [
   'read EDUs of a transaction',
   'move the cursors of EDUs',
   'is an EDU durable',
+  'try an EDU that is set aside',
+  'drop an EDU that is set aside',
   'read EDUs that are apart',
   'take an EDU out of its lane',
   'note a refused EDU',

@@ -11,7 +11,11 @@ import {
 import { event, ROOM, servers } from '../ingest/ingest-world.ts'
 import { reachable } from '../support/reachable.ts'
 import type { SendResult } from '../../src/wire/send-result.ts'
-import { ANSWERED, holdInTest } from './step-stage.ts'
+import { giveUpNow, parseQuarantineId, tryNow } from '../../src/store/delivery/quarantine-acts.ts'
+import { NOTHING_LEARNED } from '../../src/store/isolation.ts'
+import { findDestination } from '../../src/store/views/destination-row.ts'
+import { countQuarantine, listQuarantine } from '../../src/store/views/quarantine.ts'
+import { ANSWERED, holdInTest, UNANSWERED } from './step-stage.ts'
 
 const B = 'b.example'
 const refusal = (status: number): SendResult => ({
@@ -146,5 +150,65 @@ describe('EDUs that a destination refuses', () => {
     const alone = it.bodies.filter((body) => ids([body]).join() === 'm1')
     expect(alone.length).to.be.greaterThan(6)
     expect((await apart())[0]?.sure).to.equal(true)
+  })
+})
+
+describe('an EDU that is set aside', () => {
+  let world: EduWorld
+  beforeEach(async () => {
+    world = await makeEduWorld({})
+    await world.take([servers({ add: [B] })])
+    await world.append(eduRequest([toDevice('m1', [B])]))
+    await world.pool.query(
+      `insert into edus_apart (destination, pos, since, sure, next_at, status, message) select 1, pos, 5, true, 4000000000000, 500, 'no' from edus`,
+    )
+    await world.pool.query(
+      `update destinations set durable_pos = 2, ephemeral_pos = 2, position = 2, isolation = $1`,
+      [JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })],
+    )
+  })
+  afterEach(() => world.pool.end())
+  const acts = { name: B, id: 'edu-2', named: parseQuarantineId('edu-2')!, who: 'op' }
+  const rows = async () => (await world.pool.query('select from edus_apart')).rowCount
+
+  it('is listed, counted, tried when an operator wants it, and then gone', async () => {
+    const page = { orderBy: 'since' as const, dir: 'f' as const, limit: 10, from: 0 }
+    const { rows: listed, total } = await listQuarantine(world.pool, 1, page)
+    expect(total).to.equal(1)
+    expect(listed[0]).to.include({ id: 'edu-2', kind: 'edu', edu_type: 'm.direct_to_device', status: 500 })
+    expect((await countQuarantine(world.pool)).edus).to.equal(1)
+    expect((await findDestination(world.pool, B))?.edus_aside).to.equal(1)
+    const stage = await holdInTest(world.pool, B)
+    await stage.toTheEnd()
+    expect(stage.sent).to.deep.equal([])
+    expect((await tryNow(world.pool, acts)).kind).to.equal('done')
+    await stage.toTheEnd()
+    expect(stage.sent).to.have.length(1)
+    expect(await rows()).to.equal(0)
+  })
+
+  it('is given up by an operator, also where it is in an unanswered transaction', async () => {
+    const stage = await holdInTest(
+      world.pool,
+      B,
+      reachable(() => Promise.resolve(UNANSWERED)),
+    )
+    await tryNow(world.pool, acts)
+    await stage.step()
+    expect((await giveUpNow(world.pool, acts)).kind).to.equal('done')
+    expect(await rows()).to.equal(0)
+    expect(await world.rows('select void from open_transactions')).to.deep.equal([{ void: true }])
+  })
+
+  it('is given up when it is too old', async () => {
+    await world.pool.query('update edus set received_ts = 0')
+    const stage = await holdInTest(world.pool, B)
+    await stage.toTheEnd()
+    expect(stage.sent).to.deep.equal([])
+    expect(await rows()).to.equal(0)
+    const [counter] = await world.rows<{ value: number }>(
+      `select value::int from counters where name = 'given_up:set_aside'`,
+    )
+    expect(counter?.value).to.equal(1)
   })
 })

@@ -60,6 +60,8 @@ export const NOT_RUN = {
   'read EDUs of a transaction': NO_EDUS,
   'move the cursors of EDUs': NO_EDUS,
   'is an EDU durable': NO_EDUS,
+  'try an EDU that is set aside': NO_EDUS,
+  'drop an EDU that is set aside': NO_EDUS,
   'read EDUs that are apart': NO_EDUS,
   'take an EDU out of its lane': NO_EDUS,
   'note a refused EDU': NO_EDUS,

@@ -9,6 +9,7 @@ const totals = {
   stickyPending: 2,
   oldestSnapshotMs: 90_000,
   setAsidePdus: 5,
+  setAsideEdus: 2,
   heldRooms: 2,
   perDestination: [{ destination: 'b.example', pendingPdus: 7, oldestPendingMs: 1500 }],
 }
@@ -96,9 +97,9 @@ describe('metrics', () => {
         /^limpet_(stream_position|destinations|pending|queue_jobs|set_aside|held_rooms).* \d+$/gm,
       )
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(12)
-    metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
     expect(await shown()).to.have.length(13)
+    metrics.queueJobs.set({ queue: 'fanout', state: 'waiting' }, 1)
+    expect(await shown()).to.have.length(14)
     metrics.clearTotals()
     expect(await shown()).to.equal(null)
     metrics.setTotals(totals)

@@ -37,7 +37,7 @@ export function viewDestination(row: DestinationRow, around: Circumstances, clos
       row.gap_to === null
         ? null
         : { from: row.gap_from, to: row.gap_to, rooms_left: closer?.rooms_left ?? null },
-    quarantined: row.set_aside + row.held_rooms,
+    quarantined: row.set_aside + row.edus_aside + row.held_rooms,
     failing_since: row.failing_since,
     last_attempt: row.last_attempt,
     next_attempt: WAITING.has(state) && next > now ? next : null,

@@ -9,17 +9,17 @@ import { noteAct } from '../audit.ts'
 import { inTransaction, type Db, type Pool } from '../db.ts'
 import { addToCounter } from '../ingest/content.ts'
 import { OF_ITS_ROOM, SET_ASIDE } from '../set-aside.ts'
-import { sql } from '../statement.ts'
+import { sql, type Sql } from '../statement.ts'
 import { NO_SUSPECT } from './apart.ts'
 
 /** What an id of the quarantine names (`views/quarantine.ts`). */
-export type Named = { kind: 'pdu'; pos: number } | { kind: 'room'; room: number }
+export type Named = { kind: 'pdu' | 'edu'; pos: number } | { kind: 'room'; room: number }
 
 /** @returns null for what is no id */
 export function parseQuarantineId(id: string): Named | null {
-  const [, kind, digits] = /^(pdu|room)-([1-9]\d{0,14})$/.exec(id) ?? []
+  const [, kind, digits] = /^(pdu|edu|room)-([1-9]\d{0,14})$/.exec(id) ?? []
   const number = Number(digits)
-  if (kind === 'pdu') return { kind, pos: number }
+  if (kind === 'pdu' || kind === 'edu') return { kind, pos: number }
   return kind === 'room' && number < 2 ** 31 ? { kind, room: number } : null
 }
 
@@ -65,6 +65,11 @@ const TRY_ROOM = sql(
   'update waiting_rooms set next_at = now_ms() where destination = $1 and room = $2 and held_since is not null',
 )
 
+const TRY_EDU = sql(
+  'try an EDU that is set aside',
+  'update edus_apart set next_at = now_ms() where destination = $1 and pos = $2 and sure',
+)
+
 // As a wake. $2 who, $3 the target of the act.
 const TRIED = sql(
   'wish for a try of what is set aside',
@@ -83,9 +88,9 @@ export function tryNow(pool: Pool, act: QuarantineAct): Promise<QuarantineActed>
     if (locked.embargo !== null) return { kind: 'embargo', until: locked.embargo }
     const { named } = act
     const { rowCount } =
-      named.kind === 'pdu'
-        ? await db.query(TRY_PDU, [locked.id, named.pos])
-        : await db.query(TRY_ROOM, [locked.id, named.room])
+      named.kind === 'room'
+        ? await db.query(TRY_ROOM, [locked.id, named.room])
+        : await db.query(named.kind === 'pdu' ? TRY_PDU : TRY_EDU, [locked.id, named.pos])
     if (rowCount !== 1) return { kind: 'unknown' }
     await db.query(TRIED, [locked.id, act.who, `${act.name} ${act.id}`])
     return { kind: 'done', queue: queueOf(locked), givenUp: 0 }
@@ -112,6 +117,18 @@ const dropped = (which: string) => `
   select count(*) as n from gone`
 
 const DROP_PDU = sql('drop what is set aside', dropped(`a.pos = $3 and ${SET_ASIDE}`))
+
+// Its lane is past it, so its row was all that said that it is owed.
+const DROP_EDU = sql(
+  'drop an EDU that is set aside',
+  `with gone as (
+    delete from edus_apart a where a.destination = $1 and a.pos = $2 and a.sure returning a.pos
+  ), ended as (
+    update open_transactions o set void = true from gone g
+     where o.destination = $1 and not o.void and o.edu_txn = o.txn_id and g.pos = any(o.edu_positions)
+  )
+  select count(*) as n from gone`,
+)
 
 /** With its room, and never in what was refused: it waits there because the log went on without it. */
 const NEVER_REFUSED = `${OF_ITS_ROOM} and a.message is null`
@@ -151,13 +168,10 @@ export function giveUpNow(pool: Pool, act: QuarantineAct): Promise<QuarantineAct
     const locked = await lock(db, act.name)
     if (locked === null) return { kind: 'unknown' }
     const { named, who } = act
-    const { rows } =
-      named.kind === 'pdu'
-        ? await db.query<{ n: number }>(DROP_PDU, [locked.id, who, named.pos])
-        : await db.query<{ n: number }>(DROP_ROOM, [locked.id, who, named.room])
-    const givenUp = rows[0]?.n ?? 0
+    const [statement, values] = dropOf(locked.id, named, who)
+    const givenUp = (await db.query<{ n: number }>(statement, values)).rows[0]?.n ?? 0
     const isThere =
-      named.kind === 'pdu'
+      named.kind !== 'room'
         ? givenUp === 1
         : (await db.query(LET_GO, [locked.id, named.room])).rows.length === 1
     if (!isThere) return { kind: 'unknown' }
@@ -165,6 +179,13 @@ export function giveUpNow(pool: Pool, act: QuarantineAct): Promise<QuarantineAct
     await addToCounter(db, 'given_up:operator', givenUp)
     return { kind: 'done', queue: queueOf(locked), givenUp }
   })
+}
+
+function dropOf(destination: number, named: Named, who: string): [Sql, unknown[]] {
+  if (named.kind === 'room') return [DROP_ROOM, [destination, who, named.room]]
+  return named.kind === 'pdu'
+    ? [DROP_PDU, [destination, who, named.pos]]
+    : [DROP_EDU, [destination, named.pos]]
 }
 
 async function lock(db: Db, name: string): Promise<Locked | null> {

@@ -104,6 +104,8 @@ const SKIP = sql(
                         where k.pos = p.pos and m.destination = i.id and m.until is null and m.since > $4)
   ), gone as (
     delete from apart a using its i where a.destination = i.id and a.pos <= $4
+  ), no_edus as (
+    delete from edus_apart a using its i where a.destination = i.id and a.pos <= $4
   ), left_over as (
     update apart a set tries = ${NO_SUSPECT},
                        grp = coalesce((select max(x.grp) from apart x where x.destination = a.destination), 0) + 1

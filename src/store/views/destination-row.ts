@@ -52,6 +52,7 @@ export interface DestinationRow extends Omit<
   isolation: Isolation | null
   /** PDUs that were set aside, each tried alone; PDUs that a search has, or a room that goes on. */
   set_aside: number
+  edus_aside: number
   suspects: number
   /** Rooms that are held. */
   held_rooms: number
@@ -75,7 +76,7 @@ const SELECT_DESTINATION = `
          g.from_pos as gap_from, g.to_pos as gap_to,
          o.txn_id as open_txn_id, o.created_at as open_created_at, o.started_at as open_started_at,
          o.attempt as open_attempt, cardinality(o.positions) as open_pdus, o.edus as open_edus, o.void as open_void,
-         ${LOCKED_OUT} as locked, d.isolation, a.set_aside, a.suspects, h.held_rooms, least(a.next_at, h.next_at) as next_aside,
+         ${LOCKED_OUT} as locked, d.isolation, a.set_aside, a.suspects, h.held_rooms, u.edus_aside, least(a.next_at, h.next_at, u.next_at) as next_aside,
          w.name as process
     from destinations d
    cross join stream s
@@ -86,6 +87,9 @@ const SELECT_DESTINATION = `
    cross join lateral (
      select count(*) as held_rooms, min(w.next_at) as next_at
        from waiting_rooms w where w.destination = d.id and w.held_since is not null and d.isolation is not null) h
+   cross join lateral (
+     select count(*) as edus_aside, min(x.next_at) as next_at
+       from edus_apart x where x.destination = d.id and x.sure and d.isolation is not null) u
     left join gaps g on g.destination = d.id and g.closed_at is null
     left join open_transactions o on o.destination = d.id
     left join workers w on w.id = o.worker and w.id = d.lease_owner and w.lease_until > (select now_ms())`

@@ -6,9 +6,8 @@ import type { Page, Paged } from './page.ts'
 
 /** Times are ms since the epoch. */
 export interface QuarantineRow {
-  /** `pdu-POSITION`, `room-NUMBER`: the same for as long as it is there. */
+  /** `pdu-POSITION`, `edu-POSITION`, `room-NUMBER`: the same for as long as it is there. */
   id: string
-  /** EDUs come with a later release. */
   kind: 'pdu' | 'edu' | 'room'
   /** Null: a room, or its text left the log. */
   event_id: string | null
@@ -42,6 +41,9 @@ const ROWS = `
                           where a.destination = w.destination and a.room = w.room and ${OF_ITS_ROOM} and a.message is not null
                           order by a.pos desc limit 1) l on true
      where w.destination = $1 and w.held_since is not null
+    union all
+    select 'edu-' || a.pos, 'edu', null, null, e.type, a.since, a.tries, a.next_at, a.status, a.message
+      from edus_apart a left join edus e on e.pos = a.pos where a.destination = $1 and a.sure
   )`
 
 const selectPage = variants('list what is set aside')
@@ -66,7 +68,8 @@ export async function listQuarantine(
 const COUNT = sql(
   'count what is set aside',
   `select (select count(*) from apart a where ${SET_ASIDE}) as pdus,
-         (select count(*) from waiting_rooms where held_since is not null) as rooms`,
+         (select count(*) from waiting_rooms where held_since is not null) as rooms,
+         (select count(*) from edus_apart where sure) as edus`,
 )
 
 export interface QuarantineTotals {
@@ -74,11 +77,13 @@ export interface QuarantineTotals {
   pdus: number
   /** Rooms that are held. */
   rooms: number
+  /** EDUs that are tried alone. */
+  edus: number
 }
 
 /** Of all destinations: each counts for itself. */
 export async function countQuarantine(db: Db): Promise<QuarantineTotals> {
-  return (await db.query<QuarantineTotals>(COUNT)).rows[0] ?? { pdus: 0, rooms: 0 }
+  return (await db.query<QuarantineTotals>(COUNT)).rows[0] ?? { pdus: 0, rooms: 0, edus: 0 }
 }
 
 const WHO = sql(
