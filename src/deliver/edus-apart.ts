@@ -59,8 +59,7 @@ export async function lookForEdus(
   }
   const [first] = rows
   if (first?.edu == null) {
-    const { edusApart: _, ...left } = state.isolation
-    await noteNoEduApart(pool, held, keptOf(left))
+    await noteNoEduApart(pool, held, keptOf({ ...state.isolation, edusApart: false }))
     return NONE
   }
   const isDue = first.nextAt <= state.now

@@ -146,7 +146,7 @@ const bytesOf = (pdus: Sending['pdus']): number =>
   pdus.reduce((sum, { pdu }) => sum + Buffer.byteLength(pdu.pdu) + 1, 0)
 
 /** The parts of a plan, in the order in which they are packed. */
-export const partsOf = ({ durable, ephemeral }: Pick<EduPlan, 'durable' | 'ephemeral'>): StoredEdu[] => [
+export const chosenParts = ({ durable, ephemeral }: Pick<EduPlan, 'durable' | 'ephemeral'>): StoredEdu[] => [
   ...durable,
   ...ephemeral,
 ]
@@ -154,7 +154,7 @@ export const partsOf = ({ durable, ephemeral }: Pick<EduPlan, 'durable' | 'ephem
 /** As a transaction is kept. */
 export const keptEdus = (plan: SentEdus): OpenEdus => ({
   form: EDU_FORM,
-  positions: partsOf(plan).map(({ pos }) => pos),
+  positions: chosenParts(plan).map(({ pos }) => pos),
   count: plan.edus,
   durableTo: plan.cursors?.durable ?? null,
   ephemeralTo: plan.cursors?.ephemeral ?? null,

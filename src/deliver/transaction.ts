@@ -13,17 +13,16 @@ import type { Log } from '../observe/log.ts'
 import { pooledRandom } from '../matrix/pooled-random.ts'
 import { dropTransaction } from '../store/delivery/results.ts'
 import {
-  readOpenTexts,
   type DestinationState,
-  type OpenTexts,
   type OpenTransaction,
   type StoredAcknowledges,
 } from '../store/delivery/destination.ts'
+import { readOpenTexts, type OpenTexts } from '../store/delivery/open-texts.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
 import type { Bytes } from './body-memory.ts'
 import type { Hurry } from './impatience.ts'
-import { edusAs, keptEdus, partsOf, soonestEndOf } from './edus.ts'
+import { edusAs, keptEdus, chosenParts, soonestEndOf } from './edus.ts'
 import { eduTextsOf } from './edu-texts.ts'
 import type { BodyOf } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
@@ -82,7 +81,7 @@ export async function sendPlanned(
   const txnId = makeTxnId(pooledRandom)
   const { bytes: body, originServerTs } = needs.bodyOf(
     pdus.map(({ pdu }) => pdu),
-    edus === undefined ? [] : partsOf(edus),
+    edus === undefined ? [] : chosenParts(edus),
   )
   via.bytes.keep(body.length)
   const acknowledges: StoredAcknowledges = {

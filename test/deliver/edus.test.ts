@@ -74,7 +74,9 @@ describe('EDUs on their way', () => {
 
   it('go again as the same bytes while they are unanswered, and are not sent twice after that', async () => {
     await world.append(eduRequest([event(), toDevice('m1', [B]), typing()]))
-    const it = await hold({ backoff: { first_ms: 0, multiplier: 1, max_ms: 0, jitter: 0, dead_after_ms: 86_400_000 } })
+    const it = await hold({
+      backoff: { first_ms: 0, multiplier: 1, max_ms: 0, jitter: 0, dead_after_ms: 86_400_000 },
+    })
     it.answers(UNANSWERED)
     await it.step()
     it.answers(ANSWERED)

@@ -103,6 +103,6 @@ describe('metrics', () => {
     metrics.clearTotals()
     expect(await shown()).to.equal(null)
     metrics.setTotals(totals)
-    expect(await shown()).to.have.length(12)
+    expect(await shown()).to.have.length(13)
   })
 })

@@ -1,17 +1,12 @@
 /**
  * Everything from which the holder of a destination decides, in one read (for many holders at once, too): its row, the open transaction, the gap, the
  * replays that are owed, the head of the stream and the database's time.
- *
- * The texts of an open transaction are read apart, by a caller that has a connection and memory for them. That read asks again
- * whether the transaction is open: if a redaction or purge came in between, nothing is lost.
  */
 import type { Db } from '../db.ts'
 import { MAY_WRITE } from '../held.ts'
-import type { EduToPack } from '../../matrix/edus/pack.ts'
 import { planByKey } from '../prepare.ts'
 import type { Isolation } from '../isolation.ts'
 import type { Held } from './leases.ts'
-import { fromText, TEXT_COLUMNS, textAt, type StoredPdu, type TextRow } from './timeline.ts'
 import { sql } from '../statement.ts'
 import { WAIT_COLUMNS, waitingOf, type WaitState, type WaitRow } from '../waits.ts'
 
@@ -192,47 +187,6 @@ export async function loadDestinations(db: Db, helds: readonly Held[]): Promise<
     const row = found.get(destination)
     return row === undefined ? null : fromRow(row)
   })
-}
-
-// $1 destination, $2 transaction id. A row at least where it is still open and holds all that it held.
-const OPEN_TEXTS = sql(
-  'read texts',
-  `select ${TEXT_COLUMNS} from open_transactions o left join lateral unnest(o.positions) p (pos) on true
-    left join lateral ${textAt('p.pos')} on true
-   where o.destination = $1 and o.txn_id = $2 and not o.void order by p.pos`,
-)
-
-// In their order. A row is never changed, so whether the transaction is open and not void is asked with the texts of its PDUs.
-const OPEN_EDUS = sql(
-  'read EDUs of a transaction',
-  `select e.type, e.content, e.received_ts from unnest($1::bigint[]) with ordinality p (pos, n) join edus e on e.pos = p.pos order by p.n`,
-)
-
-export interface OpenTexts {
-  pdus: StoredPdu[]
-  /** Parts, in the order in which they are packed. */
-  edus: EduToPack[]
-}
-
-/** What an open transaction is made of; null: it is no longer open, or void, or (the log is damaged) not all of it is there. */
-export async function readOpenTexts(
-  db: Db,
-  destination: number,
-  { txnId, acknowledges: { positions, edus } }: OpenTransaction,
-): Promise<OpenTexts | null> {
-  type Found = TextRow | { [K in keyof TextRow]: null }
-  const parts = await readOpenEdus(db, edus?.positions ?? [])
-  const { rows } = await db.query<Found>(OPEN_TEXTS, [destination, txnId])
-  const pdus = rows.filter((row): row is TextRow => row.pdu !== null).map(fromText)
-  const isWhole = pdus.length === positions.length && parts.length === (edus?.positions.length ?? 0)
-  return rows.length === 0 || !isWhole ? null : { pdus, edus: parts }
-}
-
-async function readOpenEdus(db: Db, positions: readonly number[]): Promise<EduToPack[]> {
-  if (positions.length === 0) return []
-  type Part = { type: string; content: string; received_ts: number }
-  const { rows } = await db.query<Part>(OPEN_EDUS, [positions])
-  return rows.map(({ type, content, received_ts }) => ({ eduType: type, content, receivedTs: received_ts }))
 }
 
 function fromRow(row: Row): DestinationState {

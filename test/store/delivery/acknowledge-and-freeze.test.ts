@@ -7,7 +7,7 @@ import {
   type Frozen,
 } from '../../../src/store/delivery/acknowledge-and-freeze.ts'
 import { openPool, type Pool } from '../../../src/store/db.ts'
-import { readOpenTexts } from '../../../src/store/delivery/destination.ts'
+import { readOpenTexts } from '../../../src/store/delivery/open-texts.ts'
 import { registerWorker } from '../../../src/store/delivery/leases.ts'
 import { lockContent } from '../../../src/store/stream.ts'
 import { holdTransaction } from '../../support/hold.ts'

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { registerWorker } from '../../../src/store/delivery/leases.ts'
-import { readOpenTexts } from '../../../src/store/delivery/destination.ts'
+import { readOpenTexts } from '../../../src/store/delivery/open-texts.ts'
 import { freezeTransactions, type Frozen } from '../../support/freeze.ts'
 import { freshDatabase } from '../../support/postgres.ts'
 import { loadDestination } from '../../support/one.ts'

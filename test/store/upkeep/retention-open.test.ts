@@ -1,7 +1,8 @@
 /** Unanswered transactions, whose bytes are by reference into the log, while their part of it goes. */
 import { expect } from 'chai'
 import { assembleTransaction } from '../../../src/matrix/transaction.ts'
-import { readOpenTexts, type StoredAcknowledges } from '../../../src/store/delivery/destination.ts'
+import type { StoredAcknowledges } from '../../../src/store/delivery/destination.ts'
+import { readOpenTexts } from '../../../src/store/delivery/open-texts.ts'
 import { openGap } from '../../../src/store/delivery/gaps.ts'
 import { readGapRooms } from '../../../src/store/delivery/gap-rooms.ts'
 import { giveWay, registerWorker, type Held } from '../../../src/store/delivery/leases.ts'
