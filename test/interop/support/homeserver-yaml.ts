@@ -13,6 +13,7 @@ export interface HomeserverYaml {
   readonly redisUrl: string | null
   readonly sharedSecret: string
   readonly senderInstances: readonly string[] | undefined
+  readonly presence: boolean
 }
 
 /** The text of `homeserver.yaml`. */
@@ -65,7 +66,7 @@ export function homeserverYaml(o: HomeserverYaml): string {
     rc_room_creation: unlimited,
     // Passwords are not what this is about.
     bcrypt_rounds: 4,
-    presence: { enabled: false },
+    presence: { enabled: o.presence },
   })
 }
 

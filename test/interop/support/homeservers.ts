@@ -54,14 +54,20 @@ export async function homeservers(context: Mocha.Context): Promise<Homeservers> 
   }
 }
 
-/** Two of one's own, each sending for itself. Call it in a `before` hook; it may skip the suite. */
-export async function startPair(context: Mocha.Context): Promise<{ a: Synapse; b: Synapse }> {
+/** Two of one's own, each sending for itself unless told otherwise. Call it in a `before` hook; it may skip the suite. */
+export async function startPair(
+  context: Mocha.Context,
+  { sendersOfA, presence = false }: { sendersOfA?: readonly string[]; presence?: boolean } = {},
+): Promise<{ a: Synapse; b: Synapse }> {
   const install = await requireSynapse(context)
   const redis = await sharedRedis(context)
   context.timeout(SETUP_MS)
   const start = await starter(install)
   say(`starting two homeservers with Synapse ${install.version}`)
-  const [a, b] = await Promise.all([start('a', `${redis.url}/4`), start('b', `${redis.url}/5`)])
+  const [a, b] = await Promise.all([
+    start('a', `${redis.url}/4`, sendersOfA, presence),
+    start('b', `${redis.url}/5`, undefined, presence),
+  ])
   return { a, b }
 }
 
@@ -79,13 +85,14 @@ export async function requireSynapse(context: Mocha.Context): Promise<SynapseIns
 
 async function starter(install: SynapseInstall) {
   const authority: CertificateAuthority = await makeCertificateAuthority(Date.now())
-  return async (name: string, redisUrl: string, senderInstances?: readonly string[]) =>
+  return async (name: string, redisUrl: string, senderInstances?: readonly string[], presence = false) =>
     startSynapse({
       name,
       install,
       authority,
       databaseUrl: (await freshDatabase({ migrated: false })).url,
       redisUrl,
+      presence,
       ...(senderInstances === undefined ? {} : { senderInstances }),
     })
 }

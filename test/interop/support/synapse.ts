@@ -40,6 +40,8 @@ export interface SynapseOptions {
   readonly authority: CertificateAuthority
   /** `federation_sender_instances`; left out, Synapse sends for itself. A name that no process has turns its sender off. */
   readonly senderInstances?: readonly string[]
+  /** Whether it knows of presence. Default false: it is said to every server all the time. */
+  readonly presence?: boolean
   /** Default: a port of 127.0.0.1, and `localhost` with that port as its server name. */
   readonly place?: Place
 }
@@ -111,6 +113,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
         redisUrl,
         sharedSecret,
         senderInstances,
+        presence: options.presence === true,
       }),
     )
     if (child === null) await launch(['--generate-keys']).then(exited)
