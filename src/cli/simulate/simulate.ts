@@ -114,5 +114,5 @@ async function play(
     ...compared,
     disagreements: [...compared.disagreements, ...wrongSteps(found, servers)],
   }
-  return { plan, verdict, limpet, found, seconds: (systemClock.monotonic() - began) / 1000 }
+  return { plan, verdict, edus: [], limpet, found, seconds: (systemClock.monotonic() - began) / 1000 }
 }

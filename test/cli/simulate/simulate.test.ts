@@ -7,6 +7,7 @@ import { jsonOf, complaintOf, showReport } from '../../../src/cli/simulate/repor
 import type { SimulateReport } from '../../../src/cli/simulate/report.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 import type { Heard, Told } from '../../../src/simulate/story/record.ts'
+import type { EduVerdict } from '../../../src/simulate/verdict/edus.ts'
 import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import { until } from '../../support/poll.ts'
 import { limpet, startLimpet } from '../cli-stage.ts'
@@ -113,7 +114,36 @@ describe('limpet simulate', () => {
       }
       const plan = planStory({ servers: 6, rooms: 8, events: 200, seed: 1 })
       const limpet = { lapsed: 0, replayed: 0, disagreements }
-      return { plan, verdict: judgeRun(told, [one], rules), limpet, found: ['3.2'], seconds: 1.5 }
+      const verdict = judgeRun(told, [one], rules)
+      return { plan, verdict, edus: [], limpet, found: ['3.2'], seconds: 1.5 }
+    }
+    const ofEdus: EduVerdict = {
+      ...{ server, owed: 1_234, received: 1_200, leftOut: 0, pending: 34, missing: [], notEntitled: [] },
+      ...{ stale: [], repeats: 0, resyncs: 0, faults: [] },
+    }
+
+    it('what is good of EDUs, where the traffic had some', () => {
+      const good = { ...report(heard('$one')), edus: [ofEdus] }
+      expect(complaintOf(good)).to.equal(null)
+      expect(showReport(good)).to.match(
+        /^EDUs: 1,234 durable ones owed: 1,200 received, 34 pending for the dead one\.$/m,
+      )
+      expect(jsonOf(good)).to.deep.include({ good: true })
+      expect(showReport(report(heard('$one')))).not.to.include('EDUs')
+    })
+
+    for (const [bad, line] of [
+      [{ missing: ['m1 of @a:us'] }, 'EDU m1 of @a:us is missing'],
+      [{ notEntitled: ['m1'] }, 'received EDU m1 without being entitled to it'],
+      [{ stale: ['typing'] }, 'EDU typing is the newest of its kind, and did not come'],
+      [{ faults: ['message m1 came again'] }, 'message m1 came again'],
+    ] as const) {
+      it(`what is bad of EDUs: ${line}`, () => {
+        const said = { ...report(heard('$one')), edus: [{ ...ofEdus, ...bad }] }
+        expect(complaintOf(said)).to.match(/other faults 1$/)
+        expect(showReport(said)).to.include(`Faults:\n  ${server}: ${line}\n`)
+        expect(jsonOf(said)).to.include({ good: false })
+      })
     }
 
     it('what is good', () => {
