@@ -48,6 +48,9 @@ export const AT_HANGUP: Readonly<Record<string, At>> = {
   'federation.max_pdus': 'now',
   'federation.max_edus': 'now',
   'federation.max_body_bytes': 'now',
+  'federation.edus.presence': 'now',
+  'federation.edus.typing': 'now',
+  'federation.edus.receipts': 'now',
   'memory.bodies_bytes': 'now',
   'catch_up.threshold_pdus': 'now',
   'catch_up.min_age_ms': 'now',
@@ -61,6 +64,8 @@ export const AT_HANGUP: Readonly<Record<string, At>> = {
   'retention.event_ids_ms': 'restart',
   'retention.attempts_ms': 'restart',
   'retention.newest_event_ms': 'restart',
+  // What is planned and what is removed go by the same.
+  'retention.durable_edus_ms': 'restart',
   shutdown_grace_ms: 'now',
   'log.level': 'now',
   'log.pretty': 'restart',

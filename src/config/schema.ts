@@ -157,11 +157,18 @@ export const settingsSchema = z.strictObject({
     max_pdus: whole(1, 50)
       .default(50)
       .describe('PDUs in a transaction, at most; the specification allows 50.'),
-    max_edus: whole(0, 100)
+    max_edus: whole(1, 100)
       .default(100)
       .describe('EDUs in a transaction, at most; the specification allows 100.'),
     // One PDU of the largest size must fit, else it could never be sent.
     max_body_bytes: whole(70_000).default(4_194_304).describe('Bytes in a transaction, at most.'),
+    edus: section({
+      presence: z.boolean().default(true).describe('Who is online.'),
+      typing: z.boolean().default(true).describe('Who is typing.'),
+      receipts: z.boolean().default(true).describe('Who has read up to where.'),
+    }).describe(
+      'Kinds of EDUs that are sent. What comes while one is off is passed over, and not sent later.',
+    ),
   }).describe('Sending.'),
   memory: section({
     // Half of it is left to destinations that answer well, and a PDU of the largest size must fit into that.
@@ -212,6 +219,11 @@ export const settingsSchema = z.strictObject({
     newest_event_ms: age(1)
       .default(90 * DAY)
       .describe("How long a room's newest event is kept for destinations that lag behind."),
+    durable_edus_ms: age(1)
+      .default(30 * DAY)
+      .describe(
+        'How long to-device messages and device lists are kept for destinations that do not take them.',
+      ),
   }).describe('How long limpet keeps things.'),
   shutdown_grace_ms: ms(0, 60 * MINUTE)
     .default(10_000)
@@ -259,7 +271,7 @@ export const settingsSchema = z.strictObject({
 })
 
 /** Keys that the contract names and a later release brings: refused, with a reason that says so. */
-export const LATER = new Set(['federation.contact', 'retention.durable_edus_ms', 'admin'])
+export const LATER = new Set(['federation.contact', 'admin'])
 
 export type Settings = z.output<typeof settingsSchema>
 

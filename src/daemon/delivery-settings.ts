@@ -4,10 +4,27 @@ import type { BackoffSettings } from '../deliver/rules/backoff.ts'
 import type { EduSettings } from '../deliver/edus.ts'
 import type { DeadlineSettings } from '../deliver/rules/deadline.ts'
 
-const NONE_OFF: ReadonlySet<string> = new Set()
-const DURABLE_MS = 30 * 86_400_000
+/** The type of what a setting of `federation.edus` switches. */
+const EDU_TYPES = { presence: 'm.presence', typing: 'm.typing', receipts: 'm.receipt' } as const
 
-/** Each property is of the moment in which it is read; `backoff` and `deadline` may be kept. */
+/** Each property is of the moment in which it is read. */
+export function eduSettings(config: () => Config): EduSettings {
+  return {
+    get maxEdus() {
+      return config().federation.max_edus
+    },
+    get off() {
+      const { edus } = config().federation
+      const off = (Object.keys(EDU_TYPES) as (keyof typeof EDU_TYPES)[]).filter((kind) => !edus[kind])
+      return new Set(off.map((kind) => EDU_TYPES[kind]))
+    },
+    get durableMs() {
+      return config().retention.durable_edus_ms
+    },
+  }
+}
+
+/** Each property is of the moment in which it is read; `backoff`, `deadline` and `edus` may be kept. */
 export function deliverySettings(config: () => Config) {
   const backoff: BackoffSettings = {
     get first_ms() {
@@ -45,13 +62,7 @@ export function deliverySettings(config: () => Config) {
     get requestTimeoutMs() {
       return config().federation.request_timeout_ms
     },
-    edus: {
-      get maxEdus() {
-        return config().federation.max_edus
-      },
-      off: NONE_OFF,
-      durableMs: DURABLE_MS,
-    } satisfies EduSettings,
+    edus: eduSettings(config),
     get maxPdus() {
       return config().federation.max_pdus
     },

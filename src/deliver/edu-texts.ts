@@ -4,13 +4,22 @@ import { packEdus, type EduToPack } from '../matrix/edus/pack.ts'
 /** A part; `content` null: it was not read, and such a one is never chosen. */
 type ReadPart = Omit<EduToPack, 'content'> & { readonly content: string | null }
 
+export interface PackedEdus {
+  /** Canonical JSON, one an EDU. */
+  readonly texts: readonly string[]
+  /** How many EDUs of each type they are. */
+  readonly types: ReadonlyMap<string, number>
+}
+
+const NO_EDUS: PackedEdus = { texts: [], types: new Map() }
+
 /**
- * Canonical JSON, a text an EDU, of parts in the order in which they are packed.
+ * Of parts in the order in which they are packed.
  * @throws RangeError for a form that this release does not know
  */
-export function eduTextsOf(form: number, parts: readonly ReadPart[], originServerTs: number): string[] {
-  if (parts.length === 0) return []
+export function packedEdus(form: number, parts: readonly ReadPart[], originServerTs: number): PackedEdus {
+  if (parts.length === 0) return NO_EDUS
   const packing = packEdus(form)
   for (const { content, ...part } of parts) if (content !== null) packing.join({ ...part, content })
-  return packing.texts(originServerTs)
+  return { texts: packing.texts(originServerTs), types: packing.types() }
 }

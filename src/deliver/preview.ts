@@ -5,12 +5,15 @@
  * It reads what the planner reads, and time goes on between the two: a preview is what was owed when it was asked for.
  */
 import type { Clock } from '../pace/clock.ts'
+import { EDU_FORM } from '../matrix/edus/pack.ts'
 import { assembleTransaction, ENVELOPE_BYTES } from '../matrix/transaction.ts'
 import { readApart } from '../store/delivery/apart.ts'
 import type { Pool } from '../store/db.ts'
 import { loadDestinations, type DestinationState } from '../store/delivery/destination.ts'
 import { readOpenTexts } from '../store/delivery/open-texts.ts'
 import { apartOf, besideOf, planApart } from './beside.ts'
+import { packedEdus } from './edu-texts.ts'
+import { limitsBeside, partsOf, planWithEdus, readEdus, type EduNeeds } from './edus.ts'
 import { gapIsDue } from './gap-due.ts'
 import { readPending } from './reading.ts'
 import { searchOf, settledApart, waitsForRooms, type PreviewSearch } from './preview-apart.ts'
@@ -18,9 +21,10 @@ import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
 import { limitsFor } from './rules/isolation.ts'
 import { cameAfter, mustGoLast } from './rules/last.ts'
 import { planTransaction, type Limits, type Sending } from './rules/plan.ts'
-import { mustBeDropped } from './transaction.ts'
+import type { BodyEdu } from './shared-bodies.ts'
+import { bodyAgain, mustBeDropped } from './transaction.ts'
 
-export interface PreviewNeeds {
+export interface PreviewNeeds extends Pick<EduNeeds, 'edus' | 'deadline'> {
   pool: Pool
   clock: Pick<Clock, 'now'>
   /** Our server name. */
@@ -35,6 +39,12 @@ export interface PreviewPdu {
   room_id: string | null
   position: number
   as: 'timeline' | 'catch_up' | 'sticky_replay'
+}
+
+/** A part: what can be replaced by itself. Receipts and presence of several users are packed into few EDUs. */
+export interface PreviewEdu {
+  edu_type: string
+  position: number
 }
 
 export interface Preview {
@@ -55,12 +65,22 @@ export interface Preview {
   search: PreviewSearch | null
   origin_server_ts: number | null
   pdus: PreviewPdu[]
-  /** The exact text; of one that is not frozen yet `origin_server_ts` will be another. Null: nothing would go. */
+  /** In the order in which they are packed, durable ones first. */
+  edus: PreviewEdu[]
+  /** The exact text; of one that is not frozen yet `origin_server_ts` will be another, and presence older by as much. Null: nothing would go. */
   body: string | null
 }
 
 const NOTHING: Preview = {
-  ...{ txn_id: null, attempts: 0, catch_up_begins: false, origin_server_ts: null, pdus: [], body: null },
+  ...{
+    txn_id: null,
+    attempts: 0,
+    catch_up_begins: false,
+    origin_server_ts: null,
+    pdus: [],
+    edus: [],
+    body: null,
+  },
   ...{ what: null, first: null, search: null },
 }
 const AS: Readonly<Record<string, PreviewPdu['as']>> = {
@@ -83,16 +103,18 @@ async function unanswered(needs: PreviewNeeds, state: DestinationState): Promise
   if (open === null || mustBeDropped(open, now)) return null
   const all = isolation?.apart === true ? await readApart(needs.pool, id) : { rows: [], rooms: [] }
   const search = searchOf(state, all.rows)
-  if (isolation?.asks === true) return { ...told(needs, [], needs.clock.now()), what: 'question', search }
+  if (isolation?.asks === true) return { ...toBeMade(needs, NO_PARTS), what: 'question', search }
   const texts = await readOpenTexts(needs.pool, id, open)
   if (texts === null) return null
-  const { positions, lanes } = open.acknowledges
+  const { positions, lanes, edus: ofEdus } = open.acknowledges
   const letters = new Map(positions.map((pos, index) => [pos, lanes[index] ?? 't']))
   const pdus = texts.pdus.map((text) => ({ ...text, letter: letters.get(text.pos) ?? 't' }))
-  const what = whatOf(apartOf(open, all)?.kind)
+  const edus = texts.edus.map((part, index) => ({ ...part, pos: ofEdus?.positions[index] ?? 0 }))
+  const { text: body } = bodyAgain(needs.origin, open, texts)
   return {
-    ...{ ...told(needs, pdus, open.originServerTs), txn_id: open.txnId, attempts: open.attempt },
-    ...{ what, search },
+    ...told({ pdus, edus }, { originServerTs: open.originServerTs, body }),
+    ...{ txn_id: open.txnId, attempts: open.attempt },
+    ...{ what: whatOf(apartOf(open, all)?.kind), search },
   }
 }
 
@@ -110,38 +132,69 @@ async function planned(needs: PreviewNeeds, state: DestinationState): Promise<Pr
   if (state.gap === null) {
     if (await gapIsDue(pool, state, catchUp)) return { ...nothing, catch_up_begins: true, first: 'catch_up' }
   } else state.gap.to = growsTo(state.gap, state.head) ?? state.gap.to
-  const show = ({ pdus, apart: ofApart }: Sending): Preview => ({
-    ...told(
-      needs,
-      pdus.map(({ pdu, letter }) => ({ ...pdu, letter })),
-      needs.clock.now(),
-    ),
+  const show = ({ pdus, edus, apart: ofApart }: Sending): Preview => ({
+    ...toBeMade(needs, {
+      pdus: pdus.map(({ pdu, letter }) => ({ ...pdu, letter })),
+      edus: edus === undefined ? [] : partsOf(edus),
+    }),
     ...{ what: whatOf(ofApart?.kind), search },
   })
   const first = beside.first && (await planApart(pool, state, beside.first, apart))
   if (first !== null) return show(first)
   if (await waitsForRooms(pool, state, apart, { maxPdus })) return { ...nothing, first: 'room_goes_on' }
-  return fromLanes(needs, state, limits)
+  return fromLanes(state, limits, MOST_READINGS)
 
-  async function fromLanes(needs: PreviewNeeds, at: DestinationState, limits: Limits): Promise<Preview> {
+  async function fromLanes(at: DestinationState, limits: Limits, readings: number): Promise<Preview> {
     const reading = await readPending(pool, at, limits)
-    const plan = planTransaction(reading, limits)
+    const lanes = await readEdus(needs, at, Math.floor(limits.maxBytes / 2))
+    const plan = planTransaction(reading, limitsBeside(lanes, reading, limits))
     if (plan.do === 'send' && mustGoLast(plan, reading)) return { ...nothing, first: 'event_goes_last' }
-    if (plan.do === 'send' && !cameAfter(reading, beside.thenFrom)) return show(plan)
+    const next = planWithEdus(needs, at, { plan, lanes, reading }, limits)
+    if (next.do === 'send' && !cameAfter(reading, beside.thenFrom)) return show(next)
     const then = beside.then && (await planApart(pool, at, beside.then, apart))
     if (then !== null) return show(then)
-    if (plan.do === 'send') return show(plan)
+    if (next.do === 'send') return show(next)
+    if (readings === 0) return nothing
+    // As in a look: what is for others, or left out, is passed; more may be behind what was read.
+    const { edus: moved } = next
+    if (moved !== null && (moved.durable < at.durableHead || moved.ephemeral < at.eduHead))
+      return fromLanes(
+        { ...at, durablePos: moved.durable, ephemeralPos: moved.ephemeral },
+        limits,
+        readings - 1,
+      )
     // A gap that is through: what came after it is next.
-    if (plan.do === 'move' && plan.acknowledges.closesGap)
-      return fromLanes(needs, { ...at, gap: null, position: plan.acknowledges.position }, limits)
+    if (next.plan.do === 'move' && next.plan.acknowledges.closesGap)
+      return fromLanes({ ...at, gap: null, position: next.plan.acknowledges.position }, limits, readings - 1)
     return nothing
   }
 }
 
-type Chosen = { pos: number; eventId: string; pdu: string; letter: string }
+/** Each reads thousands of rows: what is behind that many is said not to go now. */
+const MOST_READINGS = 50
 
-function told({ origin }: PreviewNeeds, pdus: readonly Chosen[], originServerTs: number): Preview {
-  const pduTexts = pdus.map(({ pdu }) => pdu)
+interface Parts {
+  pdus: readonly { pos: number; eventId: string; pdu: string; letter: string }[]
+  edus: readonly BodyEdu[]
+}
+
+const NO_PARTS: Parts = { pdus: [], edus: [] }
+
+/** As it would be made now. */
+function toBeMade({ origin, clock }: PreviewNeeds, parts: Parts): Preview {
+  const originServerTs = clock.now()
+  const { texts: eduTexts } = packedEdus(EDU_FORM, parts.edus, originServerTs)
+  const pduTexts = parts.pdus.map(({ pdu }) => pdu)
+  return told(parts, {
+    originServerTs,
+    body: assembleTransaction({ origin, originServerTs, pduTexts, eduTexts }),
+  })
+}
+
+function told(
+  { pdus, edus }: Parts,
+  { originServerTs, body }: { originServerTs: number; body: string },
+): Preview {
   return {
     ...NOTHING,
     origin_server_ts: originServerTs,
@@ -151,7 +204,8 @@ function told({ origin }: PreviewNeeds, pdus: readonly Chosen[], originServerTs:
       position: pos,
       as: AS[letter.toLowerCase()] ?? 'timeline',
     })),
-    body: assembleTransaction({ origin, originServerTs, pduTexts }),
+    edus: edus.map(({ eduType, pos }) => ({ edu_type: eduType, position: pos })),
+    body,
   }
 }
 

@@ -184,5 +184,6 @@ async function noteUnreached(
   }
   const recorded = await record(needs, attempt, { result: failed, judged })
   if (recorded === null) return
-  needs.onAttempt(countedOf(recorded, startedAt, Array.from(acknowledges.lanes, unknownPdu)))
+  const pdus = Array.from(acknowledges.lanes, unknownPdu)
+  needs.onAttempt(countedOf(recorded, startedAt, { pdus }))
 }

@@ -126,13 +126,16 @@ export const unknownPdu = (lane: string) => ({
   ...{ lane: lane.toLowerCase(), receivedTs: null, sticky: false },
 })
 
+/** What is counted of what a transaction holds. */
+export type Counted = Pick<CountedAttempt, 'pdus' | 'eduTypes'>
+
 /** What is counted of an attempt that was written down. */
 export const countedOf = (
   { result, judged }: Judgement,
   startedAt: number,
-  pdus: CountedAttempt['pdus'],
+  counted: Counted,
 ): CountedAttempt => ({
-  pdus,
+  ...counted,
   outcome: outcomeOf(judged),
   answered: judged.kind === 'answered',
   durationMs: result.durationMs,

@@ -9,13 +9,15 @@ import type { Clock } from '../pace/clock.ts'
 import { EDU_FORM } from '../matrix/edus/pack.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { LoggedEvent } from '../store/delivery/log-tail.ts'
-import { eduTextsOf } from './edu-texts.ts'
+import { packedEdus, type PackedEdus } from './edu-texts.ts'
 import type { StoredEdu } from '../store/delivery/edus.ts'
 
 export interface Body {
   bytes: Buffer
   /** Milliseconds since the epoch. */
   originServerTs: number
+  /** How many EDUs of each type it holds. */
+  eduTypes: PackedEdus['types']
 }
 
 /** The fields of an event that determine the body. */
@@ -45,9 +47,9 @@ export function makeSharedBodies({ origin, clock }: { origin: string; clock: Clo
     const isFresh = found !== undefined && madeAt - found.madeAt <= MOST_AGE_MS
     if (isFresh && pduTexts.every((text, index) => text === found.pduTexts[index])) return found.body
     const originServerTs = clock.now()
-    const eduTexts = eduTextsOf(EDU_FORM, edus, originServerTs)
+    const { texts: eduTexts, types: eduTypes } = packedEdus(EDU_FORM, edus, originServerTs)
     const bytes = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts, eduTexts }))
-    const body = { bytes, originServerTs }
+    const body = { bytes, originServerTs, eduTypes }
     forget(key)
     for (const [old, { madeAt: then }] of kept) {
       if (madeAt - then <= MOST_AGE_MS && kept.size < MOST_KEPT && keptBytes + bytes.length <= MOST_BYTES)

@@ -6,6 +6,7 @@
  * answered or dropped (contract 5.2).
  */
 import type { Clock } from '../pace/clock.ts'
+import { EDU_FORM } from '../matrix/edus/pack.ts'
 import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
@@ -23,13 +24,21 @@ import type { Ready, SendRequest, SendResult } from '../wire/send-result.ts'
 import type { Bytes } from './body-memory.ts'
 import type { Hurry } from './impatience.ts'
 import { edusAs, keptEdus, chosenParts, soonestEndOf } from './edus.ts'
-import { eduTextsOf } from './edu-texts.ts'
+import { packedEdus, type PackedEdus } from './edu-texts.ts'
 import type { BodyOf } from './shared-bodies.ts'
 import type { Ledger } from './ledger.ts'
 import type { Attempt } from './attempt.ts'
 import { judge } from './rules/outcome.ts'
 import type { ApartTransaction, ChosenPdu, Sending } from './rules/plan.ts'
-import { countedOf, internal, record, unknownPdu, type Judgement, type RecordNeeds } from './record.ts'
+import {
+  countedOf,
+  internal,
+  record,
+  unknownPdu,
+  type Counted,
+  type Judgement,
+  type RecordNeeds,
+} from './record.ts'
 import type { Together } from './together.ts'
 
 export interface TransactionNeeds extends RecordNeeds, Pick<Together, 'freeze'> {
@@ -79,7 +88,11 @@ export async function sendPlanned(
   const { held, state, ledger } = via
   const apart = ofApart ?? null
   const txnId = makeTxnId(pooledRandom)
-  const { bytes: body, originServerTs } = needs.bodyOf(
+  const {
+    bytes: body,
+    originServerTs,
+    eduTypes,
+  } = needs.bodyOf(
     pdus.map(({ pdu }) => pdu),
     edus === undefined ? [] : chosenParts(edus),
   )
@@ -118,8 +131,7 @@ export async function sendPlanned(
   const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
   const begun = { txnId, acknowledges, startedAt, asked, anySticky, again: null, apart, bytes: body.length }
   const attempt = attemptOf(needs, via, begun)
-  const counted = pdus.map(countedPdu)
-  return sendAndEnd(needs, via, attempt, { body, counted })
+  return sendAndEnd(needs, via, attempt, { body, counted: { pdus: pdus.map(countedPdu), eduTypes } })
 }
 
 const firstOf = (one: number | null, other: number | null): number | null =>
@@ -137,9 +149,9 @@ export async function sendAgain(needs: TransactionNeeds, via: Via, open: OpenTra
   const { held, state } = via
   via.bytes.keep(open.bytes)
   const texts = await readOpenTexts(needs.pool, held.destination, open)
-  const body = texts === null ? null : bytesOf(needs, open, texts, state.name)
+  const again = texts === null ? null : bytesOf(needs, open, texts, state.name)
   const acknowledges = { ...open.acknowledges, eventIds: (texts?.pdus ?? []).map(({ eventId }) => eventId) }
-  if (body === null || mustBeDropped(open, state.now)) {
+  if (again === null || mustBeDropped(open, state.now)) {
     await dropTransaction(needs.pool, held, txnId)
     return NOT_SENT
   }
@@ -150,7 +162,9 @@ export async function sendAgain(needs: TransactionNeeds, via: Via, open: OpenTra
     ...{ txnId, acknowledges, startedAt, asked, anySticky: true, again: open },
     ...{ apart: via.apart, bytes: open.bytes },
   })
-  return sendAndEnd(needs, via, attempt, { body, counted: Array.from(acknowledges.lanes, unknownPdu) })
+  const { body, eduTypes } = again
+  const pdus = Array.from(acknowledges.lanes, unknownPdu)
+  return sendAndEnd(needs, via, attempt, { body, counted: { pdus, eduTypes } })
 }
 
 /** Receivers forget transaction ids after this (contract 5.2), ms. */
@@ -166,10 +180,11 @@ function bytesOf(
   open: OpenTransaction,
   texts: OpenTexts,
   destination: string,
-): Buffer | null {
+): { body: Buffer; eduTypes: PackedEdus['types'] } | null {
   const { txnId, bytes } = open
-  const body = Buffer.from(bodyAgain(origin, open, texts))
-  if (body.length === bytes) return body
+  const { text, eduTypes } = bodyAgain(origin, open, texts)
+  const body = Buffer.from(text)
+  if (body.length === bytes) return { body, eduTypes }
   log.error(
     { destination, txnId },
     'the bytes of an unanswered transaction could not be restored; a new one is made',
@@ -182,10 +197,10 @@ export function bodyAgain(
   origin: string,
   { originServerTs, acknowledges: { edus } }: Pick<OpenTransaction, 'originServerTs' | 'acknowledges'>,
   texts: OpenTexts,
-): string {
+): { text: string; eduTypes: PackedEdus['types'] } {
   const pduTexts = texts.pdus.map(({ pdu }) => pdu)
-  const eduTexts = edus === undefined ? [] : eduTextsOf(edus.form, texts.edus, originServerTs)
-  return assembleTransaction({ origin, originServerTs, pduTexts, eduTexts })
+  const { texts: eduTexts, types: eduTypes } = packedEdus(edus?.form ?? EDU_FORM, texts.edus, originServerTs)
+  return { text: assembleTransaction({ origin, originServerTs, pduTexts, eduTexts }), eduTypes }
 }
 
 /** What an attempt begins with. */
@@ -230,7 +245,7 @@ async function sendAndEnd(
   needs: TransactionNeeds,
   via: Via,
   attempt: Made,
-  { body, counted }: { body: Buffer; counted: CountedAttempt['pdus'] },
+  { body, counted }: { body: Buffer; counted: Counted },
 ): Promise<Ended> {
   const { held, ledger } = via
   const { txnId, acknowledges, firstAttempt, startedAt } = attempt
@@ -254,11 +269,13 @@ async function sendAndEnd(
 }
 
 /** What is counted of an attempt that says nothing of its destination. */
-const unsaid = (
-  outcome: 'aborted' | 'lost',
-  pdus: CountedAttempt['pdus'],
-  finishedAt: number,
-): CountedAttempt => ({ pdus, outcome, answered: false, durationMs: 0, finishedAt })
+const unsaid = (outcome: 'aborted' | 'lost', counted: Counted, finishedAt: number): CountedAttempt => ({
+  ...counted,
+  outcome,
+  answered: false,
+  durationMs: 0,
+  finishedAt,
+})
 
 /** `send` should not throw; a throw counts as a failure. */
 export async function sendOrFail(

@@ -52,7 +52,8 @@ export function stateOf(row: StateRow, { now, vetDomain, deadAfterMs }: Circumst
   if (row.locked) return 'refused'
   if (nextAttemptOf(row, now) > now) return 'backing_off'
   if (row.gap_to !== null) return 'catching_up'
-  return row.pending_pdus > 0 || row.pending_sticky > 0 || row.open_txn_id !== null ? 'sending' : 'idle'
+  const owed = row.pending_pdus > 0 || row.pending_sticky > 0 || (row.pending_edus ?? 0) > 0
+  return owed || row.open_txn_id !== null ? 'sending' : 'idle'
 }
 
 /** What only a look at one destination counts; in a list they are null. */
@@ -61,13 +62,15 @@ export interface Closer {
   /** When the soonest sticky event that an answer did not list goes again. */
   next_unlisted: number | null
   capped: boolean
+  /** There are more durable EDUs, or it is not known whether. */
+  edus_capped: boolean
   /** Of what is owed: what is set aside, or of a held room. */
   pdus_resting: number | null
   sticky_resting: number | null
 }
 
 const FROM_AFAR: Closer = {
-  ...{ rooms_left: null, next_unlisted: null, capped: false },
+  ...{ rooms_left: null, next_unlisted: null, capped: false, edus_capped: false },
   ...{ pdus_resting: null, sticky_resting: null },
 }
 
@@ -94,7 +97,11 @@ function nextOf(
   const obstacle = obstacleOf(row, { ...around, closer })
   if (obstacle !== null) return owed === null ? obstacle : `${obstacle}; owed: ${owed}`
   if (owed === null) return null
-  const resting = row.pending_pdus === 0 && closer.next_unlisted !== null && closer.next_unlisted > now
+  const resting =
+    row.pending_pdus === 0 &&
+    (row.pending_edus ?? 0) === 0 &&
+    closer.next_unlisted !== null &&
+    closer.next_unlisted > now
   if (!resting) return `goes out next: ${owed}`
   return `sent again at ${time(closer.next_unlisted ?? now)} because an answer did not list it: ${owed}`
 }
@@ -176,7 +183,8 @@ function failedText({ failures, last_error }: DestinationRow): string {
 }
 
 function openText(row: DestinationRow): string {
-  const what = `transaction ${row.open_txn_id ?? ''} with ${count(row.open_pdus ?? 0, 'PDU')}`
+  const edus = (row.open_edus ?? 0) > 0 ? ` and ${count(row.open_edus ?? 0, 'EDU')}` : ''
+  const what = `transaction ${row.open_txn_id ?? ''} with ${count(row.open_pdus ?? 0, 'PDU')}${edus}`
   if (row.process !== null)
     return `${what} is under way (attempt ${row.open_attempt ?? 1}, by ${row.process})`
   if (row.open_void === true)
@@ -185,15 +193,20 @@ function openText(row: DestinationRow): string {
 }
 
 /** Beside what is set aside, and held rooms: from afar only as far as these are counted. */
-function owedText(row: DestinationRow, { capped, pdus_resting, sticky_resting }: Closer): string | null {
+function owedText(
+  row: DestinationRow,
+  { capped, edus_capped, pdus_resting, sticky_resting }: Closer,
+): string | null {
   const more = capped ? 'more than ' : ''
   const pdus = row.pending_pdus - (pdus_resting ?? row.set_aside)
   const sticky = row.pending_sticky - (sticky_resting ?? 0)
+  const edus = row.pending_edus ?? 0
   const parts = [
     ...(pdus > 0 ? [`${more}${count(pdus, 'PDU')}`] : []),
     ...(sticky > 0 ? [count(sticky, 'sticky event')] : []),
+    ...(edus > 0 ? [`${edus_capped ? 'at least ' : ''}${count(edus, 'EDU')}`] : []),
   ]
-  return parts.length === 0 ? null : parts.join(' and ')
+  return parts.length === 0 ? null : parts.join(' and ').replace(/ and (?=.* and )/, ', ')
 }
 
 const count = (n: number, noun: string) => `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`

@@ -1,11 +1,13 @@
 /** Counts the outcome of an attempt in the metrics. */
 import { pduErrorClass } from './pdu-error-class.ts'
-import type { AttemptOutcome, Metrics } from './metrics.ts'
+import { eduLabel, type AttemptOutcome, type Metrics } from './metrics.ts'
 
 /** What is counted of an attempt; the delivery's own types fit it. */
 export interface CountedAttempt {
   /** Per PDU: its lane (t, c or s), when it was taken in (ms; null: not known any more), and whether it was sticky. */
   pdus: readonly { lane: string; receivedTs: number | null; sticky: boolean }[]
+  /** How many EDUs of each type; absent: none, or no request was made. */
+  eduTypes?: ReadonlyMap<string, number>
   outcome: AttemptOutcome
   answered: boolean
   durationMs: number
@@ -26,6 +28,8 @@ export function countAttempt(metrics: Metrics, attempt: CountedAttempt): void {
   metrics.transactionSeconds.observe(attempt.durationMs / 1000)
   for (const error of attempt.errors ?? []) metrics.pduErrors.inc({ class: pduErrorClass(error) })
   if (!attempt.answered) return
+  for (const [eduType, count] of attempt.eduTypes ?? [])
+    metrics.edusSent.inc({ type: eduLabel(eduType) }, count)
   for (const { lane, receivedTs, sticky } of attempt.pdus) {
     metrics.pdusSent.inc({ reason: REASONS[lane] ?? 'timeline' })
     if (receivedTs === null) continue

@@ -32,7 +32,12 @@ export const OWN_TROUBLES = ['no_answer', 'refused_401'] as const
 const EDU_TYPES = [
   ...(['m.typing', 'm.receipt', 'm.presence', 'm.direct_to_device'] as const),
   ...(['m.device_list_update', 'm.signing_key_update'] as const),
+  // What a homeserver says its EDUs are is any text: it must not make series without end.
+  'other' as const,
 ]
+type EduLabel = (typeof EDU_TYPES)[number]
+/** How EDUs of this type are counted. */
+export const eduLabel = (eduType: string): EduLabel => EDU_TYPES.find((known) => known === eduType) ?? 'other'
 export type LookupOutcome = (typeof LOOKUP_OUTCOMES)[number]
 export type AttemptOutcome = (typeof OUTCOMES)[number]
 export type IngestItemType = (typeof ITEM_TYPES)[number]

@@ -46,6 +46,13 @@ describe('what a terminal is shown', () => {
       },
     ],
     [
+      ['explain', 'm'],
+      {
+        ...{ event_id: null, message_id: EVIL, room_id: null, position: 1, received: 1, sticky_until: null },
+        destinations: [{ destination: EVIL, outcome: EVIL, as: null, txn_id: null, at: 1, why: EVIL }],
+      },
+    ],
+    [
       ['sticky'],
       {
         sticky: [

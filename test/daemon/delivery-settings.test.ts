@@ -15,6 +15,9 @@ const AFTER = {
   LIMPET_FEDERATION__LONG_OUTAGE_MS: '7',
   LIMPET_FEDERATION__REQUEST_TIMEOUT_MS: '8',
   LIMPET_FEDERATION__MAX_PDUS: '9',
+  LIMPET_FEDERATION__MAX_EDUS: '14',
+  LIMPET_FEDERATION__EDUS: '{presence: false, receipts: false}',
+  LIMPET_RETENTION__DURABLE_EDUS_MS: '15',
   LIMPET_FEDERATION__MAX_BODY_BYTES: '80000',
   LIMPET_FEDERATION__MAX_CONCURRENCY: '10',
   LIMPET_FEDERATION__RECOVERING_CONCURRENCY: '4',
@@ -34,7 +37,8 @@ describe('the settings of delivery', () => {
       deliverySettings(() => live.now()),
     )
     const copy = { ...needs }
-    const { backoff, deadline } = needs
+    const { backoff, deadline, edus } = needs
+    expect({ ...edus }).to.deep.equal({ maxEdus: 100, off: new Set(), durableMs: 30 * 86_400_000 })
     const preview = previewNeedsOf(() => live.now(), systemClock)
     expect(needs).to.include({ origin: 'a.example', maxPdus: 50, requestTimeoutMs: 60_000 })
     const heard: unknown[] = []
@@ -46,6 +50,9 @@ describe('the settings of delivery', () => {
     })
     expect({ ...deadline }).to.deep.equal({
       ...{ deadline_retries: false, deadline_retry_min_ms: 11, long_outage_ms: 7 },
+    })
+    expect({ ...edus }).to.deep.equal({
+      ...{ maxEdus: 14, off: new Set(['m.presence', 'm.receipt']), durableMs: 15 },
     })
     expect(needs).to.include({ maxPdus: 9, maxBodyBytes: 80_000, requestTimeoutMs: 8 })
     expect(needs.catchUp).to.deep.equal({ threshold_pdus: 12, min_age_ms: 13 })

@@ -109,6 +109,8 @@ describe('every route, token and method', function () {
           vetDomain: null,
           preview: {
             ...{ clock: systemClock, origin: 'a.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
+            edus: { maxEdus: 100, off: new Set(), durableMs: 30 * 86_400_000 },
+            deadline: { long_outage_ms: 3_600_000 },
             catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
           },
           readBlocks: () => Promise.resolve(),

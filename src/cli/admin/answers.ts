@@ -71,6 +71,9 @@ export interface DestinationAnswer {
   pending_pdus: number
   pending_capped?: boolean
   pending_sticky: number
+  /** Null: not counted, in a list. Left out by a daemon older than this. */
+  pending_edus?: number | null
+  pending_edus_capped?: boolean
   oldest_pending_ms: number | null
   in_flight: { txn_id: string; since: number; attempt: number; process: string } | null
   open_transaction: { txn_id: string; created_at: number; attempt: number; pdus: number; edus: number } | null
@@ -103,6 +106,8 @@ export interface PreviewAnswer {
     position: number
     as: 'timeline' | 'catch_up' | 'sticky_replay'
   }[]
+  /** Left out by a daemon older than this. */
+  edus?: { edu_type: string; position: number }[]
   bytes: number
   body: string | null
 }
@@ -160,9 +165,12 @@ export interface StickyAnswer extends Listed {
   }[]
 }
 
+/** Of an event, or of a to-device message. */
 export interface EventAnswer {
-  event_id: string
-  room_id: string
+  event_id: string | null
+  /** Of a to-device message, which has neither event id nor room. */
+  message_id?: string
+  room_id: string | null
   position: number
   received: number
   sticky_until: number | null

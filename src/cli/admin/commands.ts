@@ -199,7 +199,12 @@ export function registerAdminCommands(program: Command, io: Io, now: () => numbe
       ),
     )
 
-  withJson(add('explain <event_id>', 'show what became of one event, per destination'))
+  withJson(
+    add(
+      'explain <event_id>',
+      'show what became of one event, or to-device message by its message_id, per destination',
+    ),
+  )
     .option('--destination <name>', 'for this destination only')
     .action((eventId: string, options: Options, command: Command) =>
       print(

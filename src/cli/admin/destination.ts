@@ -27,6 +27,12 @@ export function showDestination(
       ['position', `${number(d.position)} of ${number(d.head)}`],
       ['PDUs pending', `${number(d.pending_pdus)}${more}${oldest === null ? '' : `, the oldest ${oldest}`}`],
       ['sticky pending', d.pending_sticky],
+      [
+        'EDUs pending',
+        d.pending_edus == null
+          ? null
+          : `${number(d.pending_edus)}${d.pending_edus_capped === true ? ' or more' : ''}`,
+      ],
       ['transaction', transactionText(d, now)],
       [
         'gap',
@@ -87,8 +93,9 @@ function listed<Row>(
 
 function transactionText({ in_flight, open_transaction }: DestinationAnswer, now: number): string | null {
   if (open_transaction === null) return null
-  const { txn_id, attempt, pdus, created_at } = open_transaction
-  const made = `${txn_id}, ${number(pdus)} PDUs, made ${distance(created_at, now) ?? ''}, attempt ${attempt}`
+  const { txn_id, attempt, pdus, edus, created_at } = open_transaction
+  const holds = `${number(pdus)} PDUs${edus > 0 ? ` and ${number(edus)} EDUs` : ''}`
+  const made = `${txn_id}, ${holds}, made ${distance(created_at, now) ?? ''}, attempt ${attempt}`
   if (in_flight === null) return `${made}, unanswered`
   return `${made}, under way for ${ageText(now - in_flight.since) ?? ''} in ${in_flight.process}`
 }

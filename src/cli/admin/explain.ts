@@ -1,4 +1,4 @@
-/** `limpet explain EVENT_ID`: what became of one event, for each destination it concerned. */
+/** `limpet explain EVENT_ID`: what became of one event, or to-device message, for each destination it concerned. */
 import type { EventAnswer } from './answers.ts'
 import { distance, facts, moment, table, wrap } from './table.ts'
 
@@ -12,8 +12,12 @@ export function showExplain(event: EventAnswer, now: number): string {
   for (const { outcome } of event.destinations) counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
   const summary = [...counts].map(([outcome, count]) => `${count.toLocaleString('en-US')} ${said(outcome)}`)
   const head = facts([
-    ['event', event.event_id],
-    ['room', event.room_id],
+    ...(event.message_id === undefined
+      ? ([
+          ['event', event.event_id],
+          ['room', event.room_id],
+        ] as const)
+      : ([['to-device message', event.message_id]] as const)),
     ['position', event.position],
     ['received', `${moment(event.received) ?? ''} (${distance(event.received, now) ?? ''})`],
     [
@@ -21,7 +25,7 @@ export function showExplain(event: EventAnswer, now: number): string {
       event.sticky_until &&
         `${moment(event.sticky_until) ?? ''} (${distance(event.sticky_until, now) ?? ''})`,
     ],
-    ['destinations', summary.length === 0 ? 'none: the event is for no remote server' : summary.join(', ')],
+    ['destinations', summary.length === 0 ? 'none: it is for no remote server' : summary.join(', ')],
   ])
   const troubled = event.destinations.filter(({ outcome }) => outcome !== 'delivered')
   const fine = event.destinations.filter(({ outcome }) => outcome === 'delivered')

@@ -38,7 +38,7 @@ const WHAT = {
 }
 
 function transactionOf(answer: PreviewAnswer, now: number): string {
-  const { destination, reason, pdus, first, what } = answer
+  const { destination, reason, pdus, edus = [], first, what } = answer
   if (first !== null) return wrap(FIRST[first].replace('NAME', destination), 2)
   if (answer.body === null) return wrap(`nothing would be sent to ${destination}: ${reason}`, 2)
   const { next_attempt: next } = answer
@@ -51,12 +51,15 @@ function transactionOf(answer: PreviewAnswer, now: number): string {
     ['now', reason],
     ...(next === null || next <= now ? [] : ([['not before', `in ${ageText(next - now)}`]] as const)),
   ])
-  if (pdus.length === 0) return head
-  const rows = table(pdus, [
+  const ofPdus = table(pdus, [
     { title: 'POSITION', value: ({ position }) => position, right: true },
     { title: 'EVENT', value: ({ event_id }) => event_id, shrinkTo: 20 },
     { title: 'ROOM', value: ({ room_id }) => room_id, shrinkTo: 20 },
     { title: 'AS', value: ({ as }) => AS[as] },
   ])
-  return `${head}\n\n${rows}`
+  const ofEdus = table(edus, [
+    { title: 'POSITION', value: ({ position }) => position, right: true },
+    { title: 'EDU', value: ({ edu_type }) => edu_type, shrinkTo: 20 },
+  ])
+  return [head, ...(pdus.length === 0 ? [] : [ofPdus]), ...(edus.length === 0 ? [] : [ofEdus])].join('\n\n')
 }

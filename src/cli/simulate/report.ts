@@ -6,12 +6,16 @@ import { impliedText, replayedByPace } from './compare.ts'
 import type { Comparison } from './compare.ts'
 import { countSteps, foundText } from './found.ts'
 import type { FoundSteps } from './found.ts'
+import { eduFaults, eduText, eduTotals } from './edu-report.ts'
+import type { EduVerdict } from '../../simulate/verdict/edus.ts'
 import { table, wrap } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
 
 export interface SimulateReport {
   readonly plan: StoryPlan
   readonly verdict: Verdict
+  /** Of each server; none: no EDUs were in the traffic. */
+  readonly edus: readonly EduVerdict[]
   /** What limpet says of itself. */
   readonly limpet: Comparison
   /** By which step of server discovery it says that each server was found. */
@@ -19,25 +23,36 @@ export interface SimulateReport {
   readonly seconds: number
 }
 
-const isGood = ({ verdict, limpet }: SimulateReport) => verdict.good && limpet.disagreements.length === 0
+const isGood = ({ verdict, edus, limpet }: SimulateReport) =>
+  verdict.good && eduFaults(edus).length === 0 && limpet.disagreements.length === 0
 
 /** Why the run failed, in one line; null: it did not. */
 export function complaintOf(report: SimulateReport): string | null {
   if (isGood(report)) return null
   const { missing, notEntitled, faults: said } = report.verdict.totals
-  const other = said + report.limpet.disagreements.length
+  const other = said + report.limpet.disagreements.length + eduFaults(report.edus).length
   return `the run failed: missing ${missing}, not entitled ${notEntitled}, other faults ${other}`
 }
 
 /** For `--json`: sizes, what the seed implies, limpet's own counts, how many servers were found by which step, totals, and the verdict on each server. */
 export function jsonOf(report: SimulateReport): object {
-  const { plan, verdict, limpet, found, seconds } = report
+  const { plan, verdict, edus, limpet, found, seconds } = report
   const servers = verdict.servers.map((one, index) => {
-    return { ...one, part: partOf(plan.cast, index), step: found[index] ?? null }
+    return { ...one, part: partOf(plan.cast, index), step: found[index] ?? null, edus: edus[index] ?? null }
   })
   const { sizes, implied } = plan
   const { totals } = verdict
-  return { good: isGood(report), seconds, sizes, implied, limpet, found: countSteps(found), totals, servers }
+  const counts = { totals, edus: eduTotals(edus) }
+  return {
+    good: isGood(report),
+    seconds,
+    sizes,
+    implied,
+    limpet,
+    found: countSteps(found),
+    ...counts,
+    servers,
+  }
 }
 
 /** Most faults that are shown. */
@@ -74,13 +89,14 @@ function note({ part, skipped, pending, faults }: Row): string {
   return [...(part === '' ? [] : [part]), ...counts].join(', ')
 }
 
-function faults({ verdict, limpet }: SimulateReport): string[] {
+function faults({ verdict, edus, limpet }: SimulateReport): string[] {
   const all = [
     ...verdict.servers.flatMap(({ server, missing, notEntitled, faults: said }) => [
       ...missing.map((id) => `${server}: ${id} is missing`),
       ...notEntitled.map((id) => `${server}: received ${id} without being entitled to it`),
       ...said.map((fault) => `${server}: ${fault}`),
     ]),
+    ...eduFaults(edus),
     ...limpet.disagreements,
   ]
   if (all.length === 0) return []
@@ -89,7 +105,8 @@ function faults({ verdict, limpet }: SimulateReport): string[] {
 }
 
 function summary(report: SimulateReport): string[] {
-  const { plan, verdict, limpet, seconds } = report
+  const { plan, verdict, edus, limpet, seconds } = report
+  const ofEdus = eduTotals(edus)
   const { totals, servers } = verdict
   const count = (value: number) => value.toLocaleString('en-US')
   const joinSizes = servers[plan.cast.joiner]?.joinSizes.join(' + ') ?? ''
@@ -105,6 +122,7 @@ function summary(report: SimulateReport): string[] {
     `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
     `Owed ${count(totals.owed)} in total: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
       `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,
+    ...(ofEdus === null ? [] : [eduText(ofEdus)]),
     `${isGood(report) ? 'good' : 'BAD'}: ${count(sizes.events)} events in ${sizes.rooms} rooms to ${sizes.servers} servers ` +
       `in ${seconds.toFixed(1)} s, seed ${sizes.seed}`,
   ]

@@ -27,8 +27,8 @@ export function viewDestination(row: DestinationRow, around: Circumstances, clos
     head: row.head,
     pending_pdus: row.pending_pdus,
     pending_sticky: row.pending_sticky,
-    // EDUs come with a later release.
-    pending_edus: 0,
+    pending_edus: row.pending_edus ?? null,
+    ...(closer?.edus_capped === true && { pending_edus_capped: true }),
     ...(closer?.capped === true && { pending_capped: true }),
     oldest_pending_ms: ageOf(row.oldest_pending, now),
     in_flight: inFlight(row),

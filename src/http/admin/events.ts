@@ -9,6 +9,7 @@ import { wasErased } from '../../store/views/erased.ts'
 import { findEvent, isKnownEvent, readEventFacts, type EventRow } from '../../store/views/event-facts.ts'
 import { listSticky, STICKY_ORDERS } from '../../store/views/sticky-list.ts'
 import type { Db } from '../../store/db.ts'
+import { explainMessage } from './message.ts'
 import { pageOf, pagingOf, textOf } from './query.ts'
 import { notFound } from './refusal.ts'
 import { makeTally, tellEvent, viewFate, type ToldFate } from '../../explain/event.ts'
@@ -42,6 +43,8 @@ async function explain(
 ) {
   const event = await findEvent(db, eventId)
   if (event === null) {
+    const message = await explainMessage(db, around, { messageId: eventId, name })
+    if (message !== null) return message
     if (await wasErased(db, eventId))
       throw notFound('that event was erased: nothing of it is stored, or sent')
     const gone = await isKnownEvent(db, eventId)

@@ -3,10 +3,12 @@
  * or an admin token, everything else an admin token.
  */
 import type { FastifyInstance } from 'fastify'
+import type { EduSettings } from '../../deliver/edus.ts'
 import { inSnapshot, nowMs, type Db } from '../../store/db.ts'
 import { readTroubled } from '../../store/delivery/own-trouble.ts'
 import { readSourceStates } from '../../store/ingest/source-states.ts'
 import { countGapRooms, countPending, nextUnlisted } from '../../store/views/count-pending.ts'
+import { countDurableEdus } from '../../store/views/count-durable-edus.ts'
 import { countStates } from '../../store/views/count-states.ts'
 import { DESTINATION_ORDERS, listDestinations } from '../../store/views/destination-list.ts'
 import { findDestination, type DestinationRow } from '../../store/views/destination-row.ts'
@@ -68,7 +70,7 @@ type Around = Omit<Circumstances, 'now'>
 type OfServer = { Params: { server: string } }
 
 function registerDestinationRoutes(app: FastifyInstance, deps: AdminDeps): void {
-  const { pool, serverName, version, vetDomain } = deps
+  const { pool, serverName, version, vetDomain, preview } = deps
   const around = {
     vetDomain,
     get deadAfterMs() {
@@ -82,7 +84,7 @@ function registerDestinationRoutes(app: FastifyInstance, deps: AdminDeps): void 
   }))
   app.get('/v1/destinations', ({ query }) => inSnapshot(pool, (db) => destinations(db, query, around)))
   app.get<OfServer>('/v1/destinations/:server', ({ params }) =>
-    inSnapshot(pool, async (db) => destination(db, await known(db, params.server), around)),
+    inSnapshot(pool, async (db) => destination(db, await known(db, params.server), around, preview.edus)),
   )
   app.get<OfServer>('/v1/destinations/:server/rooms', ({ params, query }) =>
     inSnapshot(pool, async (db) => {
@@ -141,21 +143,30 @@ async function destinations(db: Db, query: unknown, configured: Around) {
   return { destinations: rows, ...pagingOf(page, list), as_of: await countedAt(db) }
 }
 
-async function destination(db: Db, row: DestinationRow, around: Around) {
+async function destination(
+  db: Db,
+  row: DestinationRow,
+  around: Around,
+  { durableMs }: Pick<EduSettings, 'durableMs'>,
+) {
   const pending = await countPending(db, row.id, PENDING_CAP)
+  const now = await nowMs(db)
+  const edus = await countDurableEdus(db, row.id, { cap: PENDING_CAP, now, durableMs })
   const exact = {
     ...row,
+    pending_edus: edus.count,
     pending_pdus: pending.pdus,
     pending_sticky: pending.sticky,
     oldest_pending: pending.oldest,
   }
   return viewDestination(
     exact,
-    { now: await nowMs(db), ...around },
+    { now, ...around },
     {
       rooms_left: row.gap_to === null ? null : await countGapRooms(db, row.id),
       next_unlisted: await nextUnlisted(db, row.id),
       capped: pending.capped,
+      edus_capped: edus.capped,
       pdus_resting: pending.pdusResting,
       sticky_resting: pending.stickyResting,
     },

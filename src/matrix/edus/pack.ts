@@ -36,6 +36,8 @@ export interface EduPacking {
    */
   join(part: EduToPack, fits?: (count: EduCount) => boolean): boolean
   count(): EduCount
+  /** How many EDUs of each type there are. */
+  types(): ReadonlyMap<string, number>
   /** Canonical JSON, a text an EDU, for a transaction of that `origin_server_ts` (ms). */
   texts(originServerTs: number): string[]
 }
@@ -50,6 +52,7 @@ export function packEdus(form: number = EDU_FORM): EduPacking {
   const presence = packPresence()
   const threaded = packReceipts()
   const unthreaded = packReceipts()
+  const types = new Map<string, number>()
   let edus = 0
   let bytes = 0
 
@@ -71,11 +74,13 @@ export function packEdus(form: number = EDU_FORM): EduPacking {
       const place = placeOf(part)
       if (fits?.(withPlace(place)) === false) return false
       place.take()
+      if (place.edus > 0) types.set(part.eduType, (types.get(part.eduType) ?? 0) + place.edus)
       edus += place.edus
       bytes += place.bytes
       return true
     },
     count: () => withPlace({ edus: 0, bytes: 0 }),
+    types: () => types,
     texts: (originServerTs) => [
       ...singles,
       ...presence.texts(originServerTs),

@@ -83,7 +83,7 @@ export async function noteDrop(
 const SKIP = sql(
   'skip what is owed',
   `${holding('d.skip_upto = $4')}, its as (
-    select d.id, d.position, d.skip_by, g.id as gap, g.to_pos, greatest(g.cursor, d.position) as reached
+    select d.id, d.position, d.durable_pos, d.skip_by, g.id as gap, g.to_pos, greatest(g.cursor, d.position) as reached
       from held h join destinations d on d.id = h.id left join gaps g on g.destination = d.id and g.closed_at is null
   ), ended as (
     delete from open_transactions o using its i where o.destination = i.id returning o.txn_id
@@ -114,8 +114,8 @@ const SKIP = sql(
     update waiting_rooms w set cursor = greatest(w.cursor, $4), held_since = null, tries = 0, next_at = null
       from its i where w.destination = i.id
   ), noted as (
-    insert into skips (destination, from_pos, reached, upto, who, at)
-    select id, position, reached, $4, skip_by, now_ms() from its
+    insert into skips (destination, from_pos, reached, upto, who, at, durable_from)
+    select id, position, reached, $4, skip_by, now_ms(), durable_pos from its
   )
   update destinations d
      set position = case when i.to_pos > $4 then d.position else greatest(d.position, $4) end, skip_upto = null, skip_by = null,

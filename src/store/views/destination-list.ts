@@ -26,6 +26,7 @@ export type StateRow = Pick<
   | 'deadline_at'
   | 'pending_pdus'
   | 'pending_sticky'
+  | 'pending_edus'
   | 'gap_to'
   | 'open_txn_id'
   | 'locked'

@@ -37,6 +37,8 @@ export interface DestinationRow extends Omit<
   pending_pdus: number
   pending_sticky: number
   oldest_pending: number | null
+  /** Durable EDUs that wait, where they were counted. */
+  pending_edus?: number
   gap_from: number | null
   gap_to: number | null
   open_txn_id: string | null

@@ -26,6 +26,20 @@ describe('limpet preview', () => {
     expect(shown).not.to.include('not before')
   })
 
+  it('shows the EDUs in it, beside PDUs or alone', () => {
+    const edus = [
+      { edu_type: 'm.direct_to_device', position: 12 },
+      { edu_type: 'm.typing', position: 9 },
+    ]
+    const table = / *POSITION +EDU\n +12 +m\.direct_to_device\n +9 +m\.typing$/
+    const both = showPreview(answer({ pdus: [pdu], edus, bytes: 120, body: '{}' }), 0)
+    expect(both).to.match(/\n +7 +\$1 [^\n]+\n\n/)
+    expect(both).to.match(table)
+    const alone = showPreview(answer({ edus, bytes: 120, body: '{}' }), 0)
+    expect(alone).to.match(table)
+    expect(alone).not.to.include('EVENT')
+  })
+
   it('shows what is unanswered, and when it goes again', () => {
     const open = { txn_id: 'open1', attempts: 3, pdus: [pdu], bytes: 120, body: '{}', next_attempt: 90_000 }
     const shown = showPreview(answer(open), 0)

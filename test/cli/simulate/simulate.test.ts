@@ -7,6 +7,7 @@ import { jsonOf, complaintOf, showReport } from '../../../src/cli/simulate/repor
 import type { SimulateReport } from '../../../src/cli/simulate/report.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 import type { Heard, Told } from '../../../src/simulate/story/record.ts'
+import type { EduVerdict } from '../../../src/simulate/verdict/edus.ts'
 import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import { until } from '../../support/poll.ts'
 import { limpet, startLimpet } from '../cli-stage.ts'
@@ -45,12 +46,15 @@ describe('limpet simulate', () => {
     expect(tried.out).to.match(/^found by step +3\.2$/m)
     const said = JSON.parse(out) as ReturnType<typeof jsonOf> & {
       totals: Record<string, number>
+      edus: Record<string, number>
       implied: { replayed: number; lapsed: number }
       found: Record<string, number>
       servers: { part: string; joinSizes: number[]; lapsed: string[]; [counted: string]: unknown }[]
     }
     expect(said).to.deep.include({ good: true })
     expect(said.totals).to.include({ missing: 0, notEntitled: 0, faults: 0 })
+    expect(said.edus).to.include({ missing: 0, notEntitled: 0, stale: 0, repeats: 0, faults: 0 })
+    expect(said.edus['received']).to.be.above(0)
     expect(said.totals['replayed']).to.be.at.least(said.implied.replayed)
     const [away, joiner, dead, , erring, losing] = said.servers
     expect(away?.part).to.equal('was away')
@@ -113,7 +117,36 @@ describe('limpet simulate', () => {
       }
       const plan = planStory({ servers: 6, rooms: 8, events: 200, seed: 1 })
       const limpet = { lapsed: 0, replayed: 0, disagreements }
-      return { plan, verdict: judgeRun(told, [one], rules), limpet, found: ['3.2'], seconds: 1.5 }
+      const verdict = judgeRun(told, [one], rules)
+      return { plan, verdict, edus: [], limpet, found: ['3.2'], seconds: 1.5 }
+    }
+    const ofEdus: EduVerdict = {
+      ...{ server, owed: 1_234, received: 1_200, leftOut: 0, pending: 34, missing: [], notEntitled: [] },
+      ...{ stale: [], repeats: 0, resyncs: 0, faults: [] },
+    }
+
+    it('what is good of EDUs, where the traffic had some', () => {
+      const good = { ...report(heard('$one')), edus: [ofEdus] }
+      expect(complaintOf(good)).to.equal(null)
+      expect(showReport(good)).to.match(
+        /^EDUs: 1,234 durable ones owed: 1,200 received, 34 pending for the dead one\.$/m,
+      )
+      expect(jsonOf(good)).to.deep.include({ good: true })
+      expect(showReport(report(heard('$one')))).not.to.include('EDUs')
+    })
+
+    for (const [bad, line] of [
+      [{ missing: ['m1 of @a:us'] }, 'EDU m1 of @a:us is missing'],
+      [{ notEntitled: ['m1'] }, 'received EDU m1 without being entitled to it'],
+      [{ stale: ['typing'] }, 'EDU typing is the newest of its kind, and did not come'],
+      [{ faults: ['message m1 came again'] }, 'message m1 came again'],
+    ] as const) {
+      it(`what is bad of EDUs: ${line}`, () => {
+        const said = { ...report(heard('$one')), edus: [{ ...ofEdus, ...bad }] }
+        expect(complaintOf(said)).to.match(/other faults 1$/)
+        expect(showReport(said)).to.include(`Faults:\n  ${server}: ${line}\n`)
+        expect(jsonOf(said)).to.include({ good: false })
+      })
     }
 
     it('what is good', () => {

@@ -44,6 +44,8 @@ export function makeAdminApp(
           preview: {
             ...{ clock: { now: () => 1_000 }, origin: 'us.example', maxPdus: 50, maxBodyBytes: 1_000_000 },
             catchUp: { threshold_pdus: 1_000, min_age_ms: 60_000 },
+            edus: { maxEdus: 100, off: new Set(), durableMs: 30 * 86_400_000 },
+            deadline: { long_outage_ms: 3_600_000 },
           },
           readBlocks: readBlocks ?? (() => Promise.resolve()),
           deadAfterMs: 30 * 86_400_000,

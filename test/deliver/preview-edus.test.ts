@@ -1,0 +1,115 @@
+/** A preview of a transaction with EDUs is what is sent then. */
+import { expect } from 'chai'
+import { previewOf, type PreviewNeeds } from '../../src/deliver/preview.ts'
+import { systemClock } from '../../src/pace/clock.ts'
+import {
+  eduRequest,
+  makeEduWorld,
+  other,
+  receipts,
+  toDevice,
+  typing,
+  type EduWorld,
+} from '../ingest/edu-world.ts'
+import { event, servers } from '../ingest/ingest-world.ts'
+import { reachable } from '../support/reachable.ts'
+import { ANSWERED, holdInTest, UNANSWERED } from './step-stage.ts'
+
+const B = 'b.example'
+const SMALL = { maxEdus: 3, off: new Set<string>(), durableMs: 30 * 86_400_000 }
+
+describe('a preview with EDUs', () => {
+  let world: EduWorld
+  beforeEach(async () => {
+    world = await makeEduWorld({})
+    await world.take([servers({ add: [B] })])
+  })
+  afterEach(() => world.pool.end())
+
+  async function hold(more: Parameters<typeof holdInTest>[2] = {}) {
+    const bodies: string[] = []
+    let answer = ANSWERED
+    const stage = await holdInTest(world.pool, B, {
+      ...reachable(({ body }) => {
+        bodies.push(body.toString())
+        return Promise.resolve(answer)
+      }),
+      ...more,
+    })
+    const { edus, deadline, catchUp, maxPdus, maxBodyBytes } = stage.needs
+    const needs: PreviewNeeds = {
+      ...{ pool: world.pool, clock: systemClock, origin: 'home.example' },
+      ...{ edus, deadline, catchUp, maxPdus, maxBodyBytes },
+    }
+    return {
+      ...stage,
+      bodies,
+      answers: (with_: typeof answer) => (answer = with_),
+      preview: async () => (await previewOf(needs, stage.held.destination))!,
+    }
+  }
+  const withoutTs = (body: string | null | undefined) =>
+    body?.replace(/"origin_server_ts":\d+,"pdus"/, '"pdus"')
+
+  it('is what a look would send, one transaction after the other', async () => {
+    await world.append(
+      eduRequest([
+        ...[event(), typing(), receipts(['a', 'b']), other({ destinations: [B] })],
+        ...['m1', 'm2', 'm3', 'm4'].map((id) => toDevice(id, [B])),
+      ]),
+    )
+    const it = await hold({ edus: SMALL })
+    const shown: Awaited<ReturnType<typeof it.preview>>[] = []
+    for (let n = 0; n < 6; n += 1) {
+      const next = await it.preview()
+      if (next.body === null) break
+      shown.push(next)
+      await it.step()
+    }
+    expect(shown.map(({ body }) => withoutTs(body))).to.deep.equal(it.bodies.map(withoutTs))
+    const [first] = shown
+    expect(first).to.include({ txn_id: null, what: 'ordinary' })
+    expect(first?.pdus).to.have.length(1)
+    expect(first?.edus.slice(0, 2)).to.deep.equal([
+      { edu_type: 'm.direct_to_device', position: 7 },
+      { edu_type: 'm.direct_to_device', position: 8 },
+    ])
+    expect(
+      shown.flatMap(({ edus }) => edus.map(({ position }) => position)).sort((a, b) => a - b),
+    ).to.deep.equal([3, 4, 5, 6, 7, 8, 9, 10])
+  })
+
+  it('of an unanswered transaction is its very bytes, with what they hold', async () => {
+    await world.append(eduRequest([event(), typing(), receipts(['a', 'b']), toDevice('m1', [B])]))
+    const it = await hold()
+    it.answers(UNANSWERED)
+    await it.step()
+    const shown = await it.preview()
+    expect(shown.body).to.equal(it.bodies[0])
+    expect(shown.txn_id).to.be.a('string')
+    expect(shown.edus).to.deep.equal([
+      { edu_type: 'm.direct_to_device', position: 6 },
+      { edu_type: 'm.typing', position: 3 },
+      { edu_type: 'm.receipt', position: 4 },
+      { edu_type: 'm.receipt', position: 5 },
+    ])
+  })
+
+  it('passes what is off, as a look does, and comes to what is behind it; nothing is moved by it', async () => {
+    const many = Array.from({ length: 1_100 }, () => typing())
+    await world.append(eduRequest(many.slice(0, 600)))
+    await world.append(eduRequest([...many.slice(600), receipts(['a'])]))
+    const it = await hold({ edus: { ...SMALL, off: new Set(['m.typing']) } })
+    expect((await it.preview()).edus).to.deep.equal([{ edu_type: 'm.receipt', position: 1_102 }])
+    expect(await world.rows('select ephemeral_pos::int as at from destinations')).to.deep.equal([{ at: 0 }])
+  })
+
+  it('of nothing but presence that waits for company is that nothing goes now', async () => {
+    const push = [{ user_id: '@alice:home.example', presence: 'online' }]
+    await world.append(
+      eduRequest([{ edu_type: 'm.presence', content: { push }, rooms: ['!room:home.example'] }]),
+    )
+    const it = await hold()
+    expect(await it.preview()).to.include({ body: null, first: null })
+  })
+})
