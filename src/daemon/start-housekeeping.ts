@@ -15,6 +15,7 @@ import type { Pool } from '../store/db.ts'
 import { forgetOldActs } from '../store/audit.ts'
 import { forgetOldSkips } from '../store/delivery/skips.ts'
 import { forgetOldAnswers } from '../store/discovery/answers.ts'
+import { TOO_OLD } from '../store/upkeep/forget-edus.ts'
 import { agesOf, makeRetention } from '../store/upkeep/retention.ts'
 import { makeSeenTime } from '../store/upkeep/seen-time.ts'
 import { countStates } from '../store/views/count-states.ts'
@@ -99,6 +100,7 @@ export function startHousekeeping(needs: HousekeepingNeeds): { stop(): Promise<v
     rest: (ms, signal) => clock.sleep(ms, signal),
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
     onGivenUp: (count) => metrics.givenUp.inc({ why: 'retention' }, count),
+    onEdusGivenUp: (count) => metrics.givenUp.inc({ why: TOO_OLD }, count),
     log,
   })
   const retainOnce = async () => {

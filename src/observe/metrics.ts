@@ -20,7 +20,7 @@ const IGNORED_WHYS = [
   ...(['malformed', 'not_canonical', 'too_large', 'private'] as const),
 ] as const
 const SENT_REASONS = ['timeline', 'catch_up', 'sticky_replay'] as const
-const GIVEN_UP_WHYS = ['purge', 'retention', 'operator'] as const
+const GIVEN_UP_WHYS = ['purge', 'retention', 'operator', 'edus_too_old'] as const
 const OUTCOMES = ['answered', 'failed', 'busy', 'gone', 'never_left', 'aborted', 'lost'] as const
 // What was asked, and what it came to: of the network only, what is remembered or shared is no lookup.
 const LOOKUP_OUTCOMES = [
@@ -276,7 +276,7 @@ export function makeMetrics({
     ),
     givenUp: counterOf(
       'given_up_total',
-      'Pairs of event and destination that were given up, by reason.',
+      'Pairs of event, or durable EDU, and destination that were given up, by reason.',
       'why',
       GIVEN_UP_WHYS,
     ),

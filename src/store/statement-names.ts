@@ -68,6 +68,7 @@ export const DELIVERY = [
   'read the time',
   'read the head',
   'whom do new items concern',
+  'whom do new EDUs concern',
   'who fails and is owed new sticky events',
   'look sooner at who fails',
   'what is new to the fanout',
@@ -264,6 +265,11 @@ export const UPKEEP = [
   'forget changes',
   'forget memberships',
   'forget recipients',
+  'end EDUs of a wrong clock',
+  'forget EDUs',
+  'forget durable EDUs',
+  'which sets of rooms does no EDU name',
+  'forget sets of rooms',
 ] as const
 
 export type StatementName =

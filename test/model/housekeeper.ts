@@ -1,5 +1,6 @@
 /** One sweep, as `deliver/wake/sweep.ts` makes it; without its counts, by which nobody decides anything. */
 import { nowMs, type Pool } from '../../src/store/db.ts'
+import { endAheadOfTime, forgetEdus, forgetRoomSets } from '../../src/store/upkeep/forget-edus.ts'
 import { forgetOld } from '../../src/store/upkeep/forget-old.ts'
 import { cutImpossibleWaits, removeOld } from '../../src/store/upkeep/housekeeping.ts'
 import {
@@ -34,7 +35,14 @@ export async function sweep(pool: Pool): Promise<void> {
   }
   await noteLapsed(pool, await nowMs(pool), null)
   await markMissed(pool, await findOwed(pool))
+  await forgetEdusOf(pool)
   await removeOld(pool, ATTEMPTS_MS)
+}
+
+/** At each round of retention, however old the log is. */
+async function forgetEdusOf(pool: Pool): Promise<void> {
+  await endAheadOfTime(pool, SETTINGS.edus.durableMs)
+  await forgetEdus(pool, SETTINGS.edus.durableMs)
 }
 
 const DROP = `delete /* ${DROP_OLD} */ from events where pos <= $1`
@@ -60,6 +68,7 @@ export async function retain(pool: Pool): Promise<number | null> {
     await giveUpOld(db, needed, SETTINGS.newestEventMs)
     await dropUnneeded(db, needed)
     await forgetOld(db, EVENT_IDS_MS)
+    await forgetRoomSets(db)
     return upto
   } finally {
     db.release()

@@ -12,6 +12,7 @@ import {
   moveCursor,
   readNews,
   findConcerned,
+  findConcernedByEdus,
   type Sleeper,
 } from '../../store/delivery/wake-lists.ts'
 import type { DeadlineSettings } from '../rules/deadline.ts'
@@ -37,12 +38,16 @@ export function makeFanout({
   const woken = makeWoken(clock)
   return async (signal) => {
     while (!signal.aborted) {
-      const { after, head, sticky } = await readNews(pool)
+      const { after, head, sticky, edus } = await readNews(pool)
       // The database failed over to an older state.
       if (head < after) await bringBackCursor(pool, 'fanout')
       if (head <= after) return
       const upto = Math.min(head, after + BATCH)
       const found = await findConcerned(pool, after, upto)
+      if (edus) {
+        const told = new Set(found.map(({ name }) => name))
+        found.push(...(await findConcernedByEdus(pool, after, upto)).filter(({ name }) => !told.has(name)))
+      }
       // A destination that was woken and not taken since still has its job. That turn will see these items, so it is not woken again.
       const toWake = found.filter(({ name, fence, served }) => served || !woken.has(name, fence))
       if (toWake.length > 0) await wake(toWake)

@@ -6,8 +6,9 @@
 import type { Db } from '../db.ts'
 import { OWNER_LIVES } from '../held.ts'
 import { planFor } from '../prepare.ts'
-import { sql } from '../statement.ts'
+import { sql, type Sql } from '../statement.ts'
 import { ACT_IS_DUE } from './planned-acts.ts'
+import { BEHIND_IN_DURABLE_EDUS } from './behind-in-edus.ts'
 
 export interface Sleeper {
   name: string
@@ -68,8 +69,12 @@ export interface ToldSleeper extends Sleeper {
   served: boolean
 }
 
-export async function findConcerned(db: Db, after: number, upto: number): Promise<ToldSleeper[]> {
-  const { rows } = await db.query<ToldSleeper>(planFor(upto - after, FOR_NEW_ITEMS), [
+/** Those whom events, and servers that are added, concern. */
+export const findConcerned = (db: Db, after: number, upto: number): Promise<ToldSleeper[]> =>
+  ask(db, FOR_NEW_ITEMS, after, upto)
+
+async function ask(db: Db, statement: Sql, after: number, upto: number): Promise<ToldSleeper[]> {
+  const { rows } = await db.query<ToldSleeper>(planFor(upto - after, statement), [
     after,
     Array.from({ length: upto - after }, (_, i) => after + 1 + i),
     upto,
@@ -77,10 +82,49 @@ export async function findConcerned(db: Db, after: number, upto: number): Promis
   return rows
 }
 
+/**
+ * EDUs that are not durable wait for company where a request would most likely be in vain: a condition beside `IS_TOLD`. Whoever fails, or was slow, takes them
+ * along with what it is woken for.
+ */
+const IS_QUICK = 'd.quick and d.retry_at is null and d.hold_until is null'
+
+// As `FOR_NEW_ITEMS`. Of many EDUs of a room, or of a set of rooms, its servers are read once. Room by room, and each destination by itself: from the sets
+// PostgreSQL expects so many of both that it would read all that there are.
+const FOR_NEW_EDUS = sql(
+  'whom do new EDUs concern',
+  `with new as materialized (
+    select e.durable, e.room, e.rooms, e.recipients from unnest($2::bigint[]) p (pos) join edus e on e.pos = p.pos
+     where e.pos > $1 and e.pos <= $3
+  ), touched as materialized (
+    select room, bool_or(durable) as durable from (
+      select room, durable from new where room is not null
+      union
+      select unnest(s.rooms), e.durable from (select distinct rooms, durable from new where rooms is not null) e join edu_rooms s on s.id = e.rooms
+    ) r group by room
+  ), addressed as (
+    select recipients, bool_or(durable) as durable from new where recipients is not null group by recipients
+  ), who as materialized (
+    select destination, bool_or(durable) as durable from (
+      select m.destination, t.durable from touched t cross join lateral (
+        select m.destination from memberships m where m.room = t.room and (m.until is null or m.until > $1) offset 0) m
+      union all
+      select unnest(r.list), a.durable from addressed a join recipients r on r.id = a.recipients
+    ) w group by destination
+  )
+  select d.name, d.quick, d.fence, not ${UNSERVED} as served
+    from who cross join lateral (select * from destinations d where d.id = who.destination offset 0) d
+   where ${IS_TOLD} and not ${FOLLOWED} and (who.durable or (${IS_QUICK}))`,
+)
+
+/** Those whom EDUs concern. */
+export const findConcernedByEdus = (db: Db, after: number, upto: number): Promise<ToldSleeper[]> =>
+  ask(db, FOR_NEW_EDUS, after, upto)
+
 // One that fails is looked at sooner only for what is sticky, and mostly nothing is: that is asked with the rest.
 const NEWS = sql(
   'what is new to the fanout',
-  `select c.pos as after, s.head, exists (select from sticky k where k.pos > c.pos and k.pos <= s.head) as sticky
+  `select c.pos as after, s.head, exists (select from sticky k where k.pos > c.pos and k.pos <= s.head) as sticky,
+          greatest(s.durable_head, s.edu_head) > c.pos as edus
      from stream s join cursors c on c.name = 'fanout'`,
 )
 
@@ -90,10 +134,13 @@ export interface FanoutNews {
   head: number
   /** Whether anything between the two is sticky, or was a short time ago. */
   sticky: boolean
+  /** Whether there is an EDU between the two, or was. */
+  edus: boolean
 }
 
 export async function readNews(db: Db): Promise<FanoutNews> {
-  return (await db.query<FanoutNews>(NEWS, [])).rows[0] ?? { after: 0, head: 0, sticky: false }
+  const none = { after: 0, head: 0, sticky: false, edus: false }
+  return (await db.query<FanoutNews>(NEWS, [])).rows[0] ?? none
 }
 
 const MOVE_CURSOR = sql(
@@ -190,21 +237,23 @@ const UNLISTED_AND_DUE = `
      and not exists (select from apart a where a.destination = p.destination and a.pos = p.pos)`
 
 /**
- * Who is listed by name in what came after its position. Each list is gone through once, and only those that somebody has not got
- * past: compared with every destination, a thousand lists for a thousand destinations took half a minute.
+ * Who is listed by name in what came after its position, or in a durable EDU after its cursor of these. Each list is gone through once, and only those that
+ * somebody has not got past: compared with every destination, a thousand lists for a thousand destinations took half a minute.
  */
 const BEHIND_IN_A_LIST = `
   select l.id from (
-    select x.id, max(r.head) as head from recipients r cross join lateral unnest(r.list) as x (id)
-     where r.head > (select min(position) from destinations) group by x.id
-  ) l join destinations d on d.id = l.id where l.head > d.position`
+    select x.id, max(r.head) as head, max(r.durable_head) as durable_head from recipients r cross join lateral unnest(r.list) as x (id)
+     where r.head > (select min(position) from destinations) or r.durable_head > (select min(durable_pos) from destinations) group by x.id
+  ) l join destinations d on d.id = l.id where l.head > d.position or l.durable_head > d.durable_pos`
 
-// It may say too much (never too little): a turn that finds nothing moves the position on.
+// It may say too much (never too little): a turn that finds nothing moves the position on, or the cursor of durable EDUs. Those that are not durable wake nobody
+// here: they go with what comes next, or lapse.
 const OWED = sql(
   'who is owed something',
   `select array(
      ${BEHIND_IN_A_ROOM}
      union ${BEHIND_IN_A_LIST}
+     union ${BEHIND_IN_DURABLE_EDUS}
      union select o.destination from open_transactions o
      union select g.destination from gaps g where g.closed_at is null
      union select o.destination from sticky_owed o

@@ -1,5 +1,5 @@
 /**
- * Which unanswered transactions carry a text that is taken away? They are marked void in the same commit. The row
+ * Which unanswered transactions carry a text, or an EDU, that is taken away? They are marked void in the same commit. The row
  * stays, so that an attempt that is under way ends by itself; the next attempt plans anew.
  *
  * Under the content lock nothing is frozen, so the set can only shrink. All transactions are looked through once,
@@ -22,14 +22,20 @@ const OF_MANY = sql(
   ofEvents('exists (select 1 from (select unnest(o.positions) as p) u where u.p = any($1::bigint[]))'),
 )
 
-// $1 rooms.
+// $1 rooms. Of EDUs only those go that are not durable and for the servers of one room alone.
 const OF_ROOMS = sql(
   'who holds what is purged',
-  `select distinct o.destination
+  `select o.destination
     from open_transactions o
     cross join lateral unnest(o.positions) p (pos)
     join (select pos from events where room = any($1) union all select pos from kept_events where room = any($1)) e on e.pos = p.pos
-   where not o.void`,
+   where not o.void
+   union
+  select o.destination
+    from open_transactions o
+    cross join lateral unnest(o.edu_positions) p (pos)
+    join edus e on e.pos = p.pos and e.room = any($1) and not e.durable
+   where not o.void and o.edu_txn = o.txn_id`,
 )
 
 /** Destinations whose open transaction holds one of these. Hold the content lock. */

@@ -1,6 +1,6 @@
 /**
  * Deletes what was needed only while its part of the log existed: event ids, changes, memberships that have ended,
- * lists of recipients. In small commits, because nothing waits for it.
+ * lists of recipients. In small commits, because nothing waits for it. EDUs go by their own times (`forget-edus.ts`), and what they need with them.
  */
 import type { Db } from '../db.ts'
 import { oldUpTo } from './seen-time.ts'
@@ -31,6 +31,14 @@ const CHANGES = sql(
     select c.pos from changes c where c.pos <= (select log_floor from stream) order by c.pos limit ${AT_ONCE})`,
 )
 
+/** No EDU entitles `m` to anything any more that its destination `d` has not come past: none that is stored is so old. */
+const NO_DURABLE_EDU = `(m.until <= d.durable_pos
+        or m.until < coalesce((select min(e.pos) from edus e where e.durable and e.recipients is null), ${Number.MAX_SAFE_INTEGER}))`
+const NO_OTHER_EDU = `(m.until <= d.ephemeral_pos
+        or (m.until < coalesce((select min(e.pos) from edus e where e.rooms is not null and not e.durable), ${Number.MAX_SAFE_INTEGER})
+            and not exists (select 1 from edus e where e.room is not null and not e.durable
+                                                   and e.room = m.room and e.pos > m.since and e.pos <= m.until)))`
+
 // Which servers were in the room until then is asked again for as long as something is left to which that entitles a destination that
 // has not come past it.
 const MEMBERSHIPS = sql(
@@ -41,6 +49,8 @@ const MEMBERSHIPS = sql(
        and (m.until <= d.position
             or (not exists (select 1 from kept_events k where k.room = m.room and k.pos > m.since and k.pos <= m.until)
                 and not exists (select 1 from events e where e.room = m.room and e.pos > m.since and e.pos <= m.until)))
+       and ${NO_DURABLE_EDU}
+       and ${NO_OTHER_EDU}
      limit ${AT_ONCE}) old
    where m.room = old.room and m.destination = old.destination and m.since = old.since and m.until is not null`,
 )
@@ -48,8 +58,7 @@ const MEMBERSHIPS = sql(
 const isPast = (r: '' | 'r.') =>
   `greatest(${r}head, ${r}durable_head, ${r}edu_head) <= (select log_floor from stream)`
 
-// An ingest that uses a list again at this moment moves one of its heads first: the row is looked at again then, and stays. EDUs are kept by
-// their own times.
+// An ingest that uses a list again at this moment moves one of its heads first: the row is looked at again then, and stays.
 const RECIPIENTS = sql(
   'forget recipients',
   `delete from recipients where id in (

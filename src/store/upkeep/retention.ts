@@ -9,6 +9,7 @@
 import { systemClock, type Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
 import { inTransactionOn, type Db, type Pool } from '../db.ts'
+import { endAheadOfTime, forgetEdus, forgetRoomSets } from './forget-edus.ts'
 import { forgetOld } from './forget-old.ts'
 import { withRetentionLock } from './housekeeping.ts'
 import { copyNeeded, dropUnneeded, giveUpOld, moveFloor, neededUpTo } from './kept-events.ts'
@@ -27,7 +28,7 @@ import { sql } from '../statement.ts'
 export interface RetentionNeeds {
   pool: Pool
   /** Milliseconds, as in the configuration. */
-  settings: { events_ms: number; event_ids_ms: number; newest_event_ms: number }
+  settings: { events_ms: number; event_ids_ms: number; newest_event_ms: number; durable_edus_ms?: number }
   /** Time passes by this process's clock and the database's: what only one of them says ages nothing. */
   clock?: Pick<Clock, 'monotonic'>
   /** A process that notes the time again only after this was stopped, and saw nothing of that time, ms. */
@@ -40,6 +41,8 @@ export interface RetentionNeeds {
   rest?: (ms: number, signal?: AbortSignal) => Promise<void>
   onLapsed?: (count: number) => void
   onGivenUp?: (count: number) => void
+  /** Told of durable EDUs that became too old, by pairs of EDU and destination. */
+  onEdusGivenUp?: (count: number) => void
   /** Told of each step before it is made. */
   onStep?: (step: RetentionStep) => void | Promise<void>
   log: Log
@@ -54,6 +57,7 @@ export type RetentionStep =
   | 'detach'
   | 'drop'
   | 'forget'
+  | 'forget EDUs'
 
 export interface Retained {
   /** Partitions that were dropped. */
@@ -87,8 +91,13 @@ export function makeRetention(needs: RetentionNeeds): Retain {
 /** How long the log is kept, and what is kept longest. */
 export const agesOf = (settings: RetentionNeeds['settings']) => ({
   eventsMs: settings.events_ms,
-  longestMs: Math.max(eventIdsMs(settings), settings.newest_event_ms),
+  longestMs: Math.max(eventIdsMs(settings), settings.newest_event_ms, durableEdusMs(settings)),
 })
+
+/** How long durable EDUs are kept where nothing is said of it. */
+export const DURABLE_EDUS_MS = 30 * DAY_MS
+
+const durableEdusMs = ({ durable_edus_ms = DURABLE_EDUS_MS }: RetentionNeeds['settings']) => durable_edus_ms
 
 interface Round extends RetentionNeeds {
   signal: AbortSignal | undefined
@@ -97,6 +106,8 @@ interface Round extends RetentionNeeds {
 async function makeRound(needs: Round, db: Db, retained: Retained): Promise<void> {
   const { settings, log } = needs
   const step = (name: RetentionStep) => begin(needs, name)
+  await step('forget EDUs')
+  await forgetOldEdus(needs, db)
   await step('make partitions')
   await makePartitionsAhead(db)
   await step('begin a partition')
@@ -112,7 +123,16 @@ async function makeRound(needs: Round, db: Db, retained: Retained): Promise<void
   await step('forget')
   await sweepKept(needs, db)
   await forgetOld(db, eventIdsMs(settings))
+  await forgetRoomSets(db)
   await db.query(FORGOT)
+}
+
+/** At each round: an hour may have millions of them. */
+async function forgetOldEdus(needs: Round, db: Db): Promise<void> {
+  const mayGoOn = () => needs.signal?.throwIfAborted()
+  await endAheadOfTime(db, durableEdusMs(needs.settings))
+  const givenUp = await forgetEdus(db, durableEdusMs(needs.settings), mayGoOn)
+  if (givenUp > 0) needs.onEdusGivenUp?.(givenUp)
 }
 
 /** Ids are known for longer than any event of the log. */

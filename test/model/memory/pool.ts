@@ -15,6 +15,7 @@ import { BLOCKS } from './delivery/blocks.ts'
 import { FOLLOW, LEASES } from './delivery/leases.ts'
 import { LOAD } from './delivery/load.ts'
 import { OWN_TROUBLE } from './delivery/own-trouble.ts'
+import { FORGET_EDUS } from './upkeep/forget-edus.ts'
 import { RETENTION } from './upkeep/retention.ts'
 import { RESULTS } from './delivery/results.ts'
 import { SEEN } from './upkeep/seen.ts'
@@ -39,6 +40,7 @@ export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...WAKES,
   ...BLOCKS,
   ...OWN_TROUBLE,
+  ...FORGET_EDUS,
   ...RETENTION,
   ...SEEN,
   ...SET_BACK,

@@ -1,5 +1,6 @@
 /** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
 import { withoutRefusals } from './results.ts'
+import { mayConcern } from '../edus.ts'
 import {
   headOf,
   inRoomNow,
@@ -44,6 +45,10 @@ function isOwed(call: Call, d: DestinationRow): boolean {
   const { t } = call
   return (
     isBehind(t, d) ||
+    t.recipients.all().some((r) => r.durable_head > d.durable_pos && r.list.includes(d.id)) ||
+    t.edus
+      .all()
+      .some((edu) => edu.durable && edu.pos > d.durable_pos && mayConcern(t, edu, d.id, d.durable_pos)) ||
     hasUnlistedDue(call, d) ||
     t.open_transactions.get(d.id) !== undefined ||
     openGapOf(t, d.id) !== undefined ||
@@ -78,6 +83,17 @@ const wakes = {
     return t.destinations
       .all()
       .filter((d) => who.has(d.id) && isTold(call, d) && !followed(call, d))
+      .map((d) => ({ ...sleeper(d), fence: d.fence, served: !unserved(call, d) }))
+  }),
+  'whom do new EDUs concern': twin<[number, number[], number]>((call, after, _, upto) => {
+    const { t } = call
+    const those = t.edus.all().filter(({ pos }) => pos > after && pos <= upto)
+    const isQuick = (d: DestinationRow) => d.quick && d.retry_at === null && d.hold_until === null
+    const concerns = (d: DestinationRow) =>
+      those.some((edu) => (edu.durable || isQuick(d)) && mayConcern(t, edu, d.id, after))
+    return t.destinations
+      .all()
+      .filter((d) => concerns(d) && isTold(call, d) && !followed(call, d))
       .map((d) => ({ ...sleeper(d), fence: d.fence, served: !unserved(call, d) }))
   }),
   'who fails and is owed new sticky events': twin<[number, number, number]>((call, after, upto, long) => {
@@ -133,7 +149,8 @@ const wakes = {
   }),
   'what is new to the fanout': twin<[]>(({ t }) => {
     const [after, head] = [t.cursors.get('fanout')?.pos ?? 0, headOf(t)]
-    return [{ after, head, sticky: t.sticky.all().some(({ pos }) => pos > after && pos <= head) }]
+    const sticky = t.sticky.all().some(({ pos }) => pos > after && pos <= head)
+    return [{ after, head, sticky, edus: t.edus.all().some(({ pos }) => pos > after) }]
   }),
   'move a cursor': twin<[string, number]>(({ t }, name, pos) => {
     if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0

@@ -1,5 +1,6 @@
 /** `store/ingest/content.ts`: what redacts and purges take away. */
-import { keyOf } from '../rows.ts'
+import { openEdus } from '../edus.ts'
+import { keyOf, type EduRow } from '../rows.ts'
 import { narrow } from '../rules.ts'
 import { twin, type Twins } from '../statement.ts'
 import type { Tables } from '../tables.ts'
@@ -72,9 +73,15 @@ export const CONTENT = {
   ),
   'who holds what is redacted': heldOf,
   'who holds much that is redacted': heldOf,
-  'who holds what is purged': twin<[number[]]>(({ t }, rooms) =>
-    holders(t, (pos) => rooms.includes((t.events.get(pos) ?? t.kept_events.get(pos))?.room ?? -1)),
-  ),
+  'who holds what is purged': twin<[number[]]>(({ t }, rooms) => {
+    const goes = (edu: EduRow | undefined) =>
+      edu !== undefined && !edu.durable && rooms.includes(edu.room ?? -1)
+    return t.open_transactions
+      .all()
+      .filter((open) => openEdus(open).some((pos) => goes(t.edus.get(pos))))
+      .map(({ destination }) => ({ destination }))
+      .concat(holders(t, (pos) => rooms.includes((t.events.get(pos) ?? t.kept_events.get(pos))?.room ?? -1)))
+  }),
   'make void what holds it': twin<[number[]]>(({ t }, destinations) => {
     const theirs = t.open_transactions
       .all()

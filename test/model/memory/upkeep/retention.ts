@@ -1,6 +1,6 @@
 /** `store/{settle-destinations,kept-events,forget-old}.ts`: what leaves the log, and what is spared. */
 import { isBehind, lives, openGapOf, putGap } from '../rules.ts'
-import { keyOf, type DestinationRow } from '../rows.ts'
+import { keyOf, type DestinationRow, type EduRow } from '../rows.ts'
 import { oldUpTo } from './seen.ts'
 import { DROP_OLD, twin, type Call, type Twins } from '../statement.ts'
 
@@ -182,7 +182,16 @@ const forget = {
       const { room, since, until } = m
       if (until === null || until > floorOf(call)) return false
       const within = (e: { room: number; pos: number }) => e.room === room && e.pos > since && e.pos <= until
-      return until <= position || ![...t.kept_events.all(), ...t.events.all()].some(within)
+      const { durable_pos = 0, ephemeral_pos = 0 } = t.destinations.get(m.destination) ?? {}
+      const before = (edu: EduRow) => edu.pos > until
+      const edus = t.edus.all().filter(({ recipients }) => recipients === null)
+      const isPastEdus =
+        (until <= durable_pos || edus.filter(({ durable }) => durable).every(before)) &&
+        (until <= ephemeral_pos ||
+          edus
+            .filter(({ durable }) => !durable)
+            .every((edu) => before(edu) || (edu.room !== null && !within({ ...edu, room: edu.room }))))
+      return isPastEdus && (until <= position || ![...t.kept_events.all(), ...t.events.all()].some(within))
     })
     for (const m of gone) t.memberships.delete(keyOf.membership(m))
     return gone.length

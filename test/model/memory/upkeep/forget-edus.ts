@@ -1,0 +1,64 @@
+/** `store/upkeep/forget-edus.ts`: EDUs that go with their time. */
+import { openEdus } from '../edus.ts'
+import { headOf } from '../rules.ts'
+import type { EduRow } from '../rows.ts'
+import { twin, type Call, type Twins } from '../statement.ts'
+import type { Tables } from '../tables.ts'
+import { oldUpTo, overSince } from './seen.ts'
+
+const DAY_MS = 86_400_000
+
+/** What may go of those that are not `spared` by an unanswered transaction. */
+function forget(t: Tables, isOver: (edu: EduRow) => boolean): number {
+  const open = new Set(t.open_transactions.all().flatMap(openEdus))
+  const gone = t.edus.all().filter((edu) => isOver(edu) && !open.has(edu.pos))
+  for (const { pos } of gone) t.edus.delete(pos)
+  return gone.length
+}
+
+const isEndedWrongly = ({ t, now }: Call, grace: number, durableMs: number) => {
+  return ({ pos, durable, received_ts, expires_at }: EduRow): boolean => {
+    if (received_ts <= now + grace || (expires_at !== null && expires_at <= now)) return false
+    if (durable && pos <= oldUpTo(t, durableMs)) return true
+    return (
+      expires_at !== null && expires_at > now + DAY_MS + grace && pos <= oldUpTo(t, expires_at - received_ts)
+    )
+  }
+}
+
+export const FORGET_EDUS = {
+  'end EDUs of a wrong clock': twin<[number, number]>((call, grace, durableMs) => {
+    const { t, now } = call
+    const ended = t.edus.all().filter(isEndedWrongly(call, grace, durableMs))
+    for (const { pos } of ended) t.edus.change(pos, { expires_at: now })
+    return ended.length
+  }),
+  'forget EDUs': twin<[number]>(({ t }, grace) =>
+    forget(
+      t,
+      ({ durable, expires_at }) => !durable && expires_at !== null && expires_at < overSince(t, grace),
+    ),
+  ),
+  // Whom it was given up for is only counted.
+  'forget durable EDUs': twin<[number, number]>(({ t }, grace, durableMs) => {
+    const over = overSince(t, grace)
+    const edus = forget(
+      t,
+      ({ pos, durable, received_ts, expires_at }) =>
+        durable &&
+        ((expires_at !== null && expires_at < over) ||
+          (pos <= oldUpTo(t, durableMs) && received_ts < over - durableMs)),
+    )
+    return [{ edus, pairs: 0 }]
+  }),
+  'which sets of rooms does no EDU name': twin<[]>(({ t }) => {
+    const named = new Set(t.edus.all().map(({ rooms }) => rooms))
+    return t.edu_rooms.all().flatMap(({ id }) => (named.has(id) ? [] : [{ id, head: headOf(t) }]))
+  }),
+  'forget sets of rooms': twin<[number[], number]>(({ t }, ids, head) => {
+    const named = new Set(t.edus.all().flatMap(({ pos, rooms }) => (pos > head ? [rooms] : [])))
+    const gone = t.edu_rooms.all().filter(({ id }) => ids.includes(id) && !named.has(id))
+    for (const { id } of gone) t.edu_rooms.delete(id)
+    return gone.length
+  }),
+} satisfies Twins
