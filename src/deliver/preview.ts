@@ -13,7 +13,7 @@ import { loadDestinations, type DestinationState } from '../store/delivery/desti
 import { readOpenTexts } from '../store/delivery/open-texts.ts'
 import { apartOf, besideOf, planApart } from './beside.ts'
 import { packedEdus } from './edu-texts.ts'
-import { limitsBeside, partsOf, planWithEdus, readEdus, type EduNeeds } from './edus.ts'
+import { limitsBeside, chosenParts, planWithEdus, readEdus, type EduNeeds } from './edus.ts'
 import { gapIsDue } from './gap-due.ts'
 import { readPending } from './reading.ts'
 import { searchOf, settledApart, waitsForRooms, type PreviewSearch } from './preview-apart.ts'
@@ -135,7 +135,7 @@ async function planned(needs: PreviewNeeds, state: DestinationState): Promise<Pr
   const show = ({ pdus, edus, apart: ofApart }: Sending): Preview => ({
     ...toBeMade(needs, {
       pdus: pdus.map(({ pdu, letter }) => ({ ...pdu, letter })),
-      edus: edus === undefined ? [] : partsOf(edus),
+      edus: edus === undefined ? [] : chosenParts(edus),
     }),
     ...{ what: whatOf(ofApart?.kind), search },
   })
