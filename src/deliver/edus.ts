@@ -69,7 +69,7 @@ export async function readEdus(
 }
 
 /** What is older than durable ones are kept may be gone at any moment. */
-const withAge =
+export const withAge =
   ({ durableMs }: EduSettings) =>
   (edu: StoredEdu): StoredEdu => ({
     ...edu,
@@ -91,7 +91,7 @@ export type WithEdus =
 /** What goes, of both. `limits`: of the body, as PDUs would have it. */
 export function planWithEdus(
   { edus }: Pick<EduNeeds, 'edus'>,
-  state: DestinationState,
+  state: Pick<DestinationState, 'head' | 'now' | 'eduAlone' | 'ephemeralAt'>,
   { plan, lanes, reading }: { plan: Plan; lanes: EduLanes | null; reading: Reading },
   { maxBytes }: Limits,
 ): WithEdus {

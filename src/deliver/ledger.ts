@@ -5,13 +5,25 @@
 import type { Frozen } from '../store/delivery/acknowledge-and-freeze.ts'
 import type { Attempt } from './attempt.ts'
 import type { Judgement } from './record.ts'
+import type { EduPlan } from './rules/plan-edus.ts'
 import type { ChosenPdu } from './rules/plan.ts'
+
+/** What was frozen. */
+export interface FrozenNow {
+  pdus: readonly ChosenPdu[]
+  /** Null: no EDUs go with it. */
+  edus: EduPlan | null
+  /** What it is to the next plan of EDUs. */
+  edusAs: Frozen['edusAs']
+  /** When, by the database's clock, ms since the epoch. */
+  at: number
+}
 
 export interface Ledger {
   /** What the freeze writes, and asks, beside the transaction itself. */
   beside(): Pick<Frozen, 'wakeSeq' | 'answered'>
-  /** The freeze is written, and what was beside it; the transaction holds these. */
-  frozen(pdus: readonly ChosenPdu[]): void
+  /** The freeze is written, and what was beside it. */
+  frozen(now: FrozenNow): void
   /** Keeps the result in memory and returns true, or returns false: it must be written now. */
   keeps(attempt: Attempt, judgement: Judgement): boolean
 }

@@ -24,7 +24,7 @@ import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
 import { asksAbout, limitsFor } from './rules/isolation.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Sending } from './rules/plan.ts'
-import { limitsBeside, planWithEdus, readEdus, type EduNeeds, type WithEdus } from './edus.ts'
+import { edusAs, limitsBeside, planWithEdus, readEdus, type EduNeeds, type WithEdus } from './edus.ts'
 import { lookForEdus, type LookedForEdus } from './edus-apart.ts'
 import { moveEduCursors } from '../store/delivery/edus.ts'
 import type { EduCursors } from '../store/delivery/leases.ts'
@@ -159,6 +159,10 @@ export interface AllSettled {
   /** Nothing of its EDUs is left up to there either. */
   durablePos: number
   ephemeralPos: number
+  /** The database's time of the answer, ms since the epoch, and what the last transaction is to the next plan of EDUs. */
+  now: number
+  ephemeralAt: number | null
+  eduAlone: boolean
 }
 
 /** What goes to it now that it is there. */
@@ -184,11 +188,11 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   await growFreshGap(needs, holding)
   // Before the timeline is read: what makes a gap is not sent, and to read it is what costs most.
   if (state.gap === null && (await few(needs, state, () => openGapIfDue(needs, holding)))) return LOOK_AGAIN
-  const sendThis = async (sending: Sending): Promise<Looked> => {
+  const sendThis = async (sending: Sending, left: EduCursors | null = null): Promise<Looked> => {
     const ended = await sendPlanned(needs, via, sending, state.head)
     if (ended.kind === 'not sent') return LOOK_AGAIN
     const isPlain = sending.apart === undefined && beside === NOTHING_BESIDE && sending.edus?.cursors !== null
-    const settled = isPlain ? settledBy(ended, sending) : null
+    const settled = isPlain ? settledBy(ended, sending, left) : null
     return { kind: 'sent', settled, connectedAt }
   }
   const first = beside.first && (await planApart(needs.pool, state, beside.first, beside.apart))
@@ -203,26 +207,37 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
     return LOOK_AGAIN
   }
   const next = planWithEdus(needs, state, { plan, lanes, reading }, limits)
-  if (next.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(next)
+  const left = lanes && { durable: lanes.durable.cursor, ephemeral: lanes.ephemeral.cursor }
+  if (next.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(next, left)
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
   if (then !== null) return sendThis(then)
-  return next.do === 'send' ? sendThis(next) : move(needs, holding, next, firstOfBoth(beside, ofEdus))
+  return next.do === 'send'
+    ? sendThis(next, left)
+    : move(needs, holding, next, firstOfBoth(beside, ofEdus))
 }
 
-/** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. */
-function settledBy(ended: Ended, { acknowledges, edus }: Sending): AllSettled | null {
+/** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. `left`: where the cursors are if no EDU goes; null: at the head. */
+function settledBy(
+  ended: Ended,
+  { pdus, acknowledges, edus }: Sending,
+  left: EduCursors | null,
+): AllSettled | null {
   if (ended.kind !== 'ended' || ended.judged.kind !== 'answered') return null
   const { attempt, result, judged } = ended
   const { state, connectMs, anySticky } = attempt
   const { head } = state
-  // Of a lane that was not read the stream has nothing newer.
-  const { durable, ephemeral } = edus?.cursors ?? { durable: head, ephemeral: head }
+  // Of lanes that were not read the stream has nothing newer.
+  const { durable, ephemeral } = edus?.cursors ?? left ?? { durable: head, ephemeral: head }
+  const as = edusAs(pdus.length, edus)
   if (anySticky || state.gap !== null || Math.max(connectMs, result.durationMs) >= QUICK_MS) return null
   return {
     position: acknowledges.position,
     lists: state.lists || judged.listsAny,
     durablePos: durable,
     ephemeralPos: ephemeral,
+    now: Math.round(attempt.startedAt + result.durationMs),
+    ephemeralAt: as === 'ephemeral' ? attempt.startedAt : state.ephemeralAt,
+    eduAlone: as === 'alone',
   }
 }
 

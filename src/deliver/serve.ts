@@ -6,7 +6,7 @@ import { giveWay, type Held } from '../store/delivery/leases.ts'
 import { BLOCKED } from './blocking.ts'
 import type { Follow } from './follow/follow.ts'
 import type { Lease } from './lease-keeper.ts'
-import { look, type LookNeeds } from './look.ts'
+import { look, type AllSettled, type LookNeeds } from './look.ts'
 import type { Together } from './together.ts'
 import type { Turned } from './turned.ts'
 
@@ -28,6 +28,9 @@ const HEARD_MS = 3_000
 
 const DONE: Turned = { again: false }
 const FOLLOWED: Turned = { again: false, followed: true }
+
+const beginningOf = ({ position, durablePos, ephemeralPos }: AllSettled): number =>
+  Math.min(position, durablePos, ephemeralPos)
 
 /** Serves one that is held, until there is nothing to do or its turn is used up; then it lets go. */
 export async function serve(
@@ -58,7 +61,7 @@ export async function serve(
       sent += 1
       began ??= looked.connectedAt
       const { settled } = looked
-      if (settled === null || follow?.mayBegin(state, settled.position) !== true) continue
+      if (settled === null || follow?.mayBegin(state, beginningOf(settled)) !== true) continue
       if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
     }
     if (looked.kind !== 'let go') continue

@@ -110,6 +110,7 @@ export async function sendPlanned(
     ...(edus !== undefined && { edus: keptEdus(edus) }),
   }
   const { wakeSeq, answered } = ledger.beside()
+  const asNext = edusAs(pdus.length, edus)
   const asked = needs.clock.monotonic()
   const startedAt = await needs.freeze.add({
     held,
@@ -123,11 +124,11 @@ export async function sendPlanned(
     narrowedSeq: state.narrowedSeq,
     readAt: head,
     soonestLapse: firstOf(soonestLapse, edus === undefined ? null : soonestEndOf(edus)),
-    edusAs: edusAs(pdus.length, edus),
+    edusAs: asNext,
     answered,
   })
   if (startedAt === null) return NOT_SENT
-  ledger.frozen(pdus)
+  ledger.frozen({ pdus, edus: edus ?? null, edusAs: asNext, at: startedAt })
   const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
   const begun = { txnId, acknowledges, startedAt, asked, anySticky, again: null, apart, bytes: body.length }
   const attempt = attemptOf(needs, via, begun)

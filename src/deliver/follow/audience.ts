@@ -1,5 +1,5 @@
 /**
- * Who is in which room? For the rooms in which something is said: the members of a room are read once, and the changes that the log
+ * Who is in which room, or in which set of rooms? For the rooms in which something is said: the members of a room are read once, and the changes that the log
  * brings keep them right. So to begin to follow a destination costs nothing for the rooms it is in. Pure: no I/O.
  *
  * Always: asked only for positions in (`from`, `upto`] of the log that was read. A membership is an interval of positions, so what is
@@ -15,6 +15,8 @@ export interface Audience {
   learn(rooms: readonly RoomMembers[], range: { from: number; upto: number }): void
   /** Those of `them` that were in the room at that position. */
   of<D>(room: number, pos: number, them: ReadonlyMap<number, D>): D[]
+  /** Those that were in one of the rooms of a set, each once. */
+  ofSet<D>(set: RoomSet, pos: number, them: ReadonlyMap<number, D>): Set<D>
   /** Whether the members of a room are known. */
   knows(room: number): boolean
   has(room: number, destination: number, pos: number): boolean
@@ -23,6 +25,12 @@ export interface Audience {
   forget(): void
   /** Keeps no more than it may: what goes is read again when it is asked for. Call it when nothing is being asked. */
   trim(): void
+}
+
+/** A set of rooms; what it holds never changes under its `id`. */
+export interface RoomSet {
+  readonly id: number
+  readonly rooms: readonly number[]
 }
 
 interface Stretch {
@@ -37,6 +45,15 @@ interface Room {
   odd: Map<number, Stretch[]>
   /** Up to where `learn` has seen the changes. */
   upto: number
+  /** The sets of rooms whose members were put together with its own. */
+  sets: Set<number>
+}
+
+/** The members of a set of rooms, put together once for all EDUs of that set, until one of its rooms changes. */
+interface MembersOfSet {
+  always: readonly number[]
+  /** Of its rooms those with others. */
+  odd: readonly number[]
 }
 
 /** Memberships that are kept, 4 bytes each. */
@@ -46,21 +63,80 @@ const MOST_ODD = 1_000
 
 export function makeAudience(most = MOST): Audience {
   const rooms = new Map<number, Room>()
+  const sets = new Map<number, MembersOfSet>()
   let size = 0
 
   function drop(number: number): void {
     const room = rooms.get(number)
     if (room === undefined) return
+    forgetSetsOf(room)
     rooms.delete(number)
     size -= room.always.length
+  }
+
+  function forgetSetsOf(room: Room): void {
+    for (const id of room.sets) {
+      size -= sets.get(id)?.always.length ?? 0
+      sets.delete(id)
+    }
+    room.sets.clear()
+  }
+
+  function membersOfSet(set: RoomSet): MembersOfSet {
+    const known = sets.get(set.id)
+    if (known !== undefined) return known
+    const always = new Set<number>()
+    const odd: number[] = []
+    for (const number of set.rooms) {
+      const room = rooms.get(number)
+      if (room === undefined) continue
+      for (const id of room.always) if (!room.odd.has(id)) always.add(id)
+      if (room.odd.size > 0) odd.push(number)
+      room.sets.add(set.id)
+    }
+    const members = { always: [...always], odd }
+    sets.set(set.id, members)
+    size += members.always.length
+    return members
+  }
+
+  function of<D>(number: number, pos: number, them: ReadonlyMap<number, D>): D[] {
+    const room = rooms.get(number)
+    if (room === undefined) return []
+    const found = []
+    if (room.always.length + room.odd.size > them.size) {
+      for (const [id, one] of them) if (isIn(room, id, pos)) found.push(one)
+      return found
+    }
+    for (const id of room.always) {
+      const one = them.get(id)
+      if (one !== undefined && (room.odd.size === 0 || !room.odd.has(id))) found.push(one)
+    }
+    for (const [id, stretches] of room.odd) {
+      const one = them.get(id)
+      if (one !== undefined && covers(stretches, pos)) found.push(one)
+    }
+    return found
+  }
+
+  function ofSet<D>(set: RoomSet, pos: number, them: ReadonlyMap<number, D>): Set<D> {
+    const { always, odd } = membersOfSet(set)
+    const found = new Set<D>()
+    const add = (id: number) => {
+      const one = them.get(id)
+      if (one !== undefined) found.add(one)
+    }
+    for (const id of always) add(id)
+    for (const number of odd)
+      for (const [id, stretches] of rooms.get(number)?.odd ?? []) if (covers(stretches, pos)) add(id)
+    return found
   }
 
   return {
     missing(entries) {
       const found = new Set<number>()
       for (const entry of entries) {
-        if (entry.kind === 'event' && entry.addressed?.exact !== true && !rooms.has(entry.room))
-          found.add(entry.room)
+        for (const room of roomsOf(entry)) if (!rooms.has(room)) found.add(room)
       }
       return [...found]
     },
@@ -77,28 +153,12 @@ export function makeAudience(most = MOST): Audience {
           if (stretch.since <= from && stretch.until === Infinity) always.push(id)
           else odd.set(id, [...(odd.get(id) ?? []), stretch])
         }
-        rooms.set(number, { always: Int32Array.from(always).sort(), odd, upto })
+        rooms.set(number, { always: Int32Array.from(always).sort(), odd, upto, sets: new Set() })
         size += always.length
       }
     },
-    of(number, pos, them) {
-      const room = rooms.get(number)
-      if (room === undefined) return []
-      const found = []
-      if (room.always.length + room.odd.size > them.size) {
-        for (const [id, one] of them) if (isIn(room, id, pos)) found.push(one)
-        return found
-      }
-      for (const id of room.always) {
-        const one = them.get(id)
-        if (one !== undefined && (room.odd.size === 0 || !room.odd.has(id))) found.push(one)
-      }
-      for (const [id, stretches] of room.odd) {
-        const one = them.get(id)
-        if (one !== undefined && covers(stretches, pos)) found.push(one)
-      }
-      return found
-    },
+    of,
+    ofSet,
     knows: (number) => rooms.has(number),
     has(number, destination, pos) {
       const room = rooms.get(number)
@@ -114,6 +174,7 @@ export function makeAudience(most = MOST): Audience {
         return
       }
       if (room === undefined || pos <= room.upto) return
+      forgetSetsOf(room)
       for (const id of removed) {
         const stretches = stretchesOf(room, id)
         for (const stretch of stretches) if (stretch.since < pos) stretch.until = Math.min(stretch.until, pos)
@@ -123,6 +184,7 @@ export function makeAudience(most = MOST): Audience {
     },
     forget() {
       rooms.clear()
+      sets.clear()
       size = 0
     },
     trim() {
@@ -133,6 +195,14 @@ export function makeAudience(most = MOST): Audience {
       }
     },
   }
+}
+
+/** The rooms whose members get it. */
+export function roomsOf(entry: LogEntry): readonly number[] {
+  if (entry.kind === 'change') return []
+  if (entry.kind === 'event') return entry.addressed?.exact === true ? [] : [entry.room]
+  const { to } = entry
+  return 'rooms' in to ? to.rooms : 'room' in to ? [to.room] : []
 }
 
 const covers = (stretches: readonly Stretch[], pos: number): boolean =>

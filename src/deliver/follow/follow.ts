@@ -6,7 +6,7 @@
  *     the log ──▶ followers (which get it, by audience) ──▶ follower ──▶ transaction (running ledger)
  *     a bell (our own ingest, a wish), or 25 ms ──▶ a round: read the log, then look after every follower
  *
- * A follower's modes are in `follower.ts`, and what moves it between them is in `life.ts`. It is let go after two idle seconds, and goes back to
+ * EDUs come the same way, and wait in two lists of their own (`waiting.ts`). A follower's modes are in `follower.ts`, and what moves it between them is in `life.ts`. It is let go after two idle seconds, and goes back to
  * a turn after a minute in any case.
  */
 import type { Random } from '../../pace/clock.ts'
@@ -20,6 +20,7 @@ import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './followers.ts'
 import { runningLedger } from './running-ledger.ts'
+import { beginningOf, takeAll } from './waiting.ts'
 import { BLOCKED, type Blocking } from '../blocking.ts'
 import { isPlain } from '../rules/isolation.ts'
 import type { Lease } from '../lease-keeper.ts'
@@ -34,9 +35,12 @@ export interface FollowNeeds extends LifeNeeds, Pick<Together, 'begin' | 'wished
 
 export interface Follow {
   has(name: string): boolean
-  /** Takes a destination over from its turn when nothing is owed to it up to its position; false: the turn must look again. */
+  /**
+   * Takes a destination over from its turn when nothing is owed to it up to its position, and no EDU up to the two cursors; false: the turn must look
+   * again. `state.now` is the time of this call.
+   */
   begin(turn: { held: Held; state: DestinationState; lease: Lease }): Promise<boolean>
-  /** Whether `begin` is worth asking, for a destination that was in `state` and is owed nothing up to `position`. */
+  /** Whether `begin` is worth asking, for a destination that was in `state` and is owed nothing of any kind up to `position`. */
   mayBegin(state: DestinationState, position: number): boolean
   /** It was woken: its rows are looked at if that is wished. What is new in the log is seen anyway. */
   woken(name: string): void
@@ -62,7 +66,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   const { pool, clock, log, stopping } = needs
   const followers = makeFollowers<Follower>()
   const lives = makeLives(needs, followers)
-  const { byName, start, mayGoOn } = lives
+  const { byName, start, isDue, mayGoOn } = lives
   const bell = makeNudge(clock)
 
   let under: { lease: Lease; next: () => EitherSignal; forget: () => void } | null = null
@@ -81,7 +85,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
   function cutOff(follower: Follower, own: EitherSignal): void {
     own.abort(BLOCKED)
     follower.look = true
-    follower.waiting = []
+    takeAll(follower)
     if (follower.mode === 'idle' && byName.get(follower.state.name) === follower) start(follower)
   }
 
@@ -99,7 +103,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
     const read = await readLog(pool, followers.upto(), { rows: READ_AT_ONCE, bytes: READ_BYTES })
     await learn(followers.missing(read), read.upto)
     for (const follower of followers.take(read, clock.monotonic())) {
-      if (follower.mode === 'idle') start(follower)
+      if (follower.mode === 'idle' && isDue(follower)) start(follower)
       else if (follower.mode === 'released') lives.wakeReleased(follower)
     }
     if (read.more) bell.nudge()
@@ -122,17 +126,22 @@ export function makeFollow(needs: FollowNeeds): Follow {
       followers.knowsSince(position) &&
       isOrdinary(state),
     async begin({ held, state, lease }) {
-      const { position, wakeSeq, narrowedSeq } = state
-      if (!(await needs.begin.add({ held, wakeSeq, narrowedSeq, position }))) return false
-      await learn(followers.missingSince(position))
+      const asked = clock.monotonic()
+      const { position, durablePos, ephemeralPos, wakeSeq, narrowedSeq } = state
+      const begun = { held, wakeSeq, narrowedSeq, position, durablePos, ephemeralPos }
+      if (!(await needs.begin.add(begun))) return false
+      const lanes = { after: position, durableAfter: durablePos, ephemeralAfter: ephemeralPos }
+      const nothing = { waiting: [], durable: [], ephemeral: [], waitsUntil: null }
+      await learn(followers.missingSince(beginningOf({ ...lanes, ...nothing })))
       const now = clock.monotonic()
       const own = signalUnder(lease)
       // The ledger keeps its notes in the follower itself: `books` and `follower` are one object.
       const books: Omit<Follower, 'ledger'> = {
         id: held.destination,
-        after: position,
-        waiting: [],
+        ...lanes,
+        ...nothing,
         look: false,
+        clockAhead: state.now - asked,
         ...{
           held,
           lease,
@@ -156,7 +165,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
         return false
       }
       byName.set(state.name, follower)
-      if (follower.waiting.length > 0 || follower.look) start(follower)
+      if (isDue(follower)) start(follower)
       // The first one: nothing is read while there is none.
       if (followers.size() === 1) bell.nudge()
       return true

@@ -21,15 +21,14 @@ import type { Log } from '../../observe/log.ts'
 import type { DestinationState } from '../../store/delivery/destination.ts'
 import type { Held } from '../../store/delivery/leases.ts'
 import type { Reach, Ready } from '../../wire/send-result.ts'
-import { forPdus, wantedForSome, type Bytes } from '../body-memory.ts'
+import { forPdus, type Bytes } from '../body-memory.ts'
+import type { EduNeeds, WithEdus } from '../edus.ts'
 import type { Lease } from '../lease-keeper.ts'
-import { limitsFor } from '../rules/isolation.ts'
-import { planTransaction } from '../rules/plan.ts'
 import type { ReachNeeds } from '../reach.ts'
-import { readWaiting } from '../reading.ts'
 import { sendPlanned, type TransactionNeeds } from '../transaction.ts'
 import type { Followed } from './followers.ts'
 import type { Ledger } from '../ledger.ts'
+import { noteWait, planWaiting, wantedForWaiting } from './plan-waiting.ts'
 import { isSlow, type Books } from './running-ledger.ts'
 
 export type Mode = 'idle' | 'busy' | 'leaving' | 'released' | 'gone'
@@ -42,7 +41,7 @@ const NEXT: Readonly<Record<Mode, readonly Mode[]>> = {
   gone: [],
 }
 
-export interface Follower extends Followed, Omit<Books, 'waiting'> {
+export interface Follower extends Followed, Books {
   mode: Mode
   ledger: Ledger
   held: Held
@@ -51,8 +50,10 @@ export interface Follower extends Followed, Omit<Books, 'waiting'> {
   signal: AbortSignal
   /** Nothing of it is under way any more. */
   ended: () => void
-  /** As it was when it was looked at last; its position as acknowledged since. */
+  /** As it was when it was looked at last; its position, and what is known of its EDUs, as acknowledged since. */
   state: DestinationState
+  /** The database's clock less the monotonic one, as was last seen, ms. */
+  clockAhead: number
   /** When its last answer came, if that was slow, ms since the epoch; null: it was quick. */
   slowAt: number | null
   /** Its last transaction, by the monotonic clock, ms. */
@@ -69,25 +70,45 @@ export function become(follower: Follower, mode: Mode): void {
   if (mode === 'released' || mode === 'gone') follower.ended()
 }
 
-export interface FollowerNeeds extends TransactionNeeds, ReachNeeds {
+export interface FollowerNeeds extends TransactionNeeds, ReachNeeds, Pick<EduNeeds, 'edus'> {
   maxPdus: number
   log: Log
 }
 
-/** Sends one transaction of what waits. `upto`: up to where the log has been read. */
+/** Ms since the epoch, by the database's clock. */
+export const nowFor = ({ clock }: Pick<FollowerNeeds, 'clock'>, { clockAhead }: Follower): number =>
+  Math.floor(clock.monotonic() + clockAhead)
+
+/** Sends one transaction of what waits, if any of it goes now; else false. `upto`: up to where the log has been read. */
 export async function sendWaiting(
   needs: FollowerNeeds,
   follower: Follower,
   upto: () => number,
-): Promise<void> {
+): Promise<boolean> {
   const { place, impatience } = needs
+  // What waits for its time takes no place.
+  if (follower.waiting.length === 0 && !goesNow(needs, follower, upto())) return false
   const leave = place.take('quick') ?? (await impatience.waits(place.enter('quick')))
   try {
     // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
     await sendFromPlace(needs, follower, upto)
+    return true
   } finally {
     leave?.()
   }
+}
+
+function goesNow(needs: FollowerNeeds, follower: Follower, upto: number): boolean {
+  const when = { now: nowFor(needs, follower), upto }
+  const plan = planWaiting(needs, follower, when, (maxBodyBytes) => maxBodyBytes)
+  if (plan.do === 'wait') wait(follower, plan)
+  return plan.do === 'send'
+}
+
+/** Something that waits neither goes nor has a time: the rows decide. */
+function wait(follower: Follower, plan: Extract<WithEdus, { do: 'wait' }>): void {
+  noteWait(follower, plan)
+  if (plan.at === null && follower.durable.length + follower.ephemeral.length > 0) follower.look = true
 }
 
 async function sendFromPlace(needs: FollowerNeeds, follower: Follower, upto: () => number): Promise<void> {
@@ -96,7 +117,7 @@ async function sendFromPlace(needs: FollowerNeeds, follower: Follower, upto: () 
   const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
   const ready = needs.takeIdle(reach) ?? (await connected(needs, follower, reach))
   if (ready === null) return
-  const wanted = wantedForSome(follower.waiting, needs)
+  const wanted = wantedForWaiting(follower, needs)
   let bytes = needs.bodies.take(wanted)
   try {
     bytes ??= await needs.impatience.waits(needs.bodies.enter(wanted, signal))
@@ -138,19 +159,22 @@ async function send(
   upto: number,
   { ready, bytes }: { ready: Ready; bytes: Bytes },
 ): Promise<void> {
-  const { held, state, waiting } = follower
-  const { maxPdus, maxBodyBytes } = limitsFor(state.isolation, state.now, needs)
-  // `now` is that of the last look: no lane of a followed destination asks for the time.
-  const { now, position } = state
-  const items = readWaiting(waiting, maxPdus)
-  const reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
-  const plan = planTransaction(reading, { maxPdus, maxBytes: forPdus(bytes, maxBodyBytes) })
-  // It always sends: what waits first has a place.
-  if (plan.do !== 'send') return
+  const { held, state } = follower
+  const when = { now: nowFor(needs, follower), upto }
+  const plan = planWaiting(needs, follower, when, (maxBodyBytes) => forPdus(bytes, maxBodyBytes))
+  if (plan.do === 'wait') {
+    // Its time may have come to an end while it waited for its place.
+    wait(follower, plan)
+    return
+  }
   const hurry = needs.impatience.hurry(bytes)
   const via = { held, state, ready, bytes, hurry, ledger: follower.ledger, apart: null }
   const ended = await sendPlanned(needs, via, plan, upto)
-  if (ended.kind === 'ended' && ended.kept) return
+  if (ended.kind === 'ended') {
+    const { attempt, result } = ended
+    follower.clockAhead = attempt.startedAt + result.durationMs - needs.clock.monotonic()
+    if (ended.kept) return
+  }
   follower.look = true
   if (ended.kind === 'ended' && isSlow(ended.attempt, ended)) {
     follower.slowAt = ended.attempt.startedAt + ended.result.durationMs

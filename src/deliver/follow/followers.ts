@@ -1,6 +1,6 @@
 /**
  * Which of the destinations that this process follows gets which new item? The log's entries go through here once, in
- * the order of their positions; each event is put before those that are entitled to it at its position. Pure: no I/O.
+ * the order of their positions; each event and each EDU is put before those that are entitled to it at its position. Pure: no I/O.
  *
  * Always: what is not certain here makes the holder look at the rows again (`look`), it is never guessed: a join (which
  * may owe sticky events), an event that goes in a transaction of its own, a text that was taken away while it waited, an entry of a kind that this release does
@@ -11,20 +11,18 @@ import {
   markOf,
   takesOneText,
   type LoggedChange,
+  type LoggedEdu,
   type LoggedEvent,
   type LogRead,
   type EntryMark,
 } from '../../store/delivery/log-tail.ts'
 import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
-import { makeAudience } from './audience.ts'
+import { makeAudience, roomsOf } from './audience.ts'
 import { makeRecentEntries, type OwedEvent, type RecentEntry } from './log-ring.ts'
+import { beginningOf, giveEdu, oldestOf, takeAll, type EdusWaiting } from './waiting.ts'
 
-export interface Followed {
+export interface Followed extends EdusWaiting {
   id: number
-  /** Everything up to here was settled before it was followed. */
-  after: number
-  /** Events that it is owed, in stream order. */
-  waiting: OwedEvent[]
   /** The holder must look at the rows. */
   look: boolean
 }
@@ -38,7 +36,7 @@ export interface Followers<F extends Followed> {
   knowsSince(after: number): boolean
   /** The rooms of which the members must be learnt before `read` is taken. */
   missing(read: LogRead): number[]
-  /** The same for a destination that is added and is owed nothing up to `after`. */
+  /** The same for a destination that is added and is owed nothing of any kind up to `after`. */
   missingSince(after: number): number[]
   /**
    * What was missing, read when the log was known from `from` to `upto` (with `missing`: up to the end of that read). Does nothing where
@@ -48,7 +46,7 @@ export interface Followers<F extends Followed> {
   /** After this position it may be asked who was in a room. */
   from(): number
   /**
-   * Replaces an entry with the same id. False if the log since `after` is no longer known, or the members of a room that had an event since: it can't
+   * Replaces an entry with the same id. False if the log since where it stands is no longer known, or the members of a room that had an event since: it can't
    * be followed from there.
    */
   add(followed: F): boolean
@@ -85,8 +83,17 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
 
   function mustLook(followed: F): void {
     followed.look = true
-    followed.waiting = []
+    takeAll(followed)
   }
+
+  function entitledToEdu({ pos, to }: LoggedEdu): Iterable<F> {
+    if ('room' in to) return audience.of(to.room, pos, byId)
+    if ('rooms' in to) return audience.ofSet(to, pos, byId)
+    return to.list.flatMap((id) => byId.get(id) ?? [])
+  }
+
+  const isEntitledToEdu = ({ id }: F, edu: LoggedEdu): boolean =>
+    'list' in edu.to ? edu.to.list.includes(id) : roomsOf(edu).some((room) => audience.has(room, id, edu.pos))
 
   function entitled({ room, pos, addressed }: LoggedEvent): Iterable<F> {
     if (addressed === null) return audience.of(room, pos, byId)
@@ -109,22 +116,33 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
 
   /** Applies one entry to those of `only`, or to all. */
   function apply({ entry, owed }: RecentEntry, touched: Set<F>, only: F | null = null): void {
-    const concerns = (followed: F) => only === null || followed === only
-    if (entry.kind === 'event' && owed !== null) {
-      // The room was purged and used again within one read: only the rows know which servers are in it.
-      if (entry.addressed?.exact !== true && !audience.knows(entry.room)) {
-        for (const followed of only === null ? byId.values() : [only]) {
-          if (entry.pos <= followed.after) continue
-          mustLook(followed)
-          touched.add(followed)
-        }
-        return
+    if (entry.kind === 'change') {
+      applyChange(entry, touched, (followed) => only === null || followed === only)
+      return
+    }
+    // The room was purged and used again within one read: only the rows know which servers are in it.
+    if (roomsOf(entry).some((room) => !audience.knows(room))) {
+      for (const followed of only === null ? byId.values() : [only]) {
+        if (entry.pos <= beginningOf(followed)) continue
+        mustLook(followed)
+        touched.add(followed)
       }
+      return
+    }
+    if (entry.kind === 'event') {
+      if (owed === null || !('event' in owed)) return
       const them = only === null ? entitled(entry) : isEntitled(only, entry) ? [only] : []
       for (const followed of them) if (give(followed, owed)) touched.add(followed)
       return
     }
-    if (entry.kind === 'change') applyChange(entry, touched, concerns)
+    if (owed === null || !('edu' in owed)) return
+    const them = only === null ? entitledToEdu(entry) : isEntitledToEdu(only, entry) ? [only] : []
+    for (const followed of them) {
+      if (followed.look) continue
+      const given = giveEdu(followed, owed)
+      if (given === 'too many') mustLook(followed)
+      if (given !== 'had it') touched.add(followed)
+    }
   }
 
   function applyChange(change: LoggedChange, touched: Set<F>, concerns: (followed: F) => boolean): void {
@@ -141,19 +159,20 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       return
     }
     for (const followed of byId.values()) {
-      if (takesOneText(change) && !waitsFor(followed, ({ pos }) => pos === change.target)) continue
+      if (takesOneText(change) && !followed.waiting.some(({ event }) => event.pos === change.target)) continue
       if (
         change.what === 'purge' &&
         !audience.has(change.room ?? 0, followed.id, change.pos) &&
-        !waitsFor(followed, ({ room }) => room === change.room)
+        !waitsForRoom(followed, change.room ?? 0)
       )
         continue
       look(followed)
     }
   }
 
-  const waitsFor = ({ waiting }: F, is: (event: LoggedEvent) => boolean) =>
-    waiting.some(({ event }) => is(event))
+  const waitsForRoom = ({ waiting, durable, ephemeral }: F, room: number): boolean =>
+    waiting.some(({ event }) => event.room === room) ||
+    [durable, ephemeral].some((lane) => lane.some(({ edu }) => roomsOf(edu).includes(room)))
 
   /** A text that was taken away is given to no destination that is added later. */
   function forget(change: LoggedChange): void {
@@ -161,7 +180,10 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     if (what === 'servers') return
     const ofOne = takesOneText(change)
     const known = ofOne || what === 'purge'
-    const goes = (event: LoggedEvent) => (ofOne ? event.pos === target : event.room === room)
+    const goes = (entry: LoggedEvent | LoggedEdu) => {
+      if (ofOne) return entry.pos === target
+      return entry.kind === 'event' ? entry.room === room : roomsOf(entry).includes(room ?? 0)
+    }
     if (!known || recent.has(goes)) recent.empty(pos)
   }
 
@@ -192,8 +214,8 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     if (readBytes - checkedAt < MOST_BEHIND_BYTES / 8) return
     checkedAt = readBytes
     for (const followed of byId.values()) {
-      const [oldest] = followed.waiting
-      if (oldest === undefined || readBytes - oldest.readBytes <= MOST_BEHIND_BYTES) continue
+      const oldest = oldestOf(followed)
+      if (oldest === null || readBytes - oldest.readBytes <= MOST_BEHIND_BYTES) continue
       mustLook(followed)
       touched.add(followed)
     }
@@ -216,15 +238,16 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     add(followed) {
       const before = byId.get(followed.id)
       if (before !== undefined) remove(before)
+      const after = beginningOf(followed)
       // Nothing was read while no destination was followed.
       if (byId.size === 0) {
-        recent.empty(followed.after)
+        recent.empty(after)
         audience.forget()
-        upto = followed.after
+        upto = after
         last = undefined
       }
-      if (followed.after < recent.from()) return false
-      const later = recent.since(followed.after)
+      if (after < recent.from()) return false
+      const later = recent.since(after)
       if (missingIn(later).length > 0) return false
       byId.set(followed.id, followed)
       for (const kept of later) apply(kept, new Set(), followed)

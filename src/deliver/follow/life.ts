@@ -7,9 +7,11 @@ import type { Wake } from '../wake/fanout.ts'
 import type { Lease } from '../lease-keeper.ts'
 import type { Together } from '../together.ts'
 import type { Turned } from '../turned.ts'
-import { become, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'
+import { become, nowFor, sendWaiting, type Follower, type FollowerNeeds } from './follower.ts'
 import type { Followers } from './followers.ts'
+import { mayGo } from './plan-waiting.ts'
 import { settle } from './running-ledger.ts'
+import { takeAll } from './waiting.ts'
 
 export interface LifeNeeds extends FollowerNeeds, Pick<Together, 'release'> {
   wake: Wake
@@ -34,6 +36,8 @@ export interface Lives {
   byName: Map<string, Follower>
   /** Something is to be done for one that is idle. */
   start: (follower: Follower) => void
+  /** Whether something of what waits for it may go now, or a look is due. */
+  isDue: (follower: Follower) => boolean
   /** Something came for one that was let go before another turn would be woken for it. */
   wakeReleased(follower: Follower): void
   /** Starts those that are idle and have something to do beside what the log brings. */
@@ -43,7 +47,7 @@ export interface Lives {
   mayGoOn: () => boolean
 }
 
-/** Events that wait longer than this (ms) are dropped here and read by a turn, so that memory does not grow with a backlog. */
+/** Events and durable EDUs that wait longer than this (ms) are dropped here and read by a turn, so that memory does not grow with a backlog. */
 const OLDEST_MS = 5_000
 /** An answer is kept this long to be written with the next freeze, ms. After a crash before that, the transaction goes again. */
 const SETTLE_MS = 100
@@ -69,7 +73,10 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     running.delete(follower.state.name)
   }
 
-  const isTired = ({ sentAt }: Follower): boolean => clock.monotonic() - sentAt > needs.lingerMs
+  // EDUs that wait for their time are sent by who has them: a turn would read them again.
+  const isTired = ({ sentAt, ephemeral }: Follower): boolean =>
+    ephemeral.length === 0 && clock.monotonic() - sentAt > needs.lingerMs
+  const isDue = (follower: Follower): boolean => follower.look || mayGo(follower, nowFor(needs, follower))
   const mustSettle = ({ answered, sentAt }: Follower): boolean =>
     answered !== null && clock.monotonic() - sentAt >= SETTLE_MS
 
@@ -95,9 +102,8 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
         return
       }
       if (clock.monotonic() > follower.endsAt) follower.look = true
-      else if (follower.waiting.length > 0) {
-        await sendWaiting(needs, follower, () => followers.upto())
-        follower.sentAt = clock.monotonic()
+      else if (isDue(follower)) {
+        if (await sendWaiting(needs, follower, () => followers.upto())) follower.sentAt = clock.monotonic()
       } else if (mustSettle(follower)) await writeDown(follower)
       else if (isTired(follower)) break
       else {
@@ -136,18 +142,24 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
     return { again: quick !== null, quick: quick === true }
   }
 
-  const isConcerned = ({ waiting, look }: Follower): boolean => waiting.length > 0 || look
+  const isConcerned = ({ waiting, durable, ephemeral, look }: Follower): boolean =>
+    waiting.length + durable.length + ephemeral.length > 0 || look
 
-  /** Its row is freed, with its position. Where it can't be (a wish, something narrowed), it goes back to a turn. */
+  /** Its row is freed, with its position and the cursors of its EDUs. Where it can't be (a wish, something narrowed), it goes back to a turn. */
   async function letGo(follower: Follower): Promise<void> {
     become(follower, 'leaving')
     if (follower.answered !== null) await writeDown(follower)
-    const { held, state, waiting } = follower
+    const { held, state, waiting, durable, ephemeral } = follower
     // A follower that must look gets no more events: only the rows know what its destination is owed.
     if (follower.look) return leave(follower)
-    const position = waiting.length > 0 ? state.position : Math.max(state.position, followers.upto())
     const { wakeSeq, narrowedSeq } = state
-    if (!(await needs.release.add({ held, wakeSeq, narrowedSeq, position }))) return leave(follower)
+    const upto = (settled: number, left: readonly unknown[]) =>
+      left.length > 0 ? settled : Math.max(settled, followers.upto())
+    const position = upto(state.position, waiting)
+    const durablePos = upto(state.durablePos, durable)
+    const ephemeralPos = upto(state.ephemeralPos, ephemeral)
+    const released = { held, wakeSeq, narrowedSeq, position, durablePos, ephemeralPos }
+    if (!(await needs.release.add(released))) return leave(follower)
     running.delete(state.name)
     byName.delete(state.name)
     // What came before the commit woke no turn: the read that begins after it tells (`follow` in follow.ts).
@@ -171,16 +183,16 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
   function lookAfter(): void {
     const now = clock.monotonic()
     for (const follower of byName.values()) {
-      const [oldest] = follower.waiting
-      if (follower.mode === 'busy' && oldest !== undefined && now - oldest.readAt > OLDEST_MS) {
+      const readAt = Math.min(follower.waiting[0]?.readAt ?? now, follower.durable[0]?.readAt ?? now)
+      if (follower.mode === 'busy' && now - readAt > OLDEST_MS) {
         follower.look = true
-        follower.waiting = []
+        takeAll(follower)
       }
       if (follower.mode !== 'idle') continue
       if (!follower.lease.stillHeld()) finish(follower)
-      else if (follower.look || mustSettle(follower) || isTired(follower) || !mayGoOn()) start(follower)
+      else if (isDue(follower) || mustSettle(follower) || isTired(follower) || !mayGoOn()) start(follower)
     }
   }
 
-  return { byName, start, wakeReleased, lookAfter, working: () => working, mayGoOn }
+  return { byName, start, isDue, wakeReleased, lookAfter, working: () => working, mayGoOn }
 }

@@ -2,12 +2,10 @@
  * Which entries of the log were read lately? They are kept for destinations that are added a moment later: the newest, in the order of
  * their positions, without a hole. Pure.
  */
-import type { LogEntry, LoggedEvent } from '../../store/delivery/log-tail.ts'
+import type { LogEntry, LoggedEdu, LoggedEvent } from '../../store/delivery/log-tail.ts'
 
-/** One object for all followers that are owed the same event. */
-export interface OwedEvent {
-  readonly event: LoggedEvent
-  /** Of its text, and a comma. */
+interface Owed {
+  /** Of its text, and a comma; of an EDU, of the EDU that it would be alone. */
   readonly bytes: number
   /** When it was read, by the monotonic clock, ms. */
   readonly readAt: number
@@ -15,10 +13,20 @@ export interface OwedEvent {
   readonly readBytes: number
 }
 
+/** One object for all followers that are owed the same event. */
+export interface OwedEvent extends Owed {
+  readonly event: LoggedEvent
+}
+
+/** The same of an EDU. */
+export interface OwedEdu extends Owed {
+  readonly edu: LoggedEdu
+}
+
 export interface RecentEntry {
   readonly entry: LogEntry
   /** Null: a change. */
-  readonly owed: OwedEvent | null
+  readonly owed: OwedEvent | OwedEdu | null
 }
 
 export interface RecentEntries {
@@ -29,7 +37,7 @@ export interface RecentEntries {
   /** The newest entry. */
   add(entry: LogEntry, readAt: number): RecentEntry
   since(after: number): readonly RecentEntry[]
-  has(is: (event: LoggedEvent) => boolean): boolean
+  has(is: (entry: LoggedEvent | LoggedEdu) => boolean): boolean
   /** Forgets all; what comes is after `at`. */
   empty(at: number): void
   /** Forgets the oldest, where there are too many. */
@@ -39,6 +47,8 @@ export interface RecentEntries {
 /** Entries that are kept, and the bytes of their texts; twice that at times. */
 const KEPT = 2_000
 const KEPT_BYTES = 8_000_000
+/** What an EDU has beside its content, at most as long as types are: type, keys, a comma, and how long ago a user was active. */
+const ENVELOPE_BYTES = 128
 
 export function makeRecentEntries(): RecentEntries {
   let ring: RecentEntry[] = []
@@ -48,17 +58,20 @@ export function makeRecentEntries(): RecentEntries {
 
   const bytesOf = ({ owed }: RecentEntry): number => owed?.bytes ?? 0
 
-  function owedEvent(event: LoggedEvent, readAt: number): OwedEvent {
-    const bytes = Buffer.byteLength(event.pdu) + 1
+  function owedOf(entry: LogEntry, readAt: number): OwedEvent | OwedEdu | null {
+    if (entry.kind === 'change') return null
+    const isEvent = entry.kind === 'event'
+    const bytes = Buffer.byteLength(isEvent ? entry.pdu : entry.content) + (isEvent ? 1 : ENVELOPE_BYTES)
     readBytes += bytes
-    return { event, bytes, readAt, readBytes }
+    const owed = { bytes, readAt, readBytes }
+    return isEvent ? { event: entry, ...owed } : { edu: entry, ...owed }
   }
 
   return {
     from: () => from,
     readBytes: () => readBytes,
     add(entry, readAt) {
-      const kept = { entry, owed: entry.kind === 'event' ? owedEvent(entry, readAt) : null }
+      const kept = { entry, owed: owedOf(entry, readAt) }
       ring.push(kept)
       ringBytes += bytesOf(kept)
       return kept
@@ -69,7 +82,7 @@ export function makeRecentEntries(): RecentEntries {
       while (begin > 0 && (ring[begin - 1]?.entry.pos ?? 0) > after) begin -= 1
       return ring.slice(begin)
     },
-    has: (is) => ring.some(({ entry }) => entry.kind === 'event' && is(entry)),
+    has: (is) => ring.some(({ entry }) => entry.kind !== 'change' && is(entry)),
     empty(at) {
       ring = []
       ringBytes = 0

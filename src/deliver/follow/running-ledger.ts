@@ -2,21 +2,20 @@
  * The books of a destination that is followed: an ordinary answer is written down with the next freeze, in one statement
  * (`store/delivery/acknowledge-and-freeze.ts`), or by itself where nothing comes next. In a crash before that the same bytes go again.
  *
- * Always: an answer is kept only where it changes nothing but the position; everything else is written down at once, and the rows are
+ * Always: an answer is kept only where it changes nothing but the position and the cursors of EDUs; everything else is written down at once, and the rows are
  * looked at.
  */
 import type { Ledger } from '../ledger.ts'
 import type { ChosenPdu } from '../rules/plan.ts'
 import type { OwedEvent } from './log-ring.ts'
+import { settleEdus, type WaitingFor } from './plan-waiting.ts'
+import { passEdus } from './waiting.ts'
 import type { Attempt } from '../attempt.ts'
 import { QUICK_MS, record, type Judgement, type RecordNeeds } from '../record.ts'
 
-export interface Books {
+export interface Books extends WaitingFor {
   /** What was answered, and is written down with the next freeze. */
   answered: { attempt: Attempt; judgement: Judgement } | null
-  /** Events that it is owed, in stream order. */
-  waiting: OwedEvent[]
-  state: Attempt['state']
 }
 
 /** The ledger of one that is followed. */
@@ -26,14 +25,21 @@ export function runningLedger(books: Books): Ledger {
       const { state, answered } = books
       return { wakeSeq: state.wakeSeq, answered: answered === null ? null : answeredOf(answered) }
     },
-    frozen(pdus) {
+    frozen({ pdus, edus, edusAs, at }) {
+      const { state } = books
       books.answered = null
       books.waiting = without(books.waiting, pdus)
+      books.waitsUntil = null
+      if (edus !== null) passEdus(books, edus.cursors)
+      state.eduAlone = edusAs === 'alone'
+      if (edusAs === 'ephemeral') state.ephemeralAt = at
     },
     keeps(attempt, judgement) {
       if (!isOrdinary(attempt, judgement)) return false
       books.answered = { attempt, judgement }
-      books.state.position = attempt.acknowledges.toPos
+      const { toPos, edus } = attempt.acknowledges
+      books.state.position = toPos
+      if (edus !== undefined) settleEdus(books, { durable: edus.durableTo, ephemeral: edus.ephemeralTo })
       return true
     },
   }
@@ -59,7 +65,7 @@ function without(waiting: OwedEvent[], pdus: readonly ChosenPdu[]): OwedEvent[] 
 export const isSlow = ({ connectMs }: Attempt, { result }: Judgement): boolean =>
   connectMs + result.durationMs >= QUICK_MS
 
-/** Nothing changes but its position. */
+/** Nothing changes but its position and cursors. */
 function isOrdinary(attempt: Attempt, judgement: Judgement): boolean {
   const { judged } = judgement
   if (judged.kind !== 'answered' || attempt.anySticky || isSlow(attempt, judgement)) return false

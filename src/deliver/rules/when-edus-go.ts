@@ -3,7 +3,7 @@ import type { SortedLane } from './edu-lanes.ts'
 import type { EdusToPlan, Prefix } from './edus-to-plan.ts'
 
 /** Between two transactions of ephemeral EDUs alone, ms. */
-const EPHEMERAL_MS = 1_000
+export const EPHEMERAL_MS = 1_000
 /** How long presence waits for company, ms. */
 const COMPANY_MS = 10_000
 

@@ -19,6 +19,9 @@ export interface Following {
   narrowedSeq: number
   /** It is owed nothing up to here. */
   position: number
+  /** And no durable EDU up to here, and no other one. */
+  durablePos: number
+  ephemeralPos: number
 }
 
 /** The memberships of a room; those of `destination` at the same index are of events with since < pos <= until. */
@@ -54,14 +57,17 @@ export async function areWished(db: Db, them: readonly HeldDestination[]): Promi
 
 const INPUT = `
   with input as (
-    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-      as i (destination, worker, fence, wake_seq, position, narrowed_seq)
+    select * from unnest($1::int[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])
+      as i (destination, worker, fence, wake_seq, position, narrowed_seq, durable_pos, ephemeral_pos)
   ), ${LOCKED}, ${ALIVE}, done as (`
 const HELD_AND_UNASKED = (condition = '') => `
       from input i, alive w, locked l
      where ${HELD_AS_SAID}
        and w.worker = i.worker and d.wake_seq = i.wake_seq and ${UNNARROWED} ${condition}
     returning d.id, i.position)`
+
+const CURSORS = `position = greatest(d.position, i.position), durable_pos = greatest(d.durable_pos, i.durable_pos),
+           ephemeral_pos = greatest(d.ephemeral_pos, i.ephemeral_pos)`
 
 // A replay that went ahead of the timeline must not go again with it: then the rows decide.
 const NOTHING_AHEAD = `
@@ -70,7 +76,7 @@ const NOTHING_AHEAD = `
 const FOLLOW = sql(
   'begin to follow',
   `${INPUT}
-    update destinations d set follows = true, look_at = null, position = greatest(d.position, i.position)
+    update destinations d set follows = true, look_at = null, ${CURSORS}
     ${HELD_AND_UNASKED(NOTHING_AHEAD)}
   select id from done`,
 )
@@ -79,7 +85,7 @@ const RELEASE = sql(
   'let go of the followed',
   `${INPUT}
     update destinations d
-       set ${UNHELD}, look_at = null, position = greatest(d.position, i.position)
+       set ${UNHELD}, look_at = null, ${CURSORS}
     ${HELD_AND_UNASKED()}
   select id from done`,
 )
@@ -91,6 +97,8 @@ const argumentsOf = (them: readonly Following[]) => [
   them.map(({ wakeSeq }) => wakeSeq),
   them.map(({ position }) => position),
   them.map(({ narrowedSeq }) => narrowedSeq),
+  them.map(({ durablePos }) => durablePos),
+  them.map(({ ephemeralPos }) => ephemeralPos),
 ]
 
 /** Begins to follow; per destination, whether it did: else a look at the rows is due. */

@@ -33,6 +33,7 @@ interface Row {
 }
 
 const ORDINARY = {
+  ...{ ephemeralAt: null, eduAlone: false },
   ...{ now: 0, wakeSeq: 0, narrowedSeq: 0, lists: false, gap: null, owed: [], timeoutMs: null },
   isolation: null,
   waiting: { failures: 0, adviceAt: null },
@@ -94,6 +95,7 @@ function stage(over: Partial<FollowNeeds> = {}) {
     ...{ maxPdus: 50, maxBodyBytes: 1_000_000, requestTimeoutMs: 60_000 },
     bodyOf: makeSharedBodies({ origin: 'home.example', clock }),
     backoff: {} as FollowNeeds['backoff'],
+    edus: { maxEdus: 100, off: new Set(), durableMs: 30 * 86_400_000 },
     ...placesFor(100, { clock }),
     blocking: NOBODY_BLOCKED,
     onAttempt: () => undefined,
@@ -138,7 +140,8 @@ function stage(over: Partial<FollowNeeds> = {}) {
     },
     begin: (position = log.at(-1)?.pos ?? 0, name = NAME) => {
       running.add(name)
-      const state = { ...ORDINARY, name, id: 5, position } as unknown as DestinationState
+      const settled = { position, durablePos: position, ephemeralPos: position }
+      const state = { ...ORDINARY, ...settled, name, id: 5 } as unknown as DestinationState
       return follow.begin({ held: { worker: 'w', destination: 5, fence: 1 }, state, lease })
     },
     /** Lets `ms` pass for everybody who sleeps. */

@@ -77,7 +77,8 @@ const isNowhere = (id: number) => {
   stretches = stretches.filter((one) => one.id !== id)
 }
 const followed = (id: number, more: Partial<Followed> = {}): Followed => ({
-  ...{ id, after: 0, waiting: [], look: false },
+  ...{ id, after: 0, durableAfter: more.after ?? 0, ephemeralAfter: more.after ?? 0 },
+  ...{ waiting: [], durable: [], ephemeral: [], look: false },
   ...more,
 })
 /** One that is in the room, and one that is not. */

@@ -41,7 +41,8 @@ describe('following a destination', () => {
   afterEach(() => pool.end())
 
   const following = (more: Partial<Following> = {}): Following => ({
-    ...{ held: HELD, wakeSeq: 7, narrowedSeq: 4, position: 20, ...more },
+    ...{ held: HELD, wakeSeq: 7, narrowedSeq: 4, position: 20 },
+    ...{ durablePos: 20, ephemeralPos: 20, ...more },
   })
   const begin = async (more: Partial<Following> = {}) => (await beginToFollow(pool, [following(more)]))[0]
   const release = async (more: Partial<Following> = {}) =>

@@ -15,7 +15,7 @@ import { costed, sumOf, type CostedDb } from '../../support/plans.ts'
 const MANY = 5_000
 const MOST = 150
 const HELD = { worker: WORKER, destination: 7, fence: 1 }
-const FOLLOWING = { held: HELD, wakeSeq: 0, position: 0, narrowedSeq: 0 }
+const FOLLOWING = { held: HELD, wakeSeq: 0, position: 0, narrowedSeq: 0, durablePos: 0, ephemeralPos: 0 }
 
 const WAYS: Record<string, (db: CostedDb) => Promise<unknown>> = {
   take: (db) => takeDestination(db, WORKER, '7.example'),

@@ -65,7 +65,7 @@ const OPEN = `
       lanes, from_pos, to_pos) values (1, 'old', 0, 2, 0, 0, '${A}', '{}', '', 0, 0)`
 const GAP =
   'insert into gaps (id, destination, from_pos, to_pos, cursor, opened_at) values (1, 1, 0, 5, 0, 0)'
-const following = [{ held: HELD, wakeSeq: 0, narrowedSeq: 0, position: 0 }]
+const following = [{ held: HELD, wakeSeq: 0, narrowedSeq: 0, position: 0, durablePos: 0, ephemeralPos: 0 }]
 const released = { wakeSeq: null, lookAt: null, position: null }
 
 /** What a holder writes: true where it was written. */

@@ -85,14 +85,14 @@ type LettingGo = [
   number[],
   (number | null)[],
 ]
-type Following = [number[], string[], number[], number[], number[], number[]]
+type Following = [number[], string[], number[], number[], number[], number[], number[], number[]]
 
 export const FOLLOW = {
   'begin to follow': twin<Following>((call, ...input) =>
     unasked(call, input)
       .filter(({ id, from }) => !call.t.replays.all().some((p) => p.destination === id && p.pos > from))
-      .map(({ id, position }) => {
-        call.t.destinations.change(id, { follows: true, look_at: null, position })
+      .map(({ id, cursors }) => {
+        call.t.destinations.change(id, { follows: true, look_at: null, ...cursors })
         return { id }
       }),
   ),
@@ -122,8 +122,8 @@ export const FOLLOW = {
     }),
   ),
   'let go of the followed': twin<Following>((call, ...input) =>
-    unasked(call, input).map(({ id, position }) => {
-      call.t.destinations.change(id, { lease_owner: null, follows: false, look_at: null, position })
+    unasked(call, input).map(({ id, cursors }) => {
+      call.t.destinations.change(id, { lease_owner: null, follows: false, look_at: null, ...cursors })
       return { id }
     }),
   ),
@@ -136,12 +136,20 @@ export const FOLLOW = {
 } satisfies Twins
 
 /** Held, and nobody asked for a look since. */
-function unasked(call: Call, [ids, workers, fences, wakeSeqs, positions, narrowedSeqs]: Following) {
+function unasked(
+  call: Call,
+  [ids, workers, fences, wakeSeqs, positions, narrowedSeqs, durable, ephemeral]: Following,
+) {
   return ids.flatMap((id, i) => {
     const d = held(call, workers[i] ?? '', fences[i] ?? 0, id)
     if (d === null || d.wake_seq !== wakeSeqs[i] || !unnarrowed(d, narrowedSeqs[i])) return []
     const from = positions[i] ?? 0
-    return [{ id, from, position: Math.max(d.position, from) }]
+    const cursors = {
+      position: Math.max(d.position, from),
+      durable_pos: Math.max(d.durable_pos, durable[i] ?? 0),
+      ephemeral_pos: Math.max(d.ephemeral_pos, ephemeral[i] ?? 0),
+    }
+    return [{ id, from, cursors }]
   })
 }
 

@@ -153,6 +153,10 @@ const events = {
   ),
   'follow the log': twin<[number, number, number]>(({ t }, after, limit, bytes) => {
     const nothing = { target: null, added: null, removed: null, at: null }
+    const noLists = { sticky: null, odd: null, exact: null, list: null, less: null }
+    const noEdu = {
+      ...{ durable: null, alone: null, expires_at: null, key: null, who: null, set: null, rooms: null },
+    }
     const logged = [
       ...t.events.all().map((event) => {
         const them = recipientsOf(t, event)
@@ -162,22 +166,30 @@ const events = {
             exact: them?.exact ?? null,
             list: them?.list ?? null,
             less: them?.less ?? null,
+            ...noEdu,
             ...nothing,
           },
         }
       }),
       ...t.changes.all().map(({ pos, kind, room, target, added, removed, at }) => ({
         ...{ pos, kind, room, event_id: null, pdu: null, received_ts: null, sticky: null, odd: null },
-        ...{ exact: null, list: null, less: null, target, added, removed, at },
+        ...{ exact: null, list: null, less: null, ...noEdu, target, added, removed, at },
       })),
+      ...t.edus.all().map((edu) => {
+        const { pos, type, content, received_ts, durable, alone, expires_at, key, who, room, rooms } = edu
+        return {
+          ...{ pos, kind: 'edu', room, event_id: type, pdu: content, received_ts, ...noLists },
+          list: edu.recipients === null ? null : (t.recipients.get(edu.recipients)?.list ?? null),
+          ...{ durable, alone, expires_at, key, who, set: rooms },
+          rooms: rooms === null ? null : (t.edu_rooms.get(rooms)?.rooms ?? null),
+          ...nothing,
+        }
+      }),
     ]
     const head = headOf(t)
     logged.sort((a, b) => a.pos - b.pos)
     const place = logged.findLast(({ pos }) => pos <= after)
-    const begin =
-      place === undefined
-        ? []
-        : [{ ...place, pdu: null, sticky: null, odd: null, exact: null, list: null, less: null }]
+    const begin = place === undefined ? [] : [{ ...place, pdu: null, ...noLists, ...noEdu }]
     const found = [...begin, ...logged.filter(({ pos }) => pos > after).slice(0, limit)]
     if (found.length > 0) return textsWithin(bytes, found).map((entry) => ({ head, ...entry }))
     const none = {
@@ -190,7 +202,7 @@ const events = {
       sticky: null,
       odd: null,
     }
-    return [{ head, ...none, exact: null, list: null, less: null, ...nothing }]
+    return [{ head, ...none, ...noLists, ...noEdu, ...nothing }]
   }),
 } satisfies Twins
 
