@@ -41,8 +41,13 @@ export async function sweep(pool: Pool): Promise<void> {
 
 /** At each round of retention, however old the log is. */
 async function forgetEdusOf(pool: Pool): Promise<void> {
-  await endAheadOfTime(pool, SETTINGS.edus.durableMs)
-  await forgetEdus(pool, SETTINGS.edus.durableMs)
+  const db = await pool.connect()
+  try {
+    await endAheadOfTime(db, SETTINGS.edus.durableMs)
+    await forgetEdus(db, SETTINGS.edus.durableMs)
+  } finally {
+    db.release()
+  }
 }
 
 const DROP = `delete /* ${DROP_OLD} */ from events where pos <= $1`
