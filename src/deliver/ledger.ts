@@ -5,14 +5,13 @@
 import type { Frozen } from '../store/delivery/acknowledge-and-freeze.ts'
 import type { Attempt } from './attempt.ts'
 import type { Judgement } from './record.ts'
-import type { EduPlan } from './rules/plan-edus.ts'
-import type { ChosenPdu } from './rules/plan.ts'
+import type { ChosenPdu, SentEdus } from './rules/plan.ts'
 
 /** What was frozen. */
 export interface FrozenNow {
   pdus: readonly ChosenPdu[]
   /** Null: no EDUs go with it. */
-  edus: EduPlan | null
+  edus: SentEdus | null
   /** What it is to the next plan of EDUs. */
   edusAs: Frozen['edusAs']
   /** When, by the database's clock, ms since the epoch. */

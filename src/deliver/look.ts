@@ -211,9 +211,7 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   if (next.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(next, left)
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
   if (then !== null) return sendThis(then)
-  return next.do === 'send'
-    ? sendThis(next, left)
-    : move(needs, holding, next, firstOfBoth(beside, ofEdus))
+  return next.do === 'send' ? sendThis(next, left) : move(needs, holding, next, firstOfBoth(beside, ofEdus))
 }
 
 /** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. `left`: where the cursors are if no EDU goes; null: at the head. */

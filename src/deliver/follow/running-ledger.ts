@@ -30,7 +30,7 @@ export function runningLedger(books: Books): Ledger {
       books.answered = null
       books.waiting = without(books.waiting, pdus)
       books.waitsUntil = null
-      if (edus !== null) passEdus(books, edus.cursors)
+      if (edus !== null && edus.cursors !== null) passEdus(books, edus.cursors)
       state.eduAlone = edusAs === 'alone'
       if (edusAs === 'ephemeral') state.ephemeralAt = at
     },
@@ -39,7 +39,8 @@ export function runningLedger(books: Books): Ledger {
       books.answered = { attempt, judgement }
       const { toPos, edus } = attempt.acknowledges
       books.state.position = toPos
-      if (edus !== undefined) settleEdus(books, { durable: edus.durableTo, ephemeral: edus.ephemeralTo })
+      if (edus !== undefined)
+        settleEdus(books, { durable: edus.durableTo ?? 0, ephemeral: edus.ephemeralTo ?? 0 })
       return true
     },
   }
