@@ -89,7 +89,7 @@ export type WithEdus =
 /** What goes, of both. `limits`: of the body, as PDUs would have it. */
 export function planWithEdus(
   { edus }: Pick<EduNeeds, 'edus'>,
-  state: Pick<DestinationState, 'head' | 'now' | 'eduAlone' | 'ephemeralAt'>,
+  state: DestinationState,
   { plan, lanes, reading }: { plan: Plan; lanes: EduLanes | null; reading: Reading },
   { maxBytes }: Limits,
 ): WithEdus {
