@@ -88,14 +88,10 @@ export type WithEdus =
   /** Nothing goes now: cursors move to `edus`, where it is not null; `at`: then it is planned again, ms since the epoch. */
   | { do: 'wait'; plan: Exclude<Plan, Sending>; edus: EduCursors | null; at: number | null }
 
-/** Without what is known of refusals: nothing is searched. */
-type PlannedFor = Pick<DestinationState, 'head' | 'now' | 'eduAlone' | 'ephemeralAt'> &
-  Partial<Pick<DestinationState, 'isolation' | 'waiting'>>
-
 /** What goes, of both. `limits`: of the body, as PDUs would have it. */
 export function planWithEdus(
   { edus }: Pick<EduNeeds, 'edus'>,
-  state: PlannedFor,
+  state: DestinationState,
   { plan, lanes, reading }: { plan: Plan; lanes: EduLanes | null; reading: Reading },
   { maxBytes }: Limits,
 ): WithEdus {
@@ -143,8 +139,8 @@ export function planWithEdus(
   return { do: 'wait', plan, edus: any ? null : ofEdus.cursors, at: any ? ofEdus.notBefore : null }
 }
 
-const isBrought = ({ waiting, now }: PlannedFor): boolean =>
-  [waiting?.askedAt, waiting?.adviceAt].some((at) => at != null && at <= now)
+const isBrought = ({ waiting, now }: DestinationState): boolean =>
+  [waiting.askedAt, waiting.adviceAt].some((at) => at !== null && at <= now)
 
 const bytesOf = (pdus: Sending['pdus']): number =>
   pdus.reduce((sum, { pdu }) => sum + Buffer.byteLength(pdu.pdu) + 1, 0)

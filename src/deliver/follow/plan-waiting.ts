@@ -48,11 +48,11 @@ export function planWaiting(
   const { maxPdus, maxBodyBytes } = limitsFor(state.isolation, now, needs)
   const limits = { maxPdus, maxBytes: bytesOf(maxBodyBytes) }
   const items = readWaiting(waiting, maxPdus)
-  const { position, eduAlone, ephemeralAt } = state
+  const { position } = state
   const reading: Reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
   const lanes = lanesOf(needs.edus, them, upto)
   const plan = planTransaction(reading, limitsBeside(lanes, reading, limits))
-  return planWithEdus(needs, { head: upto, now, eduAlone, ephemeralAt }, { plan, lanes, reading }, limits)
+  return planWithEdus(needs, { ...state, head: upto, now }, { plan, lanes, reading }, limits)
 }
 
 /** Null: there is none. */
