@@ -68,8 +68,7 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
     case 'server_up':
       return { type, server: requireText(node['server'], 'server', fail) }
     case 'edu':
-      parseEdu(node, fail)
-      return fail('type', 'items of type edu come in a later release')
+      return parseEdu(node, fail)
   }
 }
 

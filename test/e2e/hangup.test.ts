@@ -235,6 +235,39 @@ describe('SIGHUP', function () {
     expect(await isFollowed()).to.equal(true)
   })
 
+  it('sends the kinds of EDUs that are on by then, and what came while one was off not even later', async () => {
+    const { write, remote, start, has, world } = await setUp({
+      federation: { edus: { typing: false } },
+      internal: { lease_ms: 30_000, linger_ms: 0 },
+    })
+    const server = await remote()
+    const limpet = await start()
+    await has(server, await limpet.tell(server))
+    const room = '!room:home.example'
+    const give = async (user: string) => {
+      const content = { room_id: room, user_id: `@${user}:home.example`, typing: true }
+      const receipt = { 'm.read': { [content.user_id]: { event_ids: ['$e'], data: { ts: 1 } } } }
+      const { eventId, item } = world.event(room)
+      await limpet.ingest(
+        { type: 'edu', edu_type: 'm.typing', content, rooms: [room] },
+        { type: 'edu', edu_type: 'm.receipt', content: { [room]: receipt }, rooms: [room] },
+        item,
+      )
+      await has(server, eventId)
+      await until(() => read().includes(user), { what: 'the receipt' })
+    }
+    const named = (parts: Iterable<{ part: { userId: string } }>) =>
+      [...parts].map(({ part }) => part.userId.slice(1).split(':')[0])
+    const read = () => named(server.edus.receipts.values())
+    await give('alice')
+    expect(named(server.edus.typing.values())).to.deep.equal([])
+    write({ federation: { edus: { typing: true, receipts: true } } })
+    expect((await limpet.hangup()).applied).to.deep.equal(['federation.edus.typing'])
+    await give('bob')
+    expect(named(server.edus.typing.values())).to.deep.equal(['bob'])
+    expect(read()).to.deep.equal(['alice', 'bob'])
+  })
+
   it('has as many requests under way, and gives them as much time, as is configured by then', async () => {
     const { write, remote, start, has, failed, row } = await setUp({
       // Nothing is served past the queue.

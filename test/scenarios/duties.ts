@@ -1,5 +1,5 @@
 /** What the server-server specification asks of a sender: T transactions, A authentication, P PDUs, E EDUs, D discovery, L TLS. */
-import { by, EDUS, type Row } from './row.ts'
+import { by, ofEdus, type Row } from './row.ts'
 
 const ONE_EVENT = by(
   'e2e/live',
@@ -16,6 +16,10 @@ const SAME_BYTES = by(
   'whose answer was lost gets the same id and the same bytes, and what came meanwhile under a new id',
 )
 const ANSWERS = by('answers/cases', 'what becomes of each answer to a transaction')
+
+const TO_WHOM = ofEdus(
+  'go to the servers that are to have them, and to no others; what becomes of them is seen',
+)
 
 const TRANSACTIONS: readonly Row[] = [
   {
@@ -63,7 +67,7 @@ const TRANSACTIONS: readonly Row[] = [
       ...by('deliver/rules/outcome', 'with an error for one: it is listed, and the error is kept'),
     ],
   },
-  { id: 'T8', given: 'an EDU', seen: '`edu_type` and `content`', by: [], missing: EDUS },
+  { id: 'T8', given: 'an EDU', seen: '`edu_type` and `content`', by: TO_WHOM },
   {
     id: 'T9',
     given: 'texts of any script',
@@ -190,14 +194,27 @@ const PDUS: readonly Row[] = [
   },
 ]
 
-const eduRow = (id: string, given: string, seen: string): Row => ({ id, given, seen, by: [], missing: EDUS })
+const eduRow = (id: string, given: string, seen: string, more: Row['by'] = []): Row => ({
+  ...{ id, given, seen, by: [...TO_WHOM, ...more] },
+})
 const EDU_KINDS: readonly Row[] = [
   eduRow('E1', 'typing', 'to the servers in the room'),
-  eduRow('E2', 'presence', 'to servers that share a room with the user'),
-  eduRow('E3', 'receipts', 'one event id each, threads apart, none that is private'),
-  eduRow('E4', 'device list updates', 'a chain by `prev_id`, to every server that shares a room'),
+  eduRow('E2', 'presence', 'to servers that share a room with the user', [
+    ...by('ingest/edu/parse-edu', 'of presence is cut into one for each user, for ten minutes'),
+    ...ofEdus(
+      'of presence of many users are 50 users in one, and each says how long ago it was active when it is sent',
+    ),
+  ]),
+  eduRow('E3', 'receipts', 'one event id each, threads apart, none that is private', [
+    ...by('ingest/edu/parse-edu', 'never lets a private receipt out'),
+  ]),
+  eduRow('E4', 'device list updates', 'a chain by `prev_id`, to every server that shares a room', [
+    ...ofEdus('of device lists that change while a server is down are a chain when it is up'),
+  ]),
   eduRow('E5', 'signing key updates', 'the user and the keys'),
-  eduRow('E6', 'to-device messages', 'each with its message id, by which the receiver knows a repeat'),
+  eduRow('E6', 'to-device messages', 'each with its message id, by which the receiver knows a repeat', [
+    ...ofEdus('that wait are at most 100 a transaction beside at most 50 PDUs, and all arrive in order'),
+  ]),
   eduRow('E7', 'other kinds', 'carried as they are'),
 ]
 

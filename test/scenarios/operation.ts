@@ -1,5 +1,5 @@
 /** Scenarios 40 to 48: discovery, EDUs, processes and operators. */
-import { by, EDUS, type Row } from './row.ts'
+import { by, ofEdus, type Row } from './row.ts'
 
 const STALE = 'a process that was stopped beyond its lease writes nothing and starts nothing when it goes on'
 
@@ -22,29 +22,36 @@ export const OPERATION: readonly Row[] = [
     id: '41',
     given: 'device lists change while a server is down',
     seen: 'it gets the updates, each naming those before it',
-    by: [],
-    missing: EDUS,
+    asserts: ['expect(remote.edus.resyncs).to.equal(0)'],
+    by: ofEdus('of device lists that change while a server is down are a chain when it is up'),
   },
   {
     id: '42',
     given: 'receipts of one user in two threads',
     seen: 'two EDUs',
-    by: [],
-    missing: EDUS,
+    asserts: ["[ALICE, '$thread'], [ALICE, null]"],
+    by: [
+      ...by('matrix/edus/pack', 'hold one receipt of a user in a room each, the one without a thread last'),
+      ...ofEdus('go to the servers that are to have them, and to no others; what becomes of them is seen'),
+    ],
   },
   {
     id: '43',
     given: 'a user types and stops while the destination is slow',
     seen: 'only the last state goes, and none that is old',
-    by: [],
-    missing: EDUS,
+    asserts: ["expect(said.map(({ content }) => content['typing'])).to.deep.equal([false])"],
+    by: ofEdus(
+      'of a user who types and stops while the destination is slow are the last state only, and none that is old',
+    ),
   },
   {
     id: '44',
     given: 'presence of many users',
     seen: 'so many in one EDU, and no more',
-    by: [],
-    missing: EDUS,
+    asserts: ['expect(pushed.map((push) => push.length)).to.deep.equal([50, 50, 20])'],
+    by: ofEdus(
+      'of presence of many users are 50 users in one, and each says how long ago it was active when it is sent',
+    ),
   },
   {
     id: '45',

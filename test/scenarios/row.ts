@@ -31,10 +31,5 @@ export interface Shown {
 export const by = (file: string, ...titles: string[]): Shown[] =>
   titles.map((title) => ({ file: `test/${file}.test.ts`, title }))
 
-/** Waits for EDUs. */
-export const EDUS: Missing = {
-  when: 'not yet',
-  why: 'limpet takes no EDUs',
-  contract: '3',
-  says: '`edu` (not yet)',
-}
+/** A whole daemon's EDUs. */
+export const ofEdus = (...titles: string[]): Shown[] => by('e2e/edus', ...titles)

@@ -11,11 +11,14 @@ import { startFleet } from '../../simulate/fleet/fleet.ts'
 import type { Fleet } from '../../simulate/fleet/fleet.ts'
 import { startNames } from '../../simulate/names/names.ts'
 import { behaviourOf } from '../../simulate/story/cast.ts'
+import { makeDice } from '../../simulate/story/dice.ts'
+import { makeEduTalk } from '../../simulate/story/edu-talk.ts'
 import { planStory } from '../../simulate/story/plan.ts'
 import type { StoryPlan, Sizes } from '../../simulate/story/plan.ts'
 import { ROOM } from '../../simulate/story/rooms.ts'
 import { runStory } from '../../simulate/story/story.ts'
 import { makeTraffic } from '../../simulate/fleet/traffic.ts'
+import { judgeEdus } from '../../simulate/verdict/edus.ts'
 import { judgeRun } from '../../simulate/verdict/verdict.ts'
 import { CommandError } from '../cli-error.ts'
 import { jsonText, type Io } from '../io.ts'
@@ -99,20 +102,27 @@ async function play(
   const get = (path: string) => demo.get(path)
   const servers = fleet.servers.map((server) => server.serverName)
   const traffic = makeTraffic({ serverName, key, clock: systemClock, servers, ingest })
+  const edus = makeEduTalk({
+    ...{ dice: makeDice(plan.sizes.seed), serverName, servers, now: () => systemClock.now() },
+    roomIds: plan.rooms.map((_, room) => traffic.roomId(room)),
+  })
   live.watch({ plan, fleet, traffic, get })
   const failing = new AbortController()
   demo.failed.catch((error: unknown) => failing.abort(error))
   const rules = await runStory({
-    ...{ plan, fleet, traffic, clock: systemClock, minAgeMs: MIN_AGE_MS },
+    ...{ plan, fleet, traffic, edus, clock: systemClock, minAgeMs: MIN_AGE_MS },
     tell: (line) => live.tell(line),
     signal: AbortSignal.any([signal, failing.signal]),
   })
   const verdict = judgeRun(traffic.told, fleet.servers, rules)
+  // The dead one is owed all; no outage of the others is longer than an EDU lasts.
+  const eduRules = { dead: rules.dead, lossy: new Set<string>() }
+  const ofEdus = fleet.servers.map((server) => judgeEdus(traffic.eduClaims, server, eduRules))
   const compared = await compareWithLimpet({ get, plan, verdict })
   const found = await askSteps(get, servers)
   const limpet = {
     ...compared,
     disagreements: [...compared.disagreements, ...wrongSteps(found, servers)],
   }
-  return { plan, verdict, edus: [], limpet, found, seconds: (systemClock.monotonic() - began) / 1000 }
+  return { plan, verdict, edus: ofEdus, limpet, found, seconds: (systemClock.monotonic() - began) / 1000 }
 }

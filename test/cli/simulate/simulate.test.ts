@@ -46,12 +46,15 @@ describe('limpet simulate', () => {
     expect(tried.out).to.match(/^found by step +3\.2$/m)
     const said = JSON.parse(out) as ReturnType<typeof jsonOf> & {
       totals: Record<string, number>
+      edus: Record<string, number>
       implied: { replayed: number; lapsed: number }
       found: Record<string, number>
       servers: { part: string; joinSizes: number[]; lapsed: string[]; [counted: string]: unknown }[]
     }
     expect(said).to.deep.include({ good: true })
     expect(said.totals).to.include({ missing: 0, notEntitled: 0, faults: 0 })
+    expect(said.edus).to.include({ missing: 0, notEntitled: 0, stale: 0, repeats: 0, faults: 0 })
+    expect(said.edus['received']).to.be.above(0)
     expect(said.totals['replayed']).to.be.at.least(said.implied.replayed)
     const [away, joiner, dead, , erring, losing] = said.servers
     expect(away?.part).to.equal('was away')

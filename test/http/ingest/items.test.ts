@@ -264,11 +264,16 @@ describe('items at the door', () => {
     })
   }
 
-  it('say that edu comes in a later release, after they have looked at it', async () => {
-    const edu = { type: 'edu', edu_type: 'm.x', content: { a: 1.5 }, destinations: [SERVER] }
-    const answer = await refused(edu)
-    expect(answer).to.include({ status: 400, errcode: 'M_INVALID_PARAM', path: 'type' })
-    expect(answer).to.have.property('error').that.includes('later release')
+  it('may be EDUs, of which what can not be sent is left out, and what their producer says must be right', async () => {
+    const edu = { type: 'edu', edu_type: 'm.x', content: { a: 1 }, destinations: [SERVER] }
+    expect(await taken(edu)).to.deep.equal({
+      ...{ type: 'edu', eduType: 'm.x', audience: { destinations: [SERVER] }, ignored: [] },
+      parts: [{ key: null, content: '{"a":1}', durable: false, ttlMs: 3_600_000, alone: false }],
+    })
+    expect(await taken({ ...edu, content: { a: 1.5 } })).to.deep.include({
+      parts: [],
+      ignored: [{ value: 'm.x', why: 'not_canonical' }],
+    })
     expect(await refused({ ...edu, also_to: [] })).to.include({ status: 400, path: 'also_to' })
     expect(await refused({ ...edu, destinations: undefined })).to.include({ status: 400, path: 'rooms' })
     expect(await refused({ ...edu, edu_type: 5 })).to.include({ status: 400, path: 'edu_type' })

@@ -47,6 +47,44 @@ describe('ingest with a database', () => {
     expect((await get('/v1/rooms?limit=1')).body['total']).to.equal(1000)
   })
 
+  it('takes EDUs for what of them can be sent, and lists what can not', async () => {
+    const receipt = (data: string) => `{"event_ids":["$e"],"data":${data}}`
+    const room = `{"m.read":{"@a:${SERVER}":${receipt('{"ts":1}')},"@b:${SERVER}":${receipt('{}')}},"m.read.private":{"@c:${SERVER}":${receipt('{"ts":1}')}}}`
+    const edus = [
+      `{"type":"edu","edu_type":"m.receipt","rooms":["${ROOM}"],"content":{"${ROOM}":${room}}}`,
+      `{"type":"edu","edu_type":"m.typing","rooms":["${ROOM}"],"content":{"room_id":"${ROOM}","user_id":"@a:${SERVER}","typing":true}}`,
+      // No number of JSON that others can read.
+      `{"type":"edu","edu_type":"m.direct_to_device","destinations":["b.example","no name"],"content":{"sender":"@a:${SERVER}","type":"m.x","message_id":"m1","messages":{"@z:b.example":{"D":{"n":1.5}}}}}`,
+      `{"type":"edu","edu_type":"m.direct_to_device","destinations":["b.example"],"content":{"sender":"@a:${SERVER}","type":"m.x","message_id":"m2","messages":{"@z:b.example":{"D":{"n":1}}}}}`,
+      `{"type":"edu","edu_type":"org.example.x","rooms":["!unknown:${SERVER}"],"content":{}}`,
+    ]
+    const { status, body } = await postLines(app, [servers({ set: ['b.example'] }), ...edus])
+    expect(status, JSON.stringify(body)).to.equal(200)
+    expect(body).to.deep.equal({
+      ...{ position: 4, accepted: 6, duplicates: 0, unknown_rooms: [`!unknown:${SERVER}`] },
+      ignored: [
+        { index: 1, value: `m.receipt @b:${SERVER}` },
+        { index: 1, value: `m.receipt @c:${SERVER}` },
+        { index: 3, value: 'm.direct_to_device m1' },
+        { index: 3, value: 'no name' },
+      ],
+    })
+    const { rows } = await pool.query('select pos::int, type, durable from edus order by pos')
+    expect(rows).to.deep.equal([
+      { pos: 2, type: 'm.receipt', durable: false },
+      { pos: 3, type: 'm.typing', durable: false },
+      { pos: 4, type: 'm.direct_to_device', durable: true },
+    ])
+    expect((await get('/v1/ingest/position')).body).to.include({ position: 4 })
+  })
+
+  it('stores no EDU of a request that is refused for another', async () => {
+    const edu = { type: 'edu', edu_type: 'm.x', content: {}, destinations: ['b.example'] }
+    const { status, body } = await post(app, { items: [edu, { ...edu, key: '' }] })
+    expect([status, body['index'], body['path']]).to.deep.equal([400, 1, 'key'])
+    expect((await pool.query('select from edus')).rowCount).to.equal(0)
+  })
+
   it('stores nothing of a request of which the last item is wrong', async () => {
     const { status } = await post(app, {
       items: [servers({ set: ['b.example'] }), eventItem(), { type: 'cake' }],
