@@ -11,6 +11,7 @@ import {
   typing,
   type EduWorld,
 } from '../ingest/edu-world.ts'
+import { toDeviceContent } from '../ingest/edu/edu-item.ts'
 import { event, servers } from '../ingest/ingest-world.ts'
 import { reachable } from '../support/reachable.ts'
 import { ANSWERED, holdInTest, UNANSWERED } from './step-stage.ts'
@@ -77,6 +78,19 @@ describe('a preview with EDUs', () => {
     expect(
       shown.flatMap(({ edus }) => edus.map(({ position }) => position)).sort((a, b) => a - b),
     ).to.deep.equal([3, 4, 5, 6, 7, 8, 9, 10])
+  })
+
+  it('leaves of a body as much to durable EDUs as a look does, where PDUs would fill it', async () => {
+    const large = (id: string) =>
+      toDevice(id, [B], { content: { ...toDeviceContent(id), ciphertext: 'x'.repeat(1_500) } })
+    await world.append(
+      eduRequest([...Array.from({ length: 20 }, () => event()), ...['m1', 'm2', 'm3'].map(large)]),
+    )
+    const it = await hold({ maxBodyBytes: 7_000, catchUp: { threshold_pdus: 100, min_age_ms: 60_000 } })
+    const { body, pdus, edus } = await it.preview()
+    expect([pdus.length, edus.length].every((count) => count > 0)).to.equal(true)
+    await it.step()
+    expect(withoutTs(it.bodies[0])).to.equal(withoutTs(body))
   })
 
   it('of an unanswered transaction is its very bytes, with what they hold', async () => {

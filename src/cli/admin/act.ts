@@ -55,10 +55,11 @@ function showOne({ done, noted }: Action, name: string, { blocked }: ActionAnswe
   return wrap(`${name} ${noted}, but nothing is sent to it, because ${blocked}`, 2)
 }
 
-function givenUp({ pending_pdus, pending_sticky, pending_capped }: SkipAnswer): string {
+function givenUp({ pending_pdus, pending_sticky, pending_edus = 0, pending_capped }: SkipAnswer): string {
   const more = pending_capped === true ? ' or more' : ''
   const sticky = `${pending_sticky} sticky event${pending_sticky === 1 ? '' : 's'}`
-  return `${pending_pdus} PDU${pending_pdus === 1 ? '' : 's'} and ${sticky}${more}`
+  const edus = pending_edus === 0 ? '' : ` and ${pending_edus} EDU${pending_edus === 1 ? '' : 's'}`
+  return `${pending_pdus} PDU${pending_pdus === 1 ? '' : 's'} and ${sticky}${edus}${more}`
 }
 
 /** What a skip would give up; nothing is done. */

@@ -47,6 +47,8 @@ export interface ConcernedAnswer {
 export interface SkipAnswer extends ActionAnswer {
   pending_pdus: number
   pending_sticky: number
+  /** Left out by a daemon older than this. */
+  pending_edus?: number
   /** There were more. */
   pending_capped?: boolean
 }

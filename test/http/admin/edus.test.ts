@@ -115,6 +115,8 @@ describe('EDUs in the admin API', () => {
     await world.take([toDevice('m1', [B])])
     await send(B)
     await world.take([toDevice('m2', [B])])
+    const { body } = await app.post(`/v1/destinations/${B}/skip`, undefined, { dry_run: true })
+    expect(body).to.deep.equal({ pending_pdus: 0, pending_sticky: 0, pending_edus: 1 })
     await wishToSkip(world.pool, { name: B, who: 'alice' })
     await send(B)
     await world.take([toDevice('m3', [B])])

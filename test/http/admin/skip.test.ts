@@ -51,7 +51,7 @@ describe('an operator skips what is owed to a destination', () => {
   }
 
   it('is a wish up to now, recorded and woken; a dry run only counts', async () => {
-    const counted = { pending_pdus: 3, pending_sticky: 0 }
+    const counted = { pending_pdus: 3, pending_sticky: 0, pending_edus: 0 }
     expect(await app.post(`${path}/skip`, undefined, { dry_run: true })).to.deep.equal({
       status: 200,
       body: counted,
