@@ -35,7 +35,7 @@ const START = 1_700_000_000_000
 const WITH_A_ROW: readonly string[] = ['stream', 'cursors', 'seen_time', 'block_list']
 const EMPTY = `
   truncate ${TABLES.filter((table) => !WITH_A_ROW.includes(table)).join(', ')} restart identity;
-  update stream set head = 0, log_floor = 0;
+  update stream set head = 0, log_floor = 0, durable_head = 0, edu_head = 0;
   update seen_time set seen_ms = 0;
   update block_list set version = '${FIRST_LIST}';
   update cursors set pos = 0 where name in ('fanout', 'own_trouble');

@@ -65,6 +65,7 @@ export const SKIPS = {
     }
     t.destinations.change(id, {
       position: goesOn ? d.position : Math.max(d.position, upto),
+      ...{ durable_pos: Math.max(d.durable_pos, upto), ephemeral_pos: Math.max(d.ephemeral_pos, upto) },
       skip_upto: null,
     })
     return [{ ended }]
