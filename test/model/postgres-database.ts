@@ -198,11 +198,14 @@ function sorted(rows: object[]): unknown[] {
   return rows.map((row) => plain(row)).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 }
 
+const isOfObjects = (value: unknown): value is object[] =>
+  Array.isArray(value) && value.every((one) => typeof one === 'object' && one !== null)
+
 /** Columns by name; lists of rooms have no order. */
 function plain(row: object): unknown {
   const columns = Object.entries(row as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1))
   return columns.map(([name, value]) => [
     name,
-    name === 'owed' && Array.isArray(value) ? sorted(value as object[]) : value,
+    ['owed', 'rooms'].includes(name) && isOfObjects(value) ? sorted(value) : value,
   ])
 }

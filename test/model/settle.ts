@@ -10,7 +10,7 @@ import type { By } from './schedule.ts'
 
 const ROUNDS = 60
 /** For EDUs; each takes more than one of what goes alone, and presence waits ten seconds. */
-const LOOKS = 20
+const LOOKS = 80
 /** Of which the first may be for what another has. */
 const PROBES = 10
 
