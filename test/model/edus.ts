@@ -261,6 +261,19 @@ const behind: fc.Arbitrary<Command[]> = fc
     ...looked(by),
   ])
 
+/** It takes too long for everything, until less goes at once. */
+const slow: fc.Arbitrary<Command[]> = fc
+  .record({ by, room, one: give, size: fc.constantFrom(60, 61) })
+  .map(({ by, room, one, size }) => [
+    { do: 'join', room, door: '1', break: null },
+    { do: 'remote', remote: { does: 'times out' } },
+    { ...talk(room), count: 2, size } as Command,
+    { ...one, to: 'room', room, ttlMs: null },
+    turn(by),
+    ...Array.from({ length: 20 }, (): Command => ({ do: 'until due' })),
+    { do: 'remote', remote: { does: 'answers', lists: 'all', takesMs: 40 } },
+  ])
+
 const piece: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 4, arbitrary: giving(holds).map((one): Command[] => [one]) },
   { weight: 3, arbitrary: fc.tuple(give, by).map(([one, by]): Command[] => [one, ...looked(by)]) },
@@ -272,6 +285,7 @@ const piece: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 2, arbitrary: replaced },
   { weight: 2, arbitrary: flood },
   { weight: 1, arbitrary: behind },
+  { weight: 1, arbitrary: slow },
 )
 
 export const edus: fc.Arbitrary<Command[]> = fc

@@ -288,7 +288,7 @@ export function makeWatch(history: History) {
         (timeouts >= 3 && positions.length > 1)
       if (handed > 0 && !mayBeGone)
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
-      edus.gone(txnId, { arrived: false })
+      edus.gone(txnId, { arrived: result.stage === 'timeout' && handed > 0 })
       unanswered = null
       if (result.stage === 'timeout') timeouts = 0
       // What was set aside was tried alone: the destination is in no trouble.

@@ -64,7 +64,7 @@ export function writeResult(call: Call, one: ResultInput): boolean {
   t.destinations.change(id, {
     position: answered ? one.toPos : d.position,
     durable_pos: Math.max(d.durable_pos, (answered ? one.durableTo : null) ?? 0),
-    ephemeral_pos: Math.max(d.ephemeral_pos, (answered ? one.ephemeralTo : null) ?? 0),
+    ephemeral_pos: Math.max(d.ephemeral_pos, (answered || one.mayHaveArrived === true ? one.ephemeralTo : null) ?? 0),
     last_success: answered ? call.now : d.last_success,
     ...{ failures: n.failures, failing_since: n.failingSince, retry_at: n.retryAt },
     ...{ retry_interval: n.retryInterval, hold_kind: n.holdKind, hold_until: n.holdUntil },
