@@ -203,6 +203,7 @@ function toRow(
     acknowledges,
     answered,
     discard: !answered && (judged.discard || taught.ends),
+    mayHaveArrived: !answered && taught.ends && judged.timedOut,
     isolation: taught.isolation,
     spares: taught.spares,
     waiting,

@@ -48,7 +48,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
     return {
       now: memory.now(),
       head: t.stream.get(1)?.head ?? 0,
-      position: d.position,
+      ...{ position: d.position, durablePos: d.durable_pos, ephemeralPos: d.ephemeral_pos },
       paused: d.paused,
       blocked: GLOBS.some((glob) => t.blocks.has(glob)),
       failures: d.failures,

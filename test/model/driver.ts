@@ -29,6 +29,21 @@ export type ModelItem =
       odd: boolean
     }
   | { type: 'servers'; room: number; add: Server[]; remove: Server[] }
+  | {
+      type: 'edu'
+      eduType: string
+      content: object
+      /** The servers in these rooms, or these servers: one of the two. */
+      rooms: number[] | null
+      to: Server[] | null
+      /** As its producer says. */
+      key: string | null
+      ttlMs: number | null
+      durable: boolean
+      /** It is too large for others beside it, whatever its size here. */
+      alone: boolean
+      parts: ModelPart[]
+    }
   /** The whole list; those in `keep` who are in the room stay in it. */
   | { type: 'set'; room: number; set: Server[]; keep: Server[] }
   | { type: 'redact'; eventId: string; pdu: string }
@@ -36,6 +51,18 @@ export type ModelItem =
   /** Of what is stored: these, or all of a sender. */
   | { type: 'erase'; eventIds: string[] }
   | { type: 'erase'; by: Sender }
+
+/** What of an EDU is replaced, and is over, by itself. */
+export interface ModelPart {
+  /** It is somewhere in its content, and in no other's. */
+  n: number
+  /** A later one of the same type replaces it; null: none does. */
+  key: string | null
+  /** Null: as long as durable ones are kept. */
+  ttlMs: number | null
+  /** Of a device list the user. */
+  deviceListOf: string | null
+}
 
 /** A transaction as it was frozen. */
 export interface FrozenView {
@@ -50,6 +77,19 @@ export interface FrozenView {
   frozenAt: number
   /** By a holder that follows the log, right after an answer. */
   steady: boolean
+  edus: FrozenEdus
+}
+
+/** The EDUs of a transaction. */
+export interface FrozenEdus {
+  /** Of their parts. */
+  positions: readonly number[]
+  /** As packed. */
+  count: number
+  /** The cursors of both lanes after an answer; null: they stay. */
+  durableTo: number | null
+  ephemeralTo: number | null
+  as: 'ephemeral' | 'alone' | null
 }
 
 /** What the rows say of the watched destination. */
@@ -57,6 +97,9 @@ export interface View {
   now: number
   head: number
   position: number
+  /** The cursors of its EDUs. */
+  durablePos: number
+  ephemeralPos: number
   paused: boolean
   /** By an operator's block. */
   blocked: boolean
@@ -94,7 +137,7 @@ export interface View {
 export const SETTINGS = {
   maxPdus: 5,
   maxBodyBytes: 1_024 + 1_500,
-  edus: { maxEdus: 100, off: new Set<string>(), durableMs: 30 * 86_400_000 },
+  edus: { maxEdus: 5, off: new Set(['org.example.off']), durableMs: 5 * 3_600_000 },
   bodiesBytes: 1_000_000,
   catchUp: { threshold_pdus: 6, min_age_ms: 300_000 },
   backoff: { first_ms: 5_000, multiplier: 2, max_ms: 3_600_000, jitter: 0.2, dead_after_ms: 7_200_000 },

@@ -6,6 +6,7 @@
  */
 import type { ModelItem, Sender } from './driver.ts'
 import { SETTINGS } from './driver.ts'
+import { makePastEdus } from './past-edus.ts'
 
 /** An answer that limpet wrote down. */
 export interface Told {
@@ -71,8 +72,16 @@ export function makeHistory() {
     staysIn(room).find(({ from, until }) => from <= head && (until === null || until > head)) ?? null
   const stayNow = (room: number) => staysIn(room).find(({ until }) => until === null) ?? null
 
+  const edus = makePastEdus({
+    inRoom: (room) => stayNow(room) !== null,
+    isKnown: (room) => known.has(room),
+  })
+
   function take(item: ModelItem, pos: number, now: number, takenAt: number): void {
     switch (item.type) {
+      case 'edu':
+        edus.take(item, pos, now)
+        return
       case 'event': {
         const inRoom = stayNow(item.room) !== null
         const addressed = item.to !== null ? item.to.includes('us') : item.alsoTo.includes('us')
@@ -132,6 +141,7 @@ export function makeHistory() {
         const stay = stayNow(item.room)
         if (stay !== null) stay.until = pos
         known.delete(item.room)
+        edus.purge(item.room, pos)
       }
     }
   }
@@ -147,6 +157,9 @@ export function makeHistory() {
 
   return {
     take,
+    edus,
+    /** How many positions it takes. */
+    widthOf: (item: ModelItem) => (item.type === 'edu' ? edus.widthOf(item) : 1),
     all: () => [...events.values()],
     at: (pos: number) => events.get(pos),
     isSticky,
@@ -161,6 +174,7 @@ export function makeHistory() {
       skip = { ...skip, wished: upto }
       for (const event of events.values())
         if (event.pos <= upto && event.told.length === 0) event.givenUp = true
+      edus.skipWished(upto)
     },
     /** It must be, from now on. */
     skipped: (upto: number) => {
@@ -186,7 +200,9 @@ export function makeHistory() {
       const been = [...stays].map(([room, those]) => [room, those.map((stay) => ({ ...stay }))] as const)
       const told = [...known]
       const skips = skip
+      const putBackEdus = edus.save()
       return () => {
+        putBackEdus()
         known.clear()
         skip = skips
         for (const room of told) known.add(room)

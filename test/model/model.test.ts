@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { besideASearch } from './beside-a-search.ts'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
+import { edus } from './edus.ts'
 import { erasing } from './erasing.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
@@ -34,6 +35,10 @@ describe('ingest and delivery on a database in memory, against the reference mod
 
   it('keeps what is promised where events and senders are erased', async () => {
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: erasing })
+  })
+
+  it('keeps what is promised of EDUs', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: edus })
   })
 
   it('keeps what is promised where sticky events would lapse while we fail', async () => {

@@ -11,12 +11,11 @@ const PARTITIONS =
 const OF_MANY =
   'what an operator does to many destinations is done to each as by `wish`, from the same text: test/http/admin/many.test.ts'
 
-const NO_EDUS =
-  'nothing sends EDUs yet, so the schedules give none: test/ingest/edus.test.ts, test/store/delivery/edus.test.ts'
+const NOT_ASKED = 'nothing asks it yet: test/store/delivery/edus.test.ts'
+
+const OF_EDUS_APART = 'what an operator does to an EDU is as to a PDU: test/deliver/edus-refused.test.ts'
 
 export const NOT_RUN = {
-  'store sets of rooms': NO_EDUS,
-  'insert EDUs': NO_EDUS,
   'wish of many': OF_MANY,
   'wish of many to skip': OF_MANY,
   'note a drop': OF_MANY,
@@ -52,21 +51,8 @@ export const NOT_RUN = {
   'is anything kept': PARTITIONS,
   'is it time to forget': PARTITIONS,
   'note that it was forgotten': PARTITIONS,
-  'read durable EDUs': NO_EDUS,
-  'read ephemeral EDUs': NO_EDUS,
-  'read ephemeral EDUs room by room': NO_EDUS,
-  'is a durable EDU owed': NO_EDUS,
-  'is an ephemeral EDU owed': NO_EDUS,
-  'read EDUs of a transaction': NO_EDUS,
-  'move the cursors of EDUs': NO_EDUS,
-  'is an EDU durable': NO_EDUS,
-  'try an EDU that is set aside': NO_EDUS,
-  'drop an EDU that is set aside': NO_EDUS,
-  'read EDUs that are apart': NO_EDUS,
-  'take an EDU out of its lane': NO_EDUS,
-  'note a refused EDU': NO_EDUS,
-  'EDUs are apart no more': NO_EDUS,
-  'EDUs are set aside for good': NO_EDUS,
-  'EDUs that are apart are due': NO_EDUS,
-  'no EDU is apart any more': NO_EDUS,
+  'is a durable EDU owed': NOT_ASKED,
+  'is an ephemeral EDU owed': NOT_ASKED,
+  'try an EDU that is set aside': OF_EDUS_APART,
+  'drop an EDU that is set aside': OF_EDUS_APART,
 } as const

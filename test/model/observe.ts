@@ -11,7 +11,8 @@ export type Happened =
   | { what: 'frozen'; view: FrozenView }
   /** Null: it could not be reached, and nothing had been planned. */
   | { what: 'written down'; txnId: string | null; answered: boolean }
-  | { what: 'ended unanswered'; txnId: string }
+  /** `handed`: as far as the process knows it may have arrived. */
+  | { what: 'ended unanswered'; txnId: string; handed: boolean }
   /** It was refused: what it held is out of all lanes. */
   | { what: 'taken apart'; txnId: string }
   /** It is too old. */
@@ -56,14 +57,17 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     case 'acknowledge and freeze': {
       const [row] = rows as { now: number }[]
       if (row === undefined) return []
-      const { answered, again, txnId, positions, lanes, readAt, originServerTs, wakeSeq } = beginningOf(
+      const { answered, again, txnId, positions, lanes, readAt, originServerTs, wakeSeq, edus } = beginningOf(
         values as unknown as BeginInput,
         0,
       )
       if (again !== null) return []
       // Who has not looked at the rows says what it knows.
       const steady = wakeSeq !== null
-      const view = { txnId, positions, lanes, readAt, madeAt: originServerTs, steady, frozenAt: row.now }
+      const view = {
+        ...{ txnId, positions, lanes, readAt, madeAt: originServerTs, steady, frozenAt: row.now },
+        edus: { ...edus, positions: edus.positions ?? [] },
+      }
       const frozen: Happened = { what: 'frozen', view }
       if (!steady) return [frozen]
       const written: Happened[] =
@@ -72,10 +76,14 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     }
     case 'end the attempt': {
       if (rows.length === 0) return []
-      const [one] = JSON.parse(values[0] as string) as { txnId: string | null; outcome?: string }[]
+      const [one] = JSON.parse(values[0] as string) as {
+        txnId: string | null
+        outcome?: string
+        handed?: boolean
+      }[]
       if (one === undefined) return []
-      const { txnId, outcome } = one
-      if (outcome === undefined) return txnId === null ? [] : [{ what: 'ended unanswered', txnId }]
+      const { txnId, outcome, handed = true } = one
+      if (outcome === undefined) return txnId === null ? [] : [{ what: 'ended unanswered', txnId, handed }]
       return [{ what: 'written down', txnId, answered: outcome === 'answered' }, { what: 'moved' }]
     }
     case 'take apart what was refused': {
@@ -139,6 +147,7 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     case 'move the position on':
     case 'begin to follow':
     case 'let go of the followed':
+    case 'move the cursors of EDUs':
       return [{ what: 'moved' }]
     default:
       return []

@@ -13,6 +13,7 @@ import type { Table, Tables } from './memory/tables.ts'
 import { SETTINGS } from './driver.ts'
 import type { Given } from './producer.ts'
 import { CUTTING_BUGS } from './planted-cutting.ts'
+import { EDU_BUGS } from './planted-edus.ts'
 import { ERASING_BUGS } from './planted-erasing.ts'
 import { then } from './plant.ts'
 import { ISOLATING_BUGS } from './planted-isolating.ts'
@@ -572,6 +573,7 @@ export const BUGS: readonly Bug[] = [
   ...ODD_BUGS,
   ...ISOLATING_BUGS,
   ...CUTTING_BUGS,
+  ...EDU_BUGS,
   // A room's whole list, and a source that goes by what it told.
   {
     bug: 'a set takes away whom it keeps',

@@ -35,7 +35,7 @@ const START = 1_700_000_000_000
 const WITH_A_ROW: readonly string[] = ['stream', 'cursors', 'seen_time', 'block_list']
 const EMPTY = `
   truncate ${TABLES.filter((table) => !WITH_A_ROW.includes(table)).join(', ')} restart identity;
-  update stream set head = 0, log_floor = 0;
+  update stream set head = 0, log_floor = 0, durable_head = 0, edu_head = 0;
   update seen_time set seen_ms = 0;
   update block_list set version = '${FIRST_LIST}';
   update cursors set pos = 0 where name in ('fanout', 'own_trouble');
@@ -198,11 +198,14 @@ function sorted(rows: object[]): unknown[] {
   return rows.map((row) => plain(row)).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
 }
 
+const isOfObjects = (value: unknown): value is object[] =>
+  Array.isArray(value) && value.every((one) => typeof one === 'object' && one !== null)
+
 /** Columns by name; lists of rooms have no order. */
 function plain(row: object): unknown {
   const columns = Object.entries(row as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1))
   return columns.map(([name, value]) => [
     name,
-    name === 'owed' && Array.isArray(value) ? sorted(value as object[]) : value,
+    ['owed', 'rooms'].includes(name) && isOfObjects(value) ? sorted(value) : value,
   ])
 }

@@ -1,6 +1,7 @@
 import { freshDatabase, type FreshDatabase } from '../support/postgres.ts'
 import { check } from './check.ts'
 import { makeTwins } from './postgres-database.ts'
+import { edus } from './edus.ts'
 import { erasing } from './erasing.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { schedulesOnPostgres } from './lapsing.ts'
@@ -52,6 +53,14 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised in ${RUNS} random schedules in which some events go alone`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: odd })
+  })
+
+  it(`keeps what is promised of EDUs in ${RUNS} random schedules`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: edus })
+  })
+
+  it('reads EDUs room by room as the one in memory does', async () => {
+    await runSchedule(await twins.fresh(), RARE['read ephemeral EDUs room by room'] ?? [])
   })
 
   it('blocks, passes over and brings back as the one in memory does', async () => {

@@ -4,6 +4,7 @@ import type { Item } from '../../src/ingest/items.ts'
 import type { EventId, RoomId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
 import { parseJson } from '../../src/matrix/strict-json.ts'
+import { takenEdu } from '../ingest/edu/edu-item.ts'
 import { OTHER, OURS, SETTINGS, US, type ModelItem, type Sender, type Server } from './driver.ts'
 import type { Process } from './process.ts'
 import type { Request } from './requests.ts'
@@ -16,6 +17,8 @@ export interface Producer {
 export const roomIdOf = (room: number) => `!room${room}:${OURS}` as RoomId
 export const userIdOf = (sender: Sender) => `@${sender}:${OURS}`
 const nameOf = (server: Server) => (server === 'us' ? US : OTHER)
+
+type ModelEdu = Extract<ModelItem, { type: 'edu' }>
 
 /** What a request could be mistaken for. */
 export type Given = Pick<IngestRequest, 'items' | 'onlyKnownRooms'>
@@ -80,7 +83,20 @@ function itemOf(item: ModelItem): Item {
       return 'by' in item
         ? { type: 'erase', sender: userIdOf(item.by), eventIds: null }
         : { type: 'erase', sender: null, eventIds: item.eventIds as EventId[] }
+    case 'edu':
+      return eduOf(item)
     case 'purge':
       return { type: 'purge', roomId: roomIdOf(item.room) }
   }
+}
+
+/** As it comes through the door. */
+function eduOf({ eduType, content, rooms, to, key, ttlMs, durable, alone }: ModelEdu): Item {
+  const taken = takenEdu({
+    ...{ edu_type: eduType, content, durable },
+    ...(rooms === null ? { destinations: (to ?? []).map(nameOf) } : { rooms: rooms.map(roomIdOf) }),
+    ...(key !== null && { key }),
+    ...(ttlMs !== null && { ttl_ms: ttlMs }),
+  })
+  return alone ? { ...taken, parts: taken.parts.map((part) => ({ ...part, alone })) } : taken
 }

@@ -3,7 +3,7 @@
  * say from a few hundred schedules that every statement was run.
  */
 import { RARE_ISOLATING } from './rare-isolating.ts'
-import { HOUR, MINUTE, type Command } from './schedule.ts'
+import { HOUR, MINUTE, type Command, type GivesEdus } from './schedule.ts'
 
 const joins = (room: number): Command => ({ do: 'join', room, door: '1', break: null })
 const event = { do: 'append', count: 1, stickyMs: null, audience: 'room', size: 60, break: null } as const
@@ -29,6 +29,11 @@ const blocked: Command[] = [
   { do: 'tick', by: 'A', break: null },
   { do: 'turn', by: 'A', break: null },
 ]
+
+const edu: GivesEdus = {
+  ...{ do: 'edu', kind: 'other', to: 'us', user: 'one', on: true, room: 0, count: 1, ttlMs: null },
+  ...{ size: 20, alone: false, door: '1', break: null },
+}
 
 export const RARE: Readonly<Record<string, Command[]>> = {
   'is anything sticky': [
@@ -76,6 +81,15 @@ export const RARE: Readonly<Record<string, Command[]>> = {
     goesByRetention,
     { do: 'time', ms: 2 * HOUR },
     goesByRetention,
+  ],
+  // More than a window of what is for others.
+  'read ephemeral EDUs room by room': [
+    joins(0),
+    { ...edu, to: 'other', count: 999 },
+    { ...edu, to: 'other', count: 999 },
+    { ...edu, to: 'other', count: 4 },
+    ...(['room', 'rooms', 'us'] as const).map((to) => ({ ...edu, to })),
+    { do: 'turn', by: 'A', break: null },
   ],
   'put aside who is blocked': blocked,
   ...RARE_ISOLATING,

@@ -85,9 +85,10 @@ export function answerOf(remote: Remote, body: string): Told {
     case 'fails':
       return failed({ status: remote.status, retryAfterMs: remote.retryAfterMs })
     case 'refuses': {
-      const { pdus } = JSON.parse(body) as { pdus: { id: string }[] }
+      const { pdus, edus = [] } = JSON.parse(body) as { pdus: { id: string }[]; edus?: unknown[] }
       const isBad = ({ id }: { id: string }) => Number(id.slice(2)) % remote.each === 0
-      const status = pdus.length === 0 ? remote.empty : pdus.some(isBad) ? remote.status : 200
+      const isEmpty = pdus.length + edus.length === 0
+      const status = isEmpty ? remote.empty : pdus.some(isBad) ? remote.status : 200
       if (status !== 200) return failed({ status, whole: true })
       return answerOf({ does: 'answers', lists: 'all', takesMs: 40 }, body)
     }

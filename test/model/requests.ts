@@ -19,7 +19,7 @@ export function unknownAmong(items: readonly ModelItem[], isKnown: (room: number
   const told = new Map<number, boolean>()
   const unknown = new Set<number>()
   for (const item of items) {
-    if (item.type === 'redact' || item.type === 'erase') continue
+    if (item.type === 'redact' || item.type === 'erase' || item.type === 'edu') continue
     const goesByThem = item.type === 'servers' || (item.type === 'event' && item.to === null)
     if (goesByThem && !(told.get(item.room) ?? isKnown(item.room))) unknown.add(item.room)
     if (item.type !== 'event') told.set(item.room, item.type !== 'purge')
@@ -59,15 +59,17 @@ export function makeRequests({ isKnown }: { isKnown: (room: number) => boolean }
       underWay.delete(process)
       refused.delete(process)
     },
-    /** A commit took so many items; each of them is told to `each`, in their order. Requests that come during a commit share the next one. */
-    taken(process: Process, count: number, each: (item: ModelItem) => void): number {
+    /**
+     * A commit took so many positions; each item is told to `each`, in their order, which returns how many of these are its own. Requests that come
+     * during a commit share the next one.
+     */
+    taken(process: Process, count: number, each: (item: ModelItem) => number): number {
       let taken = 0
       for (let [request] = of(process); taken < count && request !== undefined; [request] = of(process)) {
         this.end(process, request)
         const { items, onlyKnownRooms } = request
         if (onlyKnownRooms && unknownAmong(items, isKnown).length > 0) continue
-        for (const item of items) each(item)
-        taken += items.length
+        for (const item of items) taken += each(item)
       }
       if (taken < count)
         violated(

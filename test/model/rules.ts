@@ -43,8 +43,8 @@ const eachPdu =
   }
 
 /** I2 */
-const orderAndLimits: Rule = ({ view: { positions }, pdus }) => {
-  if (positions.length === 0) return 'it is empty'
+const orderAndLimits: Rule = ({ view: { positions, edus }, pdus }) => {
+  if (positions.length === 0 && edus.positions.length === 0) return 'it is empty'
   if (positions.length > SETTINGS.maxPdus) return `it has ${positions.length} PDUs`
   if (positions.length !== pdus.length) return 'its body and its positions differ'
   if (positions.some((pos, index) => index > 0 && pos <= (positions[index - 1] ?? 0))) {

@@ -1,6 +1,7 @@
 /**
  * Runs one schedule in one world under the reference model's eyes, then lets everything settle.
  */
+import { eduItem } from './edu-items.ts'
 import { isGone } from './history.ts'
 import type { ModelDatabase } from './database.ts'
 import type { ModelItem, Sender, Server } from './driver.ts'
@@ -167,6 +168,12 @@ async function runIn(
           Array.from({ length: one.count }, (_, i) =>
             event(one.room, one.audience, one.stickyMs, one.size, { odd: one.odd === true && i % 2 === 0 }),
           ),
+          one.break,
+        )
+      case 'edu':
+        return take(
+          one.door,
+          Array.from({ length: one.count }, () => eduItem(one, () => (made += 1))),
           one.break,
         )
       case 'join':

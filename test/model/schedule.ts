@@ -5,7 +5,7 @@
  * schedule stays sensible when others are taken out of it.
  */
 import fc from 'fast-check'
-import { GLOBS, type Server } from './driver.ts'
+import { GLOBS, type Sender, type Server } from './driver.ts'
 import type { At } from './process.ts'
 import type { Remote } from './remote.ts'
 
@@ -48,7 +48,26 @@ export interface Erase {
   break: Break | null
 }
 
+/** `count` of them; each of another kind is another thing, of the same one replaces the one before it. */
+export interface GivesEdus {
+  do: 'edu'
+  kind: 'message' | 'device list' | 'keyed' | 'receipt' | 'receipts' | 'typing' | 'presence' | 'other' | 'off'
+  /** Receipts and typing go to their room. */
+  to: 'us' | 'both' | 'other' | 'room' | 'rooms'
+  room: number
+  user: Sender
+  /** Typing, or online; of what has a key: it is durable. */
+  on: boolean
+  count: number
+  ttlMs: number | null
+  size: number
+  alone: boolean
+  door: Door
+  break: Break | null
+}
+
 export type Command =
+  | GivesEdus
   | {
       do: 'append'
       room: number

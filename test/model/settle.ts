@@ -9,6 +9,8 @@ import type { World } from './world.ts'
 import type { By } from './schedule.ts'
 
 const ROUNDS = 60
+/** For EDUs; each takes more than one of what goes alone, and presence waits ten seconds. */
+const LOOKS = 80
 /** Of which the first may be for what another has. */
 const PROBES = 10
 
@@ -32,6 +34,7 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
   const waits = view !== null && view.openTxn !== null && (view.lookAt ?? 0) > view.now
   if (view !== null && (view.failures > 0 || view.held || waits)) await world.wish('reset')
   await rounds(3)
+  await edusGo()
   watch.moved(await world.view())
   watch.settled(await world.view(), { listed: false })
   for (let turn = 0; turn < 60; turn += 1) {
@@ -42,6 +45,16 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
     await rounds(1)
   }
   watch.settled(await world.view(), { listed: true })
+
+  /** Nobody wakes it for them: somebody looks. */
+  async function edusGo(): Promise<void> {
+    for (let looks = 0; looks < LOOKS; looks += 1) {
+      const now = await world.view()
+      if (now === null || !watch.edusWait(now)) return
+      await world.wish('resume')
+      await rounds(2)
+    }
+  }
 
   /** At least so many, and until nothing is under way. */
   async function rounds(least: number): Promise<void> {

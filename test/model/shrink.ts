@@ -60,6 +60,14 @@ function simplerThan(one: Command | undefined): Command[] {
     if (one.stickyMs !== null) simpler.push({ ...one, stickyMs: null })
     if (one.audience !== 'room') simpler.push({ ...one, audience: 'room' })
   }
+  if (one.do === 'edu') {
+    if (one.count > 1) simpler.push({ ...one, count: 1 }, { ...one, count: one.count - 1 })
+    if (one.size !== 20) simpler.push({ ...one, size: 20 })
+    if (one.ttlMs !== null) simpler.push({ ...one, ttlMs: null })
+    if (one.alone) simpler.push({ ...one, alone: false })
+    if (one.to !== 'us') simpler.push({ ...one, to: 'us' })
+    if (one.user !== 'one') simpler.push({ ...one, user: 'one' })
+  }
   if (one.do === 'rejoin' || one.do === 'kick')
     simpler.push({ ...one, do: one.do === 'rejoin' ? 'join' : 'leave' })
   if (one.do === 'set' && one.us !== 'in it') simpler.push({ ...one, us: 'in it' })

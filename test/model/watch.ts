@@ -8,6 +8,7 @@ import { lapsingIn } from './deadlines.ts'
 import type { Told } from './remote.ts'
 import { RULES } from './rules.ts'
 import { makeWaits, type Basis } from './waits.ts'
+import { makeEduWatch } from './watch-edus.ts'
 
 export class Violation extends Error {}
 
@@ -45,6 +46,7 @@ export type Watch = ReturnType<typeof makeWatch>
 
 export function makeWatch(history: History) {
   const waits = makeWaits()
+  const edus = makeEduWatch(history.edus, violated)
   let unanswered: Unanswered | null = null
   /** All bodies that ever went out, by id. */
   const bodies = new Map<string, string>()
@@ -74,9 +76,11 @@ export function makeWatch(history: History) {
   /** What lapsed or ended by then stays so when the clock goes back. */
   function seen(now: number): void {
     latest = Math.max(latest, now)
+    edus.timeSeen(now)
   }
 
-  function frozen(view: FrozenView, now: View): void {
+  /** `lookedAt`: when its holder last looked at the rows. */
+  function frozen(view: FrozenView, now: View, lookedAt: number): void {
     if (now.paused) violated('paused', `${view.txnId} is put together after \`pause\` has answered`)
     const texts = view.positions.map((pos) => history.at(pos)?.pdu ?? '')
     const gap = now.gaps.find(({ open }) => open) ?? null
@@ -109,6 +113,16 @@ export function makeWatch(history: History) {
       const wrong = rule(at)
       if (wrong !== null) violated(name, `${view.txnId} with ${view.positions.join(', ')}: ${wrong}`)
     }
+    edus.frozen(view, {
+      ...{ now, lookedAt, skippedUpTo: history.skippedUpTo(), isSkipWished: history.isSkipWished() },
+      pduBytes: texts.reduce((sum, pdu) => sum + Buffer.byteLength(pdu) + 1, 0),
+      anyOdd: view.positions.some((pos) => history.at(pos)?.odd === true),
+      othersWait:
+        gap === null &&
+        history
+          .waiting(now.position, view.readAt)
+          .some((event) => !event.odd && !apart.includes(event.pos) && !waits(event)),
+    })
     const timeline = view.positions.filter((_, index) => view.lanes[index] === 't')
     if (timeline.some((pos) => pos <= newestTimeline)) {
       violated('stream order (5.1)', `timeline ${timeline.join(', ')} after ${newestTimeline}`)
@@ -128,11 +142,13 @@ export function makeWatch(history: History) {
     }
   }
 
-  function ended(txnId: string, now: number, { bySkip = false } = {}): void {
+  /** `handed`: who ended it takes it to have arrived, maybe. */
+  function ended(txnId: string, now: number, { bySkip = false, handed = true } = {}): void {
     if (unanswered?.txnId !== txnId) violated('one unanswered id (I2)', `${txnId} is ended and was not open`)
     if (unanswered.handed > 0 && !bySkip && !mayEnd(unanswered, now)) {
       violated('same id, same bytes (I3)', `${txnId} is ended, and may have been received`)
     }
+    edus.gone(txnId, { arrived: handed })
     unanswered = null
   }
 
@@ -144,7 +160,10 @@ export function makeWatch(history: History) {
       return went.some((at) => (at ?? 0) > readAt)
     })
   const mayEnd = (one: Unanswered, now: number) =>
-    takenAway(one) || (one.cleared && one.refusals > 0) || Math.max(now, latest) - one.frozenAt >= DAY
+    takenAway(one) ||
+    edus.isTakenAway() ||
+    (one.cleared && one.refusals > 0) ||
+    Math.max(now, latest) - one.frozenAt >= DAY
 
   /** `stale`: the process that sends it has lost its lease, and may not know. */
   function request(
@@ -152,7 +171,7 @@ export function makeWatch(history: History) {
     given: { now: number; lostMs: number; handed: boolean; basis: Basis | null; stale: boolean },
   ): void {
     const { now, lostMs, handed, basis, stale } = given
-    if (pdusOf(body).length === 0) {
+    if (isEmpty(body)) {
       const isSearched = unanswered?.positions.every((pos) => suspects.has(pos)) === true
       const isHalf = isSearched && unanswered?.lanes === unanswered?.lanes.toUpperCase()
       const least = isHalf && unanswered?.byGateway !== true ? 1 : 3
@@ -172,11 +191,13 @@ export function makeWatch(history: History) {
       violated('one unanswered id (I2)', `${txnId} goes out unasked`)
     }
     if (unanswered.sends === 0) checkTexts(unanswered, body)
+    if (unanswered.sends === 0) edus.sent(txnId, body)
     if (unanswered.handed > 0 && takenAway(unanswered) && !stale && basis?.takenAway === true) {
       violated('redacted, purged or erased (I12)', `${txnId} is repeated with what was taken away`)
     }
     unanswered.sends += 1
     if (handed) unanswered.handed += 1
+    if (handed) edus.handed(txnId)
     waits.request(now, basis, lostMs)
   }
 
@@ -193,6 +214,7 @@ export function makeWatch(history: History) {
   /** False only where nothing that was taken could be owed to it. */
   const mayOwe = (view: View): boolean =>
     view.openTxn !== null ||
+    edus.mayOwe() ||
     view.apart.length + view.waitingRooms.length > 0 ||
     view.gaps.some(({ open }) => open) ||
     waiting(view) ||
@@ -212,7 +234,7 @@ export function makeWatch(history: History) {
   /** What limpet wrote down of an attempt. */
   function written(txnId: string, told: Told, at: View, by: { readonly name: string }): void {
     const { result, listed } = told
-    if (pdusOf(bodies.get(txnId) ?? '"pdus":[0]}').length === 0) {
+    if (isEmpty(bodies.get(txnId) ?? '"pdus":[0]}')) {
       if (result.kind === 'answered') waits.isWell(at)
       else
         waits.questionFailed(
@@ -239,6 +261,7 @@ export function makeWatch(history: History) {
       timeouts = 0
     } else if (result.stage === 'timeout') timeouts += 1
     if (refuses(told)) {
+      edus.refused(txnId)
       refusals += 1
       unanswered.refusals += 1
       unanswered.cleared = false
@@ -254,6 +277,7 @@ export function makeWatch(history: History) {
         event?.told.push({ readAt: unanswered.readAt, writtenAt: at.head, listed: listed(event.eventId) })
         if (unanswered.lanes[index] === 't') newestTimeline = Math.max(newestTimeline, pos)
       }
+      edus.answered(txnId)
       unanswered = null
     } else if (at.openTxn !== txnId) {
       const { handed, lanes, positions } = unanswered
@@ -264,6 +288,7 @@ export function makeWatch(history: History) {
         (timeouts >= 3 && positions.length > 1)
       if (handed > 0 && !mayBeGone)
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
+      edus.gone(txnId, { arrived: result.stage === 'timeout' && handed > 0 })
       unanswered = null
       if (result.stage === 'timeout') timeouts = 0
       // What was set aside was tried alone: the destination is in no trouble.
@@ -280,6 +305,7 @@ export function makeWatch(history: History) {
     for (const gap of view.gaps) gone.set(gap.from, gap)
     noteVain(view)
     seen(view.now)
+    edus.moved(view)
     if (from !== null && view.position < from.position) {
       violated('position only moves forward (I4)', `${from.position} to ${view.position}`)
     }
@@ -345,6 +371,7 @@ export function makeWatch(history: History) {
     if (view.openTxn !== null) violated('settled', `${view.openTxn} is open`)
     if (view.gaps.some(({ open }) => open)) violated('settled', 'a gap is open')
     if (view.lookAt !== null && view.lookAt <= view.now) violated('settled', 'it is due, and nothing is done')
+    edus.settled(view)
     for (const event of history.all()) {
       const isApart = view.apart.includes(event.pos) || waitsWith(view)(event)
       if (isApart && !listed) continue
@@ -463,13 +490,17 @@ export function makeWatch(history: History) {
     overtaken,
     waiting,
     waits,
+    edusWait: edus.waits,
     /** What a process that looks now decides from. */
-    basis: (view: View): Basis => ({
-      ...waits.basis(view),
-      takenAway: unanswered !== null && takenAway(unanswered),
-      owes: mayOwe(view),
-      lapsing: lapsingIn(history, view, latest),
-    }),
+    basis: (view: View): Basis => {
+      edus.looked(view)
+      return {
+        ...waits.basis(view),
+        takenAway: unanswered !== null && takenAway(unanswered),
+        owes: mayOwe(view),
+        lapsing: lapsingIn(history, view, latest),
+      }
+    },
     /** Nobody has it any more, or the fanout is through; what is new up to `upto` was known. */
     rests: (view: View, upto: number): void => {
       waits.rests(view, lapsingIn(history, view, latest), upto)
@@ -481,7 +512,9 @@ export function makeWatch(history: History) {
         unanswered: unanswered === null ? null : { ...unanswered },
       }
       const gaps = { retained: [...retained], gone: [...gone] }
+      const putBackEdus = edus.save()
       return () => {
+        putBackEdus()
         before = saved.before
         retained.clear()
         for (const from of gaps.retained) retained.add(from)
@@ -507,6 +540,9 @@ const waitsWith =
 
 const isSameList = (a: View, b: View): boolean =>
   a.waitingRooms.length === b.waitingRooms.length && a.apart.every((pos) => b.apart.includes(pos))
+
+/** It asks whose fault it is. */
+const isEmpty = (body: string): boolean => !body.includes('"edus":[') && pdusOf(body).length === 0
 
 /** The texts of a transaction's PDUs. */
 function pdusOf(body: string): string[] {

@@ -1,6 +1,6 @@
 /** A schedule in words, one line a command. */
 import { remoteInWords } from './remote.ts'
-import { DAY, HOUR, MINUTE, SECOND, type Break, type Command } from './schedule.ts'
+import { DAY, HOUR, MINUTE, SECOND, type Break, type Command, type GivesEdus } from './schedule.ts'
 
 export function inWords(schedule: readonly Command[]): string {
   return schedule.map((one, index) => `  ${index + 1}. ${wordsOf(one)}`).join('\n')
@@ -22,6 +22,8 @@ export function wordsOf(one: Command): string {
       const what = `${many} of ${one.size} bytes in room ${one.room}${whom[one.audience]}${sticky}${odd}`
       return `ingest ${one.door} takes ${what}${heldWords(one.break)}`
     }
+    case 'edu':
+      return `ingest ${one.door} takes ${eduWords(one)}${heldWords(one.break)}`
     case 'join':
       return `ingest ${one.door}: we join room ${one.room}${heldWords(one.break)}`
     case 'leave':
@@ -94,6 +96,22 @@ export function wordsOf(one: Command): string {
       return `the database fails over to a state without what now comes: ${lost};${then} what it lost is given again`
     }
   }
+}
+
+function eduWords({ kind, to, room, user, on, count, ttlMs, size, alone }: GivesEdus): string {
+  const many = count === 1 ? 'an EDU' : `${count} EDUs`
+  const ofRoom = kind === 'typing' || kind.startsWith('receipt')
+  const whom = {
+    us: 'to us',
+    both: 'to us and another',
+    other: 'to another',
+    room: `to room ${room}`,
+    rooms: 'to all rooms',
+  }
+  const says =
+    kind === 'typing' || kind === 'presence' ? `: ${on}` : kind === 'keyed' && on ? ', durable' : ''
+  const lasts = ttlMs === null ? '' : `, for ${span(ttlMs)}`
+  return `${many} (${kind} of ${user}${says}) of ${size} bytes ${whom[ofRoom ? 'room' : to]}${lasts}${alone ? ', alone' : ''}`
 }
 
 function heldWords(held: Break | null): string {

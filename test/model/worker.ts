@@ -5,6 +5,7 @@ import { explain, findFailure, type Fresh } from './check.ts'
 import { besideASearch } from './beside-a-search.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
+import { edus } from './edus.ts'
 import { erasing } from './erasing.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
@@ -40,8 +41,8 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 
 /**
  * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, the remote refuses some events,
- * much else happens meanwhile, something is erased; in every sixteenth some events are sent alone, operators act on what is set aside, and the
- * remote lets nobody in.
+ * much else happens meanwhile, something is erased; in every sixteenth some events are sent alone, operators act on what is set aside, the
+ * remote lets nobody in, and there are EDUs.
  */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 1) return uplinks
@@ -50,6 +51,7 @@ function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 6) return isolating
   if (seed % 16 === 2) return besideASearch
   if (seed % 16 === 10) return odd
+  if (seed % 16 === 13) return edus
   if (seed % 16 === 4) return quarantined
   if (seed % 16 === 12) return locked
   if (kind === 'postgres') return schedulesOnPostgres

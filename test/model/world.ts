@@ -177,11 +177,13 @@ export function makeWorld(
           if (view !== null) bases.set(process, watch.basis(view))
           break
         case 'frozen': {
-          const { txnId, positions, lanes } = one.view
-          saySoon(
-            `        ${process.name} freezes ${name(txnId)}: ${positions.map((pos, i) => `${pos}${lanes[i]}`).join(' ')}`,
-          )
-          if (view !== null) watch.frozen(one.view, view)
+          const { txnId, positions, lanes, edus } = one.view
+          const them = [
+            ...positions.map((pos, i) => `${pos}${lanes[i]}`),
+            ...edus.positions.map((pos) => `${pos}e`),
+          ]
+          saySoon(`        ${process.name} freezes ${name(txnId)}: ${them.join(' ')}`)
+          if (view !== null) watch.frozen(one.view, view, bases.get(process)?.now ?? Infinity)
           break
         }
         case 'written down': {
@@ -205,16 +207,19 @@ export function makeWorld(
           break
         case 'ended unanswered':
           saySoon(`        ${process.name} ends ${name(one.txnId)}`)
-          watch.ended(one.txnId, database.now())
+          watch.ended(one.txnId, database.now(), { handed: one.handed })
           break
         case 'taken': {
           const first = one.before + 1
           let pos = one.before
           const count = requests.taken(process, one.head - one.before, (item) => {
             if (joinsUs(item)) watch.waits.freed('join', one.now)
-            history.take(item, (pos += 1), one.now, monotonic)
+            const width = history.widthOf(item)
+            history.take(item, pos + 1, one.now, monotonic)
+            pos += width
             if (item.type === 'erase' && view !== null) watch.erased(pos, view)
             taken.push(item)
+            return width
           })
           saySoon(`        positions ${first}${count > 1 ? ` to ${one.head}` : ''}`)
           break
@@ -415,7 +420,8 @@ export function makeWorld(
     if (isCut()) return cutOff(handed)
     answers.set(`${process.name} ${txnId}`, told)
     if (isKept(told)) connected.add(process)
-    if (emptyIsAnswered && body.includes('"pdus":[]')) return { kind: 'answered', pdus: null, durationMs: 40 }
+    if (emptyIsAnswered && body.includes('"pdus":[]') && !body.includes('"edus":['))
+      return { kind: 'answered', pdus: null, durationMs: 40 }
     return told.result
   }
 
@@ -544,7 +550,8 @@ export function makeWorld(
       append(request).then(
         (result) => {
           // Ended by the server, or refused: nothing of it was taken.
-          if (result.kind !== 'taken') requests.end(process, request)
+          // Or nothing of it takes a position.
+          requests.end(process, request)
           if (result.kind === 'unknown_rooms') refuse(process, request)
           if (result.kind === 'invalid') fail(new Error(`ingest refused: ${JSON.stringify(result)}`))
         },

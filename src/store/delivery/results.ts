@@ -31,6 +31,8 @@ export interface AttemptResult {
   answered: boolean
   /** It provably never left, or was refused in a way that ends it: what it held is planned anew. */
   discard: boolean
+  /** It ends so, and may have arrived: what of it is not durable is not sent under a second id. Absent: it can't have. */
+  mayHaveArrived?: boolean
   waiting: DestinationState['waiting']
   /** Failures when the attempt began; absent: none. */
   failuresBefore?: number
@@ -64,7 +66,7 @@ const END = sql(
     update destinations d
        set position = case when i.answered then (t->>'toPos')::bigint else d.position end,
            durable_pos = greatest(d.durable_pos, case when i.answered then (t->>'durableTo')::bigint end),
-           ephemeral_pos = greatest(d.ephemeral_pos, case when i.answered then (t->>'ephemeralTo')::bigint end),
+           ephemeral_pos = greatest(d.ephemeral_pos, case when i.answered or (t->>'mayHaveArrived')::boolean then (t->>'ephemeralTo')::bigint end),
            failures = (n->>'failures')::int, failing_since = (n->>'failingSince')::bigint,
            retry_at = (n->>'retryAt')::bigint, retry_interval = (n->>'retryInterval')::bigint,
            hold_kind = n->>'holdKind', hold_until = (n->>'holdUntil')::bigint,

@@ -8,10 +8,13 @@ import type { Pool } from '../../../src/store/db.ts'
 import { Blocked, makeLocks } from './locks.ts'
 import { RULES, type Rules } from './rules.ts'
 import { CONTENT } from './ingest/content.ts'
+import { INGEST_EDUS } from './ingest/edus.ts'
 import { INGEST } from './ingest/ingest.ts'
 import { APART } from './delivery/apart.ts'
 import { QUARANTINE } from './delivery/quarantine.ts'
 import { BLOCKS } from './delivery/blocks.ts'
+import { EDUS } from './delivery/edus.ts'
+import { EDUS_APART } from './delivery/edus-apart.ts'
 import { FOLLOW, LEASES } from './delivery/leases.ts'
 import { LOAD } from './delivery/load.ts'
 import { OWN_TROUBLE } from './delivery/own-trouble.ts'
@@ -32,6 +35,9 @@ import { copyTables, emptyTables, makeSight, type Committed, type Sight } from '
 export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...INGEST,
   ...CONTENT,
+  ...INGEST_EDUS,
+  ...EDUS,
+  ...EDUS_APART,
   ...LEASES,
   ...FOLLOW,
   ...LOAD,
@@ -111,7 +117,7 @@ export function makeMemoryDatabase(planted: Planted = {}, ran?: Set<string>): Me
   const locks = makeLocks()
   let committed = emptyTables()
   let now = 1_700_000_000_000
-  const sequences = { rooms: 0, destinations: 0, recipients: 0, gaps: 0 }
+  const sequences = { rooms: 0, destinations: 0, recipients: 0, gaps: 0, edu_rooms: 0 }
   const spare: Sight[] = []
   const next = (sequence: keyof typeof sequences) => (sequences[sequence] += 1)
 

@@ -9,6 +9,8 @@ export interface DestinationRow extends WaitRow {
   position: number
   durable_pos: number
   ephemeral_pos: number
+  ephemeral_at: number | null
+  edu_alone: boolean
   lease_owner: string | null
   fence: number
   follows: boolean
@@ -131,6 +133,14 @@ export interface OpenRow {
   gap_cursor: number | null
   closes_gap: boolean
   sticky: { room: number | null; upto: number | null; cursor: number }[]
+  /** EDUs, as packed. */
+  edus: number
+  /** The transaction to which what follows belongs: where it is another, none of it counts. */
+  edu_txn: string | null
+  edu_form: number | null
+  edu_positions: number[] | null
+  durable_to: number | null
+  ephemeral_to: number | null
 }
 
 export interface AttemptRow {
@@ -164,7 +174,7 @@ export interface WaitingRoomRow {
 }
 
 export interface Schema {
-  stream: { head: number; log_end: number; log_floor: number }
+  stream: { head: number; log_end: number; log_floor: number; durable_head: number; edu_head: number }
   cursors: { name: string; pos: number }
   seen_time: { seen_ms: number }
   seen_marks: { seen_ms: number; head: number; low: number }
@@ -190,7 +200,19 @@ export interface Schema {
   blocks: { glob: string; reason: string | null; who: string; at: number }
   block_list: { version: string }
   apart: ApartRow
+  edus_apart: EduApartRow
   waiting_rooms: WaitingRoomRow
+}
+
+export interface EduApartRow {
+  destination: number
+  pos: number
+  since: number
+  sure: boolean
+  tries: number
+  next_at: number
+  status: number | null
+  message: string | null
 }
 
 export const TABLES: readonly (keyof Schema)[] = [
@@ -219,6 +241,7 @@ export const TABLES: readonly (keyof Schema)[] = [
   'blocks',
   'block_list',
   'apart',
+  'edus_apart',
   'waiting_rooms',
 ]
 

@@ -11,7 +11,7 @@ import type { Tables } from './tables.ts'
 export interface Rules {
   /** Held by this worker under this fence, in time. */
   holds(t: Tables, d: DestinationRow | undefined, worker: string, fence: number, now: number): boolean
-  memberAt(t: Tables, event: EventRow, destination: number): boolean
+  memberAt(t: Tables, event: Pick<EventRow, 'room' | 'pos'>, destination: number): boolean
   /** A join at `upto` need not be sent this again. */
   listedSince(replay: ReplayRow | undefined, upto: number): boolean
 }

@@ -19,7 +19,7 @@ export interface Call {
   now: number
   rules: Rules
   /** The next number of an identity column. */
-  next: (sequence: 'rooms' | 'destinations' | 'recipients' | 'gaps') => number
+  next: (sequence: 'rooms' | 'destinations' | 'recipients' | 'gaps' | 'edu_rooms') => number
   /** Advisory locks of the transaction. */
   lock: (key: string, how: 'exclusive' | 'shared') => void
 }

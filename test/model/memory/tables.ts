@@ -42,7 +42,7 @@ export const FIRST_LIST = '00000000-0000-4000-8000-000000000000'
 
 export function emptyTables(): Committed {
   const committed = Object.fromEntries(TABLES.map((name) => [name, new Map()])) as unknown as Committed
-  committed.stream.set(1, { head: 0, log_end: 6_000_000, log_floor: 0 })
+  committed.stream.set(1, { head: 0, log_end: 6_000_000, log_floor: 0, durable_head: 0, edu_head: 0 })
   committed.seen_time.set(1, { seen_ms: 0 })
   committed.block_list.set(1, { version: FIRST_LIST })
   for (const name of ['fanout', 'own_trouble']) committed.cursors.set(name, { name, pos: 0 })

@@ -57,7 +57,7 @@ export const LEASES = {
     return [{ held: d.lease_owner !== null }]
   }),
   'let go': twin<LettingGo>(
-    (call, ids, workers, fences, lookAts, positions, wakeSeqs, readAts, deadlineAts) =>
+    (call, ids, workers, fences, lookAts, positions, wakeSeqs, readAts, deadlineAts, durable, ephemeral) =>
       ids.flatMap((id, i) => {
         const d = held(call, workers[i] ?? '', fences[i] ?? 0, id)
         const wakeSeq = wakeSeqs[i] ?? null
@@ -68,13 +68,15 @@ export const LEASES = {
           ...{ lease_owner: null, follows: false, look_at: lookAts[i] ?? null },
           deadline_at: deadlineAts[i] ?? null,
           position: Math.max(d.position, position ?? d.position),
+          durable_pos: Math.max(d.durable_pos, durable[i] ?? 0),
+          ephemeral_pos: Math.max(d.ephemeral_pos, ephemeral[i] ?? 0),
         })
         return [{ id }]
       }),
   ),
 } satisfies Twins
 
-/** Ids, workers, fences, when to look again, positions, wishes seen, heads read at, deadline tries. */
+/** Ids, workers, fences, when to look again, positions, wishes seen, heads read at, deadline tries, cursors of EDUs. */
 type LettingGo = [
   number[],
   string[],
@@ -83,6 +85,8 @@ type LettingGo = [
   (number | null)[],
   (number | null)[],
   number[],
+  (number | null)[],
+  (number | null)[],
   (number | null)[],
 ]
 type Following = [number[], string[], number[], number[], number[], number[], number[], number[]]

@@ -15,10 +15,24 @@ import {
   replayOf,
   textRow,
 } from '../rules.ts'
-import { keyOf, type EventRow } from '../rows.ts'
+import { keyOf, type DestinationRow, type EventRow, type OpenRow } from '../rows.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
 
 const isLive = ({ t }: Call, pos: number, at: number) => (t.sticky.get(pos)?.expires_at ?? 0) > at
+
+/** The lanes of its EDUs, and what is unanswered of these. */
+function edusOf({ t }: Call, d: DestinationRow, open: OpenRow | undefined) {
+  const { durable_head = 0, edu_head = 0 } = t.stream.get(1) ?? {}
+  return {
+    ...{ durable_pos: d.durable_pos, ephemeral_pos: d.ephemeral_pos, ephemeral_at: d.ephemeral_at },
+    ...{ edu_alone: d.edu_alone, durable_head, edu_head },
+    edu_form: open?.edu_txn === open?.txn_id ? (open?.edu_form ?? null) : null,
+    edu_positions: open?.edu_positions ?? null,
+    edu_count: open?.edus ?? null,
+    durable_to: open?.durable_to ?? null,
+    ephemeral_to: open?.ephemeral_to ?? null,
+  }
+}
 
 const load = twin<[number[], string[], number[]]>((call, ids, workers, fences) =>
   ids.flatMap((id, i) => loadOne(call, id, workers[i] ?? '', fences[i] ?? 0)),
@@ -43,6 +57,7 @@ function loadOne(call: Call, id: number, worker: string, fence: number): object[
       ...{ id: d.id, name: d.name, position: d.position, wake_seq: d.wake_seq, paused: d.paused },
       skip_upto: d.skip_upto,
       narrowed_seq: d.narrowed_seq,
+      ...edusOf(call, d, open),
       ...{
         lists: d.lists,
         quick: d.quick,

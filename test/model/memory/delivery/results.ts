@@ -13,6 +13,8 @@ export interface DropInput {
   worker: string
   fence: number
   txnId: string
+  /** It may have arrived. */
+  handed: boolean
   ends: true
 }
 
@@ -26,6 +28,8 @@ export type ResultInput = Omit<AttemptResult, 'held' | 'acknowledges'> & {
   lanes: string
   fromPos: number
   toPos: number
+  durableTo: number | null
+  ephemeralTo: number | null
 }
 
 const NO_WAITS = {
@@ -59,6 +63,11 @@ export function writeResult(call: Call, one: ResultInput): boolean {
   const attempt_seq = d.attempt_seq + 1
   t.destinations.change(id, {
     position: answered ? one.toPos : d.position,
+    durable_pos: Math.max(d.durable_pos, (answered ? one.durableTo : null) ?? 0),
+    ephemeral_pos: Math.max(
+      d.ephemeral_pos,
+      (answered || one.mayHaveArrived === true ? one.ephemeralTo : null) ?? 0,
+    ),
     last_success: answered ? call.now : d.last_success,
     ...{ failures: n.failures, failing_since: n.failingSince, retry_at: n.retryAt },
     ...{ retry_interval: n.retryInterval, hold_kind: n.holdKind, hold_until: n.holdUntil },
@@ -76,9 +85,12 @@ export function writeResult(call: Call, one: ResultInput): boolean {
   return true
 }
 
-function drop(call: Call, { destination: id, worker, fence, txnId }: DropInput): boolean {
-  if (held(call, worker, fence, id) === null) return false
-  if (call.t.open_transactions.get(id)?.txn_id !== txnId) return false
+function drop(call: Call, { destination: id, worker, fence, txnId, handed }: DropInput): boolean {
+  const d = held(call, worker, fence, id)
+  const open = call.t.open_transactions.get(id)
+  if (d === null || open?.txn_id !== txnId) return false
+  if (handed && open.edu_txn === txnId)
+    call.t.destinations.change(id, { ephemeral_pos: Math.max(d.ephemeral_pos, open.ephemeral_to ?? 0) })
   call.t.open_transactions.delete(id)
   return true
 }

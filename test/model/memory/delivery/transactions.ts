@@ -1,5 +1,5 @@
 /** `store/delivery/acknowledge-and-freeze.ts`: an attempt begins, and what was answered before it is acknowledged with it. */
-import { keyOf, type OpenRow } from '../rows.ts'
+import { keyOf, type DestinationRow, type OpenRow } from '../rows.ts'
 import { unnarrowed } from '../rules.ts'
 import { held } from './leases.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
@@ -39,6 +39,12 @@ export type BeginInput = [
   gapCursor: (number | null)[],
   closesGap: boolean[],
   sticky: string[],
+  eduForms: (number | null)[],
+  eduPositions: (string | null)[],
+  eduCounts: (number | null)[],
+  durableTo: (number | null)[],
+  ephemeralTo: (number | null)[],
+  edusAs: ('ephemeral' | 'alone' | null)[],
 ]
 
 /** What is sent for one destination. */
@@ -58,7 +64,8 @@ export function beginningOf(input: BeginInput, i: number) {
     next,
     ...more
   ] = input
-  const [times, bytes, positions, lanes, fromPos, toPos, gaps, gapCursors, closesGap, sticky] = more
+  const [times, bytes, positions, lanes, fromPos, toPos, gaps, gapCursors, closesGap, sticky, ...edus] = more
+  const [forms, eduPositions, counts, durableTo, ephemeralTo, edusAs] = edus
   return {
     id: ids[i] ?? 0,
     worker: workers[i] ?? '',
@@ -81,6 +88,14 @@ export function beginningOf(input: BeginInput, i: number) {
     gapCursor: gapCursors[i] ?? null,
     closesGap: closesGap[i] ?? false,
     sticky: JSON.parse(sticky[i] ?? '[]') as OpenRow['sticky'],
+    edus: {
+      form: forms[i] ?? null,
+      positions: eduPositions[i] == null ? null : listOf(eduPositions[i]),
+      count: counts[i] ?? 0,
+      durableTo: durableTo[i] ?? null,
+      ephemeralTo: ephemeralTo[i] ?? null,
+      as: edusAs[i] ?? null,
+    },
   }
 }
 
@@ -106,7 +121,13 @@ function begin(call: Call, input: BeginInput, i: number): object[] {
   const position = open === undefined ? d.position : open.to_pos
   const attempt_seq = d.attempt_seq + (open === undefined ? 0 : 1)
   const last_success = open === undefined ? d.last_success : now
-  t.destinations.change(id, { position, attempt_seq, last_success })
+  const { edus } = one
+  t.destinations.change(id, {
+    ...{ position, attempt_seq, last_success },
+    ...(open !== undefined && cursorsAfter(d, open)),
+    ephemeral_at: edus.as === 'ephemeral' ? now : d.ephemeral_at,
+    edu_alone: edus.as === 'alone',
+  })
   if (open !== undefined) noteAttempt(t, id, attempt_seq, open)
   t.open_transactions.put(id, {
     ...{
@@ -119,8 +140,22 @@ function begin(call: Call, input: BeginInput, i: number): object[] {
     ...{ created_at: now, started_at: now, attempt: 1, worker, positions: one.positions, lanes: one.lanes },
     ...{ from_pos: one.fromPos ?? position, to_pos: one.toPos, gap: one.gap, gap_cursor: one.gapCursor },
     ...{ closes_gap: one.closesGap, sticky: one.sticky },
+    ...{ edus: edus.count, edu_txn: edus.form === null ? null : one.txnId, edu_form: edus.form },
+    ...{ edu_positions: edus.positions, durable_to: edus.durableTo, ephemeral_to: edus.ephemeralTo },
   })
   return [{ destination: id, now }]
+}
+
+/** The lanes of its EDUs after an answer to what is open. */
+export function cursorsAfter(
+  { durable_pos, ephemeral_pos }: DestinationRow,
+  { edu_txn, txn_id, durable_to, ephemeral_to }: OpenRow,
+) {
+  if (edu_txn !== txn_id) return {}
+  return {
+    durable_pos: Math.max(durable_pos, durable_to ?? 0),
+    ephemeral_pos: Math.max(ephemeral_pos, ephemeral_to ?? 0),
+  }
 }
 
 export function noteAttempt(

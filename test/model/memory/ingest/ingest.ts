@@ -19,6 +19,8 @@ export const NEW_DESTINATION: Omit<
   missed: 0,
   paused: false,
   skip_upto: null,
+  ephemeral_at: null,
+  edu_alone: false,
   quick: false,
   lists: false,
   isolation: null,
