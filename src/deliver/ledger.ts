@@ -5,13 +5,14 @@
 import type { Frozen } from '../store/delivery/acknowledge-and-freeze.ts'
 import type { Attempt } from './attempt.ts'
 import type { Judgement } from './record.ts'
-import type { ChosenPdu, SentEdus } from './rules/plan.ts'
+import type { EduCursors } from '../store/delivery/leases.ts'
+import type { ChosenPdu } from './rules/plan.ts'
 
 /** What was frozen. */
 export interface FrozenNow {
   pdus: readonly ChosenPdu[]
-  /** Null: no EDUs go with it. */
-  edus: SentEdus | null
+  /** The cursors of EDUs after an answer; null: they stay. */
+  cursors: EduCursors | null
   /** What it is to the next plan of EDUs. */
   edusAs: Frozen['edusAs']
   /** When, by the database's clock, ms since the epoch. */

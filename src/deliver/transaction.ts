@@ -128,7 +128,7 @@ export async function sendPlanned(
     answered,
   })
   if (startedAt === null) return NOT_SENT
-  ledger.frozen({ pdus, edus: edus ?? null, edusAs: asNext, at: startedAt })
+  ledger.frozen({ pdus, cursors: edus?.cursors ?? null, edusAs: asNext, at: startedAt })
   const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
   const begun = { txnId, acknowledges, startedAt, asked, anySticky, again: null, apart, bytes: body.length }
   const attempt = attemptOf(needs, via, begun)

@@ -25,12 +25,12 @@ export function runningLedger(books: Books): Ledger {
       const { state, answered } = books
       return { wakeSeq: state.wakeSeq, answered: answered === null ? null : answeredOf(answered) }
     },
-    frozen({ pdus, edus, edusAs, at }) {
+    frozen({ pdus, cursors, edusAs, at }) {
       const { state } = books
       books.answered = null
       books.waiting = without(books.waiting, pdus)
       books.waitsUntil = null
-      if (edus !== null && edus.cursors !== null) passEdus(books, edus.cursors)
+      if (cursors !== null) passEdus(books, cursors)
       state.eduAlone = edusAs === 'alone'
       if (edusAs === 'ephemeral') state.ephemeralAt = at
     },
