@@ -251,7 +251,7 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
 }
 
 /** PostgreSQL ended the session of a process that was stopped in a transaction. */
-const wasEnded = (error: unknown) => (error as { code?: unknown }).code === '25P03'
+const wasEnded = (error: unknown) => (error as { code?: unknown } | undefined)?.code === '25P03'
 
 /** Errors in the log are faults; the rest says nothing here. */
 function makeLog(fault: DelivererNeeds['fault']): Log {

@@ -145,6 +145,28 @@ const late: fc.Arbitrary<Command[]> = fc
     { do: 'turn', by, break: at === null ? null : { at, happens: [passes(ms)], then: 'goes on' } },
   ])
 
+/** Its time is over when it would be frozen. */
+const ending: fc.Arbitrary<Command[]> = fc
+  .record({
+    ...{
+      by,
+      room,
+      kind: fc.constantFrom('typing' as const, 'other' as const, 'receipt' as const),
+      other: give,
+    },
+    at: fc.constantFrom('acknowledge and freeze', 'where it is', 'the connection', 'read ephemeral EDUs'),
+  })
+  .map(({ by, room, kind, other, at }) => [
+    { do: 'join', room, door: '1', break: null },
+    other,
+    {
+      ...{ do: 'edu', kind, to: 'room', room, user: 'one', on: true, count: 1, ttlMs: 5 * SECOND, size: 20 },
+      ...{ alone: false, door: '1', break: null },
+    },
+    { do: 'operator', wish: 'resume' },
+    { do: 'turn', by, break: { at, happens: [passes(6 * SECOND)], then: 'goes on' } },
+  ])
+
 /** It is not answered, for so long that its id is forgotten, or that nothing ephemeral goes any more. */
 const unanswered: fc.Arbitrary<Command[]> = fc
   .record({
@@ -163,14 +185,17 @@ const unanswered: fc.Arbitrary<Command[]> = fc
     ),
     ms: fc.constantFrom(6 * SECOND, 6 * MINUTE, HOUR, DAY),
     ends: fc.constantFrom('wake' as const, 'skip' as const, 'reset' as const),
+    goes: fc.constantFrom('redact' as const, 'purge' as const, null, null),
   })
-  .map(({ by, first, more, room, remote, ms, ends }) => [
+  .map(({ by, first, more, room, remote, ms, ends, goes }) => [
     { do: 'remote', remote },
     ...first,
     talk(room),
     { do: 'operator', wish: 'wake' },
     turn(by),
     passes(ms),
+    ...(goes === 'redact' ? [{ do: goes, back: 0, door: '1', break: null } as const] : []),
+    ...(goes === 'purge' ? [{ do: goes, room, door: '1', break: null } as const] : []),
     ...more,
     ...(ms >= HOUR ? [{ do: 'until due' } as const, passes(MINUTE)] : []),
     { do: 'remote', remote: { does: 'answers', lists: 'all', takesMs: 40 } },
@@ -280,6 +305,7 @@ const piece: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 5, arbitrary: parts },
   { weight: 4, arbitrary: busy },
   { weight: 2, arbitrary: late },
+  { weight: 2, arbitrary: ending },
   { weight: 2, arbitrary: unanswered },
   { weight: 2, arbitrary: leaving },
   { weight: 2, arbitrary: replaced },
