@@ -24,20 +24,20 @@ import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
 import { asksAbout, limitsFor } from './rules/isolation.ts'
 import { ROWS } from './ledger.ts'
 import { planTransaction, type Sending } from './rules/plan.ts'
-import { edusAs, limitsBeside, planWithEdus, readEdus, type EduNeeds, type WithEdus } from './edus.ts'
+import { limitsBeside, planWithEdus, readEdus, type EduNeeds, type WithEdus } from './edus.ts'
 import { lookForEdus, type LookedForEdus } from './edus-apart.ts'
 import { moveEduCursors } from '../store/delivery/edus.ts'
 import type { EduCursors } from '../store/delivery/leases.ts'
+import { settledBy, type AllSettled } from './settled.ts'
 import type { Find } from './find.ts'
 import { noteUnfound, reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { letGoLast } from './let-go-last.ts'
 import { cameAfter, mustGoLast } from './rules/last.ts'
 import { readIfNothingIsOwed, readPending } from './reading.ts'
-import { QUICK_MS } from './record.ts'
 import { readApart } from '../store/delivery/apart.ts'
 import { askWhoseFault } from './whose-fault.ts'
 import { whenToTry, type WhenNeeds } from './when.ts'
-import { mustBeDropped, sendAgain, sendPlanned, type Ended, type TransactionNeeds } from './transaction.ts'
+import { mustBeDropped, sendAgain, sendPlanned, type TransactionNeeds } from './transaction.ts'
 
 export interface LookNeeds
   extends TransactionNeeds, ReachNeeds, Pick<WhenNeeds, 'deadline'>, Pick<EduNeeds, 'edus'> {
@@ -151,20 +151,6 @@ async function planIfNothingGoes(needs: LookNeeds, state: DestinationState): Pro
   return next.do === 'wait' ? next : null
 }
 
-/** What a quick answer leaves: a destination that is owed nothing up to `position`, and no sticky event. */
-export interface AllSettled {
-  position: number
-  /** It has listed a PDU in an answer. */
-  lists: boolean
-  /** Nothing of its EDUs is left up to there either. */
-  durablePos: number
-  ephemeralPos: number
-  /** The database's time of the answer, ms since the epoch, and what the last transaction is to the next plan of EDUs. */
-  now: number
-  ephemeralAt: number | null
-  eduAlone: boolean
-}
-
 /** What goes to it now that it is there. */
 async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise<Looked> {
   const { held, state, bytes, hurry } = holding
@@ -212,31 +198,6 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
   if (then !== null) return sendThis(then)
   return next.do === 'send' ? sendThis(next, left) : move(needs, holding, next, firstOfBoth(beside, ofEdus))
-}
-
-/** After a quick answer, where neither a gap is open nor a sticky event was sent or is owed; else null. `left`: where the cursors are if no EDU goes; null: at the head. */
-function settledBy(
-  ended: Ended,
-  { pdus, acknowledges, edus }: Sending,
-  left: EduCursors | null,
-): AllSettled | null {
-  if (ended.kind !== 'ended' || ended.judged.kind !== 'answered') return null
-  const { attempt, result, judged } = ended
-  const { state, connectMs, anySticky } = attempt
-  const { head } = state
-  // Of lanes that were not read the stream has nothing newer.
-  const { durable, ephemeral } = edus?.cursors ?? left ?? { durable: head, ephemeral: head }
-  const as = edusAs(pdus.length, edus)
-  if (anySticky || state.gap !== null || Math.max(connectMs, result.durationMs) >= QUICK_MS) return null
-  return {
-    position: acknowledges.position,
-    lists: state.lists || judged.listsAny,
-    durablePos: durable,
-    ephemeralPos: ephemeral,
-    now: Math.round(attempt.startedAt + result.durationMs),
-    ephemeralAt: as === 'ephemeral' ? attempt.startedAt : state.ephemeralAt,
-    eduAlone: as === 'alone',
-  }
 }
 
 /** A destination that is farther behind the head than this is far behind. */

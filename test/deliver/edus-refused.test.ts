@@ -143,6 +143,21 @@ describe('EDUs that a destination refuses', () => {
     expect((await apart())[0]?.sure).to.equal(true)
   })
 
+  it('one that is too large alone is set aside, and all others arrive under the limit that it teaches', async () => {
+    const large = toDevice('m2', [B], {
+      content: {
+        ...{ sender: '@alice:home.example', type: 'm.room.encrypted', message_id: 'm2' },
+        messages: { [`@b:${B}`]: { DEVICE: { text: 'x'.repeat(60_000) } } },
+      },
+    })
+    await world.append(eduRequest([event(), ...messages(1, 1), large, ...messages(3, 9), event()]))
+    const it = await hold((body) => (JSON.stringify(body).length > 30_000 ? 413 : null))
+    await it.run(120)
+    expect(ids(it.came())).to.deep.equal(['m1', 'm3', 'm4', 'm5', 'm6', 'm7', 'm8', 'm9'])
+    expect(it.came().flatMap(({ pdus }) => pdus)).to.have.length(2)
+    expect((await apart()).map(({ sure }) => sure)).to.deep.equal([true])
+  })
+
   it('a gateway is believed only the third time', async () => {
     await world.append(eduRequest([event(), ...messages(1, 2)]))
     const it = await hold((body) => (ids([body]).includes('m1') ? 502 : null))

@@ -126,7 +126,7 @@ describe('a destination is reached before anything is decided', () => {
     const remote = away()
     const d = await holdInTest(world.pool, D, remote)
     const head = await world.value('select head from stream')
-    expect(await d.step()).to.deep.equal({ kind: 'let go', lookAt: null, position: head })
+    expect(await d.step()).to.deep.equal({ kind: 'let go', lookAt: null, position: head, edus: null })
     expect(remote.asked()).to.equal(0)
   })
 

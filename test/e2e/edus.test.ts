@@ -8,7 +8,6 @@ import { makeWorld, OURS, TOKENS, type World } from './world.ts'
 const ROOM = `!room:${OURS}`
 const OTHER = `!other:${OURS}`
 const ALICE = `@alice:${OURS}`
-const FOLLOWS_NOT = { lease_ms: 30_000, linger_ms: 0 }
 
 interface Body {
   pdus: unknown[]
@@ -63,7 +62,7 @@ describe('EDUs', () => {
   let world: World
   let remote: FakeHomeserver
   async function setUp(settings: Record<string, unknown> = {}) {
-    world = await makeWorld({ settings: { internal: FOLLOWS_NOT, ...settings } })
+    world = await makeWorld({ settings: settings })
     await world.start()
     remote = await world.remote()
     await world.ingest([{ type: 'servers', room_id: ROOM, add: [remote.serverName] }])

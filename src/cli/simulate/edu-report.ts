@@ -45,7 +45,7 @@ export function eduFaults(verdicts: readonly EduVerdict[]): string[] {
   ])
 }
 
-export function eduText({ owed, received, leftOut, pending, resyncs }: EduTotals): string {
+export function textOfEdus({ owed, received, leftOut, pending, resyncs }: EduTotals): string {
   const count = (value: number) => value.toLocaleString('en-US')
   const left =
     leftOut === 0

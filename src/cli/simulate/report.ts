@@ -6,7 +6,7 @@ import { impliedText, replayedByPace } from './compare.ts'
 import type { Comparison } from './compare.ts'
 import { countSteps, foundText } from './found.ts'
 import type { FoundSteps } from './found.ts'
-import { eduFaults, eduText, eduTotals } from './edu-report.ts'
+import { eduFaults, textOfEdus, eduTotals } from './edu-report.ts'
 import type { EduVerdict } from '../../simulate/verdict/edus.ts'
 import { table, wrap } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
@@ -122,7 +122,7 @@ function summary(report: SimulateReport): string[] {
     `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
     `Owed ${count(totals.owed)} in total: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
       `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,
-    ...(ofEdus === null ? [] : [eduText(ofEdus)]),
+    ...(ofEdus === null ? [] : [textOfEdus(ofEdus)]),
     `${isGood(report) ? 'good' : 'BAD'}: ${count(sizes.events)} events in ${sizes.rooms} rooms to ${sizes.servers} servers ` +
       `in ${seconds.toFixed(1)} s, seed ${sizes.seed}`,
   ]

@@ -7,7 +7,10 @@ export const EPHEMERAL_MS = 1_000
 /** How long presence waits for company, ms. */
 const COMPANY_MS = 10_000
 
-/** A clock that was wrong once holds nothing up for longer than a right one. Null: nothing goes. */
+/** What lies farther ahead than this is from a clock that has been set back since, and holds nothing up, ms. Followers know the time but nearly. */
+const AHEAD_MS = 60_000
+
+/** Null: nothing goes. */
 export function notBeforeOf(
   { parts, cursor }: Prefix,
   lane: SortedLane,
@@ -15,9 +18,12 @@ export function notBeforeOf(
   alone: boolean,
 ): number | null {
   if (parts.length === 0) return null
-  const next = lastEphemeralAt === null ? now : Math.min(lastEphemeralAt, now) + EPHEMERAL_MS
+  const next = lastEphemeralAt === null ? now : after(lastEphemeralAt, EPHEMERAL_MS, now)
   if (alone || parts.some(({ eduType }) => eduType !== 'm.presence')) return next
   // Since the first change: who changes all the time is not put off by each change.
   const since = lane.waitingSince(cursor)
-  return Math.max(next, Math.min(since, now) + COMPANY_MS)
+  return Math.max(next, after(since, COMPANY_MS, now))
 }
+
+const after = (at: number, ms: number, now: number): number =>
+  at > now + AHEAD_MS ? now : Math.min(at, now) + ms

@@ -43,11 +43,11 @@ export interface LoggedChange {
 export interface LoggedEdu extends StoredEdu {
   readonly kind: 'edu'
   readonly content: string
-  readonly to: EduAudience
+  readonly to: LoggedAudience
 }
 
 /** Whom it is for: the servers in a room, or in any of a set of rooms (`id`: that of the set), at its position, or exactly these. */
-export type EduAudience =
+export type LoggedAudience =
   | { readonly room: number }
   | { readonly id: number; readonly rooms: readonly number[] }
   | { readonly list: readonly number[] }

@@ -82,10 +82,7 @@ async function ask(db: Db, statement: Sql, after: number, upto: number): Promise
   return rows
 }
 
-/**
- * EDUs that are not durable wait for company where a request would most likely be in vain: a condition beside `IS_TOLD`. Whoever fails, or was slow, takes them
- * along with what it is woken for.
- */
+/** Beside `IS_TOLD`, for EDUs that are not durable: whoever fails, or was slow, takes them along with what it is woken for. */
 const IS_QUICK = 'd.quick and d.retry_at is null and d.hold_until is null'
 
 // As `FOR_NEW_ITEMS`. Of many EDUs of a room, or of a set of rooms, its servers are read once. Room by room, and each destination by itself: from the sets

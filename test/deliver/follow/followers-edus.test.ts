@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { makeFollowers, type Followed } from '../../../src/deliver/follow/followers.ts'
 import {
   markOf,
-  type EduAudience,
+  type LoggedAudience,
   type LoggedChange,
   type LoggedEdu,
   type LoggedEvent,
@@ -19,7 +19,7 @@ const edu = (pos: number, more: Partial<LoggedEdu> = {}): LoggedEdu => ({
   ...{ kind: 'edu', pos, eduType: 'org.example', content: '{}', receivedTs: 0, expiresAt: null },
   ...{ durable: false, alone: false, key: null, who: null, to: { room: ROOM }, ...more },
 })
-const inSet = (id: number): EduAudience => ({ id, rooms: SETS[id] ?? [] })
+const inSet = (id: number): LoggedAudience => ({ id, rooms: SETS[id] ?? [] })
 const event = (pos: number, more: Partial<LoggedEvent> = {}): LoggedEvent => ({
   kind: 'event',
   ...{
