@@ -204,6 +204,8 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
   function gone(txnId: string, { arrived }: { arrived: boolean }): void {
     if (open?.txnId !== txnId) return
     if (arrived) for (const edu of open.edus) edu.passed = true
+    // The ephemeral cursor is past what these have replaced, too.
+    if (arrived) for (const edu of passes) if (!edu.durable) edu.leftOut = true
     open = null
   }
 
