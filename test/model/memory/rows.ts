@@ -200,19 +200,7 @@ export interface Schema {
   blocks: { glob: string; reason: string | null; who: string; at: number }
   block_list: { version: string }
   apart: ApartRow
-  edus_apart: EduApartRow
   waiting_rooms: WaitingRoomRow
-}
-
-export interface EduApartRow {
-  destination: number
-  pos: number
-  since: number
-  sure: boolean
-  tries: number
-  next_at: number
-  status: number | null
-  message: string | null
 }
 
 export const TABLES: readonly (keyof Schema)[] = [
@@ -241,7 +229,6 @@ export const TABLES: readonly (keyof Schema)[] = [
   'blocks',
   'block_list',
   'apart',
-  'edus_apart',
   'waiting_rooms',
 ]
 

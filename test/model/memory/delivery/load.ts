@@ -194,7 +194,10 @@ const events = {
         const { pos, type, content, received_ts, durable, alone, expires_at, key, who, room, rooms } = edu
         return {
           ...{ pos, kind: 'edu', room, event_id: type, pdu: content, received_ts, ...noLists },
-          list: edu.recipients === null ? null : (t.recipients.get(edu.recipients)?.list ?? null),
+          list:
+            edu.recipients === null
+              ? null
+              : (t.recipients.all().find(({ id }) => id === edu.recipients)?.list ?? null),
           ...{ durable, alone, expires_at, key, who, set: rooms },
           rooms: rooms === null ? null : (t.edu_rooms.get(rooms)?.rooms ?? null),
           ...nothing,

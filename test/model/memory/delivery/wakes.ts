@@ -150,7 +150,8 @@ const wakes = {
   'what is new to the fanout': twin<[]>(({ t }) => {
     const [after, head] = [t.cursors.get('fanout')?.pos ?? 0, headOf(t)]
     const sticky = t.sticky.all().some(({ pos }) => pos > after && pos <= head)
-    return [{ after, head, sticky, edus: t.edus.all().some(({ pos }) => pos > after) }]
+    const { durable_head = 0, edu_head = 0 } = t.stream.get(1) ?? {}
+    return [{ after, head, sticky, edus: Math.max(durable_head, edu_head) > after }]
   }),
   'move a cursor': twin<[string, number]>(({ t }, name, pos) => {
     if ((t.cursors.get(name)?.pos ?? pos) >= pos || pos > headOf(t)) return 0

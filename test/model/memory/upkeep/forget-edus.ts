@@ -1,5 +1,5 @@
 /** `store/upkeep/forget-edus.ts`: EDUs that go with their time. */
-import { openEdus } from '../edus.ts'
+import { listOf, openEdus, roomsOf } from '../edus.ts'
 import { headOf } from '../rules.ts'
 import type { EduRow } from '../rows.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
@@ -9,11 +9,25 @@ import { oldUpTo, overSince } from './seen.ts'
 const DAY_MS = 86_400_000
 
 /** What may go of those that are not `spared` by an unanswered transaction. */
-function forget(t: Tables, isOver: (edu: EduRow) => boolean): number {
+function forget(t: Tables, isOver: (edu: EduRow) => boolean): EduRow[] {
   const open = new Set(t.open_transactions.all().flatMap(openEdus))
   const gone = t.edus.all().filter((edu) => isOver(edu) && !open.has(edu.pos))
   for (const { pos } of gone) t.edus.delete(pos)
-  return gone.length
+  return gone
+}
+
+/** To whom it was still owed: on its list, or in one of its rooms at its position. */
+function owedTo(t: Tables, edu: EduRow): number {
+  const ids = new Set([
+    ...listOf(t, edu),
+    ...t.memberships
+      .all()
+      .filter(
+        (m) => m.since < edu.pos && edu.pos <= (m.until ?? Infinity) && roomsOf(t, edu).includes(m.room),
+      )
+      .map((m) => m.destination),
+  ])
+  return [...ids].filter((id) => (t.destinations.get(id)?.durable_pos ?? Infinity) < edu.pos).length
 }
 
 const isEndedWrongly = ({ t, now }: Call, grace: number, durableMs: number) => {
@@ -33,32 +47,26 @@ export const FORGET_EDUS = {
     for (const { pos } of ended) t.edus.change(pos, { expires_at: now })
     return ended.length
   }),
-  'forget EDUs': twin<[number]>(({ t }, grace) =>
-    forget(
-      t,
-      ({ durable, expires_at }) => !durable && expires_at !== null && expires_at < overSince(t, grace),
-    ),
+  'forget EDUs': twin<[number]>(
+    ({ t }, grace) =>
+      forget(
+        t,
+        ({ durable, expires_at }) => !durable && expires_at !== null && expires_at < overSince(t, grace),
+      ).length,
   ),
-  // Whom it was given up for is only counted.
   'forget durable EDUs': twin<[number, number]>(({ t }, grace, durableMs) => {
     const over = overSince(t, grace)
-    const edus = forget(
+    const gone = forget(
       t,
       ({ pos, durable, received_ts, expires_at }) =>
         durable &&
         ((expires_at !== null && expires_at < over) ||
           (pos <= oldUpTo(t, durableMs) && received_ts < over - durableMs)),
     )
-    return [{ edus, pairs: 0 }]
+    return [{ edus: gone.length, pairs: gone.reduce((sum, edu) => sum + owedTo(t, edu), 0) }]
   }),
   'which sets of rooms does no EDU name': twin<[]>(({ t }) => {
     const named = new Set(t.edus.all().map(({ rooms }) => rooms))
     return t.edu_rooms.all().flatMap(({ id }) => (named.has(id) ? [] : [{ id, head: headOf(t) }]))
-  }),
-  'forget sets of rooms': twin<[number[], number]>(({ t }, ids, head) => {
-    const named = new Set(t.edus.all().flatMap(({ pos, rooms }) => (pos > head ? [rooms] : [])))
-    const gone = t.edu_rooms.all().filter(({ id }) => ids.includes(id) && !named.has(id))
-    for (const { id } of gone) t.edu_rooms.delete(id)
-    return gone.length
   }),
 } satisfies Twins
