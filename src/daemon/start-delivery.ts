@@ -170,17 +170,18 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     },
     load: makeLoadApart(pool),
     wake,
-    serveOn: (...given: Parameters<FollowNeeds['serveOn']>) =>
-      serve(asking({ ...forTurns, spare: AT_ONCE }, settings), ...given),
+    serveOn: (...given: Parameters<FollowNeeds['serveOn']>) => serve(servingOn, ...given),
     takeAgain: (...given: Parameters<FollowNeeds['takeAgain']>) => takeAndServe(turning, ...given),
     lingerMs: config.internal.linger_ms,
-    get most() {
-      return configNow().federation.max_idle_connections
-    },
     mayWork,
     cutting: cutting.signal,
   }
-  const follow: Follow = makeFollow(asking(forFollowers, settings))
+  const mostFollowed = {
+    get most() {
+      return configNow().federation.max_idle_connections
+    },
+  }
+  const follow: Follow = makeFollow(asking(forFollowers, settings, mostFollowed))
   const forTurns: Omit<TurnNeeds, keyof typeof settings> = {
     ...shared,
     follow,
@@ -203,6 +204,7 @@ export async function startDelivery(needs: DeliveryNeeds): Promise<Delivery> {
     onLapsed: (count) => metrics.stickyLapsed.inc(count),
   }
   const turning: TurnNeeds = asking(forTurns, settings)
+  const servingOn: TurnNeeds = asking({ ...forTurns, spare: AT_ONCE }, settings)
   const turn: ServeTurn = makeTurn(turning)
   /** One attempt while this process takes no destination; if it is answered, that is over, and the turn goes on. */
   const probe = async (destination: string) => {
