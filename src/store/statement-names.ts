@@ -101,7 +101,7 @@ export const DELIVERY = [
   'drop an EDU that is set aside',
   'read EDUs that are apart',
   'take an EDU out of its lane',
-  'note a refused EDU',
+  'note that an EDU is refused',
   'EDUs are apart no more',
   'EDUs are set aside for good',
   'EDUs that are apart are due',

@@ -59,7 +59,7 @@ export const NOT_RUN = {
   'is an EDU durable': OF_EDUS_APART,
   'read EDUs that are apart': OF_EDUS_APART,
   'take an EDU out of its lane': OF_EDUS_APART,
-  'note a refused EDU': OF_EDUS_APART,
+  'note that an EDU is refused': OF_EDUS_APART,
   'EDUs are apart no more': OF_EDUS_APART,
   'EDUs are set aside for good': OF_EDUS_APART,
   'EDUs that are apart are due': OF_EDUS_APART,

@@ -103,7 +103,7 @@ export async function takeOutEdu(
 }
 
 const TRIED = sql(
-  'note a refused EDU',
+  'note that an EDU is refused',
   'update edus_apart set tries = tries + 1, next_at = $3, status = $4, message = $5 where destination = $1 and pos = $2',
 )
 
