@@ -62,7 +62,7 @@ describe('the metrics of a whole daemon', () => {
       'given_up_total{why="purge"}': 2,
       'given_up_total{why="retention"}': 0,
       'given_up_total{why="operator"}': 0,
-      'given_up_total{why=\"edus_too_old\"}': 0,
+      'given_up_total{why="edus_too_old"}': 0,
     })
     const { body } = await world.request('/v1/status', { token: TOKENS.read })
     expect(body).to.include({ position: 5 })
