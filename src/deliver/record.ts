@@ -133,9 +133,10 @@ export type Counted = Pick<CountedAttempt, 'pdus' | 'eduTypes'>
 export const countedOf = (
   { result, judged }: Judgement,
   startedAt: number,
-  counted: Counted,
+  { pdus, eduTypes }: Counted,
 ): CountedAttempt => ({
-  ...counted,
+  pdus,
+  eduTypes,
   outcome: outcomeOf(judged),
   answered: judged.kind === 'answered',
   durationMs: result.durationMs,

@@ -107,7 +107,7 @@ export async function sendPlanned(
     gapCursor: moves.gapCursor,
     closesGap: moves.closesGap,
     sticky: moves.sticky,
-    ...(edus !== undefined && { edus: keptEdus(edus) }),
+    edus: edus === undefined ? undefined : keptEdus(edus),
   }
   const { wakeSeq, answered } = ledger.beside()
   const asNext = edusAs(pdus.length, edus)
@@ -250,7 +250,8 @@ async function sendAndEnd(
 ): Promise<Ended> {
   const { held, ledger } = via
   const { txnId, acknowledges, firstAttempt, startedAt } = attempt
-  const result = await sendOrFail(needs, via, { txnId, body, eventIds: acknowledges.eventIds })
+  const { positions, eventIds } = acknowledges
+  const result = await sendOrFail(needs, via, { txnId, body, eventIds })
   via.bytes.end()
   if (result.kind === 'failed' && result.stage === 'aborted') {
     needs.onAttempt(unsaid('aborted', counted, startedAt))
@@ -258,7 +259,7 @@ async function sendAndEnd(
     if (firstAttempt && !result.handed) await dropTransaction(needs.pool, held, txnId, { handed: false })
     return { kind: 'aborted' }
   }
-  const judgement = { result, judged: judge(result, { ...acknowledges, firstAttempt }) }
+  const judgement = { result, judged: judge(result, { positions, eventIds, firstAttempt }) }
   const kept = ledger.keeps(attempt, judgement)
   const recorded = kept ? judgement : await record(needs, attempt, judgement)
   if (recorded === null) {

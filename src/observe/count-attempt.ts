@@ -7,7 +7,7 @@ export interface CountedAttempt {
   /** Per PDU: its lane (t, c or s), when it was taken in (ms; null: not known any more), and whether it was sticky. */
   pdus: readonly { lane: string; receivedTs: number | null; sticky: boolean }[]
   /** How many EDUs of each type; absent: none, or no request was made. */
-  eduTypes?: ReadonlyMap<string, number>
+  eduTypes?: ReadonlyMap<string, number> | undefined
   outcome: AttemptOutcome
   answered: boolean
   durationMs: number

@@ -117,8 +117,8 @@ export function makeRemotes(needs: SendNeeds): Remotes {
     const progress: Handover = { handed: false }
     const { destination, stillHeld, signal } = reach
     const { txnId, body, eventIds, timeoutMs, mayBeCut } = request
-    const about = { destination, stillHeld, signal }
-    const sending: PendingSend = { ...about, txnId, body, eventIds, timeoutMs, mayBeCut }
+    // prettier-ignore
+    const sending: PendingSend = { destination, stillHeld, signal, txnId, body, eventIds, timeoutMs, mayBeCut }
     underWay?.inc()
     let reading: ReadAnswer
     try {

@@ -48,7 +48,7 @@ export interface Lives {
 }
 
 /** Events and durable EDUs that wait longer than this (ms) are dropped here and read by a turn, so that memory does not grow with a backlog. */
-const OLDEST_MS = 5_000
+const OLDEST_MS = 30_000
 /** An answer is kept this long to be written with the next freeze, ms. After a crash before that, the transaction goes again. */
 const SETTLE_MS = 100
 

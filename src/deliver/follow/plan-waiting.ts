@@ -52,7 +52,9 @@ export function planWaiting(
   const reading: Reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
   const lanes = lanesOf(needs.edus, them, upto)
   const plan = planTransaction(reading, limitsBeside(lanes, reading, limits))
-  return planWithEdus(needs, { ...state, head: upto, now }, { plan, lanes, reading }, limits)
+  // Nearly always there are none, and then nobody asks for the time.
+  const at = lanes === null ? state : { ...state, head: upto, now }
+  return planWithEdus(needs, at, { plan, lanes, reading }, limits)
 }
 
 /** Null: there is none. */

@@ -37,7 +37,7 @@ export interface StoredAcknowledges {
   closesGap: boolean
   sticky: { room: number | null; upto: number | null; cursor: number }[]
   /** Absent: no EDU goes with it, and no cursor of theirs moves. */
-  edus?: OpenEdus
+  edus?: OpenEdus | undefined
 }
 
 /** The EDUs of a transaction (`matrix/edus/pack.ts`), and the cursors of their lanes after an answer; null: it is one that is apart. */

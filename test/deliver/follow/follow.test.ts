@@ -310,6 +310,38 @@ describe('following', () => {
     it.cutting.abort()
   })
 
+  // A busy moment of our own in which everybody waited for more than five seconds made each of them look at its rows; that kept us busy, so everybody
+  // waited for longer: of 500 destinations in traffic most were not followed any more.
+  for (const { waitsMs, looks } of [
+    { waitsMs: 20_000, looks: false },
+    { waitsMs: 40_000, looks: true },
+  ])
+    it(`${looks ? 'has a look at' : 'still has'} what waited for ${waitsMs / 1000} s`, async () => {
+      let answer: () => void = () => undefined
+      const bodies: string[] = []
+      const it = stage({
+        ...reachable(({ body }) => {
+          bodies.push(body.toString())
+          const came: SendResult = { kind: 'answered', pdus: null, durationMs: 1 }
+          return new Promise((resolve) => (answer = () => resolve(came)))
+        }),
+      })
+      void it.follow.run()
+      await it.begin()
+      it.append()
+      await passUntil(it, 'the first event to be sent', () => bodies.length === 1)
+      it.append()
+      const reads = it.reads()
+      await passUntil(it, 'the second event to be read', () => it.reads() > reads + 1)
+      it.pass(waitsMs)
+      await passUntil(it, 'everybody to be looked after', () => it.reads() > reads + 3)
+      answer()
+      const wasLookedAt = () => it.statements.join().includes('set follows = false')
+      await passUntil(it, 'what comes next', () => bodies.length === 2 || wasLookedAt())
+      expect(wasLookedAt()).to.equal(looks)
+      it.cutting.abort()
+    })
+
   it('lets everybody go, and takes over nobody, while this process may not work', async () => {
     let may = true
     const it = stage({ mayWork: () => may })
