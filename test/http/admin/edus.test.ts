@@ -1,6 +1,8 @@
 /** EDUs in the admin API: how many wait, and what became of a to-device message. Rows are written by ingest, below its door. */
 import { expect } from 'chai'
-import { wishToSkip } from '../../../src/store/delivery/skips.ts'
+import { forgetGivenUp } from '../../../src/store/delivery/quarantine-acts.ts'
+import { forgetOldSkips, wishToSkip } from '../../../src/store/delivery/skips.ts'
+import { NOTHING_LEARNED } from '../../../src/store/isolation.ts'
 import { ANSWERED, holdInTest, UNANSWERED } from '../../deliver/step-stage.ts'
 import { makeEduWorld, other, toDevice, typing, type EduWorld } from '../../ingest/edu-world.ts'
 import { event, servers } from '../../ingest/ingest-world.ts'
@@ -136,6 +138,78 @@ describe('EDUs in the admin API', () => {
     const [lapsed] = (await explain('m1')).destinations
     expect(lapsed?.why).to.match(/It lasts only for a time/)
     expect((await explain('m2')).destinations[0]?.why).to.match(/a later one with its key/)
+  })
+
+  describe('that was refused', () => {
+    const message = async () => (await explain('m1')).destinations[0]
+    /** The lane is past it, and it is out of it. */
+    async function refuse(sure: boolean) {
+      await world.take([toDevice('m1', [B], { ttl_ms: 3_600_000 })])
+      await world.pool.query(
+        `insert into edus_apart (destination, pos, since, sure, tries, next_at, status, message)
+         select 1, pos, 5, $1, 2, 4000000000000, 500, 'no' from edus`,
+        [sure],
+      )
+      await world.pool.query('update destinations set durable_pos = 3 where id = 1')
+      const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
+      await world.pool.query('update destinations set isolation = $1 where id = 1', [isolation])
+    }
+
+    it('is said to be set aside, with what was answered; or to wait, where nothing is concluded', async () => {
+      await refuse(true)
+      expect(await message()).to.deep.equal({
+        ...{ destination: B, outcome: 'set_aside', as: null, txn_id: null, at: 5 },
+        why: 'it was refused (no), and tried 2 times since; it is tried alone, next at 2096-10-02T07:06:40.000Z',
+      })
+      await world.pool.query('update edus_apart set sure = false')
+      expect(await message()).to.include({ outcome: 'pending', at: null })
+      expect((await message())?.why).to.match(/^it was refused \(no\).*; nothing is concluded yet$/)
+    })
+
+    it('is said to be in the unanswered transaction with which it is tried, acknowledged after its answer, lapsed after its time', async () => {
+      await refuse(true)
+      await world.pool.query('update edus_apart set next_at = 0')
+      await send(B, UNANSWERED)
+      expect(await message()).to.include({ outcome: 'pending' })
+      expect((await message())?.txn_id).to.be.a('string')
+      await world.pool.query('update edus set expires_at = 1')
+      await world.pool.query('update open_transactions set void = true')
+      expect(await message()).to.include({ outcome: 'lapsed', at: 1 })
+      await world.pool.query('update edus set expires_at = null')
+      await world.pool.query('update destinations set retry_at = null')
+      await world.pool.query('update open_transactions set void = false')
+      await send(B)
+      expect(await message()).to.include({ outcome: 'acknowledged' })
+    })
+
+    it('is said to be given up where an operator dropped it, for as long as it is stored', async () => {
+      await refuse(true)
+      expect((await app.post(`/v1/destinations/${B}/quarantine/edu-3/drop`)).status).to.equal(200)
+      expect(await message()).to.include({ outcome: 'given_up' })
+      await world.pool.query('update stream set log_floor = head')
+      await forgetGivenUp(world.pool)
+      expect(await message()).to.include({ outcome: 'given_up' })
+      await world.pool.query('delete from edus')
+      await forgetGivenUp(world.pool)
+      expect(await world.rows('select pos from given_up')).to.deep.equal([])
+    })
+
+    it('is said to be skipped where an operator skipped it, for as long as it is stored', async () => {
+      await refuse(true)
+      await world.take([toDevice('m2', [B])])
+      await wishToSkip(world.pool, { name: B, who: 'alice' })
+      await send(B)
+      expect(await world.rows('select pos from edus_apart')).to.deep.equal([])
+      expect(await message()).to.include({ outcome: 'skipped' })
+      expect((await message())?.why).to.equal('an operator (alice) gave up what was owed up to 4')
+      await world.pool.query('update stream set log_floor = head')
+      await forgetGivenUp(world.pool)
+      await forgetOldSkips(world.pool)
+      expect([await linesOf('m1'), await linesOf('m2')]).to.deep.equal([[`${B} skipped`], [`${B} skipped`]])
+      await world.pool.query('delete from edus')
+      await forgetOldSkips(world.pool)
+      expect(await world.rows('select upto from skips')).to.deep.equal([])
+    })
   })
 
   it('one that was given twice has a line for each', async () => {
