@@ -110,9 +110,10 @@ async function unanswered(needs: PreviewNeeds, state: DestinationState): Promise
   const letters = new Map(positions.map((pos, index) => [pos, lanes[index] ?? 't']))
   const pdus = texts.pdus.map((text) => ({ ...text, letter: letters.get(text.pos) ?? 't' }))
   const edus = texts.edus.map((part, index) => ({ ...part, pos: ofEdus?.positions[index] ?? 0 }))
-  const { text: body } = bodyAgain(needs.origin, open, texts)
+  const again = bodyAgain(needs.origin, open, texts)
+  if (again === null) return null
   return {
-    ...told({ pdus, edus }, { originServerTs: open.originServerTs, body }),
+    ...told({ pdus, edus }, { originServerTs: open.originServerTs, body: again.body.toString() }),
     ...{ txn_id: open.txnId, attempts: open.attempt },
     ...{ what: whatOf(apartOf(open, all)?.kind), search },
   }

@@ -1,5 +1,6 @@
 /** EDUs and what takes them away: a purge of their room, an operator's skip, an unanswered transaction that ends. */
 import { expect } from 'chai'
+import type { Log } from '../../src/observe/log.ts'
 import { wishToSkip } from '../../src/store/delivery/skips.ts'
 import {
   eduRequest,
@@ -32,7 +33,7 @@ describe('EDUs that are taken away', () => {
   afterEach(() => world.pool.end())
 
   const give = (items: readonly object[]) => world.append(eduRequest(items))
-  async function hold(name = B) {
+  async function hold(name = B, onError: (text: string) => void = () => undefined) {
     const bodies: { txnId: string; text: string }[] = []
     let answer = ANSWERED
     const stage = await holdInTest(world.pool, name, {
@@ -41,6 +42,10 @@ describe('EDUs that are taken away', () => {
         return Promise.resolve(answer)
       }),
       backoff: { first_ms: 0, multiplier: 1, max_ms: 0, jitter: 0, dead_after_ms: 1 },
+      log: {
+        ...{ info: () => undefined, warn: () => undefined, debug: () => undefined },
+        error: (_: object, text: string) => onError(text),
+      } as unknown as Log,
     })
     return {
       ...stage,
@@ -138,6 +143,25 @@ describe('EDUs that are taken away', () => {
     expect(it.said()).to.deep.equal([
       ['pdu', 'm1', 'receipt'],
       ['m2', 'thing'],
+    ])
+  })
+
+  it('in a form that only a newer release knows: the transaction ends, and what it held is sent anew, but nothing that was not durable', async () => {
+    await give([event(), toDevice('m1', [B]), typing()])
+    const errors: string[] = []
+    const it = await hold(B, (text) => errors.push(text))
+    it.answers(UNANSWERED)
+    await it.step()
+    await world.rows('update open_transactions set edu_form = 2')
+    it.answers(ANSWERED)
+    await it.toTheEnd()
+    expect(it.said()).to.deep.equal([
+      ['pdu', 'm1', 'typing'],
+      ['pdu', 'm1'],
+    ])
+    expect(it.bodies[1]?.txnId).not.to.equal(it.bodies[0]?.txnId)
+    expect(errors).to.deep.equal([
+      'the bytes of an unanswered transaction could not be restored; a new one is made',
     ])
   })
 

@@ -109,6 +109,20 @@ describe('a preview with EDUs', () => {
     ])
   })
 
+  it('of an unanswered transaction in a form that only a newer release knows is what is sent in its place', async () => {
+    await world.append(eduRequest([event(), toDevice('m1', [B])]))
+    const it = await hold()
+    it.answers(UNANSWERED)
+    await it.step()
+    await world.rows('update open_transactions set edu_form = 2')
+    const shown = await it.preview()
+    expect(shown).to.include({ txn_id: null, what: 'ordinary' })
+    expect([shown.pdus.length, shown.edus]).to.deep.equal([
+      1,
+      [{ edu_type: 'm.direct_to_device', position: 3 }],
+    ])
+  })
+
   it('passes what is off, as a look does, and comes to what is behind it; nothing is moved by it', async () => {
     const many = Array.from({ length: 1_100 }, () => typing())
     await world.append(eduRequest(many.slice(0, 600)))
