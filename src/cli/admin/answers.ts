@@ -73,7 +73,7 @@ export interface DestinationAnswer {
   pending_pdus: number
   pending_capped?: boolean
   pending_sticky: number
-  /** Null: not counted, in a list. Left out by a daemon older than this. */
+  /** Null: not counted. Left out by a daemon older than this. */
   pending_edus?: number | null
   pending_edus_capped?: boolean
   oldest_pending_ms: number | null

@@ -66,10 +66,70 @@ describe('EDUs in the admin API', () => {
     expect(await destination()).to.include({ pending_edus: 3 })
     await send(B)
     expect(await destination()).to.include({ pending_edus: 0, state: 'idle', reason: 'nothing is owed' })
-    const { body } = await app.get('/v1/destinations')
-    expect(
-      (body['destinations'] as object[]).map((row) => (row as { pending_edus: unknown }).pending_edus),
-    ).to.deep.equal([null, null])
+  })
+
+  describe('in the list of destinations', () => {
+    const listed = async (query = '') =>
+      ((await app.get(`/v1/destinations${query}`)).body['destinations'] as Record<string, unknown>[]).map(
+        (row) =>
+          [row['destination'], row['state'], row['pending_edus'], row['pending_edus_capped'] ?? false] as const,
+      )
+    const states = async () => {
+      const told = (await app.get('/v1/status')).body['destinations'] as Record<string, number>
+      return { idle: told['idle'], sending: told['sending'] }
+    }
+
+    it('are counted, and who is owed nothing else is sending: in the row, where states are counted, and where one is asked for', async () => {
+      await world.take([
+        toDevice('m1', [B]),
+        other({ durable: true, rooms: ['!room:home.example', '!other:home.example'] }),
+        ...[typing(), other({ durable: true, destinations: ['never.example'] })],
+      ])
+      const all = [
+        [B, 'sending', 2, false],
+        [C, 'sending', 1, false],
+        ['never.example', 'sending', 1, false],
+      ]
+      expect(await listed()).to.deep.equal(all)
+      expect(await listed('?state=sending')).to.deep.equal(all)
+      expect(await states()).to.deep.equal({ idle: 0, sending: 3 })
+      for (const name of [B, C, 'never.example']) await send(name)
+      const none = all.map(([name]) => [name, 'idle', 0, false])
+      expect(await listed()).to.deep.equal(none)
+      expect(await listed('?state=idle')).to.deep.equal(none)
+      expect(await states()).to.deep.equal({ idle: 3, sending: 0 })
+    })
+
+    it('are said to be more than 100, and are not told where more than that came for others before', async () => {
+      await world.take(Array.from({ length: 130 }, () => other({ durable: true, rooms: ['!room:home.example'] })))
+      await world.take([other({ durable: true, rooms: ['!other:home.example'] })])
+      const all = [
+        [B, 'sending', 100, true],
+        [C, 'sending', null, false],
+      ]
+      expect(await listed()).to.deep.equal(all)
+      expect(await listed('?state=sending')).to.deep.equal(all)
+      expect(await states()).to.deep.equal({ idle: 0, sending: 2 })
+    })
+
+    it('that are set aside are among them', async () => {
+      await world.take([toDevice('m1', [B])])
+      await send(B)
+      await world.pool.query(
+        `insert into edus_apart (destination, pos, since, sure, next_at) select 1, pos, 5, true, 4000000000000 from edus`,
+      )
+      const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
+      await world.pool.query('update destinations set isolation = $1 where id = 1', [isolation])
+      expect(await listed()).to.deep.equal([
+        [B, 'sending', 1, false],
+        [C, 'idle', 0, false],
+      ])
+      expect(await states()).to.deep.equal({ idle: 1, sending: 1 })
+      expect(await destination()).to.include({ state: 'sending', pending_edus: 1 })
+      expect((await destination())['reason']).to.equal(
+        '1 EDU that it refuses is set aside (next try at 2096-10-02T07:06:40Z)',
+      )
+    })
   })
 
   it('an unanswered transaction says how many it holds, as the list of transactions does', async () => {
