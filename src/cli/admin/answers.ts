@@ -101,6 +101,8 @@ export interface PreviewAnswer {
   what: 'ordinary' | 'question' | 'half' | 'set_aside' | null
   first: 'catch_up' | 'room_goes_on' | 'event_goes_last' | null
   search: { pdus: number; parts: number; not_before: number | null } | null
+  /** Left out by a daemon older than this. */
+  edu_search?: { most: number; not_before: number | null } | null
   set_aside: { total: number; next: QuarantineAnswer['quarantine'] }
   pdus: {
     event_id: string
