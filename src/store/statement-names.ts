@@ -46,6 +46,7 @@ export const INGEST = [
   'redacted: sticky no more',
   'note redactions',
   'count what a purge gives up',
+  'count the EDUs that a purge gives up',
   'add to a counter',
   'purge what is apart',
   'purge the rooms that wait',
@@ -55,6 +56,7 @@ export const INGEST = [
   'purge events',
   'purge kept_events',
   'purge EDUs',
+  'purge the EDUs that are apart',
   'purge memberships',
   'forget the rooms',
   'note purges',
@@ -268,6 +270,7 @@ export const UPKEEP = [
   'end EDUs of a wrong clock',
   'forget EDUs',
   'forget durable EDUs',
+  'forget EDUs of purged rooms',
   'which sets of rooms does no EDU name',
   'forget sets of rooms',
 ] as const

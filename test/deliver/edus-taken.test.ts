@@ -1,6 +1,7 @@
 /** EDUs and what takes them away: a purge of their room, an operator's skip, an unanswered transaction that ends. */
 import { expect } from 'chai'
 import type { Log } from '../../src/observe/log.ts'
+import { NOTHING_LEARNED } from '../../src/store/isolation.ts'
 import { wishToSkip } from '../../src/store/delivery/skips.ts'
 import {
   eduRequest,
@@ -110,6 +111,26 @@ describe('EDUs that are taken away', () => {
         ['m1', 'thing'],
       ])
       expect(it.bodies[1]).to.deep.equal(it.bodies[0])
+    })
+
+    it('that are durable are owed to nobody any more by that room: counted, and not tried again where they were refused', async () => {
+      const durable = (...rooms: string[]) => other({ rooms, durable: true })
+      await world.take([servers({ add: ['only.example'] })])
+      await give([durable(ROOM)])
+      const [refused] = await world.rows<{ pos: number }>('select pos::int from edus')
+      const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
+      await world.rows(`update destinations set durable_pos = ${refused?.pos}, isolation = '${isolation}' where name = '${B}'`)
+      await world.rows(
+        `insert into edus_apart (destination, pos, since, sure, next_at) select id, ${refused?.pos}, 5, true, 0 from destinations where name = '${B}'`,
+      )
+      await give([durable(ROOM), durable(ROOM, OTHER), durable(OTHER), toDevice('m1', [B])])
+      await world.take([purge()])
+      // Of one what was refused and the next one; of the other, who is in no other room, all three.
+      expect(await world.value(`select value::int from counters where name = 'given_up:purge'`)).to.equal(5)
+      expect(await world.rows('select from edus_apart')).to.have.length(0)
+      const it = await hold()
+      await it.toTheEnd()
+      expect(it.said()).to.deep.equal([['thing', 'thing', 'm1']])
     })
 
     it('go to nobody who had them only by that room, and to the servers of the others', async () => {
