@@ -11,6 +11,7 @@ import {
   noteNoEduApart,
   noteRefusedEdu,
   readEdusApart,
+  triesOfEdu,
   type EduApart,
 } from '../store/delivery/edus-apart.ts'
 import { readEduParts } from '../store/delivery/open-texts.ts'
@@ -134,6 +135,6 @@ export async function noteRefusedEdus(
 ): Promise<void> {
   const [pos] = eduApartIn(at)
   if (pos === undefined) return
-  const tries = (await readEdusApart(db, at.held.destination)).find((row) => row.pos === pos)?.tries ?? 0
+  const tries = await triesOfEdu(db, at.held.destination, pos)
   await noteRefusedEdu(db, at.held.destination, { pos, nextAt: now + waitOfEdu(tries + 1), ...said })
 }

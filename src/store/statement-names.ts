@@ -102,6 +102,8 @@ export const DELIVERY = [
   'try an EDU that is set aside',
   'drop an EDU that is set aside',
   'read EDUs that are apart',
+  'how often was an EDU tried',
+  'how many EDUs are apart in doubt',
   'take an EDU out of its lane',
   'note that an EDU is refused',
   'EDUs are apart no more',
