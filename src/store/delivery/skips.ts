@@ -139,7 +139,8 @@ export async function skipOwed(db: Db, { worker, fence, destination }: Held, upt
 const FORGET = sql(
   'forget old skips',
   `delete from skips k where k.upto <= (select log_floor from stream)
-      and not exists (select from edus e where e.durable and e.pos > k.durable_from and e.pos <= k.upto)`,
+      and not exists (select from edus e where e.durable and e.pos > k.durable_from and e.pos <= k.upto)
+      and not exists (select from given_up g where g.destination = k.destination and g.at = k.at)`,
 )
 
 /** Forgets those of which nothing is stored any more. */
