@@ -206,6 +206,8 @@ function owedText(
     ...(pdus > 0 ? [`${more}${count(pdus, 'PDU')}`] : []),
     ...(sticky > 0 ? [count(sticky, 'sticky event')] : []),
     ...(edus > 0 ? [`${edus_capped ? 'at least ' : ''}${count(edus, 'EDU')}`] : []),
+    // Seen, and not counted.
+    ...(row.owes_edus === true && (row.pending_edus ?? null) === null ? ['EDUs'] : []),
   ]
   return parts.length === 0 ? null : parts.join(' and ').replace(/ and (?=.* and )/, ', ')
 }

@@ -117,11 +117,14 @@ describe('EDUs that are taken away', () => {
       const durable = (...rooms: string[]) => other({ rooms, durable: true })
       await world.take([servers({ add: ['only.example'] })])
       await give([durable(ROOM)])
-      const [refused] = await world.rows<{ pos: number }>('select pos::int from edus')
       const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
-      await world.rows(`update destinations set durable_pos = ${refused?.pos}, isolation = '${isolation}' where name = '${B}'`)
+      await world.rows('update destinations set durable_pos = (select max(pos) from edus), isolation = $1 where name = $2', [
+        isolation,
+        B,
+      ])
       await world.rows(
-        `insert into edus_apart (destination, pos, since, sure, next_at) select id, ${refused?.pos}, 5, true, 0 from destinations where name = '${B}'`,
+        'insert into edus_apart (destination, pos, since, sure, next_at) select d.id, e.pos, 5, true, 0 from destinations d, edus e where d.name = $1',
+        [B],
       )
       await give([durable(ROOM), durable(ROOM, OTHER), durable(OTHER), toDevice('m1', [B])])
       await world.take([purge()])

@@ -110,6 +110,11 @@ describe('EDUs in the admin API', () => {
       expect(await listed()).to.deep.equal(all)
       expect(await listed('?state=sending')).to.deep.equal(all)
       expect(await states()).to.deep.equal({ idle: 0, sending: 2 })
+      const { body } = await app.get('/v1/destinations')
+      expect((body['destinations'] as { reason: string }[]).map(({ reason }) => reason)).to.deep.equal([
+        'goes out next: at least 100 EDUs',
+        'goes out next: EDUs',
+      ])
     })
 
     it('that are set aside are among them', async () => {
