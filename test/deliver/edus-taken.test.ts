@@ -118,10 +118,10 @@ describe('EDUs that are taken away', () => {
       await world.take([servers({ add: ['only.example'] })])
       await give([durable(ROOM)])
       const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
-      await world.rows('update destinations set durable_pos = (select max(pos) from edus), isolation = $1 where name = $2', [
-        isolation,
-        B,
-      ])
+      await world.rows(
+        'update destinations set durable_pos = (select max(pos) from edus), isolation = $1 where name = $2',
+        [isolation, B],
+      )
       await world.rows(
         'insert into edus_apart (destination, pos, since, sure, next_at) select d.id, e.pos, 5, true, 0 from destinations d, edus e where d.name = $1',
         [B],

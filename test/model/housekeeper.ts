@@ -1,6 +1,11 @@
 /** One sweep, as `deliver/wake/sweep.ts` makes it; without its counts, by which nobody decides anything. */
 import { nowMs, type Pool } from '../../src/store/db.ts'
-import { endAheadOfTime, forgetEdus, forgetPurgedEdus, forgetRoomSets } from '../../src/store/upkeep/forget-edus.ts'
+import {
+  endAheadOfTime,
+  forgetEdus,
+  forgetPurgedEdus,
+  forgetRoomSets,
+} from '../../src/store/upkeep/forget-edus.ts'
 import { forgetOld } from '../../src/store/upkeep/forget-old.ts'
 import { cutImpossibleWaits, removeOld } from '../../src/store/upkeep/housekeeping.ts'
 import {

@@ -29,7 +29,8 @@ export function notBeforeOf(
 }
 
 /** What came then has been kept out for long enough. */
-export const hasWaited = (receivedTs: number, now: number): boolean => after(receivedTs, KEPT_OUT_MS, now) <= now
+export const hasWaited = (receivedTs: number, now: number): boolean =>
+  after(receivedTs, KEPT_OUT_MS, now) <= now
 
 const after = (at: number, ms: number, now: number): number =>
   at > now + AHEAD_MS ? now : Math.min(at, now) + ms

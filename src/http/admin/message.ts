@@ -41,7 +41,8 @@ export async function explainMessage(
     if (its === undefined || given.length === 0) return [NOT_FOR_IT]
     const ofIt = skips.filter(({ destination }) => destination === id)
     return given.map((row) => {
-      const isIt = (one: { destination: number; pos: number }) => one.destination === id && one.pos === row.pos
+      const isIt = (one: { destination: number; pos: number }) =>
+        one.destination === id && one.pos === row.pos
       const apart = refused.apart.find(isIt) ?? null
       const givenUp = refused.givenUp.find(isIt) ?? null
       return messageFate(row, { facts: its, skips: ofIt, apart, givenUp }, now)

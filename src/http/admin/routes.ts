@@ -84,7 +84,7 @@ function registerDestinationRoutes(app: FastifyInstance, deps: AdminDeps): void 
     version,
     ...(await inSnapshot(pool, (db) => status(db, around))),
   }))
-  app.get('/v1/destinations', ({ query }) => 
+  app.get('/v1/destinations', ({ query }) =>
     inSnapshot(pool, (db) => destinations(db, query, around, preview.edus)),
   )
   app.get<OfServer>('/v1/destinations/:server', ({ params }) =>

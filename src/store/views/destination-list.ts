@@ -108,11 +108,7 @@ async function findIds(db: Db, query: DestinationQuery): Promise<Found> {
 
 const selectSome = variants('read the states to list some')
 
-async function filterIds(
-  db: Db,
-  query: DestinationQuery,
-  keep: (row: StateRow) => boolean,
-): Promise<Found> {
+async function filterIds(db: Db, query: DestinationQuery, keep: (row: StateRow) => boolean): Promise<Found> {
   const { rows } = await db.query<StateRow>(
     selectSome(`${selectStates} where ${MATCHES} ${orderOf(query)}`),
     [query.search],

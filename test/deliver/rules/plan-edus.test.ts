@@ -224,7 +224,10 @@ describe('the EDUs of the next transaction', () => {
       expect(result).to.deep.include({ ephemeral: [7, 8], alone: true, notBefore: null })
       expect(result.cursors.ephemeral).to.equal(10_000)
       const more = laneOf([large, small, { ...large, pos: 9 }])
-      expect(plan({ ephemeral: more, pdus: full }, limits)).to.deep.include({ ephemeral: [7, 8], alone: true })
+      expect(plan({ ephemeral: more, pdus: full }, limits)).to.deep.include({
+        ephemeral: [7, 8],
+        alone: true,
+      })
       for (const change of [{ lastWasAlone: true }, { now: NOW - 1 }, { pdus: { ...full, sticky: true } }])
         expect(plan({ ephemeral, pdus: full, ...change }, limits), JSON.stringify(change)).to.deep.include({
           ...{ ephemeral: [], alone: false, cursors: { durable: 10_000, ephemeral: 0 } },
@@ -255,7 +258,11 @@ describe('the EDUs of the next transaction', () => {
       let lastWasAlone = false
       let lane = laneOf(queue)
       for (let transactions = 0; transactions < 14; transactions += 1) {
-        const { cursors, ephemeral: some, alone } = plan({ ephemeral: lane, pdus: full, lastWasAlone }, limits)
+        const {
+          cursors,
+          ephemeral: some,
+          alone,
+        } = plan({ ephemeral: lane, pdus: full, lastWasAlone }, limits)
         sent.push(some)
         lastWasAlone = alone
         lane = laneOf(

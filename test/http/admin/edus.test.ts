@@ -72,7 +72,12 @@ describe('EDUs in the admin API', () => {
     const listed = async (query = '') =>
       ((await app.get(`/v1/destinations${query}`)).body['destinations'] as Record<string, unknown>[]).map(
         (row) =>
-          [row['destination'], row['state'], row['pending_edus'], row['pending_edus_capped'] ?? false] as const,
+          [
+            row['destination'],
+            row['state'],
+            row['pending_edus'],
+            row['pending_edus_capped'] ?? false,
+          ] as const,
       )
     const states = async () => {
       const told = (await app.get('/v1/status')).body['destinations'] as Record<string, number>
@@ -101,7 +106,9 @@ describe('EDUs in the admin API', () => {
     })
 
     it('are said to be more than 100, and are not told where more than that came for others before', async () => {
-      await world.take(Array.from({ length: 130 }, () => other({ durable: true, rooms: ['!room:home.example'] })))
+      await world.take(
+        Array.from({ length: 130 }, () => other({ durable: true, rooms: ['!room:home.example'] })),
+      )
       await world.take([other({ durable: true, rooms: ['!other:home.example'] })])
       const all = [
         [B, 'sending', 100, true],

@@ -73,7 +73,8 @@ export const FORGET_EDUS = {
       )
     return forget(
       t,
-      (edu) => edu.durable && edu.recipients === null && roomsOf(t, edu).every((room) => edu.pos < purgedAt(room)),
+      (edu) =>
+        edu.durable && edu.recipients === null && roomsOf(t, edu).every((room) => edu.pos < purgedAt(room)),
     ).length
   }),
   'which sets of rooms does no EDU name': twin<[]>(({ t }) => {
