@@ -84,7 +84,7 @@ export async function listDestinations(db: Db, query: DestinationQuery): Promise
   return { rows: ids.flatMap((id) => rows.get(id) ?? []), total }
 }
 
-interface Found {
+interface PageOfIds {
   ids: number[]
   total: number
   /** Those by whose durable EDUs a state was told. */
@@ -93,7 +93,7 @@ interface Found {
 
 const selectPage = variants('list the destinations')
 
-async function findIds(db: Db, query: DestinationQuery): Promise<Found> {
+async function findIds(db: Db, query: DestinationQuery): Promise<PageOfIds> {
   const { rows } = await db.query<{ ids: number[]; total: number; owing: number[] }>(
     selectPage(`with page as materialized (
               select array(select d.id from destinations d where ${MATCHES} ${orderOf(query)} limit $2 offset $3) as ids)
@@ -108,7 +108,7 @@ async function findIds(db: Db, query: DestinationQuery): Promise<Found> {
 
 const selectSome = variants('read the states to list some')
 
-async function filterIds(db: Db, query: DestinationQuery, keep: (row: StateRow) => boolean): Promise<Found> {
+async function filterIds(db: Db, query: DestinationQuery, keep: (row: StateRow) => boolean): Promise<PageOfIds> {
   const { rows } = await db.query<StateRow>(
     selectSome(`${selectStates} where ${MATCHES} ${orderOf(query)}`),
     [query.search],
