@@ -91,7 +91,6 @@ export const redactedWithAReceipt: Command[] = [
 export const aPurgeAndTheRoomAgain: Command[] = [
   { do: 'join', room: 0, door: '1', break: null },
   talk(0),
-  { do: 'turn', by: 'A', break: null },
   { do: 'purge', room: 0, door: '1', break: null },
   { do: 'time', ms: 2 * HOUR },
   { do: 'join', room: 0, door: '1', break: null },
