@@ -11,7 +11,10 @@ import {
   noteNoEduApart,
   noteRefusedEdu,
   readEdusApart,
+  triesOfEdu,
+  type EduApart,
 } from '../store/delivery/edus-apart.ts'
+import { readEduParts } from '../store/delivery/open-texts.ts'
 import { inTransaction } from '../store/db.ts'
 import { addToCounter } from '../store/ingest/content.ts'
 import { lockHeld } from '../store/delivery/take-apart.ts'
@@ -44,11 +47,8 @@ export async function lookForEdus(
 ): Promise<LookedForEdus> {
   if (state.isolation?.edusApart !== true) return NONE
   const { pool, log } = needs
-  const { durableMs } = needs.edus
-  const isOver = (one: { edu: { receivedTs: number; expiresAt: number | null } | null }): boolean =>
-    one.edu === null || Math.min(one.edu.expiresAt ?? Infinity, one.edu.receivedTs + durableMs) <= state.now
   const rows = await readEdusApart(pool, state.id)
-  const gone = rows.filter(isOver)
+  const gone = rows.filter((row) => isOver(row, needs.edus, state.now))
   if (gone.length > 0) {
     await giveUp(pool, held, gone)
     log.info(
@@ -65,6 +65,24 @@ export async function lookForEdus(
   const isDue = first.nextAt <= state.now
   return { first: isDue ? sendingOf(state, first.edu) : null, nextAt: first.nextAt }
 }
+
+/** The first that is due, as a look would send it; null: none is. Nothing is written. */
+export async function dueEduApart(
+  { pool, edus }: { pool: Pool; edus: Pick<EduSettings, 'durableMs'> },
+  state: DestinationState,
+): Promise<Sending | null> {
+  if (state.isolation?.edusApart !== true) return null
+  const rows = await readEdusApart(pool, state.id)
+  const next = rows.find((row) => !isOver(row, edus, state.now))
+  if (next?.edu == null || next.nextAt > state.now) return null
+  // A look would give up those before it first, and then read it with its text.
+  const content = next.edu.content ?? (await readEduParts(pool, [next.pos]))[0]?.content
+  return content === undefined ? null : sendingOf(state, { ...next.edu, content })
+}
+
+/** Its time is over, or it is gone already. */
+const isOver = ({ edu }: EduApart, { durableMs }: Pick<EduSettings, 'durableMs'>, now: number): boolean =>
+  edu === null || Math.min(edu.expiresAt ?? Infinity, edu.receivedTs + durableMs) <= now
 
 async function giveUp(pool: Pool, held: Held, gone: readonly { pos: number }[]): Promise<void> {
   await inTransaction(pool, async (db) => {
@@ -117,6 +135,6 @@ export async function noteRefusedEdus(
 ): Promise<void> {
   const [pos] = eduApartIn(at)
   if (pos === undefined) return
-  const tries = (await readEdusApart(db, at.held.destination)).find((row) => row.pos === pos)?.tries ?? 0
+  const tries = await triesOfEdu(db, at.held.destination, pos)
   await noteRefusedEdu(db, at.held.destination, { pos, nextAt: now + waitOfEdu(tries + 1), ...said })
 }

@@ -139,7 +139,8 @@ export function planWithEdus(
   return { do: 'wait', plan, edus: any ? null : ofEdus.cursors, at: any ? ofEdus.notBefore : null }
 }
 
-const isBrought = ({ waiting, now }: DestinationState): boolean =>
+/** Somebody wants it to be tried now. */
+export const isBrought = ({ waiting, now }: Pick<DestinationState, 'waiting' | 'now'>): boolean =>
   [waiting.askedAt, waiting.adviceAt].some((at) => at !== null && at <= now)
 
 const bytesOf = (pdus: Sending['pdus']): number =>

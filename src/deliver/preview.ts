@@ -13,12 +13,21 @@ import { loadDestinations, type DestinationState } from '../store/delivery/desti
 import { readOpenTexts } from '../store/delivery/open-texts.ts'
 import { apartOf, besideOf, planApart } from './beside.ts'
 import { packedEdus } from './edu-texts.ts'
-import { limitsBeside, chosenParts, planWithEdus, readEdus, type EduNeeds } from './edus.ts'
+import { limitsBeside, chosenParts, keptEdus, planWithEdus, readEdus, type EduNeeds } from './edus.ts'
+import { dueEduApart } from './edus-apart.ts'
 import { gapIsDue } from './gap-due.ts'
 import { readPending } from './reading.ts'
-import { searchOf, settledApart, waitsForRooms, type PreviewSearch } from './preview-apart.ts'
+import {
+  eduSearchOf,
+  searchOf,
+  settledApart,
+  waitsForRooms,
+  whatOfEdus,
+  type PreviewEduSearch,
+  type PreviewSearch,
+} from './preview-apart.ts'
 import { growsTo, type CatchUpSettings } from './rules/catch-up.ts'
-import { limitsFor } from './rules/isolation.ts'
+import { asksAbout, limitsFor } from './rules/isolation.ts'
 import { cameAfter, mustGoLast } from './rules/last.ts'
 import { planTransaction, type Limits, type Sending } from './rules/plan.ts'
 import type { BodyEdu } from './shared-bodies.ts'
@@ -55,14 +64,16 @@ export interface Preview {
   /** A catch-up begins first, so that what is planned is not known yet. */
   catch_up_begins: boolean
   /**
-   * What it is: what it is owed in order; an empty one that asks whose fault a refusal is; a half of a search (or what a room missed that waited); what was set aside and is due; null: nothing would go, or
-   * it is not known yet.
+   * What it is: what it is owed in order; an empty one that asks whose fault a refusal is; a part of a search for PDUs or EDUs (or what a room missed that waited); what was set aside and is due; null: nothing
+   * would go, or it is not known yet.
    */
   what: 'ordinary' | 'question' | 'half' | 'set_aside' | null
   /** This is done first, and what goes is then planned anew; null: nothing. */
   first: 'catch_up' | 'room_goes_on' | 'event_goes_last' | null
   /** PDUs that it refuses are searched; null: none. */
   search: PreviewSearch | null
+  /** EDUs that it refuses are searched; null: none. */
+  edu_search: PreviewEduSearch | null
   origin_server_ts: number | null
   pdus: PreviewPdu[]
   /** In the order in which they are packed, durable ones first. */
@@ -81,7 +92,7 @@ const NOTHING: Preview = {
     edus: [],
     body: null,
   },
-  ...{ what: null, first: null, search: null },
+  ...{ what: null, first: null, search: null, edu_search: null },
 }
 const AS: Readonly<Record<string, PreviewPdu['as']>> = {
   ...{ t: 'timeline', c: 'catch_up', s: 'sticky_replay' },
@@ -95,7 +106,16 @@ export async function previewOf(needs: PreviewNeeds, destination: number): Promi
   if (state === undefined || state === null) return null
   // Its holder gives up what is owed, and what is left is not known before.
   if (state.skipUpto !== null) return NOTHING
-  return (await unanswered(needs, state)) ?? (await planned(needs, state))
+  const found = (await unanswered(needs, state)) ?? (await planned(needs, afterDrop(state)))
+  return { ...found, edu_search: eduSearchOf(state) }
+}
+
+/** An unanswered transaction that ends without an answer may have arrived: its ephemeral EDUs are not sent again. */
+const afterDrop = (state: DestinationState): DestinationState => {
+  const { open, ephemeralPos } = state
+  if (open === null) return state
+  const passed = open.acknowledges.edus?.ephemeralTo ?? 0
+  return { ...state, open: null, ephemeralPos: Math.max(ephemeralPos, passed) }
 }
 
 async function unanswered(needs: PreviewNeeds, state: DestinationState): Promise<Preview | null> {
@@ -103,18 +123,19 @@ async function unanswered(needs: PreviewNeeds, state: DestinationState): Promise
   if (open === null || mustBeDropped(open, now)) return null
   const all = isolation?.apart === true ? await readApart(needs.pool, id) : { rows: [], rooms: [] }
   const search = searchOf(state, all.rows)
-  if (isolation?.asks === true) return { ...toBeMade(needs, NO_PARTS), what: 'question', search }
+  if (asksAbout(isolation, open)) return { ...toBeMade(needs, NO_PARTS), what: 'question', search }
   const texts = await readOpenTexts(needs.pool, id, open)
   if (texts === null) return null
   const { positions, lanes, edus: ofEdus } = open.acknowledges
   const letters = new Map(positions.map((pos, index) => [pos, lanes[index] ?? 't']))
   const pdus = texts.pdus.map((text) => ({ ...text, letter: letters.get(text.pos) ?? 't' }))
   const edus = texts.edus.map((part, index) => ({ ...part, pos: ofEdus?.positions[index] ?? 0 }))
-  const { text: body } = bodyAgain(needs.origin, open, texts)
+  const again = bodyAgain(needs.origin, open, texts)
+  if (again === null) return null
   return {
-    ...told({ pdus, edus }, { originServerTs: open.originServerTs, body }),
+    ...told({ pdus, edus }, { originServerTs: open.originServerTs, body: again.body.toString() }),
     ...{ txn_id: open.txnId, attempts: open.attempt },
-    ...{ what: whatOf(apartOf(open, all)?.kind), search },
+    ...{ what: whatOf(apartOf(open, all)?.kind ?? whatOfEdus(isolation, open.acknowledges)), search },
   }
 }
 
@@ -132,16 +153,22 @@ async function planned(needs: PreviewNeeds, state: DestinationState): Promise<Pr
   if (state.gap === null) {
     if (await gapIsDue(pool, state, catchUp)) return { ...nothing, catch_up_begins: true, first: 'catch_up' }
   } else state.gap.to = growsTo(state.gap, state.head) ?? state.gap.to
-  const show = ({ pdus, edus, apart: ofApart }: Sending): Preview => ({
-    ...toBeMade(needs, {
-      pdus: pdus.map(({ pdu, letter }) => ({ ...pdu, letter })),
-      edus: edus === undefined ? [] : chosenParts(edus),
-    }),
-    ...{ what: whatOf(ofApart?.kind), search },
-  })
+  const show = ({ pdus, edus, apart: ofApart }: Sending): Preview => {
+    const positions = pdus.map(({ pdu }) => pdu.pos)
+    const ofEdus = whatOfEdus(state.isolation, { positions, ...(edus && { edus: keptEdus(edus) }) })
+    return {
+      ...toBeMade(needs, {
+        pdus: pdus.map(({ pdu, letter }) => ({ ...pdu, letter })),
+        edus: edus === undefined ? [] : chosenParts(edus),
+      }),
+      ...{ what: whatOf(ofApart?.kind ?? ofEdus), search },
+    }
+  }
   const first = beside.first && (await planApart(pool, state, beside.first, apart))
   if (first !== null) return show(first)
   if (await waitsForRooms(pool, state, apart, { maxPdus })) return { ...nothing, first: 'room_goes_on' }
+  const eduApart = await dueEduApart(needs, state)
+  if (eduApart !== null) return show(eduApart)
   return fromLanes(state, limits, MOST_READINGS)
 
   async function fromLanes(at: DestinationState, limits: Limits, readings: number): Promise<Preview> {

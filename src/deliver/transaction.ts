@@ -6,7 +6,7 @@
  * answered or dropped (contract 5.2).
  */
 import type { Clock } from '../pace/clock.ts'
-import { EDU_FORM } from '../matrix/edus/pack.ts'
+import { EDU_FORM, isKnownForm } from '../matrix/edus/pack.ts'
 import { makeTxnId } from '../matrix/ids.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { CountedAttempt } from '../observe/count-attempt.ts'
@@ -150,7 +150,12 @@ export async function sendAgain(needs: TransactionNeeds, via: Via, open: OpenTra
   const { held, state } = via
   via.bytes.keep(open.bytes)
   const texts = await readOpenTexts(needs.pool, held.destination, open)
-  const again = texts === null ? null : bytesOf(needs, open, texts, state.name)
+  const again = texts === null ? null : bodyAgain(needs.origin, open, texts)
+  if (texts !== null && again === null)
+    needs.log.error(
+      { destination: state.name, txnId },
+      'the bytes of an unanswered transaction could not be restored; a new one is made',
+    )
   const acknowledges = { ...open.acknowledges, eventIds: (texts?.pdus ?? []).map(({ eventId }) => eventId) }
   if (again === null || mustBeDropped(open, state.now)) {
     await dropTransaction(needs.pool, held, txnId)
@@ -175,33 +180,22 @@ const FORGOTTEN_MS = 86_400_000
 export const mustBeDropped = ({ void: isVoid, createdAt }: OpenTransaction, now: number): boolean =>
   isVoid || now - createdAt >= FORGOTTEN_MS
 
-/** Its exact bytes; null where they are not what they were. */
-function bytesOf(
-  { origin, log }: TransactionNeeds,
-  open: OpenTransaction,
-  texts: OpenTexts,
-  destination: string,
-): { body: Buffer; eduTypes: PackedEdus['types'] } | null {
-  const { txnId, bytes } = open
-  const { text, eduTypes } = bodyAgain(origin, open, texts)
-  const body = Buffer.from(text)
-  if (body.length === bytes) return { body, eduTypes }
-  log.error(
-    { destination, txnId },
-    'the bytes of an unanswered transaction could not be restored; a new one is made',
-  )
-  return null
-}
-
-/** The body of an unanswered transaction, as it was. @throws RangeError for EDUs in a form that this release does not know */
+/** The body of an unanswered transaction, as it was; null where it is not what it was, or its EDUs are in a form that this release does not know. */
 export function bodyAgain(
   origin: string,
-  { originServerTs, acknowledges: { edus } }: Pick<OpenTransaction, 'originServerTs' | 'acknowledges'>,
+  {
+    originServerTs,
+    bytes,
+    acknowledges: { edus },
+  }: Pick<OpenTransaction, 'originServerTs' | 'bytes' | 'acknowledges'>,
   texts: OpenTexts,
-): { text: string; eduTypes: PackedEdus['types'] } {
+): { body: Buffer; eduTypes: PackedEdus['types'] } | null {
+  const form = edus?.form ?? EDU_FORM
+  if (!isKnownForm(form)) return null
   const pduTexts = texts.pdus.map(({ pdu }) => pdu)
-  const { texts: eduTexts, types: eduTypes } = packedEdus(edus?.form ?? EDU_FORM, texts.edus, originServerTs)
-  return { text: assembleTransaction({ origin, originServerTs, pduTexts, eduTexts }), eduTypes }
+  const { texts: eduTexts, types: eduTypes } = packedEdus(form, texts.edus, originServerTs)
+  const body = Buffer.from(assembleTransaction({ origin, originServerTs, pduTexts, eduTexts }))
+  return body.length === bytes ? { body, eduTypes } : null
 }
 
 /** What an attempt begins with. */

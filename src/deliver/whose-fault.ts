@@ -11,7 +11,7 @@ import { pooledRandom } from '../matrix/pooled-random.ts'
 import { assembleTransaction } from '../matrix/transaction.ts'
 import type { Log } from '../observe/log.ts'
 import { isDurableEdu } from '../store/delivery/edus.ts'
-import { readEdusApart, takeOutEdu } from '../store/delivery/edus-apart.ts'
+import { countDoubtfulEdus, takeOutEdu } from '../store/delivery/edus-apart.ts'
 import { addToCounter } from '../store/ingest/content.ts'
 import { waitOfEdu } from './edus-apart.ts'
 import { afterRefusedEdus } from './rules/edu-search.ts'
@@ -184,7 +184,7 @@ async function concludeOfEdus(
   const { positions, edus } = open.acknowledges
   const alone = edus?.positions.length === 1 && positions.length === 0 ? (edus.positions[0] ?? null) : null
   const durable = alone !== null && (await isDurableEdu(db, alone))
-  const doubtful = (await readEdusApart(db, state.id)).filter(({ sure }) => !sure).length
+  const doubtful = await countDoubtfulEdus(db, state.id)
   const gateway = isOfGateway(was.last?.status ?? null)
   const { search, takesOut, backsOff } = afterRefusedEdus(
     was.edus,

@@ -52,7 +52,8 @@ export function stateOf(row: StateRow, { now, vetDomain, deadAfterMs }: Circumst
   if (row.locked) return 'refused'
   if (nextAttemptOf(row, now) > now) return 'backing_off'
   if (row.gap_to !== null) return 'catching_up'
-  const owed = row.pending_pdus > 0 || row.pending_sticky > 0 || (row.pending_edus ?? 0) > 0
+  const owesEdus = (row.pending_edus ?? 0) > 0 || row.owes_edus === true
+  const owed = row.pending_pdus > 0 || row.pending_sticky > 0 || owesEdus
   return owed || row.open_txn_id !== null ? 'sending' : 'idle'
 }
 
@@ -69,7 +70,7 @@ export interface Closer {
   sticky_resting: number | null
 }
 
-const FROM_AFAR: Closer = {
+export const FROM_AFAR: Closer = {
   ...{ rooms_left: null, next_unlisted: null, capped: false, edus_capped: false },
   ...{ pdus_resting: null, sticky_resting: null },
 }
@@ -99,7 +100,7 @@ function nextOf(
   if (owed === null) return null
   const resting =
     row.pending_pdus === 0 &&
-    (row.pending_edus ?? 0) === 0 &&
+    eduCount(row) === 0 &&
     closer.next_unlisted !== null &&
     closer.next_unlisted > now
   if (!resting) return `goes out next: ${owed}`
@@ -200,14 +201,20 @@ function owedText(
   const more = capped ? 'more than ' : ''
   const pdus = row.pending_pdus - (pdus_resting ?? row.set_aside)
   const sticky = row.pending_sticky - (sticky_resting ?? 0)
-  const edus = row.pending_edus ?? 0
+  const edus = eduCount(row)
   const parts = [
     ...(pdus > 0 ? [`${more}${count(pdus, 'PDU')}`] : []),
     ...(sticky > 0 ? [count(sticky, 'sticky event')] : []),
     ...(edus > 0 ? [`${edus_capped ? 'at least ' : ''}${count(edus, 'EDU')}`] : []),
+    // Seen, and not counted.
+    ...(row.owes_edus === true && (row.pending_edus ?? null) === null ? ['EDUs'] : []),
   ]
   return parts.length === 0 ? null : parts.join(' and ').replace(/ and (?=.* and )/, ', ')
 }
+
+/** Of their lane: what is set aside is told by itself. */
+const eduCount = ({ pending_edus, edus_aside }: DestinationRow): number =>
+  Math.max(0, (pending_edus ?? 0) - edus_aside)
 
 const count = (n: number, noun: string) => `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`
 const time = (ms: number) => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')

@@ -18,7 +18,7 @@ import type {
   SkipRow,
   WaitFact,
 } from '../store/views/event-facts.ts'
-import { apartFate, behindItsRoom, dropped } from './apart-fate.ts'
+import { apartFate, behindItsRoom, dropped, skipped } from './apart-fate.ts'
 import type { Fate, SentAs } from './fate.ts'
 
 /** Everything kept about one event and one destination. */
@@ -83,7 +83,7 @@ function inLanes(event: EventRow, known: FateFacts, now: number): Fate {
       listed.error === null ? (destination.lists ? null : NOT_CONFIRMED) : `it answered: ${listed.error}`
     return { outcome: confirmed, as: sentAs(listed.lane), txn_id: listed.txn_id, at: listed.at, why }
   }
-  if (givenUp !== null) return dropped(givenUp)
+  if (givenUp !== null) return dropped(givenUp, known.skips)
   const last = carried.at(-1)
   if (replay?.state === 'sent') {
     // Also one that no answer listed and that was repeated often enough.
@@ -211,13 +211,6 @@ function skippedBy(event: EventRow, known: FateFacts): SkipRow | null {
 /** Not what a catch-up had sent by then, as far as it had come. */
 const isGivenUp = ({ pos }: EventRow, { overtaken }: FateFacts, { reached }: SkipRow): boolean =>
   pos > reached || overtaken
-
-const skipped = ({ who, upto, at }: SkipRow): Fate => ({
-  ...nothing,
-  outcome: 'skipped',
-  at,
-  why: `an operator (${who}) gave up what was owed up to ${upto}`,
-})
 
 function whyNot(event: EventRow, known: FateFacts): string {
   if (event.exact === true) return 'the event was addressed only to other servers (`to`)'

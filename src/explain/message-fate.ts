@@ -1,18 +1,29 @@
 /**
  * What became of a to-device message for one destination, worked out from what is stored: the cursor of its lane says what is past, an
- * operator's skips what of that was given up, and the unanswered transaction what is under way.
+ * operator's skips and drops what of that was given up, what is apart that it was refused, and the unanswered transaction what is under way.
  *
  * Pure. No answer says anything of a single EDU, so a message is acknowledged at most, never delivered.
  */
-import type { MessageFacts, MessageRow, MessageSkip } from '../store/views/message-facts.ts'
+import type { GivenUpRow } from '../store/views/event-facts.ts'
+import type { ApartMessage, MessageFacts, MessageRow, MessageSkip } from '../store/views/message-facts.ts'
+import { dropped, messageApartFate, skipped } from './apart-fate.ts'
 import type { Fate } from './fate.ts'
 
 const nothing = { as: null, txn_id: null, at: null, why: null }
 
-/** `facts`: of a destination that it is for. */
+/** What a destination that it is for says of it. */
+export interface KnownOfMessage {
+  facts: MessageFacts
+  skips: readonly MessageSkip[]
+  /** It is out of its lane; null: it is not. */
+  apart: ApartMessage | null
+  /** An operator gave it up while it was; null: none did. */
+  givenUp: GivenUpRow | null
+}
+
 export function messageFate(
   { pos, expires_at, durable, replaceable }: MessageRow,
-  { facts, skips }: { facts: MessageFacts; skips: readonly MessageSkip[] },
+  { facts, skips, apart, givenUp }: KnownOfMessage,
   now: number,
 ): Fate {
   const { txn_id, started_at, edu_positions, durable_pos, ephemeral_pos } = facts
@@ -22,6 +33,12 @@ export function messageFate(
   }
   const cursor = durable ? durable_pos : ephemeral_pos
   const over = expires_at !== null && expires_at <= now
+  // Its lane is past it.
+  if (apart !== null) {
+    if (!over) return messageApartFate(apart)
+    return { ...nothing, outcome: 'lapsed', at: expires_at, why: 'it was refused, and its time is over' }
+  }
+  if (givenUp !== null) return dropped(givenUp, skips)
   if (pos > cursor) {
     if (over)
       return { ...nothing, outcome: 'lapsed', at: expires_at, why: 'its time was over before it was sent' }
@@ -35,10 +52,7 @@ export function messageFate(
   const skip = durable
     ? skips.find((one) => pos > (one.durable_from ?? Infinity) && pos <= one.upto)
     : undefined
-  if (skip !== undefined) {
-    const why = `an operator (${skip.who}) gave up what was owed up to ${skip.upto}`
-    return { ...nothing, outcome: 'skipped', at: skip.at, why }
-  }
+  if (skip !== undefined) return skipped(skip)
   if (!durable || over) return { ...nothing, outcome: 'acknowledged', why: OR_LEFT_OUT }
   if (replaceable) return { ...nothing, outcome: 'acknowledged', why: OR_REPLACED }
   return { ...nothing, outcome: 'acknowledged', why: PAST }

@@ -8,7 +8,7 @@ export interface ItemCounts {
   /** Items that were taken, by type; duplicates are none. */
   readonly taken: Map<Item['type'], number>
   readonly ignored: Map<IgnoredWhy, number>
-  /** Pairs of event and destination that a `purge` gave up. */
+  /** Pairs of an event, or a durable EDU, and a destination that a `purge` gave up. */
   purged: number
 }
 

@@ -28,6 +28,8 @@ const VIEWS = [
   'is the event id known',
   'find a message to devices',
   'read the lanes of messages',
+  'read the messages that are apart',
+  'read the messages that were given up',
   'read the skips over messages',
   'was the event erased',
   'read the memberships of rooms',

@@ -215,6 +215,29 @@ describe('an EDU that is set aside', () => {
     expect(await world.rows('select void from open_transactions')).to.deep.equal([{ void: true }])
   })
 
+  it('waits longer after each refusal, however many others have become due since it was sent', async () => {
+    let answer = UNANSWERED
+    const stage = await holdInTest(world.pool, B, {
+      ...reachable(() => Promise.resolve(answer)),
+      backoff: { first_ms: 0, multiplier: 1, max_ms: 0, jitter: 0, dead_after_ms: 86_400_000 },
+    })
+    await world.pool.query('update edus_apart set next_at = 1, tries = 5')
+    await stage.step()
+    await world.pool.query(
+      `insert into edus_apart (destination, pos, since, sure, next_at) select 1, 1000 + n, 5, true, 0 from generate_series(1, 120) n`,
+    )
+    answer = refusal(500)
+    // A look within the same millisecond finds that it is not due yet.
+    for (let looks = 0; looks < 50; looks += 1) {
+      await stage.step()
+      if ((await world.rows('select from open_transactions')).length === 0) break
+    }
+    const [row] = await world.rows<{ tries: number; hours: number }>(
+      'select tries, round((next_at - now_ms()) / 3600000.0)::int as hours from edus_apart where pos = 2',
+    )
+    expect(row).to.deep.equal({ tries: 6, hours: 16 })
+  })
+
   it('is given up when it is too old', async () => {
     await world.pool.query('update edus set received_ts = 0')
     const stage = await holdInTest(world.pool, B)

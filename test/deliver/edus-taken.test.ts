@@ -1,5 +1,7 @@
 /** EDUs and what takes them away: a purge of their room, an operator's skip, an unanswered transaction that ends. */
 import { expect } from 'chai'
+import type { Log } from '../../src/observe/log.ts'
+import { NOTHING_LEARNED } from '../../src/store/isolation.ts'
 import { wishToSkip } from '../../src/store/delivery/skips.ts'
 import {
   eduRequest,
@@ -32,7 +34,7 @@ describe('EDUs that are taken away', () => {
   afterEach(() => world.pool.end())
 
   const give = (items: readonly object[]) => world.append(eduRequest(items))
-  async function hold(name = B) {
+  async function hold(name = B, onError: (text: string) => void = () => undefined) {
     const bodies: { txnId: string; text: string }[] = []
     let answer = ANSWERED
     const stage = await holdInTest(world.pool, name, {
@@ -41,6 +43,10 @@ describe('EDUs that are taken away', () => {
         return Promise.resolve(answer)
       }),
       backoff: { first_ms: 0, multiplier: 1, max_ms: 0, jitter: 0, dead_after_ms: 1 },
+      log: {
+        ...{ info: () => undefined, warn: () => undefined, debug: () => undefined },
+        error: (_: object, text: string) => onError(text),
+      } as unknown as Log,
     })
     return {
       ...stage,
@@ -107,6 +113,29 @@ describe('EDUs that are taken away', () => {
       expect(it.bodies[1]).to.deep.equal(it.bodies[0])
     })
 
+    it('that are durable are owed to nobody any more by that room: counted, and not tried again where they were refused', async () => {
+      const durable = (...rooms: string[]) => other({ rooms, durable: true })
+      await world.take([servers({ add: ['only.example'] })])
+      await give([durable(ROOM)])
+      const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
+      await world.rows(
+        'update destinations set durable_pos = (select max(pos) from edus), isolation = $1 where name = $2',
+        [isolation, B],
+      )
+      await world.rows(
+        'insert into edus_apart (destination, pos, since, sure, next_at) select d.id, e.pos, 5, true, 0 from destinations d, edus e where d.name = $1',
+        [B],
+      )
+      await give([durable(ROOM), durable(ROOM, OTHER), durable(OTHER), toDevice('m1', [B])])
+      await world.take([purge()])
+      // Of one what was refused and the next one; of the other, who is in no other room, all three.
+      expect(await world.value(`select value::int from counters where name = 'given_up:purge'`)).to.equal(5)
+      expect(await world.rows('select from edus_apart')).to.have.length(0)
+      const it = await hold()
+      await it.toTheEnd()
+      expect(it.said()).to.deep.equal([['thing', 'thing', 'm1']])
+    })
+
     it('go to nobody who had them only by that room, and to the servers of the others', async () => {
       await world.take([servers({ add: ['only.example'] })])
       await give([
@@ -138,6 +167,25 @@ describe('EDUs that are taken away', () => {
     expect(it.said()).to.deep.equal([
       ['pdu', 'm1', 'receipt'],
       ['m2', 'thing'],
+    ])
+  })
+
+  it('in a form that only a newer release knows: the transaction ends, and what it held is sent anew, but nothing that was not durable', async () => {
+    await give([event(), toDevice('m1', [B]), typing()])
+    const errors: string[] = []
+    const it = await hold(B, (text) => errors.push(text))
+    it.answers(UNANSWERED)
+    await it.step()
+    await world.rows('update open_transactions set edu_form = 2')
+    it.answers(ANSWERED)
+    await it.toTheEnd()
+    expect(it.said()).to.deep.equal([
+      ['pdu', 'm1', 'typing'],
+      ['pdu', 'm1'],
+    ])
+    expect(it.bodies[1]?.txnId).not.to.equal(it.bodies[0]?.txnId)
+    expect(errors).to.deep.equal([
+      'the bytes of an unanswered transaction could not be restored; a new one is made',
     ])
   })
 

@@ -1,6 +1,11 @@
 /** One sweep, as `deliver/wake/sweep.ts` makes it; without its counts, by which nobody decides anything. */
 import { nowMs, type Pool } from '../../src/store/db.ts'
-import { endAheadOfTime, forgetEdus, forgetRoomSets } from '../../src/store/upkeep/forget-edus.ts'
+import {
+  endAheadOfTime,
+  forgetEdus,
+  forgetPurgedEdus,
+  forgetRoomSets,
+} from '../../src/store/upkeep/forget-edus.ts'
 import { forgetOld } from '../../src/store/upkeep/forget-old.ts'
 import { cutImpossibleWaits, removeOld } from '../../src/store/upkeep/housekeeping.ts'
 import {
@@ -72,6 +77,7 @@ export async function retain(pool: Pool): Promise<number | null> {
     const needed = await neededUpTo(db, floor)
     await giveUpOld(db, needed, SETTINGS.newestEventMs)
     await dropUnneeded(db, needed)
+    await forgetPurgedEdus(db)
     await forgetOld(db, EVENT_IDS_MS)
     await forgetRoomSets(db)
     return upto

@@ -58,6 +58,8 @@ export const NOT_RUN = {
   'is an ephemeral EDU owed': NOT_ASKED,
   'is an EDU durable': OF_EDUS_APART,
   'read EDUs that are apart': OF_EDUS_APART,
+  'how often was an EDU tried': OF_EDUS_APART,
+  'how many EDUs are apart in doubt': OF_EDUS_APART,
   'take an EDU out of its lane': OF_EDUS_APART,
   'note that an EDU is refused': OF_EDUS_APART,
   'EDUs are apart no more': OF_EDUS_APART,

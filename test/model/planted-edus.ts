@@ -8,7 +8,7 @@ import type { EduRow, OpenRow } from './memory/rows.ts'
 import type { Call, Run } from './memory/statement.ts'
 import { then } from './plant.ts'
 import type { Bug } from './planted.ts'
-import { talk, type Command } from './schedule.ts'
+import { HOUR, talk, type Command } from './schedule.ts'
 
 /** A row of a reading. */
 interface Read {
@@ -84,6 +84,21 @@ export const redactedWithAReceipt: Command[] = [
   { do: 'redact', back: 0, door: '1', break: null },
   { do: 'remote', remote: { does: 'answers', lists: 'all', takesMs: 40 } },
   { do: 'operator', wish: 'wake' },
+  { do: 'turn', by: 'A', break: null },
+]
+
+/** A room is purged and used again, and a durable EDU of it waits when the purge is looked at. */
+export const aPurgeAndTheRoomAgain: Command[] = [
+  { do: 'join', room: 0, door: '1', break: null },
+  talk(0),
+  { do: 'purge', room: 0, door: '1', break: null },
+  { do: 'time', ms: 2 * HOUR },
+  { do: 'join', room: 0, door: '1', break: null },
+  {
+    ...{ do: 'edu', kind: 'device list', to: 'room', room: 0, user: 'one', on: true, count: 1, ttlMs: null },
+    ...{ size: 20, alone: false, door: '1', break: null },
+  },
+  { do: 'retention', break: null },
   { do: 'turn', by: 'A', break: null },
 ]
 
@@ -332,6 +347,25 @@ export const EDU_BUGS: readonly Bug[] = [
     },
     drawn: edus,
     breaks: /could not be restored|I3/,
+  },
+  {
+    bug: 'a durable EDU gone with a purge before it',
+    how: 'what is left of a purged room is removed, with what came after the purge',
+    plant: () => ({
+      statements: {
+        'forget EDUs of purged rooms':
+          () =>
+          ({ t }) => {
+            const purged = t.changes.all().flatMap(({ kind, room }) => (kind === 'purge' ? [room] : []))
+            const gone = t.edus.all().filter(({ durable, room }) => durable && purged.includes(room))
+            for (const { pos } of gone) t.edus.delete(pos)
+            return gone.length
+          },
+      },
+    }),
+    // Random ones hardly ever come to it.
+    drawn: fc.constant(aPurgeAndTheRoomAgain),
+    breaks: /a cursor of EDUs passes only what was sent|everything owed arrives/,
   },
   {
     bug: 'EDUs that were given up',

@@ -45,6 +45,7 @@ const EMPTY = `
 /** Nobody decides by what these give. */
 const NOT_COMPARED: ReadonlySet<string> = new Set<TwinName>([
   ...(['lock', 'share the content lock', 'count what a purge gives up'] as const),
+  'count the EDUs that a purge gives up',
   ...(['add to a counter', 'remove old attempts'] as const),
 ])
 

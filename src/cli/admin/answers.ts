@@ -73,7 +73,7 @@ export interface DestinationAnswer {
   pending_pdus: number
   pending_capped?: boolean
   pending_sticky: number
-  /** Null: not counted, in a list. Left out by a daemon older than this. */
+  /** Null: not counted. Left out by a daemon older than this. */
   pending_edus?: number | null
   pending_edus_capped?: boolean
   oldest_pending_ms: number | null
@@ -101,6 +101,8 @@ export interface PreviewAnswer {
   what: 'ordinary' | 'question' | 'half' | 'set_aside' | null
   first: 'catch_up' | 'room_goes_on' | 'event_goes_last' | null
   search: { pdus: number; parts: number; not_before: number | null } | null
+  /** Left out by a daemon older than this. */
+  edu_search?: { most: number; not_before: number | null } | null
   set_aside: { total: number; next: QuarantineAnswer['quarantine'] }
   pdus: {
     event_id: string

@@ -8,6 +8,7 @@ export function showDestinations({ destinations, total, as_of }: DestinationsAns
     { title: 'STATE', value: (row) => row.state },
     { title: 'PDUS', value: (row) => row.pending_pdus, right: true },
     { title: 'STICKY', value: (row) => row.pending_sticky, right: true },
+    { title: 'EDUS', value: edusOf, right: true },
     { title: 'OLDEST', value: (row) => ageText(row.oldest_pending_ms), right: true },
     { title: 'FAILING', value: (row) => since(row.failing_since, now), right: true },
     { title: 'NEXT', value: (row) => distance(row.next_attempt, now), right: true },
@@ -17,6 +18,11 @@ export function showDestinations({ destinations, total, as_of }: DestinationsAns
   const shown = destinations.length.toLocaleString('en-US')
   const footer = `${shown} of ${total.toLocaleString('en-US')}, ${counted}`
   return destinations.length === 0 ? footer : `${table(destinations, columns)}\n${footer}`
+}
+
+function edusOf({ pending_edus, pending_edus_capped }: DestinationAnswer): string | number | null {
+  if (pending_edus == null) return null
+  return pending_edus_capped === true ? `${pending_edus}+` : pending_edus
 }
 
 const since = (at: number | null, now: number) => (at === null ? null : ageText(now - at))

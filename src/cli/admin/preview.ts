@@ -15,7 +15,7 @@ const FIRST = {
 
 export function showPreview(answer: PreviewAnswer, now: number): string {
   const { total, next } = answer.set_aside
-  const parts = [transactionOf(answer, now), searchOf(answer, now)]
+  const parts = [transactionOf(answer, now), searchOf(answer, now), eduSearchOf(answer, now)]
   if (total > 0) parts.push(`set aside, as it refuses them: ${total}`, quarantineTable(next, now))
   return parts.filter((part) => part !== null).join('\n\n')
 }
@@ -26,6 +26,16 @@ function searchOf({ destination, search }: PreviewAnswer, now: number): string |
   const when = at === null || at <= now ? '' : `; no part goes before ${ageText(at - now)} from now`
   return wrap(
     `PDUs for ${destination} that are searched, or go apart from the rest: ${pdus}, in ${parts} ${parts === 1 ? 'part' : 'parts'}, which go one after the other${when}`,
+    2,
+  )
+}
+
+function eduSearchOf({ destination, edu_search: search }: PreviewAnswer, now: number): string | null {
+  if (search == null) return null
+  const { most, not_before: at } = search
+  const when = at === null || at <= now ? '' : `; none goes before ${ageText(at - now)} from now`
+  return wrap(
+    `EDUs for ${destination} are searched: at most ${most} ${most === 1 ? 'goes' : 'go'} at once, without PDUs${when}`,
     2,
   )
 }

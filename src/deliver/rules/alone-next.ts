@@ -6,7 +6,7 @@
  */
 import { packEdus } from '../../matrix/edus/pack.ts'
 import type { StoredEdu } from '../../store/delivery/edus.ts'
-import { firstToGo, prefixOf, type SortedLane } from './edu-lanes.ts'
+import { firstToGo, nothingOf, type SortedLane } from './edu-lanes.ts'
 import type { ChosenEdus, EduLimits, EdusToPlan, Prefix } from './edus-to-plan.ts'
 import { notBeforeOf } from './when-edus-go.ts'
 
@@ -55,4 +55,3 @@ function countOf(part: EduWithText) {
 }
 
 const only = (part: EduWithText): Prefix => ({ parts: [part], cursor: part.pos, stopped: true })
-const nothingOf = (lane: SortedLane): Prefix => prefixOf(lane, () => false)

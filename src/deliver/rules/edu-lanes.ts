@@ -80,6 +80,9 @@ export function prefixOf(
   return { parts, cursor: end, stopped: false }
 }
 
+/** Up to the first that goes. */
+export const nothingOf = (lane: SortedLane): Prefix => prefixOf(lane, () => false)
+
 /** The first that goes one day, where it was read. */
 export function firstToGo({ lane, why }: SortedLane): (StoredEdu & { content: string }) | null {
   const first = lane.edus.find(({ pos }) => !why.has(pos))

@@ -5,13 +5,14 @@
  * counted as it is packed.
  * Always: at most `maxEdus`; a cursor passes what was chosen and what was left out, nothing else; what is for a transaction of its own shares it with nothing,
  * except that any single one may be larger than the body. Neither lane takes all places from the other: the ephemeral one has a fifth of places and bytes while
- * durable ones wait, and no more.
+ * durable ones wait, and no more; what of it is kept out for ten seconds gets a body of its own in turn (`kept-out.ts`).
  */
 import { packEdus, type EduCount } from '../../matrix/edus/pack.ts'
 import type { StoredEdu } from '../../store/delivery/edus.ts'
 import { aloneNext } from './alone-next.ts'
 import { prefixOf, sortOut, type LeftOutEdus, type SortedLane } from './edu-lanes.ts'
 import type { ChosenEdus, EduLimits, EdusToPlan } from './edus-to-plan.ts'
+import { keptOutNext } from './kept-out.ts'
 import { notBeforeOf } from './when-edus-go.ts'
 
 export interface EduPlan {
@@ -37,7 +38,11 @@ export function planEdus(input: EdusToPlan, limits: EduLimits): EduPlan {
   const durable = sortOut(input.durable, input)
   const ephemeral = sortOut(input.ephemeral, input, input.longOutage ? input.head : null)
   const together = planTogether(durable, ephemeral, input, limits)
-  const alone = limits.maxEdus > 0 ? aloneNext(durable, ephemeral, together, input, limits) : null
+  const alone =
+    limits.maxEdus > 0
+      ? (aloneNext(durable, ephemeral, together, input, limits) ??
+        keptOutNext(durable, ephemeral, together, input, limits))
+      : null
   const { chosen, count } = alone ?? together
   const notBefore =
     chosen.durable.parts.length > 0 ? null : notBeforeOf(chosen.ephemeral, ephemeral, input, alone !== null)

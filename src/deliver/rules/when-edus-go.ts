@@ -7,6 +7,9 @@ export const EPHEMERAL_MS = 1_000
 /** How long presence waits for company, ms. */
 const COMPANY_MS = 10_000
 
+/** How long other things may keep out what could go, ms. */
+const KEPT_OUT_MS = 10_000
+
 /** What lies farther ahead than this is from a clock that has been set back since, and holds nothing up, ms. Followers know the time but nearly. */
 const AHEAD_MS = 60_000
 
@@ -24,6 +27,10 @@ export function notBeforeOf(
   const since = lane.waitingSince(cursor)
   return Math.max(next, after(since, COMPANY_MS, now))
 }
+
+/** What came then has been kept out for long enough. */
+export const hasWaited = (receivedTs: number, now: number): boolean =>
+  after(receivedTs, KEPT_OUT_MS, now) <= now
 
 const after = (at: number, ms: number, now: number): number =>
   at > now + AHEAD_MS ? now : Math.min(at, now) + ms

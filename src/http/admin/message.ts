@@ -9,6 +9,7 @@ import {
   findMessage,
   readMessageFacts,
   readMessageSkips,
+  readRefusedMessages,
   type MessageFacts,
 } from '../../store/views/message-facts.ts'
 import { notFound } from './refusal.ts'
@@ -28,13 +29,24 @@ export async function explainMessage(
   const now = await nowMs(db)
   const facts = new Map((await readMessageFacts(db, ids)).map((row) => [row.destination, row]))
   const skips = await readMessageSkips(db, ids, first.pos)
+  const refused = await readRefusedMessages(
+    db,
+    ids,
+    rows.map(({ pos }) => pos),
+  )
   const found = await readDestinations(db, ids)
   const fatesOf = (id: number): Fate[] => {
     const its: MessageFacts | undefined = facts.get(id)
     const given = rows.filter(({ list }) => list.includes(id))
     if (its === undefined || given.length === 0) return [NOT_FOR_IT]
     const ofIt = skips.filter(({ destination }) => destination === id)
-    return given.map((row) => messageFate(row, { facts: its, skips: ofIt }, now))
+    return given.map((row) => {
+      const isIt = (one: { destination: number; pos: number }) =>
+        one.destination === id && one.pos === row.pos
+      const apart = refused.apart.find(isIt) ?? null
+      const givenUp = refused.givenUp.find(isIt) ?? null
+      return messageFate(row, { facts: its, skips: ofIt, apart, givenUp }, now)
+    })
   }
   const told = found
     .sort((a, b) => (a.name < b.name ? -1 : 1))

@@ -8,7 +8,7 @@ import { inSnapshot, nowMs, type Db } from '../../store/db.ts'
 import { readTroubled } from '../../store/delivery/own-trouble.ts'
 import { readSourceStates } from '../../store/ingest/source-states.ts'
 import { countGapRooms, countPending, nextUnlisted } from '../../store/views/count-pending.ts'
-import { countDurableEdus } from '../../store/views/count-durable-edus.ts'
+import { countDurableEdus, countDurableEdusOf } from '../../store/views/count-durable-edus.ts'
 import { countStates } from '../../store/views/count-states.ts'
 import { DESTINATION_ORDERS, listDestinations } from '../../store/views/destination-list.ts'
 import { findDestination, type DestinationRow } from '../../store/views/destination-row.ts'
@@ -28,7 +28,7 @@ import { notFound } from './refusal.ts'
 import { STATES } from '../../observe/metrics.ts'
 import { registerQuarantineRoutes, type QuarantineRouteNeeds } from './quarantine.ts'
 import { registerSkipRoute } from './skip.ts'
-import { stateOf, type Circumstances } from '../../explain/destination.ts'
+import { FROM_AFAR, stateOf, type Circumstances } from '../../explain/destination.ts'
 import { ageOf, viewDestination } from './destination-view.ts'
 import { registerSourceRoutes } from '../ingest/source-routes.ts'
 
@@ -47,6 +47,8 @@ export interface AdminDeps
 
 /** Up to here backlog is counted exactly for one destination. */
 const PENDING_CAP = 10_000
+/** The same of durable EDUs in a list. */
+const LISTED_EDUS_CAP = 100
 /** Throughput is a mean over this. Longer ones would miss what busy destinations' kept attempts have lost. */
 const RATE_WINDOW_MS = 10_000
 
@@ -82,7 +84,9 @@ function registerDestinationRoutes(app: FastifyInstance, deps: AdminDeps): void 
     version,
     ...(await inSnapshot(pool, (db) => status(db, around))),
   }))
-  app.get('/v1/destinations', ({ query }) => inSnapshot(pool, (db) => destinations(db, query, around)))
+  app.get('/v1/destinations', ({ query }) =>
+    inSnapshot(pool, (db) => destinations(db, query, around, preview.edus)),
+  )
   app.get<OfServer>('/v1/destinations/:server', ({ params }) =>
     inSnapshot(pool, async (db) => destination(db, await known(db, params.server), around, preview.edus)),
   )
@@ -130,7 +134,12 @@ async function status(db: Db, around: Around) {
   }
 }
 
-async function destinations(db: Db, query: unknown, configured: Around) {
+async function destinations(
+  db: Db,
+  query: unknown,
+  configured: Around,
+  { durableMs }: Pick<EduSettings, 'durableMs'>,
+) {
   const page = pageOf(query, DESTINATION_ORDERS)
   const state = choiceOf(query, 'state', STATES)
   const around = { now: await nowMs(db), ...configured }
@@ -139,7 +148,18 @@ async function destinations(db: Db, query: unknown, configured: Around) {
     search: textOf(query, 'search'),
     keep: state === null ? null : (row) => stateOf(row, around) === state,
   })
-  const rows = list.rows.map((row) => viewDestination(row, around))
+  const edus = await countDurableEdusOf(
+    db,
+    list.rows.map(({ id }) => id),
+    { cap: LISTED_EDUS_CAP, now: around.now, durableMs },
+  )
+  const rows = list.rows.map((row) => {
+    const { count, capped } = edus.get(row.id) ?? { count: 0, capped: false }
+    // Nothing of what was looked at is for it, and there is more: that says nothing.
+    const pending_edus = count === 0 && capped ? null : count
+    const closer = { ...FROM_AFAR, edus_capped: capped && count > 0 }
+    return viewDestination({ ...row, pending_edus }, around, closer)
+  })
   return { destinations: rows, ...pagingOf(page, list), as_of: await countedAt(db) }
 }
 

@@ -15,6 +15,9 @@ import { eduText, type EduPlace } from './wire.ts'
 /** The form of new transactions. Every form that a kept transaction may have is known. */
 export const EDU_FORM = 1
 
+/** A newer release may have kept a transaction in one that is not. */
+export const isKnownForm = (form: number): boolean => form === EDU_FORM
+
 export interface EduToPack {
   readonly eduType: string
   /** Canonical JSON: of a receipt with one room, type and user, of presence with one update. */
@@ -47,7 +50,7 @@ export interface EduPacking {
  * @throws RangeError for a form that this release does not know
  */
 export function packEdus(form: number = EDU_FORM): EduPacking {
-  if (form !== EDU_FORM) throw new RangeError(`EDUs of form ${form}: only ${EDU_FORM} is known`)
+  if (!isKnownForm(form)) throw new RangeError(`EDUs of form ${form}: only ${EDU_FORM} is known`)
   const singles: string[] = []
   const presence = packPresence()
   const threaded = packReceipts()

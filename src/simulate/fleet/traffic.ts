@@ -31,8 +31,8 @@ export interface Traffic {
   readonly eduClaims: EduClaims
   /** Events handed over so far. */
   readonly events: number
-  /** One request. */
-  send(batch: Batch): Promise<void>
+  /** One request, with EDUs behind the rest of it. */
+  send(batch: Batch, edus?: readonly EduToTell[]): Promise<void>
   /** One request of EDUs. */
   say(edus: readonly EduToTell[]): Promise<void>
   /** Who is in these rooms from now on. */
@@ -118,6 +118,8 @@ export function makeTraffic({ serverName, key, clock, servers, ingest }: Traffic
     }
   }
 
+  const eduOf = (item: EduToTell): ReadyItem => ({ item, told: (times) => ({ kind: 'edu', item, ...times }) })
+
   return {
     told,
     claims,
@@ -126,9 +128,12 @@ export function makeTraffic({ serverName, key, clock, servers, ingest }: Traffic
       return events
     },
     roomId,
-    send: (batch) =>
-      hand(batch.map((one) => (one.kind === 'event' ? speak(one) : change('leave', one.room, [one.server])))),
-    say: (edus) => hand(edus.map((item) => ({ item, told: (times) => ({ kind: 'edu', item, ...times }) }))),
+    send: (batch, edus = []) =>
+      hand([
+        ...batch.map((one) => (one.kind === 'event' ? speak(one) : change('leave', one.room, [one.server]))),
+        ...edus.map(eduOf),
+      ]),
+    say: (edus) => hand(edus.map(eduOf)),
     join: (rooms) => hand(rooms.map(({ room, servers: who }) => change('join', room, who))),
   }
 }

@@ -36,6 +36,10 @@ export interface StoryNeeds {
 const PACE_MS = 150
 /** EDUs with each request of traffic. */
 const EDUS = 20
+/** Of so many requests one has its EDUs in a request behind it, so that some go without events. */
+const EDUS_APART = 5
+/** For how long it is sent that someone types, s: no EDU has a shorter life. */
+const TYPING_S = 60
 /** A server for which more than a full transaction waits is waited for. */
 const MOST_WAITING = 50
 const LOOK_MS = 50
@@ -75,9 +79,11 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
     return true
   }
   const act = async (batches: readonly Batch[]) => {
-    for (const batch of batches) {
-      await traffic.send(batch)
-      if (edus !== undefined) await traffic.say(edus.say(EDUS))
+    for (const [n, batch] of batches.entries()) {
+      const said = edus?.say(EDUS) ?? []
+      const together = n % EDUS_APART > 0
+      await traffic.send(batch, together ? said : [])
+      if (!together && said.length > 0) await traffic.say(said)
       await pause(PACE_MS)
       const late = () => [...present].filter((server) => pace.waiting(server) > MOST_WAITING)
       const shown = () => late().flatMap((server) => `${server} ${pace.waiting(server)}`)
@@ -85,10 +91,12 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
       for (const server of late()) present.delete(server)
     }
   }
-  /** EDUs that it has not got yet; no outage here is longer than an EDU lasts. */
+  /** Servers that were away for longer than the shortest life of an EDU, as they are on a slow machine. */
+  const lossy = new Set<string>()
+  /** EDUs that it has not got yet. */
   const openEdus = (server: FakeHomeserver) => {
     if (edus === undefined) return 0
-    const { missing, stale } = judgeEdus(traffic.eduClaims, server, { dead: new Set(), lossy: new Set() })
+    const { missing, stale } = judgeEdus(traffic.eduClaims, server, { dead: new Set(), lossy })
     return missing.length + stale.length
   }
   /** Waits until these servers have all that they are owed so far, and have answered for it. */
@@ -125,6 +133,7 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
   await pause(Math.max(0, left + Math.max(minAgeMs, BRIEF_MS) + 1000 - clock.monotonic()))
 
   const seconds = Math.round((clock.monotonic() - left) / 1000)
+  if (seconds >= TYPING_S) lossy.add(away.serverName)
   tell(`${away.serverName} comes back after ${seconds} s; traffic pauses while it catches up`)
   await away.restart()
   await settled([away, joiner], 'the server that was away has caught up')

@@ -60,6 +60,26 @@ export async function readEdusApart(db: Db, destination: number): Promise<EduApa
   }))
 }
 
+const TRIES = sql(
+  'how often was an EDU tried',
+  'select tries from edus_apart where destination = $1 and pos = $2',
+)
+
+/** Since it was taken out; 0: it is apart no more. */
+export async function triesOfEdu(db: Db, destination: number, pos: number): Promise<number> {
+  return (await db.query<{ tries: number }>(TRIES, [destination, pos])).rows[0]?.tries ?? 0
+}
+
+const DOUBTFUL = sql(
+  'how many EDUs are apart in doubt',
+  'select count(*)::int as n from edus_apart where destination = $1 and not sure',
+)
+
+/** Those out of the way with nothing concluded. */
+export async function countDoubtfulEdus(db: Db, destination: number): Promise<number> {
+  return (await db.query<{ n: number }>(DOUBTFUL, [destination])).rows[0]?.n ?? 0
+}
+
 // $1 worker, $2 fence, $3 destination, $4 the transaction, $5 and $6 the cursors after it, $7 the EDU that is durable (null: it is not), $8 whether it is set aside,
 // $9 now, $10 when it is tried again, $11 and $12 what was answered.
 const TAKE_OUT = sql(

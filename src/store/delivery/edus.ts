@@ -48,7 +48,7 @@ const SPARSE = 20
 /** Rows that are read at most room by room: the next reading finds itself where they are near. */
 const FAR = 50
 
-/** Windows of durable ones that hold nothing for it, one after the other: the cursor of who is owed little moves faster. */
+/** Windows of durable ones that hold nothing for it, one after the other: the cursor of who is owed little moves faster. Two thousand that came together are passed. */
 const WINDOWS = 3
 
 /** `range.after`: the durable cursor. */

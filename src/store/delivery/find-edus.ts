@@ -12,6 +12,9 @@ const COLUMNS = 'pos, type, content, received_ts, expires_at, alone, key, who'
 const ALL_COLUMNS = `${COLUMNS}, durable, room, rooms, recipients`
 const RANGE = 'e.pos > $2 and e.pos <= $3'
 
+const MEMBERSHIPS =
+  'm as materialized (select m.room, m.since, m.until from memberships m where m.destination = $1 and (m.until is null or m.until > $2))'
+
 /**
  * Rows `w` of a window, its end `u`, and the memberships `m` that do not end before it. That they begin before its end is not asked here: PostgreSQL 18
  * would look for that in each room of the index that begins with rooms.
@@ -19,7 +22,7 @@ const RANGE = 'e.pos > $2 and e.pos <= $3'
 const windowOf = (which: string, rows: number, columns = ALL_COLUMNS) => `
   w as materialized (select ${columns} from edus e where ${which} and ${RANGE} order by e.pos limit ${rows}),
   u as materialized (select case when count(*) = ${rows} then max(w.pos) else $3 end as upto from w),
-  m as materialized (select m.room, m.since, m.until from memberships m where m.destination = $1 and (m.until is null or m.until > $2))`
+  ${MEMBERSHIPS}`
 
 const BY_ROOM = `select w.pos from w join m on m.room = w.room where ${heldAt('w.pos')}`
 const BY_SET = `
@@ -43,8 +46,9 @@ const texts = (found: string) => `
 
 /** Rows of a window, some twenty on a page. */
 const WINDOW = 2_000
-/** Of durable ones that rooms have, each on a page of its own among the others. */
+/** Of durable ones that rooms have, each on a page of its own among the others; or all of so many positions, some twenty on a page where they lie close together. */
 const DURABLE_WINDOW = 100
+const DURABLE_SPAN = 1_000
 /** Of those of sets of rooms, some pages apart. */
 const SETS_WINDOW = 1_000
 /** Of what a question reads. */
@@ -75,9 +79,18 @@ export const EPHEMERAL_BY_ROOMS = `
     order by pos limit $4)
   ${texts(`select ${COLUMNS} from edus where pos = any(array(select pos from found))`)}`
 
+/** As `windowOf`. The end is found in the index alone. */
+const DURABLE_WINDOW_OF_ROOMS = `
+  u as materialized (
+    select least($3, greatest($2 + ${DURABLE_SPAN}, coalesce(
+      (select e.pos from edus e where e.durable and e.recipients is null and ${RANGE} order by e.pos offset ${DURABLE_WINDOW - 1} limit 1), $3))) as upto
+  ), w as materialized (
+    select ${ALL_COLUMNS} from edus e where e.durable and e.recipients is null and e.pos > $2 and e.pos <= (select upto from u)
+  ), ${MEMBERSHIPS}`
+
 /** A window of those of rooms, and list by list: first up to where, from the indexes alone, then the rows up to there. */
 export const DURABLE = `
-  with ${windowOf('e.durable and e.recipients is null', DURABLE_WINDOW)},
+  with ${DURABLE_WINDOW_OF_ROOMS},
   l as materialized (${listsSince('durable_head')}),
   inside as materialized (select w.pos from w where w.pos in (${BY_ROOM}) or w.pos in (${BY_SET})),
   next as materialized (

@@ -35,14 +35,15 @@ export async function readOpenTexts(
   { txnId, acknowledges: { positions, edus } }: OpenTransaction,
 ): Promise<OpenTexts | null> {
   type Found = TextRow | { [K in keyof TextRow]: null }
-  const parts = await readOpenEdus(db, edus?.positions ?? [])
+  const parts = await readEduParts(db, edus?.positions ?? [])
   const { rows } = await db.query<Found>(OPEN_TEXTS, [destination, txnId])
   const pdus = rows.filter((row): row is TextRow => row.pdu !== null).map(fromText)
   const isWhole = pdus.length === positions.length && parts.length === (edus?.positions.length ?? 0)
   return rows.length === 0 || !isWhole ? null : { pdus, edus: parts }
 }
 
-async function readOpenEdus(db: Db, positions: readonly number[]): Promise<EduToPack[]> {
+/** In the order of `positions`; those that are gone are left out. */
+export async function readEduParts(db: Db, positions: readonly number[]): Promise<EduToPack[]> {
   if (positions.length === 0) return []
   type Part = { type: string; content: string; received_ts: number }
   const { rows } = await db.query<Part>(OPEN_EDUS, [positions])

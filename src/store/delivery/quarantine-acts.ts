@@ -118,11 +118,14 @@ const dropped = (which: string) => `
 
 const DROP_PDU = sql('drop what is set aside', dropped(`a.pos = $3 and ${SET_ASIDE}`))
 
-// Its lane is past it, so its row was all that said that it is owed.
+// $1 destination, $2 who. Its lane is past it, so its row was all that said that it is owed.
 const DROP_EDU = sql(
   'drop an EDU that is set aside',
   `with gone as (
-    delete from edus_apart a where a.destination = $1 and a.pos = $2 and a.sure returning a.pos
+    delete from edus_apart a where a.destination = $1 and a.pos = $3 and a.sure returning a.pos
+  ), noted as (
+    insert into given_up (destination, pos, who, at) select $1, g.pos, $2, now_ms() from gone g
+    on conflict (destination, pos) do update set who = excluded.who, at = excluded.at
   ), ended as (
     update open_transactions o set void = true from gone g
      where o.destination = $1 and not o.void and o.edu_txn = o.txn_id and g.pos = any(o.edu_positions)
@@ -183,9 +186,7 @@ export function giveUpNow(pool: Pool, act: QuarantineAct): Promise<QuarantineAct
 
 function dropOf(destination: number, named: Named, who: string): [Sql, unknown[]] {
   if (named.kind === 'room') return [DROP_ROOM, [destination, who, named.room]]
-  return named.kind === 'pdu'
-    ? [DROP_PDU, [destination, who, named.pos]]
-    : [DROP_EDU, [destination, named.pos]]
+  return [named.kind === 'pdu' ? DROP_PDU : DROP_EDU, [destination, who, named.pos]]
 }
 
 async function lock(db: Db, name: string): Promise<Locked | null> {
@@ -194,12 +195,13 @@ async function lock(db: Db, name: string): Promise<Locked | null> {
 
 const queueOf = ({ quick }: Locked) => (quick ? ('delivery' as const) : ('recovery' as const))
 
+// Durable EDUs are kept for longer than the log.
 const FORGET = sql(
   'forget what was given up',
-  'delete from given_up where pos <= (select log_floor from stream)',
+  `delete from given_up g where g.pos <= (select log_floor from stream) and not exists (select from edus e where e.pos = g.pos)`,
 )
 
-/** Forgets that of which the log holds nothing any more. */
+/** Forgets that of which nothing is stored any more. */
 export async function forgetGivenUp(db: Db): Promise<void> {
   await db.query(FORGET)
 }

@@ -79,7 +79,8 @@ export async function noteDrop(
 // $1 worker, $2 fence, $3 destination, $4 up to where. A gap that reaches farther goes on behind that place; another is closed where it had come to, with its
 // sticky lane. A join after that place owes all that it owes; so does what an answer to its replays did not list.
 // A room that waits goes on behind that place, and nothing of before it is apart any more. None is held after it: what is apart of one and came later
-// (where a skip of many had been planned) is sent as a half.
+// (where a skip of many had been planned) is sent as a half. What was apart is noted by itself: the cursors were past it, so that the skip alone does not say
+// that it was owed.
 const SKIP = sql(
   'skip what is owed',
   `${holding('d.skip_upto = $4')}, its as (
@@ -103,9 +104,9 @@ const SKIP = sql(
        and not exists (select from sticky k join memberships m on m.room = k.room
                         where k.pos = p.pos and m.destination = i.id and m.until is null and m.since > $4)
   ), gone as (
-    delete from apart a using its i where a.destination = i.id and a.pos <= $4
+    delete from apart a using its i where a.destination = i.id and a.pos <= $4 returning a.pos
   ), no_edus as (
-    delete from edus_apart a using its i where a.destination = i.id and a.pos <= $4
+    delete from edus_apart a using its i where a.destination = i.id and a.pos <= $4 returning a.pos
   ), left_over as (
     update apart a set tries = ${NO_SUSPECT},
                        grp = coalesce((select max(x.grp) from apart x where x.destination = a.destination), 0) + 1
@@ -115,7 +116,12 @@ const SKIP = sql(
       from its i where w.destination = i.id
   ), noted as (
     insert into skips (destination, from_pos, reached, upto, who, at, durable_from)
-    select id, position, reached, $4, skip_by, now_ms(), durable_pos from its
+    select id, position, reached, $4, skip_by, now_ms(), durable_pos from its returning who, at
+  ), noted_apart as (
+    insert into given_up (destination, pos, who, at)
+    select i.id, g.pos, n.who, n.at from its i cross join noted n
+     cross join (select pos from gone union select pos from no_edus) g order by g.pos
+    on conflict (destination, pos) do update set who = excluded.who, at = excluded.at
   )
   update destinations d
      set position = case when i.to_pos > $4 then d.position else greatest(d.position, $4) end, skip_upto = null, skip_by = null,
@@ -129,9 +135,15 @@ export async function skipOwed(db: Db, { worker, fence, destination }: Held, upt
   return (await db.query(SKIP, [worker, fence, destination, upto])).rowCount === 1
 }
 
-const FORGET = sql('forget old skips', 'delete from skips where upto <= (select log_floor from stream)')
+// Durable EDUs are kept for longer than the log.
+const FORGET = sql(
+  'forget old skips',
+  `delete from skips k where k.upto <= (select log_floor from stream)
+      and not exists (select from edus e where e.durable and e.pos > k.durable_from and e.pos <= k.upto)
+      and not exists (select from given_up g where g.destination = k.destination and g.at = k.at)`,
+)
 
-/** Forgets those of which the log holds nothing any more. */
+/** Forgets those of which nothing is stored any more. */
 export async function forgetOldSkips(db: Db): Promise<void> {
   await db.query(FORGET)
 }

@@ -8,7 +8,7 @@ import type { Db } from '../db.ts'
 import { sent, sentSince } from '../entitled.ts'
 import { planFor } from '../prepare.ts'
 import { sql, type Sql } from '../statement.ts'
-import { PURGE_EDUS } from './edus.ts'
+import { COUNT_PURGED_EDUS, PURGE_EDUS, PURGE_EDUS_APART } from './purge-edus.ts'
 
 /** What there is of rooms ($1), in the log or kept of it; what is in both once. */
 const OF_ROOMS = `
@@ -198,22 +198,26 @@ const PURGE = [
   sql('purge events', 'delete from events where room = any($1)'),
   sql('purge kept_events', 'delete from kept_events where room = any($1)'),
   PURGE_EDUS,
+  PURGE_EDUS_APART,
   sql('purge memberships', 'delete from memberships where room = any($1)'),
   sql('forget the rooms', 'update rooms set head = 0, known = false where id = any($1)'),
 ]
 
-/** Forgets the rooms, each once; returns of each how many (event, destination) pairs were given up. */
+/** Forgets the rooms, each once; returns of each how many pairs of an event, or a durable EDU, and a destination were given up. */
 export async function purgeRooms(db: Db, rooms: readonly number[]): Promise<Map<number, number>> {
   if (rooms.length === 0) return new Map()
   const run = <Row extends object>(statement: Sql) => db.query<Row>(planFor(rooms.length, statement), [rooms])
   const { rows } = await run<{ room: number; n: number }>(COUNT_GIVEN_UP)
+  const ofEdus = await run<{ room: number; n: number }>(COUNT_PURGED_EDUS)
+  const edusOf = new Map(ofEdus.rows.map(({ room, n }) => [room, n]))
+  const counts = new Map(rows.map(({ room, n }) => [room, n + (edusOf.get(room) ?? 0)]))
   for (const statement of PURGE) await run(statement)
   await addToCounter(
     db,
     'given_up:purge',
-    rows.reduce((sum, { n }) => sum + n, 0),
+    [...counts.values()].reduce((sum, n) => sum + n, 0),
   )
-  return new Map(rows.map(({ room, n }) => [room, n]))
+  return counts
 }
 
 const NOTE_PURGES = sql(

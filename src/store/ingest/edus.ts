@@ -1,5 +1,5 @@
 /**
- * Writes EDUs, and the sets of rooms whose servers they are for; takes those of a purged room away.
+ * Writes EDUs, and the sets of rooms whose servers they are for.
  *
  * It runs inside the transaction that holds the stream's lock. Always: a row of an EDU is written once and never changed. Sets are looked up by
  * their hash and are not locked, so who removes one must hold the right to append.
@@ -105,6 +105,3 @@ function idOf(ids: ReadonlyMap<string, number>, hash: string): number {
   if (id === undefined) throw new Error('an EDU is for servers that were not stored')
   return id
 }
-
-/** Durable ones stay: what encryption goes by is not the room's. */
-export const PURGE_EDUS = sql('purge EDUs', 'delete from edus where room = any($1) and not durable')

@@ -1,6 +1,6 @@
 /**
- * Deletes EDUs that are not put into a transaction any more: those whose time is over, and durable ones that are older than these are kept. Then
- * the sets of rooms that no EDU names.
+ * Deletes EDUs that are not put into a transaction any more: those whose time is over, durable ones that are older than these are kept, and those of rooms
+ * that were purged. Then the sets of rooms that no EDU names.
  *
  * Always: what an unanswered transaction is made of stays until it ends. Nothing is chosen whose time is over (`deliver/edus.ts`), and a freeze asks that again
  * under its clock; a row goes only ten minutes later by every reading of the clock. So no lock is needed against what is frozen meanwhile.
@@ -115,6 +115,33 @@ export async function forgetEdus(
     if (edus < DURABLE_AT_ONCE) break
   }
   return givenUp
+}
+
+// Those that came before the purge of their room, or of the last room of their set. A purge is noted for as long as the log is kept.
+const PURGED = sql(
+  'forget EDUs of purged rooms',
+  `with purged as materialized (
+    select c.room, max(c.pos) as pos from changes c where c.kind = 'purge' group by c.room
+  ), sets as materialized (
+    select s.id, min(coalesce(p.pos, 0)) as pos from edu_rooms s cross join lateral unnest(s.rooms) x (room) left join purged p on p.room = x.room
+     where exists (select from purged) group by s.id
+  ), open as materialized (
+    select p.pos from open_transactions o cross join lateral unnest(o.edu_positions) p (pos) where o.edu_txn = o.txn_id and not o.void
+  )
+  delete from edus where pos in (
+    select x.pos from (
+      select e.pos from purged p join edus e on e.room = p.room where e.durable and e.recipients is null and e.pos < p.pos
+      union all
+      select e.pos from sets s join edus e on e.rooms = s.id where e.durable and e.recipients is null and e.pos < s.pos
+    ) x where not exists (select from open o where o.pos = x.pos) limit ${AT_ONCE})`,
+)
+
+/**
+ * Removes durable EDUs that are for nobody any more, as all their rooms were purged since. Each commit reads all that rooms have, so this is for once a day.
+ */
+export async function forgetPurgedEdus(db: Db): Promise<void> {
+  for (let commits = 0; commits < MOST_COMMITS; commits += 1)
+    if (((await db.query(PURGED)).rowCount ?? 0) < AT_ONCE) return
 }
 
 // With the place in the stream up to which that is so.

@@ -9,7 +9,7 @@
 import { systemClock, type Clock } from '../../pace/clock.ts'
 import type { Log } from '../../observe/log.ts'
 import { inTransactionOn, type Db, type Pool } from '../db.ts'
-import { endAheadOfTime, forgetEdus, forgetRoomSets } from './forget-edus.ts'
+import { endAheadOfTime, forgetEdus, forgetPurgedEdus, forgetRoomSets } from './forget-edus.ts'
 import { forgetOld } from './forget-old.ts'
 import { withRetentionLock } from './housekeeping.ts'
 import { copyNeeded, dropUnneeded, giveUpOld, moveFloor, neededUpTo } from './kept-events.ts'
@@ -122,6 +122,8 @@ async function makeRound(needs: Round, db: Db, retained: Retained): Promise<void
   if (retained.dropped.length === 0 && !(await isTime(db))) return
   await step('forget')
   await sweepKept(needs, db)
+  // Before the purges themselves are forgotten.
+  await forgetPurgedEdus(db)
   await forgetOld(db, eventIdsMs(settings))
   await forgetRoomSets(db)
   await db.query(FORGOT)

@@ -9,6 +9,7 @@ import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
 import { readBlockedIds } from './blocked-ids.ts'
 import { LOCKED_OUT } from './destination-row.ts'
+import { OWED_DURABLE_EDUS } from './owed-edus.ts'
 
 // least() and greatest() skip nulls, as they have to here.
 const DUE = 'least(coalesce(d.retry_at, n.now), d.advice_at, d.deadline_at, d.asked_at)'
@@ -23,13 +24,14 @@ const select = (first: string, join: string) => `
             when ${LOCKED_OUT} then 'refused'
             when ${NEXT_ATTEMPT} > n.now then 'backing_off'
             when g.id is not null then 'catching_up'
-            when d.pending_pdus > 0 or d.pending_sticky > 0 or o.destination is not null then 'sending'
+            when d.pending_pdus > 0 or d.pending_sticky > 0 or o.destination is not null or u.id is not null then 'sending'
             else 'idle' end as state,
          count(*) as n
     from destinations d
     cross join (select now_ms() as now offset 0) n
     left join gaps g on g.destination = d.id and g.closed_at is null
     left join open_transactions o on o.destination = d.id
+    left join ${OWED_DURABLE_EDUS} u on u.id = d.id
     ${join}
    group by 1`
 

@@ -37,8 +37,10 @@ export interface DestinationRow extends Omit<
   pending_pdus: number
   pending_sticky: number
   oldest_pending: number | null
-  /** Durable EDUs that wait, where they were counted. */
-  pending_edus?: number
+  /** Durable EDUs that wait, with those that are set aside; null or absent: they were not counted. */
+  pending_edus?: number | null
+  /** It is seen at a glance to be owed some (`owed-edus.ts`). */
+  owes_edus?: boolean
   gap_from: number | null
   gap_to: number | null
   open_txn_id: string | null

@@ -1,6 +1,7 @@
 /** What is stored of a to-device message: its rows, for whom it is, and what of these destinations says what became of it. */
 import type { Db } from '../db.ts'
 import { sql } from '../statement.ts'
+import type { GivenUpRow } from './event-facts.ts'
 
 export interface MessageRow {
   pos: number
@@ -50,6 +51,41 @@ const FACTS = sql(
 
 export async function readMessageFacts(db: Db, ids: readonly number[]): Promise<MessageFacts[]> {
   return (await db.query<MessageFacts>(FACTS, [ids])).rows
+}
+
+/** It is out of its lane, as it was refused (`delivery/edus-apart.ts`). */
+export interface ApartMessage {
+  destination: number
+  pos: number
+  since: number
+  /** It is set aside; false: it is out of the way, and nothing is concluded. */
+  sure: boolean
+  tries: number
+  next_at: number
+  /** What was last answered. */
+  message: string | null
+}
+
+const APART = sql(
+  'read the messages that are apart',
+  `select destination, pos, since, sure, tries, next_at, message from edus_apart
+      where destination = any($1::int[]) and pos = any($2::bigint[])`,
+)
+
+const GIVEN_UP = sql(
+  'read the messages that were given up',
+  'select destination, pos, who, at from given_up where destination = any($1::int[]) and pos = any($2::bigint[])',
+)
+
+/** What of messages at these positions was refused: what is apart, and what an operator gave up of that. */
+export async function readRefusedMessages(
+  db: Db,
+  ids: readonly number[],
+  positions: readonly number[],
+): Promise<{ apart: ApartMessage[]; givenUp: GivenUpRow[] }> {
+  const apart = await db.query<ApartMessage>(APART, [ids, positions])
+  const givenUp = await db.query<GivenUpRow>(GIVEN_UP, [ids, positions])
+  return { apart: apart.rows, givenUp: givenUp.rows }
 }
 
 export interface MessageSkip {

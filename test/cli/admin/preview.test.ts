@@ -67,6 +67,18 @@ describe('limpet preview', () => {
     )
   })
 
+  it('shows that EDUs are searched, how many go at once, and when', () => {
+    const edus = [{ edu_type: 'm.typing', position: 9 }]
+    const over: Partial<PreviewAnswer> = { what: 'half', edus, bytes: 9, body: '{}' }
+    const shown = showPreview(answer({ ...over, edu_search: { most: 4, not_before: 60_000 } }), 0)
+    expect(shown).to.match(
+      /\nEDUs for d\.example are searched: at most 4 go at once, without PDUs; none\s+goes\s+before 1m from\s+now$/,
+    )
+    expect(showPreview(answer({ ...over, edu_search: { most: 1, not_before: null } }), 0)).to.match(
+      /at most 1 goes at once, without PDUs$/,
+    )
+  })
+
   it('says that nothing would go, and that a catch-up begins first', () => {
     expect(showPreview(answer({ reason: 'nothing is owed' }), 0)).to.equal(
       'nothing would be sent to d.example: nothing is owed',

@@ -211,6 +211,71 @@ describe('the EDUs of the next transaction', () => {
     })
   })
 
+  describe('that are ephemeral and kept out', () => {
+    const LONG = NOW - 10_000
+    const large = { ...big(7, 60_000), durable: false, receivedTs: LONG }
+    const small = typingPart(8, '@a:b', true, { receivedTs: LONG })
+    const limits = { maxEdus: 100, maxBytes: 100_000 }
+    const full = { wait: true, sticky: false, bytesLeft: 30_000 }
+    const ephemeral = laneOf([large, small])
+
+    it('by PDUs get a body of their own after ten seconds, as many as it holds, and not twice in a row', () => {
+      const result = plan({ ephemeral, pdus: full }, limits)
+      expect(result).to.deep.include({ ephemeral: [7, 8], alone: true, notBefore: null })
+      expect(result.cursors.ephemeral).to.equal(10_000)
+      const more = laneOf([large, small, { ...large, pos: 9 }])
+      expect(plan({ ephemeral: more, pdus: full }, limits)).to.deep.include({
+        ephemeral: [7, 8],
+        alone: true,
+      })
+      for (const change of [{ lastWasAlone: true }, { now: NOW - 1 }, { pdus: { ...full, sticky: true } }])
+        expect(plan({ ephemeral, pdus: full, ...change }, limits), JSON.stringify(change)).to.deep.include({
+          ...{ ephemeral: [], alone: false, cursors: { durable: 10_000, ephemeral: 0 } },
+        })
+      // The clock was set back since: it would wait for as long as that.
+      const ahead = laneOf([{ ...large, receivedTs: NOW + 1e9 }])
+      expect(plan({ ephemeral: ahead, pdus: full }, limits)).to.deep.include({ ephemeral: [7], alone: true })
+    })
+
+    it('by durable ones as well; those go in the next', () => {
+      const durable = laneOf(many(4, (i) => big(i, 40_000)))
+      const kept = { durable: [], ephemeral: [7, 8], alone: true }
+      expect(plan({ durable, ephemeral }, limits)).to.deep.include(kept)
+      const next = plan({ durable, ephemeral, lastWasAlone: true }, limits)
+      expect(next).to.deep.include({ durable: [1, 2], ephemeral: [], alone: false })
+    })
+
+    it('go beside the others where they have a place, however long they waited', () => {
+      const roomy = { ...full, bytesLeft: 70_000 }
+      expect(plan({ ephemeral, pdus: roomy }, limits)).to.deep.include({ ephemeral: [7, 8], alone: false })
+      const first = laneOf([{ ...small, pos: 6 }, large])
+      expect(plan({ ephemeral: first, pdus: full }, limits)).to.deep.include({ ephemeral: [6], alone: false })
+    })
+
+    it('go in time while bodies are full for ever', () => {
+      const queue = [large, small, ...many(5, (i) => ({ ...large, pos: 10 + i }))]
+      const sent: number[][] = []
+      let lastWasAlone = false
+      let lane = laneOf(queue)
+      for (let transactions = 0; transactions < 14; transactions += 1) {
+        const {
+          cursors,
+          ephemeral: some,
+          alone,
+        } = plan({ ephemeral: lane, pdus: full, lastWasAlone }, limits)
+        sent.push(some)
+        lastWasAlone = alone
+        lane = laneOf(
+          queue.filter(({ pos }) => pos > cursors.ephemeral),
+          { cursor: cursors.ephemeral },
+        )
+      }
+      expect(sent.flat()).to.deep.equal(queue.map(({ pos }) => pos))
+      // Each time something else has the next body.
+      expect(sent.some((some, i) => some.length > 0 && (sent[i + 1]?.length ?? 0) > 0)).to.equal(false)
+    })
+  })
+
   describe('for a destination that has failed for long', () => {
     it('are durable ones only: the other cursor goes to the head', () => {
       const result = plan({

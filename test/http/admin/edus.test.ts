@@ -1,6 +1,8 @@
 /** EDUs in the admin API: how many wait, and what became of a to-device message. Rows are written by ingest, below its door. */
 import { expect } from 'chai'
-import { wishToSkip } from '../../../src/store/delivery/skips.ts'
+import { forgetGivenUp } from '../../../src/store/delivery/quarantine-acts.ts'
+import { forgetOldSkips, wishToSkip } from '../../../src/store/delivery/skips.ts'
+import { NOTHING_LEARNED } from '../../../src/store/isolation.ts'
 import { ANSWERED, holdInTest, UNANSWERED } from '../../deliver/step-stage.ts'
 import { makeEduWorld, other, toDevice, typing, type EduWorld } from '../../ingest/edu-world.ts'
 import { event, servers } from '../../ingest/ingest-world.ts'
@@ -64,10 +66,82 @@ describe('EDUs in the admin API', () => {
     expect(await destination()).to.include({ pending_edus: 3 })
     await send(B)
     expect(await destination()).to.include({ pending_edus: 0, state: 'idle', reason: 'nothing is owed' })
-    const { body } = await app.get('/v1/destinations')
-    expect(
-      (body['destinations'] as object[]).map((row) => (row as { pending_edus: unknown }).pending_edus),
-    ).to.deep.equal([null, null])
+  })
+
+  describe('in the list of destinations', () => {
+    const listed = async (query = '') =>
+      ((await app.get(`/v1/destinations${query}`)).body['destinations'] as Record<string, unknown>[]).map(
+        (row) =>
+          [
+            row['destination'],
+            row['state'],
+            row['pending_edus'],
+            row['pending_edus_capped'] ?? false,
+          ] as const,
+      )
+    const states = async () => {
+      const told = (await app.get('/v1/status')).body['destinations'] as Record<string, number>
+      return { idle: told['idle'], sending: told['sending'] }
+    }
+
+    it('are counted, and who is owed nothing else is sending: in the row, where states are counted, and where one is asked for', async () => {
+      await world.take([
+        toDevice('m1', [B]),
+        other({ durable: true, rooms: ['!room:home.example', '!other:home.example'] }),
+        ...[typing(), other({ durable: true, destinations: ['never.example'] })],
+      ])
+      const all = [
+        [B, 'sending', 2, false],
+        [C, 'sending', 1, false],
+        ['never.example', 'sending', 1, false],
+      ]
+      expect(await listed()).to.deep.equal(all)
+      expect(await listed('?state=sending')).to.deep.equal(all)
+      expect(await states()).to.deep.equal({ idle: 0, sending: 3 })
+      for (const name of [B, C, 'never.example']) await send(name)
+      const none = all.map(([name]) => [name, 'idle', 0, false])
+      expect(await listed()).to.deep.equal(none)
+      expect(await listed('?state=idle')).to.deep.equal(none)
+      expect(await states()).to.deep.equal({ idle: 3, sending: 0 })
+    })
+
+    it('are said to be more than 100, and are not told where more than that came for others before', async () => {
+      await world.take(
+        Array.from({ length: 130 }, () => other({ durable: true, rooms: ['!room:home.example'] })),
+      )
+      await world.take([other({ durable: true, rooms: ['!other:home.example'] })])
+      const all = [
+        [B, 'sending', 100, true],
+        [C, 'sending', null, false],
+      ]
+      expect(await listed()).to.deep.equal(all)
+      expect(await listed('?state=sending')).to.deep.equal(all)
+      expect(await states()).to.deep.equal({ idle: 0, sending: 2 })
+      const { body } = await app.get('/v1/destinations')
+      expect((body['destinations'] as { reason: string }[]).map(({ reason }) => reason)).to.deep.equal([
+        'goes out next: at least 100 EDUs',
+        'goes out next: EDUs',
+      ])
+    })
+
+    it('that are set aside are among them', async () => {
+      await world.take([toDevice('m1', [B])])
+      await send(B)
+      await world.pool.query(
+        `insert into edus_apart (destination, pos, since, sure, next_at) select 1, pos, 5, true, 4000000000000 from edus`,
+      )
+      const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
+      await world.pool.query('update destinations set isolation = $1 where id = 1', [isolation])
+      expect(await listed()).to.deep.equal([
+        [B, 'sending', 1, false],
+        [C, 'idle', 0, false],
+      ])
+      expect(await states()).to.deep.equal({ idle: 1, sending: 1 })
+      expect(await destination()).to.include({ state: 'sending', pending_edus: 1 })
+      expect((await destination())['reason']).to.equal(
+        '1 EDU that it refuses is set aside (next try at 2096-10-02T07:06:40Z)',
+      )
+    })
   })
 
   it('an unanswered transaction says how many it holds, as the list of transactions does', async () => {
@@ -136,6 +210,79 @@ describe('EDUs in the admin API', () => {
     const [lapsed] = (await explain('m1')).destinations
     expect(lapsed?.why).to.match(/It lasts only for a time/)
     expect((await explain('m2')).destinations[0]?.why).to.match(/a later one with its key/)
+  })
+
+  describe('that was refused', () => {
+    const message = async () => (await explain('m1')).destinations[0]
+    /** The lane is past it, and it is out of it. */
+    async function refuse(sure: boolean) {
+      await world.take([toDevice('m1', [B], { ttl_ms: 3_600_000 })])
+      await world.pool.query(
+        `insert into edus_apart (destination, pos, since, sure, tries, next_at, status, message)
+         select 1, pos, 5, $1, 2, 4000000000000, 500, 'no' from edus`,
+        [sure],
+      )
+      await world.pool.query('update destinations set durable_pos = 3 where id = 1')
+      const isolation = JSON.stringify({ ...NOTHING_LEARNED, edusApart: true })
+      await world.pool.query('update destinations set isolation = $1 where id = 1', [isolation])
+    }
+
+    it('is said to be set aside, with what was answered; or to wait, where nothing is concluded', async () => {
+      await refuse(true)
+      expect(await message()).to.deep.equal({
+        ...{ destination: B, outcome: 'set_aside', as: null, txn_id: null, at: 5 },
+        why: 'it was refused (no), and tried 2 times since; it is tried alone, next at 2096-10-02T07:06:40.000Z',
+      })
+      await world.pool.query('update edus_apart set sure = false')
+      expect(await message()).to.include({ outcome: 'pending', at: null })
+      expect((await message())?.why).to.match(/^it was refused \(no\).*; nothing is concluded yet$/)
+    })
+
+    it('is said to be in the unanswered transaction with which it is tried, acknowledged after its answer, lapsed after its time', async () => {
+      await refuse(true)
+      await world.pool.query('update edus_apart set next_at = 0')
+      await send(B, UNANSWERED)
+      expect(await message()).to.include({ outcome: 'pending' })
+      expect((await message())?.txn_id).to.be.a('string')
+      await world.pool.query('update edus set expires_at = 1')
+      await world.pool.query('update open_transactions set void = true')
+      expect(await message()).to.include({ outcome: 'lapsed', at: 1 })
+      await world.pool.query('update edus set expires_at = null')
+      await world.pool.query('update destinations set retry_at = null')
+      await world.pool.query('update open_transactions set void = false')
+      await send(B)
+      expect(await message()).to.include({ outcome: 'acknowledged' })
+    })
+
+    it('is said to be given up where an operator dropped it, for as long as it is stored', async () => {
+      await refuse(true)
+      expect((await app.post(`/v1/destinations/${B}/quarantine/edu-3/drop`)).status).to.equal(200)
+      expect(await message()).to.include({ outcome: 'given_up' })
+      await world.pool.query('update stream set log_floor = head')
+      await forgetGivenUp(world.pool)
+      expect(await message()).to.include({ outcome: 'given_up' })
+      await world.pool.query('delete from edus')
+      await forgetGivenUp(world.pool)
+      expect(await world.rows('select pos from given_up')).to.deep.equal([])
+    })
+
+    it('is said to be skipped where an operator skipped it, for as long as it is stored', async () => {
+      await refuse(true)
+      await world.take([toDevice('m2', [B])])
+      await wishToSkip(world.pool, { name: B, who: 'alice' })
+      await send(B)
+      expect(await world.rows('select pos from edus_apart')).to.deep.equal([])
+      expect(await message()).to.include({ outcome: 'skipped' })
+      expect((await message())?.why).to.equal('an operator (alice) gave up what was owed up to 4')
+      await world.pool.query('update stream set log_floor = head')
+      await forgetGivenUp(world.pool)
+      await forgetOldSkips(world.pool)
+      expect([await linesOf('m1'), await linesOf('m2')]).to.deep.equal([[`${B} skipped`], [`${B} skipped`]])
+      await world.pool.query('delete from edus')
+      await forgetGivenUp(world.pool)
+      await forgetOldSkips(world.pool)
+      expect(await world.rows('select upto from skips')).to.deep.equal([])
+    })
   })
 
   it('one that was given twice has a line for each', async () => {

@@ -149,6 +149,18 @@ describe('an operator skips what is owed to a destination', () => {
     await s.pool.query('update stream set log_floor = 0')
   })
 
+  it('gives up what was set aside: it is said to be skipped, not delivered', async () => {
+    await s.apart(D, 2, 'a', { next_at: 4e12 })
+    await s.change(D, { position: 3 })
+    await app.post(`${path}/skip`)
+    await carryOut()
+    expect(await fate('$2')).to.include({
+      outcome: 'skipped',
+      why: 'an operator (alice) gave up what was owed up to 3',
+    })
+    expect(await fate('$3')).to.include({ outcome: 'delivered' })
+  })
+
   it('is done to many up to the moment of the command, whenever it is carried out', async () => {
     const { body } = await app.post('/v1/actions', undefined, { action: 'skip', glob: '*.example' })
     expect(body).to.include({ matched: 1 })

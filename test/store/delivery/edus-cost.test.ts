@@ -91,6 +91,18 @@ describe('the EDUs of a day', () => {
     return sum
   }
 
+  it(`of which many came together are passed at once, in fewer than ${MOST} pages`, async () => {
+    await pool.query(
+      `insert into edus (pos, type, content, received_ts, durable, room)
+       select pos, 'm.device_list_update', repeat('x', 400), pos, true, 7 from generate_series(1, 2000) pos`,
+    )
+    await pool.query(`insert into memberships (room, destination, since) values (0, 2, 0)`)
+    await until(vacuumed, { what: 'the vacuum to see that all rows are visible to everybody' })
+    const read = await readDurableEdus(db, 2, { after: 0, upto: 2_000 }, most)
+    expect(read).to.deep.equal({ edus: [], upto: 2_000 })
+    blocks('who is owed nothing of them')
+  })
+
   for (const rooms of [30, 2_000]) {
     it(`are looked at in fewer than ${MOST} pages (${rooms} rooms)`, async () => {
       await fill(rooms)

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { forgetRoomSets } from '../../../src/store/upkeep/forget-edus.ts'
 import { forgetOld } from '../../../src/store/upkeep/forget-old.ts'
 import { eduRequest, other, receipts, toDevice, typing } from '../../ingest/edu-world.ts'
-import { event, HOUR, ROOM, servers } from '../../ingest/ingest-world.ts'
+import { event, HOUR, purge, ROOM, servers } from '../../ingest/ingest-world.ts'
 import { holdTransaction } from '../../support/hold.ts'
 import { until } from '../../support/poll.ts'
 import { DAY, makeRetentionWorld, SETTINGS, type RetentionWorld } from './retention-world.ts'
@@ -198,6 +198,51 @@ describe('EDUs whose time is over', () => {
         await world.value('select count(*) from edus where expires_at is null or expires_at > now_ms()'),
       ),
     ).to.equal(2)
+  })
+})
+
+describe('durable EDUs of rooms that were purged', () => {
+  let world: RetentionWorld
+  beforeEach(async () => {
+    world = await makeRetentionWorld()
+    await world.take([servers({ add: [B] }), servers({ add: [B] }, OTHER)])
+  })
+  afterEach(() => world.close())
+
+  const durable = (...rooms: string[]) => other({ rooms, durable: true })
+  const left = async () =>
+    (await world.rows<{ pos: number }>('select pos::int from edus order by pos')).map(({ pos }) => pos)
+  const retainLater = async () => {
+    await world.passes(HOUR + MINUTE)
+    await world.retain()
+  }
+
+  it('go where all their rooms were, and not what came after that', async () => {
+    await world.append(
+      eduRequest([
+        ...[durable(ROOM), durable(ROOM, OTHER), durable(OTHER), toDevice('m1', [B])],
+        ...[purge(), servers({ add: [B] }), durable(ROOM), durable(ROOM, OTHER)],
+      ]),
+    )
+    await world.retain()
+    expect(await left()).to.deep.equal([4, 5, 6, 9, 10])
+    await world.take([purge(OTHER)])
+    await retainLater()
+    expect(await left()).to.deep.equal([6, 9, 10])
+  })
+
+  it('stay while an unanswered transaction holds them', async () => {
+    await world.append(eduRequest([durable(ROOM), purge()]))
+    await world.rows(
+      `insert into open_transactions (destination, txn_id, origin_server_ts, bytes, created_at, started_at, worker, positions, lanes, from_pos, to_pos,
+                                      closes_gap, sticky, edu_txn, edu_form, edu_positions, durable_to, ephemeral_to)
+       select id, 't', 0, 0, 0, 0, gen_random_uuid(), '{}', '', 0, 0, false, '[]', 't', 1, '{3}', 0, 0 from destinations where name = '${B}'`,
+    )
+    await world.retain()
+    expect(await left()).to.deep.equal([3])
+    await world.rows('delete from open_transactions')
+    await retainLater()
+    expect(await left()).to.deep.equal([])
   })
 })
 

@@ -8,6 +8,8 @@ type Read = [id: number, after: number, upto: number, limit: number, bytes: numb
 
 /** Rows of a window, as the statements have it. */
 const WINDOW = { any: 2_000, durable: 100, sets: 1_000 }
+/** A window of durable ones has at least these positions. */
+const DURABLE_SPAN = 1_000
 
 /** Those in the window, and up to where that reaches. */
 function windowOf(
@@ -51,13 +53,13 @@ const inOrder = (edus: readonly EduRow[], limit: number): EduRow[] =>
 
 export const EDUS = {
   'read durable EDUs': twin<Read>((call, ...read) => {
-    const [id, after, , limit, bytes] = read
-    const { within, end } = windowOf(
-      call,
-      read,
-      WINDOW.durable,
-      (edu) => edu.durable && edu.recipients === null,
+    const [id, after, upto, limit, bytes] = read
+    const ofRooms = (edu: EduRow) => edu.durable && edu.recipients === null
+    const end = Math.min(
+      upto,
+      Math.max(after + DURABLE_SPAN, windowOf(call, read, WINDOW.durable, ofRooms).end),
     )
+    const within = call.t.edus.all().filter((edu) => edu.pos > after && edu.pos <= end && ofRooms(edu))
     const listed = call.t.edus
       .all()
       .filter((edu) => edu.durable && edu.pos > after && edu.pos <= end && onList(call, edu, id))

@@ -116,6 +116,7 @@ export const CONTENT = {
   }),
   // Only counted: nobody decides by it.
   'count what a purge gives up': twin<[number[]]>((_call, rooms) => rooms.map((room) => ({ room, n: 0 }))),
+  'count the EDUs that a purge gives up': twin<[number[]]>(() => []),
   'add to a counter': twin<[string, number]>(() => 1),
   'purge what is apart': twin<[number[]]>(({ t }, rooms) => {
     const those = t.apart.all().filter(({ room }) => rooms.includes(room))
@@ -145,6 +146,8 @@ export const CONTENT = {
     for (const { pos } of gone) t.edus.delete(pos)
     return gone.length
   }),
+  // None is apart: no schedule has EDUs refused.
+  'purge the EDUs that are apart': twin<[number[]]>(() => 0),
   'purge memberships': twin<[number[]]>(({ t }, rooms) => {
     const gone = t.memberships.all().filter((row) => rooms.includes(row.room))
     for (const row of gone) t.memberships.delete(keyOf.membership(row))

@@ -65,6 +65,18 @@ export const FORGET_EDUS = {
     )
     return [{ edus: gone.length, pairs: gone.reduce((sum, edu) => sum + owedTo(t, edu), 0) }]
   }),
+  'forget EDUs of purged rooms': twin<[]>(({ t }) => {
+    const purgedAt = (room: number) =>
+      Math.max(
+        0,
+        ...t.changes.all().flatMap((one) => (one.kind === 'purge' && one.room === room ? [one.pos] : [])),
+      )
+    return forget(
+      t,
+      (edu) =>
+        edu.durable && edu.recipients === null && roomsOf(t, edu).every((room) => edu.pos < purgedAt(room)),
+    ).length
+  }),
   'which sets of rooms does no EDU name': twin<[]>(({ t }) => {
     const named = new Set(t.edus.all().map(({ rooms }) => rooms))
     return t.edu_rooms.all().flatMap(({ id }) => (named.has(id) ? [] : [{ id, head: headOf(t) }]))
