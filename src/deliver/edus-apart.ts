@@ -20,7 +20,7 @@ import { addToCounter } from '../store/ingest/content.ts'
 import { lockHeld } from '../store/delivery/take-apart.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import { packEdus } from '../matrix/edus/pack.ts'
-import type { EduSettings } from './edus.ts'
+import { withAge, type EduSettings } from './edus.ts'
 import type { Attempt } from './attempt.ts'
 import { keptOf } from './rules/isolation.ts'
 import type { Sending } from './rules/plan.ts'
@@ -62,8 +62,9 @@ export async function lookForEdus(
     await noteNoEduApart(pool, held, keptOf({ ...state.isolation, edusApart: false }))
     return NONE
   }
-  const isDue = first.nextAt <= state.now
-  return { first: isDue ? sendingOf(state, first.edu) : null, nextAt: first.nextAt }
+  // Longer than anything waits: a clock that was wrong has written it.
+  const nextAt = first.nextAt > state.now + LAST_MS ? state.now : first.nextAt
+  return { first: nextAt <= state.now ? sendingOf(state, withAge(needs.edus)(first.edu)) : null, nextAt }
 }
 
 /** The first that is due, as a look would send it; null: none is. Nothing is written. */

@@ -70,7 +70,7 @@ export async function readEdus(
 
 /** What is older than durable ones are kept may be gone at any moment. */
 export const withAge =
-  ({ durableMs }: EduSettings) =>
+  ({ durableMs }: Pick<EduSettings, 'durableMs'>) =>
   (edu: StoredEdu): StoredEdu => ({
     ...edu,
     expiresAt: Math.min(edu.expiresAt ?? Infinity, edu.receivedTs + durableMs),

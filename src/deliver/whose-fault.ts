@@ -188,7 +188,7 @@ async function concludeOfEdus(
   const gateway = isOfGateway(was.last?.status ?? null)
   const { search, takesOut, backsOff } = afterRefusedEdus(
     was.edus,
-    { pdus: positions.length, parts: edus?.positions.length ?? 0, gateway, durable, doubtful },
+    { pdus: positions.length, parts: edus?.positions.length ?? 0, gateway, pos: alone, durable, doubtful },
     { now, interval: (failures) => interval(failures, backoff) },
   )
   const isolation: Isolation = {
@@ -212,10 +212,12 @@ async function concludeOfEdus(
   const cursors = { durable: edus?.durableTo ?? 0, ephemeral: edus?.ephemeralTo ?? 0 }
   const { status, message } = was.last ?? { status: null, message: '' }
   const nextAt = now + waitOfEdu(0)
-  await takeOutEdu(db, held, {
+  const isOut = await takeOutEdu(db, held, {
     ...{ txnId: open.txnId, cursors, pos: durable ? alone : null, sure: takesOut === 'sure', now, nextAt },
     ...{ status, message },
   })
+  // What a purge has taken meanwhile is not refused any more.
+  if (!isOut) return
   if (!durable) await addToCounter(db, 'given_up:edu_refused', 1)
   if (takesOut === 'sure')
     log.warn(

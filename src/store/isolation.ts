@@ -54,6 +54,8 @@ export interface Searching {
 export interface EduSearch extends Searching {
   /** Parts of EDUs in one transaction, at most. */
   most: number
+  /** The one that was refused alone last, by its position, and how often that was so; absent: none was. */
+  of?: { pos: number; tries: number }
 }
 
 export const NOTHING_LEARNED: Isolation = {

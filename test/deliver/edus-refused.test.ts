@@ -10,6 +10,7 @@ import {
 } from '../ingest/edu-world.ts'
 import { event, ROOM, servers } from '../ingest/ingest-world.ts'
 import { reachable } from '../support/reachable.ts'
+import { letTimePass } from '../support/time-passes.ts'
 import type { SendResult } from '../../src/wire/send-result.ts'
 import { giveUpNow, parseQuarantineId, tryNow } from '../../src/store/delivery/quarantine-acts.ts'
 import { NOTHING_LEARNED } from '../../src/store/isolation.ts'
@@ -158,6 +159,17 @@ describe('EDUs that a destination refuses', () => {
     expect((await apart()).map(({ sure }) => sure)).to.deep.equal([true])
   })
 
+  it('a gateway is believed only the third time, where nothing else was there too', async () => {
+    await world.append(eduRequest(messages(1, 1)))
+    const it = await hold(holdsAs('m1', 502))
+    await it.run(20)
+    await world.append(eduRequest([event()]))
+    await it.run(60)
+    expect((await apart())[0]?.sure).to.equal(true)
+    expect(it.bodies.filter((body) => ids([body]).join() === 'm1').length).to.be.greaterThan(8)
+  })
+  const holdsAs = (id: string, status: number) => (body: Body) => (ids([body]).includes(id) ? status : null)
+
   it('a gateway is believed only the third time', async () => {
     await world.append(eduRequest([event(), ...messages(1, 2)]))
     const it = await hold((body) => (ids([body]).includes('m1') ? 502 : null))
@@ -175,7 +187,7 @@ describe('an EDU that is set aside', () => {
     await world.take([servers({ add: [B] })])
     await world.append(eduRequest([toDevice('m1', [B])]))
     await world.pool.query(
-      `insert into edus_apart (destination, pos, since, sure, next_at, status, message) select 1, pos, 5, true, 4000000000000, 500, 'no' from edus`,
+      `insert into edus_apart (destination, pos, since, sure, next_at, status, message) select 1, pos, 5, true, now_ms() + 3600000, 500, 'no' from edus`,
     )
     await world.pool.query(
       `update destinations set durable_pos = 2, ephemeral_pos = 2, position = 2, isolation = $1`,
@@ -236,6 +248,23 @@ describe('an EDU that is set aside', () => {
       'select tries, round((next_at - now_ms()) / 3600000.0)::int as hours from edus_apart where pos = 2',
     )
     expect(row).to.deep.equal({ tries: 6, hours: 16 })
+  })
+
+  it('is tried where its time is impossibly far, as a clock that was wrong has written it', async () => {
+    await world.pool.query('update edus_apart set next_at = now_ms() + 40 * 86400000::bigint')
+    const stage = await holdInTest(world.pool, B)
+    await stage.toTheEnd()
+    expect(stage.sent).to.have.length(1)
+  })
+
+  it('does not go where it became too old after it was looked at', async () => {
+    await world.pool.query('update edus set received_ts = now_ms() - $1::bigint', [30 * 86_400_000 - 60_000])
+    await world.pool.query('update edus_apart set next_at = 0')
+    const stage = await holdInTest(world.pool, B)
+    stage.after('read EDUs that are apart', () => letTimePass(world.pool, 120_000))
+    await stage.toTheEnd()
+    expect(stage.sent).to.deep.equal([])
+    expect(await rows()).to.equal(0)
   })
 
   it('is given up when it is too old', async () => {

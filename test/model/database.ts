@@ -46,6 +46,7 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
     const gaps = [...t.gaps.values()].filter(({ destination }) => destination === d.id)
     const apart = [...t.apart.values()].filter(({ destination }) => destination === d.id)
     return {
+      id: d.id,
       now: memory.now(),
       head: t.stream.get(1)?.head ?? 0,
       ...{ position: d.position, durablePos: d.durable_pos, ephemeralPos: d.ephemeral_pos },
@@ -67,6 +68,10 @@ export function memoryDatabase(planted: Planted = {}, ran?: Set<string>): ModelD
         .map(({ room }) => room),
       limited: d.isolation != null && (d.isolation.bytes !== null || d.isolation.pdus !== null),
       unsure: d.isolation?.search?.other === false ? d.isolation.search.unsure : 0,
+      edusApart: [...t.edus_apart.values()]
+        .filter(({ destination }) => destination === d.id)
+        .map(({ pos, sure, tries, next_at }) => ({ pos, sure, tries, nextAt: next_at })),
+      edusSearched: d.isolation?.edus !== undefined,
       waitingRooms: [...t.waiting_rooms.values()]
         .filter(({ destination }) => destination === d.id)
         .map(({ room, cursor }) => ({

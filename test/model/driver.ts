@@ -94,6 +94,8 @@ export interface FrozenEdus {
 
 /** What the rows say of the watched destination. */
 export interface View {
+  /** Of its row. */
+  id: number
   now: number
   head: number
   position: number
@@ -127,6 +129,9 @@ export interface View {
   limited: boolean
   /** So often in a row nothing could be concluded, and nothing was answered 200. */
   unsure: number
+  /** EDUs that are out of their lane; and whether some are searched. */
+  edusApart: { pos: number; sure: boolean; tries: number; nextAt: number }[]
+  edusSearched: boolean
   /** Rooms of which nothing after `cursor` is in a lane. */
   waitingRooms: { room: number; cursor: number }[]
   /** All that were ever opened. */

@@ -69,12 +69,12 @@ const given = fc.oneof(
 const giving = (hold: fc.Arbitrary<Break | null>): fc.Arbitrary<GivesEdus> =>
   fc.tuple(given, hold).map(([one, hold]): GivesEdus => ({ ...one, break: hold }))
 
-const give = giving(none)
-const others = fc.oneof({ weight: 2, arbitrary: give }, { weight: 3, arbitrary: inner })
+export const give = giving(none)
+export const others = fc.oneof({ weight: 2, arbitrary: give }, { weight: 3, arbitrary: inner })
 
 const turn = (by: By): Command => ({ do: 'turn', by, break: null })
 /** Whoever serves us looks at our rows again. */
-const looked = (by: By): Command[] => [
+export const looked = (by: By): Command[] => [
   { do: 'operator', wish: 'resume' },
   turn(by),
   { do: 'tick', by, break: null },
@@ -299,7 +299,7 @@ const slow: fc.Arbitrary<Command[]> = fc
     { do: 'remote', remote: { does: 'answers', lists: 'all', takesMs: 40 } },
   ])
 
-const piece: fc.Arbitrary<Command[]> = fc.oneof(
+export const piece: fc.Arbitrary<Command[]> = fc.oneof(
   { weight: 4, arbitrary: giving(holds).map((one): Command[] => [one]) },
   { weight: 3, arbitrary: fc.tuple(give, by).map(([one, by]): Command[] => [one, ...looked(by)]) },
   { weight: 5, arbitrary: parts },
@@ -319,7 +319,7 @@ export const edus: fc.Arbitrary<Command[]> = fc
   .map((all) => withoutRetention([{ do: 'join', room: 0, door: '1', break: null }, ...all.flat()]))
 
 /** Nothing of the log goes. */
-function withoutRetention(all: readonly Command[]): Command[] {
+export function withoutRetention(all: readonly Command[]): Command[] {
   return all.flatMap((one): Command[] => {
     if (one.do === 'retention') return []
     if (one.do === 'fails over')

@@ -13,6 +13,8 @@ export interface Told {
   /** Head of the stream when the transaction was read, and when its answer was written down. */
   readAt: number
   writtenAt: number
+  /** By the clock. */
+  at: number
   listed: boolean
 }
 

@@ -3,6 +3,7 @@ import { besideASearch } from './beside-a-search.ts'
 import { check } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { edus } from './edus.ts'
+import { edusBeside } from './edus-beside.ts'
 import { erasing } from './erasing.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { lapsing } from './lapsing.ts'
@@ -10,8 +11,10 @@ import { locked } from './locked.ts'
 import { neverRun } from './never-run.ts'
 import { odd } from './odd.ts'
 import { RARE } from './rare.ts'
+import { refusingEdus } from './refusing-edus.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
+import { unlistedAndHeld } from './unlisted-and-held.ts'
 import { uplinks } from './uplinks.ts'
 
 /** As many as `npm test` runs are enough to run every statement that is not rare. */
@@ -41,6 +44,20 @@ describe('ingest and delivery on a database in memory, against the reference mod
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: edus })
   })
 
+  it('keeps what is promised of EDUs beside what else happens', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: edusBeside,
+    })
+  })
+
+  it('keeps what is promised of EDUs that the remote refuses', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: refusingEdus,
+    })
+  })
+
   it('keeps what is promised where sticky events would lapse while we fail', async () => {
     await check(() => Promise.resolve(memoryDatabase({}, ran)), { runs: Math.ceil(RUNS / 3), drawn: lapsing })
   })
@@ -60,6 +77,13 @@ describe('ingest and delivery on a database in memory, against the reference mod
     await check(() => Promise.resolve(memoryDatabase({}, ran)), {
       runs: Math.ceil(RUNS / 3),
       drawn: besideASearch,
+    })
+  })
+
+  it('keeps what is promised where what is not listed is of a room that waits', async () => {
+    await check(() => Promise.resolve(memoryDatabase({}, ran)), {
+      runs: Math.ceil(RUNS / 3),
+      drawn: unlistedAndHeld,
     })
   })
 

@@ -13,11 +13,6 @@ const OF_MANY =
 
 const NOT_ASKED = 'nothing asks it yet: test/store/delivery/edus.test.ts'
 
-const OF_EDUS_APART =
-  'no schedule has EDUs refused: test/deliver/edus-refused.test.ts, test/deliver/rules/edu-search.test.ts'
-const SETS_GO =
-  'no schedule comes to a set of rooms that nothing names: test/store/upkeep/forget-edus.test.ts'
-
 export const NOT_RUN = {
   'wish of many': OF_MANY,
   'wish of many to skip': OF_MANY,
@@ -56,17 +51,4 @@ export const NOT_RUN = {
   'note that it was forgotten': PARTITIONS,
   'is a durable EDU owed': NOT_ASKED,
   'is an ephemeral EDU owed': NOT_ASKED,
-  'is an EDU durable': OF_EDUS_APART,
-  'read EDUs that are apart': OF_EDUS_APART,
-  'how often was an EDU tried': OF_EDUS_APART,
-  'how many EDUs are apart in doubt': OF_EDUS_APART,
-  'take an EDU out of its lane': OF_EDUS_APART,
-  'note that an EDU is refused': OF_EDUS_APART,
-  'EDUs are apart no more': OF_EDUS_APART,
-  'EDUs are set aside for good': OF_EDUS_APART,
-  'EDUs that are apart are due': OF_EDUS_APART,
-  'no EDU is apart any more': OF_EDUS_APART,
-  'try an EDU that is set aside': OF_EDUS_APART,
-  'drop an EDU that is set aside': OF_EDUS_APART,
-  'forget sets of rooms': SETS_GO,
 } as const

@@ -4,6 +4,7 @@
  */
 import { US, type FrozenView } from './driver.ts'
 import type { Logged } from './memory/pool.ts'
+import type { TakeOut } from './memory/delivery/edus-apart.ts'
 import { beginningOf, type BeginInput } from './memory/delivery/transactions.ts'
 
 export type Happened =
@@ -15,6 +16,8 @@ export type Happened =
   | { what: 'ended unanswered'; txnId: string; handed: boolean }
   /** It was refused: what it held is out of all lanes. */
   | { what: 'taken apart'; txnId: string }
+  /** It was refused, and what it held alone is out of its lane; null: it is not durable. `sure`: set aside, or dropped. */
+  | { what: 'EDU taken out'; txnId: string; pos: number | null; sure: boolean }
   /** It is too old. */
   | { what: 'given up apart'; positions: number[] }
   /** Of a room that waits, these are taken out in the place of everything up to `upto`. */
@@ -37,6 +40,8 @@ export type Happened =
   /** Position, gaps or holder may be others. */
   | { what: 'moved' }
   | { what: 'let go' }
+  /** A sweep asks who is owed something. */
+  | { what: 'sought'; ids: number[] }
   /** The fanout is through up to there. */
   | { what: 'fanned out'; upto: number }
 
@@ -84,7 +89,9 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       if (one === undefined) return []
       const { txnId, outcome, handed = true } = one
       if (outcome === undefined) return txnId === null ? [] : [{ what: 'ended unanswered', txnId, handed }]
-      return [{ what: 'written down', txnId, answered: outcome === 'answered' }, { what: 'moved' }]
+      const written: Happened = { what: 'written down', txnId, answered: outcome === 'answered' }
+      // Of the same commit: what a cursor passes with it is known before that is judged.
+      return [written, ...takenOut(log), { what: 'moved' }]
     }
     case 'take apart what was refused': {
       const [row] = rows as { n: number }[]
@@ -102,6 +109,12 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
     case 'it is apart no more':
     case 'take out what goes last':
     case 'a room goes on':
+    case 'take an EDU out of its lane':
+    case 'EDUs are apart no more':
+    case 'EDUs are set aside for good':
+    case 'EDUs that are apart are due':
+    case 'note that an EDU is refused':
+    case 'try an EDU that is set aside':
       return [{ what: 'moved' }]
     case 'wish for a look after a drop':
       return [{ what: 'dropped' }, { what: 'moved' }]
@@ -136,6 +149,8 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       return rowCount === 0 ? [] : [{ what: 'left out' }]
     case 'let go':
       return rows.length === 0 ? [] : [{ what: 'moved' }, { what: 'let go' }]
+    case 'who is owed something':
+      return [{ what: 'sought', ids: (rows as { ids: number[] }[])[0]?.ids ?? [] }]
     case 'move a cursor':
       return values[0] === 'fanout' && rowCount === 1 ? [{ what: 'fanned out', upto: Number(values[1]) }] : []
     case 'move the quiet on':
@@ -153,3 +168,10 @@ function ofStatement({ name, values, rows, rowCount }: Logged, log: readonly Log
       return []
   }
 }
+
+const takenOut = (log: readonly Logged[]): Happened[] =>
+  log.flatMap(({ name, values, rows }): Happened[] => {
+    if (name !== 'take an EDU out of its lane' || (rows as { n: number }[])[0]?.n !== 1) return []
+    const [, , , txnId, , , pos, sure] = values as unknown as TakeOut
+    return [{ what: 'EDU taken out', txnId, pos, sure }]
+  })

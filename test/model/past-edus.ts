@@ -17,13 +17,18 @@ export interface PastEdu extends Omit<ModelPart, 'ttlMs'> {
   rooms: Set<number> | null
   /** Its room was purged, or the last of these; the position of that. */
   forgottenAt: number | null
-  /** An operator gave it up. */
+  /** An operator gave it up; and where it was set aside, by a drop: what holds it is void. */
   givenUp: boolean
+  dropped: boolean
   /** An answer with it was written down; or a cursor has passed it, as it may. */
   told: boolean
   leftOut: boolean
   /** A transaction with it has ended that may have arrived: what is not durable does not go again. */
   passed: boolean
+  /** It is out of its lane: set aside, or nothing is concluded of it. */
+  apart: 'sure' | 'doubtful' | null
+  /** How often it was refused alone, by a gateway and by others, and an empty transaction was answered 200 after that. */
+  refused: { readonly gateway: number; readonly others: number }
   /** Transactions with it that may have arrived. */
   ids: ReadonlySet<string>
 }
@@ -32,13 +37,14 @@ export type PastEdus = ReturnType<typeof makePastEdus>
 
 type EduItem = Extract<ModelItem, { type: 'edu' }>
 
-/** Nothing of it is left to do. */
+/** Nothing of it is left to do in its lane. */
 export const isDone = (edu: PastEdu): boolean =>
   !edu.entitled ||
   edu.told ||
   edu.leftOut ||
   edu.givenUp ||
   edu.forgottenAt !== null ||
+  edu.apart !== null ||
   (edu.passed && !edu.durable)
 
 export function makePastEdus({ inRoom, isKnown }: Record<'inRoom' | 'isKnown', (room: number) => boolean>) {
@@ -63,7 +69,15 @@ export function makePastEdus({ inRoom, isKnown }: Record<'inRoom' | 'isKnown', (
           expiresAt: now + Math.min(ttlMs ?? Infinity, age),
           entitled: rooms === null ? item.to?.includes('us') === true : rooms.length > 0,
           rooms: rooms === null ? null : new Set(rooms),
-          ...{ forgottenAt: null, givenUp: false, told: false, leftOut: false, passed: false },
+          ...{
+            forgottenAt: null,
+            givenUp: false,
+            dropped: false,
+            told: false,
+            leftOut: false,
+            passed: false,
+          },
+          ...{ apart: null, refused: { gateway: 0, others: 0 } },
           ids: new Set(),
         })
       }

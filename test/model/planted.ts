@@ -19,6 +19,8 @@ import { then } from './plant.ts'
 import { ISOLATING_BUGS } from './planted-isolating.ts'
 import { LAPSING_BUGS } from './planted-lapsing.ts'
 import { ODD_BUGS } from './planted-odd.ts'
+import { REFUSED_EDU_BUGS } from './planted-refused-edus.ts'
+import { REPEAT_BUGS } from './planted-repeats.ts'
 import { UPLINK_BUGS } from './planted-uplinks.ts'
 import { schedulesWithBlocks, type Command } from './schedule.ts'
 import type { WorldOptions } from './world.ts'
@@ -572,8 +574,10 @@ export const BUGS: readonly Bug[] = [
   ...ERASING_BUGS,
   ...ODD_BUGS,
   ...ISOLATING_BUGS,
+  ...REPEAT_BUGS,
   ...CUTTING_BUGS,
   ...EDU_BUGS,
+  ...REFUSED_EDU_BUGS,
   // A room's whole list, and a source that goes by what it told.
   {
     bug: 'a set takes away whom it keeps',

@@ -7,6 +7,7 @@ import { isolating, quarantined } from './isolating.ts'
 import { schedulesOnPostgres } from './lapsing.ts'
 import { odd } from './odd.ts'
 import { RARE } from './rare.ts'
+import { refusingEdus } from './refusing-edus.ts'
 import { runSchedule } from './run.ts'
 import { schedulesWithBlocks } from './schedule.ts'
 import { uplinks } from './uplinks.ts'
@@ -57,6 +58,10 @@ describe('the same on PostgreSQL, statement by statement beside the database in 
 
   it(`keeps what is promised of EDUs in ${RUNS} random schedules`, async () => {
     await check(() => twins.fresh(), { runs: RUNS, drawn: edus })
+  })
+
+  it(`keeps what is promised of EDUs that the remote refuses in ${RUNS} random schedules`, async () => {
+    await check(() => twins.fresh(), { runs: RUNS, drawn: refusingEdus })
   })
 
   it('reads EDUs room by room as the one in memory does', async () => {

@@ -91,6 +91,19 @@ export const RARE: Readonly<Record<string, Command[]>> = {
     ...(['room', 'rooms', 'us'] as const).map((to) => ({ ...edu, to })),
     { do: 'turn', by: 'A', break: null },
   ],
+  // Its rooms were named by what is over, by every clock.
+  'forget sets of rooms': [
+    joins(0),
+    { ...edu, to: 'rooms', ttlMs: 5_000 },
+    { do: 'turn', by: 'A', break: null },
+    goesByRetention,
+    ...Array.from({ length: 3 }, (): Command[] => [
+      { do: 'time', ms: 2 * HOUR },
+      goesByRetention,
+      { do: 'sweep', break: null },
+    ]).flat(),
+    goesByRetention,
+  ],
   'put aside who is blocked': blocked,
   ...RARE_ISOLATING,
   'who is blocked no more': blocked,

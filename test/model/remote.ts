@@ -14,7 +14,17 @@ export type Remote =
   | { does: 'drops the answer' }
   | { does: 'fails'; status: 500 | 503 | 429 | 410; retryAfterMs: number | null }
   /** Refuses a transaction that holds an event whose number is divisible by `each`, or any; an empty one is answered `empty`. */
-  | { does: 'refuses'; each: number; status: 400 | 403 | 413 | 500 | 502; empty: 200 | 401 | 403 | 502 }
+  | {
+      does: 'refuses'
+      /** 0: none. */
+      each: number
+      /** The same of EDUs, by the numbers of their parts. */
+      edus?: number
+      status: 400 | 403 | 413 | 500 | 502
+      empty: 200 | 401 | 403 | 502
+      /** What is listed of what it takes. */
+      lists?: 'all' | 'nothing'
+    }
 
 export const WELL: Remote = { does: 'answers', lists: 'all', takesMs: 40 }
 
@@ -85,12 +95,14 @@ export function answerOf(remote: Remote, body: string): Told {
     case 'fails':
       return failed({ status: remote.status, retryAfterMs: remote.retryAfterMs })
     case 'refuses': {
-      const { pdus, edus = [] } = JSON.parse(body) as { pdus: { id: string }[]; edus?: unknown[] }
-      const isBad = ({ id }: { id: string }) => Number(id.slice(2)) % remote.each === 0
+      const { pdus, edus = [] } = JSON.parse(body) as { pdus: { id: string }[]; edus?: object[] }
       const isEmpty = pdus.length + edus.length === 0
-      const status = isEmpty ? remote.empty : pdus.some(isBad) ? remote.status : 200
+      const isRefused =
+        pdus.some(({ id }) => Number(id.slice(2)) % remote.each === 0) ||
+        edus.some((edu) => numbersIn(edu).some((n) => isRefusedEdu(remote, n)))
+      const status = isEmpty ? remote.empty : isRefused ? remote.status : 200
       if (status !== 200) return failed({ status, whole: true })
-      return answerOf({ does: 'answers', lists: 'all', takesMs: 40 }, body)
+      return answerOf({ does: 'answers', lists: remote.lists ?? 'all', takesMs: 40 }, body)
     }
     case 'answers': {
       const { lists, takesMs: durationMs } = remote
@@ -104,6 +116,14 @@ export function answerOf(remote: Remote, body: string): Told {
   }
 }
 
+/** The numbers of its parts. */
+export const numbersIn = (edu: object): number[] =>
+  [...JSON.stringify(edu).matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n))
+
+/** By the number of a part. */
+export const isRefusedEdu = (remote: Remote, n: number): boolean =>
+  remote.does === 'refuses' && n % (remote.edus ?? 0) === 0
+
 export function remoteInWords(remote: Remote): string {
   switch (remote.does) {
     case 'answers': {
@@ -116,8 +136,13 @@ export function remoteInWords(remote: Remote): string {
       return `answers ${status}${retryAfterMs === null ? '' : `, retry after ${retryAfterMs / 1000} s`}`
     }
     case 'refuses': {
-      const { each, status, empty } = remote
-      return `answers ${status} to every ${each}., ${empty} to what is empty`
+      const { each, edus = 0, status, empty, lists } = remote
+      const what = [
+        ...(each > 0 ? [`every ${each}. event`] : []),
+        ...(edus > 0 ? [`every ${edus}. EDU`] : []),
+      ]
+      const rest = lists === 'nothing' ? ', and lists nothing' : ''
+      return `answers ${status} to ${what.join(' and ')}, ${empty} to what is empty${rest}`
     }
     case 'is looked for':
       return `is looked for: ${remote.as}`

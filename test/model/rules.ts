@@ -22,6 +22,8 @@ export interface Situation {
   searched: readonly number[]
   /** Of these: what a gateway refused alone, once or twice, so that nothing is concluded yet. */
   doubted: readonly number[]
+  /** It holds EDUs alone that are searched or were set aside. */
+  ofEdus: boolean
   /** Less goes at once than usual: it was learned. */
   limited: boolean
   /** The latest time that was ever seen: what lapsed is never taken back. */
@@ -131,7 +133,7 @@ const stickiesFirst: Rule = (at) => {
   // While the clock is behind what it was, replays that had lapsed may take places again.
   if (latest > view.frozenAt) return null
   // Halves of a search and replays go in turn, and what was set aside goes when it is due.
-  if (view.lanes !== view.lanes.toLowerCase()) return null
+  if (view.lanes !== view.lanes.toLowerCase() || at.ofEdus) return null
   const owed = certainlyOwed(at)
   const inIt = owed.filter(({ pos }) => view.positions.includes(pos))
   const missing = owed.filter(({ pos }) => !view.positions.includes(pos))

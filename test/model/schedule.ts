@@ -97,7 +97,7 @@ export type Command =
   | { do: 'operator'; wish: 'wake' | 'pause' | 'resume' | 'reset' | 'skip' }
   | { do: 'server up' }
   /** By an operator, of what is set aside for us, `nth` of these: or the first held room; named as ours, or as another's. */
-  | { do: 'quarantine'; act: 'retry' | 'drop'; kind: 'pdu' | 'room'; nth: number; of: Server }
+  | { do: 'quarantine'; act: 'retry' | 'drop'; kind: 'pdu' | 'edu' | 'room'; nth: number; of: Server }
   /** By an operator. */
   | { do: 'block' | 'unblock'; glob: (typeof GLOBS)[number] }
   /** A job for us. */

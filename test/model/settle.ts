@@ -3,14 +3,25 @@
  * queue may have lost everything: what it lost, sweeps find.
  */
 import { GLOBS, SETTINGS } from './driver.ts'
-import { WELL } from './remote.ts'
-import { HOUR } from './schedule.ts'
+import { isRefusedEdu, WELL, type Remote } from './remote.ts'
+import { HOUR, SECOND } from './schedule.ts'
 import type { World } from './world.ts'
 import type { By } from './schedule.ts'
+import { violated } from './watch.ts'
+
+/** Of durable ones some, and nothing else, for their own sake. */
+const refusesSomeEdus = (remote: Remote): boolean =>
+  remote.does === 'refuses' &&
+  (remote.edus ?? 0) > 1 &&
+  remote.each === 0 &&
+  remote.empty === 200 &&
+  [400, 500].includes(remote.status)
 
 const ROUNDS = 60
 /** For EDUs; each takes more than one of what goes alone, and presence waits ten seconds. */
 const LOOKS = 80
+/** So many bad EDUs go out of the way where there is nothing else. */
+const FEW_BAD = 2
 /** Of which the first may be for what another has. */
 const PROBES = 10
 
@@ -20,10 +31,12 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
     process.goOn()
   await world.quiet()
   await world.settle()
-  world.setRemote(WELL)
   for (const glob of GLOBS) await world.block('unblock', glob)
   await world.wish('resume')
   for (const by of ['A', 'B'] as const) world.setUplink(by, 'back')
+  const remote = world.remote()
+  if (refusesSomeEdus(remote)) await restArrives(remote)
+  world.setRemote(WELL)
   for (let probes = 0; probes < PROBES && world.isTroubled(); probes += 1) {
     await world.passes(SETTINGS.probeMs)
     await rounds(1)
@@ -39,12 +52,32 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
   watch.settled(await world.view(), { listed: false })
   for (let turn = 0; turn < 60; turn += 1) {
     const now = await world.view()
-    const longest = now !== null && now.apart.length + now.waitingRooms.length > 0 ? 25 * HOUR : 2 * HOUR
+    const apart = now === null ? 0 : now.apart.length + now.waitingRooms.length + now.edusApart.length
+    const longest = apart > 0 ? 25 * HOUR : 2 * HOUR
     if (now?.lookAt == null || now.lookAt > now.now + longest) break
     await world.passes(Math.max(0, now.lookAt - now.now))
     await rounds(1)
   }
   watch.settled(await world.view(), { listed: true })
+
+  /** What it refuses stays refused, and everything else that is durable arrives. */
+  async function restArrives(remote: Remote): Promise<void> {
+    const isBad = (n: number) => isRefusedEdu(remote, n)
+    // With more of them, and nothing else, nothing can be concluded.
+    if (watch.badEdus(isBad) > FEW_BAD) return
+    await world.wish('reset')
+    for (let looks = 0; looks < LOOKS; looks += 1) {
+      await tick('A', null)
+      await tick('B', null)
+      await world.quiet()
+      const now = await world.view()
+      if (now === null || watch.goodEduWaits(now, isBad) === null) return
+      await world.passes(Math.min(HOUR, Math.max(SECOND, (now.lookAt ?? now.now) - now.now)))
+    }
+    const now = await world.view()
+    const left = now && watch.goodEduWaits(now, isBad)
+    if (left !== null) violated('one bad EDU never holds up the rest (5.9)', `${left.pos} waits`)
+  }
 
   /** Nobody wakes it for them: somebody looks. */
   async function edusGo(): Promise<void> {
@@ -62,6 +95,8 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
       await world.passes(700)
       await tick('A', null)
       await tick('B', null)
+      // Each sweep counts its own steps.
+      world.housekeeper().process.holdAt(null)
       world.sweep()
       await world.quiet()
     }

@@ -6,6 +6,8 @@
 import { AGO_MS } from './edu-items.ts'
 import { MAX_PDU_BYTES, SETTINGS, type FrozenView, type View } from './driver.ts'
 import { isDone, type PastEdu, type PastEdus } from './past-edus.ts'
+import { numbersIn } from './remote.ts'
+import { isApart, makeApartWatch } from './watch-edus-apart.ts'
 
 const { maxEdus, off } = SETTINGS.edus
 const { long_outage_ms: LONG_MS } = SETTINGS.deadline
@@ -42,6 +44,7 @@ export interface BesideEdus {
 }
 
 export function makeEduWatch(edus: PastEdus, fail: Fail) {
+  const aside = makeApartWatch(edus, fail)
   /** The latest that the clock has said. */
   let latest = 0
   /** When somebody looked last. */
@@ -93,7 +96,8 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
     }
     const moment = { since: Math.min(view.madeAt, frozenAt, beside.lookedAt), readAt: view.readAt }
     passes = []
-    for (const durable of [true, false]) {
+    aside.frozen(view, them, { now: beside.now, latest, pdus: view.positions.length })
+    for (const durable of isApart(its) ? [] : [true, false]) {
       const cursor = durable ? beside.now.durablePos : beside.now.ephemeralPos
       const to = (durable ? its.durableTo : its.ephemeralTo) ?? cursor
       const its_ = them.filter((one) => one.durable === durable)
@@ -140,6 +144,8 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
   function whoWaitsInVain(them: readonly PastEdu[], view: FrozenView, beside: BesideEdus): string | null {
     const { now } = beside
     const isAlone = view.edus.as === 'alone'
+    // What is searched takes turns with the rest, and what was set aside goes when it is due.
+    if (now.edusSearched || isApart(view.edus)) return null
     if (isAlone && lastWasAlone && beside.othersWait) return 'two that go alone, one after the other'
     // Halves of a search and what was set aside go without EDUs; who follows the log does not look at all rows.
     if (isAlone || beside.anyOdd || view.steady || view.lanes !== view.lanes.toLowerCase()) return null
@@ -170,7 +176,7 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
     const given = said.edus ?? []
     const say = (what: string) => fail('a transaction holds what was frozen (5.2)', `${txnId}: ${what}`)
     if (given.length > maxEdus) say(`${given.length} EDUs`)
-    const numbers = given.map((edu) => numbersIn(JSON.stringify(edu)))
+    const numbers = given.map((edu) => numbersIn(edu))
     const should = open.edus.map(({ n }) => n)
     if (numbers.flat().toSorted(byNumber).join() !== should.toSorted(byNumber).join())
       say(`it holds EDUs ${numbers.flat().join(', ')}, and not ${should.join(', ')}`)
@@ -196,6 +202,7 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
   function answered(txnId: string): void {
     if (open?.txnId !== txnId) return
     for (const edu of open.edus) edu.told = true
+    aside.answered(open.edus)
     for (const edu of passes) edu.leftOut = true
     open = null
   }
@@ -210,15 +217,25 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
   }
 
   /** It was refused whole: it was read, and nothing of it was taken. */
-  function refused(txnId: string): void {
+  function refused(txnId: string, by: 'gateway' | 'others', pdus: number): void {
     if (open?.txnId !== txnId) return
+    aside.refused(open.edus, by, pdus)
     for (const edu of open.edus) edu.ids = new Set([...edu.ids].filter((id) => id !== txnId))
+  }
+
+  /** An empty transaction was answered 200, and it had held nothing else: it is out of its lane. Null: it is not durable, and given up. */
+  function tookOut({ txnId, pos, sure }: { txnId: string; pos: number | null; sure: boolean }): void {
+    if (open?.txnId !== txnId) return
+    aside.tookOut(open.edus, { pos, sure })
+    for (const edu of passes) edu.leftOut = true
+    open = null
   }
 
   /** After everything that happened. */
   function moved(view: View): void {
     latest = Math.max(latest, view.now)
     const { durablePos, ephemeralPos } = view
+    aside.moved(view, latest)
     const was = seen
     seen = { durable: durablePos, ephemeral: ephemeralPos }
     for (const [durable, before, cursor] of [
@@ -242,6 +259,9 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
     answered,
     gone,
     refused,
+    tookOut,
+    cleared: aside.cleared,
+    dropped: aside.dropped,
     moved,
     /** A process looks at its rows, and may decide from them. */
     looked({ now, head, failingSince }: View): void {
@@ -254,24 +274,41 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
     },
     /** Something of it was purged after it was planned. */
     isTakenAway: (): boolean =>
-      open?.edus.some((edu) => !edu.durable && (edu.forgottenAt ?? 0) > (open?.readAt ?? 0)) === true,
+      open?.edus.some(
+        (edu) => (!edu.durable && (edu.forgottenAt ?? 0) > (open?.readAt ?? 0)) || edu.dropped,
+      ) === true,
     /** False: nothing of them can be owed. */
     mayOwe: (): boolean => edus.all().some((edu) => edu.entitled && !edu.told && !edu.leftOut),
     /** Something is certainly owed, and goes without a wait. */
     waits: ({ head }: View): boolean =>
       edus.all().some((edu) => whyLeftOut(edu, { since: latest, readAt: head }) === null),
     /** Everything has settled. */
-    settled({ head }: View): void {
-      for (const edu of edus.all())
-        if (whyLeftOut(edu, { since: latest, readAt: head }) === null)
+    settled({ head, edusSearched }: View, { listed }: { listed: boolean }): void {
+      for (const edu of edus.all()) {
+        // A search that has used its steps goes on in an hour.
+        const mayWait = edusSearched && !listed
+        if (!mayWait && whyLeftOut(edu, { since: latest, readAt: head }) === null)
           fail('every EDU arrives (5.10)', `${edu.pos}, ${edu.eduType}`)
+        if (listed && edu.apart !== null)
+          fail('what is set aside is tried again (5.9)', `${edu.pos} is apart still`)
+      }
     },
+    /** Something durable is owed that is not refused. */
+    goodWaits: ({ head }: View, isBad: (n: number) => boolean): PastEdu | null =>
+      edus
+        .ours(true)
+        .find((edu) => !isBad(edu.n) && whyLeftOut(edu, { since: latest, readAt: head }) === null) ?? null,
+    /** Durable ones that are, and of which nothing is concluded. */
+    bad: (isBad: (n: number) => boolean): number =>
+      edus.ours(true).filter((edu) => isBad(edu.n) && (!isDone(edu) || edu.apart === 'doubtful')).length,
     save: () => {
+      const putBackAside = aside.save()
       const saved = { seen, outageUpTo, lastWasAlone, passes: passes.map(({ pos }) => pos) }
       const was = open === null ? null : { ...open, edus: open.edus.map(({ pos }) => pos) }
       const these = (positions: readonly number[]) => positions.flatMap((pos) => edus.at(pos) ?? [])
       // After the history is put back, which has made its EDUs anew.
       return () => {
+        putBackAside()
         ;({ seen, outageUpTo, lastWasAlone } = saved)
         passes = these(saved.passes)
         open = was === null ? null : { ...was, edus: these(was.edus) }
@@ -289,7 +326,5 @@ interface Body {
 }
 
 const isPacked = (eduType: string): boolean => eduType === 'm.receipt' || eduType === 'm.presence'
-
-const numbersIn = (text: string): number[] => [...text.matchAll(/"n":(\d+)/g)].map(([, n]) => Number(n))
 
 const byNumber = (a: number, b: number): number => a - b

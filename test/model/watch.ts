@@ -5,10 +5,12 @@
 import { SETTINGS, type FrozenView, type View } from './driver.ts'
 import { isGone, type History, type PastEvent } from './history.ts'
 import { lapsingIn } from './deadlines.ts'
+import { repeatBy, REPEATED } from './repeats.ts'
 import type { Told } from './remote.ts'
 import { RULES } from './rules.ts'
 import { makeWaits, type Basis } from './waits.ts'
 import { makeEduWatch } from './watch-edus.ts'
+import { isApart } from './watch-edus-apart.ts'
 
 export class Violation extends Error {}
 
@@ -21,6 +23,8 @@ const DAY = 86_400_000
 interface Unanswered extends FrozenView {
   /** Its texts, as they were when it was frozen. */
   texts: string[]
+  /** EDUs are searched. */
+  edusSearched: boolean
   sends: number
   handed: number
   /** How often it was refused whole, and whether an empty one was answered 200 after the last of these. */
@@ -107,6 +111,7 @@ export function makeWatch(history: History) {
       waits,
       searched,
       doubted,
+      ofEdus: view.positions.length === 0 && (now.edusSearched || isApart(view.edus)),
       limited: now.limited,
     }
     for (const [name, rule] of Object.entries(RULES)) {
@@ -133,6 +138,7 @@ export function makeWatch(history: History) {
     unanswered = {
       ...view,
       texts,
+      edusSearched: now.edusSearched,
       sends: 0,
       handed: 0,
       refusals: 0,
@@ -149,6 +155,16 @@ export function makeWatch(history: History) {
       violated('same id, same bytes (I3)', `${txnId} is ended, and may have been received`)
     }
     edus.gone(txnId, { arrived: handed })
+    unanswered = null
+  }
+
+  /** Its one EDU is out of its lane; null: it is not durable, and given up. */
+  function tookOut(one: { txnId: string; pos: number | null; sure: boolean }): void {
+    const { txnId } = one
+    if (unanswered?.txnId !== txnId) violated('one unanswered id (I2)', `${txnId} is ended and was not open`)
+    if (!unanswered.cleared || unanswered.refusals === 0 || unanswered.positions.length > 0)
+      violated('only what was refused alone is set aside (5.9)', `${txnId} was not refused so`)
+    edus.tookOut(one)
     unanswered = null
   }
 
@@ -172,9 +188,7 @@ export function makeWatch(history: History) {
   ): void {
     const { now, lostMs, handed, basis, stale } = given
     if (isEmpty(body)) {
-      const isSearched = unanswered?.positions.every((pos) => suspects.has(pos)) === true
-      const isHalf = isSearched && unanswered?.lanes === unanswered?.lanes.toUpperCase()
-      const least = isHalf && unanswered?.byGateway !== true ? 1 : 3
+      const least = unanswered !== null && isSuspect(unanswered) && !unanswered.byGateway ? 1 : 3
       if (!stale && (unanswered === null || unanswered.refusals === 0 || refusals < least))
         violated('an empty transaction asks whose fault it is (5.9)', `${txnId} after ${refusals} refusals`)
       if (bodies.has(txnId)) violated('an empty transaction has a new id (5.9)', txnId)
@@ -201,6 +215,12 @@ export function makeWatch(history: History) {
     waits.request(now, basis, lostMs)
   }
 
+  /** It was refused before, among others. */
+  const isSuspect = (one: Unanswered): boolean =>
+    one.positions.length === 0
+      ? one.edusSearched
+      : one.lanes === one.lanes.toUpperCase() && one.positions.every((pos) => suspects.has(pos))
+
   /** A connection is asked for; `inVain`: that is all that comes of it. */
   function connects(
     { now, basis, stale }: { now: number; basis: Basis | null; stale: boolean },
@@ -215,7 +235,7 @@ export function makeWatch(history: History) {
   const mayOwe = (view: View): boolean =>
     view.openTxn !== null ||
     edus.mayOwe() ||
-    view.apart.length + view.waitingRooms.length > 0 ||
+    view.apart.length + view.waitingRooms.length + view.edusApart.length > 0 ||
     view.gaps.some(({ open }) => open) ||
     waiting(view) ||
     history.all().some((event) => event.stickyUntil !== null)
@@ -245,6 +265,7 @@ export function makeWatch(history: History) {
       if (result.kind === 'answered' && unanswered !== null) {
         unanswered.cleared = true
         for (const pos of unanswered.positions) suspects.add(pos)
+        edus.cleared()
       }
       if (result.kind === 'answered' && refusedAlone !== null) {
         const { pos, by } = refusedAlone
@@ -261,12 +282,12 @@ export function makeWatch(history: History) {
       timeouts = 0
     } else if (result.stage === 'timeout') timeouts += 1
     if (refuses(told)) {
-      edus.refused(txnId)
       refusals += 1
       unanswered.refusals += 1
       unanswered.cleared = false
       unanswered.status = result.kind === 'failed' ? result.status : null
       unanswered.byGateway = isOfGateway(unanswered.status)
+      edus.refused(txnId, unanswered.byGateway ? 'gateway' : 'others', unanswered.positions.length)
     }
     const [pos, ...more] = unanswered.positions
     const isAlone = refuses(told) && pos !== undefined && more.length === 0
@@ -274,17 +295,21 @@ export function makeWatch(history: History) {
     if (result.kind === 'answered') {
       for (const [index, pos] of unanswered.positions.entries()) {
         const event = history.at(pos)
-        event?.told.push({ readAt: unanswered.readAt, writtenAt: at.head, listed: listed(event.eventId) })
+        event?.told.push({
+          ...{ readAt: unanswered.readAt, writtenAt: at.head, at: at.now },
+          listed: listed(event.eventId),
+        })
         if (unanswered.lanes[index] === 't') newestTimeline = Math.max(newestTimeline, pos)
       }
       edus.answered(txnId)
       unanswered = null
     } else if (at.openTxn !== txnId) {
-      const { handed, lanes, positions } = unanswered
+      const { handed, positions } = unanswered
+      const isAside = isOutOfLanes(unanswered)
+      const items = positions.length + unanswered.edus.positions.length
       // What was set aside is tried once; what is too large goes in smaller ones.
       const mayBeGone =
-        (refuses(told) &&
-          (lanes === lanes.toUpperCase() || (result.status === 413 && positions.length > 1))) ||
+        (refuses(told) && (isAside || (result.status === 413 && items > 1))) ||
         (timeouts >= 3 && positions.length > 1)
       if (handed > 0 && !mayBeGone)
         violated('same id, same bytes (I3)', `${txnId} is gone, and may have been received`)
@@ -292,7 +317,7 @@ export function makeWatch(history: History) {
       unanswered = null
       if (result.stage === 'timeout') timeouts = 0
       // What was set aside was tried alone: the destination is in no trouble.
-      if (lanes === lanes.toUpperCase() && refuses(told)) return
+      if (isAside && refuses(told)) return
     }
     waits.written(result, at, by)
   }
@@ -371,7 +396,7 @@ export function makeWatch(history: History) {
     if (view.openTxn !== null) violated('settled', `${view.openTxn} is open`)
     if (view.gaps.some(({ open }) => open)) violated('settled', 'a gap is open')
     if (view.lookAt !== null && view.lookAt <= view.now) violated('settled', 'it is due, and nothing is done')
-    edus.settled(view)
+    edus.settled(view, { listed })
     for (const event of history.all()) {
       const isApart = view.apart.includes(event.pos) || waitsWith(view)(event)
       if (isApart && !listed) continue
@@ -464,10 +489,11 @@ export function makeWatch(history: History) {
 
   /** An operator gave these up: it is as if they had been acknowledged, and a join asks for them again. */
   function dropped(view: View): void {
+    edus.dropped(view)
     for (const pos of before?.apart ?? []) {
       const event = history.at(pos)
       if (event === undefined || view.apart.includes(pos)) continue
-      event.told.push({ readAt: view.head, writtenAt: view.head, listed: true })
+      event.told.push({ readAt: view.head, writtenAt: view.head, at: view.now, listed: true })
       // Its transaction is void, whatever it was read up to.
       event.droppedAt = Infinity
     }
@@ -491,6 +517,9 @@ export function makeWatch(history: History) {
     waiting,
     waits,
     edusWait: edus.waits,
+    goodEduWaits: edus.goodWaits,
+    badEdus: edus.bad,
+    tookOut,
     /** What a process that looks now decides from. */
     basis: (view: View): Basis => {
       edus.looked(view)
@@ -500,6 +529,20 @@ export function makeWatch(history: History) {
         owes: mayOwe(view),
         lapsing: lapsingIn(history, view, latest),
       }
+    },
+    /** Nobody has it any more. `slackMs`: where it is not known yet, it is looked for so long. */
+    letGo(view: View, slackMs: number): void {
+      const { owner, paused, held, retryAt, lookAt, now } = view
+      const by = repeatBy(history, view, latest)
+      if (by === null || owner !== null || paused || held || retryAt !== null) return
+      if (lookAt !== null && lookAt <= Math.max(by, now + slackMs)) return
+      violated(REPEATED, `it is looked at ${lookAt}, and not by ${by}`)
+    },
+    /** A sweep has found who is owed something. */
+    sought(view: View, ids: readonly number[]): void {
+      const by = repeatBy(history, view, latest)
+      if (by !== null && by <= view.now && !ids.includes(view.id))
+        violated(REPEATED, `it is due since ${by}, and no sweep finds it`)
     },
     /** Nobody has it any more, or the fanout is through; what is new up to `upto` was known. */
     rests: (view: View, upto: number): void => {
@@ -528,6 +571,10 @@ export function makeWatch(history: History) {
     },
   }
 }
+
+/** What was set aside, or a half of a search. */
+const isOutOfLanes = ({ lanes, edus }: FrozenView): boolean =>
+  lanes === '' ? isApart(edus) : lanes === lanes.toUpperCase()
 
 const inWords = (one: { gateway: number; others: number } | undefined): string =>
   one === undefined ? 'no refusal' : `${one.gateway} by a gateway, ${one.others} by others`

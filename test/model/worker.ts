@@ -6,12 +6,15 @@ import { besideASearch } from './beside-a-search.ts'
 import { memoryDatabase } from './database.ts'
 import { makeTwins } from './postgres-database.ts'
 import { edus } from './edus.ts'
+import { edusBeside } from './edus-beside.ts'
 import { erasing } from './erasing.ts'
 import { isolating, quarantined } from './isolating.ts'
 import { lapsing, schedulesOnPostgres } from './lapsing.ts'
 import { locked } from './locked.ts'
 import { odd } from './odd.ts'
+import { refusingEdus } from './refusing-edus.ts'
 import { schedules, schedulesWithBlocks } from './schedule.ts'
+import { unlistedAndHeld } from './unlisted-and-held.ts'
 import { uplinks } from './uplinks.ts'
 
 export interface Chunk {
@@ -40,17 +43,21 @@ const fresh: Record<Chunk['kind'], Fresh> = {
 }
 
 /**
- * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, the remote refuses some events,
- * much else happens meanwhile, something is erased; in every sixteenth some events are sent alone, operators act on what is set aside, the
- * remote lets nobody in, and there are EDUs.
+ * In every eighth chunk each: a process is cut off, operators block, sticky events would lapse while the remote fails, something is erased; in every
+ * sixteenth the remote refuses some events, or some EDUs, much else happens during a search, some events are sent alone, operators act on what is set
+ * aside, the remote lets nobody in, and there are EDUs; in every 32nd what is not listed is of a room that waits, and
+ * EDUs come beside what else happens.
  */
 function drawnFor(kind: Chunk['kind'], seed: number) {
   if (seed % 8 === 1) return uplinks
   if (seed % 8 === 3) return schedulesWithBlocks
   if (seed % 8 === 7) return erasing
+  if (seed % 16 === 14) return refusingEdus
+  if (seed % 32 === 22) return unlistedAndHeld
   if (seed % 8 === 6) return isolating
   if (seed % 16 === 2) return besideASearch
   if (seed % 16 === 10) return odd
+  if (seed % 32 === 29) return edusBeside
   if (seed % 16 === 13) return edus
   if (seed % 16 === 4) return quarantined
   if (seed % 16 === 12) return locked

@@ -205,6 +205,12 @@ export function makeWorld(
           saySoon(`        ${process.name} takes ${name(one.txnId)} apart`)
           watch.ended(one.txnId, database.now())
           break
+        case 'EDU taken out':
+          saySoon(
+            `        ${process.name} takes an EDU out of ${name(one.txnId)}${one.sure ? '' : ', maybe'}`,
+          )
+          watch.tookOut(one)
+          break
         case 'ended unanswered':
           saySoon(`        ${process.name} ends ${name(one.txnId)}`)
           watch.ended(one.txnId, database.now(), { handed: one.handed })
@@ -238,6 +244,10 @@ export function makeWorld(
           break
         case 'let go':
           if (view !== null && !wasBlocked) watch.rests(view, bases.get(process)?.head ?? 0)
+          if (view !== null && !wasBlocked) watch.letGo(view, remote.does === 'is looked for' ? MINUTE : 0)
+          break
+        case 'sought':
+          if (view !== null) watch.sought(view, one.ids)
           break
         case 'fanned out':
           if (view !== null && !wasBlocked) watch.rests(view, one.upto)
@@ -533,6 +543,7 @@ export function makeWorld(
     producers,
     housekeeper: () => housekeeper,
     retainer: () => retainer,
+    remote: () => remote,
     isSought: () => remote.does === 'is looked for',
     setUplink: (by: By, is: 'gone' | 'back') => {
       if (is === 'gone') cut.add(by)
@@ -610,10 +621,13 @@ export function makeWorld(
     },
     async actOnQuarantine({ act, kind, nth, of }: Extract<Command, { do: 'quarantine' }>): Promise<void> {
       const view = await database.view()
-      const pos = view?.apart.filter((one) => !view.searched.includes(one)).at(nth)
+      const pos =
+        kind === 'edu'
+          ? view?.edusApart.filter(({ sure }) => sure).at(nth)?.pos
+          : view?.apart.filter((one) => !view.searched.includes(one)).at(nth)
       const room = view?.heldRooms.at(0)
-      if (kind === 'pdu' ? pos === undefined : room === undefined) return
-      const named = kind === 'pdu' ? { kind, pos: pos ?? 0 } : { kind, room: room ?? 0 }
+      if (kind === 'room' ? room === undefined : pos === undefined) return
+      const named = kind === 'room' ? { kind, room: room ?? 0 } : { kind, pos: pos ?? 0 }
       const what = { name: of === 'us' ? US : OTHER, id: 'model', named, who: 'model' }
       const { pool } = operator.process
       const done = act === 'retry' ? tryNow(pool, what) : giveUpNow(pool, what)

@@ -8,8 +8,8 @@
  * as many steps as halvings lead to it.
  *
  * Always: one is taken out only where it was refused alone and something else was answered 200 since the search began; a gateway is believed only the third time. Where
- * there is nothing else, as no other transaction may follow it, it goes out of the way after two tries in vain: that concludes nothing, and there are never more
- * than two of these.
+ * there is nothing else, as no other transaction may follow it, it goes out of the way after two tries in vain (a gateway's: three): that concludes nothing, and
+ * there are never more than two of these.
  */
 import type { EduSearch } from '../../store/isolation.ts'
 
@@ -27,7 +27,9 @@ export interface RefusedEdus {
   readonly parts: number
   /** A proxy before the server refused it. */
   readonly gateway: boolean
-  /** The one that was alone is durable. */
+  /** The one that was alone; null: there were several. */
+  readonly pos: number | null
+  /** It is durable. */
   readonly durable: boolean
   /** So many are out of the way with nothing concluded. */
   readonly doubtful: number
@@ -44,7 +46,7 @@ export interface AfterRefusedEdus {
 /** `interval`: the backoff after so many failures, ms. */
 export function afterRefusedEdus(
   known: EduSearch | undefined,
-  { pdus, parts, gateway, durable, doubtful }: RefusedEdus,
+  { pdus, parts, gateway, pos, durable, doubtful }: RefusedEdus,
   { now, interval }: { now: number; interval: (failures: number) => number },
 ): AfterRefusedEdus {
   const was: EduSearch = known ?? {
@@ -56,23 +58,28 @@ export function afterRefusedEdus(
   const goesOn = (search: EduSearch): AfterRefusedEdus => ({ search, takesOut: null, backsOff: false })
   if (pdus > 0) return goesOn({ ...next, most: Math.max(1, parts) })
   if (parts > 1) return goesOn({ ...next, most: Math.floor(parts / 2), unsure: 0, waitUntil: null })
-  const unsure = was.unsure + 1
-  const takesOut = whether({ other: was.other, unsure, doubtful, durable, gateway })
+  // Another one may have been alone before it: what is not durable is over soon, and what is durable goes first.
+  const of = pos === null ? undefined : { pos, tries: was.of?.pos === pos ? was.of.tries + 1 : 1 }
+  const alone = { ...next, most: 1, ...(of !== undefined && { of }) }
+  const takesOut = whether({ other: was.other, tries: of?.tries ?? 1, doubtful, durable, gateway })
   if (takesOut !== null)
-    return { search: { ...next, most: 1, unsure: 0, waitUntil: null }, takesOut, backsOff: false }
+    return { search: { ...alone, unsure: 0, waitUntil: null }, takesOut, backsOff: false }
+  const unsure = was.unsure + 1
   const waitUntil = now + interval(unsure)
-  return { search: { ...next, most: 1, unsure, waitUntil }, takesOut, backsOff: !was.other }
+  // With a gateway that refuses several there would be no steps left for the others.
+  const search = { ...alone, unsure, waitUntil, ...(gateway && { steps: was.steps }) }
+  return { search, takesOut, backsOff: !was.other }
 }
 
 function whether({
   other,
-  unsure,
+  tries,
   doubtful,
   durable,
   gateway,
-}: Pick<EduSearch, 'other' | 'unsure'> & Pick<RefusedEdus, 'doubtful' | 'durable' | 'gateway'>) {
-  if (other) return unsure >= (gateway ? OF_GATEWAY : 1) ? 'sure' : null
-  return durable && unsure >= UNSURE && doubtful < UNSURE ? 'doubtful' : null
+}: Pick<EduSearch, 'other'> & { tries: number } & Pick<RefusedEdus, 'doubtful' | 'durable' | 'gateway'>) {
+  if (other) return tries >= (gateway ? OF_GATEWAY : 1) ? 'sure' : null
+  return durable && tries >= (gateway ? OF_GATEWAY : UNSURE) && doubtful < UNSURE ? 'doubtful' : null
 }
 
 /** Something was answered 200. `parts`: of its EDUs; `searched`: it held nothing else, and came from the lanes. Absent: the search is over. */
@@ -81,7 +88,8 @@ export function eduSearchAfterAnswer(
   { parts, searched }: { parts: number; searched: boolean },
 ): EduSearch | undefined {
   if (was === undefined) return undefined
-  if (!searched) return { ...was, other: true, turn: 'half' }
+  // It was waited for anything to arrive; what a gateway refused waits for its own next try.
+  if (!searched) return { ...was, other: true, turn: 'half', waitUntil: was.other ? was.waitUntil : null }
   const most = Math.max(was.most, parts) * 2
   return most >= ENOUGH ? undefined : { ...was, most, other: true, turn: 'other', unsure: 0, waitUntil: null }
 }

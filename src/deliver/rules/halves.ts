@@ -234,14 +234,14 @@ export interface ChosenApart {
   rows: ApartRow[]
 }
 
-/** What was set aside, or a room that is held, is due. A clock that has been set back since delays nothing by more than the longest wait. */
+/** What was set aside, or a room that is held, is due. A wait beyond the longest was written by a clock that was wrong, and is over. */
 export function dueAside(
   rows: readonly ApartRow[],
   rooms: readonly RoomRow[],
   now: number,
   limits: Places,
 ): { chosen: ChosenApart | null; nextAt: number | null } {
-  const at = (nextAt: number): number => Math.min(nextAt, now + DAY_MS)
+  const at = (nextAt: number): number => (nextAt > now + DAY_MS ? now : nextAt)
   let nextAt = Infinity
   let first: { at: number; rows: ApartRow[] } | null = null
   const offer = (time: number, those: ApartRow[]) => {

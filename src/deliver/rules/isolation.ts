@@ -136,7 +136,9 @@ export function halfAt(
   const eldest = search.steps.length < STEPS_AN_HOUR ? undefined : search.steps.at(-STEPS_AN_HOUR)
   // What lies ahead is from a clock that has been set back since.
   const full = eldest === undefined || eldest > now ? 0 : eldest + HOUR_MS
-  const waits = brought ? 0 : Math.min(search.waitUntil ?? 0, now + DAY_MS)
+  const until = search.waitUntil ?? 0
+  // A wait beyond the longest was written by a clock that was wrong.
+  const waits = brought || until > now + DAY_MS ? 0 : until
   const at = Math.max(full, waits)
   return at > now ? at : null
 }

@@ -4,7 +4,7 @@ import { afterRefusedEdus, eduSearchAfterAnswer } from '../../../src/deliver/rul
 import type { EduSearch } from '../../../src/store/isolation.ts'
 
 const at = { now: 1_000, interval: (failures: number) => failures * 10 }
-const alone = { pdus: 0, parts: 1, gateway: false, durable: true, doubtful: 0 }
+const alone = { pdus: 0, parts: 1, gateway: false, pos: 1, durable: true, doubtful: 0 }
 
 describe('a search for EDUs that are refused', () => {
   /** A lane of `n`, of which those in `bad` are refused, beside others that are taken: what it took, and in how many requests. */
@@ -21,7 +21,7 @@ describe('a search for EDUs that are refused', () => {
       const searched = search !== undefined
       if (search?.turn === 'other') search = eduSearchAfterAnswer(search, { parts: 0, searched: false })
       else if (sent.some((one) => bad.has(one))) {
-        const after = afterRefusedEdus(search, { ...alone, parts: sent.length }, at)
+        const after = afterRefusedEdus(search, { ...alone, parts: sent.length, pos: sent[0] ?? 0 }, at)
         search = after.search
         if (after.takesOut === 'sure') out.push(...sent)
         if (after.takesOut !== null) lane = lane.slice(sent.length)
@@ -70,18 +70,47 @@ describe('a search for EDUs that are refused', () => {
   })
 
   it('believes a gateway only the third time', () => {
-    let search = {
-      ...afterRefusedEdus(undefined, { ...alone, gateway: true }, at).search,
-      other: true,
-      unsure: 0,
-    }
+    let search = { ...afterRefusedEdus(undefined, { ...alone, gateway: true }, at).search, other: true }
     const took = []
+    for (let i = 0; i < 2; i += 1) {
+      const after = afterRefusedEdus(search, { ...alone, gateway: true }, at)
+      took.push(after.takesOut)
+      search = after.search
+    }
+    expect(took).to.deep.equal([null, 'sure'])
+  })
+
+  it('believes a gateway no sooner where nothing else was answered', () => {
+    const took = []
+    let search: EduSearch | undefined
     for (let i = 0; i < 3; i += 1) {
       const after = afterRefusedEdus(search, { ...alone, gateway: true }, at)
       took.push(after.takesOut)
       search = after.search
     }
-    expect(took).to.deep.equal([null, null, 'sure'])
+    expect(took).to.deep.equal([null, null, 'doubtful'])
+  })
+
+  it('does not count what was refused of another', () => {
+    const gateway = { ...alone, gateway: true }
+    const { search } = afterRefusedEdus(undefined, { ...gateway, pos: 7, durable: false }, at)
+    const second = afterRefusedEdus(search, { ...gateway, pos: 7, durable: false }, at)
+    const other = eduSearchAfterAnswer(second.search, { parts: 0, searched: false })
+    expect(afterRefusedEdus(other, gateway, at).takesOut).to.equal(null)
+    const inVain = afterRefusedEdus(search, { ...alone, pos: 8 }, at)
+    expect(inVain.takesOut).to.equal(null)
+    expect(inVain.search.waitUntil, 'but the waits grow').to.equal(1_020)
+  })
+
+  it('takes none of the steps of an hour for what a gateway refuses', () => {
+    const was = { ...afterRefusedEdus(undefined, { ...alone, parts: 2 }, at).search, other: true }
+    expect(afterRefusedEdus(was, { ...alone, gateway: true }, at).search.steps).to.deep.equal(was.steps)
+  })
+
+  it('waits no longer for anything to come when something has', () => {
+    const { search } = afterRefusedEdus(undefined, alone, at)
+    expect(search.waitUntil).to.equal(1_010)
+    expect(eduSearchAfterAnswer(search, { parts: 0, searched: false })?.waitUntil).to.equal(null)
   })
 
   it('parts EDUs from PDUs first, and says nothing of either', () => {

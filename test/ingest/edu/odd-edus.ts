@@ -15,15 +15,33 @@ const USERS = [
 ]
 const NO_USERS = ['a:b', '@a', '', '__proto__', '@a\0:b', `@${'u'.repeat(255)}:a`]
 const THREADS = ['main', '$root', '"', '$😀']
-const NUMBERS = ['1.5', '1e3', '-0', '-1', '9007199254740991', '9007199254740992', '1e400']
+const NUMBERS = [
+  ...[
+    '1.5',
+    '1e3',
+    '-0',
+    '-1',
+    '9007199254740991',
+    '9007199254740992',
+    '-9007199254740992',
+    '1e400',
+    '1e-400',
+  ],
+  ...['9'.repeat(400), `0.${'3'.repeat(400)}`],
+]
+/** As they are in a body: the reader decides whether they are texts. */
+const HALVES = ['"\\ud800"', '"\\udc00\\ud800"', '"a\\udfffb"', '{"\\ud83d":1}']
+/** More than one EDU may have. */
+const HUGE = 1024 * 1024
 
 /** Texts of JSON values. */
 const quoted = (...texts: string[]) => fc.constantFrom(...texts.map((text) => JSON.stringify(text)))
 const number = fc.oneof(fc.nat(5).map(String), fc.constantFrom(...NUMBERS))
 const good = fc.nat().map(String)
 const length = fc.oneof(
-  { weight: 30, arbitrary: fc.constantFrom(0, 4, 100) },
-  { weight: 1, arbitrary: fc.constantFrom(20_000, 33_000, 66_000) },
+  { weight: 1_500, arbitrary: fc.constantFrom(0, 4, 100) },
+  { weight: 50, arbitrary: fc.constantFrom(20_000, 33_000, 66_000) },
+  { weight: 1, arbitrary: fc.constant(HUGE) },
 )
 const longText = fc
   .tuple(fc.constantFrom('x', 'é', '"', '\u0001', '😀'), length)
@@ -33,7 +51,17 @@ const anyValue = fc.oneof(
   fc.json({ maxDepth: 2 }),
   fc.string({ unit: 'binary', maxLength: 8 }).map((text) => JSON.stringify(text)),
   { weight: 2, arbitrary: fc.constantFrom('null', '{}', '[]', '"last_active_ago"', '{"last_active_ago":7}') },
-  { weight: 1, arbitrary: fc.integer({ min: 90, max: 110 }).map(nested) },
+  {
+    weight: 1,
+    arbitrary: fc.oneof(fc.integer({ min: 90, max: 110 }), fc.constantFrom(998, 1_100)).map(nested),
+  },
+  { weight: 1, arbitrary: fc.constantFrom(...HALVES) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      ...['__proto__', 'constructor', 'toJSON'].map((key) => `{"${key}":{"x":1.5}}`),
+    ),
+  },
 )
 
 function nested(levels: number): string {

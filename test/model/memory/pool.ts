@@ -14,6 +14,7 @@ import { APART } from './delivery/apart.ts'
 import { QUARANTINE } from './delivery/quarantine.ts'
 import { BLOCKS } from './delivery/blocks.ts'
 import { EDUS } from './delivery/edus.ts'
+import { EDUS_APART } from './delivery/edus-apart.ts'
 import { FOLLOW, LEASES } from './delivery/leases.ts'
 import { LOAD } from './delivery/load.ts'
 import { OWN_TROUBLE } from './delivery/own-trouble.ts'
@@ -36,6 +37,7 @@ export const TWINS: Readonly<Record<TwinName, Run>> = {
   ...CONTENT,
   ...INGEST_EDUS,
   ...EDUS,
+  ...EDUS_APART,
   ...LEASES,
   ...FOLLOW,
   ...LOAD,

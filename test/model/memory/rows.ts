@@ -173,6 +173,18 @@ export interface WaitingRoomRow {
   next_at: number | null
 }
 
+/** An EDU that is out of its lane. */
+export interface EduApartRow {
+  destination: number
+  pos: number
+  since: number
+  sure: boolean
+  tries: number
+  next_at: number
+  status: number | null
+  message: string | null
+}
+
 export interface Schema {
   stream: { head: number; log_end: number; log_floor: number; durable_head: number; edu_head: number }
   cursors: { name: string; pos: number }
@@ -201,6 +213,7 @@ export interface Schema {
   block_list: { version: string }
   apart: ApartRow
   waiting_rooms: WaitingRoomRow
+  edus_apart: EduApartRow
 }
 
 export const TABLES: readonly (keyof Schema)[] = [
@@ -230,6 +243,7 @@ export const TABLES: readonly (keyof Schema)[] = [
   'block_list',
   'apart',
   'waiting_rooms',
+  'edus_apart',
 ]
 
 /** Primary keys of tables whose key is more than one column. */
@@ -239,5 +253,6 @@ export const keyOf = {
   replay: (destination: number, pos: number) => `${destination} ${pos}`,
   attempt: (destination: number, seq: number) => `${destination} ${seq}`,
   apart: (destination: number, pos: number) => `${destination} ${pos}`,
+  eduApart: (destination: number, pos: number) => `${destination} ${pos}`,
   waits: (destination: number, room: number) => `${destination} ${room}`,
 }

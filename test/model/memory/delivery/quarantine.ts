@@ -1,5 +1,6 @@
 /** `store/delivery/quarantine-acts.ts`: an operator has what was set aside tried, or gives it up. What was given up is noted for people alone. */
 import { NO_SUSPECT } from '../../../../src/store/delivery/apart.ts'
+import { openEdus } from '../edus.ts'
 import { headOf } from '../rules.ts'
 import { keyOf, type ApartRow } from '../rows.ts'
 import { twin, type Call, type Twins } from '../statement.ts'
@@ -49,6 +50,12 @@ export const QUARANTINE = {
     call.t.waiting_rooms.change(keyOf.waits(id, room), { next_at: call.now })
     return 1
   }),
+  'try an EDU that is set aside': twin<[number, number]>(({ t, now }, id, pos) => {
+    const key = keyOf.eduApart(id, pos)
+    if (t.edus_apart.get(key)?.sure !== true) return 0
+    t.edus_apart.change(key, { next_at: now })
+    return 1
+  }),
   'wish for a try of what is set aside': twin<[number]>(({ t, now }, id) => {
     const d = t.destinations.get(id)
     if (d !== undefined) t.destinations.change(id, { wake_seq: d.wake_seq + 1, asked_at: now, look_at: now })
@@ -57,6 +64,14 @@ export const QUARANTINE = {
   'drop what is set aside': twin<[number, string, number]>((call, id, _, pos) =>
     drop(call, id, (row) => row.pos === pos && isAside(call, row)),
   ),
+  'drop an EDU that is set aside': twin<[number, number]>(({ t }, id, pos) => {
+    const key = keyOf.eduApart(id, pos)
+    if (t.edus_apart.get(key)?.sure !== true) return [{ n: 0 }]
+    t.edus_apart.delete(key)
+    const open = t.open_transactions.get(id)
+    if (open !== undefined && openEdus(open).includes(pos)) t.open_transactions.change(id, { void: true })
+    return [{ n: 1 }]
+  }),
   'drop what is set aside of a held room': twin<[number, string, number]>((call, id, _, room) =>
     isHeld(call, id, room)
       ? drop(

@@ -47,6 +47,8 @@ export const SKIPS = {
     }
     const gone = t.apart.all().filter(({ destination, pos }) => destination === id && pos <= upto)
     for (const one of gone) t.apart.delete(keyOf.apart(id, one.pos))
+    for (const one of t.edus_apart.all())
+      if (one.destination === id && one.pos <= upto) t.edus_apart.delete(keyOf.eduApart(id, one.pos))
     const those = t.apart.all().filter(({ destination }) => destination === id)
     const last = Math.max(0, ...those.map(({ grp }) => grp ?? 0), ...gone.map(({ grp }) => grp ?? 0))
     for (const one of those)

@@ -81,4 +81,10 @@ export const FORGET_EDUS = {
     const named = new Set(t.edus.all().map(({ rooms }) => rooms))
     return t.edu_rooms.all().flatMap(({ id }) => (named.has(id) ? [] : [{ id, head: headOf(t) }]))
   }),
+  'forget sets of rooms': twin<[number[], number]>(({ t }, ids, upto) => {
+    const named = new Set(t.edus.all().flatMap(({ pos, rooms }) => (pos > upto ? [rooms] : [])))
+    const gone = t.edu_rooms.all().filter(({ id }) => ids.includes(id) && !named.has(id))
+    for (const { id } of gone) t.edu_rooms.delete(id)
+    return gone.length
+  }),
 } satisfies Twins
