@@ -13,17 +13,18 @@ const ALL_COLUMNS = `${COLUMNS}, durable, room, rooms, recipients`
 const RANGE = 'e.pos > $2 and e.pos <= $3'
 
 /**
- * Rows `w` of a window, its end `u`, and the memberships `m` that do not end before it. That they begin before its end is not asked here: PostgreSQL 18
+ * Rows `w` of a window, its end `u`, the sets of rooms `s` that it names, each read once, and the memberships `m` that do not end before it. That they begin before its end is not asked here: PostgreSQL 18
  * would look for that in each room of the index that begins with rooms.
  */
 const windowOf = (which: string, rows: number, columns = ALL_COLUMNS) => `
   w as materialized (select ${columns} from edus e where ${which} and ${RANGE} order by e.pos limit ${rows}),
   u as materialized (select case when count(*) = ${rows} then max(w.pos) else $3 end as upto from w),
+  s as materialized (select e.id, e.rooms from edu_rooms e where e.id = any(array(select distinct w.rooms from w where w.rooms is not null))),
   m as materialized (select m.room, m.since, m.until from memberships m where m.destination = $1 and (m.until is null or m.until > $2))`
 
 const BY_ROOM = `select w.pos from w join m on m.room = w.room where ${heldAt('w.pos')}`
 const BY_SET = `
-    select w.pos from w join edu_rooms s on s.id = w.rooms cross join lateral unnest(s.rooms) x (room) join m on m.room = x.room
+    select w.pos from w join s on s.id = w.rooms cross join lateral unnest(s.rooms) x (room) join m on m.room = x.room
      where ${heldAt('w.pos')}`
 /** The lists with the destination on them, and with something newer than what it has had. */
 const listsSince = (head: 'durable_head' | 'edu_head') =>
