@@ -89,7 +89,7 @@ describe('a destination that was away', () => {
       expect(back.requests, figures).to.equal(MESSAGES / MAX_EDUS)
       expect(back.bytes, figures).to.be.below(MESSAGES * 600)
       expect(back.blocks, figures).to.be.below(500)
-      expect(back.mostHeld, figures).to.be.below(20_000_000)
+      expect(back.mostHeld, figures).to.be.below(10_000_000)
     } finally {
       client.release()
     }
