@@ -20,6 +20,8 @@ const NO_EDUS: PackedEdus = { texts: [], types: new Map() }
 export function packedEdus(form: number, parts: readonly ReadPart[], originServerTs: number): PackedEdus {
   if (parts.length === 0) return NO_EDUS
   const packing = packEdus(form)
-  for (const { content, ...part } of parts) if (content !== null) packing.join({ ...part, content })
+  for (const part of parts) if (hasText(part)) packing.join(part)
   return { texts: packing.texts(originServerTs), types: packing.types() }
 }
+
+const hasText = (part: ReadPart): part is EduToPack => part.content !== null

@@ -7,6 +7,7 @@ import { EDU_FORM } from '../matrix/edus/pack.ts'
 import type { Pool } from '../store/db.ts'
 import type { DestinationState, OpenEdus } from '../store/delivery/destination.ts'
 import { readDurableEdus, readEphemeralEdus, type EdusRead, type StoredEdu } from '../store/delivery/edus.ts'
+import { readEphemeral } from './read-ephemeral.ts'
 import type { EduCursors } from '../store/delivery/leases.ts'
 import type { Reading } from './lanes/lane.ts'
 import type { DeadlineSettings } from './rules/deadline.ts'
@@ -54,7 +55,10 @@ export async function readEdus(
     readDurableEdus(pool, id, range, { rows: ROWS.durable, bytes }),
   )
   const ephemeral = await readLane(ephemeralPos, longOutage ? 0 : eduHead, (range) =>
-    readEphemeralEdus(pool, id, range, { rows: ROWS.ephemeral, bytes }),
+    readEphemeral((after, most) => readEphemeralEdus(pool, id, { ...range, after }, most), range, {
+      rows: ROWS.ephemeral,
+      bytes,
+    }),
   )
   return { durable: { ...durable, edus: durable.edus.map(withAge(edus)) }, ephemeral, longOutage }
 
@@ -85,8 +89,17 @@ export function limitsBeside(lanes: EduLanes | null, reading: Reading, limits: L
 
 export type WithEdus =
   | Sending
-  /** Nothing goes now: cursors move to `edus`, where it is not null; `at`: then it is planned again, ms since the epoch. */
-  | { do: 'wait'; plan: Exclude<Plan, Sending>; edus: EduCursors | null; at: number | null }
+  /**
+   * Nothing goes now: cursors move to `edus`, where it is not null; `at`: then it is planned again, ms since the epoch. `left`: what waits until then are EDUs
+   * after these cursors, and nothing else of them; null: it is not known to be so.
+   */
+  | {
+      do: 'wait'
+      plan: Exclude<Plan, Sending>
+      edus: EduCursors | null
+      at: number | null
+      left: EduCursors | null
+    }
 
 /** What goes, of both. `limits`: of the body, as PDUs would have it. */
 export function planWithEdus(
@@ -95,14 +108,14 @@ export function planWithEdus(
   { plan, lanes, reading }: { plan: Plan; lanes: EduLanes | null; reading: Reading },
   { maxBytes }: Limits,
 ): WithEdus {
-  if (lanes === null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at: null }
+  if (lanes === null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at: null, left: null }
   const search = state.isolation?.edus ?? null
   const pdus = plan.do === 'send' ? plan.pdus : []
   const isOdd = pdus[0]?.pdu.odd === true
   if (search !== null) {
     if (plan.do === 'send' && search.turn === 'other') return plan
     const at = halfAt({ search }, state.now, isBrought(state))
-    if (at !== null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at }
+    if (at !== null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at, left: null }
   }
   const input = {
     ...lanes,
@@ -136,7 +149,14 @@ export function planWithEdus(
     const acknowledges = plan.do === 'move' ? plan.acknowledges : nothingMoves
     return { do: 'send', pdus: [], soonestLapse: null, acknowledges, edus: ofEdus }
   }
-  return { do: 'wait', plan, edus: any ? null : ofEdus.cursors, at: any ? ofEdus.notBefore : null }
+  if (!any) return { do: 'wait', plan, edus: ofEdus.cursors, at: null, left: null }
+  // What waits for its time is not durable, and nothing of its lane is before the first that was read.
+  const [first] = lanes.ephemeral.edus
+  const left =
+    ofEdus.notBefore === null || first === undefined
+      ? null
+      : { durable: ofEdus.cursors.durable, ephemeral: first.pos - 1 }
+  return { do: 'wait', plan, edus: null, at: ofEdus.notBefore, left }
 }
 
 /** Somebody wants it to be tried now. */

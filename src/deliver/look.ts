@@ -28,7 +28,7 @@ import { limitsBeside, planWithEdus, readEdus, type EduNeeds, type WithEdus } fr
 import { lookForEdus, type LookedForEdus } from './edus-apart.ts'
 import { moveEduCursors } from '../store/delivery/edus.ts'
 import type { EduCursors } from '../store/delivery/leases.ts'
-import { settledBy, type AllSettled } from './settled.ts'
+import { settledBy, settledUntil, type AllSettled } from './settled.ts'
 import type { Find } from './find.ts'
 import { noteUnfound, reach, type Connected, type Holding, type ReachNeeds } from './reach.ts'
 import { letGoLast } from './let-go-last.ts'
@@ -72,6 +72,8 @@ export type Looked =
       deadlineAt?: number | null
       /** How far the lanes of its EDUs are; null or absent: where they were. */
       edus?: EduCursors | null
+      /** Nothing is owed but EDUs that wait for their time, and it is connected; null or absent: it is not known to be so. */
+      settled?: AllSettled | null
     }
 
 /** It is woken when it is known where it is; after this by its row, if that was lost, ms. */
@@ -197,7 +199,12 @@ async function send(needs: LookNeeds, holding: Connected, ready: Ready): Promise
   if (next.do === 'send' && !cameAfter(reading, beside.thenFrom)) return sendThis(next, left)
   const then = beside.then && (await planApart(needs.pool, state, beside.then, beside.apart))
   if (then !== null) return sendThis(then)
-  return next.do === 'send' ? sendThis(next, left) : move(needs, holding, next, firstOfBoth(beside, ofEdus))
+  if (next.do === 'send') return sendThis(next, left)
+  const others = firstOfBoth(beside, ofEdus)
+  const looked = await move(needs, holding, next, others)
+  if (looked.kind !== 'let go' || others.nextAt !== null) return looked
+  const now = Math.round(state.now + needs.clock.monotonic() - connectedAt)
+  return { ...looked, settled: settledUntil(state, next, now) }
 }
 
 /** A destination that is farther behind the head than this is far behind. */

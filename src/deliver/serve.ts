@@ -61,10 +61,11 @@ export async function serve(
     if (looked.kind === 'sent') {
       sent += 1
       began ??= looked.connectedAt
-      const { settled } = looked
-      if (settled === null || follow?.mayBegin(state, beginningOf(settled)) !== true) continue
-      if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
     }
+    if (looked.kind === 'look again') continue
+    const { settled = null } = looked
+    if (settled !== null && follow?.mayBegin(state, beginningOf(settled)) === true)
+      if (await follow.begin({ held, state: { ...state, ...settled }, lease })) return FOLLOWED
     if (looked.kind !== 'let go') continue
     const { lookAt, position, deadlineAt = null, edus = null } = looked
     const { wakeSeq, head: readAt } = state

@@ -1,5 +1,6 @@
 /** The receivers, in their processes, as the measurements see them. */
 import { startChild } from './child.ts'
+import type { PresenceSeen } from './edus-received.ts'
 import type { Counts, ListenOptions, Received } from './receivers.ts'
 import type { Setting } from './setting.ts'
 
@@ -12,6 +13,10 @@ export interface Fleet {
   arrivals(): Promise<Map<number, number>>
   /** In the order in which they came. */
   received(): Promise<Received[]>
+  /** Notes presence from now on. */
+  notePresence(): Promise<void>
+  /** Compared with the number of each user's last change, at all of them. */
+  presence(latest: ReadonlyMap<string, number>): Promise<PresenceSeen>
   stop(): Promise<void>
 }
 
@@ -48,6 +53,16 @@ export async function startFleet(setting: Setting, hosts: string[], each: number
     },
     arrivals: async () => new Map((await askAll<Map<number, number>>('arrivals')).flatMap((map) => [...map])),
     received: async () => (await askAll<Received[]>('received')).flat().sort((a, b) => a.at - b.at),
+    notePresence: async () => {
+      await askAll('notePresence')
+    },
+    presence: async (latest) =>
+      (await askAll<PresenceSeen>('presence', { latest, servers: names.flat() })).reduce((a, b) => ({
+        updates: a.updates + b.updates,
+        backwards: a.backwards + b.backwards,
+        behind: a.behind + b.behind,
+        examples: [...a.examples, ...b.examples],
+      })),
     stop: async () => {
       await Promise.all(children.map((child) => child.stop()))
     },
@@ -57,6 +72,11 @@ export async function startFleet(setting: Setting, hosts: string[], each: number
 const together = (a: Counts, b: Counts): Counts => ({
   transactions: a.transactions + b.transactions,
   pdus: a.pdus + b.pdus,
+  edus: a.edus + b.edus,
+  sampled: {
+    transactions: a.sampled.transactions + b.sampled.transactions,
+    parts: a.sampled.parts + b.sampled.parts,
+  },
   handshakes: a.handshakes + b.handshakes,
   lastAt: Math.max(a.lastAt, b.lastAt),
   faults: [...a.faults, ...b.faults],

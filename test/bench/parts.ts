@@ -6,6 +6,9 @@ import { measureDead } from './dead.ts'
 import { failingLines } from './failing-lines.ts'
 import { measureFailingMembers } from './failing-members.ts'
 import { startFleet, type Fleet } from './fleet.ts'
+import { eduWalLines, edusAwayLines, mixedLines, presenceLines } from './edu-lines.ts'
+import { measureEduWal } from './edu-wal.ts'
+import { measureEdusAway } from './edus-away.ts'
 import { measureGrowth } from './growth.ts'
 import { measureLargeRoom } from './large-room.ts'
 import {
@@ -19,6 +22,8 @@ import {
   steadyLines,
   writeSideLines,
 } from './lines.ts'
+import { measureMixed } from './mixed.ts'
+import { measurePresence } from './presence.ts'
 import { measureRaw } from './raw.ts'
 import type { Report } from './report.ts'
 import { measureRoad } from './road.ts'
@@ -43,6 +48,10 @@ export const PARTS = [
   'road',
   'pause',
   'synapse',
+  'mixed',
+  'presence',
+  'edu-wal',
+  'edus-away',
 ] as const
 export type Part = (typeof PARTS)[number]
 
@@ -73,6 +82,8 @@ const QUICK_SIZES = [
 ]
 /** Of `dead`: how many get traffic beside them. */
 const HEALTHY = 100
+/** Each change of presence is owed to all of them. */
+const PRESENCE_SERVERS = 200
 const BACKLOGS = [100_000, 1_000_000]
 
 export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> {
@@ -206,6 +217,31 @@ export function makeParts(needs: PartsNeeds): Record<Part, () => Promise<void>> 
       const sizes = quick ? { events: 30, idleMs: 30_000 } : { events: 100, idleMs: 60_000 }
       const options = { redis: setting.redisUrl, rooms: 25_000, ...sizes, profile }
       report.add(followingLines(await measureFollowing(setting, options)))
+    },
+    mixed: async () => {
+      const pairs = quick ? 1 : 3
+      say(`receipts and typing beside events to ${WARM} destinations, queue on ${first}`)
+      const options = { queue, database: 'mixed', windowMs, pairs, profile, statements }
+      report.add(mixedLines(first, await measureMixed(setting, await theFew(), options)))
+    },
+    presence: async () => {
+      say(`presence for ${PRESENCE_SERVERS} servers, queue on ${first}`)
+      const options = { queue, database: 'presence', windowMs: quick ? 20_000 : 120_000, profile, statements }
+      await withFleet(HOSTS.slice(0, 1), PRESENCE_SERVERS, async (fleet) => {
+        report.add(presenceLines(first, await measurePresence(setting, fleet, options)))
+      })
+    },
+    'edu-wal': async () => {
+      say(`the WAL of EDUs, queue on ${first}`)
+      const options = { queue, database: 'edu_wal', profile }
+      report.add(eduWalLines(first, await measureEduWal(setting, options)))
+    },
+    'edus-away': async () => {
+      say(`a destination that was away for a day of EDUs, queue on ${first}`)
+      const options = { queue, database: 'edus_away', profile, statements }
+      await withFleet(HOSTS.slice(0, 1), 1, async (fleet) => {
+        report.add(edusAwayLines(first, await measureEdusAway(setting, fleet, options)))
+      })
     },
   }
 }

@@ -12,6 +12,7 @@ import type { AddressInfo } from 'node:net'
 import { parseXMatrix, textToSign } from '../../src/matrix/x-matrix.ts'
 import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
 import { answerParent, machineMs } from './child.ts'
+import { makePresenceNotes, messagesIn, partsIn, type PresenceNotes, type ReceivedEdu } from './edus-received.ts'
 
 export interface ListenOptions {
   tls: KeyPair
@@ -25,6 +26,9 @@ export interface ListenOptions {
 export interface Counts {
   transactions: number
   pdus: number
+  edus: number
+  /** Of one transaction in 64: parts of their EDUs (`edus-received.ts`). */
+  sampled: { transactions: number; parts: number }
   handshakes: number
   /** When the last transaction was there, by the machine's clock, ms. */
   lastAt: number
@@ -35,22 +39,35 @@ export interface Counts {
 export interface Received {
   pdus: number
   sticky: number
+  edus: number
+  /** Numbers of to-device messages, in order (`edus-received.ts`). */
+  messages: number[]
+  /** Of the body. */
+  bytes: number
   /** By the machine's clock, ms. */
   at: number
 }
 
 const CHECK_ONE_IN = 64
 
-const counts: Counts = { transactions: 0, pdus: 0, handshakes: 0, lastAt: 0, faults: [] }
+const counts: Counts = {
+  ...{ transactions: 0, pdus: 0, edus: 0, sampled: { transactions: 0, parts: 0 } },
+  ...{ handshakes: 0, lastAt: 0, faults: [] },
+}
 /** When the event numbered so was there, by the machine's clock, ms. */
 let arrivals = new Map<number, number>()
 let received: Received[] = []
 let recording = false
+/** Null: presence is not looked at. */
+let presence: PresenceNotes | null = null
 const open = new Map<string, number>()
+/** Those of this process. */
+const own = new Set<string>()
 let checkSignature: (request: IncomingMessage, body: string) => boolean
 
 interface Body {
   pdus: { content: { n?: number }; msc4354_sticky?: unknown }[]
+  edus?: ReceivedEdu[]
 }
 
 answerParent({
@@ -63,6 +80,11 @@ answerParent({
   },
   arrivals: () => arrivals,
   received: () => received,
+  notePresence: () => {
+    presence = makePresenceNotes()
+  },
+  presence: ({ latest, servers }: { latest: Map<string, number>; servers: string[] }) =>
+    presence?.seen(latest, servers.filter((server) => own.has(server))),
 })
 
 async function listen({ tls, hosts, each, publicKey }: ListenOptions): Promise<string[]> {
@@ -89,6 +111,7 @@ async function listen({ tls, hosts, each, publicKey }: ListenOptions): Promise<s
       names.push(`${host}:${(listener.address() as AddressInfo).port}`)
     }
   }
+  for (const name of names) own.add(name)
   return names
 }
 
@@ -102,21 +125,28 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
   request.on('data', (chunk: Buffer) => chunks.push(chunk))
   request.on('end', () => {
     const text = Buffer.concat(chunks).toString()
-    const { pdus } = JSON.parse(text) as Body
+    const { pdus, edus = [] } = JSON.parse(text) as Body
     counts.transactions += 1
     counts.pdus += pdus.length
+    counts.edus += edus.length
     counts.lastAt = machineMs()
-    if (counts.transactions % CHECK_ONE_IN === 0 && !checkSignature(request, text))
-      counts.faults.push(`a wrong signature at ${name}`)
-    if (recording) note(pdus)
+    if (counts.transactions % CHECK_ONE_IN === 0) {
+      if (!checkSignature(request, text)) counts.faults.push(`a wrong signature at ${name}`)
+      counts.sampled.transactions += 1
+      counts.sampled.parts += partsIn(edus)
+    }
+    if (recording) note(pdus, edus, text)
+    presence?.note(name, edus)
     // Without a list: that counts as listing all, and event ids need not be computed here.
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 })
     response.end('{}')
   })
 }
 
-function note(pdus: Body['pdus']): void {
+function note(pdus: Body['pdus'], edus: readonly ReceivedEdu[], text: string): void {
   const at = counts.lastAt
   for (const { content } of pdus) if (content.n !== undefined) arrivals.set(content.n, at)
-  received.push({ pdus: pdus.length, sticky: pdus.filter((pdu) => 'msc4354_sticky' in pdu).length, at })
+  const sticky = pdus.filter((pdu) => 'msc4354_sticky' in pdu).length
+  const bytes = Buffer.byteLength(text)
+  received.push({ pdus: pdus.length, sticky, edus: edus.length, messages: messagesIn(edus), bytes, at })
 }

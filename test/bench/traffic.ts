@@ -57,8 +57,14 @@ export async function meetAll({ key, daemon, fleet, names, pool }: Scene): Promi
   await quiet(pool)
 }
 
-/** Keeps every destination's backlog at five or six transactions, by requests that hold one transaction for each. */
-export function saturate({ key, daemon, fleet, names }: Scene): { stop(): Promise<void> } {
+/**
+ * Keeps every destination's backlog at five or six transactions, by requests that hold one transaction for each. `beside`: items that go behind
+ * each event, for its room.
+ */
+export function saturate(
+  { key, daemon, fleet, names }: Scene,
+  beside: (room: string) => string[] = () => [],
+): { stop(): Promise<void> } {
   const event = makeEvents(key)
   let stopped = false
   let turn = 0
@@ -68,9 +74,10 @@ export function saturate({ key, daemon, fleet, names }: Scene): { stop(): Promis
       (room) => room % ROUNDS === turn % ROUNDS,
     )
     turn += 1
-    return rooms.flatMap((room) =>
-      Array.from({ length: PDUS_A_TRANSACTION }, () => event(sharedRoom(room)).item),
-    )
+    return rooms.flatMap((number) => {
+      const room = sharedRoom(number)
+      return Array.from({ length: PDUS_A_TRANSACTION }, () => [event(room).item, ...beside(room)]).flat()
+    })
   }
   const work = async () => {
     const { pdus: start } = await fleet.counts()

@@ -12,6 +12,9 @@ export const PDUS_A_TRANSACTION = 4
 export interface Window {
   transactionsPerSecond: number
   pdusPerTransaction: number
+  edusPerTransaction: number
+  /** Parts of EDUs (`edus-received.ts`), by one transaction in 64; NaN where none of those came. */
+  partsPerTransaction: number
   /** Processor time of each process for one transaction, µs; null where it can't be told. The first is who sends. */
   cpuUs: Record<string, number | null>
   /** How busy the main thread of the one who sends was. */
@@ -67,6 +70,10 @@ export async function beginWindow({ fleet, pids, pool }: Watched): Promise<() =>
     return {
       transactionsPerSecond: (transactions * 1000) / costs.ms,
       pdusPerTransaction: (after.pdus - before.pdus) / transactions,
+      edusPerTransaction: (after.edus - before.edus) / transactions,
+      partsPerTransaction:
+        (after.sampled.parts - before.sampled.parts) /
+        (after.sampled.transactions - before.sampled.transactions),
       ...each(costs, transactions),
     }
   }

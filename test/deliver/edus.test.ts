@@ -4,6 +4,7 @@ import { systemClock } from '../../src/pace/clock.ts'
 import { eduRequest, makeEduWorld, receipts, toDevice, typing, type EduWorld } from '../ingest/edu-world.ts'
 import { event, servers } from '../ingest/ingest-world.ts'
 import { reachable } from '../support/reachable.ts'
+import { serve } from '../../src/deliver/serve.ts'
 import { ANSWERED, holdInTest, UNANSWERED } from './step-stage.ts'
 
 const B = 'b.example'
@@ -101,5 +102,40 @@ describe('EDUs on their way', () => {
     if (looked.kind !== 'let go') return
     expect(looked.lookAt! - systemClock.now()).to.be.within(5_000, 10_500)
     expect(it.bodies).to.deep.equal([])
+  })
+
+  it('where they wait for their time the destination is handed to who reads the log, unless it was slow or something else waits', async () => {
+    const presence = {
+      edu_type: 'm.presence',
+      content: { push: [{ user_id: '@alice:home.example', presence: 'online' }] },
+      rooms: ['!room:home.example'],
+    }
+    await world.take([toDevice('before', [B]), presence])
+    const it = await hold()
+    const begun: { position: number; durablePos: number; ephemeralPos: number; lastSuccess: number | null }[] = []
+    const follow = {
+      ...{ has: () => false, mayBegin: () => true, woken: () => undefined },
+      begin: ({ state }: { state: (typeof begun)[number] }) => {
+        const { position, durablePos, ephemeralPos, lastSuccess } = state
+        begun.push({ position, durablePos, ephemeralPos, lastSuccess })
+        return Promise.resolve(true)
+      },
+    }
+    const { signal } = new AbortController()
+    const lease = { id: it.held.worker, signal, stillHeld: () => true }
+    const served = () => serve({ ...it.needs, follow, stopping: signal }, it.held, lease, signal)
+    await it.step()
+    await it.step()
+    expect(it.bodies).to.have.length(1)
+    await world.take([toDevice('theirs', ['c.example']), presence])
+    await world.rows('update destinations set last_success = 7 where name = $1', [B])
+    expect(await served()).to.deep.equal({ again: false, followed: true })
+    const head = await world.head()
+    const waits = { position: head, durablePos: head, ephemeralPos: head - 1, lastSuccess: 7 }
+    expect(begun).to.deep.equal([waits])
+    expect(it.bodies).to.have.length(1)
+    await world.rows('update destinations set quick = false where name = $1', [B])
+    expect(await served()).to.deep.equal({ again: false })
+    expect(begun).to.have.length(1)
   })
 })

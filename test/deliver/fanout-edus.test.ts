@@ -2,7 +2,8 @@
 import { expect } from 'chai'
 import { systemClock } from '../../src/pace/clock.ts'
 import { makeFanout } from '../../src/deliver/wake/fanout.ts'
-import { findConcerned, findConcernedByEdus } from '../../src/store/delivery/wake-lists.ts'
+import { findConcernedByEdus } from '../../src/store/delivery/wake-for-edus.ts'
+import { findConcerned } from '../../src/store/delivery/wake-lists.ts'
 import { eduRequest, makeEduWorld, other, receipts, toDevice, type EduWorld } from '../ingest/edu-world.ts'
 import { event, ROOM, servers } from '../ingest/ingest-world.ts'
 import { nameIn } from '../../src/store/statement.ts'
@@ -67,6 +68,27 @@ describe('whom EDUs wake', () => {
     expect(await woken()).to.deep.equal(['quick'])
     await world.append(eduRequest([other({ rooms: [ROOM], durable: true })]))
     expect(await woken(), 'its turn may have looked for the last time').to.include('served')
+  })
+
+  it('are not those who are looked at by themselves when it may go, unless somebody has them in hand', async () => {
+    const presence = { edu_type: 'm.presence', content: { push: [{ user_id: '@a:home.example', presence: 'online' }] } }
+    const after = async (ms: number, item: object) => {
+      await world.rows(
+        `update destinations set look_at = now_ms() + $1 where name in ('quick.example', 'served.example')`,
+        [ms],
+      )
+      from = await world.head()
+      await world.append(eduRequest([item]))
+      return woken()
+    }
+    const byPresence = { ...presence, rooms: [ROOM] }
+    expect(await after(9_000, byPresence)).to.deep.equal(['served'])
+    expect(await after(9_000, receipts(['alice'])), 'it waits for no company').to.deep.equal(['quick', 'served'])
+    expect(await after(900, receipts(['alice']))).to.deep.equal(['served'])
+    expect(await after(30_000, byPresence), 'it goes before that').to.deep.equal(['quick', 'served'])
+    expect(await after(900, other({ rooms: [ROOM], durable: true }))).to.deep.equal(['quick', 'served', 'slow'])
+    expect(await after(9_000, other({ rooms: [ROOM, OTHER] }))).to.include('quick')
+    expect(await after(9_000, { ...presence, rooms: [ROOM, OTHER] })).to.deep.equal(['elsewhere', 'served'])
   })
 
   it('are the servers of all rooms of a set, and those on a list', async () => {

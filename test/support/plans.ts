@@ -4,8 +4,8 @@
  * Each statement is prepared and made to use the plan that is made once for all values, as a daemon's are after a while.
  */
 import type pg from 'pg'
-import type { Db } from '../../src/store/db.ts'
-import { nameIn } from '../../src/store/statement.ts'
+import type { Db, Pool } from '../../src/store/db.ts'
+import { nameIn, type Sql } from '../../src/store/statement.ts'
 
 export interface Cost {
   name: string
@@ -73,10 +73,43 @@ export function costed(client: pg.PoolClient): CostedDb {
   }
 }
 
+export interface CostedPool {
+  /** Statements with a name are explained before they are run, one at a time, until `costs` is called. */
+  pool: Pool
+  /** Of the statements so far. */
+  costs(): Cost[]
+}
+
+/** A pool whose statements are explained on `client`. What is asked within a transaction is not. */
+export function costedPool(given: Pool, client: pg.PoolClient): CostedPool {
+  const db = costed(client)
+  let counts = true
+  let last: Promise<unknown> = Promise.resolve()
+  const pool = new Proxy(given, {
+    get(target, key) {
+      if (key !== 'query' || !counts) return Reflect.get(target, key) as unknown
+      return (text: Sql, values: unknown[] = []) => {
+        const result = last.then(() => db.query(text, values))
+        last = result.catch(() => undefined)
+        return result
+      }
+    },
+  })
+  return {
+    pool,
+    costs() {
+      counts = false
+      return db.costs()
+    },
+  }
+}
+
 function literal(value: unknown): string {
   if (value === null || value === undefined) return 'null'
-  if (Array.isArray(value))
-    return `'{${value.map((one) => (one === null ? 'null' : String(one))).join(',')}}'`
+  if (Array.isArray(value)) {
+    const items = value.map((one) => (typeof one === 'string' ? JSON.stringify(one) : String(one)))
+    return `'{${items.join(',').replaceAll("'", "''")}}'`
+  }
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   return `'${(typeof value === 'string' ? value : JSON.stringify(value)).replaceAll("'", "''")}'`
 }

@@ -146,7 +146,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
           held,
           lease,
           signal: own.signal,
-          state: { ...state, lastSuccess: state.now },
+          state: { ...state },
           answered: null,
           slowAt: null,
         },

@@ -86,13 +86,14 @@ export async function sendWaiting(
   upto: () => number,
 ): Promise<boolean> {
   const { place, impatience } = needs
-  // What waits for its time takes no place.
-  if (follower.waiting.length === 0 && !goesNow(needs, follower, upto())) return false
+  // What waits for its time takes no place. Where that has come, to plan it here and there would be twice the work.
+  const { waiting, waitsUntil } = follower
+  const isTime = waitsUntil !== null && nowFor(needs, follower) >= waitsUntil.at
+  if (waiting.length === 0 && !isTime && !goesNow(needs, follower, upto())) return false
   const leave = place.take('quick') ?? (await impatience.waits(place.enter('quick')))
   try {
     // What it holds is decided when it has a place and a connection, not before: it may be taken away while it waits for one.
-    await sendFromPlace(needs, follower, upto)
-    return true
+    return await sendFromPlace(needs, follower, upto)
   } finally {
     leave?.()
   }
@@ -111,18 +112,23 @@ function wait(follower: Follower, plan: Extract<WithEdus, { do: 'wait' }>): void
   if (plan.at === null && follower.durable.length + follower.ephemeral.length > 0) follower.look = true
 }
 
-async function sendFromPlace(needs: FollowerNeeds, follower: Follower, upto: () => number): Promise<void> {
-  if (follower.look) return
+async function sendFromPlace(
+  needs: FollowerNeeds,
+  follower: Follower,
+  upto: () => number,
+): Promise<boolean> {
+  if (follower.look) return false
   const { lease, signal, state } = follower
   const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }
   const ready = needs.takeIdle(reach) ?? (await connected(needs, follower, reach))
-  if (ready === null) return
+  if (ready === null) return false
   const wanted = wantedForWaiting(follower, needs)
   let bytes = needs.bodies.take(wanted)
   try {
     bytes ??= await needs.impatience.waits(needs.bodies.enter(wanted, signal))
     if (bytes === null) follower.look = true
-    else if (!mustLook(follower)) await send(needs, follower, upto(), { ready, bytes })
+    else if (!mustLook(follower)) return await send(needs, follower, upto(), { ready, bytes })
+    return false
   } finally {
     bytes?.end()
     ready.giveBack()
@@ -158,14 +164,14 @@ async function send(
   follower: Follower,
   upto: number,
   { ready, bytes }: { ready: Ready; bytes: Bytes },
-): Promise<void> {
+): Promise<boolean> {
   const { held, state } = follower
   const when = { now: nowFor(needs, follower), upto }
   const plan = planWaiting(needs, follower, when, (maxBodyBytes) => forPdus(bytes, maxBodyBytes))
   if (plan.do === 'wait') {
     // Its time may have come to an end while it waited for its place.
     wait(follower, plan)
-    return
+    return false
   }
   const hurry = needs.impatience.hurry(bytes)
   const via = { held, state, ready, bytes, hurry, ledger: follower.ledger, apart: null }
@@ -173,10 +179,11 @@ async function send(
   if (ended.kind === 'ended') {
     const { attempt, result } = ended
     follower.clockAhead = attempt.startedAt + result.durationMs - needs.clock.monotonic()
-    if (ended.kept) return
+    if (ended.kept) return true
   }
   follower.look = true
   if (ended.kind === 'ended' && isSlow(ended.attempt, ended)) {
     follower.slowAt = ended.attempt.startedAt + ended.result.durationMs
   }
+  return true
 }

@@ -49,6 +49,9 @@ export interface Lives {
 
 /** Events and durable EDUs that wait longer than this (ms) are dropped here and read by a turn, so that memory does not grow with a backlog. */
 const OLDEST_MS = 30_000
+/** Where more positions than this came since the first of what waits for its time, it is sent before a turn looks, which would read all that again; but only for so long, ms. */
+const MANY = 500
+const TERM_MORE_MS = 15_000
 /** An answer is kept this long to be written with the next freeze, ms. After a crash before that, the transaction goes again. */
 const SETTLE_MS = 100
 
@@ -77,6 +80,11 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
   const isTired = ({ sentAt, ephemeral }: Follower): boolean =>
     ephemeral.length === 0 && clock.monotonic() - sentAt > needs.lingerMs
   const isDue = (follower: Follower): boolean => follower.look || mayGo(follower, nowFor(needs, follower))
+  const isTermOver = ({ endsAt, ephemeral }: Follower): boolean => {
+    const upto = followers.upto()
+    const more = upto - (ephemeral[0]?.edu.pos ?? upto) > MANY ? TERM_MORE_MS : 0
+    return clock.monotonic() > endsAt + more
+  }
   const mustSettle = ({ answered, sentAt }: Follower): boolean =>
     answered !== null && clock.monotonic() - sentAt >= SETTLE_MS
 
@@ -101,7 +109,7 @@ export function makeLives(needs: LifeNeeds, followers: Followers<Follower>): Liv
         finish(follower)
         return
       }
-      if (clock.monotonic() > follower.endsAt) follower.look = true
+      if (isTermOver(follower)) follower.look = true
       else if (isDue(follower)) {
         if (await sendWaiting(needs, follower, () => followers.upto())) follower.sentAt = clock.monotonic()
       } else if (mustSettle(follower)) await writeDown(follower)

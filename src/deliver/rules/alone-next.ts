@@ -5,8 +5,7 @@
  * transaction take turns.
  */
 import { packEdus } from '../../matrix/edus/pack.ts'
-import type { StoredEdu } from '../../store/delivery/edus.ts'
-import { firstToGo, nothingOf, type SortedLane } from './edu-lanes.ts'
+import { firstToGo, nothingOf, type EduWithText, type SortedLane } from './edu-lanes.ts'
 import type { ChosenEdus, EduLimits, EdusToPlan, Prefix } from './edus-to-plan.ts'
 import { notBeforeOf } from './when-edus-go.ts'
 
@@ -40,8 +39,6 @@ export function aloneNext(
   if (others && (lastWasAlone || !isDue(ephemeralFirst, true))) return null
   return { chosen: { durable: nothingOf(durable), ephemeral: ephemeralFirst }, count: countOf(ofEphemeral) }
 }
-
-type EduWithText = StoredEdu & { content: string }
 
 function tooLarge(lane: SortedLane, bytes: number): EduWithText | null {
   const first = firstToGo(lane)

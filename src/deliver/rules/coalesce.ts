@@ -32,20 +32,23 @@ export interface CoalescedEdus<T> {
 /** `pending`: all that the destination is entitled to, in the order of positions, up to the one that was read last. */
 export function coalesce<T extends PendingEdu>(pending: readonly T[], now: number): CoalescedEdus<T> {
   const why = new Map<T, CoalescedEdus<T>['dropped'][number]['why']>()
-  const later = new Set<string>()
+  const later = new Map<string, Set<string>>()
   const deviceLists = new Map<string, T[]>()
-  for (const edu of pending.toReversed()) {
+  for (let i = pending.length - 1; i >= 0; i -= 1) {
+    const edu = pending[i]
+    if (edu === undefined) continue
     if (edu.expiresAt !== null && edu.expiresAt <= now) {
       why.set(edu, 'expired')
       continue
     }
     if (edu.key !== null) {
-      const name = JSON.stringify([edu.eduType, edu.key])
-      if (later.has(name)) {
+      const keys = later.get(edu.eduType)
+      if (keys?.has(edu.key) === true) {
         why.set(edu, 'replaced')
         continue
       }
-      later.add(name)
+      if (keys === undefined) later.set(edu.eduType, new Set([edu.key]))
+      else keys.add(edu.key)
     }
     if (edu.deviceListOf != null) {
       const ofUser = deviceLists.get(edu.deviceListOf)

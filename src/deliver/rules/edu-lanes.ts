@@ -1,7 +1,9 @@
 /** One lane of EDUs while a transaction is put together: what of it goes one day, what never, and how far a transaction takes it. */
 import type { StoredEdu } from '../../store/delivery/edus.ts'
-import { coalesce } from './coalesce.ts'
+import { coalesce, type PendingEdu } from './coalesce.ts'
 import type { EduLane, EdusToPlan, Prefix } from './edus-to-plan.ts'
+
+export type EduWithText = StoredEdu & { readonly content: string }
 
 export type WhyLeftOut = 'expired' | 'replaced' | 'collapsed' | 'switched off' | 'outage'
 
@@ -29,11 +31,11 @@ export function sortOut(
   outageTo: number | null = null,
 ): SortedLane {
   const why = new Map<number, WhyLeftOut>()
-  const on: (StoredEdu & { deviceListOf: string | null })[] = []
+  const on: PendingEdu[] = []
   for (const edu of lane.edus) {
     if (outageTo !== null) why.set(edu.pos, 'outage')
     else if (off.has(edu.eduType)) why.set(edu.pos, 'switched off')
-    else on.push({ ...edu, deviceListOf: edu.eduType === 'm.device_list_update' ? edu.who : null })
+    else on.push(edu.eduType === 'm.device_list_update' ? { ...edu, deviceListOf: edu.who } : edu)
   }
   for (const { edu, why: reason } of coalesce(on, now).dropped) why.set(edu.pos, reason)
   const upTo = (cursor: number) => lane.edus.filter(({ pos }) => pos <= cursor)
@@ -51,27 +53,27 @@ export function sortOut(
       }
       return [...found.values()]
     },
-    waitingSince: (cursor) =>
-      Math.min(
-        ...upTo(cursor).flatMap(({ pos, receivedTs }) => {
-          const reason = why.get(pos)
-          return reason === undefined || reason === 'replaced' ? [receivedTs] : []
-        }),
-      ),
+    waitingSince(cursor) {
+      let since = Infinity
+      for (const { pos, receivedTs } of lane.edus) {
+        const reason = pos <= cursor ? why.get(pos) : 'expired'
+        if (reason === undefined || reason === 'replaced') since = Math.min(since, receivedTs)
+      }
+      return since
+    },
   }
 }
 
 /** What goes is given to `join` until it says no. What has a transaction of its own, or was not read, ends it too. */
 export function prefixOf(
   { lane, why, end }: SortedLane,
-  join: (part: StoredEdu & { content: string }, isFirst: boolean) => boolean,
+  join: (part: EduWithText, isFirst: boolean) => boolean,
 ): Prefix {
   const parts: StoredEdu[] = []
   let cursor = lane.cursor
   for (const edu of lane.edus) {
     if (!why.has(edu.pos)) {
-      const { content } = edu
-      if (edu.alone || content === null || !join({ ...edu, content }, parts.length === 0))
+      if (edu.alone || !hasContent(edu) || !join(edu, parts.length === 0))
         return { parts, cursor, stopped: true }
       parts.push(edu)
     }
@@ -84,8 +86,10 @@ export function prefixOf(
 export const nothingOf = (lane: SortedLane): Prefix => prefixOf(lane, () => false)
 
 /** The first that goes one day, where it was read. */
-export function firstToGo({ lane, why }: SortedLane): (StoredEdu & { content: string }) | null {
+export function firstToGo({ lane, why }: SortedLane): EduWithText | null {
   const first = lane.edus.find(({ pos }) => !why.has(pos))
-  if (first === undefined || first.content === null) return null
-  return { ...first, content: first.content }
+  return first !== undefined && hasContent(first) ? first : null
 }
+
+// The object itself, as what is read of it is remembered (`matrix/edus/pack.ts`).
+const hasContent = (edu: StoredEdu): edu is EduWithText => edu.content !== null

@@ -10,7 +10,7 @@
 import { packEdus, type EduCount } from '../../matrix/edus/pack.ts'
 import type { StoredEdu } from '../../store/delivery/edus.ts'
 import { aloneNext } from './alone-next.ts'
-import { prefixOf, sortOut, type LeftOutEdus, type SortedLane } from './edu-lanes.ts'
+import { firstToGo, prefixOf, sortOut, type LeftOutEdus, type SortedLane } from './edu-lanes.ts'
 import type { ChosenEdus, EduLimits, EdusToPlan } from './edus-to-plan.ts'
 import { keptOutNext } from './kept-out.ts'
 import { notBeforeOf } from './when-edus-go.ts'
@@ -51,10 +51,13 @@ export function planEdus(input: EdusToPlan, limits: EduLimits): EduPlan {
     ephemeral: chosen.ephemeral.parts,
     ...{ edus: count.edus, bytes: count.bytes },
     cursors: { durable: chosen.durable.cursor, ephemeral: chosen.ephemeral.cursor },
-    leftOut: [
-      ...durable.leftOutUpTo(chosen.durable.cursor),
-      ...ephemeral.leftOutUpTo(chosen.ephemeral.cursor),
-    ],
+    // Asked for by few.
+    get leftOut() {
+      return [
+        ...durable.leftOutUpTo(chosen.durable.cursor),
+        ...ephemeral.leftOutUpTo(chosen.ephemeral.cursor),
+      ]
+    },
     alone: alone !== null,
     notBefore: notBefore !== null && notBefore > input.now ? notBefore : null,
   }
@@ -67,7 +70,8 @@ function planTogether(
   { pdus, durable: { upto }, head }: EdusToPlan,
   { maxEdus, maxBytes }: EduLimits,
 ): ChosenEdus {
-  const kept = keptFor(ephemeral, { maxEdus: fifth(maxEdus), maxBytes: fifth(maxBytes) })
+  const ofFew = { maxEdus: fifth(maxEdus), maxBytes: fifth(maxBytes) }
+  const kept = firstToGo(durable) === null ? NOTHING_KEPT : keptFor(ephemeral, ofFew)
   const packing = packEdus()
   const left = Math.min(pdus.bytesLeft, maxBytes)
   const bytes = pdus.wait ? Math.min(left, Math.floor(maxBytes / 2)) : left
@@ -83,6 +87,9 @@ function planTogether(
   )
   return { chosen: { durable: ofDurable, ephemeral: ofEphemeral }, count: packing.count() }
 }
+
+/** Of a lane without durable ones nothing need be kept. */
+const NOTHING_KEPT = { edus: 0, bytes: 0 }
 
 /** What of the transaction is not for durable ones, whatever waits of them. */
 function keptFor(ephemeral: SortedLane, { maxEdus, maxBytes }: EduLimits): EduCount {

@@ -1,11 +1,12 @@
 /** When may a transaction of ephemeral EDUs alone go? Once a second, and presence alone waits for company. */
+import { EPHEMERAL_WAITS } from '../../store/delivery/edus.ts'
 import type { SortedLane } from './edu-lanes.ts'
 import type { EdusToPlan, Prefix } from './edus-to-plan.ts'
 
 /** Between two transactions of ephemeral EDUs alone, ms. */
-export const EPHEMERAL_MS = 1_000
+export const EPHEMERAL_MS = EPHEMERAL_WAITS.alone
 /** How long presence waits for company, ms. */
-const COMPANY_MS = 10_000
+const COMPANY_MS = EPHEMERAL_WAITS.company
 
 /** How long other things may keep out what could go, ms. */
 const KEPT_OUT_MS = 10_000

@@ -7,12 +7,12 @@
  */
 import type { Clock } from '../../pace/clock.ts'
 import type { Pool } from '../../store/db.ts'
+import { findConcernedByEdus } from '../../store/delivery/wake-for-edus.ts'
 import {
   bringBackCursor,
   moveCursor,
   readNews,
   findConcerned,
-  findConcernedByEdus,
   type Sleeper,
 } from '../../store/delivery/wake-lists.ts'
 import type { DeadlineSettings } from '../rules/deadline.ts'

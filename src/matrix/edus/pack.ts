@@ -8,8 +8,8 @@
  * Always: the same parts in the same order and form give the same texts, in every process and at any time. A transaction is kept as
  * positions and made again after a crash, so what is here may change only under a new form.
  */
-import { packPresence, readUpdate } from './presence.ts'
-import { packReceipts, readReceipt } from './receipts.ts'
+import { packPresence, readUpdate, type PresenceUpdate } from './presence.ts'
+import { packReceipts, readReceipt, type Receipt } from './receipts.ts'
 import { eduText, type EduPlace } from './wire.ts'
 
 /** The form of new transactions. Every form that a kept transaction may have is known. */
@@ -18,6 +18,7 @@ export const EDU_FORM = 1
 /** A newer release may have kept a transaction in one that is not. */
 export const isKnownForm = (form: number): boolean => form === EDU_FORM
 
+/** It never changes: what was read of it once holds for as long as it is there. */
 export interface EduToPack {
   readonly eduType: string
   /** Canonical JSON: of a receipt with one room, type and user, of presence with one update. */
@@ -45,13 +46,38 @@ export interface EduPacking {
   texts(originServerTs: number): string[]
 }
 
+/** What a part is to a packing: an update of presence, a receipt, or so many bytes as an EDU of its own. */
+type PartRead =
+  | { readonly presence: PresenceUpdate }
+  | { readonly receipt: Receipt }
+  | { readonly bytes: number }
+
+/** Every destination that is followed is given the same object, and asks of it when it is planned and when it is packed. */
+const known = new WeakMap<EduToPack, PartRead>()
+
+function readPart(part: EduToPack): PartRead {
+  const before = known.get(part)
+  if (before !== undefined) return before
+  const read = readOnce(part)
+  known.set(part, read)
+  return read
+}
+
+function readOnce({ eduType, content, receivedTs }: EduToPack): PartRead {
+  const presence = eduType === 'm.presence' ? readUpdate(content, receivedTs) : null
+  if (presence !== null) return { presence }
+  const receipt = eduType === 'm.receipt' ? readReceipt(content) : null
+  if (receipt !== null) return { receipt }
+  return { bytes: Buffer.byteLength(content) + Buffer.byteLength(eduText(eduType, '')) }
+}
+
 /**
  * Nothing yet, to be joined by parts in the order of their positions.
  * @throws RangeError for a form that this release does not know
  */
 export function packEdus(form: number = EDU_FORM): EduPacking {
   if (!isKnownForm(form)) throw new RangeError(`EDUs of form ${form}: only ${EDU_FORM} is known`)
-  const singles: string[] = []
+  const singles: EduToPack[] = []
   const presence = packPresence()
   const threaded = packReceipts()
   const unthreaded = packReceipts()
@@ -59,13 +85,11 @@ export function packEdus(form: number = EDU_FORM): EduPacking {
   let edus = 0
   let bytes = 0
 
-  const placeOf = ({ eduType, content, receivedTs }: EduToPack): EduPlace => {
-    const update = eduType === 'm.presence' ? readUpdate(content, receivedTs) : null
-    if (update !== null) return presence.placeOf(update)
-    const receipt = eduType === 'm.receipt' ? readReceipt(content) : null
-    if (receipt !== null) return (receipt.threaded ? threaded : unthreaded).placeOf(receipt)
-    const text = eduText(eduType, content)
-    return { edus: 1, bytes: Buffer.byteLength(text), take: () => singles.push(text) }
+  const placeOf = (part: EduToPack): EduPlace => {
+    const read = readPart(part)
+    if ('presence' in read) return presence.placeOf(read.presence)
+    if ('receipt' in read) return (read.receipt.threaded ? threaded : unthreaded).placeOf(read.receipt)
+    return { edus: 1, bytes: read.bytes, take: () => singles.push(part) }
   }
   const withPlace = (place: { edus: number; bytes: number }): EduCount => {
     const all = edus + place.edus
@@ -85,7 +109,7 @@ export function packEdus(form: number = EDU_FORM): EduPacking {
     count: () => withPlace({ edus: 0, bytes: 0 }),
     types: () => types,
     texts: (originServerTs) => [
-      ...singles,
+      ...singles.map(({ eduType, content }) => eduText(eduType, content)),
       ...presence.texts(originServerTs),
       ...threaded.texts(),
       ...unthreaded.texts(),

@@ -18,6 +18,8 @@ export interface Receipt {
   readonly threaded: boolean
   /** Room, type and user as one text. */
   readonly whose: string
+  /** Of the member of an object that it is. */
+  readonly bytes: number
 }
 
 /** The receipt in the content of a part, canonical JSON with one room, type and user; null: it holds something else. */
@@ -33,13 +35,15 @@ export function readReceipt(content: string): Receipt | null {
     content.endsWith('}}}}')
   if (!isReceipt) return null
   const text = content.slice(user + 1, -3)
+  const name = unquoted(content.slice(type + 2, user))
   return {
     room: unquoted(content.slice(1, room)),
     type: unquoted(content.slice(room + 2, type)),
-    user: unquoted(content.slice(type + 2, user)),
+    user: name,
     text,
     threaded: text.includes('"thread_id":') && hasThread(text),
     whose: content.slice(0, user),
+    bytes: quotedBytes(name) + 1 + Buffer.byteLength(text),
   }
 }
 
@@ -90,9 +94,8 @@ export function packReceipts() {
 }
 
 /** What the EDU grows by. */
-function bytesIn({ rooms }: Pick<ReceiptEdu, 'rooms'>, { room, type, user, text }: Receipt): number {
+function bytesIn({ rooms }: Pick<ReceiptEdu, 'rooms'>, { room, type, bytes: own }: Receipt): number {
   const ofRoom = rooms.get(room)
-  const own = quotedBytes(user) + 1 + Buffer.byteLength(text)
   if (ofRoom?.has(type) === true) return own + 1
   const withType = quotedBytes(type) + 3 + own
   if (ofRoom !== undefined) return withType + 1

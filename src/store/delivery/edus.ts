@@ -43,6 +43,9 @@ const READ_BY_ROOMS = sql('read ephemeral EDUs room by room', EPHEMERAL_BY_ROOMS
 const OWES_DURABLE = sql('is a durable EDU owed', IS_DURABLE)
 const OWES_EPHEMERAL = sql('is an ephemeral EDU owed', IS_EPHEMERAL)
 
+/** How long EDUs that are not durable wait where they go alone, ms: between two such transactions, and presence alone for company. */
+export const EPHEMERAL_WAITS = { alone: 1_000, company: 10_000 } as const
+
 /** Fewer than this in a whole window: what is for it is far between. */
 const SPARSE = 20
 /** Rows that are read at most room by room: the next reading finds itself where they are near. */

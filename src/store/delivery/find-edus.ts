@@ -12,21 +12,25 @@ const COLUMNS = 'pos, type, content, received_ts, expires_at, alone, key, who'
 const ALL_COLUMNS = `${COLUMNS}, durable, room, rooms, recipients`
 const RANGE = 'e.pos > $2 and e.pos <= $3'
 
+/** The sets of rooms that rows `w` name. Each is read once: before there are statistics, each row would read its own. */
+const SETS =
+  's as materialized (select e.id, e.rooms from edu_rooms e where e.id = any(array(select distinct w.rooms from w where w.rooms is not null)))'
 const MEMBERSHIPS =
   'm as materialized (select m.room, m.since, m.until from memberships m where m.destination = $1 and (m.until is null or m.until > $2))'
 
 /**
- * Rows `w` of a window, its end `u`, and the memberships `m` that do not end before it. That they begin before its end is not asked here: PostgreSQL 18
+ * Rows `w` of a window, its end `u`, the sets of rooms `s` that it names, and the memberships `m` that do not end before it. That they begin before its end is not asked here: PostgreSQL 18
  * would look for that in each room of the index that begins with rooms.
  */
 const windowOf = (which: string, rows: number, columns = ALL_COLUMNS) => `
   w as materialized (select ${columns} from edus e where ${which} and ${RANGE} order by e.pos limit ${rows}),
   u as materialized (select case when count(*) = ${rows} then max(w.pos) else $3 end as upto from w),
+  ${SETS},
   ${MEMBERSHIPS}`
 
 const BY_ROOM = `select w.pos from w join m on m.room = w.room where ${heldAt('w.pos')}`
 const BY_SET = `
-    select w.pos from w join edu_rooms s on s.id = w.rooms cross join lateral unnest(s.rooms) x (room) join m on m.room = x.room
+    select w.pos from w join s on s.id = w.rooms cross join lateral unnest(s.rooms) x (room) join m on m.room = x.room
      where ${heldAt('w.pos')}`
 /** The lists with the destination on them, and with something newer than what it has had. */
 const listsSince = (head: 'durable_head' | 'edu_head') =>
@@ -86,7 +90,7 @@ const DURABLE_WINDOW_OF_ROOMS = `
       (select e.pos from edus e where e.durable and e.recipients is null and ${RANGE} order by e.pos offset ${DURABLE_WINDOW - 1} limit 1), $3))) as upto
   ), w as materialized (
     select ${ALL_COLUMNS} from edus e where e.durable and e.recipients is null and e.pos > $2 and e.pos <= (select upto from u)
-  ), ${MEMBERSHIPS}`
+  ), ${SETS}, ${MEMBERSHIPS}`
 
 /** A window of those of rooms, and list by list: first up to where, from the indexes alone, then the rows up to there. */
 export const DURABLE = `

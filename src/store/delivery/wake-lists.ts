@@ -23,17 +23,17 @@ const MAY_GO = `not d.paused
      and ((d.retry_at is null and d.hold_until is null) or d.look_at is null or d.look_at <= (select now_ms()))`
 
 /** No living worker holds it. */
-const UNSERVED = `(d.lease_owner is null or not ${OWNER_LIVES})`
+export const UNSERVED = `(d.lease_owner is null or not ${OWNER_LIVES})`
 
 /** A living worker has it in its hands, and sees what is new by itself (`follow.ts`). */
-const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
+export const FOLLOWED = `(d.follows and ${OWNER_LIVES})`
 
 /**
  * New items concern it now. Not woken: a destination that is paused or failing (its own time brings it back), and one that is due and
  * not yet taken (`DUE` brings it). Both see everything that is there by then. A healthy destination has no such time (`look_at` is null). A destination that is being served is told: its turn may have
  * looked for the last time.
  */
-const IS_TOLD = `not d.paused and (d.look_at is null
+export const IS_TOLD = `not d.paused and (d.look_at is null
      or (d.look_at > (select now_ms()) and d.retry_at is null and d.hold_until is null)
      or (d.look_at <= (select now_ms()) and not ${UNSERVED}))`
 
@@ -71,9 +71,10 @@ export interface ToldSleeper extends Sleeper {
 
 /** Those whom events, and servers that are added, concern. */
 export const findConcerned = (db: Db, after: number, upto: number): Promise<ToldSleeper[]> =>
-  ask(db, FOR_NEW_ITEMS, after, upto)
+  askWhom(db, FOR_NEW_ITEMS, after, upto)
 
-async function ask(db: Db, statement: Sql, after: number, upto: number): Promise<ToldSleeper[]> {
+/** `statement`: one of those two, of new items. */
+export async function askWhom(db: Db, statement: Sql, after: number, upto: number): Promise<ToldSleeper[]> {
   const { rows } = await db.query<ToldSleeper>(planFor(upto - after, statement), [
     after,
     Array.from({ length: upto - after }, (_, i) => after + 1 + i),
@@ -81,41 +82,6 @@ async function ask(db: Db, statement: Sql, after: number, upto: number): Promise
   ])
   return rows
 }
-
-/** Beside `IS_TOLD`, for EDUs that are not durable: whoever fails, or was slow, takes them along with what it is woken for. */
-const IS_QUICK = 'd.quick and d.retry_at is null and d.hold_until is null'
-
-// As `FOR_NEW_ITEMS`. Of many EDUs of a room, or of a set of rooms, its servers are read once. Room by room, and each destination by itself: from the sets
-// PostgreSQL expects so many of both that it would read all that there are.
-const FOR_NEW_EDUS = sql(
-  'whom do new EDUs concern',
-  `with new as materialized (
-    select e.durable, e.room, e.rooms, e.recipients from unnest($2::bigint[]) p (pos) join edus e on e.pos = p.pos
-     where e.pos > $1 and e.pos <= $3
-  ), touched as materialized (
-    select room, bool_or(durable) as durable from (
-      select room, durable from new where room is not null
-      union
-      select unnest(s.rooms), e.durable from (select distinct rooms, durable from new where rooms is not null) e join edu_rooms s on s.id = e.rooms
-    ) r group by room
-  ), addressed as (
-    select recipients, bool_or(durable) as durable from new where recipients is not null group by recipients
-  ), who as materialized (
-    select destination, bool_or(durable) as durable from (
-      select m.destination, t.durable from touched t cross join lateral (
-        select m.destination from memberships m where m.room = t.room and (m.until is null or m.until > $1) offset 0) m
-      union all
-      select unnest(r.list), a.durable from addressed a join recipients r on r.id = a.recipients
-    ) w group by destination
-  )
-  select d.name, d.quick, d.fence, not ${UNSERVED} as served
-    from who cross join lateral (select * from destinations d where d.id = who.destination offset 0) d
-   where ${IS_TOLD} and not ${FOLLOWED} and (who.durable or (${IS_QUICK}))`,
-)
-
-/** Those whom EDUs concern. */
-export const findConcernedByEdus = (db: Db, after: number, upto: number): Promise<ToldSleeper[]> =>
-  ask(db, FOR_NEW_EDUS, after, upto)
 
 // One that fails is looked at sooner only for what is sticky, and mostly nothing is: that is asked with the rest.
 const NEWS = sql(

@@ -226,4 +226,33 @@ describe('EDUs of a followed destination', () => {
     expect(all.filter(({ edu_type }) => edu_type === 'm.direct_to_device')).to.have.length(31)
     expect(it_.turns).to.deep.equal([])
   })
+
+  it('that wait for their time at the look are sent from the log when it has come, without another look', async () => {
+    await it_.step()
+    await world.take([presence('alice'), receipts(['later']), presence('bob')])
+    await world.rows('update destinations set ephemeral_at = now_ms() where name = $1', [B])
+    it_.bodies.length = 0
+    expect(await it_.begin()).to.equal(true)
+    await it_.quiet()
+    const first = (await world.head()) - 2
+    expect(await it_.row()).to.deep.equal({ position: first + 2, d: first + 2, e: first - 1, follows: true })
+    it_.pass(1_001)
+    await sent(1)
+    expect(kinds()).to.deep.equal([[0, ['m.presence', 'm.receipt']]])
+    expect(it_.turns).to.deep.equal([])
+    expect(asked().filter((name) => ![...STEADY, 'begin to follow'].includes(name ?? ''))).to.deep.equal([])
+    await settled()
+    expect((await it_.row()).e).to.equal(first + 2)
+  })
+
+  for (const others of [600, 0])
+    it(`that wait for company when its rows are looked at again after a minute ${others > 0 ? 'are sent first, if much came since: a turn would read it all' : 'are left to the turn, if little came since'}`, async () => {
+      await it_.begin()
+      await take(presence())
+      await world.take(Array.from({ length: others }, (_, n) => toDevice(`m${n}`, ['c.example'])))
+      await it_.quiet()
+      it_.pass(76_000)
+      await it_.reads('its turn', () => it_.turns.length === 1)
+      expect(it_.bodies).to.have.length(others > 0 ? 1 : 0)
+    })
 })

@@ -96,11 +96,11 @@ export async function followInTest(world: EduWorld, name: string, more: Partial<
     ...{ follow, bodies, turns, woken, stopping, pass, reads },
     answers: (with_: SendResult) => (answer = with_),
     said: () => bodies.map(({ text }) => JSON.parse(text) as Body),
-    /** A look sends what is there, and it is followed from then on; what it was sent by then is forgotten here. */
+    /** A look sends what is there, or finds that it waits for its time, and it is followed from then on; what it was sent by then is forgotten here. */
     async begin(): Promise<boolean> {
       const state = await loadDestination(world.pool, stage.held)
       const looked = await stage.step()
-      if (state === null || looked.kind !== 'sent' || looked.settled === null)
+      if (state === null || !('settled' in looked) || !looked.settled)
         throw new Error(`not settled: ${JSON.stringify(looked)}`)
       const begun = await follow.begin({ held: stage.held, state: { ...state, ...looked.settled }, lease })
       bodies.length = 0

@@ -89,8 +89,17 @@ const wakes = {
     const { t } = call
     const those = t.edus.all().filter(({ pos }) => pos > after && pos <= upto)
     const isQuick = (d: DestinationRow) => d.quick && d.retry_at === null && d.hold_until === null
-    const concerns = (d: DestinationRow) =>
-      those.some((edu) => (edu.durable || isQuick(d)) && mayConcern(t, edu, d.id, after))
+    const { now } = call
+    /** It is looked at by itself when `edus` may go. */
+    const waitsAnyway = (d: DestinationRow, edus: typeof those) => {
+      const waits = edus.some(({ type }) => type !== 'm.presence') ? 1_000 : 10_000
+      return unserved(call, d) && d.look_at !== null && d.look_at > now && d.look_at <= now + waits
+    }
+    const concerns = (d: DestinationRow) => {
+      const its = those.filter((edu) => mayConcern(t, edu, d.id, after))
+      if (its.some(({ durable }) => durable)) return true
+      return its.length > 0 && isQuick(d) && !waitsAnyway(d, its)
+    }
     return t.destinations
       .all()
       .filter((d) => concerns(d) && isTold(call, d) && !followed(call, d))
