@@ -48,7 +48,7 @@ export interface AdminDeps
 /** Up to here backlog is counted exactly for one destination. */
 const PENDING_CAP = 10_000
 /** The same of durable EDUs in a list. */
-const LISTED_EDUS_CAP = 100
+const LISTED_EDUS_CAP = 20
 /** Throughput is a mean over this. Longer ones would miss what busy destinations' kept attempts have lost. */
 const RATE_WINDOW_MS = 10_000
 

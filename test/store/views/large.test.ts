@@ -33,7 +33,14 @@ describe('views of a large server: 10,000 destinations, 3,000 rooms, a room of 5
       insert into attempts (destination, seq, at, txn_id, duration_ms, outcome, pdus, edus, positions, lanes, from_pos, to_pos)
       select d, k, now_ms(), 't' || d || k, 5, 'answered', 2, 0, array[60000 - k, 60000 - 3000 * k], 'tt', 0, 0
         from generate_series(1, 5000) d, generate_series(1, 10) k;
-      update stream set head = 60000;
+      insert into edu_rooms (id, hash, rooms) select s, s, array(select 1 + (s * 31 + n * 7) % 3000 from generate_series(1, 50) n) from generate_series(1, 300) s;
+      insert into recipients (id, hash, exact, list, less, head, durable_head)
+      select l, l, true, array[1 + l * 5], '{}', 0, 60000 from generate_series(1, 1900) l;
+      insert into edus (pos, type, content, received_ts, durable, rooms, recipients)
+      select 60000 - n, 'm.device_list_update', repeat('x', 300), now_ms(), true, case when n % 4 > 0 then 1 + n % 300 end, case when n % 4 = 0 then 1 + n % 1900 end
+        from generate_series(0, 20000) n;
+      update stream set head = 60000, durable_head = 60000;
+      update destinations set durable_pos = case when id % 3 = 0 then 0 when id % 3 = 1 then 59000 else 60000 end;
       update destinations set position = 0 where id = 10000`)
     await s.pool.query('analyze')
   })
