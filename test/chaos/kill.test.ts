@@ -1,5 +1,5 @@
 /**
- * Processes that are killed, stopped and ended while events come in, servers join and leave, and sticky events are
+ * Processes that are killed, stopped and ended while events and EDUs come in, servers join and leave, and sticky events are
  * owed to who joins: everything arrives where it belongs and nowhere else. `LIMPET_KILLS` says how often; see
  * docs/chaos.md.
  */
@@ -25,7 +25,7 @@ for (const queue of QUEUES) {
     this.timeout(300_000 + KILLS * A_KILL_MS)
     let stage: Stage
     beforeEach(async function () {
-      stage = await setStage(this, { queue, settings: () => ({ shutdown_grace_ms: GRACE_MS }) })
+      stage = await setStage(this, { queue, edus: true, settings: () => ({ shutdown_grace_ms: GRACE_MS }) })
     })
     afterEach(() => stage.remove())
     const itHere = itOnOne(queue)
@@ -58,10 +58,10 @@ for (const queue of QUEUES) {
       traffic.stop()
       await running
       await stage.settled()
-      const { transactions, repeats, replays } = figures(stage.remotes, traffic.ledger)
+      const { transactions, repeats, replays, edus } = figures(stage.remotes, traffic.ledger)
       expect(replays, 'sticky events that only a join brought').to.be.above(0)
       say(
-        `${KILLS} kills, ${traffic.events} events, ${transactions} transactions, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
+        `${KILLS} kills, ${traffic.events} events and ${traffic.edus} EDUs, ${transactions} transactions with ${edus} EDUs, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
       )
       await Promise.all([ingest, ...deliver].map((limpet) => limpet.terminate()))
     })
