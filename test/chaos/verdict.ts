@@ -32,7 +32,9 @@ export async function settled(
       withinMs,
     }).catch((error: unknown) => {
       const first = missing().slice(0, 3).join(', ')
-      throw new Error(`${missing().length} missing (${first}…): ${(error as Error).message}`)
+      const [fault] = faultsOf(remote, ledger, wanted)
+      const held = fault === undefined ? '' : `; it holds against it: ${fault}`
+      throw new Error(`${missing().length} missing (${first}…): ${(error as Error).message}${held}`)
     })
   }
   const faults = remotes.flatMap((remote) =>
