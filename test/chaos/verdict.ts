@@ -30,6 +30,7 @@ export async function settled(
     await until(() => missing().length === 0, {
       what: `${remote.serverName} to hold everything (seed ${seed})`,
       withinMs,
+      everyMs: 50,
     }).catch((error: unknown) => {
       const first = missing().slice(0, 3).join(', ')
       const [fault] = faultsOf(remote, ledger, wanted)
