@@ -1,10 +1,11 @@
 /**
- * Processes that are killed, stopped and ended while events come in, servers join and leave, and sticky events are
+ * Processes that are killed, stopped and ended while events and EDUs come in, servers join and leave, and sticky events are
  * owed to who joins: everything arrives where it belongs and nowhere else. `LIMPET_KILLS` says how often; see
  * docs/chaos.md.
  */
 import { expect } from 'chai'
 import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
+import { remoteHangingUp, type HangingUp } from './hanging-up.ts'
 import { itOnOne, KILLS, STOPS } from './length.ts'
 import type { LimpetProcess } from './process.ts'
 import type { Random } from './random.ts'
@@ -17,6 +18,8 @@ const VICTIMS = [...EACH, 'one that delivers', 'the other one'] as const
 type Victim = (typeof EACH)[number]
 /** What a kill and the start after it may take on a slow and busy machine, ms. */
 const A_KILL_MS = 30_000
+/** The number of a remote that hangs up. */
+const HANGING_UP = 4
 /** Nobody gives up requests in flight because the machine is busy: then SIGTERM would rightly end with 1. */
 const GRACE_MS = 30_000
 
@@ -24,10 +27,21 @@ for (const queue of QUEUES) {
   describe(`processes that are killed during traffic, queue on ${queue}`, function () {
     this.timeout(300_000 + KILLS * A_KILL_MS)
     let stage: Stage
+    let hangingUp: HangingUp | undefined
     beforeEach(async function () {
-      stage = await setStage(this, { queue, settings: () => ({ shutdown_grace_ms: GRACE_MS }) })
+      stage = await setStage(this, {
+        ...{ queue, edus: true, settings: () => ({ shutdown_grace_ms: GRACE_MS }) },
+        makeRemote: async (world, index) => {
+          if (index !== HANGING_UP) return world.remote()
+          hangingUp = await remoteHangingUp(world, Math.random)
+          return hangingUp.remote
+        },
+      })
     })
-    afterEach(() => stage.remove())
+    afterEach(async () => {
+      await stage.remove()
+      await hangingUp?.close()
+    })
     const itHere = itOnOne(queue)
 
     it(`kill -9 at ${KILLS} random moments: everything arrives where it belongs, once and in order, under the id and bytes of its first time`, async () => {
@@ -58,10 +72,10 @@ for (const queue of QUEUES) {
       traffic.stop()
       await running
       await stage.settled()
-      const { transactions, repeats, replays } = figures(stage.remotes, traffic.ledger)
+      const { transactions, repeats, replays, edus } = figures(stage.remotes, traffic.ledger)
       expect(replays, 'sticky events that only a join brought').to.be.above(0)
       say(
-        `${KILLS} kills, ${traffic.events} events, ${transactions} transactions, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
+        `${KILLS} kills, ${traffic.events} events and ${traffic.edus} EDUs, ${transactions} transactions with ${edus} EDUs, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
       )
       await Promise.all([ingest, ...deliver].map((limpet) => limpet.terminate()))
     })
@@ -123,6 +137,7 @@ for (const queue of QUEUES) {
       async () => {
         const { traffic, remotes } = stage
         remotes.forEach((remote) => remote.behave({ kind: 'ok', delayMs: 30 }))
+        hangingUp?.calm()
         const ingest = await stage.startIngest()
         let deliver: LimpetProcess = await stage.startDeliver()
         const running = traffic.run()

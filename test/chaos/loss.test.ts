@@ -2,7 +2,10 @@ import { expect } from 'chai'
 import { until } from '../support/poll.ts'
 import { EMPTIED, itOnOne, STOPS } from './length.ts'
 import { EMPTY_QUEUE, figures, outlasted, QUEUES, say, setStage, type Stage } from './stage.ts'
+import { receiptUnanswered } from './unanswered.ts'
 
+/** The number of a remote that does as it should. */
+const HEALTHY = 3
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 for (const queue of QUEUES) {
@@ -10,7 +13,7 @@ for (const queue of QUEUES) {
     this.timeout(600_000)
     let stage: Stage
     beforeEach(async function () {
-      stage = await setStage(this, { queue, pauseMs: 30 })
+      stage = await setStage(this, { queue, edus: true, pauseMs: 30 })
     })
     afterEach(() => stage.remove())
     const itHere = itOnOne(queue)
@@ -53,21 +56,24 @@ for (const queue of QUEUES) {
     })
 
     itHere(
-      `PostgreSQL restarts (immediate) ${STOPS} times: what was acknowledged arrives, the rest is answered with an error`,
+      `PostgreSQL restarts (immediate) ${STOPS} times: what was acknowledged arrives, the rest is answered with an error, and what is unanswered goes again under its id`,
       async () => {
-        const { traffic, server, random, address } = stage
+        const { traffic, server, random, address, remotes } = stage
         const processes = await Promise.all([stage.startIngest(), stage.startDeliver(), stage.startDeliver()])
         const pids = processes.map((limpet) => limpet.pid())
         const running = traffic.run()
         for (let time = 0; time < STOPS; time += 1) {
           await pause(500 + 1_000 * random())
+          const unanswered = await receiptUnanswered(remotes[HEALTHY]!)
           await server.stop('immediate')
           const answer = await fetch(`${address}/v1/ingest/position`, {
             headers: { authorization: 'Bearer ingest-token' },
           })
           expect(answer.status).to.equal(503)
           await pause(500)
+          const since = Date.now()
           await server.start()
+          await unanswered.comesAgain(since)
         }
         await pause(1_000)
         const refused = await outlasted(stage, { running, processes, pids })
@@ -77,6 +83,26 @@ for (const queue of QUEUES) {
         await Promise.all(processes.map((limpet) => limpet.terminate()))
       },
     )
+
+    it('PostgreSQL is stopped (immediate) and those that deliver are killed, with a receipt in an unanswered transaction: the same bytes go again under the same id', async () => {
+      const { traffic, server, remotes } = stage
+      const ingest = await stage.startIngest()
+      const before = await Promise.all([stage.startDeliver(), stage.startDeliver()])
+      const running = traffic.run()
+      await until(() => remotes[HEALTHY]!.requests > 5, { what: 'traffic' })
+      const unanswered = await receiptUnanswered(remotes[HEALTHY]!)
+      await Promise.all([server.stop('immediate'), ...before.map((limpet) => limpet.kill())])
+      const since = Date.now()
+      await server.start()
+      const deliver = await stage.startDeliver()
+      await unanswered.comesAgain(since)
+      traffic.stop()
+      await running
+      await stage.settled()
+      const { transactions, repeats, edus } = figures(remotes)
+      say(`${transactions} transactions with ${edus} EDUs, ${repeats} repeats, seed ${stage.seed}`)
+      await Promise.all([ingest, deliver].map((limpet) => limpet.terminate()))
+    })
   })
 }
 
@@ -84,7 +110,7 @@ describe('a database that was restored from an older copy', function () {
   this.timeout(600_000)
   let stage: Stage
   beforeEach(async function () {
-    stage = await setStage(this, { queue: 'PostgreSQL', pauseMs: 20 })
+    stage = await setStage(this, { queue: 'PostgreSQL', edus: true, pauseMs: 20 })
   })
   afterEach(() => stage.remove())
 

@@ -47,6 +47,8 @@ export interface StageOptions {
   remotes?: number
   /** Mean pause between two batches. */
   pauseMs?: number
+  /** Whether EDUs are told beside the events. Default false. */
+  edus?: boolean
   /** Instead of a durable server of its own. */
   server?: OwnServer
   /** Settings over the world's; may lead to a proxy what the test itself reaches directly. */
@@ -61,7 +63,7 @@ export const EMPTY_QUEUE = `truncate ${TABLES.map((table) => `limpet_queue.${tab
 const SETTLED_MS = 180_000
 
 export async function setStage(context: Mocha.Context, options: StageOptions): Promise<Stage> {
-  const { queue, remotes: count = REMOTES, pauseMs = 60 } = options
+  const { queue, remotes: count = REMOTES, pauseMs = 60, edus = false } = options
   const seed = Number(process.env['LIMPET_SEED'] ?? Math.floor(Math.random() * 1e9))
   const random = seeded(seed)
   const redis = queue === 'Redis' ? await ownRedis(context) : null
@@ -82,6 +84,7 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
     return limpet
   }
   const traffic = makeTraffic({ key: world.key, address, remotes, random, pauseMs })
+  traffic.withEdus(edus)
   return {
     world,
     server,
@@ -103,7 +106,7 @@ export async function setStage(context: Mocha.Context, options: StageOptions): P
     settled: (withinMs = SETTLED_MS) => settled(remotes, traffic.ledger, { withinMs, seed }),
     remove: async () => {
       // Where a test broke off it would go on for ever, and mocha with it.
-      traffic.stop()
+      traffic.abandon()
       keepLogs(started, seed)
       await world.stop()
       await redis?.remove()

@@ -12,6 +12,7 @@ import { ownRedis, type OwnRedis } from '../support/redis.ts'
 import { startRoughProxy, type RoughProxy } from '../support/rough-proxy.ts'
 import { askWhetherReady, type Readiness } from './readiness.ts'
 import { behind, outlasted, say, setStage, type Stage } from './stage.ts'
+import { receiptUnanswered } from './unanswered.ts'
 
 /** What the operator is promised. */
 const GONE_WITHIN_MS = 30_000
@@ -45,9 +46,10 @@ describe('a primary that moves during traffic', function () {
     say(`ready ${Math.round(performance.now() - since)} ms after the address moved`)
   }
 
-  it('PostgreSQL: no connection stays on the old one, readiness tells the truth, nothing is lost', async function () {
+  it('PostgreSQL: no connection stays on the old one, readiness tells the truth, nothing is lost, and what is unanswered goes again under its id', async function () {
     stage = await setStage(this, {
       queue: 'PostgreSQL',
+      edus: true,
       remotes: 4,
       pauseMs: 30,
       settings: ({ database }) => ({ database: behind(address, database) }),
@@ -61,6 +63,7 @@ describe('a primary that moves during traffic', function () {
     const asked = (ready = askWhetherReady(stage.address))
     await until(() => asked.said(200, 0).length > 0, { what: 'to be ready at first' })
 
+    const unanswered = await receiptUnanswered(stage.remotes[3]!)
     await old.stop()
     const stoppedAt = performance.now()
     const copy = old.clone()
@@ -73,6 +76,7 @@ describe('a primary that moves during traffic', function () {
     })
     const lied = asked.said(200, stoppedAt).length
     next = await copy.start(port)
+    const since = Date.now()
     address.forwardTo(port)
     const movedAt = performance.now()
 
@@ -82,6 +86,7 @@ describe('a primary that moves during traffic', function () {
     })
     say(`the old one was left after ${Math.round(performance.now() - movedAt)} ms`)
     await readyAgain(asked, movedAt)
+    await unanswered.comesAgain(since)
     const refused = await outlasted(stage, { running, processes, pids })
     expect(lied, 'times that it said to be ready while nothing could be written').to.equal(0)
     expect(await sessions(old), 'connected to the old one in the end').to.equal(0)
@@ -92,6 +97,7 @@ describe('a primary that moves during traffic', function () {
   it('Redis: no connection stays on the old one, readiness tells the truth, ingest answers 200 all the while', async function () {
     stage = await setStage(this, {
       queue: 'Redis',
+      edus: true,
       remotes: 4,
       pauseMs: 30,
       settings: ({ redis }) => ({ queue: behind(address, redis!) }),

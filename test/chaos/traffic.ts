@@ -1,5 +1,5 @@
 /**
- * A producer as the contract wants one: events in some rooms, some of them sticky, servers that come and go.
+ * A producer as the contract wants one: events in some rooms, some of them sticky, servers that come and go, and EDUs where the test asks for them.
  *
  * It has an outbox: a batch that was not answered with a 200 is asked for by its source token and sent again,
  * so every item is taken exactly once whatever is killed. It is the only one, so its order is the stream's.
@@ -7,14 +7,17 @@
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { makeEvent, TOKENS } from '../e2e/world.ts'
 import type { SigningKey } from '../../src/matrix/signing.ts'
+import type { EduToTell } from '../../src/simulate/story/edu-told.ts'
+import { makeRoughTalk, type RoughTalk } from './edu-talk.ts'
 import { makeLedger, type Ledger } from './ledger.ts'
 import type { Random } from './random.ts'
 
 export interface Traffic {
   /** What each remote is owed. */
   readonly ledger: Ledger
-  /** Events said so far, and batches that were taken. */
+  /** Events and EDUs said so far, and batches that were taken. */
   readonly events: number
+  readonly edus: number
   readonly taken: number
   /** Batches that were not taken at the first try. */
   readonly retried: number
@@ -23,10 +26,16 @@ export interface Traffic {
   /** Sends batches until `stop`; resolves when the last one is taken. */
   run(): Promise<void>
   stop(): void
+  /** From now on there are EDUs beside the events, or none. */
+  withEdus(are: boolean): void
+  /** No batch is tried again: ingest has gone for good. */
+  abandon(): void
 }
 
 const ROOMS = 6
 const EVENTS_A_BATCH = 4
+/** EDUs after an event. */
+const EDUS_AN_EVENT = 2
 /** How often a room's members change before an event, and how often an event is sticky. */
 const CHANGES = 0.15
 const STICKY = 0.15
@@ -49,22 +58,33 @@ export function makeTraffic({
 }): Traffic {
   const ledger = makeLedger()
   const refusals = new Map<number, number>()
-  const counts = { events: 0, taken: 0, retried: 0 }
+  const counts = { events: 0, edus: 0, taken: 0, retried: 0 }
+  let talk: RoughTalk | null = null
+  let hasEdus = false
   let stopped = false
+  let abandoned = false
+  const rooms = Array.from({ length: ROOMS }, (_, n) => `!room${n}:home.example`)
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
 
   function batch(): unknown[] {
     const items: unknown[] = []
     for (let n = 0; n < EVENTS_A_BATCH; n += 1) {
-      const room = `!room${Math.floor(random() * ROOMS)}:home.example`
+      const room = pick(rooms)
       items.push(...changes(room))
       const sticky = random() < STICKY
       const { eventId, item } = makeEvent(key, room, sticky ? { stickyMs: STICKY_MS } : {})
       items.push(item)
       ledger.say(room, eventId, sticky)
       counts.events += 1
+      if (hasEdus && talk !== null) items.push(...tell(talk.say(EDUS_AN_EVENT)))
     }
     return items
+  }
+
+  function tell(edus: readonly EduToTell[]): readonly unknown[] {
+    for (const item of edus) ledger.tell(item)
+    counts.edus += edus.length
+    return edus
   }
 
   /** A room that nobody is in gets most of the servers; in others one leaves or comes back now and then. */
@@ -84,7 +104,8 @@ export function makeTraffic({
 
   async function take(items: readonly unknown[], from: string | null, to: string): Promise<void> {
     const body = JSON.stringify({ source: 'chaos', source_token: to, if_source_token: from, items })
-    for (let tries = 0; ; tries += 1) {
+    const at = Date.now()
+    for (let tries = 0; !abandoned; tries += 1) {
       const status = await post(body)
       if (status === 200) break
       if (tries === 0) counts.retried += 1
@@ -93,6 +114,7 @@ export function makeTraffic({
       if ((await storedToken()) === to) break
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
+    ledger.taken({ at, takenAt: Date.now() })
     counts.taken += 1
   }
 
@@ -133,6 +155,9 @@ export function makeTraffic({
     get events() {
       return counts.events
     },
+    get edus() {
+      return counts.edus
+    },
     get taken() {
       return counts.taken
     },
@@ -141,13 +166,23 @@ export function makeTraffic({
     },
     refusals,
     async run() {
-      for (let n = 1; !stopped; n += 1) {
-        await take(batch(), n === 1 ? null : `t${n - 1}`, `t${n}`)
+      let n = 0
+      const takeNext = (items: readonly unknown[]) => take(items, n === 0 ? null : `t${n}`, `t${(n += 1)}`)
+      while (!stopped) {
+        await takeNext(batch())
         await new Promise((resolve) => setTimeout(resolve, pauseMs * 2 * random()))
       }
+      if (talk !== null) await takeNext(tell(talk.end()))
     },
     stop: () => {
       stopped = true
+    },
+    withEdus: (are) => {
+      hasEdus = are
+      if (are) talk ??= makeRoughTalk({ random, rooms, servers: remotes.map(({ serverName }) => serverName) })
+    },
+    abandon: () => {
+      stopped = abandoned = true
     },
   }
 }

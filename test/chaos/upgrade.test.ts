@@ -3,7 +3,7 @@
  * beside them, then new ones alone, and everything arrives where it belongs. `LIMPET_PREVIOUS` names a checkout of the
  * release before, with its packages installed; without it there is nothing to be upgraded, and nothing is tested here.
  */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { figures, QUEUES, say, setStage, type Stage } from './stage.ts'
 import { ownServer } from '../support/postgres.ts'
@@ -15,6 +15,9 @@ const PREVIOUS = process.env['LIMPET_PREVIOUS']
 const hasOurSchema =
   PREVIOUS !== undefined &&
   String(readdirSync(join(PREVIOUS, 'migrations'))) === String(readdirSync(MIGRATIONS))
+/** Whether that release delivers EDUs. */
+const knowsEdus =
+  PREVIOUS !== undefined && existsSync(join(PREVIOUS, 'migrations', '0027_edus_in_transactions.sql'))
 /** Batches of four events between two steps. */
 const A_WHILE = 40
 
@@ -24,7 +27,7 @@ for (const queue of PREVIOUS === undefined ? [] : QUEUES) {
     let stage: Stage
     beforeEach(async function () {
       stage = await setStage(this, {
-        ...{ queue, server: await ownServer({ migrated: false }) },
+        ...{ queue, edus: knowsEdus, server: await ownServer({ migrated: false }) },
         // Keys that the release before does not know.
         settings: () => ({ federation: { dns_servers: undefined, ramp_per_second: undefined } }),
       })
@@ -60,6 +63,7 @@ for (const queue of PREVIOUS === undefined ? [] : QUEUES) {
       }
       await before.terminate()
       const ingest = await stage.startIngest()
+      traffic.withEdus(true)
       await aWhile()
       await deliver[1].terminate()
       after.push(await stage.startDeliver())
@@ -67,9 +71,9 @@ for (const queue of PREVIOUS === undefined ? [] : QUEUES) {
       traffic.stop()
       await running
       await stage.settled()
-      const { transactions, repeats, replays } = figures(stage.remotes, traffic.ledger)
+      const { transactions, repeats, replays, edus } = figures(stage.remotes, traffic.ledger)
       say(
-        `${traffic.events} events, ${transactions} transactions, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
+        `${traffic.events} events and ${traffic.edus} EDUs${knowsEdus ? ' from the start' : ''}, ${transactions} transactions with ${edus} EDUs, ${repeats} repeats, ${replays} replays, ${traffic.retried} batches retried, seed ${stage.seed}`,
       )
       await Promise.all([ingest, ...after].map((limpet) => limpet.terminate()))
     })

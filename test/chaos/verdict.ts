@@ -4,6 +4,7 @@
  */
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
 import { until } from '../support/poll.ts'
+import { eduFaultsOf, stillMissingEdus } from './edu-verdict.ts'
 import type { Ledger } from './ledger.ts'
 
 export interface Wanted {
@@ -22,13 +23,19 @@ export async function settled(
   { withinMs, seed, ...wanted }: { withinMs: number; seed: number } & Wanted,
 ): Promise<void> {
   for (const remote of remotes) {
-    const missing = () => stillMissing(remote, ledger)
+    const missing = () => [
+      ...stillMissing(remote, ledger),
+      ...stillMissingEdus(remote, ledger.edus, Date.now()),
+    ]
     await until(() => missing().length === 0, {
       what: `${remote.serverName} to hold everything (seed ${seed})`,
       withinMs,
+      everyMs: 50,
     }).catch((error: unknown) => {
       const first = missing().slice(0, 3).join(', ')
-      throw new Error(`${missing().length} missing (${first}…): ${(error as Error).message}`)
+      const [fault] = faultsOf(remote, ledger, wanted)
+      const held = fault === undefined ? '' : `; it holds against it: ${fault}`
+      throw new Error(`${missing().length} missing (${first}…): ${(error as Error).message}${held}`)
     })
   }
   const faults = remotes.flatMap((remote) =>
@@ -55,7 +62,10 @@ export function faultsOf(
   const { serverName, received, transactions } = remote
   const { timeline, replays } = ledger.owed(serverName)
   const inTimeline = new Set(timeline)
-  const faults = remote.violations.map((violation) => `rule broken: ${violation}`)
+  const faults = [
+    ...remote.violations.map((violation) => `rule broken: ${violation}`),
+    ...eduFaultsOf(remote, ledger.edus),
+  ]
 
   const broughtBy = (id: string) =>
     transactions
@@ -100,16 +110,17 @@ function byRoom(wanted: readonly string[], got: readonly string[], received: Rem
   })
 }
 
-/** Transactions, requests that repeated one, and sticky events that a join brought, of all remotes. */
+/** Transactions, requests that repeated one, EDUs, and sticky events that a join brought, of all remotes. */
 export function figures(
   remotes: readonly Remote[],
   ledger?: Ledger,
-): { transactions: number; repeats: number; replays: number } {
+): { transactions: number; repeats: number; replays: number; edus: number } {
   const all = remotes.flatMap(({ transactions }) => transactions)
   const requests = all.reduce((sum, { requestsAt }) => sum + requestsAt.length, 0)
   const replays = remotes.reduce((sum, { serverName, received }) => {
     const timeline = new Set(ledger?.owed(serverName).timeline)
     return sum + [...received.keys()].filter((id) => ledger !== undefined && !timeline.has(id)).length
   }, 0)
-  return { transactions: all.length, repeats: requests - all.length, replays }
+  const edus = all.reduce((sum, transaction) => sum + transaction.edus, 0)
+  return { transactions: all.length, repeats: requests - all.length, replays, edus }
 }

@@ -6,6 +6,8 @@ const SAME_BYTES =
   'whose answer was lost gets the same id and the same bytes, and what came meanwhile under a new id'
 const killed =
   'kill -9 at ${KILLS} random moments: everything arrives where it belongs, once and in order, under the id and bytes of its first time'
+const RECEIPT_UNANSWERED =
+  'PostgreSQL is stopped (immediate) and those that deliver are killed, with a receipt in an unanswered transaction: the same bytes go again under the same id'
 const ALONE = 'gives each destination one sender at a time: two that deliver, one stopped in the middle'
 
 export const TRANSACTIONS: readonly Row[] = [
@@ -85,6 +87,7 @@ export const TRANSACTIONS: readonly Row[] = [
     by: [
       ...by('e2e/trouble', SAME_BYTES),
       ...by('wire/send', 'repeats a transaction with a fresh signature and the same bytes'),
+      ...by('chaos/loss', RECEIPT_UNANSWERED),
     ],
   },
   {

@@ -19,6 +19,8 @@ export interface EduTalkNeeds {
   readonly now: () => number
   /** Default 20. */
   readonly users?: number
+  /** How often each kind is told: typing, receipts, presence, to-device messages, device lists, signing keys. */
+  readonly weights?: readonly number[]
 }
 
 export interface EduTalk {
@@ -45,7 +47,7 @@ const MOST_PUSHED = 3
 
 /** Throws where there are no rooms or no servers. */
 export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
-  const { dice, serverName, roomIds, servers, now } = needs
+  const { dice, serverName, roomIds, servers, now, weights = WEIGHTS } = needs
   if (roomIds.length === 0 || servers.length === 0) throw new RangeError('EDUs need rooms and servers')
   const talkers = Array.from({ length: needs.users ?? 20 }, (_, index): Talker => ({
     userId: `@user${index}:${serverName}`,
@@ -126,7 +128,7 @@ export function makeEduTalk(needs: EduTalkNeeds): EduTalk {
     said += 1
     const talker = one(talkers)
     const room = one(talker.roomIds)
-    switch (KINDS[dice.weighted(WEIGHTS)]) {
+    switch (KINDS[dice.weighted(weights)]) {
       case 'typing':
         return [typingItem(room, talker.userId)]
       case 'receipt':

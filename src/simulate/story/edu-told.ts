@@ -10,6 +10,9 @@ export interface EduToTell {
   /** The servers in these rooms; or exactly those in `destinations`. */
   readonly rooms?: readonly string[]
   readonly destinations?: readonly string[]
+  /** As `key` and `ttl_ms` of the item. */
+  readonly key?: string
+  readonly ttl_ms?: number
 }
 
 export interface ToldEdu {
@@ -29,8 +32,9 @@ const DURABLE = [
   'org.matrix.signing_key_update',
 ]
 
-/** For how long it is sent at all after it was taken, ms; null: it is durable. Contract 3, where an item says nothing else. */
-export function lifeOf({ edu_type: type, content }: EduToTell): number | null {
+/** For how long it is sent at all after it was taken, ms; null: it is durable. Contract 3. */
+export function lifeOf({ edu_type: type, content, ttl_ms: own }: EduToTell): number | null {
+  if (own !== undefined) return own
   if (DURABLE.includes(type)) return null
   if (type === 'm.receipt') return 24 * HOUR_MS
   if (type === 'm.presence') return 10 * MINUTE_MS

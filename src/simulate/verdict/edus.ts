@@ -104,7 +104,7 @@ function newestOf({ typing, receipts, presence, signingKeys }: KeptEdus): Map<st
 }
 
 /** Device list updates that did not come, more than 20 of one user in a row with the last that did. */
-function collapsed(streams: readonly EduClaim[], came: (claim: EduClaim) => boolean): Set<EduClaim> {
+export function collapsed(streams: readonly EduClaim[], came: (claim: EduClaim) => boolean): Set<EduClaim> {
   const waiting = new Map<string, EduClaim[]>()
   const all = new Set<EduClaim>()
   for (const claim of streams) {
