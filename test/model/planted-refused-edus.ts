@@ -203,7 +203,8 @@ export const REFUSED_EDU_BUGS: readonly Bug[] = [
         'look at the destination': (right) => (call, values) =>
           (right(call, values) as DestinationRow[]).map((row) => {
             if (row.isolation === null) return row
-            const { edus: _, ...isolation } = row.isolation
+            const isolation = { ...row.isolation }
+            delete isolation.edus
             return { ...row, isolation }
           }),
       },
