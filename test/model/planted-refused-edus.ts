@@ -129,9 +129,11 @@ export const REFUSED_EDU_BUGS: readonly Bug[] = [
     how: 'what a gateway refused alone once counts as refused twice',
     plant: () => ({
       statements: {
-        'end the attempt': isolated((isolation) =>
-          isolation.edus?.unsure === 1 ? { ...isolation, edus: { ...isolation.edus, unsure: 2 } } : isolation,
-        ),
+        'end the attempt': isolated((isolation) => {
+          const { edus } = isolation
+          if (edus?.of?.tries !== 1) return isolation
+          return { ...isolation, edus: { ...edus, of: { ...edus.of, tries: 2 } } }
+        }),
       },
     }),
     drawn: refusingEdus,
@@ -201,7 +203,8 @@ export const REFUSED_EDU_BUGS: readonly Bug[] = [
         'look at the destination': (right) => (call, values) =>
           (right(call, values) as DestinationRow[]).map((row) => {
             if (row.isolation === null) return row
-            const { edus: _, ...isolation } = row.isolation
+            const isolation = { ...row.isolation }
+            delete isolation.edus
             return { ...row, isolation }
           }),
       },

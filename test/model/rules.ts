@@ -155,9 +155,9 @@ const stickiesFirst: Rule = (at) => {
       ({ pos, told }) => pos < next.pos && !view.positions.includes(pos) && told.at(-1)?.listed === false,
     )
   if (replays.length > 0 && (at.limited || [next, ...ahead].some(tooLarge))) return null
-  // Or it goes alone, or this one does.
+  // Or it goes alone, or this one does; EDUs by themselves take turns with what goes alone.
   if (
-    replays.length > 0 &&
+    (replays.length > 0 || view.positions.length === 0) &&
     [next, ...ahead, ...view.positions.map((pos) => history.at(pos))].some((one) => one?.odd)
   )
     return null

@@ -260,8 +260,12 @@ export function makeEduWatch(edus: PastEdus, fail: Fail) {
     gone,
     refused,
     tookOut,
-    cleared: aside.cleared,
-    dropped: aside.dropped,
+    cleared: () => {
+      aside.cleared()
+    },
+    dropped: (view: View) => {
+      aside.dropped(view)
+    },
     moved,
     /** A process looks at its rows, and may decide from them. */
     looked({ now, head, failingSince }: View): void {
