@@ -255,7 +255,7 @@ export const REFUSED_EDU_BUGS: readonly Bug[] = [
     how: 'what is dropped is found by its position alone',
     plant: () => ({
       statements: {
-        'drop an EDU that is set aside': then<[number, number]>((call, [id, its]) => {
+        'drop an EDU that is set aside': then<[number, string, number]>((call, [id, , its]) => {
           forget(call, ({ destination, pos }) => destination !== id && pos === its)
         }),
       },

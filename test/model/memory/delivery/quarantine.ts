@@ -64,7 +64,7 @@ export const QUARANTINE = {
   'drop what is set aside': twin<[number, string, number]>((call, id, _, pos) =>
     drop(call, id, (row) => row.pos === pos && isAside(call, row)),
   ),
-  'drop an EDU that is set aside': twin<[number, number]>(({ t }, id, pos) => {
+  'drop an EDU that is set aside': twin<[number, string, number]>(({ t }, id, _who, pos) => {
     const key = keyOf.eduApart(id, pos)
     if (t.edus_apart.get(key)?.sure !== true) return [{ n: 0 }]
     t.edus_apart.delete(key)

@@ -146,8 +146,11 @@ export const CONTENT = {
     for (const { pos } of gone) t.edus.delete(pos)
     return gone.length
   }),
-  // None is apart: no schedule has EDUs refused.
-  'purge the EDUs that are apart': twin<[number[]]>(() => 0),
+  'purge the EDUs that are apart': twin<[number[]]>(({ t }, rooms) => {
+    const gone = t.edus_apart.all().filter(({ pos }) => rooms.includes(t.edus.get(pos)?.room ?? -1))
+    for (const { destination, pos } of gone) t.edus_apart.delete(keyOf.eduApart(destination, pos))
+    return gone.length
+  }),
   'purge memberships': twin<[number[]]>(({ t }, rooms) => {
     const gone = t.memberships.all().filter((row) => rooms.includes(row.room))
     for (const row of gone) t.memberships.delete(keyOf.membership(row))
