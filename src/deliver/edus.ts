@@ -108,7 +108,8 @@ export function planWithEdus(
   { plan, lanes, reading }: { plan: Plan; lanes: EduLanes | null; reading: Reading },
   { maxBytes }: Limits,
 ): WithEdus {
-  if (lanes === null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at: null, left: null }
+  if (lanes === null)
+    return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at: null, left: null }
   const search = state.isolation?.edus ?? null
   const pdus = plan.do === 'send' ? plan.pdus : []
   const isOdd = pdus[0]?.pdu.odd === true

@@ -17,7 +17,9 @@ export const receiptItem = (room: string, user: string, n: number) =>
     edu_type: 'm.receipt',
     content: {
       [room]: {
-        'm.read': { [user]: { data: { ts: Date.now(), thread_id: 'main' }, event_ids: [`$${digest(`${n}`)}`] } },
+        'm.read': {
+          [user]: { data: { ts: Date.now(), thread_id: 'main' }, event_ids: [`$${digest(`${n}`)}`] },
+        },
       },
     },
     rooms: [room],
@@ -30,7 +32,11 @@ export const presenceItem = (rooms: readonly string[], user: string, n: number) 
     content: {
       push: [
         {
-          ...{ user_id: user, presence: n % 3 === 0 ? 'unavailable' : 'online', currently_active: n % 3 !== 0 },
+          ...{
+            user_id: user,
+            presence: n % 3 === 0 ? 'unavailable' : 'online',
+            currently_active: n % 3 !== 0,
+          },
           ...{ last_active_ago: 1_000 + (n % 9_000), status_msg: String(n) },
         },
       ],
@@ -39,12 +45,18 @@ export const presenceItem = (rooms: readonly string[], user: string, n: number) 
   })
 
 /** An encrypted message to one device; `n` is in its `message_id`. `bytes`: of its ciphertext. */
-export const toDeviceItem = (destination: string, sender: string, { n, bytes }: { n: number; bytes: number }) =>
+export const toDeviceItem = (
+  destination: string,
+  sender: string,
+  { n, bytes }: { n: number; bytes: number },
+) =>
   item({
     edu_type: 'm.direct_to_device',
     content: {
       ...{ sender, type: 'm.room.encrypted', message_id: messageId(n) },
-      messages: { [`@bob:${destination}`]: { [digest(`device ${n}`).slice(0, 10).toUpperCase()]: secret(n, bytes) } },
+      messages: {
+        [`@bob:${destination}`]: { [digest(`device ${n}`).slice(0, 10).toUpperCase()]: secret(n, bytes) },
+      },
     },
     destinations: [destination],
   })

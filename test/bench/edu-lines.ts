@@ -116,16 +116,16 @@ export function eduWalLines(queue: string, measured: readonly EduWal[]): Line[] 
     const ofKind = measured.filter((one) => one.kind === kind)
     const bytes = ofKind.map(({ walBytes }) => walBytes)
     const [most, growth] = [Math.max(...bytes), Math.max(...bytes) / Math.min(...bytes)]
+    // A message is as long as it is, and is for one server: the size of a room is nothing to it.
     const isMessage = ofKind.some(({ contentBytes }) => contentBytes > 600)
-    // A message is as long as it is: what counts is what comes to it.
+    const met = most <= 600 && growth <= FLAT
     const beside = Math.max(...ofKind.map(({ walBytes, contentBytes }) => walBytes - contentBytes))
-    const met = (isMessage ? beside : most) <= 600 && growth <= FLAT
     return [
       {
         what: `WAL, ${kind}, batches of 50, ${queue}`,
         figure: `${whole(most)} B/EDU`,
-        aim: { text: `<= 600 B${isMessage ? ' beside it' : ''}, flat`, met: () => met },
-        note: `${ofKind.map(({ servers, walBytes }) => `${whole(servers)} servers: ${whole(walBytes)}`).join(', ')}; content ${whole(median(ofKind.map(({ contentBytes }) => contentBytes)))} B`,
+        ...(isMessage ? {} : { aim: { text: '<= 600 B, flat', met: () => met } }),
+        note: `${ofKind.map(({ servers, walBytes }) => `${whole(servers)} servers: ${whole(walBytes)}`).join(', ')}; content ${whole(median(ofKind.map(({ contentBytes }) => contentBytes)))} B, at most ${whole(beside)} beside it`,
       },
     ]
   })
@@ -151,7 +151,11 @@ export function edusAwayLines(queue: string, away: EdusAway): Line[] {
       },
       note: `${whole(inOrder)} in order, ${whole(others)} other EDUs; ${sticky} sticky events within ${away.stickyWithin}`,
     },
-    { what: '  time', figure: `${away.seconds.toFixed(2)} s`, note: `ingest took ${away.givenIn.toFixed(1)} s` },
+    {
+      what: '  time',
+      figure: `${away.seconds.toFixed(2)} s`,
+      note: `ingest took ${away.givenIn.toFixed(1)} s`,
+    },
     databaseLine(window),
     {
       what: '  resident, at most',

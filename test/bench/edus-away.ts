@@ -55,7 +55,11 @@ const TO_DEVICE_BYTES = 700
 
 const roomOf = (n: number) => `!away${n % ROOMS}:home.example`
 
-export async function measureEdusAway(setting: Setting, fleet: Fleet, options: EdusAwayOptions): Promise<EdusAway> {
+export async function measureEdusAway(
+  setting: Setting,
+  fleet: Fleet,
+  options: EdusAwayOptions,
+): Promise<EdusAway> {
   const { queue, profile } = options
   const { url, pool } = await setting.database(options.database)
   const [name = ''] = fleet.names
@@ -100,7 +104,9 @@ async function giveADay(
     const givenIn = (performance.now() - began) / 1000
     await setClock(pool, 0)
     const event = makeEvents(setting.key)
-    await daemon.ingest(Array.from({ length: STICKY }, (_, i) => event(roomOf(i), { stickyMs: 600_000 }).item))
+    await daemon.ingest(
+      Array.from({ length: STICKY }, (_, i) => event(roomOf(i), { stickyMs: 600_000 }).item),
+    )
     await pool.query('vacuum analyze')
     return givenIn
   } finally {

@@ -70,7 +70,9 @@ export function makePresenceNotes(): PresenceNotes {
       const wrong = servers.flatMap((server) =>
         [...latest]
           .filter(([user, n]) => known.get(server)?.get(user) !== n)
-          .map(([user, n]) => `${server} has ${known.get(server)?.get(user) ?? 'nothing'} of ${user}, not ${n}`),
+          .map(
+            ([user, n]) => `${server} has ${known.get(server)?.get(user) ?? 'nothing'} of ${user}, not ${n}`,
+          ),
       )
       return { updates, backwards, behind: wrong.length, examples: wrong.slice(0, EXAMPLES) }
     },

@@ -36,8 +36,7 @@ export function measureMixed(
     const mixed = (isLast: boolean) => inTraffic(warm, makeBeside(), isLast)
     while (measured.length < pairs) {
       const isLast = measured.length === pairs - 1
-      if (measured.length % 2 === 0)
-        measured.push({ alone: await alone(isLast), mixed: await mixed(isLast) })
+      if (measured.length % 2 === 0) measured.push({ alone: await alone(isLast), mixed: await mixed(isLast) })
       else {
         const first = await mixed(isLast)
         measured.push({ alone: await alone(isLast), mixed: first })

@@ -80,7 +80,10 @@ export async function measurePresence(
     forgetPeak(daemon.pid)
     if (options.statements) await resetStatements(pool)
     const before = { ...(await fleet.counts()), given: changes.count(), updates: await updatesAt(fleet) }
-    const end = await beginCosts({ limpet: daemon.pid, postgres: setting.postgres.pid(), receivers: fleet.pids }, pool)
+    const end = await beginCosts(
+      { limpet: daemon.pid, postgres: setting.postgres.pid(), receivers: fleet.pids },
+      pool,
+    )
     await Promise.race([producing, systemClock.sleep(options.windowMs)])
     const costs = await end()
     const after = { ...(await fleet.counts()), given: changes.count(), updates: await updatesAt(fleet) }

@@ -12,7 +12,13 @@ import type { AddressInfo } from 'node:net'
 import { parseXMatrix, textToSign } from '../../src/matrix/x-matrix.ts'
 import type { KeyPair } from '../../src/simulate/fleet/certs.ts'
 import { answerParent, machineMs } from './child.ts'
-import { makePresenceNotes, messagesIn, partsIn, type PresenceNotes, type ReceivedEdu } from './edus-received.ts'
+import {
+  makePresenceNotes,
+  messagesIn,
+  partsIn,
+  type PresenceNotes,
+  type ReceivedEdu,
+} from './edus-received.ts'
 
 export interface ListenOptions {
   tls: KeyPair
@@ -84,7 +90,10 @@ answerParent({
     presence = makePresenceNotes()
   },
   presence: ({ latest, servers }: { latest: Map<string, number>; servers: string[] }) =>
-    presence?.seen(latest, servers.filter((server) => own.has(server))),
+    presence?.seen(
+      latest,
+      servers.filter((server) => own.has(server)),
+    ),
 })
 
 async function listen({ tls, hosts, each, publicKey }: ListenOptions): Promise<string[]> {

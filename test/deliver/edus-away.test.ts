@@ -134,14 +134,14 @@ describe('a destination that was away', () => {
     return i % 3 === 0 ? typingIn(room, user, i % 2 === 0) : presence((i * 7) % 1_000, room)
   }
   /** What came, and what it took. Nothing of it is kept, so that the memory is that of the look. */
-  const comesBackFromAfar = async ({ pool, costs }: CostedPool) => {
+  const comesBackFromAfar = async (costed: CostedPool) => {
     const ids: string[] = []
     const types = new Set<string>()
     let [requests, bytes, blocks, mostHeld, connected] = [0, 0, 0, 0, false]
     let first = { pdus: 0, edus: 0 }
     const memory = watchLiveMemory(MINUTE)
     const remote = reachable(({ body }) => {
-      if (requests === 0) blocks = sumOf(costs()).blocks
+      if (requests === 0) blocks = sumOf(costed.costs()).blocks
       if (requests % 10 === 0) mostHeld = Math.max(mostHeld, memory.most())
       const { pdus, edus = [] } = JSON.parse(body.toString()) as Body
       if (requests === 0) first = { pdus: pdus.length, edus: edus.length }
@@ -153,7 +153,7 @@ describe('a destination that was away', () => {
       }
       return Promise.resolve(ANSWERED)
     })
-    const stage = await holdInTest(pool, B, {
+    const stage = await holdInTest(costed.pool, B, {
       ...remote,
       isConnected: () => connected,
       connect: (...given) => {
@@ -164,7 +164,8 @@ describe('a destination that was away', () => {
     })
     try {
       for (let steps = 0; steps < 400; steps += 1)
-        if ((await stage.step()).kind === 'let go') return { ids, types, requests, bytes, blocks, mostHeld, first }
+        if ((await stage.step()).kind === 'let go')
+          return { ids, types, requests, bytes, blocks, mostHeld, first }
     } finally {
       memory.stop()
     }

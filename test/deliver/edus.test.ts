@@ -112,7 +112,12 @@ describe('EDUs on their way', () => {
     }
     await world.take([toDevice('before', [B]), presence])
     const it = await hold()
-    const begun: { position: number; durablePos: number; ephemeralPos: number; lastSuccess: number | null }[] = []
+    const begun: {
+      position: number
+      durablePos: number
+      ephemeralPos: number
+      lastSuccess: number | null
+    }[] = []
     const follow = {
       ...{ has: () => false, mayBegin: () => true, woken: () => undefined },
       begin: ({ state }: { state: (typeof begun)[number] }) => {

@@ -71,7 +71,10 @@ describe('whom EDUs wake', () => {
   })
 
   it('are not those who are looked at by themselves when it may go, unless somebody has them in hand', async () => {
-    const presence = { edu_type: 'm.presence', content: { push: [{ user_id: '@a:home.example', presence: 'online' }] } }
+    const presence = {
+      edu_type: 'm.presence',
+      content: { push: [{ user_id: '@a:home.example', presence: 'online' }] },
+    }
     const after = async (ms: number, item: object) => {
       await world.rows(
         `update destinations set look_at = now_ms() + $1 where name in ('quick.example', 'served.example')`,
@@ -83,10 +86,17 @@ describe('whom EDUs wake', () => {
     }
     const byPresence = { ...presence, rooms: [ROOM] }
     expect(await after(9_000, byPresence)).to.deep.equal(['served'])
-    expect(await after(9_000, receipts(['alice'])), 'it waits for no company').to.deep.equal(['quick', 'served'])
+    expect(await after(9_000, receipts(['alice'])), 'it waits for no company').to.deep.equal([
+      'quick',
+      'served',
+    ])
     expect(await after(900, receipts(['alice']))).to.deep.equal(['served'])
     expect(await after(30_000, byPresence), 'it goes before that').to.deep.equal(['quick', 'served'])
-    expect(await after(900, other({ rooms: [ROOM], durable: true }))).to.deep.equal(['quick', 'served', 'slow'])
+    expect(await after(900, other({ rooms: [ROOM], durable: true }))).to.deep.equal([
+      'quick',
+      'served',
+      'slow',
+    ])
     expect(await after(9_000, other({ rooms: [ROOM, OTHER] }))).to.include('quick')
     expect(await after(9_000, { ...presence, rooms: [ROOM, OTHER] })).to.deep.equal(['elsewhere', 'served'])
   })

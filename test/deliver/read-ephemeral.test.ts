@@ -25,7 +25,10 @@ describe('the reading of EDUs that are not durable', () => {
             sum += 11
             return i === 0 || sum <= bytes ? one : { ...one, content: null }
           })
-          return Promise.resolve({ edus: texts, upto: edus.length < rows ? upto : (edus.at(-1)?.pos ?? upto) })
+          return Promise.resolve({
+            edus: texts,
+            upto: edus.length < rows ? upto : (edus.at(-1)?.pos ?? upto),
+          })
         },
         { after: 0, upto },
         most,
@@ -58,7 +61,8 @@ describe('the reading of EDUs that are not durable', () => {
 
   it('reads no more texts than it may', async () => {
     const { asked, read } = lane(1_000, 3)
-    const bytesOf = (edus: readonly StoredEdu[]) => edus.reduce((sum, { content }) => sum + (content?.length ?? 0), 0)
+    const bytesOf = (edus: readonly StoredEdu[]) =>
+      edus.reduce((sum, { content }) => sum + (content?.length ?? 0), 0)
     const found = await read({ rows: ROWS, bytes: 150 })
     expect(bytesOf(found.edus)).to.be.at.most(150)
     expect(asked.length).to.be.above(1)

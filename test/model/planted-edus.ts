@@ -53,6 +53,8 @@ const freezing =
 /** The places of what a freeze says of EDUs. */
 const [POSITIONS, DURABLE_TO, EPHEMERAL_TO] = [23, 25, 26] as const
 const SOONEST = 6
+/** The place of what who begins to follow has had of EDUs that are not durable. */
+const EPHEMERAL_OF_FOLLOWING = 7
 
 const results =
   (change: (one: ResultInput | DropInput, call: Call) => void) =>
@@ -116,6 +118,23 @@ export const EDU_BUGS: readonly Bug[] = [
             them.some((later) => later.key !== null && later.type === type && later.pos > pos)
           const all = () => them.filter((one) => !isLost(one))
           return right({ ...call, t: { ...call.t, edus: { ...call.t.edus, all } } }, values)
+        },
+      },
+    }),
+    drawn: edus,
+    breaks: PASSES,
+  },
+  {
+    bug: 'EDUs passed as their destination is followed while they wait for their time',
+    how: 'who begins to follow is past all EDUs up to the head of the stream',
+    plant: () => ({
+      statements: {
+        'begin to follow': (right) => (call, values) => {
+          const input = [...values] as unknown[]
+          input[EPHEMERAL_OF_FOLLOWING] = (input[EPHEMERAL_OF_FOLLOWING] as number[]).map(() =>
+            headOf(call.t),
+          )
+          return right(call, input as never)
         },
       },
     }),

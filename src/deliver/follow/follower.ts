@@ -112,11 +112,7 @@ function wait(follower: Follower, plan: Extract<WithEdus, { do: 'wait' }>): void
   if (plan.at === null && follower.durable.length + follower.ephemeral.length > 0) follower.look = true
 }
 
-async function sendFromPlace(
-  needs: FollowerNeeds,
-  follower: Follower,
-  upto: () => number,
-): Promise<boolean> {
+async function sendFromPlace(needs: FollowerNeeds, follower: Follower, upto: () => number): Promise<boolean> {
   if (follower.look) return false
   const { lease, signal, state } = follower
   const reach = { destination: state.name as ServerName, stillHeld: lease.stillHeld, signal }

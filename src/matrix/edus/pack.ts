@@ -48,9 +48,7 @@ export interface EduPacking {
 
 /** What a part is to a packing: an update of presence, a receipt, or so many bytes as an EDU of its own. */
 type PartRead =
-  | { readonly presence: PresenceUpdate }
-  | { readonly receipt: Receipt }
-  | { readonly bytes: number }
+  { readonly presence: PresenceUpdate } | { readonly receipt: Receipt } | { readonly bytes: number }
 
 /** Every destination that is followed is given the same object, and asks of it when it is planned and when it is packed. */
 const known = new WeakMap<EduToPack, PartRead>()

@@ -129,9 +129,13 @@ describe('the EDUs of a day', () => {
   }
 
   it(`of few sets of rooms are looked at in fewer than ${MOST} pages, before the tables have statistics`, async () => {
-    await pool.query('insert into memberships (room, destination, since) select n, 1, 0 from generate_series(1, 5) n')
+    await pool.query(
+      'insert into memberships (room, destination, since) select n, 1, 0 from generate_series(1, 5) n',
+    )
     // Other sets are there, of which nothing is said.
-    await pool.query(`insert into edu_rooms (id, hash, rooms) select s, s, array[s % 5 + 1, s + 10] from generate_series(1, 300) s`)
+    await pool.query(
+      `insert into edu_rooms (id, hash, rooms) select s, s, array[s % 5 + 1, s + 10] from generate_series(1, 300) s`,
+    )
     await pool.query(
       `insert into edus (pos, type, content, received_ts, expires_at, durable, rooms)
        select pos, 'm.presence', repeat('x', 150), pos, pos + 600000, false, 1 + pos % 2 from generate_series(1, 10000) pos`,
