@@ -4,6 +4,7 @@ import { systemClock } from '../../src/pace/clock.ts'
 import { eduRequest, makeEduWorld, receipts, toDevice, typing, type EduWorld } from '../ingest/edu-world.ts'
 import { event, servers } from '../ingest/ingest-world.ts'
 import { reachable } from '../support/reachable.ts'
+import { makeTogether } from '../../src/deliver/together.ts'
 import { serve } from '../../src/deliver/serve.ts'
 import { ANSWERED, holdInTest, UNANSWERED } from './step-stage.ts'
 
@@ -128,7 +129,8 @@ describe('EDUs on their way', () => {
     }
     const { signal } = new AbortController()
     const lease = { id: it.held.worker, signal, stillHeld: () => true }
-    const served = () => serve({ ...it.needs, follow, stopping: signal }, it.held, lease, signal)
+    const { letGo } = makeTogether(world.pool)
+    const served = () => serve({ ...it.needs, letGo, follow, stopping: signal }, it.held, lease, signal)
     await it.step()
     await it.step()
     expect(it.bodies).to.have.length(1)
