@@ -94,6 +94,7 @@ export const RARE: Readonly<Record<string, Command[]>> = {
   // Its rooms were named by what is over, by every clock.
   'forget sets of rooms': [
     joins(0),
+    joins(1),
     { ...edu, to: 'rooms', ttlMs: 5_000 },
     { do: 'turn', by: 'A', break: null },
     goesByRetention,
@@ -101,6 +102,8 @@ export const RARE: Readonly<Record<string, Command[]>> = {
       { do: 'time', ms: 2 * HOUR },
       goesByRetention,
       { do: 'sweep', break: null },
+      // Its position is past what retention took for itself.
+      ...Array.from({ length: 8 }, (): Command => ({ do: 'tick', by: 'A', break: null })),
     ]).flat(),
     goesByRetention,
   ],
