@@ -62,8 +62,7 @@ export async function lookForEdus(
     await noteNoEduApart(pool, held, keptOf({ ...state.isolation, edusApart: false }))
     return NONE
   }
-  // Longer than anything waits: a clock that was wrong has written it.
-  const nextAt = first.nextAt > state.now + LAST_MS ? state.now : first.nextAt
+  const nextAt = nextOf(first, state.now)
   return { first: nextAt <= state.now ? sendingOf(state, withAge(needs.edus)(first.edu)) : null, nextAt }
 }
 
@@ -75,11 +74,14 @@ export async function dueEduApart(
   if (state.isolation?.edusApart !== true) return null
   const rows = await readEdusApart(pool, state.id)
   const next = rows.find((row) => !isOver(row, edus, state.now))
-  if (next?.edu == null || next.nextAt > state.now) return null
+  if (next?.edu == null || nextOf(next, state.now) > state.now) return null
   // A look would give up those before it first, and then read it with its text.
   const content = next.edu.content ?? (await readEduParts(pool, [next.pos]))[0]?.content
-  return content === undefined ? null : sendingOf(state, { ...next.edu, content })
+  return content === undefined ? null : sendingOf(state, withAge(edus)({ ...next.edu, content }))
 }
+
+/** When it is tried. What is farther off than anything waits was written by a clock that was wrong. */
+const nextOf = ({ nextAt }: EduApart, now: number): number => (nextAt > now + LAST_MS ? now : nextAt)
 
 /** Its time is over, or it is gone already. */
 const isOver = ({ edu }: EduApart, { durableMs }: Pick<EduSettings, 'durableMs'>, now: number): boolean =>

@@ -108,7 +108,11 @@ async function findIds(db: Db, query: DestinationQuery): Promise<PageOfIds> {
 
 const selectSome = variants('read the states to list some')
 
-async function filterIds(db: Db, query: DestinationQuery, keep: (row: StateRow) => boolean): Promise<PageOfIds> {
+async function filterIds(
+  db: Db,
+  query: DestinationQuery,
+  keep: (row: StateRow) => boolean,
+): Promise<PageOfIds> {
   const { rows } = await db.query<StateRow>(
     selectSome(`${selectStates} where ${MATCHES} ${orderOf(query)}`),
     [query.search],
