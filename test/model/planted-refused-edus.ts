@@ -183,7 +183,7 @@ export const REFUSED_EDU_BUGS: readonly Bug[] = [
     bug: 'EDUs that all go out of the way',
     how: 'it is not asked how many are out of the way with nothing concluded',
     plant: () => ({
-      statements: { 'read EDUs that are apart': rowsOf((row) => ({ ...row, sure: true })) },
+      statements: { 'how many EDUs are apart in doubt': () => () => [{ n: 0 }] },
     }),
     drawn: refusingEdus,
     breaks: ASIDE,

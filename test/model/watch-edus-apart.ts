@@ -95,7 +95,8 @@ export function makeApartWatch(edus: PastEdus, fail: Fail) {
         fail(ASIDE, `${edusApart.length} are out of the way, and nothing else came`)
       for (const edu of edus.all()) {
         if (edu.apart === null || edusApart.some(({ pos }) => pos === edu.pos)) continue
-        if (!edu.givenUp && edu.expiresAt > Math.max(latest, now))
+        const isOver = edu.expiresAt <= Math.max(latest, now)
+        if (!edu.givenUp && edu.forgottenAt === null && !isOver)
           fail('what is set aside is kept (5.9)', `${edu.pos} is apart no more`)
         edu.apart = null
         edu.leftOut = true
