@@ -22,7 +22,7 @@ import { dropTransaction, writeAttemptResults, type AttemptResult } from '../sto
 import { NOTHING_LEARNED, type Isolation } from '../store/isolation.ts'
 import type { SendResult } from '../wire/send-result.ts'
 import type { OwnTrouble } from './own-trouble.ts'
-import { afterFailure, backsOff, interval, type BackoffSettings } from './rules/backoff.ts'
+import { afterFailure, backsOff, waitOfHalf, type BackoffSettings } from './rules/backoff.ts'
 import { afterRefusedHalf, afterRefusedWhole, type Sorted } from './rules/halves.ts'
 import { isLock, isOfGateway, lockedInterval } from './rules/isolation.ts'
 import { judge } from './rules/outcome.ts'
@@ -141,7 +141,7 @@ async function conclude(needs: WhoseFaultNeeds, db: Db, it: Asked): Promise<void
   const at = {
     now,
     maxPdus: needs.maxPdus,
-    interval: (failures: number) => interval(failures, needs.backoff),
+    interval: (failures: number) => waitOfHalf(failures, needs.backoff),
   }
   const sorted =
     apart === null
@@ -189,7 +189,7 @@ async function concludeOfEdus(
   const { search, takesOut, backsOff } = afterRefusedEdus(
     was.edus,
     { pdus: positions.length, parts: edus?.positions.length ?? 0, gateway, pos: alone, durable, doubtful },
-    { now, interval: (failures) => interval(failures, backoff) },
+    { now, interval: (failures) => waitOfHalf(failures, backoff) },
   )
   const isolation: Isolation = {
     ...{ ...was, asks: false, locked: null, edus: search, refusals: gateway ? 0 : was.refusals },

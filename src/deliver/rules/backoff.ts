@@ -56,6 +56,10 @@ export function interval(
   return Math.round(Math.min(max_ms, first_ms * multiplier ** Math.max(0, failures - 1)))
 }
 
+/** The wait before the next half of a search, after so many in vain, ms: no longer than a day, as more than that is a wrong clock's (`halfAt` in `isolation.ts`). */
+export const waitOfHalf = (failures: number, settings: Parameters<typeof interval>[1]): number =>
+  Math.min(DAY_MS, interval(failures, settings))
+
 export interface Failure {
   /** 'busy': a 429; 'gone': a 410; 'failed': anything else that is the destination's trouble. */
   kind: 'busy' | 'gone' | 'failed'

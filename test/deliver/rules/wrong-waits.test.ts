@@ -1,5 +1,6 @@
 /** What waits for longer than anything may was written by a clock that was wrong: it is due. */
 import { expect } from 'chai'
+import { waitOfHalf } from '../../../src/deliver/rules/backoff.ts'
 import { dueAside } from '../../../src/deliver/rules/halves.ts'
 import { halfAt } from '../../../src/deliver/rules/isolation.ts'
 import type { ApartRow, RoomRow } from '../../../src/store/delivery/apart.ts'
@@ -30,5 +31,10 @@ describe('waits that a wrong clock has written', () => {
     const at = (waitUntil: number) => halfAt({ search: { steps: [], waitUntil } }, NOW, false)
     expect(at(NOW + DAY + 1)).to.equal(null)
     expect(at(NOW + DAY)).to.equal(NOW + DAY)
+  })
+
+  it('where the backoff is longer than a day, a half waits for a day', () => {
+    const waitUntil = NOW + waitOfHalf(3, { first_ms: DAY, multiplier: 2, max_ms: 7 * DAY })
+    expect(halfAt({ search: { steps: [], waitUntil } }, NOW, false)).to.equal(NOW + DAY)
   })
 })
