@@ -1,5 +1,9 @@
-/** Writes `docs/planted-bugs.md`: for each planted bug the shrunk schedule that catches it, and what happens in it. */
-import { writeFileSync } from 'node:fs'
+/**
+ * Writes `docs/planted-bugs.md`: for each planted bug the shrunk schedule that catches it, and what happens in it. `--missing` leaves what is there of a bug as it
+ * is, and writes only those that are not there yet.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
 import { findFailure, tellStory } from './check.ts'
 import { memoryDatabase } from './database.ts'
 import { BITES_SEED, BUGS, WITHIN, type Bug } from './planted.ts'
@@ -42,8 +46,20 @@ function shortened(story: string): string {
 
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
 
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { missing: { type: 'boolean', default: false } },
+})
+const page = positionals[0] ?? 'docs/planted-bugs.md'
+const there = new Map<string, string>()
+if (values.missing && existsSync(page))
+  for (const section of readFileSync(page, 'utf8')
+    .split(/^(?=## )/m)
+    .slice(1))
+    there.set(section.slice(3, section.indexOf('\n')), `${section.trimEnd()}\n`)
+
 const sections: string[] = []
 for (const bug of BUGS) {
-  sections.push(await sectionOf(bug))
-  writeFileSync(process.argv[2] ?? 'docs/planted-bugs.md', [HEAD, ...sections].join('\n'))
+  sections.push(there.get(capital(bug.bug)) ?? (await sectionOf(bug)))
+  writeFileSync(page, [HEAD, ...sections].join('\n'))
 }
