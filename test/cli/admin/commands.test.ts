@@ -76,9 +76,9 @@ describe('commands that speak to a running daemon', () => {
 
   it('destinations: one line each, filtered and ordered', async () => {
     const out = await shown('destinations')
-    expect(out).to.match(/^DESTINATION +STATE +PDUS +STICKY +OLDEST +FAILING +NEXT +LAST OK$/m)
-    expect(out).to.match(/^d\.example:8448 +idle +0 +0 +- +- +- +2m$/m)
-    expect(out).to.match(/^very-long-.*….*org:8448 +backing_off +2 +1 +3m +1h +in [45]m +-$/m)
+    expect(out).to.match(/^DESTINATION +STATE +PDUS +STICKY +EDUS +OLDEST +FAILING +NEXT +LAST OK$/m)
+    expect(out).to.match(/^d\.example:8448 +idle +0 +0 +0 +- +- +- +2m$/m)
+    expect(out).to.match(/^very-long-.*….*org:8448 +backing_off +2 +1 +0 +3m +1h +in [45]m +-$/m)
     expect(out).to.match(/^2 of 2, not counted yet$/m)
     expect(await shown('destinations', '--state', 'idle', '--search', 'EXAMPLE')).to.match(/^1 of 1,/m)
     const first = (
