@@ -9,6 +9,15 @@
 /** Durable EDUs of rooms that are looked at: as many as fit into a moment of a sweep. */
 export const NEWEST_DURABLE = 2_000
 
+/** Of EDUs `newest`, the newest position of each room; a set of rooms is read once. */
+export const HEADS_OF_ROOMS = `heads as materialized (
+    select h.room, max(h.pos) as pos from (
+      select n.room, n.pos from newest n where n.room is not null
+      union all
+      select unnest(s.rooms), n.pos from (select rooms, max(pos) as pos from newest where rooms is not null group by rooms) n join edu_rooms s on s.id = n.rooms
+    ) h group by h.room
+  )`
+
 /** It may say too much, never too little. */
 export const BEHIND_IN_DURABLE_EDUS = `
   (with newest as materialized (
@@ -16,13 +25,7 @@ export const BEHIND_IN_DURABLE_EDUS = `
      where e.durable and e.recipients is null and e.pos > (select min(durable_pos) from destinations) order by e.pos desc limit ${NEWEST_DURABLE}
   ), ends as materialized (
     select max(n.pos) as last, case when count(*) = ${NEWEST_DURABLE} then min(n.pos) else 0 end as first from newest n
-  ), heads as materialized (
-    select h.room, max(h.pos) as pos from (
-      select n.room, n.pos from newest n where n.room is not null
-      union all
-      select unnest(s.rooms), n.pos from (select rooms, max(pos) as pos from newest where rooms is not null group by rooms) n join edu_rooms s on s.id = n.rooms
-    ) h group by h.room
-  )
+  ), ${HEADS_OF_ROOMS}
   select d.id from ends n join destinations d on d.durable_pos < n.first
   union
   select m.destination from heads h join memberships m on m.room = h.room and h.pos > m.since join destinations d on d.id = m.destination

@@ -5,6 +5,7 @@
  * Those for whom it can't be said, as more came of rooms than is looked at, are left out: a sweep has them looked at (`delivery/behind-in-edus.ts`), and what
  * they are owed is then found. One that has waited for a turn for so long is seen by its lists, or by what came last.
  */
+import { HEADS_OF_ROOMS } from '../delivery/behind-in-edus.ts'
 
 /** Durable EDUs of rooms that are looked at. */
 const NEWEST = 500
@@ -16,13 +17,7 @@ export const OWED_DURABLE_EDUS = `
   ), newest as materialized (
     select e.pos, e.room, e.rooms from edus e
      where e.durable and e.recipients is null and e.pos > (select min(durable_pos) from late) order by e.pos desc limit ${NEWEST}
-  ), heads as materialized (
-    select h.room, max(h.pos) as pos from (
-      select n.room, n.pos from newest n where n.room is not null
-      union all
-      select unnest(s.rooms), n.pos from (select rooms, max(pos) as pos from newest where rooms is not null group by rooms) n join edu_rooms s on s.id = n.rooms
-    ) h group by h.room
-  )
+  ), ${HEADS_OF_ROOMS}
   select l.id from recipients r cross join lateral unnest(r.list) x (id) join late l on l.id = x.id and l.durable_pos < r.durable_head
    where r.durable_head > (select min(durable_pos) from late)
   union
