@@ -21,7 +21,7 @@ import type { Searching } from '../store/isolation.ts'
 import type { DestinationState, OpenTransaction } from '../store/delivery/destination.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import { dueAside, firstHalf, groupsOf, type ChosenApart } from './rules/halves.ts'
-import { halfAt, keptOf } from './rules/isolation.ts'
+import { halfAt, isBrought, keptOf } from './rules/isolation.ts'
 import {
   soonestLapseOf,
   type ApartTransaction,
@@ -85,12 +85,11 @@ export async function lookBeside(
 
 /** What goes, of what is apart. Pure. */
 export function besideOf(state: DestinationState, apart: Apart, limits: Limits): Beside {
-  const { now, isolation, waiting } = state
+  const { now, isolation } = state
   if (isolation === null) return { ...NOTHING_BESIDE, apart }
   const { rows, rooms } = apart
   const aside = dueAside(rows, rooms, now, limits)
-  const brought = [waiting.askedAt, waiting.adviceAt].some((at) => at !== null && at <= now)
-  const waitsUntil = halfAt(isolation, now, brought)
+  const waitsUntil = halfAt(isolation, now, isBrought(state))
   const half = waitsUntil === null ? firstHalf(rows, limits) : null
   const isTurn = isolation.search === null || isolation.search.turn === 'half'
   const odd = half?.rows.find((row) => row.odd)?.since ?? null

@@ -1,5 +1,6 @@
 /** The EDUs of a transaction, of the parts that it holds: as it was put together first, and as it is made again. */
 import { packEdus, type EduToPack } from '../matrix/edus/pack.ts'
+import { hasContent } from './rules/edu-lanes.ts'
 
 /** A part; `content` null: it was not read, and such a one is never chosen. */
 type ReadPart = Omit<EduToPack, 'content'> & { readonly content: string | null }
@@ -20,8 +21,6 @@ const NO_EDUS: PackedEdus = { texts: [], types: new Map() }
 export function packedEdus(form: number, parts: readonly ReadPart[], originServerTs: number): PackedEdus {
   if (parts.length === 0) return NO_EDUS
   const packing = packEdus(form)
-  for (const part of parts) if (hasText(part)) packing.join(part)
+  for (const part of parts) if (hasContent(part)) packing.join(part)
   return { texts: packing.texts(originServerTs), types: packing.types() }
 }
-
-const hasText = (part: ReadPart): part is EduToPack => part.content !== null

@@ -20,7 +20,7 @@ import { addToCounter } from '../store/ingest/content.ts'
 import { lockHeld } from '../store/delivery/take-apart.ts'
 import type { Held } from '../store/delivery/leases.ts'
 import { packEdus } from '../matrix/edus/pack.ts'
-import { withAge, type EduSettings } from './edus.ts'
+import { endOfDurable, withAge, type EduSettings } from './edus.ts'
 import type { Attempt } from './attempt.ts'
 import { keptOf } from './rules/isolation.ts'
 import type { Sending } from './rules/plan.ts'
@@ -84,8 +84,8 @@ export async function dueEduApart(
 const nextOf = ({ nextAt }: EduApart, now: number): number => (nextAt > now + LAST_MS ? now : nextAt)
 
 /** Its time is over, or it is gone already. */
-const isOver = ({ edu }: EduApart, { durableMs }: Pick<EduSettings, 'durableMs'>, now: number): boolean =>
-  edu === null || Math.min(edu.expiresAt ?? Infinity, edu.receivedTs + durableMs) <= now
+const isOver = ({ edu }: EduApart, settings: Pick<EduSettings, 'durableMs'>, now: number): boolean =>
+  edu === null || endOfDurable(edu, settings) <= now
 
 async function giveUp(pool: Pool, held: Held, gone: readonly { pos: number }[]): Promise<void> {
   await inTransaction(pool, async (db) => {

@@ -12,7 +12,7 @@ import type { EduCursors } from '../store/delivery/leases.ts'
 import type { Reading } from './lanes/lane.ts'
 import type { DeadlineSettings } from './rules/deadline.ts'
 import type { EduLane } from './rules/edus-to-plan.ts'
-import { halfAt } from './rules/isolation.ts'
+import { halfAt, isBrought } from './rules/isolation.ts'
 import { planEdus, type EduPlan } from './rules/plan-edus.ts'
 import { fewerParts } from './rules/fewer-parts.ts'
 import type { Limits, Plan, Sending, SentEdus } from './rules/plan.ts'
@@ -72,13 +72,16 @@ export async function readEdus(
   }
 }
 
-/** What is older than durable ones are kept may be gone at any moment. */
+/** From when on a durable one is not sent, ms since the epoch: what is older than these are kept may be gone at any moment. */
+export const endOfDurable = (
+  { expiresAt, receivedTs }: Pick<StoredEdu, 'expiresAt' | 'receivedTs'>,
+  { durableMs }: Pick<EduSettings, 'durableMs'>,
+): number => Math.min(expiresAt ?? Infinity, receivedTs + durableMs)
+
+/** With the time until which it is kept. */
 export const withAge =
-  ({ durableMs }: Pick<EduSettings, 'durableMs'>) =>
-  (edu: StoredEdu): StoredEdu => ({
-    ...edu,
-    expiresAt: Math.min(edu.expiresAt ?? Infinity, edu.receivedTs + durableMs),
-  })
+  (settings: Pick<EduSettings, 'durableMs'>) =>
+  (edu: StoredEdu): StoredEdu => ({ ...edu, expiresAt: endOfDurable(edu, settings) })
 
 /** PDUs leave half of a body to durable EDUs that wait, but owed sticky events need not. */
 export function limitsBeside(lanes: EduLanes | null, reading: Reading, limits: Limits): Limits {
@@ -159,10 +162,6 @@ export function planWithEdus(
       : { durable: ofEdus.cursors.durable, ephemeral: first.pos - 1 }
   return { do: 'wait', plan, edus: null, at: ofEdus.notBefore, left }
 }
-
-/** Somebody wants it to be tried now. */
-export const isBrought = ({ waiting, now }: Pick<DestinationState, 'waiting' | 'now'>): boolean =>
-  [waiting.askedAt, waiting.adviceAt].some((at) => at !== null && at <= now)
 
 const bytesOf = (pdus: Sending['pdus']): number =>
   pdus.reduce((sum, { pdu }) => sum + Buffer.byteLength(pdu.pdu) + 1, 0)

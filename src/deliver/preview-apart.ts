@@ -4,9 +4,8 @@ import { readApart, type Apart, type ApartRow } from '../store/delivery/apart.ts
 import type { DestinationState, StoredAcknowledges } from '../store/delivery/destination.ts'
 import type { Isolation } from '../store/isolation.ts'
 import { isReplay, movesOf } from './beside.ts'
-import { isBrought } from './edus.ts'
 import { groupsOf } from './rules/halves.ts'
-import { halfAt } from './rules/isolation.ts'
+import { halfAt, isBrought } from './rules/isolation.ts'
 import type { Limits } from './rules/plan.ts'
 
 export interface PreviewSearch {

@@ -7,7 +7,7 @@
  */
 import type { EdusRead, StoredEdu } from '../store/delivery/edus.ts'
 import type { Most } from '../store/within-bytes.ts'
-import { coalesce } from './rules/coalesce.ts'
+import { withoutReplaced } from './rules/coalesce.ts'
 
 /** Readings for one look. */
 const READINGS = 5
@@ -21,7 +21,7 @@ export async function readEphemeral(
   let found = await read(after, { rows, bytes })
   let isFull = found.edus.length >= rows
   for (let n = 1; n < READINGS && isFull && found.upto < upto; n += 1) {
-    const edus = withoutReplaced(found.edus)
+    const edus = withoutReplaced(found.edus, (edu) => edu)
     const left = bytes - bytesOf(edus)
     if (edus.length >= rows || left <= 0 || edus.some(({ content }) => content === null)) break
     const next = await read(found.upto, { rows, bytes: left })
@@ -29,12 +29,6 @@ export async function readEphemeral(
     found = { edus: [...edus, ...next.edus], upto: next.upto }
   }
   return found
-}
-
-/** When each goes by itself, its time does not matter here. */
-function withoutReplaced(edus: readonly StoredEdu[]): StoredEdu[] {
-  const stays = new Set(coalesce(edus, 0).go)
-  return edus.filter((edu, index) => index === 0 || stays.has(edu))
 }
 
 const bytesOf = (edus: readonly StoredEdu[]): number =>

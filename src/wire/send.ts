@@ -117,8 +117,16 @@ export function makeRemotes(needs: SendNeeds): Remotes {
     const progress: Handover = { handed: false }
     const { destination, stillHeld, signal } = reach
     const { txnId, body, eventIds, timeoutMs, mayBeCut } = request
-    // prettier-ignore
-    const sending: PendingSend = { destination, stillHeld, signal, txnId, body, eventIds, timeoutMs, mayBeCut }
+    const sending: PendingSend = {
+      destination,
+      stillHeld,
+      signal,
+      txnId,
+      body,
+      eventIds,
+      timeoutMs,
+      mayBeCut,
+    }
     underWay?.inc()
     let reading: ReadAnswer
     try {

@@ -5,7 +5,7 @@
  * out or sent of it moves the lane's cursor, and no cursor passes what waits.
  */
 import type { EduCursors } from '../../store/delivery/leases.ts'
-import { coalesce } from '../rules/coalesce.ts'
+import { withoutReplaced } from '../rules/coalesce.ts'
 import type { OwedEdu, OwedEvent } from './log-ring.ts'
 
 export interface EdusWaiting {
@@ -37,18 +37,8 @@ export function giveEdu(to: EdusWaiting, owed: OwedEdu): 'given' | 'had it' | 't
   list.push(owed)
   if (durable) return list.length > MOST_DURABLE ? 'too many' : 'given'
   if (list.length <= 2 * MOST_EPHEMERAL) return 'given'
-  to.ephemeral = withoutReplaced(list)
+  to.ephemeral = withoutReplaced(list, ({ edu }) => edu)
   return to.ephemeral.length > MOST_EPHEMERAL ? 'too many' : 'given'
-}
-
-/** The oldest stays in any case: since when something waits does not depend on what replaces it (`rules/when-edus-go.ts`). */
-function withoutReplaced(list: readonly OwedEdu[]): OwedEdu[] {
-  const { go } = coalesce(
-    list.map(({ edu }) => edu),
-    0,
-  )
-  const stays = new Set(go)
-  return list.filter(({ edu }, index) => index === 0 || stays.has(edu))
 }
 
 /** What is up to these cursors waits no more. */

@@ -29,6 +29,15 @@ export interface CoalescedEdus<T> {
   readonly dropped: { readonly edu: T; readonly why: 'expired' | 'replaced' | 'collapsed' }[]
 }
 
+/**
+ * What waits without what a later one replaces. When each goes by itself, so its time does not matter here; and the oldest stays in any case: since when something
+ * waits does not depend on what replaces it (`when-edus-go.ts`).
+ */
+export function withoutReplaced<W>(waiting: readonly W[], eduOf: (one: W) => PendingEdu): W[] {
+  const stays = new Set(coalesce(waiting.map(eduOf), 0).go)
+  return waiting.filter((one, index) => index === 0 || stays.has(eduOf(one)))
+}
+
 /** `pending`: all that the destination is entitled to, in the order of positions, up to the one that was read last. */
 export function coalesce<T extends PendingEdu>(pending: readonly T[], now: number): CoalescedEdus<T> {
   const why = new Map<T, CoalescedEdus<T>['dropped'][number]['why']>()

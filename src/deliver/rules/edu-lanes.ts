@@ -91,5 +91,7 @@ export function firstToGo({ lane, why }: SortedLane): EduWithText | null {
   return first !== undefined && hasContent(first) ? first : null
 }
 
-// The object itself, as what is read of it is remembered (`matrix/edus/pack.ts`).
-const hasContent = (edu: StoredEdu): edu is EduWithText => edu.content !== null
+/** It was read. Said of the object itself, as what is read of it is remembered (`matrix/edus/pack.ts`). */
+export const hasContent = <T extends { readonly content: string | null }>(
+  edu: T,
+): edu is T & { readonly content: string } => edu.content !== null

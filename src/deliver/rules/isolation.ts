@@ -8,6 +8,7 @@
  * Always: being wrong costs a delay, never an event.
  */
 import { eduSearchAfterAnswer } from './edu-search.ts'
+import type { DestinationState } from '../../store/delivery/destination.ts'
 import { NOTHING_LEARNED, type Isolation, type Learned, type Searching } from '../../store/isolation.ts'
 
 /** How a transaction came to hold what it holds: from the lanes, a half of a search, what was set aside, or the EDUs that are searched. */
@@ -125,6 +126,10 @@ const stillWaits = ({ unsure, waitUntil }: Searching, arrived: Kind): number | n
 
 const stepped = (search: Searching | null, now: number): Searching | null =>
   search && { ...search, turn: 'other', steps: [...search.steps, now].slice(-STEPS_AN_HOUR) }
+
+/** Somebody wants it to be tried now. */
+export const isBrought = ({ waiting, now }: Pick<DestinationState, 'waiting' | 'now'>): boolean =>
+  [waiting.askedAt, waiting.adviceAt].some((at) => at !== null && at <= now)
 
 /** When the next half may be sent, ms since the epoch; null: at once. `brought`: somebody wants it to be tried now. */
 export function halfAt(

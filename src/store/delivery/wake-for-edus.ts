@@ -7,7 +7,7 @@ import { sql } from '../statement.ts'
 import { EPHEMERAL_WAITS } from './edus.ts'
 import { askWhom, FOLLOWED, IS_TOLD, UNSERVED, type ToldSleeper } from './wake-lists.ts'
 
-/** Beside `IS_TOLD`: whoever fails, or was slow, takes them along with what it is woken for. */
+/** Beside `IS_TOLD`: a destination that fails, or was slow, gets them with what it is woken for next. */
 const IS_QUICK = 'd.quick and d.retry_at is null and d.hold_until is null'
 
 /** Its time comes no later than that of what is new. A destination in somebody's hands may have looked for the last time. */
