@@ -6,7 +6,8 @@
 import { receiptItem, typingItem, userOf } from './edu-items.ts'
 import type { Fleet } from './fleet.ts'
 import type { Setting } from './setting.ts'
-import { dearestStatements, resetStatements } from './statements.ts'
+import { until } from '../support/poll.ts'
+import { ASIDE, dearestStatements, resetStatements } from './statements.ts'
 import { WARM_UP_MS, withWarm, type SteadyOptions, type Warm } from './steady.ts'
 import { quiet, saturate } from './traffic.ts'
 import { flowing, inWindow, type Window } from './window.ts'
@@ -51,6 +52,7 @@ export function measureMixed(
     isLast: boolean,
   ): Promise<Window> {
     const traffic = await flowing(fleet, WARM_UP_MS, () => saturate(scene, beside))
+    await allFollowed(scene)
     if (statements && isLast) await resetStatements(scene.pool)
     const window = await inWindow(watched, windowMs)
     if (isLast) statements?.(await dearestStatements(scene.pool))
@@ -59,6 +61,18 @@ export function measureMixed(
     return window
   }
 }
+
+/** In steady traffic every destination is followed; before that each is looked at in its rows, which is not what is measured here. */
+const allFollowed = ({ pool, names }: Warm['scene']): Promise<void> =>
+  until(
+    async () => {
+      const { rows } = await pool.query<{ n: number }>(
+        `select ${ASIDE} count(*)::int as n from destinations where follows`,
+      )
+      return (rows[0]?.n ?? 0) === names.length
+    },
+    { what: 'every destination to be followed', withinMs: 120_000, everyMs: 250 },
+  )
 
 function makeBeside(): (room: string) => string[] {
   let n = 0

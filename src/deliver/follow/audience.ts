@@ -11,6 +11,8 @@ import { takesOneText, type LoggedChange, type LogEntry } from '../../store/deli
 export interface Audience {
   /** The rooms of these entries of which the members are not known. */
   missing(entries: Iterable<LogEntry>): number[]
+  /** Those of these rooms. */
+  missingOf(rooms: readonly number[]): number[]
   /** Memberships of rooms, as far as they were at `upto`, up to which the log was read; positions after `from` will be asked for. */
   learn(rooms: readonly RoomMembers[], range: { from: number; upto: number }): void
   /** Those of `them` that were in the room at that position. */
@@ -20,6 +22,8 @@ export interface Audience {
   /** Whether the members of a room are known. */
   knows(room: number): boolean
   has(room: number, destination: number, pos: number): boolean
+  /** Whether it was in the room at any position that can be asked for. */
+  mayHave(room: number, destination: number): boolean
   apply(change: LoggedChange): void
   /** Everything must be learnt again. */
   forget(): void
@@ -140,6 +144,7 @@ export function makeAudience(most = MOST): Audience {
       }
       return [...found]
     },
+    missingOf: (them) => them.filter((room) => !rooms.has(room)),
     learn(them, { from, upto }) {
       for (const { room: number, destination, since, until } of them) {
         drop(number)
@@ -163,6 +168,10 @@ export function makeAudience(most = MOST): Audience {
     has(number, destination, pos) {
       const room = rooms.get(number)
       return room !== undefined && isIn(room, destination, pos)
+    },
+    mayHave(number, destination) {
+      const room = rooms.get(number)
+      return room !== undefined && (room.odd.has(destination) || isAlways(room, destination))
     },
     apply(change) {
       const { what, pos, room: number, added, removed } = change

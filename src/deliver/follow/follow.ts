@@ -1,6 +1,6 @@
 /**
  * Serves destinations in steady traffic without a look at their rows. After an ordinary answer a turn hands its destination over, if it is
- * owed no more than the newest thousand positions.
+ * owed no more than the newest few thousand positions.
  * This process then reads the log once for all destinations that it follows, and sends what comes.
  *
  *     the log ──▶ followers (which get it, by audience) ──▶ follower ──▶ transaction (running ledger)
@@ -19,6 +19,7 @@ import { makeNudge } from '../../pace/nudge.ts'
 import { become, type Follower } from './follower.ts'
 import { makeLives, type LifeNeeds } from './life.ts'
 import { makeFollowers } from './followers.ts'
+import { KEPT } from './log-ring.ts'
 import { runningLedger } from './running-ledger.ts'
 import { beginningOf, takeAll } from './waiting.ts'
 import { BLOCKED, type Blocking } from '../blocking.ts'
@@ -57,7 +58,7 @@ const READ_AT_ONCE = 1_000
 /** And bytes of their texts. */
 const READ_BYTES = 4_000_000
 /** A destination that is farther behind the head, in positions, is not followed: the others would wait while its part of the log is read. */
-const NEAR = READ_AT_ONCE
+const NEAR = KEPT
 /** After this time in steady traffic the rows are looked at, ms (and up to half as much more). */
 const TERM_MS = 60_000
 const PAUSE_AFTER_FAULT_MS = 500

@@ -114,51 +114,62 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     return audience.has(room, id, pos)
   }
 
-  /** Applies one entry to those of `only`, or to all. */
-  function apply({ entry, owed }: RecentEntry, touched: Set<F>, only: F | null = null): void {
-    if (entry.kind === 'change') {
-      applyChange(entry, touched, (followed) => only === null || followed === only)
-      return
-    }
+  /** Gives one entry to those that are entitled to it. */
+  function apply({ entry, owed }: RecentEntry, touched: Set<F>): void {
+    if (entry.kind === 'change') return applyChange(entry, touched)
     // The room was purged and used again within one read: only the rows know which servers are in it.
     if (roomsOf(entry).some((room) => !audience.knows(room))) {
-      for (const followed of only === null ? byId.values() : [only]) {
+      for (const followed of byId.values()) {
         if (entry.pos <= beginningOf(followed)) continue
         mustLook(followed)
         touched.add(followed)
       }
       return
     }
-    if (entry.kind === 'event') {
-      if (owed === null || !('event' in owed)) return
-      const them = only === null ? entitled(entry) : isEntitled(only, entry) ? [only] : []
-      for (const followed of them) if (give(followed, owed)) touched.add(followed)
-      return
+    const them = entry.kind === 'event' ? entitled(entry) : entitledToEdu(entry)
+    for (const followed of them) if (giveEither(followed, owed)) touched.add(followed)
+  }
+
+  /** Whether it concerns it: it waits now, or its rows must be looked at. */
+  function giveEither(followed: F, owed: RecentEntry['owed']): boolean {
+    if (owed === null || followed.look) return false
+    if ('event' in owed) return give(followed, owed)
+    const given = giveEdu(followed, owed)
+    if (given === 'too many') mustLook(followed)
+    return given !== 'had it'
+  }
+
+  /** Gives one that is added what came after its beginning. Of each room it is asked once whether it was ever in it: most entries are of others. */
+  function giveLater(followed: F, after: number): void {
+    const { id } = followed
+    const its = new Set(recent.roomsSince(after).filter((room) => audience.mayHave(room, id)))
+    const concerns = (entry: LoggedEvent | LoggedEdu): boolean => {
+      if (entry.kind === 'event')
+        return (entry.addressed !== null || its.has(entry.room)) && isEntitled(followed, entry)
+      const { to } = entry
+      if ('room' in to) return its.has(to.room) && isEntitledToEdu(followed, entry)
+      return isEntitledToEdu(followed, entry)
     }
-    if (owed === null || !('edu' in owed)) return
-    const them = only === null ? entitledToEdu(entry) : isEntitledToEdu(only, entry) ? [only] : []
-    for (const followed of them) {
-      if (followed.look) continue
-      const given = giveEdu(followed, owed)
-      if (given === 'too many') mustLook(followed)
-      if (given !== 'had it') touched.add(followed)
+    for (const { entry, owed } of recent.since(after)) {
+      if (entry.kind === 'change') applyChange(entry, new Set(), followed)
+      else if (concerns(entry)) giveEither(followed, owed)
     }
   }
 
-  function applyChange(change: LoggedChange, touched: Set<F>, concerns: (followed: F) => boolean): void {
+  function applyChange(change: LoggedChange, touched: Set<F>, only: F | null = null): void {
     const look = (followed: F) => {
-      if (!concerns(followed) || change.pos <= followed.after) return
+      if (change.pos <= followed.after) return
       mustLook(followed)
       touched.add(followed)
     }
     if (change.what === 'servers') {
       for (const id of change.added) {
-        const followed = byId.get(id)
+        const followed = only === null || only.id === id ? byId.get(id) : undefined
         if (followed !== undefined) look(followed)
       }
       return
     }
-    for (const followed of byId.values()) {
+    for (const followed of only === null ? byId.values() : [only]) {
       if (takesOneText(change) && !followed.waiting.some(({ event }) => event.pos === change.target)) continue
       if (
         change.what === 'purge' &&
@@ -221,8 +232,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     }
   }
 
-  const missingIn = (them: readonly RecentEntry[]): number[] =>
-    audience.missing(them.map(({ entry }) => entry))
+  const missingSince = (after: number): number[] => audience.missingOf(recent.roomsSince(after))
 
   return {
     upto: () => upto,
@@ -230,7 +240,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     all: () => byId.values(),
     knowsSince: (after) => byId.size === 0 || after >= recent.from(),
     missing: ({ entries }) => audience.missing(entries),
-    missingSince: (after) => (byId.size === 0 ? [] : missingIn(recent.since(after))),
+    missingSince: (after) => (byId.size === 0 ? [] : missingSince(after)),
     learn: (rooms, range) => {
       if (range.from <= recent.from() && range.upto >= upto) audience.learn(rooms, range)
     },
@@ -247,10 +257,9 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
         last = undefined
       }
       if (after < recent.from()) return false
-      const later = recent.since(after)
-      if (missingIn(later).length > 0) return false
+      if (missingSince(after).length > 0) return false
       byId.set(followed.id, followed)
-      for (const kept of later) apply(kept, new Set(), followed)
+      giveLater(followed, after)
       return true
     },
     remove,

@@ -2,6 +2,7 @@
  * Which entries of the log were read lately? They are kept for destinations that are added a moment later: the newest, in the order of
  * their positions, without a hole. Pure.
  */
+import { roomsOf } from './audience.ts'
 import type { LogEntry, LoggedEdu, LoggedEvent } from '../../store/delivery/log-tail.ts'
 
 interface Owed {
@@ -37,6 +38,8 @@ export interface RecentEntries {
   /** The newest entry. */
   add(entry: LogEntry, readAt: number): RecentEntry
   since(after: number): readonly RecentEntry[]
+  /** The rooms that something after this position is for. */
+  roomsSince(after: number): number[]
   has(is: (entry: LoggedEvent | LoggedEdu) => boolean): boolean
   /** Forgets all; what comes is after `at`. */
   empty(at: number): void
@@ -45,7 +48,7 @@ export interface RecentEntries {
 }
 
 /** Entries that are kept, and the bytes of their texts; twice that at times. */
-const KEPT = 2_000
+export const KEPT = 5_000
 const KEPT_BYTES = 8_000_000
 /** What an EDU has beside its content, at most as long as types are: type, keys, a comma, and how long ago a user was active. */
 const ENVELOPE_BYTES = 128
@@ -55,6 +58,8 @@ export function makeRecentEntries(): RecentEntries {
   let ringBytes = 0
   let from = 0
   let readBytes = 0
+  // The newest position of each room: so many rooms are fewer than entries, and a destination that is added asks for nothing else of most of them.
+  let newest = new Map<number, number>()
 
   const bytesOf = ({ owed }: RecentEntry): number => owed?.bytes ?? 0
 
@@ -74,18 +79,29 @@ export function makeRecentEntries(): RecentEntries {
       const kept = { entry, owed: owedOf(entry, readAt) }
       ring.push(kept)
       ringBytes += bytesOf(kept)
+      for (const room of roomsOf(entry)) newest.set(room, entry.pos)
       return kept
     },
-    // Asked for what is near the end nearly always, so looked for from there.
     since(after) {
-      let begin = ring.length
-      while (begin > 0 && (ring[begin - 1]?.entry.pos ?? 0) > after) begin -= 1
-      return ring.slice(begin)
+      let low = 0
+      let high = ring.length
+      while (low < high) {
+        const middle = (low + high) >> 1
+        if ((ring[middle]?.entry.pos ?? 0) > after) high = middle
+        else low = middle + 1
+      }
+      return ring.slice(low)
+    },
+    roomsSince(after) {
+      const rooms: number[] = []
+      for (const [room, pos] of newest) if (pos > after) rooms.push(room)
+      return rooms
     },
     has: (is) => ring.some(({ entry }) => entry.kind !== 'change' && is(entry)),
     empty(at) {
       ring = []
       ringBytes = 0
+      newest.clear()
       from = at
     },
     trim() {
@@ -98,6 +114,7 @@ export function makeRecentEntries(): RecentEntries {
         gone += 1
       }
       ring = ring.slice(gone)
+      newest = new Map([...newest].filter(([, pos]) => pos > from))
     },
   }
 }
