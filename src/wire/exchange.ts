@@ -133,9 +133,15 @@ class Running implements Dispatcher.DispatchHandler, ToldOfAbort {
     // Counts plain text, so TLS's own records (session tickets, close_notify) are no answer.
     const answerBegan = this.#handed && (ending === 'whole' || socket.bytesRead > this.#readBefore)
     this.#resolve({
-      ...{ ending, handed: this.#handed, answerBegan, status: this.#status },
-      ...{ retryAfter: this.#retryAfter, server: this.#server },
-      ...{ body: this.#kept.all(), error, release: this.#kept.forget },
+      ending,
+      handed: this.#handed,
+      answerBegan,
+      status: this.#status,
+      retryAfter: this.#retryAfter,
+      server: this.#server,
+      body: this.#kept.all(),
+      error,
+      release: this.#kept.forget,
     })
     // The request may still wait for its turn on the socket: `onRequestStart` finds it settled and stops it.
     if (ending !== 'whole') this.#controller?.abort(error ?? new Error(ending))

@@ -44,7 +44,9 @@ describe('X-Matrix', () => {
   it('signs each body as it is, whatever was signed before it', () => {
     for (const length of [9, 40_000, 3, 130_900, 140_000, 12]) {
       const content = `{"a":"${'é'.repeat(length)}"}`
-      const { signature } = parseXMatrix(authorizationFor({ ...request, key, content: Buffer.from(content) }))!
+      const { signature } = parseXMatrix(
+        authorizationFor({ ...request, key, content: Buffer.from(content) }),
+      )!
       expect(signature, String(length)).to.equal(key.sign(textToSign({ ...request, contentText: content })))
     }
   })
