@@ -63,12 +63,10 @@ function bytesToSign(request: Omit<RequestToSign, 'contentText'>, content: Uint8
  * The header's value for one request, whose body is `content`, canonical JSON in UTF-8. A repeated request is signed anew: the
  * key may have changed.
  */
-export function authorizationFor({
-  content,
-  key,
-  ...request
-}: Omit<RequestToSign, 'contentText'> & { content?: Uint8Array; key: SigningKey }): string {
-  const { origin, destination } = request
+export function authorizationFor(
+  request: Omit<RequestToSign, 'contentText'> & { content?: Uint8Array; key: SigningKey },
+): string {
+  const { origin, destination, content, key } = request
   const signature = key.sign(content === undefined ? textToSign(request) : bytesToSign(request, content))
   // One space, lower-case names, quotes and no spaces at the commas: "for compatibility with older servers".
   return `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${signature}"`

@@ -137,8 +137,10 @@ export function makeRemotes(needs: SendNeeds): Remotes {
     } finally {
       underWay?.dec()
     }
-    const result = { ...reading, durationMs: Math.round(clock.monotonic() - started) }
-    return result.kind === 'failed' ? told(result, { destination, txnId }) : result
+    const durationMs = Math.round(clock.monotonic() - started)
+    if (reading.kind === 'failed') return told({ ...reading, durationMs }, { destination, txnId })
+    // No copy, which takes forty times as long.
+    return { kind: reading.kind, pdus: reading.pdus, durationMs }
   }
 
   function told(result: SendFailed, about: About): SendFailed {
@@ -170,7 +172,6 @@ export function makeRemotes(needs: SendNeeds): Remotes {
       if (!('connection' in opened)) return unsent(opened)
       ;({ connection, wasIdle } = opened)
     }
-    // Not by a function of its own that waits: all that waits for an answer is kept for as long, some hundred times.
     let ended: Exchange
     try {
       ended = noted(connection, await put(connection, request), progress)
