@@ -6,7 +6,7 @@
  *
  * Always: the registry shows what it would show of prom-client's own (`test/observe/tally.test.ts` compares the texts).
  */
-import { Counter, Gauge, type Metric, type MetricObjectWithValues, type Registry } from 'prom-client'
+import { Counter, Gauge, type Metric, type Registry } from 'prom-client'
 
 interface About {
   readonly name: string
@@ -53,11 +53,12 @@ export function tallyGauge(registry: Registry, { name, help }: About): { inc(): 
   }
 }
 
-/** What a registry asks of a metric. */
-type Shown = Omit<
-  MetricObjectWithValues<{ labels: { le?: string | number }; value: number; metricName: string }>,
-  'collect'
->
+/** What a registry asks of a metric; the types of prom-client have numbers for `type`. */
+interface Shown extends About {
+  readonly type: 'histogram'
+  readonly values: { labels: { le?: string | number }; value: number; metricName: string }[]
+  readonly aggregator: 'sum'
+}
 
 /** `buckets`: upper bounds, the least first. */
 export function tallyHistogram(
@@ -80,7 +81,7 @@ export function tallyHistogram(
       { labels: {}, value: sum, metricName: `${name}_sum` },
       { labels: {}, value: count, metricName: `${name}_count` },
     )
-    return { name, help, type: 'histogram' as Shown['type'], values, aggregator: 'sum' }
+    return { name, help, type: 'histogram', values, aggregator: 'sum' }
   }
   // A registry asks no more of a metric than its name and this.
   const metric = { name, get: () => Promise.resolve(shown()) }
