@@ -54,7 +54,7 @@ export function tallyGauge(registry: Registry, { name, help }: About): { inc(): 
 }
 
 /** What a registry asks of a metric; the types of prom-client have numbers for `type`. */
-interface Shown extends About {
+interface ShownHistogram extends About {
   readonly type: 'histogram'
   readonly values: { labels: { le?: string | number }; value: number; metricName: string }[]
   readonly aggregator: 'sum'
@@ -68,10 +68,10 @@ export function tallyHistogram(
   // One more for what is above all bounds.
   const counts = new Array<number>(buckets.length + 1).fill(0)
   let sum = 0
-  function shown(): Shown {
+  function shown(): ShownHistogram {
     let upTo = 0
     const bucket = `${name}_bucket`
-    const values: Shown['values'] = buckets.map((le, index) => {
+    const values: ShownHistogram['values'] = buckets.map((le, index) => {
       upTo += counts[index] ?? 0
       return { labels: { le }, value: upTo, metricName: bucket }
     })

@@ -68,7 +68,7 @@ const LONGEST_HEADER = 100
 /** Resolves always; what the other side does is a value. The connection is fit for another use after `whole` only. */
 export function exchange(connection: Connection, request: ExchangeRequest): Promise<Exchange> {
   return new Promise((resolve) => {
-    new Running(connection, request, resolve).begin()
+    new OneExchange(connection, request, resolve).begin()
   })
 }
 
@@ -76,7 +76,7 @@ export function exchange(connection: Connection, request: ExchangeRequest): Prom
  * One that is under way. It is one object, and undici's handler itself: hundreds are waiting for their answers, and all that each of them is
  * made of is gone through by the garbage collector.
  */
-class Running implements Dispatcher.DispatchHandler, ToldOfAbort {
+class OneExchange implements Dispatcher.DispatchHandler, ToldOfAbort {
   readonly #connection: Connection
   readonly #request: ExchangeRequest
   readonly #resolve: (exchange: Exchange) => void
