@@ -132,7 +132,7 @@ export async function sendPlanned(
   const anySticky = state.owed.length > 0 || pdus.some(({ pdu }) => pdu.sticky)
   const begun = { txnId, acknowledges, startedAt, asked, anySticky, again: null, apart, bytes: body.length }
   const attempt = attemptOf(needs, via, begun)
-  return sendAndEnd(needs, via, attempt, { body, counted: { pdus: pdus.map(countedPdu), eduTypes } })
+  return await sendAndEnd(needs, via, attempt, { body, counted: { pdus: pdus.map(countedPdu), eduTypes } })
 }
 
 const firstOf = (one: number | null, other: number | null): number | null =>

@@ -17,7 +17,7 @@ export interface SigningKey {
   readonly keyId: string
   /** The public half, unpadded base64, as published under `/_matrix/key/v2/server`. */
   readonly publicKey: string
-  /** The signature of exactly these bytes (a string: its UTF-8), unpadded base64. */
+  /** The signature of exactly these bytes (a string: its UTF-8), unpadded base64. The bytes are not kept. */
   sign(bytes: Uint8Array | string): string
 }
 
@@ -105,5 +105,7 @@ function fromBase64(text: string): Uint8Array | null {
 }
 
 function unpadded(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64').replace(/=+$/, '')
+  const padded = (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes)).toString('base64')
+  const end = padded.indexOf('=')
+  return end < 0 ? padded : padded.slice(0, end)
 }

@@ -30,10 +30,8 @@ export function countAttempt(metrics: Metrics, attempt: CountedAttempt): void {
   if (!attempt.answered) return
   for (const [eduType, count] of attempt.eduTypes ?? [])
     metrics.edusSent.inc({ type: eduLabel(eduType) }, count)
-  const ofLane = new Map<string, number>()
-  for (const { lane } of attempt.pdus) ofLane.set(lane, (ofLane.get(lane) ?? 0) + 1)
-  for (const [lane, count] of ofLane) metrics.pdusSent.inc({ reason: REASONS[lane] ?? 'timeline' }, count)
-  for (const { receivedTs, sticky } of attempt.pdus) {
+  for (const { lane, receivedTs, sticky } of attempt.pdus) {
+    metrics.pdusSent.inc({ reason: REASONS[lane] ?? 'timeline' })
     if (receivedTs === null) continue
     const seconds = Math.max(0, attempt.finishedAt - receivedTs) / 1000
     metrics.deliverySeconds.observe(seconds)

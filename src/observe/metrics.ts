@@ -5,7 +5,8 @@
  * destinations would make ten thousand series of each metric.
  */
 import { PDU_ERROR_CLASSES } from './pdu-error-class.ts'
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client'
+import { tallyCounter, tallyGauge, tallyHistogram } from './tally.ts'
 
 /** The states of a destination (contract, section 4). */
 export const STATES = [
@@ -92,14 +93,9 @@ export function makeMetrics({
     help: string,
     label: L,
     values: readonly V[],
-  ) => {
-    const made = counter(name, help, [label])
-    const labelled = (value: V) => ({ [label]: value }) as Record<L, V>
-    for (const value of values) made.inc(labelled(value), 0)
-    return { inc: (labels: Record<L, V>, by = 1) => made.inc(labels, by) }
-  }
+  ) => tallyCounter(registry, { name: `limpet_${name}`, help, label, values })
   const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ name: `limpet_${name}`, help, buckets, registers: [registry] })
+    tallyHistogram(registry, { name: `limpet_${name}`, help, buckets })
 
   let bodiesBytes = () => 0
   new Gauge({
@@ -244,10 +240,10 @@ export function makeMetrics({
       'outcome',
       LOOKUP_OUTCOMES,
     ),
-    transactionsInFlight: gauge(
-      'transactions_in_flight',
-      'Requests to destinations that are under way in this process.',
-    ),
+    transactionsInFlight: tallyGauge(registry, {
+      name: 'limpet_transactions_in_flight',
+      help: 'Requests to destinations that are under way in this process.',
+    }),
     transactionSeconds: histogram(
       'transaction_seconds',
       'Duration of one attempt to send.',

@@ -7,6 +7,7 @@
  * connection that has prepared it.
  */
 import type pg from 'pg'
+import { withArrayText } from './array-text.ts'
 import { command, preparedName, type Sql } from './statement.ts'
 
 const MANY = '/* many */'
@@ -64,9 +65,10 @@ export function makePrepare(): (client: pg.PoolClient) => void {
     const query = client.query.bind(client) as (...given: unknown[]) => unknown
     const prepared = (...given: unknown[]): unknown => {
       const [text, values, ...more] = given
-      if (typeof text !== 'string' || !Array.isArray(values) || text.startsWith(MANY)) return query(...given)
-      const name = nameOf(text)
-      return name === null ? query(...given) : query({ name, text, values }, ...more)
+      if (typeof text !== 'string' || !Array.isArray(values)) return query(...given)
+      const texts = values.map(withArrayText)
+      const name = text.startsWith(MANY) ? null : nameOf(text)
+      return name === null ? query(text, texts, ...more) : query({ name, text, values: texts }, ...more)
     }
     client.query = prepared as typeof client.query
   }

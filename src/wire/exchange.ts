@@ -9,9 +9,10 @@
  */
 import type { Dispatcher } from 'undici'
 import { timerMs } from '../pace/clock.ts'
+import { tellNoMore, tellOfAbort, type ToldOfAbort } from '../pace/when-aborted.ts'
 import type { Connection } from './connections.ts'
 import { codeOf } from './explain-error.ts'
-import { keepBody } from './kept-body.ts'
+import { keepBody, type KeptBody } from './kept-body.ts'
 import { TOO_MUCH } from './meter.ts'
 import { inPieces } from './pieces.ts'
 
@@ -66,87 +67,129 @@ const LONGEST_HEADER = 100
 
 /** Resolves always; what the other side does is a value. The connection is fit for another use after `whole` only. */
 export function exchange(connection: Connection, request: ExchangeRequest): Promise<Exchange> {
-  const { signal, stillHeld } = request
-  const { socket, meter, overhead } = connection
   return new Promise((resolve) => {
-    let handed = false
-    let readBefore = 0
-    let settled = false
-    let informational = 0
-    let status: number | null = null
-    let retryAfter: string | undefined
-    let server: string | undefined
-    let controller: Dispatcher.DispatchController | null = null
-    const kept = keepBody(connection.budget, () => end('given up'))
-
-    const timer = setTimeout(() => end('timeout'), timerMs(request.timeoutMs))
-    request.mayBeCut?.(() => end('cut'))
-    const abort = () => end('aborted')
-    signal.addEventListener('abort', abort, { once: true })
-
-    function end(ending: Ending, error: Error | null = null): void {
-      if (settled) return
-      settled = true
-      clearTimeout(timer)
-      signal.removeEventListener('abort', abort)
-      meter.allow(0)
-      overhead.idle()
-      // Counts plain text, so TLS's own records (session tickets, close_notify) are no answer.
-      const answerBegan = handed && socket.bytesRead > readBefore
-      const release = () => kept.forget()
-      resolve({ ending, handed, answerBegan, status, retryAfter, server, body: kept.all(), error, release })
-      // The request may still wait for its turn on the socket: `onRequestStart` finds it settled and stops it.
-      if (ending !== 'whole') controller?.abort(error ?? new Error(ending))
-    }
-
-    const handler: Dispatcher.DispatchHandler = {
-      onRequestStart(started) {
-        controller = started
-        if (!settled && !stillHeld()) end('not held')
-        readBefore = socket.bytesRead
-        if (settled) started.abort(new Error('not to be sent'))
-        else {
-          handed = true
-          meter.allow(MOST_OF_ALL)
-          overhead.inUse()
-        }
-      },
-      onResponseStart(_controller, code, headers) {
-        if (code < 200) {
-          // Informational (RFC 9110, 15.2): the answer proper follows.
-          if (++informational > MOST_INFORMATIONAL) end('too large')
-          return
-        }
-        status = code
-        retryAfter = headerOf(headers, 'retry-after')
-        server = headerOf(headers, 'server')
-      },
-      onResponseData(_controller, chunk) {
-        if (settled) return
-        if (kept.bytes() + chunk.length > (status === 200 ? MOST_OF_A_200 : MOST_OF_AN_ERROR))
-          end('too large')
-        else kept.add(chunk)
-      },
-      onResponseEnd: () => end('whole'),
-      onResponseError: (_controller, error) => end(codeOf(error) === TOO_MUCH ? 'too large' : 'error', error),
-    }
-    if (signal.aborted) {
-      abort() // Between connecting and now; a listener would never hear of it.
-      return
-    }
-    try {
-      const { uri: path, headers, body } = request
-      const pieces = inPieces(body)
-      if (pieces !== body) headers.push('content-length', String(body.length))
-      // undici takes an iterable: its documentation says so, its types don't.
-      connection.client.dispatch({ method: 'PUT', path, headers, body: pieces as Buffer }, handler)
-    } catch (error) {
-      end('error', error instanceof Error ? error : new Error('the request could not be made'))
-    }
+    new OneExchange(connection, request, resolve).begin()
   })
 }
 
-function headerOf(headers: Record<string, string | string[] | undefined>, name: string): string | undefined {
+/**
+ * One that is under way. It is one object, and undici's handler itself: hundreds are waiting for their answers, and all that each of them is
+ * made of is gone through by the garbage collector.
+ */
+class OneExchange implements Dispatcher.DispatchHandler, ToldOfAbort {
+  readonly #connection: Connection
+  readonly #request: ExchangeRequest
+  readonly #resolve: (exchange: Exchange) => void
+  readonly #kept: KeptBody
+  readonly #timer: NodeJS.Timeout
+  #controller: Dispatcher.DispatchController | null = null
+  #handed = false
+  #readBefore = 0
+  #settled = false
+  #informational = 0
+  #status: number | null = null
+  #retryAfter: string | undefined
+  #server: string | undefined
+
+  constructor(connection: Connection, request: ExchangeRequest, resolve: (exchange: Exchange) => void) {
+    this.#connection = connection
+    this.#request = request
+    this.#resolve = resolve
+    this.#kept = keepBody(connection.budget, () => this.#end('given up'))
+    this.#timer = setTimeout(() => this.#end('timeout'), timerMs(request.timeoutMs))
+    request.mayBeCut?.(() => this.#end('cut'))
+    tellOfAbort(request.signal, this)
+  }
+
+  begin(): void {
+    const { signal, uri: path, headers, body } = this.#request
+    if (signal.aborted) {
+      this.aborted() // Between connecting and now; nobody would ever hear of it.
+      return
+    }
+    try {
+      const pieces = inPieces(body)
+      if (pieces !== body) headers.push('content-length', String(body.length))
+      // undici takes an iterable: its documentation says so, its types don't. One request at a time: it need not keep others from following.
+      const options = { method: 'PUT', path, headers, body: pieces as Buffer, blocking: false } as const
+      this.#connection.client.dispatch(options, this)
+    } catch (error) {
+      this.#end('error', error instanceof Error ? error : new Error('the request could not be made'))
+    }
+  }
+
+  aborted(): void {
+    this.#end('aborted')
+  }
+
+  #end(ending: Ending, error: Error | null = null): void {
+    if (this.#settled) return
+    this.#settled = true
+    const { socket, meter, overhead } = this.#connection
+    clearTimeout(this.#timer)
+    tellNoMore(this.#request.signal, this)
+    meter.allow(0)
+    overhead.idle()
+    // Counts plain text, so TLS's own records (session tickets, close_notify) are no answer.
+    const answerBegan = this.#handed && (ending === 'whole' || socket.bytesRead > this.#readBefore)
+    this.#resolve({
+      ending,
+      handed: this.#handed,
+      answerBegan,
+      status: this.#status,
+      retryAfter: this.#retryAfter,
+      server: this.#server,
+      body: this.#kept.all(),
+      error,
+      release: this.#kept.forget,
+    })
+    // The request may still wait for its turn on the socket: `onRequestStart` finds it settled and stops it.
+    if (ending !== 'whole') this.#controller?.abort(error ?? new Error(ending))
+  }
+
+  onRequestStart(started: Dispatcher.DispatchController): void {
+    const { socket, meter, overhead } = this.#connection
+    this.#controller = started
+    if (!this.#settled && !this.#request.stillHeld()) this.#end('not held')
+    this.#readBefore = socket.bytesRead
+    if (this.#settled) started.abort(new Error('not to be sent'))
+    else {
+      this.#handed = true
+      meter.allow(MOST_OF_ALL)
+      overhead.inUse()
+    }
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, code: number, headers: Headers): void {
+    if (code < 200) {
+      // Informational (RFC 9110, 15.2): the answer proper follows.
+      if (++this.#informational > MOST_INFORMATIONAL) this.#end('too large')
+      return
+    }
+    this.#status = code
+    this.#retryAfter = headerOf(headers, 'retry-after')
+    this.#server = headerOf(headers, 'server')
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#settled) return
+    const most = this.#status === 200 ? MOST_OF_A_200 : MOST_OF_AN_ERROR
+    if (this.#kept.bytes() + chunk.length > most) this.#end('too large')
+    else this.#kept.add(chunk)
+  }
+
+  onResponseEnd(): void {
+    this.#end('whole')
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#end(codeOf(error) === TOO_MUCH ? 'too large' : 'error', error)
+  }
+}
+
+type Headers = Record<string, string | string[] | undefined>
+
+function headerOf(headers: Headers, name: string): string | undefined {
   const value = headers[name]
   return (Array.isArray(value) ? value[0] : value)?.slice(0, LONGEST_HEADER)
 }

@@ -54,3 +54,12 @@ function groupOf(code: string): string | undefined {
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return 'TLS handshake failed'
   return undefined
 }
+
+/** Whatever was thrown: even a look at it may throw. */
+export function explainUnforeseen(error: unknown): string {
+  try {
+    return `internal error (see limpet's log): ${explainError(error)}`
+  } catch {
+    return "internal error (see limpet's log)"
+  }
+}

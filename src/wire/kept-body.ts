@@ -11,14 +11,15 @@ export interface KeptBody {
   add(chunk: Buffer): void
   /** What is there; it is complete, and counts until `forget`. */
   all(): Buffer
-  forget(): void
+  readonly forget: () => void
 }
 
 const LEAST = 8192
+const NOTHING = Buffer.alloc(0)
 
 /** `giveUp` is called where others need the memory more: nothing is kept from then on. */
 export function keepBody(budget: AnswerBudget, giveUp: () => void): KeptBody {
-  let buffer: Buffer = Buffer.alloc(0)
+  let buffer: Buffer = NOTHING
   let bytes = 0
   /** The first piece is not ours to write to. */
   let ours = false
@@ -45,11 +46,11 @@ export function keepBody(budget: AnswerBudget, giveUp: () => void): KeptBody {
     },
     all() {
       share.keep()
-      return buffer.subarray(0, bytes)
+      return bytes === buffer.length ? buffer : buffer.subarray(0, bytes)
     },
     forget() {
       share.end()
-      buffer = Buffer.alloc(0)
+      buffer = NOTHING
     },
   }
 }

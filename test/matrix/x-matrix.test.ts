@@ -41,6 +41,16 @@ describe('X-Matrix', () => {
     expect(verify(key.publicKey, signed, parsed.signature)).to.equal(true)
   })
 
+  it('signs each body as it is, whatever was signed before it', () => {
+    for (const length of [9, 40_000, 3, 130_900, 140_000, 12]) {
+      const content = `{"a":"${'é'.repeat(length)}"}`
+      const { signature } = parseXMatrix(
+        authorizationFor({ ...request, key, content: Buffer.from(content) }),
+      )!
+      expect(signature, String(length)).to.equal(key.sign(textToSign({ ...request, contentText: content })))
+    }
+  })
+
   for (const [what, header] of [
     [
       'names in capitals, spaces and tabs at commas',
