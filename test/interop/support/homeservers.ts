@@ -9,6 +9,7 @@ import { until } from '../../support/poll.ts'
 import { freshDatabase, type FreshOptions } from '../../support/postgres.ts'
 import { ownRedis, sharedRedis, type OwnRedis } from '../../support/redis.ts'
 import { skip } from '../../support/skip.ts'
+import { enter } from './alone.ts'
 import { inside } from './inside.ts'
 import { startSynapse, type Synapse } from './synapse.ts'
 import { type SynapseInstall, venvOfTheRun } from './venv.ts'
@@ -77,6 +78,7 @@ export async function startPair(
 /** The Synapse to start, in a `before` hook; where there is none it skips the suite, or fails. */
 export async function requireSynapse(context: Mocha.Context): Promise<SynapseInstall> {
   context.timeout(SETUP_MS)
+  await enter()
   const { install, missing } = await venvOfTheRun(say)
   if (missing === undefined) return install
   if (process.env['LIMPET_REQUIRE_INTEROP'] === '1')
