@@ -112,11 +112,13 @@ function tables(install: SynapseInstall, authority: CertificateAuthority): Fresh
     async prepare(databaseUrl) {
       const first = await startSynapse({ name: 'first', install, authority, databaseUrl, redisUrl: null })
       try {
-        const left = () => inside(first, (db) => db.query('select 1 from background_updates limit 1'))
-        await until(async () => (await left()).rowCount === 0, {
-          withinMs: TABLES_MS,
-          everyMs: 100,
-          what: 'Synapse to finish its tables',
+        await inside(first, (db) => {
+          const left = () => db.query('select 1 from background_updates limit 1')
+          return until(async () => (await left()).rowCount === 0, {
+            withinMs: TABLES_MS,
+            everyMs: 100,
+            what: 'Synapse to finish its tables',
+          })
         })
       } finally {
         await first.dispose()
