@@ -106,7 +106,10 @@ async function starter(install: SynapseInstall) {
  * Synapse's tables, which one Synapse makes for all: for that it computes longer than for anything else at its start. There is nobody and nothing
  * in them, not even its own name.
  */
-function tables(install: SynapseInstall, authority: CertificateAuthority): NonNullable<FreshOptions['prepared']> {
+function tables(
+  install: SynapseInstall,
+  authority: CertificateAuthority,
+): NonNullable<FreshOptions['prepared']> {
   return {
     name: 'synapse',
     async prepare(databaseUrl) {
