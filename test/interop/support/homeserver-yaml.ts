@@ -64,6 +64,8 @@ export function homeserverYaml(o: HomeserverYaml): string {
     rc_joins_per_room: unlimited,
     rc_invites: { per_room: unlimited, per_user: unlimited, per_issuer: unlimited },
     rc_room_creation: unlimited,
+    // Nobody waits for these, and an empty database has little to change.
+    background_updates: { sleep_enabled: false },
     // Passwords are not what this is about.
     bcrypt_rounds: 4,
     presence: { enabled: o.presence },

@@ -5,13 +5,17 @@
  * it fails.
  */
 import { type CertificateAuthority, makeCertificateAuthority } from '../../../src/simulate/fleet/certs.ts'
-import { freshDatabase } from '../../support/postgres.ts'
+import { until } from '../../support/poll.ts'
+import { freshDatabase, type FreshOptions } from '../../support/postgres.ts'
 import { ownRedis, sharedRedis, type OwnRedis } from '../../support/redis.ts'
 import { skip } from '../../support/skip.ts'
+import { enter } from './alone.ts'
+import { inside } from './inside.ts'
 import { startSynapse, type Synapse } from './synapse.ts'
-import { type SynapseInstall, synapseVenv } from './venv.ts'
+import { type SynapseInstall, venvOfTheRun } from './venv.ts'
 
 const SETUP_MS = 900_000
+const TABLES_MS = 120_000
 
 /** A line of progress on standard error, so that nobody sits before a blank screen. */
 export function say(line: string): void {
@@ -74,7 +78,8 @@ export async function startPair(
 /** The Synapse to start, in a `before` hook; where there is none it skips the suite, or fails. */
 export async function requireSynapse(context: Mocha.Context): Promise<SynapseInstall> {
   context.timeout(SETUP_MS)
-  const { install, missing } = await synapseVenv(say)
+  await enter()
+  const { install, missing } = await venvOfTheRun(say)
   if (missing === undefined) return install
   if (process.env['LIMPET_REQUIRE_INTEROP'] === '1')
     throw new Error(`${missing}, but LIMPET_REQUIRE_INTEROP=1`)
@@ -90,9 +95,37 @@ async function starter(install: SynapseInstall) {
       name,
       install,
       authority,
-      databaseUrl: (await freshDatabase({ migrated: false })).url,
+      databaseUrl: (await freshDatabase({ migrated: false, prepared: tables(install, authority) })).url,
       redisUrl,
       presence,
       ...(senderInstances === undefined ? {} : { senderInstances }),
     })
+}
+
+/**
+ * Synapse's tables, which one Synapse makes for all: for that it computes longer than for anything else at its start. There is nobody and nothing
+ * in them, not even its own name.
+ */
+function tables(
+  install: SynapseInstall,
+  authority: CertificateAuthority,
+): NonNullable<FreshOptions['prepared']> {
+  return {
+    name: 'synapse',
+    async prepare(databaseUrl) {
+      const first = await startSynapse({ name: 'first', install, authority, databaseUrl, redisUrl: null })
+      try {
+        await inside(first, (db) => {
+          const left = () => db.query('select 1 from background_updates limit 1')
+          return until(async () => (await left()).rowCount === 0, {
+            withinMs: TABLES_MS,
+            everyMs: 100,
+            what: 'Synapse to finish its tables',
+          })
+        })
+      } finally {
+        await first.dispose()
+      }
+    },
+  }
 }

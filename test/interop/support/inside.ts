@@ -1,4 +1,4 @@
-/** A look into a Synapse's database. */
+/** A look into a Synapse's database. Who looks again and again keeps the connection: to make one costs more than to look. */
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { until } from '../../support/poll.ts'
 import type { Synapse } from './synapse.ts'
@@ -39,12 +39,18 @@ export async function membershipEvent(
   roomId: string,
   userId: string,
 ): Promise<{ eventId: string; membership: string } | null> {
-  const { rows } = await inside(synapse, (db) =>
-    db.query<{ event_id: string; membership: string }>(
-      `select c.event_id, c.membership from current_state_events c
-        where c.room_id = $1 and c.type = 'm.room.member' and c.state_key = $2`,
-      [roomId, userId],
-    ),
+  return inside(synapse, (db) => membershipIn(db, roomId, userId))
+}
+
+async function membershipIn(
+  db: Pool,
+  roomId: string,
+  userId: string,
+): Promise<{ eventId: string; membership: string } | null> {
+  const { rows } = await db.query<{ event_id: string; membership: string }>(
+    `select c.event_id, c.membership from current_state_events c
+      where c.room_id = $1 and c.type = 'm.room.member' and c.state_key = $2`,
+    [roomId, userId],
   )
   const [row] = rows
   return row === undefined ? null : { eventId: row.event_id, membership: row.membership }
@@ -57,12 +63,14 @@ export async function seesMember(
   userId: string,
   membership: string,
 ): Promise<string> {
-  return until(
-    async () => {
-      const found = await membershipEvent(synapse, roomId, userId)
-      return found?.membership === membership ? found.eventId : null
-    },
-    { withinMs: PATIENCE_MS, everyMs: 50, what: `${synapse.serverName} to see ${userId} as ${membership}` },
+  return inside(synapse, (db) =>
+    until(
+      async () => {
+        const found = await membershipIn(db, roomId, userId)
+        return found?.membership === membership ? found.eventId : null
+      },
+      { withinMs: PATIENCE_MS, everyMs: 50, what: `${synapse.serverName} to see ${userId} as ${membership}` },
+    ),
   )
 }
 
@@ -96,11 +104,12 @@ export async function newestIn(synapse: Synapse, roomId: string): Promise<string
 
 /** Waits until the homeserver knows all of the room's state; after a join it is in the room for a while without (MSC3706). */
 export async function knowsWhole(synapse: Synapse, roomId: string): Promise<void> {
-  const partial = () =>
-    inside(synapse, (db) => db.query('select 1 from partial_state_rooms where room_id = $1', [roomId]))
-  await until(async () => (await partial()).rowCount === 0, {
-    withinMs: PATIENCE_MS,
-    everyMs: 50,
-    what: `${synapse.serverName} to know the whole room`,
+  await inside(synapse, (db) => {
+    const partial = () => db.query('select 1 from partial_state_rooms where room_id = $1', [roomId])
+    return until(async () => (await partial()).rowCount === 0, {
+      withinMs: PATIENCE_MS,
+      everyMs: 50,
+      what: `${synapse.serverName} to know the whole room`,
+    })
   })
 }

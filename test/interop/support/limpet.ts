@@ -6,6 +6,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { builtMain, HERE } from '../../support/built.ts'
 import { inherited } from '../../support/inherited.ts'
 import { leaveBehind } from '../../support/leftovers.ts'
 import { until } from '../../support/poll.ts'
@@ -14,7 +15,6 @@ import { readerUrl } from './reader.ts'
 import type { Synapse } from './synapse.ts'
 import { overSocket } from './unix-http.ts'
 
-const checkout = join(import.meta.dirname, '..', '..', '..')
 const hurryPath = join(import.meta.dirname, 'hurry.ts')
 const START_DEADLINE_MS = 60_000
 
@@ -96,18 +96,10 @@ export async function startLimpet(options: LimpetOptions): Promise<Limpet> {
 
   async function launch(): Promise<ReturnType<typeof spawn>> {
     const log = await open(logPath, 'a')
-    const hurries = mayHurry ? ['--import', hurryPath] : []
-    const args = [
-      '--import',
-      'tsx',
-      ...hurries,
-      join(checkout, 'src', 'main.ts'),
-      'run',
-      '--config',
-      configPath,
-    ]
+    const hurries = mayHurry ? ['--import', 'tsx', '--import', hurryPath] : []
+    const args = [...hurries, builtMain(), 'run', '--config', configPath]
     const started = spawn(process.execPath, args, {
-      cwd: checkout,
+      cwd: HERE,
       env: inherited(),
       stdio: ['ignore', log.fd, log.fd],
     })

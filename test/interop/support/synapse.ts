@@ -7,10 +7,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
-import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { generateKey } from '../../../src/matrix/signing.ts'
 import type { CertificateAuthority } from '../../../src/simulate/fleet/certs.ts'
 import { type Gate, makeGate } from './gate.ts'
 import { homeserverYaml } from './homeserver-yaml.ts'
@@ -100,6 +102,8 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
   let child: ChildProcess | null = null
 
   await writeFile(at('ca.crt'), authority.cert)
+  // What `--generate-keys` would write, which starts the whole of Synapse for it.
+  await writeFile(at('signing.key'), generateKey(randomBytes).fileText, { mode: 0o600 })
 
   async function start(): Promise<void> {
     await writeFile(
@@ -116,9 +120,7 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
         presence: options.presence === true,
       }),
     )
-    if (child === null) await launch(['--generate-keys']).then(exited)
-    await chmod(at('signing.key'), 0o600)
-    const started = await launch([])
+    const started = await launch()
     child = started
     const answers = () =>
       client.ask('GET', '/_matrix/client/versions').then(
@@ -134,16 +136,12 @@ export async function startSynapse(options: SynapseOptions): Promise<Synapse> {
     gate.open()
   }
 
-  async function launch(args: string[]): Promise<ChildProcess> {
+  async function launch(): Promise<ChildProcess> {
     const log = await open(logPath, 'a')
-    const started = spawn(
-      install.python,
-      ['-m', 'synapse.app.homeserver', '-c', at('homeserver.yaml'), ...args],
-      {
-        cwd: folder,
-        stdio: ['ignore', log.fd, log.fd],
-      },
-    )
+    const started = spawn(install.python, ['-m', 'synapse.app.homeserver', '-c', at('homeserver.yaml')], {
+      cwd: folder,
+      stdio: ['ignore', log.fd, log.fd],
+    })
     await log.close()
     return started
   }
