@@ -183,8 +183,10 @@ export const keptEdus = (plan: SentEdus): OpenEdus => ({
 
 /** When the time of the first of them is over, ms since the epoch; null: of none. */
 export function soonestEndOf({ durable, ephemeral }: Pick<EduPlan, 'durable' | 'ephemeral'>): number | null {
-  const ends = [...durable, ...ephemeral].flatMap(({ expiresAt }) => (expiresAt === null ? [] : [expiresAt]))
-  return ends.length === 0 ? null : Math.min(...ends)
+  let soonest = Infinity
+  for (const lane of [durable, ephemeral])
+    for (const { expiresAt } of lane) if (expiresAt !== null && expiresAt < soonest) soonest = expiresAt
+  return soonest === Infinity ? null : soonest
 }
 
 /** What it is to the next plan of EDUs. */

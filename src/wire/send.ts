@@ -192,13 +192,15 @@ export function makeRemotes(needs: SendNeeds): Remotes {
   }
 
   async function over(connection: Connection, request: PendingSend, progress: Handover): Promise<ReadAnswer> {
+    let ended: Exchange
     try {
-      const ended = noted(connection, await put(connection, request), progress)
-      return await read(connection, ended, request)
+      ended = noted(connection, await put(connection, request), progress)
     } catch (error) {
       connections.drop(connection)
       throw error
     }
+    // From here on it may be another's: whatever is thrown, it stays.
+    return read(connection, ended, request)
   }
 
   /** A short answer is read at once, a long one when it is its turn: each takes a few milliseconds of the only thread. */
