@@ -104,12 +104,16 @@ export type WithEdus =
       left: EduCursors | null
     }
 
-/** What goes, of both. `limits`: of the body, as PDUs would have it. */
+/**
+ * What goes, of both. `limits`: of the body, as PDUs would have it; `at`: the time, and up to where the log is known, where that is not as in `state`. Asked for
+ * each transaction of steady traffic: an object that is put together of others takes some fifty times as long as one that is written out.
+ */
 export function planWithEdus(
   { edus }: Pick<EduNeeds, 'edus'>,
   state: DestinationState,
   { plan, lanes, reading }: { plan: Plan; lanes: EduLanes | null; reading: Reading },
   { maxBytes }: Limits,
+  { now, head }: Pick<DestinationState, 'now' | 'head'> = state,
 ): WithEdus {
   if (lanes === null)
     return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at: null, left: null }
@@ -118,13 +122,18 @@ export function planWithEdus(
   const isOdd = pdus[0]?.pdu.odd === true
   if (search !== null) {
     if (plan.do === 'send' && search.turn === 'other') return plan
-    const at = halfAt({ search }, state.now, isBrought(state))
+    const at = halfAt({ search }, now, isBrought(state))
     if (at !== null) return plan.do === 'send' ? plan : { do: 'wait', plan, edus: null, at, left: null }
   }
   const input = {
-    ...lanes,
-    ...{ head: state.head, now: state.now, off: edus.off },
-    ...{ lastWasAlone: state.eduAlone, lastEphemeralAt: state.ephemeralAt },
+    durable: lanes.durable,
+    ephemeral: lanes.ephemeral,
+    longOutage: lanes.longOutage,
+    head,
+    now,
+    off: edus.off,
+    lastWasAlone: state.eduAlone,
+    lastEphemeralAt: state.ephemeralAt,
     pdus: {
       wait: pdus.length > 0,
       sticky: pdus.some(({ letter }) => letter === 's'),
@@ -136,9 +145,7 @@ export function planWithEdus(
   const ofEdus = search === null ? all : planEdus({ ...input, ...fewerParts(input, all, search.most) }, most)
   const any = ofEdus.durable.length + ofEdus.ephemeral.length > 0
   const mayGo = any && ofEdus.notBefore === null
-  const nothingMoves = {
-    ...{ position: reading.position, gapCursor: null, closesGap: false, sticky: [] },
-  }
+  const nothingMoves = { position: reading.position, gapCursor: null, closesGap: false, sticky: [] }
   // Either has the transaction to itself: they take turns.
   if (plan.do === 'send' && (ofEdus.alone || isOdd || search !== null))
     return mayGo && !(isOdd && state.eduAlone)
@@ -147,7 +154,10 @@ export function planWithEdus(
           edus: { ...ofEdus, alone: ofEdus.alone || isOdd },
         }
       : plan
-  if (plan.do === 'send') return { ...plan, edus: ofEdus }
+  if (plan.do === 'send') {
+    const { pdus: chosen, soonestLapse, acknowledges } = plan
+    return { do: 'send', pdus: chosen, soonestLapse, acknowledges, edus: ofEdus }
+  }
   const closesGap = plan.do === 'move' && plan.acknowledges.closesGap
   if (mayGo && !closesGap) {
     const acknowledges = plan.do === 'move' ? plan.acknowledges : nothingMoves

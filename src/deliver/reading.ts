@@ -57,5 +57,10 @@ export function readWaiting(
 }
 
 const lookOf = ({ now, position, head, gap, owed, unlistedAt }: DestinationState) => ({
-  ...{ now, position, head, gap, owed, unlistedAt },
+  now,
+  position,
+  head,
+  gap,
+  owed,
+  unlistedAt,
 })

@@ -52,9 +52,7 @@ export function planWaiting(
   const reading: Reading = { now, position, head: upto, gap: null, owed: [], unlistedAt: null, items }
   const lanes = lanesOf(needs.edus, them, upto)
   const plan = planTransaction(reading, limitsBeside(lanes, reading, limits))
-  // Nearly always there are none, and then nobody asks for the time.
-  const at = lanes === null ? state : { ...state, head: upto, now }
-  return planWithEdus(needs, at, { plan, lanes, reading }, limits)
+  return planWithEdus(needs, state, { plan, lanes, reading }, limits, { now, head: upto })
 }
 
 /** Null: there is none. */

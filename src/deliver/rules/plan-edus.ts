@@ -49,7 +49,8 @@ export function planEdus(input: EdusToPlan, limits: EduLimits): EduPlan {
   return {
     durable: chosen.durable.parts,
     ephemeral: chosen.ephemeral.parts,
-    ...{ edus: count.edus, bytes: count.bytes },
+    edus: count.edus,
+    bytes: count.bytes,
     cursors: { durable: chosen.durable.cursor, ephemeral: chosen.ephemeral.cursor },
     // Asked for by few.
     get leftOut() {

@@ -120,8 +120,15 @@ async function read(
 function fromRow(row: Row & { pos: number }, durable: boolean): StoredEdu {
   const { pos, content, key, who } = row
   return {
-    ...{ pos, eduType: row.type, content, receivedTs: row.received_ts, expiresAt: row.expires_at },
-    ...{ durable, alone: row.alone === true, key, who },
+    pos,
+    eduType: row.type,
+    content,
+    receivedTs: row.received_ts,
+    expiresAt: row.expires_at,
+    durable,
+    alone: row.alone === true,
+    key,
+    who,
   }
 }
 

@@ -191,7 +191,16 @@ function eduOf(row: Row & { pos: number }): LoggedEdu {
   const { pos, room, pdu, key, who, set, rooms, list } = row
   const to = room !== null ? { room } : set !== null ? { id: set, rooms: rooms ?? [] } : { list: list ?? [] }
   return {
-    ...{ kind: 'edu', pos, eduType: row.event_id, content: pdu ?? '', receivedTs: row.received_ts },
-    ...{ expiresAt: row.expires_at, durable: row.durable === true, alone: row.alone === true, key, who, to },
+    kind: 'edu',
+    pos,
+    eduType: row.event_id,
+    content: pdu ?? '',
+    receivedTs: row.received_ts,
+    expiresAt: row.expires_at,
+    durable: row.durable === true,
+    alone: row.alone === true,
+    key,
+    who,
+    to,
   }
 }
