@@ -8,7 +8,6 @@ import { expect } from 'chai'
 import { inTransaction, openPool, type Pool } from '../../src/store/db.ts'
 import { lockStream } from '../../src/store/stream.ts'
 import { until } from '../support/poll.ts'
-import { enter } from './support/alone.ts'
 import { sendsFrom } from './support/arrivals.ts'
 import { type Client, registerClient } from './support/client.ts'
 import { pdusOf } from './support/gate.ts'
@@ -42,8 +41,6 @@ describe(`a ban that redacts ${COUNT} messages`, function () {
   let ours: Pool
 
   before(async function () {
-    this.timeout(900_000)
-    await enter({ alone: true })
     ;({ a, b, c } = await stage.open(this))
     ;({ alice, bob, carol } = await threeUsers({ a, b, c }))
     mallory = await registerClient(a, 'mallory')

@@ -9,10 +9,9 @@ import { until } from '../../support/poll.ts'
 import { freshDatabase, type FreshOptions } from '../../support/postgres.ts'
 import { ownRedis, sharedRedis, type OwnRedis } from '../../support/redis.ts'
 import { skip } from '../../support/skip.ts'
-import { enter } from './alone.ts'
 import { inside } from './inside.ts'
 import { startSynapse, type Synapse } from './synapse.ts'
-import { type SynapseInstall, venvOfTheRun } from './venv.ts'
+import { type SynapseInstall, synapseVenv } from './venv.ts'
 
 const SETUP_MS = 900_000
 const TABLES_MS = 120_000
@@ -78,8 +77,7 @@ export async function startPair(
 /** The Synapse to start, in a `before` hook; where there is none it skips the suite, or fails. */
 export async function requireSynapse(context: Mocha.Context): Promise<SynapseInstall> {
   context.timeout(SETUP_MS)
-  await enter()
-  const { install, missing } = await venvOfTheRun(say)
+  const { install, missing } = await synapseVenv(say)
   if (missing === undefined) return install
   if (process.env['LIMPET_REQUIRE_INTEROP'] === '1')
     throw new Error(`${missing}, but LIMPET_REQUIRE_INTEROP=1`)

@@ -3,16 +3,12 @@
  *
  * It holds what `requirements.txt` beside this file pins, nothing else, and is used again until that
  * file changes. It stands in `.cache/synapse-VERSION` of the checkout, or where LIMPET_SYNAPSE_VENV says.
- * Where it cannot be made (no Python, no PyPI) the caller gets the reason as one line, not an error. A run looks for it once, before its
- * stories: several processes that play them beside each other must not make it at the same time.
+ * Where it cannot be made (no Python, no PyPI) the caller gets the reason as one line, not an error.
  */
 import { createHash } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-
-/** Tells the processes that the run starts. Not LIMPET_…: to limpet that would be a setting. */
-const FOUND = 'MOCHA_SYNAPSE_VENV'
 
 const checkout = join(import.meta.dirname, '..', '..', '..')
 const requirementsFile = join(import.meta.dirname, 'requirements.txt')
@@ -29,18 +25,11 @@ export type SynapseVenv =
   | { readonly install: SynapseInstall; readonly missing?: never }
   | { readonly install?: never; readonly missing: string }
 
-/** What the run has found, or finds now; `say` as in `synapseVenv`. */
-export async function venvOfTheRun(say: (line: string) => void): Promise<SynapseVenv> {
-  const found = process.env[FOUND] ?? JSON.stringify(await synapseVenv(say))
-  process.env[FOUND] = found
-  return JSON.parse(found) as SynapseVenv
-}
-
 /**
  * Finds the virtual environment or makes it (about half a minute and 250 MB, with a line now and then).
  * @throws only where something other than Python or PyPI is in the way, such as an unwritable folder.
  */
-async function synapseVenv(say: (line: string) => void): Promise<SynapseVenv> {
+export async function synapseVenv(say: (line: string) => void): Promise<SynapseVenv> {
   const requirements = await readFile(requirementsFile, 'utf8')
   const version = /^matrix-synapse==(\S+)$/m.exec(requirements)?.[1]
   if (version === undefined) throw new Error(`${requirementsFile} does not pin matrix-synapse`)
