@@ -52,7 +52,7 @@ export function measureMixed(
     isLast: boolean,
   ): Promise<Window> {
     const traffic = await flowing(fleet, WARM_UP_MS, () => saturate(scene, beside))
-    await allFollowed(scene)
+    await mostlyFollowed(scene)
     if (statements && isLast) await resetStatements(scene.pool)
     const window = await inWindow(watched, windowMs)
     if (isLast) statements?.(await dearestStatements(scene.pool))
@@ -62,16 +62,19 @@ export function measureMixed(
   }
 }
 
-/** In steady traffic every destination is followed; before that each is looked at in its rows, which is not what is measured here. */
-const allFollowed = ({ pool, names }: Warm['scene']): Promise<void> =>
+/**
+ * In steady traffic destinations are followed, but for the few that are just looked at again after a minute; before that each is looked at in its rows, which is not
+ * what is measured here.
+ */
+const mostlyFollowed = ({ pool, names }: Warm['scene']): Promise<void> =>
   until(
     async () => {
       const { rows } = await pool.query<{ n: number }>(
         `select ${ASIDE} count(*)::int as n from destinations where follows`,
       )
-      return (rows[0]?.n ?? 0) === names.length
+      return (rows[0]?.n ?? 0) >= 0.95 * names.length
     },
-    { what: 'every destination to be followed', withinMs: 120_000, everyMs: 250 },
+    { what: 'destinations to be followed', withinMs: 120_000, everyMs: 250 },
   )
 
 function makeBeside(): (room: string) => string[] {
