@@ -1,20 +1,27 @@
 /** `limpet source NAME`: how a source is doing, and what `--continue` would do after its database was restored. */
 import type { SourceAnswer } from './answers.ts'
-import { ageText, facts } from './table.ts'
+import { ageText } from './ages.ts'
+import type { Screen } from '../screen.ts'
+import { facts, wrap, type Fact } from './wrap.ts'
 
-export function showSource(source: SourceAnswer, now: number): string {
+export function showSource(source: SourceAnswer, now: number, screen: Screen): string {
   const { name, state, since, position, behind, last_error: error, restored } = source
   return [
-    facts([
-      ['source', name],
-      ['state', `${state} for ${ageText(now - since) ?? '0 s'}`],
-      ['position', position ?? 'not known yet'],
-      ['behind', behind ?? 'not known yet'],
-      ...(error === null
-        ? []
-        : [['last error', `${ageText(now - error.at) ?? ''} ago: ${error.message}`] as [string, string]]),
-    ]),
-    ...(restored === null ? [] : ['', ...restoredLines(source, restored)]),
+    facts(
+      [
+        ['source', name],
+        ['state', `${state} for ${ageText(now - since) ?? '0 s'}`],
+        ['position', position ?? 'not known yet'],
+        ['behind', behind ?? 'not known yet'],
+        ...(error === null
+          ? []
+          : [['last error', `${ageText(now - error.at) ?? ''} ago: ${error.message}`] satisfies Fact]),
+      ],
+      screen,
+    ),
+    ...(restored === null
+      ? []
+      : ['', ...restoredLines(source, restored).map((line) => wrap(line, 2, screen.width, [name]))]),
   ].join('\n')
 }
 
