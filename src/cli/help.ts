@@ -6,12 +6,15 @@ import { UsageError } from './cli-error.ts'
 import { completionFor } from './completion.ts'
 import type { Io } from './io.ts'
 
-const AS_OPTION: Readonly<Record<string, string>> = { help: '--help', version: '--version' }
+const AS_OPTION = new Map([
+  ['help', '--help'],
+  ['version', '--version'],
+])
 
-/** `limpet status help` as `limpet status --help`: a single word behind a command that is neither a server name nor anything else there. */
+/** `limpet status help` as `limpet status --help`, where that is all. */
 export function withHelpAsOption(args: readonly string[], program: Command): readonly string[] {
   const [name = '', word = '', ...others] = args
-  const option = others.length === 0 && !(name in AS_OPTION) ? AS_OPTION[word] : undefined
+  const option = others.length === 0 && name !== 'help' ? AS_OPTION.get(word) : undefined
   return option === undefined || find(program, name) === undefined ? args : [name, option]
 }
 
@@ -30,7 +33,10 @@ export function registerHelpCommands(program: Command, io: Io): void {
     .argument('[command]')
     .action((name: string | undefined) => {
       const asked = name === undefined ? program : find(program, name)
-      if (asked !== undefined) return asked.outputHelp()
+      if (asked !== undefined) {
+        asked.outputHelp()
+        return
+      }
       const [similar] = closest(
         name ?? '',
         program.commands.map((one) => one.name()),

@@ -28,8 +28,8 @@ export const moment = (at: number | null) =>
         .replace('T', ' ')
         .replace(/\.\d+Z$/, '')
 
-/** `1,234`, and of a fraction one digit. */
-export const numberText = (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: 1 })
+/** `1,234`. */
+export const numberText = (value: number) => value.toLocaleString('en-US')
 
 /** `1 PDU`, `2 PDUs`; `many`: what more than one are called, where that is not `one` with an s. */
 export const counted = (value: number, one: string, many = `${one}s`) =>

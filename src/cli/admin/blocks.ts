@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 import { CommandError } from '../cli-error.ts'
 import type { ConcernedAnswer } from './answers.ts'
 import { counted, numberText } from './ages.ts'
+import { plain } from './letters.ts'
 import type { AdminClient } from './client.ts'
 import type { Printing } from './printing.ts'
 import { SHAPES } from './shape.ts'
@@ -75,7 +76,7 @@ function showConcerned({ matched, names }: ConcernedAnswer, glob: string): strin
   const more = matched - names.length
   return [
     `${glob} is the name of ${counted(matched, 'destination')}${matched === 0 ? ' that limpet knows' : ':'}`,
-    ...names.map((name) => `  ${name}`),
+    ...names.map((name) => `  ${plain(name)}`),
     ...(more > 0 ? [`  and ${numberText(more)} more`] : []),
   ].join('\n')
 }

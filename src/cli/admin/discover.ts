@@ -12,7 +12,7 @@ export function showDiscovery(report: DiscoveryReport, screen: Screen): string {
   const { connects_to: ends, blocked, step, places } = report
   const ids = [report.destination, ...namesOf(report)]
   /** A line of a section; where it is too long, the next ones stand four farther in. */
-  const line = ({ depth, text }: Item) =>
+  const line = ({ depth, text }: ShownLine) =>
     wrap(`${'  '.repeat(depth)}${text}`, 2 * depth + 4, screen.width, ids)
   const title =
     blocked === null ? 'connections go to, in this order' : 'connections would go to, in this order'
@@ -71,13 +71,13 @@ const factsOf = (report: DiscoveryReport, screen: Screen, ids: readonly string[]
 const section = (title: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : ['', `${title}:`, ...lines]
 
-interface Item {
+interface ShownLine {
   readonly depth: number
   readonly text: string
 }
-const item = (depth: number, text: string): Item => ({ depth, text })
+const item = (depth: number, text: string): ShownLine => ({ depth, text })
 
-function stepLines({ step, asked, outcome, ms, cache }: ShownStep): Item[] {
+function stepLines({ step, asked, outcome, ms, cache }: ShownStep): ShownLine[] {
   const number = step.padEnd(3)
   if (asked === null) return [item(1, `${number}  ${outcome}`)]
   return [
@@ -87,7 +87,17 @@ function stepLines({ step, asked, outcome, ms, cache }: ShownStep): Item[] {
   ]
 }
 
-function placeLines({ host, port, addresses, refused, cname, error, proxy, ms, cache }: ShownPlace): Item[] {
+function placeLines({
+  host,
+  port,
+  addresses,
+  refused,
+  cname,
+  error,
+  proxy,
+  ms,
+  cache,
+}: ShownPlace): ShownLine[] {
   const lines = [
     ...(cname === null ? [] : [`the name is an alias (CNAME) of ${cname}`]),
     ...(proxy === null ? [] : [`through the proxy ${proxy}, which looks names up`]),

@@ -55,13 +55,16 @@ export async function list(
   const rowsOf = (one: Page) => one[field] as never[]
   const rows = new Map(rowsOf(first).map((row) => [idOf(row), row]))
   let last = first
-  while (last.next_token !== undefined && rows.size < most) {
-    last = await ask({ ...page(most - rows.size), from: last.next_token })
+  let isNew = true
+  while (last.next_token != null && rows.size < most && isNew) {
+    const before = rows.size
+    last = await ask({ ...page(most - before), from: last.next_token })
     for (const row of rowsOf(last)) rows.set(idOf(row), row)
+    // Otherwise what answers gives the same page for ever.
+    isNew = rows.size > before
   }
-  const { next_token: _first, ...rest } = first
-  const more = last.next_token === undefined ? {} : { next_token: last.next_token }
-  return { ...rest, [field]: [...rows.values()], total: last.total, ...more }
+  const { next_token, total } = last
+  return { ...first, [field]: [...rows.values()], total, next_token }
 }
 
 export interface DestinationsAsked {

@@ -1,9 +1,9 @@
 /** Is an answer one of limpet's? Told by the fields that are used, so that what some other program says is not shown as if it were. */
 
-type Kind = 'text' | 'number' | 'map'
+type FieldKind = 'text' | 'number' | 'map'
 /** What fields an answer must have; a shape in a list: of each of its rows. */
 export interface Shape {
-  readonly [field: string]: Kind | readonly [Shape]
+  readonly [field: string]: FieldKind | readonly [Shape]
 }
 
 const LISTED = { total: 'number' } as const

@@ -21,14 +21,14 @@ export function showSource(source: SourceAnswer, now: number, screen: Screen): s
     ),
     ...(restored === null
       ? []
-      : ['', ...restoredLines(source, restored).map((line) => wrap(line, 2, screen.width, [name]))]),
+      : ['', wrap(restoredText(source, restored), 0, screen.width, [name]), ...whatToDo(source)]),
   ].join('\n')
 }
 
-function restoredLines(
+function restoredText(
   { name, continuing }: SourceAnswer,
   { place, head, common }: NonNullable<SourceAnswer['restored']>,
-): string[] {
+): string {
   const goesOn =
     common === null
       ? [
@@ -44,10 +44,12 @@ function restoredLines(
     ...goesOn,
     'What limpet read before the restore stays, and is delivered to the servers that are still in the rooms.',
     'limpet reads the servers of all rooms again from the restored database.',
-    ...(continuing
-      ? ['An operator has told it to go on; it does so the next time limpet reads it.']
-      : [
-          `If older releases of limpet run beside this one, stop them. Then run: limpet source ${name} --continue`,
-        ]),
-  ]
+    continuing
+      ? 'An operator has told it to go on; it does so the next time limpet reads it.'
+      : 'If older releases of limpet run beside this one, stop them. Then run:',
+  ].join(' ')
 }
+
+/** On a line of its own, to be copied. */
+const whatToDo = ({ name, continuing }: SourceAnswer) =>
+  continuing ? [] : [`limpet source ${name} --continue`]

@@ -7,7 +7,7 @@
 import { CommandError, UsageError } from '../cli-error.ts'
 import { draw, type Output } from '../io.ts'
 import { writeTinted, type Screen } from '../screen.ts'
-import { lengthOf } from './letters.ts'
+import { lengthOf, plain } from './letters.ts'
 
 export interface Watched {
   /** Asks, and makes text of it. */
@@ -39,12 +39,12 @@ export async function watch({ view, everyMs, output, screen, title, now, wait }:
   do {
     if (isTerminal) {
       const time = new Date(now()).toISOString().slice(11, 19)
-      const head = screen().tint('faint', `${title}, every ${everyMs / 1000} s, at ${time} UTC`)
+      const head = screen().tint('faint', `${plain(title)}, every ${everyMs / 1000} s, at ${time} UTC`)
       drawOver(output, `${head}\n\n${text}`, screen())
     } else writeTinted(output, `${text}\n`)
     if (!(await wait(everyMs))) return
     text = await view().catch((error: unknown) => {
-      if (error instanceof CommandError) return error.message
+      if (error instanceof CommandError) return plain(error.message)
       throw error
     })
   } while (output.destroyed !== true)
@@ -65,8 +65,8 @@ export function fitting(
   lines: readonly string[],
   { width, height }: Pick<Screen, 'width' | 'height'>,
 ): string[] {
-  // eslint-disable-next-line no-control-regex
   const rowsOf = (line: string) =>
+    // eslint-disable-next-line no-control-regex
     Math.max(1, Math.ceil(lengthOf(line.replace(/\u0001.|\u0002/g, '')) / width))
   const all = lines.reduce((sum, line) => sum + rowsOf(line), 0)
   if (all <= height - 1) return [...lines]

@@ -42,6 +42,9 @@ export function wrap(text: string, indent: number, width = WIDTH, ids: readonly 
   return [...lines, line.trimEnd()].join('\n')
 }
 
+/** Behind a longer one, its value does not stand below the others. */
+const MOST_OF_A_NAME = 40
+
 /** Marks what another command takes. */
 export interface Id {
   readonly id: string
@@ -55,11 +58,11 @@ export function facts(
   { width }: Pick<Screen, 'width'>,
   ids: readonly string[] = [],
 ): string {
-  const room = Math.max(...pairs.map(([name]) => lengthOf(plain(name))))
+  const room = Math.min(MOST_OF_A_NAME, Math.max(...pairs.map(([name]) => lengthOf(plain(name)))))
   return pairs
     .map(([name, value]) => {
       const own = typeof value === 'object' && value !== null ? [value.id] : []
-      const start = plain(name) + ' '.repeat(room + GAP - lengthOf(plain(name)))
+      const start = plain(name) + ' '.repeat(Math.max(GAP, room + GAP - lengthOf(plain(name))))
       const shown = cell(typeof value === 'object' ? (value?.id ?? null) : value)
       return wrap(start + shown, room + GAP, width, [...own, ...ids])
     })

@@ -13,7 +13,7 @@ import { countStates } from '../../store/views/count-states.ts'
 import { DESTINATION_ORDERS, listDestinations } from '../../store/views/destination-list.ts'
 import { findDestination, type DestinationRow } from '../../store/views/destination-row.ts'
 import { pendingRooms, ROOM_ORDERS } from '../../store/views/pending-rooms.ts'
-import { countedAt, readPace, readTotals, type Pace } from '../../store/views/totals.ts'
+import { countedAt, readPace, readTotals, type BacklogPace } from '../../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './actions.ts'
 import { registerAuditRoute } from './audit.ts'
@@ -136,7 +136,7 @@ async function status(db: Db, around: Around) {
 }
 
 /** What comes in, how the backlog changes, and when it is empty at that pace. */
-function paceOf(pace: Pace | null, pending: number) {
+function paceOf(pace: BacklogPace | null, pending: number) {
   const perSecond = (count: number, ms: number) => Math.round((count / ms) * 10_000) / 10
   if (pace === null) return { taken_per_second: null, pending_change_per_second: null, empty_in_ms: null }
   return {

@@ -18,7 +18,7 @@ export interface TotalsRow {
 }
 
 /** What came between the last two counts. */
-export interface Pace {
+export interface BacklogPace {
   ms: number
   /** Items that were taken. */
   items: number
@@ -58,7 +58,7 @@ export async function readTotals(db: Db, windowMs: number): Promise<TotalsRow> {
 export async function readPace(
   db: Db,
   { counted_at: at, now }: Pick<TotalsRow, 'counted_at' | 'now'>,
-): Promise<Pace | null> {
+): Promise<BacklogPace | null> {
   if (at === null || now - at > STALE_MS) return null
   const { rows } = await db.query<{ name: string; pos: number }>(COUNTS)
   const of = new Map(rows.map(({ name, pos }) => [name, pos]))
