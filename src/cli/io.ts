@@ -19,6 +19,11 @@ export interface Output {
   /** Writes our own control sequences; where it is missing, `write` takes them. */
   draw?(text: string): unknown
   readonly isTTY?: boolean
+  /** Of a terminal, as of now; 0 or missing: not known. */
+  readonly columns?: number
+  readonly rows?: number
+  /** Its reader has gone. */
+  readonly destroyed?: boolean
 }
 
 /** `io` of which the outputs show none of its secrets, and no control characters but those that are drawn. */
@@ -27,6 +32,16 @@ export function guarded(io: Io, secrets: Secrets): Io {
     write: (text) => output.write(printable(secrets.hide(text))),
     draw: (text) => output.write(text),
     ...(output.isTTY === undefined ? {} : { isTTY: output.isTTY }),
+    // Asked for each time: a window changes its size, and a reader goes.
+    get columns() {
+      return output.columns ?? 0
+    },
+    get rows() {
+      return output.rows ?? 0
+    },
+    get destroyed() {
+      return output.destroyed === true
+    },
   })
   return { ...io, stdout: hiding(io.stdout), stderr: hiding(io.stderr), secrets }
 }

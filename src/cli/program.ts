@@ -6,23 +6,31 @@
  */
 import { Command, CommanderError } from 'commander'
 import { loadConfig } from '../config/config.ts'
+import { configFileOf } from '../config/env.ts'
 import type { Config } from '../config/config.ts'
 import type { Log } from '../observe/log.ts'
 import { makeSecrets } from '../observe/secrets.ts'
 import { version } from '../daemon/version.ts'
 import { registerAdminCommands } from './admin/commands.ts'
+import { CONFIG } from './admin/printing.ts'
 import { exitStatusOf, lineOf, joinLines } from './cli-error.ts'
 import { guarded } from './io.ts'
 import type { Io } from './io.ts'
+import { registerHelpCommands, withHelpAsOption } from './help.ts'
 import { registerLaterCommands } from './admin/later.ts'
 import { parseListen, parseRoles } from './run-options.ts'
+import { screenOf } from './screen.ts'
 import { registerSimulate } from './simulate/command.ts'
+
+/** Longer lines are hard to read. */
+const HELP_WIDTH = 120
 
 /** Runs one command line (without the program's own name) and returns the exit status. */
 export async function runCli(args: readonly string[], given: Io): Promise<number> {
   const io = guarded(given, given.secrets ?? makeSecrets())
   try {
-    await makeProgram(io).parseAsync(args, { from: 'user' })
+    const program = makeProgram(io)
+    await program.parseAsync(withHelpAsOption(args, program), { from: 'user' })
     return 0
   } catch (error) {
     // Help and version end like this too.
@@ -36,13 +44,12 @@ export async function runCli(args: readonly string[], given: Io): Promise<number
 export function makeProgram(io: Io): Command {
   const program = new Command('limpet')
     .description('Federation catch-up and delivery daemon for Matrix homeservers')
-    .version(version, '--version', 'show the version')
-    .helpOption('--help', 'show this help')
     .helpCommand(false)
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
+      getOutHelpWidth: () => Math.min(HELP_WIDTH, screenOf(io.stdout, io.env).width),
       // The caller that catches the error writes the one line.
       writeErr: () => undefined,
     })
@@ -104,6 +111,7 @@ export function makeProgram(io: Io): Command {
 
   registerAdminCommands(program, io)
   registerSimulate(program, io)
+  registerHelpCommands(program, io)
   registerLaterCommands(program)
   for (const command of allBelow(program)) prepare(command)
   return program
@@ -116,7 +124,14 @@ async function quiet(): Promise<Log> {
 }
 
 function configFor(command: Command, { env, cwd, secrets }: Io): Config {
-  return loadConfig({ file: command.optsWithGlobals<{ config?: string }>().config, env, cwd, secrets })
+  return loadConfig({
+    ...{
+      file: command.optsWithGlobals<{ config?: string }>().config ?? configFileOf(env),
+      env,
+      cwd,
+      secrets,
+    },
+  })
 }
 
 function allBelow(command: Command): Command[] {
@@ -125,12 +140,10 @@ function allBelow(command: Command): Command[] {
 
 /** What holds for every command, wherever it was registered. */
 function prepare(command: Command): void {
-  command.helpOption('--help', 'show this help')
+  command.helpOption('-h, --help', 'show this help')
+  command.version(version, '-V, --version', 'show the version')
   if (command.options.some(({ long }) => long === '--config')) return
-  command.option(
-    '--config <file>',
-    'configuration file (default: limpet.yaml in the working directory, if there is one)',
-  )
+  command.option('--config <file>', CONFIG)
 }
 
 function usageLine(error: CommanderError): string {

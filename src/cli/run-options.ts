@@ -3,7 +3,7 @@ import type { Listener } from '../config/config.ts'
 import type { Role } from '../daemon/daemon.ts'
 import { UsageError } from './cli-error.ts'
 
-const ROLES: readonly Role[] = ['ingest', 'deliver', 'housekeep']
+export const ROLES: readonly Role[] = ['ingest', 'deliver', 'housekeep']
 
 /** `ingest,housekeep`; undefined: all. */
 export function parseRoles(text: string | undefined): readonly Role[] {

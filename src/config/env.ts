@@ -13,14 +13,18 @@ import { parseSettings } from './yaml.ts'
 export type Tree = Record<string, unknown>
 export type Environment = Readonly<Record<string, string | undefined>>
 
-// The test suite's switches are no settings.
-const SWITCH = /^LIMPET_(?:REQUIRE_|TEST_)/
+// The test suite's switches are no settings, nor is what stands for an option of a command.
+const SWITCH = /^LIMPET_(?:REQUIRE_|TEST_|(?:CONFIG|URL|TOKEN)$)/
 // What Kubernetes sets in every pod for each service of its namespace, here those whose names begin with `limpet`: five kinds
 // of variables. Of `NAME_PORT` the value must be an address too: LIMPET_LISTEN_PORT=8469 is a setting with a slip of the pen.
 const OF_A_SERVICE =
   /^LIMPET_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_PROTO|_PORT|_ADDR)?)$/
 const PORT_OF_A_SERVICE = /^LIMPET_(?:\w+_)?PORT$/
 const SERVICE_ADDRESS = /^(?:tcp|udp|sctp):\/\//i
+
+/** What stands for `--config`; an empty one counts as not set. */
+export const configFileOf = (env: Environment): string | undefined =>
+  env['LIMPET_CONFIG'] === '' ? undefined : env['LIMPET_CONFIG']
 
 /** Puts the environment's settings into `tree`. Returns which variable each path came from. */
 export function overrideFromEnvironment(tree: Tree, env: Environment): Map<string, string> {

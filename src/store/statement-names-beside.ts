@@ -42,6 +42,7 @@ const VIEWS = [
   'list the rooms with something owed',
   'count the sticky events',
   'list the sticky events',
+  'read the last two counts',
   'read the totals',
   'when was it counted',
   'list the attempts',

@@ -156,9 +156,17 @@ describe('standard output, as a real process has it', function () {
         ...{ pending_pdus: 0, pending_sticky: 0, next_attempt: null, last_error: null, failing_since: null },
         ...{ oldest_pending_ms: null, gap: null, last_success: null, last_attempt: null },
       }))
-      const server = createServer((_request, response) => {
+      const totals = {
+        server_name: 'a',
+        version: '1',
+        position: 0,
+        destinations: { idle: 3_000 },
+        pending_pdus: 0,
+      }
+      const server = createServer(({ url }, response) => {
         response.setHeader('content-type', 'application/json')
-        response.end(JSON.stringify({ destinations, total: destinations.length, next_token: null }))
+        const list = { destinations, total: destinations.length }
+        response.end(JSON.stringify(url === '/v1/status' ? { ...totals, as_of: null } : list))
       })
       server.listen(0, '127.0.0.1')
       await once(server, 'listening')
@@ -188,7 +196,7 @@ describe('standard output, as a real process has it', function () {
 
     it('its reader gone, is no error', async () => {
       const { one } = await setUp()
-      const { child, ended, err } = start(['destinations', ...(await api())], one.dir, 'pipe')
+      const { child, ended, err } = start(['destinations', '--all', ...(await api())], one.dir, 'pipe')
       child.stdout!.destroy()
       expect(await ended).to.equal(0)
       expect(err()).to.equal('')

@@ -31,6 +31,51 @@ describe('the command line', () => {
     expect(version.out).to.match(/^\d+\.\d+\.\d+\n$/)
   })
 
+  it('shows them however they are asked for, with every command', async () => {
+    const words = (text: string) => /^Usage: limpet (\S+)/.exec(text)?.[1]
+    const { out } = await run('-h')
+    expect((await run('help')).out).to.equal(out)
+    const names = [...out.matchAll(/^ {2}([a-z-]+) /gm)]
+      .map(([, name = '']) => name)
+      .filter((one) => one[0] !== '-')
+    expect(names).to.include.members(['run', 'status', 'wake', 'simulate', 'completion', 'help', 'version'])
+    const { out: version } = await run('version')
+    for (const asked of ['-V', '--version']) expect(await run(asked)).to.include({ status: 0, out: version })
+    for (const name of names) {
+      for (const asked of [
+        ['help', name],
+        [name, 'help'],
+        [name, '-h'],
+        [name, '--help'],
+      ]) {
+        if (asked[0] === 'help' && asked[1] === 'help' && asked.length === 2 && name !== 'help') continue
+        const said = await run(...asked)
+        expect([said.status, words(said.out)], asked.join(' ')).to.deep.equal([0, name])
+      }
+      if (name === 'help') continue
+      for (const asked of [
+        [name, '-V'],
+        [name, '--version'],
+        [name, 'version'],
+      ])
+        expect(await run(...asked), asked.join(' ')).to.include({ status: 0, out: version })
+    }
+    await fails(2, /^limpet: unknown command 'statsu' \(Did you mean status\?\)\n$/, 'help', 'statsu')
+  })
+
+  it('reads the configuration that LIMPET_CONFIG names, where --config names none', async () => {
+    const config = join(here.dir, 'other.yaml')
+    writeFileSync(config, 'server_name: a.example\nfrobnicate: 1\n')
+    const withEnv = (value: string, ...args: string[]) =>
+      limpet(args, { cwd: here.dir, env: { LIMPET_CONFIG: value, LIMPET_URL: 'x', LIMPET_TOKEN: 'y' } })
+    for (const command of ['run', 'check-config', 'migrate'])
+      expect((await withEnv(config, command)).err, command).to.match(/frobnicate: unknown setting/)
+    for (const [value, ...args] of [[config, '--config', 'none.yaml'], ['none.yaml']] as const)
+      expect((await withEnv(value, 'migrate', ...args)).err).to.match(/none\.yaml does not exist/)
+    writeFileSync(here.file, 'server_name: a.example\nfrob: 1\n')
+    expect((await withEnv('', 'migrate')).err).to.match(/frob: unknown setting/)
+  })
+
   it('knows --config and --help with every command', async () => {
     for (const command of ['run', 'init', 'check-config', 'migrate', 'status', 'sticky', 'explain', 'wake']) {
       const { status, out } = await run(command, '--help')

@@ -17,9 +17,11 @@ describe('what a terminal is shown', () => {
   let where: string[]
   let answer: { status: number; body: unknown }
   before(async () => {
-    server = createServer((_request, response) => {
+    server = createServer((request, response) => {
       response.writeHead(answer.status, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(answer.body))
+      const { body } = answer
+      const isAside = request.url === '/v1/status' && !Object.hasOwn(body as object, 'server_name')
+      response.end(JSON.stringify(isAside && answer.status === 200 ? totals : body))
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -34,6 +36,10 @@ describe('what a terminal is shown', () => {
     ...{ in_flight: null, open_transaction: null, last_attempt: null, next_attempt: null, quarantined: 0 },
     ...{ last_error: { kind: EVIL, status: 500, message: EVIL, at: 1 }, last_success: null },
     ...{ retry_interval_ms: null, rooms: [], sticky: [], transactions: [], total: 1, as_of: null },
+  }
+  const totals = {
+    ...{ server_name: EVIL, version: EVIL, position: 1, destinations: { [EVIL]: 1 }, pending_pdus: 0 },
+    ...{ oldest_pending_ms: null, sticky_pending: 0, sent_per_second: 0, as_of: null },
   }
   const bodies: [command: string[], body: unknown][] = [
     [['destinations'], { ...row, destinations: [row] }],
@@ -76,8 +82,7 @@ describe('what a terminal is shown', () => {
     [
       ['status'],
       {
-        ...{ server_name: EVIL, version: EVIL, position: 1, destinations: { [EVIL]: 1 }, pending_pdus: 0 },
-        ...{ oldest_pending_ms: null, sticky_pending: 0, sent_per_second: 0, as_of: null },
+        ...totals,
         sources: [
           {
             ...{ name: EVIL, state: EVIL, position: 1, behind: 1, since: 1 },

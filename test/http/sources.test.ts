@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import { NEW_TIMELINE } from '../../src/ingest/synapse/timeline.ts'
 import { showSource } from '../../src/cli/admin/source.ts'
+import { plainScreen } from '../../src/cli/screen.ts'
 import type { SourceAnswer } from '../../src/cli/admin/answers.ts'
 import { saySourceState } from '../../src/store/ingest/source-states.ts'
 import { changeTimeline, readSourceTimeline } from '../../src/store/ingest/source-timelines.ts'
@@ -41,9 +42,9 @@ describe('a source in the admin API', () => {
     await change({ restored })
     const { body } = await app.get('/v1/sources/synapse')
     expect(body).to.deep.include({ restored, continuing: false })
-    const shown = showSource(body as unknown as SourceAnswer, Date.now())
+    const shown = showSource(body as unknown as SourceAnswer, Date.now(), plainScreen(Infinity))
     expect(shown).to.match(
-      /had read up to 9, but the database ended at 7[\s\S]* up to 5\. [\s\S]*limpet source synapse --continue$/,
+      /had read up to 9, but the database ended at 7[\s\S]* up to 5\.\s[\s\S]*limpet source synapse --continue$/,
     )
     expect((await app.post('/v1/sources/synapse/continue', 'read-token')).status).to.equal(403)
     expect((await app.post('/v1/sources/synapse/continue')).status).to.equal(200)

@@ -4,25 +4,33 @@
  * Always: by a glob nothing is done without `--yes`. What would be done is listed, and the command fails: a script that forgot it must not go on as
  * if it were done.
  */
-import { UsageError } from '../cli-error.ts'
-import type { Action } from './actions.ts'
+import type { Command } from 'commander'
+import { CommandError, UsageError } from '../cli-error.ts'
+import { jsonText, type Io } from '../io.ts'
+import { withProgress } from '../progress.ts'
+import { ACTIONS, type Action } from './actions.ts'
 import type { ActionAnswer, ManyAnswer, SkipAnswer } from './answers.ts'
 import type { AdminClient } from './client.ts'
-import { wrap } from './table.ts'
+import { counted, numberText } from './ages.ts'
+import type { CommandOptions, Printing } from './printing.ts'
+import type { Screen } from '../screen.ts'
+import { SHAPES } from './shape.ts'
+import { suggesting } from './similar.ts'
+import { wrap } from './wrap.ts'
 
 /** What a command asked for, and what it prints. */
-export interface Acted {
+interface Acted {
   answer: unknown
   shown: string
   /** By a glob, without `--yes`. */
   isOnlyListed: boolean
 }
 
-/** What `--yes` means, in the help. */
-export const YES =
+/** In the help. */
+const YES =
   'where <name> is a glob: do it (without this, what would be done is listed, nothing is done, and the exit status is 1)'
 
-export const isGlob = (name: string) => /[*?]/.test(name)
+const isGlob = (name: string) => /[*?]/.test(name)
 
 /** Of one destination, in the admin API. */
 export function pathOf(name: string): string {
@@ -32,39 +40,70 @@ export function pathOf(name: string): string {
   return `/v1/destinations/${encodeURIComponent(name)}`
 }
 
-export async function act(
+export function registerActionCommands({ add, clientFor, screen }: Printing, io: Io): void {
+  for (const action of ACTIONS) {
+    const description = `${action.description} (<name> may be a glob: '*.example.org')`
+    const command = add(`${action.name} <name>`, description).option('--yes', YES)
+    if (action.name === 'skip') command.option('--dry-run', 'only count what would be given up')
+    command.action(async (name: string, { yes, json, dryRun }: CommandOptions, command: Command) => {
+      const client = clientFor(command)
+      const isDry = dryRun === true
+      const asked = suggesting(client, name, () =>
+        isDry && !isGlob(name)
+          ? previewSkip(client, name)
+          : act(client, action, { name, yes: yes === true && !isDry, screen: screen() }),
+      )
+      const { answer, shown, isOnlyListed } = await withProgress(io.stderr, 'asking limpet', asked)
+      io.stdout.write(`${json === true ? jsonText(answer) : shown}\n`)
+      if (isOnlyListed)
+        throw new CommandError(`nothing was done: limpet ${action.name} '${name}' --yes does it`)
+    })
+  }
+}
+
+async function act(
   client: AdminClient,
   action: Action,
-  { name, yes }: { name: string; yes: boolean },
+  { name, yes, screen }: { name: string; yes: boolean; screen: Screen },
 ): Promise<Acted> {
   if (isGlob(name)) {
-    const answer = await client.post('/v1/actions', { action: action.name, glob: name, dry_run: !yes })
+    const answer = await client.post('/v1/actions', SHAPES.many, {
+      action: action.name,
+      glob: name,
+      dry_run: !yes,
+    })
     return {
       answer,
-      shown: showMany(action, name, { answer: answer as ManyAnswer, yes }),
+      shown: showMany(action, name, { answer: answer as ManyAnswer, yes, screen }),
       isOnlyListed: !yes,
     }
   }
-  const answer = await client.post(`/v1/destinations/${encodeURIComponent(name)}/${action.name}`)
+  const answer = await client.post(
+    `${pathOf(name)}/${action.name}`,
+    action.name === 'skip' ? SHAPES.skip : SHAPES.done,
+  )
   const what = action.name === 'skip' ? `: ${givenUp(answer as SkipAnswer)}` : ''
-  return { answer, shown: showOne(action, name, answer as ActionAnswer) + what, isOnlyListed: false }
+  const shown = sentence(oneText(action, name, answer as ActionAnswer) + what, screen, name)
+  return { answer, shown, isOnlyListed: false }
 }
 
-function showOne({ done, noted }: Action, name: string, { blocked }: ActionAnswer): string {
+/** In as many lines as it takes; the name stays in one piece. */
+const sentence = (text: string, { width }: Screen, name: string) => wrap(text, 2, width, [name])
+
+function oneText({ done, noted }: Action, name: string, { blocked }: ActionAnswer): string {
   if (blocked === undefined) return `${name} ${done}`
-  return wrap(`${name} ${noted}, but nothing is sent to it, because ${blocked}`, 2)
+  return `${name} ${noted}, but nothing is sent to it, because ${blocked}`
 }
 
 function givenUp({ pending_pdus, pending_sticky, pending_edus = 0, pending_capped }: SkipAnswer): string {
   const more = pending_capped === true ? ' or more' : ''
-  const sticky = `${pending_sticky} sticky event${pending_sticky === 1 ? '' : 's'}`
-  const edus = pending_edus === 0 ? '' : ` and ${pending_edus} EDU${pending_edus === 1 ? '' : 's'}`
-  return `${pending_pdus} PDU${pending_pdus === 1 ? '' : 's'} and ${sticky}${edus}${more}`
+  const edus = pending_edus === 0 ? '' : ` and ${counted(pending_edus, 'EDU')}`
+  return `${counted(pending_pdus, 'PDU')} and ${counted(pending_sticky, 'sticky event')}${edus}${more}`
 }
 
 /** What a skip would give up; nothing is done. */
-export async function previewSkip(client: AdminClient, name: string): Promise<Acted> {
-  const answer = await client.post(`/v1/destinations/${encodeURIComponent(name)}/skip`, { dry_run: true })
+async function previewSkip(client: AdminClient, name: string): Promise<Acted> {
+  const answer = await client.post(`${pathOf(name)}/skip`, SHAPES.skip, { dry_run: true })
   return { answer, shown: `a skip would give up ${givenUp(answer as SkipAnswer)}`, isOnlyListed: false }
 }
 
@@ -73,29 +112,44 @@ const REASONS = { blocked: 'blocked', paused: 'paused', held: 'asked for no requ
 function showMany(
   { name: action, many }: Action,
   glob: string,
-  { answer, yes }: { answer: ManyAnswer; yes: boolean },
+  { answer, yes, screen }: { answer: ManyAnswer; yes: boolean; screen: Screen },
 ): string {
   const { matched, names, blocked, left_out } = answer
   const left = Object.entries(REASONS).flatMap(([reason, text]) => {
     const n = left_out[reason as keyof typeof REASONS]
-    return n === 0 ? [] : [`${n} ${text}`]
+    return n === 0 ? [] : [`${numberText(n)} ${text}`]
   })
   const out = Object.values(left_out).reduce((sum, n) => sum + n, 0)
   const more = matched - names.length
   return [
     ...(yes
       ? []
-      : [
-          `${glob} matches ${matched === 1 ? '1 destination' : `${matched} destinations`}:`,
-          ...names.map((name) => `  ${name}`),
-        ]),
-    ...(yes || more <= 0 ? [] : [`  … and ${more} more`]),
-    ...(yes
-      ? [wrap(`done to ${matched - out} of the ${matched} that ${glob} matches: they ${many}`, 2)]
-      : []),
-    ...(left.length === 0 ? [] : [wrap(`left out by a ${action}: ${left.join(', ')}`, 2)]),
+      : [`${glob} matches ${counted(matched, 'destination')}:`, ...names.map((name) => `  ${name}`)]),
+    ...(yes || more <= 0 ? [] : [`  … and ${numberText(more)} more`]),
+    ...(yes ? [sentence(doneText({ glob, many, done: matched - out, matched }), screen, glob)] : []),
+    ...(left.length === 0 ? [] : [sentence(`left out by a ${action}: ${left.join(', ')}`, screen, glob)]),
     ...(blocked === 0 || out > 0
       ? []
-      : [`nothing is sent to ${blocked} of them all the same: they are blocked`]),
+      : [
+          `nothing is sent to ${numberText(blocked)} of them all the same: ${blocked === 1 ? 'it is' : 'they are'} blocked`,
+        ]),
   ].join('\n')
+}
+
+function doneText({
+  glob,
+  many,
+  done,
+  matched,
+}: {
+  glob: string
+  many: string
+  done: number
+  matched: number
+}): string {
+  if (matched === 1)
+    return done === 1
+      ? `done to the only one that ${glob} matches`
+      : `not done to the only one that ${glob} matches`
+  return `done to ${numberText(done)} of the ${numberText(matched)} that ${glob} matches: they ${many}`
 }

@@ -8,6 +8,11 @@ export interface StatusAnswer {
   oldest_pending_ms: number | null
   sticky_pending: number
   sent_per_second: number
+  /** Between the last two counts; null: there are no two. Left out by a daemon older than this. */
+  taken_per_second?: number | null
+  pending_change_per_second?: number | null
+  /** At that pace; null: it does not shrink. */
+  empty_in_ms?: number | null
   as_of: number | null
   /** Processes that take their failures for their own fault. Left out by a daemon older than this. */
   own_trouble?: { process: string; kind: string; since: number }[]

@@ -5,14 +5,11 @@
 import type { Command } from 'commander'
 import { CommandError } from '../cli-error.ts'
 import type { ConcernedAnswer } from './answers.ts'
+import { counted, numberText } from './ages.ts'
+import { plain } from './letters.ts'
 import type { AdminClient } from './client.ts'
-
-type Add = (name: string, description: string) => Command
-type Print = (
-  command: Command,
-  ask: (client: AdminClient) => Promise<unknown>,
-  show: (answer: unknown) => string,
-) => Promise<void>
+import type { Printing } from './printing.ts'
+import { SHAPES } from './shape.ts'
 
 interface BlockOptions {
   reason?: string
@@ -24,33 +21,39 @@ const PATH = '/v1/blocks'
 const YES =
   'where <glob> has * or ?: do it (without this, whom it concerns is listed, nothing is done, and the exit status is 1)'
 
-export function registerBlockCommands(add: Add, print: Print): void {
+export function registerBlockCommands({ add, print }: Printing): void {
   add('block <glob>', 'send nothing to the servers of this name or glob any more')
     .option('--reason <text>', 'why, for those who look at it')
     .option('--drop', 'give up what is owed to them now')
     .option('--yes', YES)
     .action((glob: string, { reason, drop, yes }: BlockOptions, command: Command) =>
       mustAsk(glob, yes)
-        ? list(command, 'block', glob, (client) => client.post(PATH, { glob, dry_run: true }))
-        : print(
-            command,
-            (client) =>
-              client.post(PATH, { glob, ...(reason && { reason }), ...(drop === true && { drop }) }),
-            () =>
+        ? list(command, 'block', glob, (client) =>
+            client.post(PATH, SHAPES.concerned, { glob, dry_run: true }),
+          )
+        : print(command, {
+            ask: (client) =>
+              client.post(PATH, SHAPES.done, {
+                glob,
+                ...(reason && { reason }),
+                ...(drop === true && { drop }),
+              }),
+            show: () =>
               `${glob} is blocked: nothing is sent to it any more; what is owed is ${drop === true ? 'given up' : 'kept'}`,
-          ),
+          }),
     )
 
   add('unblock <glob>', 'end a block; what is owed goes out')
     .option('--yes', YES)
     .action((glob: string, { yes }: BlockOptions, command: Command) =>
       mustAsk(glob, yes)
-        ? list(command, 'unblock', glob, (client) => client.delete(PATH, { glob, dry_run: 'true' }))
-        : print(
-            command,
-            (client) => client.delete(PATH, { glob }),
-            () => `${glob} is blocked no more; what is owed goes out`,
-          ),
+        ? list(command, 'unblock', glob, (client) =>
+            client.delete(PATH, SHAPES.concerned, { glob, dry_run: 'true' }),
+          )
+        : print(command, {
+            ask: (client) => client.delete(PATH, SHAPES.done, { glob }),
+            show: () => `${glob} is blocked no more; what is owed goes out`,
+          }),
     )
 
   /** Nothing is done: a script that forgot `--yes` must not go on as if it were. */
@@ -60,7 +63,7 @@ export function registerBlockCommands(add: Add, print: Print): void {
     glob: string,
     ask: (client: AdminClient) => Promise<unknown>,
   ) {
-    await print(command, ask, (answer) => showConcerned(answer as ConcernedAnswer, glob))
+    await print(command, { ask, show: (answer) => showConcerned(answer as ConcernedAnswer, glob) })
     throw new CommandError(
       `nothing was done: limpet ${verb} '${glob}' --yes does it, also to those that come later`,
     )
@@ -72,8 +75,8 @@ const mustAsk = (glob: string, yes: boolean | undefined): boolean => /[*?]/.test
 function showConcerned({ matched, names }: ConcernedAnswer, glob: string): string {
   const more = matched - names.length
   return [
-    `${glob} is the name of ${matched === 1 ? '1 destination' : `${matched} destinations`}${matched === 0 ? ' that limpet knows' : ':'}`,
-    ...names.map((name) => `  ${name}`),
-    ...(more > 0 ? [`  and ${more} more`] : []),
+    `${glob} is the name of ${counted(matched, 'destination')}${matched === 0 ? ' that limpet knows' : ':'}`,
+    ...names.map((name) => `  ${plain(name)}`),
+    ...(more > 0 ? [`  and ${numberText(more)} more`] : []),
   ].join('\n')
 }

@@ -1,26 +1,32 @@
 /** `limpet discover NAME`: server discovery step by step, and where a connection would go. */
 import type { CacheReport, DiscoveryReport } from '../../discovery/report.ts'
-import { ageText, facts, wrap } from './table.ts'
+import { ageText } from './ages.ts'
+import type { Screen } from '../screen.ts'
+import { facts, wrap } from './wrap.ts'
 
 type ShownStep = DiscoveryReport['steps'][number]
 type ShownPlace = DiscoveryReport['places'][number]
 type ShownEnd = DiscoveryReport['connects_to'][number]
 
-export function showDiscovery(report: DiscoveryReport): string {
-  const { connects_to: ends, blocked, step } = report
+export function showDiscovery(report: DiscoveryReport, screen: Screen): string {
+  const { connects_to: ends, blocked, step, places } = report
+  const ids = [report.destination, ...namesOf(report)]
+  /** A line of a section; where it is too long, the next ones stand four farther in. */
+  const line = ({ depth, text }: ShownLine) =>
+    wrap(`${'  '.repeat(depth)}${text}`, 2 * depth + 4, screen.width, ids)
   const title =
     blocked === null ? 'connections go to, in this order' : 'connections would go to, in this order'
   return [
-    ...verdicts(report).map((line) => wrap(line, 2)),
-    ...(step === null ? [] : ['', factsOf(report)]),
-    ...section('steps of the specification', report.steps.flatMap(stepLines)),
-    ...section('addresses', report.places.flatMap(placeLines)),
+    ...verdicts(report).map((text) => wrap(text, 2, screen.width, ids)),
+    ...(step === null ? [] : ['', factsOf(report, screen, ids)]),
+    ...section('steps of the specification', report.steps.flatMap(stepLines).map(line)),
+    ...section('addresses', places.flatMap(placeLines).map(line)),
     // One place is named above.
     ...(ends.length < 2
       ? []
       : section(
           title,
-          ends.map((end) => line(1, endText(end))),
+          ends.map((end) => line({ depth: 1, text: endText(end) })),
         )),
   ].join('\n')
 }
@@ -45,26 +51,39 @@ function verdicts({ destination, connects_to: [first], blocked, error, steps }: 
   ]
 }
 
-const factsOf = (report: DiscoveryReport) =>
-  facts([
-    ['Host header', report.host_header],
-    ['name in the certificate', report.certificate_name],
-    ['found by step', report.step],
-  ])
+/** What can be asked about in turn. */
+const namesOf = ({ host_header, certificate_name, places }: DiscoveryReport): string[] =>
+  [host_header, certificate_name, ...places.flatMap(({ host, cname }) => [host, cname])].filter(
+    (name) => name !== null,
+  )
+
+const factsOf = (report: DiscoveryReport, screen: Screen, ids: readonly string[]) =>
+  facts(
+    [
+      ['Host header', report.host_header],
+      ['name in the certificate', report.certificate_name],
+      ['found by step', report.step],
+    ],
+    screen,
+    ids,
+  )
 
 const section = (title: string, lines: readonly string[]): string[] =>
   lines.length === 0 ? [] : ['', `${title}:`, ...lines]
 
-/** A line of a section; where it is too long, the next ones stand four farther in. */
-const line = (depth: number, text: string) => wrap(`${'  '.repeat(depth)}${text}`, 2 * depth + 4)
+interface ShownLine {
+  readonly depth: number
+  readonly text: string
+}
+const item = (depth: number, text: string): ShownLine => ({ depth, text })
 
-function stepLines({ step, asked, outcome, ms, cache }: ShownStep): string[] {
+function stepLines({ step, asked, outcome, ms, cache }: ShownStep): ShownLine[] {
   const number = step.padEnd(3)
-  if (asked === null) return [line(1, `${number}  ${outcome}`)]
+  if (asked === null) return [item(1, `${number}  ${outcome}`)]
   return [
-    line(1, `${number}  ${asked}`),
-    line(3, ` ${outcome}`),
-    ...whenLines(ms, cache).map((it) => line(3, ` ${it}`)),
+    item(1, `${number}  ${asked}`),
+    item(3, ` ${outcome}`),
+    ...whenLines(ms, cache).map((it) => item(3, ` ${it}`)),
   ]
 }
 
@@ -78,7 +97,7 @@ function placeLines({
   proxy,
   ms,
   cache,
-}: ShownPlace): string[] {
+}: ShownPlace): ShownLine[] {
   const lines = [
     ...(cname === null ? [] : [`the name is an alias (CNAME) of ${cname}`]),
     ...(proxy === null ? [] : [`through the proxy ${proxy}, which looks names up`]),
@@ -88,7 +107,7 @@ function placeLines({
     ...(error !== null && refused.length === 0 ? [error] : []),
     ...whenLines(ms, cache),
   ]
-  return [line(1, `${host}, port ${port}`), ...lines.map((text) => line(2, text))]
+  return [item(1, `${host}, port ${port}`), ...lines.map((text) => item(2, text))]
 }
 
 function endText({ address, port, via_proxy: proxy }: ShownEnd): string {

@@ -1,60 +1,80 @@
 /** `limpet explain EVENT_ID`: what became of one event, or to-device message, for each destination it concerned. */
 import type { EventAnswer } from './answers.ts'
-import { distance, facts, moment, table, wrap } from './table.ts'
+import { distance, moment, numberText } from './ages.ts'
+import type { Screen, Tint } from '../screen.ts'
+import { table } from './table.ts'
+import { facts, remark, type Fact } from './wrap.ts'
 
 /** More lines than this do not help: what went well is left out first. */
 const MOST_ROWS = 100
 
 type Line = EventAnswer['destinations'][number]
 
-export function showExplain(event: EventAnswer, now: number): string {
+/** What waits for somebody or something first, then what will not be sent any more, then what went well. */
+const RANKS = ['set_aside', 'held', 'pending', 'lapsed', 'given_up', 'skipped', 'not_entitled']
+const DONE = ['acknowledged', 'delivered']
+const TINTS: Readonly<Record<string, Tint>> = {
+  ...{ set_aside: 'trouble', held: 'trouble', lapsed: 'trouble', given_up: 'trouble' },
+  ...{ pending: 'warning', skipped: 'warning', delivered: 'good', acknowledged: 'good' },
+}
+
+export function showExplain(event: EventAnswer, now: number, screen: Screen, all = false): string {
   const counts = new Map<string, number>()
   for (const { outcome } of event.destinations) counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
-  const summary = [...counts].map(([outcome, count]) => `${count.toLocaleString('en-US')} ${said(outcome)}`)
-  const head = facts([
-    ...(event.message_id === undefined
-      ? ([
-          ['event', event.event_id],
-          ['room', event.room_id],
-        ] as const)
-      : ([['to-device message', event.message_id]] as const)),
-    ['position', event.position],
-    ['received', `${moment(event.received) ?? ''} (${distance(event.received, now) ?? ''})`],
+  const summary = [...counts].map(([outcome, count]) => `${numberText(count)} ${said(outcome)}`)
+  const what: Fact[] =
+    event.message_id === undefined
+      ? [
+          ['event', { id: event.event_id ?? '-' }],
+          ['room', { id: event.room_id ?? '-' }],
+        ]
+      : [['to-device message', { id: event.message_id }]]
+  const head = facts(
     [
-      'sticky until',
-      event.sticky_until &&
-        `${moment(event.sticky_until) ?? ''} (${distance(event.sticky_until, now) ?? ''})`,
+      ...what,
+      ['position', event.position],
+      ['received', `${moment(event.received) ?? ''} (${distance(event.received, now) ?? ''})`],
+      [
+        'sticky until',
+        event.sticky_until &&
+          `${moment(event.sticky_until) ?? ''} (${distance(event.sticky_until, now) ?? ''})`,
+      ],
+      ['destinations', summary.length === 0 ? 'none: it is for no remote server' : summary.join(', ')],
     ],
-    ['destinations', summary.length === 0 ? 'none: it is for no remote server' : summary.join(', ')],
-  ])
-  const troubled = event.destinations.filter(({ outcome }) => outcome !== 'delivered')
-  const fine = event.destinations.filter(({ outcome }) => outcome === 'delivered')
-  const rows =
-    event.destinations.length <= MOST_ROWS ? event.destinations : [...troubled, ...fine].slice(0, MOST_ROWS)
+    screen,
+  )
+  const rows = event.destinations
+    .toSorted((a, b) => rankOf(a) - rankOf(b))
+    .slice(0, all ? Infinity : MOST_ROWS)
   const hidden = event.destinations.length - rows.length
   return [
     head,
-    ...(rows.length === 0 ? [] : ['', withReasons(rows)]),
-    ...(hidden === 0
-      ? []
-      : [`… and ${hidden.toLocaleString('en-US')} more: --destination shows one, --json all`]),
+    ...(rows.length === 0 ? [] : ['', linesTable(rows, screen)]),
+    ...(hidden === 0 ? [] : [`… and ${numberText(hidden)} more: --destination shows one, --all all`]),
   ].join('\n')
 }
 
-/** The table with each line's `why` below it. */
-function withReasons(rows: readonly Line[]): string {
-  const [titles = '', ...lines] = table(rows, [
-    { title: 'DESTINATION', value: (row) => row.destination, shrinkTo: 20 },
-    { title: 'OUTCOME', value: (row) => said(row.outcome) },
-    { title: 'AS', value: (row) => row.as && said(row.as) },
-    { title: 'AT', value: (row) => moment(row.at) },
-    { title: 'TRANSACTION', value: (row) => row.txn_id, shrinkTo: 10 },
-  ]).split('\n')
-  const explained = lines.map((line, index) => {
-    const why = rows[index]?.why ?? null
-    return why === null ? line : `${line}\n${wrap(`    ${why}`, 4)}`
-  })
-  return [titles, ...explained].join('\n')
+function rankOf({ outcome }: Line): number {
+  const place = RANKS.indexOf(outcome)
+  if (place !== -1) return place
+  // An outcome of a later release is worth a look.
+  return DONE.includes(outcome) ? RANKS.length + DONE.indexOf(outcome) : -1
+}
+
+/** With each line's `why` below it. */
+function linesTable(rows: readonly Line[], screen: Screen): string {
+  return table(
+    rows,
+    [
+      { title: 'DESTINATION', value: (row) => row.destination, id: 'destination' },
+      { title: 'OUTCOME', value: (row) => said(row.outcome), tint: (row) => TINTS[row.outcome] ?? null },
+      { title: 'AS', value: (row) => row.as && said(row.as) },
+      { title: 'AT', value: (row) => moment(row.at) },
+      { title: 'TRANSACTION', value: (row) => row.txn_id, id: 'transaction' },
+    ],
+    screen,
+    ({ why, destination }) => (why === null ? null : remark(why, screen, [destination])),
+  )
 }
 
 const said = (word: string) => word.replaceAll('_', ' ')

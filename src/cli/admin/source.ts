@@ -1,27 +1,34 @@
 /** `limpet source NAME`: how a source is doing, and what `--continue` would do after its database was restored. */
 import type { SourceAnswer } from './answers.ts'
-import { ageText, facts } from './table.ts'
+import { ageText } from './ages.ts'
+import type { Screen } from '../screen.ts'
+import { facts, wrap, type Fact } from './wrap.ts'
 
-export function showSource(source: SourceAnswer, now: number): string {
+export function showSource(source: SourceAnswer, now: number, screen: Screen): string {
   const { name, state, since, position, behind, last_error: error, restored } = source
   return [
-    facts([
-      ['source', name],
-      ['state', `${state} for ${ageText(now - since) ?? '0 s'}`],
-      ['position', position ?? 'not known yet'],
-      ['behind', behind ?? 'not known yet'],
-      ...(error === null
-        ? []
-        : [['last error', `${ageText(now - error.at) ?? ''} ago: ${error.message}`] as [string, string]]),
-    ]),
-    ...(restored === null ? [] : ['', ...restoredLines(source, restored)]),
+    facts(
+      [
+        ['source', name],
+        ['state', `${state} for ${ageText(now - since) ?? '0 s'}`],
+        ['position', position ?? 'not known yet'],
+        ['behind', behind ?? 'not known yet'],
+        ...(error === null
+          ? []
+          : [['last error', `${ageText(now - error.at) ?? ''} ago: ${error.message}`] satisfies Fact]),
+      ],
+      screen,
+    ),
+    ...(restored === null
+      ? []
+      : ['', wrap(restoredText(source, restored), 0, screen.width, [name]), ...whatToDo(source)]),
   ].join('\n')
 }
 
-function restoredLines(
+function restoredText(
   { name, continuing }: SourceAnswer,
   { place, head, common }: NonNullable<SourceAnswer['restored']>,
-): string[] {
+): string {
   const goesOn =
     common === null
       ? [
@@ -37,10 +44,12 @@ function restoredLines(
     ...goesOn,
     'What limpet read before the restore stays, and is delivered to the servers that are still in the rooms.',
     'limpet reads the servers of all rooms again from the restored database.',
-    ...(continuing
-      ? ['An operator has told it to go on; it does so the next time limpet reads it.']
-      : [
-          `If older releases of limpet run beside this one, stop them. Then run: limpet source ${name} --continue`,
-        ]),
-  ]
+    continuing
+      ? 'An operator has told it to go on; it does so the next time limpet reads it.'
+      : 'If older releases of limpet run beside this one, stop them. Then run:',
+  ].join(' ')
 }
+
+/** On a line of its own, to be copied. */
+const whatToDo = ({ name, continuing }: SourceAnswer) =>
+  continuing ? [] : [`limpet source ${name} --continue`]

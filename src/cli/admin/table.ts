@@ -1,107 +1,146 @@
 /**
- * Text that a person can read in 100 columns: tables, ages, and names cut in the middle.
+ * Tables that fit: which columns are shown how wide, and where an id stands that does not fit beside them.
  *
- * Promise: no line is wider than asked, and nothing that came from elsewhere (names, error texts) reaches
- * the terminal with control characters in it.
+ * Promise: no line is wider than the screen, except where it is a single id and nothing else. An id is never cut; one
+ * that is too long for its column stands above the row (the first column's) or, with its kind before it, below. And
+ * nothing that came from elsewhere reaches the terminal with control characters in it.
  */
-export const WIDTH = 100
-const GAP = 2
+import { plainScreen, type Screen, type Tint } from '../screen.ts'
+import { cut, lengthOf } from './letters.ts'
+import { cell, GAP, INDENT, WIDTH } from './wrap.ts'
+
+/** A column of ids that has less room than this is worth leaving out others. */
+const ROOM_FOR_IDS = 24
 
 export interface Column<Row> {
   title: string
   value: (row: Row) => string | number | null
   /** Numbers stand at the right. */
   right?: boolean
-  /** Gives way, down to this many characters, where the table would be too wide. */
+  /** Gives way, down to this many columns: what is too long loses its middle. */
   shrinkTo?: number
+  /** Another command takes it: never cut. The text: its kind, before it where it stands below its row. */
+  id?: string
+  /** May be left out, the highest first, where there is no room. */
+  spare?: number
+  tint?: (row: Row) => Tint | null
 }
 
-/** A table with its titles; a null is a dash. */
-export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[], width = WIDTH): string {
-  const cells = rows.map((row) => columns.map(({ value }) => cell(value(row))))
-  const lines = [columns.map(({ title }) => title), ...cells]
-  const widths = columns.map((_, index) => Math.max(...lines.map((line) => lengthOf(line[index] ?? ''))))
-  const most = width - GAP * (columns.length - 1)
-  for (const [index, { shrinkTo }] of columns.entries()) {
-    const over = widths.reduce((sum, one) => sum + one, 0) - most
-    const now = widths[index] ?? 0
-    if (over > 0 && shrinkTo !== undefined) widths[index] = Math.max(Math.min(now, shrinkTo), now - over)
-  }
+/** The texts of one line, and what stands for it in a column. */
+interface Line<Row> {
+  row: Row | null
+  cells: string[]
+}
+
+/** A column with its width; null: what it holds stands above or below every row. */
+interface Placed<Row> {
+  column: Column<Row>
+  index: number
+  width: number | null
+}
+
+/** Its titles, and below each row the lines that `below` makes of it. `on`: a number is a width without colours. */
+export function table<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  on: Screen | number = WIDTH,
+  below: (row: Row) => string | null = () => null,
+): string {
+  const screen = typeof on === 'number' ? plainScreen(on) : on
+  const lines: Line<Row>[] = [
+    { row: null, cells: columns.map(({ title }) => title) },
+    ...rows.map((row) => ({ row, cells: columns.map(({ value }) => cell(value(row))) })),
+  ]
+  const placed = place(lines, columns, screen.width)
   return lines
-    .map((line) =>
-      line
-        .map((text, index) => pad(cut(text, widths[index] ?? 0), widths[index] ?? 0, columns[index]?.right))
-        .join(' '.repeat(GAP))
-        .trimEnd(),
-    )
+    .flatMap((line) => {
+      const said = line.row === null ? null : below(line.row)
+      return [...linesOf(line, placed, screen), ...(said === null ? [] : [said])]
+    })
     .join('\n')
 }
 
-/** Names and values below each other. */
-export function facts(pairs: readonly (readonly [name: string, value: string | number | null])[]): string {
-  const width = Math.max(...pairs.map(([name]) => name.length))
-  return pairs
-    .map(([name, value]) => wrap(`${name.padEnd(width + GAP)}${cell(value)}`, width + GAP))
-    .join('\n')
-}
-
-/** `text` in lines of at most `width`, all but the first indented. A word that is too long is cut in the middle. */
-export function wrap(text: string, indent: number, width = WIDTH): string {
-  const lines: string[] = []
-  let line = ''
-  for (const word of plain(text).split(/(?<= )(?=[^ ])/)) {
-    if (line.trim() !== '' && lengthOf((line + word).trimEnd()) > width) {
-      lines.push(line.trimEnd())
-      line = ' '.repeat(indent)
-    }
-    line += lengthOf(word) > width - indent ? cut(word, width - indent) : word
+function place<Row>(
+  lines: readonly Line<Row>[],
+  columns: readonly Column<Row>[],
+  width: number,
+): Placed<Row>[] {
+  const all = columns.map((column, index) => {
+    return { column, index, natural: Math.max(...lines.map(({ cells }) => lengthOf(cells[index] ?? ''))) }
+  })
+  type Measured = (typeof all)[number]
+  /** What `them` take where each has its natural width, or what it can shrink to. */
+  const least = (them: readonly Measured[]) =>
+    them.reduce((sum, { column, natural }) => {
+      const small = column.id === undefined ? column.shrinkTo : Math.min(natural, ROOM_FOR_IDS)
+      return sum + Math.min(natural, small ?? natural) + GAP
+    }, -GAP)
+  const shown = [...all]
+  while (least(shown) > width) {
+    const [out] = shown
+      .filter(({ column }) => column.spare !== undefined)
+      .sort((a, b) => (b.column.spare ?? 0) - (a.column.spare ?? 0))
+    if (out === undefined) break
+    shown.splice(shown.indexOf(out), 1)
   }
-  return [...lines, line.trimEnd()].join('\n')
+  const widths = new Map(shown.map(({ index, natural }) => [index, natural]))
+  const total = () => [...widths.values()].reduce((sum, one) => sum + one + GAP, -GAP)
+  for (const { column, index, natural } of shown) {
+    const over = total() - width
+    const { shrinkTo } = column
+    if (over > 0 && shrinkTo !== undefined)
+      widths.set(index, Math.max(Math.min(natural, shrinkTo), natural - over))
+  }
+  const ids = total() <= width ? [] : shown.filter(({ column }) => column.id !== undefined)
+  for (const { index } of ids) widths.delete(index)
+  for (const [nth, { index }] of ids.entries()) {
+    const most = width - total() - GAP
+    const [title = 0, ...lengths] = lines.map(({ cells }) => lengthOf(cells[index] ?? ''))
+    const fitting = lengths.filter((one) => one <= most).sort((a, b) => a - b)
+    const isLast = nth === ids.length - 1
+    // The others of this table shall find room too.
+    const wish = isLast ? fitting.at(-1) : fitting[Math.ceil(fitting.length * 0.9) - 1]
+    if (wish !== undefined && title <= most && fitting.length * 2 >= lengths.length) {
+      widths.set(index, Math.max(wish, title))
+    }
+  }
+  return shown.map(({ column, index }) => ({ column, index, width: widths.get(index) ?? null }))
 }
 
-/** At most `width` characters of `text`: what is too long loses its middle. */
-export function cut(text: string, width: number): string {
-  const letters = Array.from(text)
-  if (letters.length <= width) return text
-  const head = Math.ceil((width - 1) / 2)
-  return `${letters.slice(0, head).join('')}…${letters.slice(letters.length - (width - 1 - head)).join('')}`
+function linesOf<Row>(
+  { row, cells }: Line<Row>,
+  placed: readonly Placed<Row>[],
+  { width, tint }: Screen,
+): string[] {
+  const above: string[] = []
+  const under: string[] = []
+  const inRow: string[] = []
+  for (const [nth, { column, index, width: own }] of placed.entries()) {
+    const text = cells[index] ?? ''
+    const isTooLong = column.id !== undefined && (own === null || lengthOf(text) > own)
+    const hue = row === null ? 'title' : (column.tint?.(row) ?? null)
+    const tinted = (it: string) => (hue === null || it === '' ? it : tint(hue, it))
+    if (isTooLong && nth === 0) above.push(tinted(text))
+    // The titles of what stands below say it there.
+    else if (isTooLong && row !== null && text !== '-') under.push(...belowIt(column.id ?? '', text, width))
+    if (own === null) continue
+    inRow.push(isTooLong ? ' '.repeat(own) : pad(cut(text, own), own, column.right, tinted))
+  }
+  // Where every first id stands above, what belongs to it stands a little farther in.
+  const used = placed.reduce((sum, { width: own }) => (own === null ? sum : sum + own + GAP), -GAP)
+  const start = placed[0]?.width === null ? ' '.repeat(Math.max(0, Math.min(GAP, width - used))) : ''
+  const middle = `${start}${inRow.join(' '.repeat(GAP))}`.trimEnd()
+  return [...above, ...(middle === '' ? [] : [middle]), ...under]
 }
 
-const UNITS = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['m', 60_000],
-] as const
-
-/** A length of time (ms) in its largest unit: `45s`, `3m`, `2h`, `9d`. */
-export function ageText(ms: number | null): string | null {
-  if (ms === null) return null
-  const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? (['s', 1000] as const)
-  return `${Math.max(0, Math.floor(ms / size))}${unit}`
+/** An id with its kind before it, as far in as it can be; where that is too long, below its kind. */
+function belowIt(kind: string, id: string, width: number): string[] {
+  const whole = `${kind} ${id}`
+  const inset = (text: string) => ' '.repeat(Math.max(0, Math.min(INDENT, width - lengthOf(text)))) + text
+  return lengthOf(whole) <= width ? [inset(whole)] : [inset(kind), inset(id)]
 }
 
-/** How long ago, or how soon (`in 3m`), a moment is. */
-export function distance(at: number | null, now: number): string | null {
-  if (at === null) return null
-  return at > now ? `in ${ageText(at - now) ?? ''}` : `${ageText(now - at) ?? ''} ago`
+const pad = (text: string, width: number, right = false, tinted: (text: string) => string) => {
+  const space = ' '.repeat(Math.max(0, width - lengthOf(text)))
+  return right ? space + tinted(text) : tinted(text) + space
 }
-
-/** A moment as UTC to the second. */
-export const moment = (at: number | null) =>
-  at === null
-    ? null
-    : new Date(at)
-        .toISOString()
-        .replace('T', ' ')
-        .replace(/\.\d+Z$/, '')
-
-const cell = (value: string | number | null) =>
-  value === null ? '-' : typeof value === 'number' ? value.toLocaleString('en-US') : plain(value)
-
-// Control and format characters could move the cursor or turn the direction of the text.
-const plain = (text: string) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '�')
-
-const lengthOf = (text: string) => Array.from(text).length
-
-const pad = (text: string, width: number, right = false) =>
-  right ? ' '.repeat(width - lengthOf(text)) + text : text + ' '.repeat(width - lengthOf(text))

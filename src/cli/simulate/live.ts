@@ -7,7 +7,6 @@ import type { DestinationsAnswer } from '../admin/answers.ts'
 import { draw as drawOn, type Output } from '../io.ts'
 import { picture, progressLine } from './picture.ts'
 import type { Shown } from './picture.ts'
-import { WIDTH } from '../admin/table.ts'
 
 export interface Live {
   /** One line about what happens now. */
@@ -23,14 +22,12 @@ export interface WatchedRun extends Shown {
   readonly get: (path: string) => Promise<unknown>
 }
 
-/** A terminal tells its size; 0 where it does not know it. */
-type Screen = Output & { readonly rows?: number; readonly columns?: number }
-
 const DRAW_MS = 500
 const LINE_MS = 5000
-const USUAL = { rows: 24, columns: WIDTH }
+/** Of a terminal that does not know its size. */
+const USUAL = { rows: 24, columns: 80 }
 
-export function makeLive(output: Screen, now: () => number): Live {
+export function makeLive(output: Output, now: () => number): Live {
   const began = now()
   const seconds = () => `${((now() - began) / 1000).toFixed(1).padStart(6)} s`
   const terminal = output.isTTY === true

@@ -4,7 +4,8 @@ import { partOf } from '../../simulate/story/cast.ts'
 import type { StoryPlan } from '../../simulate/story/plan.ts'
 import type { Traffic } from '../../simulate/fleet/traffic.ts'
 import { owedByJoin } from '../../simulate/verdict/claims.ts'
-import { cut, table, WIDTH } from '../admin/table.ts'
+import { cut } from '../admin/letters.ts'
+import { table } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
 
 export interface Shown {
@@ -53,15 +54,19 @@ export function picture(
     { title: 'STATE', value: ({ state }) => state },
     { title: 'OWED', value: ({ owed }) => owed, right: true },
     { title: 'RECEIVED', value: ({ received }) => received, right: true },
-    { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight, right: true },
-    { title: 'TRANSACTIONS', value: ({ transactions }) => transactions, right: true },
+    { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight, right: true, spare: 2 },
+    { title: 'TRANSACTIONS', value: ({ transactions }) => transactions, right: true, spare: 1 },
     { title: 'NOTE', value: ({ part }) => part, shrinkTo: 8 },
   ]
   const room = Math.max(1, screen.rows - FRAME)
   const more = rows.length > room ? [`… and ${rows.length - room} more`] : []
-  const lines = [...table(rows.slice(0, room), columns).split('\n'), ...more, progressLine(shown)]
-  // A line that the terminal breaks would be two to go back over.
-  return lines.map((line) => cut(line, Math.min(WIDTH, screen.columns)))
+  const lines = [
+    ...table(rows.slice(0, room), columns, screen.columns).split('\n'),
+    ...more,
+    progressLine(shown),
+  ]
+  // Narrower than what is never left out: a line that the terminal breaks would be two to go back over.
+  return lines.map((line) => cut(line, screen.columns))
 }
 
 /** How far it all is, in one line. */

@@ -8,8 +8,9 @@ import { countSteps, foundText } from './found.ts'
 import type { FoundSteps } from './found.ts'
 import { eduFaults, textOfEdus, eduTotals } from './edu-report.ts'
 import type { EduVerdict } from '../../simulate/verdict/edus.ts'
-import { table, wrap } from '../admin/table.ts'
+import { table } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
+import { wrap } from '../admin/wrap.ts'
 
 export interface SimulateReport {
   readonly plan: StoryPlan

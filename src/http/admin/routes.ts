@@ -13,7 +13,7 @@ import { countStates } from '../../store/views/count-states.ts'
 import { DESTINATION_ORDERS, listDestinations } from '../../store/views/destination-list.ts'
 import { findDestination, type DestinationRow } from '../../store/views/destination-row.ts'
 import { pendingRooms, ROOM_ORDERS } from '../../store/views/pending-rooms.ts'
-import { countedAt, readTotals } from '../../store/views/totals.ts'
+import { countedAt, readPace, readTotals, type BacklogPace } from '../../store/views/totals.ts'
 import { ATTEMPT_ORDERS, listAttempts } from '../../store/views/transactions.ts'
 import { registerActionRoutes, type ActionNeeds } from './actions.ts'
 import { registerAuditRoute } from './audit.ts'
@@ -126,11 +126,23 @@ async function status(db: Db, around: Around) {
     oldest_pending_ms: ageOf(totals.oldest_pending, totals.now),
     sticky_pending: totals.pending_sticky,
     sent_per_second: Math.round((totals.sent / RATE_WINDOW_MS) * 10_000) / 10,
+    ...paceOf(await readPace(db, totals), totals.pending_pdus),
     as_of: totals.counted_at,
     own_trouble: await readTroubled(db),
     sources: (await readSourceStates(db)).map(({ name, state, position, behind, since, last_error }) => {
       return { name, state, position, behind, since, last_error }
     }),
+  }
+}
+
+/** What comes in, how the backlog changes, and when it is empty at that pace. */
+function paceOf(pace: BacklogPace | null, pending: number) {
+  const perSecond = (count: number, ms: number) => Math.round((count / ms) * 10_000) / 10
+  if (pace === null) return { taken_per_second: null, pending_change_per_second: null, empty_in_ms: null }
+  return {
+    taken_per_second: perSecond(pace.items, pace.ms),
+    pending_change_per_second: perSecond(pace.pdus, pace.ms),
+    empty_in_ms: pace.pdus < 0 ? Math.round((pending / -pace.pdus) * pace.ms) : null,
   }
 }
 

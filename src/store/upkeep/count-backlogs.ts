@@ -11,6 +11,7 @@ import { entitledAsMember, memberAt, sent, sentSince } from '../entitled.ts'
 import { IN_ORDER } from '../held.ts'
 import { planFor } from '../prepare.ts'
 import { countPending } from '../views/count-pending.ts'
+import { PACE_MS } from '../views/totals.ts'
 import { findApart } from '../views/quarantine.ts'
 import { sql } from '../statement.ts'
 
@@ -112,9 +113,23 @@ const WRITE_ONE = sql(
    where id = $1 and (pending_pdus <> $2 or pending_sticky <> $3 or oldest_pending is distinct from $4)`,
 )
 
+// What a pace is measured between: this count, and the one before it, where that is long enough ago for one (several processes sweep).
 const NOTE = sql(
   'note when it was counted',
-  `insert into cursors (name, pos) values ('counted_at', now_ms()) on conflict (name) do update set pos = excluded.pos`,
+  `with last as (
+    select max(pos) filter (where name = 'counted_at') as at, max(pos) filter (where name = 'counted_head') as head,
+           max(pos) filter (where name = 'counted_pdus') as pdus
+      from cursors where name in ('counted_at', 'counted_head', 'counted_pdus')
+  ), now as (
+    select now_ms() as at, (select head from stream) as head, (select coalesce(sum(pending_pdus), 0)::bigint from destinations) as pdus
+  )
+  insert into cursors (name, pos)
+  select c.name, c.pos from now n, last l, lateral (
+    values ('counted_at', n.at, true), ('counted_head', n.head, true), ('counted_pdus', n.pdus, true),
+           ('counted_before_at', l.at, l.at <= n.at - ${PACE_MS}), ('counted_before_head', l.head, l.at <= n.at - ${PACE_MS}),
+           ('counted_before_pdus', l.pdus, l.at <= n.at - ${PACE_MS})) c (name, pos, due)
+   where c.due and c.pos is not null
+  on conflict (name) do update set pos = excluded.pos`,
 )
 
 /**

@@ -464,11 +464,36 @@ describe('the admin API', () => {
       pending_pdus: 10,
       sticky_pending: 2,
       sent_per_second: 0.3,
+      ...{ taken_per_second: null, pending_change_per_second: null, empty_in_ms: null },
       as_of: 99,
       own_trouble: [],
       sources: [],
     })
     expect(oldest_pending_ms).to.be.within(5000, 5000 + 2 * MINUTE)
+  })
+
+  it('says how fast the backlog changes between the last two counts, and when it is empty at that pace', async () => {
+    const at = Date.now()
+    await s.server('b.example:1', { pending_pdus: 600 })
+    const count = (name: string, pos: number) => s.insert('cursors', { name, pos })
+    await count('counted_at', at)
+    await count('counted_head', 1500)
+    await count('counted_pdus', 600)
+    const pace = async () => {
+      const { body } = await app.get('/v1/status')
+      return [body['taken_per_second'], body['pending_change_per_second'], body['empty_in_ms']]
+    }
+    expect(await pace(), 'counted once').to.deep.equal([null, null, null])
+    await count('counted_before_at', at - 30_000)
+    await count('counted_before_head', 1200)
+    await count('counted_before_pdus', 660)
+    expect(await pace()).to.deep.equal([10, -2, 300_000])
+    const change = (name: string, pos: number) =>
+      s.pool.query('update cursors set pos = $2 where name = $1', [name, pos])
+    await change('counted_before_pdus', 540)
+    expect(await pace()).to.deep.equal([10, 2, null])
+    await change('counted_before_at', at - 20 * MINUTE)
+    expect(await pace(), 'nobody swept').to.deep.equal([null, null, null])
   })
 
   it('lists unexpired sticky events: to whom each is owed, and how many have it', async () => {

@@ -51,6 +51,28 @@ describe('counting backlogs', () => {
     expect(await counted()).to.equal(SERVERS)
   })
 
+  it('keeps the count before it, where that is long enough ago to measure a pace', async () => {
+    const cursors = async () => {
+      const { rows } = await pool.query<{ name: string; pos: number }>(
+        `select name, pos from cursors where name like 'counted%' and name not like '%at' order by name`,
+      )
+      return rows.map(({ name, pos }) => `${name.slice('counted_'.length)} ${pos}`)
+    }
+    const first = [`head ${EVENTS}`, `pdus ${SERVERS * EVENTS}`]
+    await pool.query(`update stream set head = ${EVENTS}`)
+    await count()
+    await count()
+    expect(await cursors(), 'twice at once').to.deep.equal(first)
+    await pool.query(`update cursors set pos = pos - 10000 where name = 'counted_at'`)
+    await pool.query(`update stream set head = 9; update destinations set position = ${EVENTS} where id > 20`)
+    await count()
+    const before = first.map((text) => `before_${text}`)
+    expect(await cursors()).to.deep.equal([...before, 'head 9', `pdus ${20 * EVENTS}`])
+    await pool.query('update stream set head = 11')
+    await count()
+    expect(await cursors()).to.deep.equal([...before, 'head 11', `pdus ${20 * EVENTS}`])
+  })
+
   it('counts what is apart of those whose position is past everything', async () => {
     await count()
     await pool.query(`update destinations set position = ${EVENTS}, isolation = '{"apart": true}'`)
