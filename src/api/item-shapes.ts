@@ -1,7 +1,12 @@
 /** What a producer sends: the items, and the bodies of its requests (contract, section 3). */
 import { z } from 'zod'
-import { eventId, request, requestShapes, roomId } from './shapes.ts'
+import { request, requestShapes } from './shapes.ts'
 
+const roomId = z
+  .string()
+  .regex(/^!/)
+  .meta({ examples: ['!room:example.org'] })
+const eventId = z.string().regex(/^\$/)
 const servers = z.array(z.string()).describe('Server names.')
 const pdu = z.record(z.string(), z.unknown())
 
@@ -66,7 +71,11 @@ export const eraseItem = request(
   'EraseItem',
   {
     type: z.literal('erase'),
-    sender: z.string().optional().describe('A user id: everything that is stored of this sender.'),
+    sender: z
+      .string()
+      .regex(/^@/)
+      .optional()
+      .describe('A user id: everything that is stored of this sender.'),
     event_ids: z.array(eventId).min(1).optional().describe('These events.'),
   },
   'What is stored of a sender, or of these events, is sent no more. Exactly one of the two.',

@@ -83,7 +83,7 @@ function operationOf(one: Operation): Json {
 
 const pathParameters = ({ path }: Operation): Json[] =>
   [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
-    ...{ name, in: 'path', required: true, description: PATH_PARAMETERS[name] },
+    ...{ name, in: 'path', required: true, ...PATH_PARAMETERS[name] },
     schema: { type: 'string', minLength: 1, maxLength: 255 },
   }))
 

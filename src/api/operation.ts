@@ -65,10 +65,13 @@ const KINDS: readonly DescribedRefusal[] = [
 ]
 
 /** What stands for a part of a path. */
-export const PATH_PARAMETERS: Readonly<Record<string, string>> = {
-  server: 'A server name, with its port where it has one.',
-  roomId: 'A room id.',
-  eventId: 'An event id, or the `message_id` of a to-device message.',
-  id: 'As the list has it.',
-  name: 'The name of the source.',
+export const PATH_PARAMETERS: Readonly<Record<string, { description: string; example: string }>> = {
+  server: { description: 'A server name, with its port where it has one.', example: 'b.example:8448' },
+  roomId: { description: 'A room id.', example: '!room:example.org' },
+  eventId: {
+    description: 'An event id, or the `message_id` of a to-device message.',
+    example: '$acR1l0raoZnm60CBwAVgqbZqoO/mYU81xysh1u7XcJk',
+  },
+  id: { description: 'As the list has it.', example: 'pdu-42' },
+  name: { description: 'The name of the source.', example: 'synapse' },
 }

@@ -137,6 +137,9 @@ export const actedOnMany = answer('ActedOnMany', {
 })
 export const actionRequest = request('ActionRequest', {
   action: z.enum(['wake', 'pause', 'resume', 'reset', 'skip']),
-  glob: z.string().min(1),
+  glob: z
+    .string()
+    .min(1)
+    .meta({ examples: ['*.example.org'] }),
   dry_run: z.boolean().optional(),
 })
