@@ -17,8 +17,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['src/config/', 'src/wire/', 'src/simulate/'],
   ['src/discovery/', 'src/store/'],
   ['src/embedded/', 'src/ingest/', 'src/deliver/', 'queues/'],
-  ['src/explain/'],
-  ['src/http/'],
+  ['src/api/', 'src/explain/'],
+  ['src/client/', 'src/http/'],
   ['src/daemon/'],
   ['src/cli/'],
   ['src/main.ts'],
@@ -34,6 +34,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'src/store/': ['pg'],
   'src/embedded/': ['pg'],
   'queues/': ['bullmq', 'ioredis', 'pg'],
+  'src/api/': ['zod'],
+  // Types only.
+  'src/client/': ['zod'],
   'src/http/': ['fastify'],
   'src/cli/': ['commander', 'yaml'],
 }

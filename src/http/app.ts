@@ -1,7 +1,7 @@
 /**
- * What one listener serves: health always, and the rest as its `serve` list and the process's roles allow.
+ * What one listener serves: health always, the reference beside either API, and the rest as its `serve` list and the process's roles allow.
  *
- * While the daemon starts or stops, or can't go on, everything but health and metrics is answered with 503 and the
+ * While the daemon starts or stops, or can't go on, everything but health, metrics and the reference is answered with 503 and the
  * reason. Nothing is half taken.
  */
 import Fastify, { LogController } from 'fastify'
@@ -20,6 +20,7 @@ import type { Readiness } from './health-routes.ts'
 import { registerIngestRoutes } from './ingest/routes.ts'
 import type { IngestService } from './ingest/routes.ts'
 import { refuseOddText } from './odd-text.ts'
+import { registerReferenceRoutes } from './reference/routes.ts'
 import type { Visitors } from './visitors.ts'
 
 export type Phase = 'starting' | 'running' | 'stopping'
@@ -87,6 +88,7 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
   }
 
   registerHealthRoutes(app, { readiness })
+  if (serve.includes('ingest') || serve.includes('admin')) registerReferenceRoutes(app)
   if (serve.includes('metrics')) registerMetricsRoute(app, { metrics, token: metricsToken })
   const guard = makeGuard(tokens)
   void app.register((scope, _options, done) => {

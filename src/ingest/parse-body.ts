@@ -20,6 +20,8 @@ import { parseItem } from './parse-item.ts'
 import type { ParseOptions } from './parse-item.ts'
 
 export const MAX_ITEMS = 1000
+/** Of a JSON body; of NDJSON all but `items` are parameters. */
+export const BODY_FIELDS: readonly string[] = ['items', 'source', 'source_token', 'if_source_token']
 const MAX_TOKEN = 1024
 /** What others wait for at most, as reading counts it: about 50 events, or 3 ms. */
 const SLICE = 64 * 1024
@@ -41,8 +43,7 @@ export async function parseJsonBody(body: Uint8Array, options: ParseOptions): Pr
   })
   if (!isJsonObject(whole)) throw new BodyError('', 'the body must be an object', 'M_BAD_JSON')
   for (const key of Object.keys(whole))
-    if (!['items', 'source', 'source_token', 'if_source_token'].includes(key))
-      throw new BodyError(key.slice(0, 100), 'unknown field')
+    if (!BODY_FIELDS.includes(key)) throw new BodyError(key.slice(0, 100), 'unknown field')
   const list = whole['items']
   if (!Array.isArray(list)) throw new BodyError('items', list === undefined ? 'is missing' : 'must be a list')
   return { request: { ...producerOf(whole), items }, shownIndex: (place) => place }

@@ -30,7 +30,8 @@ const MAX_PDU_BYTES = 65_536
 // A room version is at most 32 characters (spec: "Room Versions"); one that isn't known yet may be anything printable.
 const ROOM_VERSION = /^[!-~]{1,32}$/
 
-const FIELDS: Readonly<Record<Item['type'], ReadonlySet<string>>> = {
+/** What an item may have, by its type. */
+export const ITEM_FIELDS: Readonly<Record<Item['type'], ReadonlySet<string>>> = {
   event: new Set(['type', 'room_id', 'room_version', 'event_id', 'pdu', 'also_to', 'not_to', 'to', 'sticky']),
   servers: new Set(['type', 'room_id', 'add', 'remove', 'set']),
   redact: new Set(['type', 'event_id', 'pdu']),
@@ -53,7 +54,8 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
   if (typeof type !== 'string') return fail('type', 'must be text')
   if (!isKnown(type)) return fail('type', `unknown item type ${JSON.stringify(type.slice(0, 50))}`)
   for (const key of Object.keys(node))
-    if (!FIELDS[type].has(key)) return fail(key.slice(0, 100), `unknown field of an item of type ${type}`)
+    if (!ITEM_FIELDS[type].has(key))
+      return fail(key.slice(0, 100), `unknown field of an item of type ${type}`)
   switch (type) {
     case 'event':
       return parseEvent(node, options, fail)
@@ -72,8 +74,8 @@ export function parseItem(node: JsonValue, index: number, options: ParseOptions)
   }
 }
 
-function isKnown(type: string): type is keyof typeof FIELDS {
-  return Object.hasOwn(FIELDS, type)
+function isKnown(type: string): type is keyof typeof ITEM_FIELDS {
+  return Object.hasOwn(ITEM_FIELDS, type)
 }
 
 function parseEvent(node: JsonObject, options: ParseOptions, fail: Fail): EventItem {

@@ -44,6 +44,8 @@ const feed = (status: number) => only({ ingest: status })
 const TABLE: Readonly<Record<string, { ok: Statuses; nul?: Statuses }>> = {
   'GET /health/live': { ok: everybody(200), nul: everybody(400) },
   'GET /health/ready': { ok: everybody(200), nul: everybody(400) },
+  'GET /openapi.json': { ok: everybody(200), nul: everybody(400) },
+  'GET /docs': { ok: everybody(200), nul: everybody(400) },
   'GET /metrics': { ok: only({ metrics: 200 }, 401), nul: only({ metrics: 400 }, 401) },
   // Without a body.
   'POST /v1/ingest': { ok: feed(400), nul: feed(400) },

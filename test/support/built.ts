@@ -5,7 +5,7 @@
  * `builtMain` joins our files and those of the packages into a few: to find, read and compile a thousand files is most of what
  * a start computes, and the tests start limpet more than a hundred times. Each file for itself, as `npm run build` has it: `../bench/build.ts`.
  */
-import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -49,12 +49,17 @@ function bundle(root: string): string {
   return join(target, 'src/main.js')
 }
 
+/** What `GET /openapi.json` serves. */
+const REFERENCE = 'docs/openapi.json'
+
 /** A folder that goes with the run, with all that the program looks for beside its own files. */
 export function makeTarget(root: string): string {
   const target = mkdtempSync(join(tmpdir(), 'limpet-built-'))
   const remove = () => rmSync(target, { recursive: true, force: true })
   leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
   cpSync(join(root, 'migrations'), join(target, 'migrations'), { recursive: true })
+  // Older checkouts have none.
+  if (existsSync(join(root, REFERENCE))) cpSync(join(root, REFERENCE), join(target, REFERENCE))
   cpSync(join(root, 'package.json'), join(target, 'package.json'))
   symlinkSync(join(root, 'node_modules'), join(target, 'node_modules'))
   return target
