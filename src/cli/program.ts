@@ -14,7 +14,7 @@ import { registerAdminCommands } from './admin/commands.ts'
 import { exitStatusOf, lineOf, joinLines } from './cli-error.ts'
 import { guarded } from './io.ts'
 import type { Io } from './io.ts'
-import { registerLaterCommands } from './admin/later.ts'
+import { registerDbCommands } from './db/commands.ts'
 import { parseListen, parseRoles } from './run-options.ts'
 import { registerSimulate } from './simulate/command.ts'
 
@@ -104,7 +104,7 @@ export function makeProgram(io: Io): Command {
 
   registerAdminCommands(program, io)
   registerSimulate(program, io)
-  registerLaterCommands(program)
+  registerDbCommands(program, { io, configFor: (command) => configFor(command, io), quiet })
   for (const command of allBelow(program)) prepare(command)
   return program
 }
