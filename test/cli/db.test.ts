@@ -13,6 +13,10 @@ import {
   readApplied,
 } from '../../src/store/migrate.ts'
 import { inTransaction } from '../../src/store/db.ts'
+import { DumpError } from '../../src/store/copies/dump-error.ts'
+import { parseHeader, parseTableEnd } from '../../src/store/copies/format.ts'
+import { readDump } from '../../src/store/copies/read-dump.ts'
+import { readDumpFile } from '../../src/cli/db/dump-file.ts'
 import { command } from '../../src/store/statement.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { install, limpet, type Install } from './cli-stage.ts'
@@ -26,7 +30,7 @@ describe('limpet db', () => {
   before(async () => {
     here = install()
     sourceUrl = (await freshDatabase()).url
-    source = openPool({ url: sourceUrl, max: 2 })
+    source = openPool({ url: sourceUrl, max: 2, name: 'test' })
     await bindServerName(source, 'a.example')
     await source.query(
       `insert into rooms (room_id) select '!' || n || ':a.example' from generate_series(1, 3000) n`,
@@ -43,18 +47,20 @@ describe('limpet db', () => {
     here.remove()
   })
 
-  const at = (database: string, ...args: string[]) => {
+  const at = async (database: string, ...args: string[]) => {
     const key = here.key
     writeFileSync(
       join(here.dir, 'limpet.yaml'),
       JSON.stringify({ server_name: 'a.example', signing_key_path: key, database }),
       { mode: 0o600 },
     )
-    return limpet(['db', ...args], { cwd: here.dir })
+    const said = await limpet(['db', ...args], { cwd: here.dir })
+    // On a busy machine it says what it waits for.
+    return { ...said, err: said.err.replaceAll(/^.* … \d+ s\n/gm, '') }
   }
   const empty = async () => (await freshDatabase({ migrated: false })).url
   const on = async <T>(url: string, work: (pool: Pool) => Promise<T>): Promise<T> => {
-    const pool = openPool({ url, max: 2 })
+    const pool = openPool({ url, max: 2, name: 'test' })
     try {
       return await work(pool)
     } finally {
@@ -81,6 +87,18 @@ describe('limpet db', () => {
     return path
   }
 
+  /** As a load reads it, without a database. */
+  const readThrough = async (path: string) => {
+    const reader = readDump(readDumpFile(path))
+    const { tables } = parseHeader(await reader.line())
+    let rows = 0
+    for (let n = 0; n < tables.length; n += 1) {
+      for await (const piece of reader.rows()) rows += piece.toString().split('\n').length - 1
+      parseTableEnd(await reader.line())
+    }
+    await reader.end(tables.length, rows)
+  }
+
   it('writes a file that its owner alone can read, and leaves nothing beside it', () => {
     expect(statSync(dump).mode & 0o777).to.equal(0o600)
     expect(readdirSync(here.dir).filter((name) => name.startsWith('.'))).to.deep.equal([])
@@ -103,6 +121,8 @@ describe('limpet db', () => {
   it('dumps nothing where there is no schema, and leaves no file', async () => {
     const said = await at(await empty(), 'dump', 'none')
     expect(said.err).to.equal('limpet: the database has no limpet schema: there is nothing to dump\n')
+    const copied = await at(await empty(), 'copy', '--to', await empty())
+    expect(copied.err).to.include('has no limpet schema: there is nothing to copy')
     expect(said.status).to.equal(1)
     expect(existsSync(join(here.dir, 'none'))).to.equal(false)
     expect(readdirSync(here.dir).filter((name) => name.startsWith('.'))).to.deep.equal([])
@@ -154,54 +174,48 @@ describe('limpet db', () => {
       return name
     }
 
-    it('one that was cut off, anywhere', async () => {
-      for (const part of [0.1, 0.9, 0.999])
-        await refused(
-          bytes('short', (all) => all.subarray(0, Math.floor(all.length * part))),
-          /^limpet: the dump is damaged: (unexpected end of file|it ends in the middle)\n$/,
-        )
-      await refused(
-        bytes('nothing', () => Buffer.alloc(0)),
+    it('one that was cut off', () =>
+      refused(
+        bytes('short', (all) => all.subarray(0, -30)),
         /^limpet: the dump is damaged: (unexpected end of file|it ends in the middle)\n$/,
-      )
-    })
-
-    it('one with a bit that changed', async () => {
-      for (const part of [0.3, 0.6, 0.95])
-        await refused(
-          bytes('bit', (all) => {
-            const at = Math.floor(all.length * part)
-            all[at] = (all[at] ?? 0) ^ 4
-            return all
-          }),
-          /^limpet: .+\n$/,
-        )
-    })
-
-    it('one with something behind its end', () =>
-      refused(
-        bytes('longer', (all) => Buffer.concat([all, Buffer.from('more')])),
-        /something follows its end\n$/,
       ))
 
-    it('one that was altered and packed again', () =>
-      refused(
-        changed('altered', (text) => text.replace('!17:a.example', '!99:a.example')),
-        /checksum does not match|duplicate key/,
-      ))
+    it('one that was cut off or changed, anywhere', async () => {
+      const whole = readFileSync(dump)
+      await readThrough(dump)
+      // The head of a gzip says when and where it was packed, which is nobody's business here.
+      for (let place = 10; place < whole.length; place += Math.ceil(whole.length / 14)) {
+        const flipped = Buffer.from(whole)
+        flipped[place] = (flipped[place] ?? 0) ^ 4
+        for (const wrong of [whole.subarray(0, place), flipped]) {
+          const file = join(
+            here.dir,
+            bytes('wrong', () => wrong),
+          )
+          const error = await readThrough(file).catch((thrown: unknown) => thrown)
+          expect(error, `at ${place}`).to.be.instanceOf(DumpError)
+        }
+      }
+    })
+
+    it('one with something behind its end', async () => {
+      for (const more of [Buffer.from('more'), Buffer.alloc(64), gzipSync('more')]) {
+        const file = bytes('longer', (all) => Buffer.concat([all, more]))
+        const error = await readThrough(join(here.dir, file)).catch((thrown: unknown) => thrown)
+        expect(error).to.be.instanceOf(DumpError)
+      }
+    })
+
+    it('one that was altered and packed again', async () => {
+      const file = changed('altered', (text) => text.replace('!17:a.example', '!99:a.example'))
+      const error = await readThrough(file).catch((thrown: unknown) => thrown)
+      expect(String(error)).to.include('its checksum does not match')
+    })
 
     it('one that lacks a row, though its checksum fits', () =>
       refused(
         changed('row', (text) => text.replace(/^.*!2999:a\.example.*\n/m, ''), { sum: true }),
         /^limpet: the dump is damaged: it had 3000 rows of rooms, and 2999 are there\n$/,
-      ))
-
-    it('one that says a table is another', () =>
-      refused(
-        changed('names', (text) => text.replace('{"table":"rooms","rows"', '{"table":"robots","rows"'), {
-          sum: true,
-        }),
-        /the rows of rooms are those of robots\n$/,
       ))
 
     it('one that is something else', async () => {
@@ -274,7 +288,8 @@ describe('limpet db', () => {
       const { rows } = await pool.query<{ key: string }>(
         command('select turn_key::text as key from destinations'),
       )
-      expect(rows[0]?.key, 'as migration 0025 puts one that fails').to.match(/^9007\d+/)
+      // As migration 0025 puts one that failed three times and never answered.
+      expect(rows[0]?.key).to.equal(String(9007199254740993n + 3n * 4398046511104n + 4398046511103n))
     })
   })
 

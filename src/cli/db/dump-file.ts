@@ -31,7 +31,7 @@ export async function writeDumpFile<T>(
   for (const signal of ENDING) process.once(signal, exit)
   try {
     const made = await writeAside(aside, produce)
-    await (force ? rename(aside, path) : link(aside, path).catch(refuse(path)))
+    await (force ? rename(aside, path) : putInPlace(aside, path))
     await syncFolder(dirname(path))
     return made
   } finally {
@@ -70,15 +70,27 @@ async function writeAside<T>(
 const isThere = (path: string) =>
   new CommandError(`${path} exists already: give another name, or --force to replace it`)
 
-const refuse = (path: string) => (error: unknown) => {
-  throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? isThere(path) : error
+/** File systems without hard links say so in several ways. */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
+
+/** A link, unlike a rename, never replaces what another program has put there meanwhile. */
+async function putInPlace(aside: string, path: string): Promise<void> {
+  try {
+    await link(aside, path)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? ''
+    if (code === 'EEXIST' || (NO_LINKS.has(code) && existsSync(path))) throw isThere(path)
+    if (!NO_LINKS.has(code)) throw error
+    await rename(aside, path)
+  }
 }
 
 // Without this a power cut could take the new name away again.
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
-    await folder.sync()
+    // Some file systems know no such thing.
+    await folder.sync().catch(() => undefined)
   } finally {
     await folder.close()
   }

@@ -7,9 +7,11 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { Pool } from '../db.ts'
+import { tablesMade } from '../migrate.ts'
 import { DumpError } from './dump-error.ts'
 import { dumpDatabase } from './dump.ts'
 import { loadDatabase, type Loaded } from './load.ts'
+import { listTables } from './shape.ts'
 import { readMark, refuseUsed } from './still.ts'
 
 /** What may wait between both, bytes. */
@@ -27,6 +29,8 @@ export interface CopyOverNeeds {
 /** @throws DumpError, SchemaError. The pools: without a time limit for a statement */
 export async function copyOver(needs: CopyOverNeeds): Promise<Loaded> {
   const { source, target, version, serverName, onTable } = needs
+  if ((await listTables(source, await tablesMade())).length === 0)
+    throw new DumpError('the configured database has no limpet schema: there is nothing to copy')
   await refuseUsed(source)
   const before = await readMark(source)
   const between = new PassThrough({ highWaterMark: BETWEEN })
