@@ -16,8 +16,8 @@ import { CONFIG } from './admin/printing.ts'
 import { exitStatusOf, lineOf, joinLines } from './cli-error.ts'
 import { guarded } from './io.ts'
 import type { Io } from './io.ts'
+import { registerDbCommands } from './db/commands.ts'
 import { registerHelpCommands, withHelpAsOption } from './help.ts'
-import { registerLaterCommands } from './admin/later.ts'
 import { parseListen, parseRoles } from './run-options.ts'
 import { screenOf } from './screen.ts'
 import { registerSimulate } from './simulate/command.ts'
@@ -111,8 +111,8 @@ export function makeProgram(io: Io): Command {
 
   registerAdminCommands(program, io)
   registerSimulate(program, io)
+  registerDbCommands(program, { io, configFor: (command) => configFor(command, io), quiet })
   registerHelpCommands(program, io)
-  registerLaterCommands(program)
   for (const command of allBelow(program)) prepare(command)
   return program
 }

@@ -9,14 +9,21 @@ import { draw, type Output } from './io.ts'
 const FIRST_MS = 2000
 const LATER_MS = 10_000
 
-export async function withProgress<T>(stderr: Output, what: string, work: Promise<T>): Promise<T> {
+/** `what`: asked anew for each line where it is a function. */
+export async function withProgress<T>(
+  stderr: Output,
+  what: string | (() => string),
+  work: Promise<T>,
+): Promise<T> {
+  const words = typeof what === 'string' ? () => what : what
   const terminal = stderr.isTTY === true
   let seconds = FIRST_MS / 1000
   let lines = 0
   const tell = () => {
     lines += 1
-    if (terminal) draw(stderr, `\r${what} … ${seconds} s`)
-    else stderr.write(`${what} … ${seconds} s\n`)
+    // The one before may have been longer.
+    if (terminal) draw(stderr, `\r\u001b[K${words()} … ${seconds} s`)
+    else stderr.write(`${words()} … ${seconds} s\n`)
     const next = terminal ? 1000 : LATER_MS
     seconds += next / 1000
     timer = setTimeout(tell, next)

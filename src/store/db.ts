@@ -45,6 +45,8 @@ export interface PoolOptions {
   onlyReads?: boolean
   /** PostgreSQL itself ends a statement that takes longer, ms. Default: never. Below the client's own time-out, else it goes on there unheard. */
   statementMs?: number
+  /** The longest that any statement may take before it is given up here, ms; 0: for ever. */
+  queryMs?: number
   /** For how long a connection keeps its plans, ms. */
   replanMs?: number
 }
@@ -57,6 +59,9 @@ const IDLE_IN_TRANSACTION_MS = 5_000
 
 /** A quiet connection asks its peer's machine after this whether it is still there. */
 const KEEP_ALIVE_MS = 10_000
+
+/** A server that does not answer at all is noticed sooner (`silence.ts`). */
+const QUERY_MS = 60_000
 
 /** Plans for some thirty statements are made anew so often: a few milliseconds a connection. */
 const REPLAN_MS = 20_000
@@ -79,6 +84,7 @@ export function openPool({
   onError,
   onlyReads = false,
   statementMs = 0,
+  queryMs = QUERY_MS,
   replanMs = REPLAN_MS,
 }: PoolOptions): Pool {
   const config: PoolConfig = {
@@ -89,8 +95,7 @@ export function openPool({
     types,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: IDLE_MS,
-    // The longest any statement may take. A server that does not answer at all is noticed sooner (`silence.ts`).
-    query_timeout: 60_000,
+    query_timeout: queryMs,
     keepAlive: true,
     // The system's own default is two hours.
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,

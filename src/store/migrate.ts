@@ -19,11 +19,16 @@ const FOLDER = fileURLToPath(new URL('../../migrations/', import.meta.url))
 /** Key of the advisory lock held while migrating: "limpet" in ASCII, first four letters. */
 const MIGRATE_LOCK = 0x6c696d70
 
-interface Migration {
+/** A migration that made a part of a schema. */
+export interface Applied {
   version: number
   name: string
-  text: string
+  /** SHA-256 of its text, hexadecimal. */
   checksum: string
+}
+
+interface Migration extends Applied {
+  text: string
 }
 
 async function readMigrations(folder = FOLDER): Promise<Migration[]> {
@@ -53,20 +58,52 @@ const NOTE = sql(
 
 /** Applies what is missing; idempotent. Returns the names of what it applied. Throws SchemaError on a schema it doesn't know. */
 export async function migrate(pool: Pool): Promise<string[]> {
-  const migrations = await readMigrations()
   return inTransaction(pool, async (db) => {
-    await db.query(LOCK, [MIGRATE_LOCK])
-    await db.query(LEDGER)
-    const have = await ledger(db)
-    const complaint = compare(have, migrations)
-    if (complaint !== null) throw new SchemaError(complaint)
-    const missing = migrations.filter(({ version }) => !have.has(version))
-    for (const { version, name, text, checksum } of missing) {
-      await db.query(command(text))
-      await db.query(NOTE, [version, name, checksum])
-    }
-    return missing.map(({ name }) => name)
+    await lockMigrations(db)
+    return migrateOn(db)
   })
+}
+
+/** Until the transaction ends nothing else makes or migrates a schema in this database. */
+export async function lockMigrations(db: Db): Promise<void> {
+  await db.query(LOCK, [MIGRATE_LOCK])
+}
+
+/**
+ * The same in the caller's transaction, after `lockMigrations`. `only`: no others than these, for the schema of an
+ * older release.
+ */
+export async function migrateOn(db: Db, only?: readonly Applied[]): Promise<string[]> {
+  const migrations = await readMigrations()
+  await db.query(LEDGER)
+  const have = await readApplied(db)
+  const complaint = compare(have, migrations)
+  if (complaint !== null) throw new SchemaError(complaint)
+  const missing = migrations.filter(
+    ({ version }) =>
+      !have.some((one) => one.version === version) &&
+      (only === undefined || only.some((one) => one.version === version)),
+  )
+  for (const { version, name, text, checksum } of missing) {
+    await db.query(command(text))
+    await db.query(NOTE, [version, name, checksum])
+  }
+  return missing.map(({ name }) => name)
+}
+
+/** Throws SchemaError where this release doesn't know one of them. `what`: whose schema they made, for people. */
+export async function refuseUnknown(applied: readonly Applied[], what: string): Promise<void> {
+  const complaint = compare(applied, await readMigrations(), what)
+  if (complaint !== null) throw new SchemaError(complaint)
+}
+
+/** The names of all tables that the migrations of this release make, those that a later one drops included. */
+export async function tablesMade(): Promise<string[]> {
+  const texts = (await readMigrations()).map(({ text }) => text.replaceAll(/--.*$/gm, ''))
+  const made = texts.flatMap((text) => [
+    ...text.matchAll(/\bcreate (?:unlogged )?table (?:if not exists )?([a-z_][a-z0-9_]*)/gi),
+  ])
+  return [...new Set(made.map(([, name = '']) => name))]
 }
 
 const IS_THERE = sql('is there a schema', `select to_regclass('limpet_migrations') is not null as there`)
@@ -76,33 +113,38 @@ export async function checkSchema(db: Db): Promise<string | null> {
   const migrations = await readMigrations()
   const { rows } = await db.query<{ there: boolean }>(IS_THERE)
   if (rows[0]?.there !== true) return 'the database has no limpet schema: run `limpet migrate`'
-  const have = await ledger(db)
+  const have = await readApplied(db)
   const complaint = compare(have, migrations)
   if (complaint !== null) return complaint
-  const missing = migrations.filter(({ version }) => !have.has(version))
+  const missing = migrations.filter(({ version }) => !have.some((one) => one.version === version))
   return missing.length === 0 ? null : `the database schema is older than this limpet: run \`limpet migrate\``
 }
 
 // The newest first: it is the one to be named.
 const READ_LEDGER = sql(
   'read the ledger of migrations',
-  'select version, checksum from limpet_migrations order by version desc',
+  'select version, name, checksum from limpet_migrations order by version desc',
 )
 
-async function ledger(db: Db): Promise<Map<number, string>> {
-  const { rows } = await db.query<{ version: number; checksum: string }>(READ_LEDGER)
-  return new Map(rows.map(({ version, checksum }) => [version, checksum]))
+/** The migrations that made this schema, the newest first. */
+export async function readApplied(db: Db): Promise<Applied[]> {
+  const { rows } = await db.query<{ version: number; name: string; checksum: string }>(READ_LEDGER)
+  return rows
 }
 
-function compare(have: ReadonlyMap<number, string>, known: readonly Migration[]): string | null {
+function compare(
+  have: readonly Applied[],
+  known: readonly Migration[],
+  what = 'the database schema',
+): string | null {
   const newest = known.at(-1)?.version ?? 0
-  for (const [version, checksum] of have) {
+  for (const { version, checksum } of have) {
     const migration = known.find((m) => m.version === version)
     if (migration === undefined) {
-      return `the database schema is version ${version}, but this limpet knows only versions up to ${newest}: run the release that made it, or a newer one`
+      return `${what} is version ${version}, but this limpet knows only versions up to ${newest}: run the release that made it, or a newer one`
     }
     if (migration.checksum !== checksum) {
-      return `migration ${migration.name} was applied with different content: this database was made by a different limpet`
+      return `migration ${migration.name} was applied with different content: this ${what.includes('dump') ? 'dump' : 'database'} was made by a different limpet`
     }
   }
   return null

@@ -113,6 +113,28 @@ const SOURCES = [
   'which events of a sender are held',
 ] as const
 
+/** Copies of the database. */
+const COPIES = [
+  'list the tables to copy',
+  'list the parts to copy',
+  'list the counters to copy',
+  'read a counter',
+  'which version is it',
+  'lock the tables to copy',
+  'copy a table out',
+  'copy a table in',
+  'what is in the schema',
+  'analyze a table',
+  'drop a part',
+  'make a part',
+  'empty the tables',
+  'switch the triggers of a table',
+  'count a copied table',
+  'set a counter',
+  'who uses the database',
+  'what was written last',
+] as const
+
 /** Synapse's own database. */
 const SYNAPSE = [
   'which encoding has Synapse',
@@ -143,6 +165,6 @@ const SYNAPSE = [
 ] as const
 
 /** All of them. */
-export const BESIDE = [...VIEWS, ...DISCOVERY, ...ACTS, ...START, ...SOURCES, ...SYNAPSE] as const
+export const BESIDE = [...VIEWS, ...DISCOVERY, ...ACTS, ...START, ...SOURCES, ...COPIES, ...SYNAPSE] as const
 
 export type NameBeside = (typeof BESIDE)[number]

@@ -66,7 +66,7 @@ export function measureMixed(
  * In steady traffic destinations are followed, but for the few that are just looked at again after a minute; before that each is looked at in its rows, which is not
  * what is measured here.
  */
-const mostlyFollowed = ({ pool, names }: Warm['scene']): Promise<void> =>
+const mostlyFollowed = ({ pool, names }: Warm['scene']): Promise<true> =>
   until(
     async () => {
       const { rows } = await pool.query<{ n: number }>(

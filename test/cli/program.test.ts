@@ -99,12 +99,6 @@ describe('the command line', () => {
     await fails(2, /^limpet: --listen: "here" is not HOST:PORT/, 'run', '--listen', 'here')
   })
 
-  for (const args of [['db', 'dump', 'file']]) {
-    it(`says that ${args[0]} comes in a later release, exit 2`, async () => {
-      await fails(2, new RegExp(`^limpet: limpet ${args[0]} comes in a later release\n$`), ...args)
-    })
-  }
-
   it('reads the configuration that --config names, before or behind the command', async () => {
     // The one in the working directory is another.
     writeFileSync(here.file, 'frobnicate: 1\n')
