@@ -43,11 +43,15 @@ export function completionFor(shell: string, program: Command): string {
 
 function commandsOf(program: Command): CommandWords[] {
   const visible = program.createHelp().visibleCommands(program)
+  const argumentsOf = (command: Command) => {
+    const below = command.name() === 'help' ? visible : command.commands
+    return below.length > 0 ? below.map((one) => one.name()) : valuesOf(command.name())
+  }
   return visible.map((command) => ({
     name: command.name(),
     description: command.description(),
     options: command.createHelp().visibleOptions(command).map(optionOf),
-    values: command.name() === 'help' ? visible.map((one) => one.name()) : valuesOf(command.name()),
+    values: argumentsOf(command),
   }))
 }
 

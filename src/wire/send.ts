@@ -5,8 +5,7 @@
  *
  * It never retries a failure and never throws: the outcome is its return value, and the caller decides what it means.
  * An unforeseen error, or a defect of ours, is a failure of the stage `internal`: a turn that broke off would come
- * back without backoff, and the operator would see nothing. Only a request that met the end of its idle connection is
- * sent again within the attempt, once, on a new connection (`send-again.ts`).
+ * back without backoff, and the operator would see nothing. Only a request that met the end of its idle connection is sent again, once, on a new one (`send-again.ts`).
  */
 import { setMaxListeners } from 'node:events'
 import type { Clock } from '../pace/clock.ts'
@@ -199,8 +198,7 @@ export function makeRemotes(needs: SendNeeds): Remotes {
       connections.drop(connection)
       throw error
     }
-    // From here on it may be another's: whatever is thrown, it stays.
-    return read(connection, ended, request)
+    return read(connection, ended, request) // It may be another's by now: whatever is thrown, it stays.
   }
 
   /** A short answer is read at once, a long one when it is its turn: each takes a few milliseconds of the only thread. */

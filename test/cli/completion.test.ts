@@ -16,8 +16,8 @@ describe('limpet completion', () => {
       return execFileSync('bash', ['-c', run], { cwd: '/', encoding: 'utf8' }).trim().split('\n')
     }
     expect(replies('stat')).to.deep.equal(['status'])
-    expect(replies('')).to.include.members(['run', 'destinations', 'explain', 'completion', '--help'])
-    expect(replies('')).not.to.include('db')
+    expect(replies('')).to.include.members(['run', 'destinations', 'explain', 'db', 'completion', '--help'])
+    expect(replies('db', '')).to.include.members(['dump', 'load', 'copy'])
     expect(replies('status', '--w')).to.deep.equal(['--watch'])
     expect(replies('skip', '--')).to.include.members(['--dry-run', '--yes', '--url', '--json'])
     expect(replies('destinations', '--state', 'b')).to.deep.equal(['backing_off', 'blocked'])

@@ -1,11 +1,8 @@
 /** What the commands for copies say: what was copied, what to put into `limpet.yaml`, and what must not run any more. */
+import { counted } from '../admin/ages.ts'
 import type { Config } from '../../config/config.ts'
 import type { Copied } from '../../store/copies/dump.ts'
-import type { Loaded } from '../../store/copies/load.ts'
-
-const number = new Intl.NumberFormat('en')
-
-export const counted = (n: number, what: string): string => `${number.format(n)} ${what}${n === 1 ? '' : 's'}`
+import type { LoadedCopy } from '../../store/copies/load.ts'
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'] as const
 
@@ -35,7 +32,7 @@ export function settingsFor(config: Config, database: string): string {
   return `put into limpet.yaml:\n${lines.map((line) => `  ${line}\n`).join('')}`
 }
 
-export function migratedBy({ migrated }: Loaded): string {
+export function migratedBy({ migrated }: LoadedCopy): string {
   const [first, last] = [migrated[0], migrated.at(-1)]
   if (first === undefined) return ''
   return `migrated to this release's schema: ${first === last ? first : `${first} to ${last}`}\n`

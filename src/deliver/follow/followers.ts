@@ -116,7 +116,10 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
 
   /** Gives one entry to those that are entitled to it. */
   function apply({ entry, owed }: RecentEntry, touched: Set<F>): void {
-    if (entry.kind === 'change') return applyChange(entry, touched)
+    if (entry.kind === 'change') {
+      applyChange(entry, touched)
+      return
+    }
     // The room was purged and used again within one read: only the rows know which servers are in it.
     if (roomsOf(entry).some((room) => !audience.knows(room))) {
       for (const followed of byId.values()) {

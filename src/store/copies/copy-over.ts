@@ -10,7 +10,7 @@ import type { Pool } from '../db.ts'
 import { tablesMade } from '../migrate.ts'
 import { DumpError } from './dump-error.ts'
 import { dumpDatabase } from './dump.ts'
-import { loadDatabase, type Loaded } from './load.ts'
+import { loadDatabase, type LoadedCopy } from './load.ts'
 import { listTables } from './shape.ts'
 import { readMark, refuseUsed } from './still.ts'
 
@@ -27,7 +27,7 @@ export interface CopyOverNeeds {
 }
 
 /** @throws DumpError, SchemaError. The pools: without a time limit for a statement */
-export async function copyOver(needs: CopyOverNeeds): Promise<Loaded> {
+export async function copyOver(needs: CopyOverNeeds): Promise<LoadedCopy> {
   const { source, target, version, serverName, onTable } = needs
   if ((await listTables(source, await tablesMade())).length === 0)
     throw new DumpError('the configured database has no limpet schema: there is nothing to copy')

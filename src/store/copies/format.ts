@@ -13,12 +13,12 @@
  */
 import type { Applied } from '../migrate.ts'
 import { damaged } from './dump-error.ts'
-import type { Shape } from './shape.ts'
+import type { SchemaShape } from './shape.ts'
 
 /** Of the form. Another number: a release that does not know it refuses it. */
 export const FORM = 1
 
-export interface DumpHeader extends Shape {
+export interface DumpHeader extends SchemaShape {
   limpet_dump: typeof FORM
   /** The release of limpet that wrote it. */
   version: string

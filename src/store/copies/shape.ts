@@ -36,7 +36,7 @@ export interface CounterShape {
   used: boolean
 }
 
-export interface Shape {
+export interface SchemaShape {
   tables: TableShape[]
   parts: PartShape[]
   counters: CounterShape[]

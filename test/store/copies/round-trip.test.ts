@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { openPool, type Pool } from '../../../src/store/db.ts'
 import { dumpDatabase } from '../../../src/store/copies/dump.ts'
-import { loadDatabase, type Loaded } from '../../../src/store/copies/load.ts'
+import { loadDatabase, type LoadedCopy } from '../../../src/store/copies/load.ts'
 import {
   detachPartition,
   dropDetached,
@@ -105,7 +105,7 @@ async function nextIds(pool: Pool): Promise<Record<string, unknown>> {
 describe('a copy of the database', () => {
   let source: Pool
   let target: Pool
-  let loaded: Loaded
+  let loaded: LoadedCopy
   before(async () => {
     source = openPool({ url: (await freshDatabase()).url, max: 2 })
     target = openPool({ url: (await freshDatabase({ migrated: false })).url, max: 2 })
