@@ -10,14 +10,14 @@ import { freshDatabase } from '../support/postgres.ts'
 import { ok } from '../../src/simulate/fleet/behaviour.ts'
 import { openPool } from '../../src/store/db.ts'
 import { limpet } from '../cli/cli-stage.ts'
-import { makeWorld, OURS, PATIENT, type World } from './world.ts'
+import { makeWorld, OURS, type World } from './world.ts'
 
 const ROOM = '!room:home.example'
 
 describe('copies of the database', function () {
   this.timeout(120_000)
   let world: World
-  before(async () => (world = await makeWorld({ settings: PATIENT })))
+  before(async () => (world = await makeWorld()))
   after(() => world.stop())
 
   /** `limpet db …` with `database` and `data_dir` configured. */
@@ -83,10 +83,10 @@ describe('copies of the database', function () {
     const remote = await world.remote()
     await world.ingest([{ type: 'servers', room_id: ROOM, add: [remote.serverName] }])
     let batch = 0
-    let dumped = false
+    const dumped = new AbortController()
     const sizes = new Map<number, string[]>()
     const ingesting = (async () => {
-      while (!dumped || batch < 20) {
+      while (!dumped.signal.aborted) {
         batch += 1
         const events = Array.from({ length: 20 }, () =>
           world.event(ROOM, { body: `batch ${batch} ${'x'.repeat(2000)}` }),
@@ -103,7 +103,7 @@ describe('copies of the database', function () {
     })()
     await until(() => batch > 5, { what: 'traffic' })
     const said = await db(world.databaseUrl, join(world.dir, 'none'), 'dump', join(world.dir, 'live.dump'))
-    dumped = true
+    dumped.abort()
     await ingesting
     expect(said.err).to.equal('')
     const url = (await freshDatabase({ migrated: false })).url

@@ -5,7 +5,9 @@ import { databaseSetting } from '../../config/values.ts'
 import { placeOf } from '../../config/url.ts'
 import { version } from '../../daemon/version.ts'
 import type { Log } from '../../observe/log.ts'
-import { copyOver } from '../../store/copies/copy-over.ts'
+import { copyOver, refuseSource } from '../../store/copies/copy-over.ts'
+import type { Loaded } from '../../store/copies/load.ts'
+import type { Pool } from '../../store/db.ts'
 import { refuseUnfit } from '../../store/fitness.ts'
 import { CommandError, UsageError } from '../cli-error.ts'
 import type { Io } from '../io.ts'
@@ -30,17 +32,18 @@ export async function runCopy({ config, log, io, to }: CopyCommand): Promise<voi
       `a limpet runs on data_dir ${config.data_dir}: stop it first, or make a backup of it with \`limpet db dump\``,
     )
   let doing = 'opening the databases'
-  const copying = withDatabase(config, log, ({ url: from }) =>
-    withDatabase(target, log, ({ url }) =>
-      patientPool(from, (source) =>
-        patientPool(url, async (pool) => {
-          await refuseUnfit(pool, { queueSchema: null, migrating: true })
-          const onTable = (name: string) => (doing = `copying ${name}`)
-          return copyOver({ source, target: pool, version, serverName: config.server_name, onTable })
-        }),
-      ),
-    ),
-  )
+  async function copyInto(source: Pool, into: Pool): Promise<Loaded> {
+    await refuseUnfit(into, { queueSchema: null, migrating: true })
+    const onTable = (name: string) => (doing = `copying ${name}`)
+    return copyOver({ source, target: into, version, serverName: config.server_name, onTable })
+  }
+  const copying = withDatabase(config, log, async ({ url: from, pool }) => {
+    // Before a target is opened, which may mean that an embedded one is made.
+    await refuseSource(pool)
+    return withDatabase(target, log, ({ url }) =>
+      patientPool(from, (source) => patientPool(url, (into) => copyInto(source, into))),
+    )
+  })
   const copied = await withProgress(io.stderr, () => doing, copying)
   io.stdout.write(`copied ${whatOf(copied)}; counts match\n${settingsFor(config, to)}`)
   io.stdout.write(

@@ -6,7 +6,7 @@
  */
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
-import type { Pool } from '../db.ts'
+import type { Db, Pool } from '../db.ts'
 import { tablesMade } from '../migrate.ts'
 import { DumpError } from './dump-error.ts'
 import { dumpDatabase } from './dump.ts'
@@ -26,12 +26,17 @@ export interface CopyOverNeeds {
   onTable?: ((name: string) => void) | undefined
 }
 
-/** @throws DumpError, SchemaError. The pools: without a time limit for a statement */
-export async function copyOver(needs: CopyOverNeeds): Promise<LoadedCopy> {
-  const { source, target, version, serverName, onTable } = needs
+/** @throws DumpError where there is nothing in it, or a limpet runs on it */
+export async function refuseSource(source: Db): Promise<void> {
   if ((await listTables(source, await tablesMade())).length === 0)
     throw new DumpError('the configured database has no limpet schema: there is nothing to copy')
   await refuseUsed(source)
+}
+
+/** @throws DumpError, SchemaError. The pools: without a time limit for a statement */
+export async function copyOver(needs: CopyOverNeeds): Promise<LoadedCopy> {
+  const { source, target, version, serverName, onTable } = needs
+  await refuseSource(source)
   const before = await readMark(source)
   const between = new PassThrough({ highWaterMark: BETWEEN })
   // Each end is told where it writes or reads.

@@ -118,6 +118,9 @@ describe('a copy of the database', () => {
     // One that a retention left detached, and somebody else's table.
     await source.query('create table events_1_2 (like events)')
     await fill(source)
+    // Otherwise than a trigger would have it, and an id that was given out.
+    await source.query('update destinations set turn_key = 12345')
+    await source.query(`insert into rooms (room_id) values ('!counted')`)
     await source.query('create table not_ours (id int)')
     const pieces: Buffer[] = []
     await dumpDatabase(source, {
