@@ -6,16 +6,18 @@ import { makeSecrets } from '../../../src/observe/secrets.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 
 const SERVERS = 40
+const FIFTY = Array.from({ length: 50 }, () => '$event')
+const CLAIMS = Array.from({ length: 45_678 }, () => null)
 const plan = planStory({ servers: SERVERS, rooms: 60, events: 50_000, seed: 1 })
 const shown = {
   plan,
   fleet: {
     servers: Array.from({ length: SERVERS }, (_, nth) => ({
       ...{ serverName: `s${nth}.delegated.test`, received: { size: 40_000 + nth } },
-      transactions: Array.from({ length: 1_234 }, () => ({ answered: false, pduIds: Array<string>(50) })),
+      transactions: Array.from({ length: 1_234 }, () => ({ answered: false, pduIds: FIFTY })),
     })),
   },
-  traffic: { events: 50_000, claims: { of: () => Array(45_678), staysOf: () => [] } },
+  traffic: { events: 50_000, claims: { of: () => CLAIMS, staysOf: () => [] } },
 } as unknown as Shown
 const states = new Map(shown.fleet.servers.map(({ serverName }) => [serverName, 'catching_up']))
 
