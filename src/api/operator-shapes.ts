@@ -26,6 +26,14 @@ export const status = answer('Status', {
   oldest_pending_ms: count.nullable(),
   sticky_pending: count,
   sent_per_second: z.number(),
+  taken_per_second: z.number().nullable().describe('What came in; null: not counted twice yet.'),
+  pending_change_per_second: z
+    .number()
+    .nullable()
+    .describe('By how much the backlog grows, or (below 0) shrinks; null: not counted twice yet.'),
+  empty_in_ms: count
+    .nullable()
+    .describe('When there is no backlog any more, at that pace; null: it does not shrink.'),
   as_of: time.nullable().describe('When backlog was counted. Milliseconds since the epoch; null: never yet.'),
   own_trouble: z.array(z.strictObject({ process: z.string(), kind: z.enum(OWN_TROUBLES), since: time })),
   sources: z.array(z.strictObject(sourceFields)),

@@ -83,8 +83,9 @@ export function tallyHistogram(
     )
     return { name, help, type: 'histogram', values, aggregator: 'sum' }
   }
-  // A registry asks no more of a metric than its name and this.
-  const metric = { name, get: () => Promise.resolve(shown()) }
+  // A registry asks no more of a metric than its name and `get`; the rest is for who lists its metrics (`docs/metrics.md`).
+  const about = { name, help, type: 'histogram', labelNames: [], upperBounds: buckets }
+  const metric = { ...about, get: () => Promise.resolve(shown()) }
   registry.registerMetric(metric as unknown as Metric)
   return {
     observe(value) {
