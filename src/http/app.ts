@@ -20,7 +20,7 @@ import type { Readiness } from './health-routes.ts'
 import { registerIngestRoutes } from './ingest/routes.ts'
 import type { IngestService } from './ingest/routes.ts'
 import { refuseOddText } from './odd-text.ts'
-import { registerReferenceRoutes } from './reference/routes.ts'
+import { registerReferenceRoutes } from './reference-routes.ts'
 import type { Visitors } from './visitors.ts'
 
 export type Phase = 'starting' | 'running' | 'stopping'
@@ -88,7 +88,9 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
   }
 
   registerHealthRoutes(app, { readiness })
-  if (serve.includes('ingest') || serve.includes('admin')) registerReferenceRoutes(app)
+  const takes = ingest !== null && serve.includes('ingest')
+  const shows = admin !== null && serve.includes('admin')
+  if (takes || shows) registerReferenceRoutes(app)
   if (serve.includes('metrics')) registerMetricsRoute(app, { metrics, token: metricsToken })
   const guard = makeGuard(tokens)
   void app.register((scope, _options, done) => {
@@ -102,8 +104,8 @@ export function makeApp(options: AppOptions, serve: readonly Served[]): FastifyI
       if (phase() !== 'running') void reply.header('connection', 'close')
       next(new MatrixError(503, 'M_LIMPET_UNAVAILABLE', why))
     })
-    if (ingest !== null && serve.includes('ingest')) registerIngestRoutes(scope, { service: ingest, guard })
-    if (admin !== null && serve.includes('admin')) {
+    if (takes) registerIngestRoutes(scope, { service: ingest, guard })
+    if (shows) {
       void scope.register((inner, _inner, ready) => {
         inner.addHook(
           'onRequest',

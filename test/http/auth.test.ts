@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { FastifyInstance } from 'fastify'
 import { callerName } from '../../src/http/server.ts'
+import { STAND_IN } from '../support/check-answers.ts'
 import { ask, fakeAppend, makeTestApp } from './ingest/stage.ts'
 
 describe('who may do what', () => {
@@ -10,8 +11,8 @@ describe('who may do what', () => {
     app = makeTestApp({
       append: fake.append,
       admin: (scope) => {
-        scope.get('/v1/status', (request) => ({ who: callerName(request) }))
-        scope.post('/v1/act', (request) => ({ who: callerName(request) }))
+        scope.get('/v1/status', { config: STAND_IN }, (request) => ({ who: callerName(request) }))
+        scope.post('/v1/act', { config: STAND_IN }, (request) => ({ who: callerName(request) }))
       },
     })
   })

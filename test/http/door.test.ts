@@ -10,6 +10,7 @@ import { openHttpServer } from '../../src/http/server.ts'
 import type { HttpOptions, HttpServer } from '../../src/http/server.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeMetrics } from '../../src/observe/metrics.ts'
+import { STAND_IN } from '../support/check-answers.ts'
 import { until } from '../support/poll.ts'
 import { fakeAppend, SERVER, TOKENS } from './ingest/stage.ts'
 
@@ -36,7 +37,7 @@ describe('the door', function () {
         ...{ serverName: SERVER, stickyFieldNames: ['sticky'], append: more.append ?? fakeAppend().append },
         db: { query: () => Promise.reject(new Error('no database')) } as never,
       },
-      admin: (app) => void app.get('/v1/status', () => ({})),
+      admin: (app) => void app.get('/v1/status', { config: STAND_IN }, () => ({})),
       ...more,
     })
     closers.push(() => server.close({ graceMs: 100 }))

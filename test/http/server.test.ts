@@ -12,6 +12,7 @@ import type { HttpOptions, HttpServer, Phase } from '../../src/http/server.ts'
 import type { Append } from '../../src/ingest/append.ts'
 import { makeLog } from '../../src/observe/log.ts'
 import { makeMetrics } from '../../src/observe/metrics.ts'
+import { STAND_IN } from '../support/check-answers.ts'
 import { until } from '../support/poll.ts'
 import { fakeAppend, SERVER, TOKENS } from './ingest/stage.ts'
 
@@ -42,7 +43,7 @@ describe('our own listeners', () => {
         append: more.append ?? fakeAppend().append,
         db: { query: () => Promise.reject(Object.assign(new Error('gone'), { code: '57P01' })) } as never,
       },
-      admin: (app) => void app.get('/v1/status', () => ({})),
+      admin: (app) => void app.get('/v1/status', { config: STAND_IN }, () => ({})),
       ...more,
     })
     servers.push(server)
@@ -76,6 +77,8 @@ describe('our own listeners', () => {
     expect(await statuses('/health/live')).to.deep.equal([200, 200, 200])
     expect(await statuses('/v1/status')).to.deep.equal([404, 200, 404])
     expect(await statuses('/metrics')).to.deep.equal([404, 404, 200])
+    expect(await statuses('/openapi.json')).to.deep.equal([200, 200, 404])
+    expect(await statuses('/docs')).to.deep.equal([200, 200, 404])
     expect(await statuses('/v1/ingest')).to.deep.equal([405, 404, 404])
   })
 
@@ -84,13 +87,13 @@ describe('our own listeners', () => {
     const [base = ''] = addresses
     expect((await get(`${base}/health/ready`)).status).to.equal(200)
     expect((await fetch(`${base}/metrics`)).status).to.equal(200)
-    for (const path of ['/v1/ingest', '/v1/status', '/v1/rooms'])
+    for (const path of ['/v1/ingest', '/v1/status', '/v1/rooms', '/openapi.json', '/docs'])
       expect((await get(base + path)).body).to.include({ errcode: 'M_UNRECOGNIZED' })
   })
 
   it('answer unknown paths with 404 and unknown methods with 405, as Matrix errors', async () => {
     const [base = ''] = (await open()).addresses
-    for (const path of ['/', '/v2', '/v1/blocks', '/v1/audit', '/openapi.json']) {
+    for (const path of ['/', '/v2', '/v1/blocks', '/v1/audit', '/openapi.yaml']) {
       const { status, body } = await get(base + path)
       expect(status, path).to.equal(404)
       expect(body).to.include({ errcode: 'M_UNRECOGNIZED' })

@@ -7,10 +7,10 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
-import { referencePage, STYLE, type ApiDocument } from './page.ts'
+import { referencePage, STYLE, type ApiDocument } from './reference-page.ts'
 
-/** From `src/` and from `dist/src/` alike. */
-const FILE = new URL('../../../docs/openapi.json', import.meta.url)
+/** From `src/` and from `dist/src/` alike; a build that joins files keeps them in a folder of `src`. */
+const FILE = new URL('../../docs/openapi.json', import.meta.url)
 
 /** No script, nothing from elsewhere, in no frame; the one style is known by its hash. */
 const POLICY = [
