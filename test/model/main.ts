@@ -18,7 +18,6 @@ const RUNS = {
 const WORKERS = numberOf('LIMPET_MODEL_WORKERS', availableParallelism())
 /** Schedules of one seed: each chunk has its own, so that what it does depends on nothing else. */
 const CHUNK = { memory: 250, postgres: 25 }
-const LOADER = new URL('../support/typescript.js', import.meta.url).href
 /** A chunk takes seconds; one that never ends must be seen, and with its seed. */
 const CHUNK_MS = 15 * 60_000
 
@@ -43,7 +42,7 @@ const sinceStart = () => Math.round((performance.now() - began) / 1_000)
 /** A process that takes chunks of one kind until there are none, or one has failed. */
 function work(kind: Kind): Promise<void> {
   return new Promise((resolve) => {
-    const worker = fork(new URL('worker.ts', import.meta.url), { execArgv: ['--import', LOADER] })
+    const worker = fork(new URL('worker.ts', import.meta.url), { execArgv: ['--import', 'tsx'] })
     let waiting: NodeJS.Timeout | undefined
     const next = () => {
       const chunk = failures[kind].length > 0 ? undefined : left[kind].shift()
