@@ -82,7 +82,7 @@ describe('the quarantine of a whole daemon', () => {
     expect((await ask(own()))['reason']).to.match(/^1 PDU that it refuses is set aside \(next try at /)
     expect(await outcome(poison)).to.equal('set_aside')
     expect(await limpet()).to.match(
-      /^ID +WHAT +ROOM +SINCE +TRIES +NEXT +STATUS\npdu-\d+ .* 0 +in 1\dm +403\n +answered 403 M_FORBIDDEN: no\n1 of 1$/,
+      /^ID +WHAT +SINCE +TRIES +NEXT +STATUS\npdu-\d+ +\$\S+ .* 0 +in 1\dm +403\n +room !room:home\.example\n +answered 403 M_FORBIDDEN: no\n1 of 1$/,
     )
     await until(async () => (await shown('set_aside{kind="pdu"}')) === '1', { what: 'the gauge' })
     await until(async () => (await shown('pending_pdus')) === '1', { what: 'the gauge of what is owed' })
