@@ -6,7 +6,7 @@ import { placeOf } from '../../config/url.ts'
 import { version } from '../../daemon/version.ts'
 import type { Log } from '../../observe/log.ts'
 import { copyOver, refuseSource } from '../../store/copies/copy-over.ts'
-import type { Loaded } from '../../store/copies/load.ts'
+import type { LoadedDump } from '../../store/copies/load.ts'
 import type { Pool } from '../../store/db.ts'
 import { refuseUnfit } from '../../store/fitness.ts'
 import { CommandError, UsageError } from '../cli-error.ts'
@@ -32,7 +32,7 @@ export async function runCopy({ config, log, io, to }: CopyCommand): Promise<voi
       `a limpet runs on data_dir ${config.data_dir}: stop it first, or make a backup of it with \`limpet db dump\``,
     )
   let doing = 'opening the databases'
-  async function copyInto(source: Pool, into: Pool): Promise<Loaded> {
+  async function copyInto(source: Pool, into: Pool): Promise<LoadedDump> {
     await refuseUnfit(into, { queueSchema: null, migrating: true })
     const onTable = (name: string) => (doing = `copying ${name}`)
     return copyOver({ source, target: into, version, serverName: config.server_name, onTable })

@@ -1,7 +1,7 @@
 /** What the commands for copies say: what was copied, what to put into `limpet.yaml`, and what must not run any more. */
 import type { Config } from '../../config/config.ts'
 import type { Copied } from '../../store/copies/dump.ts'
-import type { Loaded } from '../../store/copies/load.ts'
+import type { LoadedDump } from '../../store/copies/load.ts'
 
 const number = new Intl.NumberFormat('en')
 
@@ -35,7 +35,7 @@ export function settingsFor(config: Config, database: string): string {
   return `put into limpet.yaml:\n${lines.map((line) => `  ${line}\n`).join('')}`
 }
 
-export function migratedBy({ migrated }: Loaded): string {
+export function migratedBy({ migrated }: LoadedDump): string {
   const [first, last] = [migrated[0], migrated.at(-1)]
   if (first === undefined) return ''
   return `migrated to this release's schema: ${first === last ? first : `${first} to ${last}`}\n`

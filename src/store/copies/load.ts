@@ -31,13 +31,13 @@ export interface LoadNeeds {
   lastLook?: () => Promise<void>
 }
 
-export interface Loaded extends Copied {
+export interface LoadedDump extends Copied {
   /** Migrations by which the schema is newer than the dump's. */
   migrated: string[]
 }
 
 /** @throws SchemaError for a dump of another server name or of a schema that this release doesn't know, DumpError. `pool`: without a time limit for a statement */
-export async function loadDatabase(pool: Pool, needs: LoadNeeds): Promise<Loaded> {
+export async function loadDatabase(pool: Pool, needs: LoadNeeds): Promise<LoadedDump> {
   return inTransaction(pool, async (db) => {
     await db.query(PATIENT)
     await lockMigrations(db)
