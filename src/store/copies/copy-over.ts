@@ -6,6 +6,7 @@
  */
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
+import { systemClock, type Clock } from '../../pace/clock.ts'
 import type { Db, Pool } from '../db.ts'
 import { tablesMade } from '../migrate.ts'
 import { DumpError } from './dump-error.ts'
@@ -26,11 +27,24 @@ export interface CopyOverNeeds {
   onTable?: ((name: string) => void) | undefined
 }
 
+/** The server takes a moment to notice that the connections of a limpet that was just stopped are closed, ms. */
+const GONE_WITHIN_MS = 1_000
+const LOOK_EVERY_MS = 50
+
 /** @throws DumpError where there is nothing in it, or a limpet runs on it */
-export async function refuseSource(source: Db): Promise<void> {
+export async function refuseSource(source: Db, clock: Clock = systemClock): Promise<void> {
   if ((await listTables(source, await tablesMade())).length === 0)
     throw new DumpError('the configured database has no limpet schema: there is nothing to copy')
-  await refuseUsed(source)
+  const deadline = clock.monotonic() + GONE_WITHIN_MS
+  for (;;) {
+    try {
+      await refuseUsed(source)
+      return
+    } catch (error) {
+      if (!(error instanceof DumpError) || clock.monotonic() > deadline) throw error
+    }
+    await clock.sleep(LOOK_EVERY_MS)
+  }
 }
 
 /** @throws DumpError, SchemaError. The pools: without a time limit for a statement */

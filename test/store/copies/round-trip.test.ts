@@ -121,6 +121,12 @@ describe('a copy of the database', () => {
     // Otherwise than a trigger would have it, and an id that was given out.
     await source.query('update destinations set turn_key = 12345')
     await source.query(`insert into rooms (room_id) values ('!counted')`)
+    await source.query(
+      `insert into workers (id, name, lease_until) values (gen_random_uuid(), 'x', now_ms() + 60000)`,
+    )
+    await source.query(
+      `insert into source_leases (source, holder, until) values ('hs', gen_random_uuid(), now_ms() + 60000)`,
+    )
     await source.query('create table not_ours (id int)')
     const pieces: Buffer[] = []
     await dumpDatabase(source, {
@@ -172,9 +178,6 @@ describe('a copy of the database', () => {
   })
 
   it('has nobody who holds anything', async () => {
-    await source.query(
-      `insert into workers (id, name, lease_until) values (gen_random_uuid(), 'x', now_ms() + 60000)`,
-    )
     const { rows } = await target.query('select from workers union all select from source_leases')
     expect(rows).to.deep.equal([])
   })
