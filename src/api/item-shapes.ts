@@ -30,7 +30,9 @@ export const eventItem = request(
       .describe('Servers of the room that do not get it, such as the one on whose behalf it is sent.'),
     to: servers
       .optional()
-      .describe('Exactly these servers, whoever is in the room; not together with `also_to` or `not_to`.'),
+      .describe(
+        'These servers and no others, whoever is in the room. It cannot be combined with `also_to` or `not_to`.',
+      ),
     sticky: z
       .boolean()
       .optional()

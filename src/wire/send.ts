@@ -171,13 +171,7 @@ export function makeRemotes(needs: SendNeeds): Remotes {
       if (!('connection' in opened)) return unsent(opened)
       ;({ connection, wasIdle } = opened)
     }
-    let ended: Exchange
-    try {
-      ended = noted(connection, await put(connection, request), progress)
-    } catch (error) {
-      connections.drop(connection)
-      throw error
-    }
+    const ended = await over(connection, request, progress)
     if (!wasIdle || !maySendAgain(ended)) return read(connection, ended, request)
     ended.release()
     // Nothing was written, so what this connection took counts for nothing.
@@ -187,18 +181,7 @@ export function makeRemotes(needs: SendNeeds): Remotes {
   async function onNewConnection(request: PendingSend, progress: Handover): Promise<ReadAnswer> {
     const opened = await open(request, true)
     if (!('connection' in opened)) return unsent(opened)
-    return over(opened.connection, request, progress)
-  }
-
-  async function over(connection: Connection, request: PendingSend, progress: Handover): Promise<ReadAnswer> {
-    let ended: Exchange
-    try {
-      ended = noted(connection, await put(connection, request), progress)
-    } catch (error) {
-      connections.drop(connection)
-      throw error
-    }
-    return read(connection, ended, request) // It may be another's by now: whatever is thrown, it stays.
+    return read(opened.connection, await over(opened.connection, request, progress), request)
   }
 
   /** A short answer is read at once, a long one when it is its turn: each takes a few milliseconds of the only thread. */
@@ -240,7 +223,12 @@ export function makeRemotes(needs: SendNeeds): Remotes {
       return { ...unsent(late ? LATE : opened), handed: true }
     }
     const timeoutMs = Math.max(0, until - clock.monotonic())
-    const reading = await over(opened.connection, { ...request, timeoutMs }, progress)
+    const { connection } = opened
+    const reading = await read(
+      connection,
+      await over(connection, { ...request, timeoutMs }, progress),
+      request,
+    )
     return reading.kind === 'failed' ? { ...reading, handed: true } : reading
   }
 
@@ -255,12 +243,18 @@ export function makeRemotes(needs: SendNeeds): Remotes {
     return connections.open(destination, resolution.to, signal, anew)
   }
 
-  /** The connection is free for another request where its answer was read to the end, and ended otherwise. */
-  function noted(connection: Connection, ended: Exchange, progress: Handover): Exchange {
-    progress.handed ||= ended.handed
-    if (ended.ending === 'whole') connections.giveBack(connection)
-    else connections.drop(connection)
-    return ended
+  /** Afterwards the connection is free for another request where the answer was read to its end, and ended otherwise. */
+  async function over(connection: Connection, request: PendingSend, progress: Handover): Promise<Exchange> {
+    try {
+      const ended = await put(connection, request)
+      progress.handed ||= ended.handed
+      if (ended.ending === 'whole') connections.giveBack(connection)
+      else connections.drop(connection)
+      return ended
+    } catch (error) {
+      connections.drop(connection)
+      throw error
+    }
   }
 
   function put(connection: Connection, request: PendingSend): Promise<Exchange> {
