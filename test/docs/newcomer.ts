@@ -109,6 +109,6 @@ try {
   console.log(`${REMOTE} has everything; README's commands did what they should`)
 } finally {
   for (const child of running.reverse()) child.kill('SIGINT')
-  await Promise.all(running.map((child) => (child.exitCode === null ? once(child, 'close') : null)))
+  await Promise.all(running.filter(({ exitCode }) => exitCode === null).map((child) => once(child, 'close')))
   rmSync(dir, { recursive: true, force: true })
 }
