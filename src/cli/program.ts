@@ -18,6 +18,7 @@ import { guarded } from './io.ts'
 import type { Io } from './io.ts'
 import { registerDbCommands } from './db/commands.ts'
 import { registerHelpCommands, withHelpAsOption } from './help.ts'
+import { registerReceive } from './receive/command.ts'
 import { parseListen, parseRoles } from './run-options.ts'
 import { screenOf } from './screen.ts'
 import { registerSimulate } from './simulate/command.ts'
@@ -110,6 +111,7 @@ export function makeProgram(io: Io): Command {
     })
 
   registerAdminCommands(program, io)
+  registerReceive(program, { io, configFor: (command) => configFor(command, io) })
   registerSimulate(program, io)
   registerDbCommands(program, { io, configFor: (command) => configFor(command, io), quiet })
   registerHelpCommands(program, io)

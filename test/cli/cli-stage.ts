@@ -78,11 +78,45 @@ export function startLimpet(
   { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
 ): Process {
   const command = limpetCommand(args)
-  const child = spawn(process.execPath, command.args, {
+  return start(process.execPath, command.args, { cwd, env: { ...command.env, ...env } })
+}
+
+/**
+ * Runs a line as somebody has copied it into a shell: `limpet` and `npx limpet` are this one. A single command is then the
+ * process itself, so signals reach it.
+ */
+export function startShell(
+  line: string,
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Process {
+  const bin = shims()
+  return start('bash', ['-c', line], {
     cwd,
-    env: { ...command.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...inherited(), PATH: `${bin}:${process.env['PATH'] ?? ''}`, ...env },
   })
+}
+
+let shimFolder: string | undefined
+
+function shims(): string {
+  if (shimFolder !== undefined) return shimFolder
+  const folder = mkdtempSync(join(tmpdir(), 'limpet-bin-'))
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
+  const run = `exec '${process.execPath}' '${builtMain()}' "$@"`
+  writeFileSync(join(folder, 'limpet'), `#!/bin/sh\n${run}\n`, { mode: 0o755 })
+  writeFileSync(join(folder, 'npx'), `#!/bin/sh\n[ "$1" = limpet ] || exit 9\nshift\n${run}\n`, {
+    mode: 0o755,
+  })
+  return (shimFolder = folder)
+}
+
+function start(
+  file: string,
+  args: readonly string[],
+  { cwd, env }: { cwd: string; env: NodeJS.ProcessEnv },
+): Process {
+  const child = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const forget = leaveBehind({
     clear: async () => {
       child.kill('SIGKILL')

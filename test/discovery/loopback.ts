@@ -76,7 +76,7 @@ export function useLoopback(): () => Loopback {
 
 async function start(afterAll: (() => void)[], afterOne: (() => void)[]): Promise<Loopback> {
   const authority = await makeCertificateAuthority(Date.now())
-  const stranger = await makeCertificateAuthority(Date.now(), 'a stranger')
+  const stranger = await makeCertificateAuthority(Date.now(), { name: 'a stranger' })
   const leaves = new Map<string, Promise<KeyPair>>()
   let handler: RequestListener = (_request, response) => response.writeHead(404).end()
   let certificateFor: (name: string) => LeafOptions | 'unknown authority' = (name) => ({ names: [name] })

@@ -143,7 +143,7 @@ describe('certificates', () => {
   })
 
   it('takes several authorities out of one file', async () => {
-    const other = await makeCertificateAuthority(Date.now(), 'another authority')
+    const other = await makeCertificateAuthority(Date.now(), { name: 'another authority' })
     const server = await setting().homeserver()
     const bundle = `# ours\n${other.cert}\n${setting().authority.cert}\n`
     const result = await setting()

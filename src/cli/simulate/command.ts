@@ -1,8 +1,9 @@
-/** `limpet simulate` on the command line: its options, and what a signal does to it. */
+/** `limpet simulate` on the command line: its options. A signal ends it in good order. */
 import type { Command } from 'commander'
 import type { Io } from '../io.ts'
 import { parseSizes } from './options.ts'
 import type { SimulateOptions } from './options.ts'
+import { stopOnSignal } from '../stop-signal.ts'
 
 export function registerSimulate(program: Command, io: Io): void {
   program
@@ -17,7 +18,7 @@ export function registerSimulate(program: Command, io: Io): void {
     .action(async (options: SimulateOptions) => {
       const sizes = parseSizes(options)
       const stop = new AbortController()
-      const off = onSignals(stop)
+      const off = stopOnSignal(stop)
       try {
         // Loaded only here: the whole daemon stands behind it.
         const { runSimulate } = await import('./simulate.ts')
@@ -29,27 +30,4 @@ export function registerSimulate(program: Command, io: Io): void {
         off()
       }
     })
-}
-
-/** A terminal sends SIGINT to npm and to us, and npm passes its own on: two within this time are one Ctrl-C. */
-const SAME_CTRL_C_MS = 250
-
-/** The first signal ends the story in good order, a later one at once. */
-function onSignals(stop: AbortController): () => void {
-  let first: number | null = null
-  const onSignal = (signal: NodeJS.Signals) => {
-    const now = performance.now()
-    if (first === null) {
-      first = now
-      stop.abort()
-    } else if (now - first > SAME_CTRL_C_MS) {
-      process.exit(signal === 'SIGINT' ? 130 : 143)
-    }
-  }
-  process.on('SIGINT', onSignal)
-  process.on('SIGTERM', onSignal)
-  return () => {
-    process.off('SIGINT', onSignal)
-    process.off('SIGTERM', onSignal)
-  }
 }

@@ -32,9 +32,23 @@ export interface FakeHomeserverOptions extends Omit<ReceiverOptions, 'expected'>
   readonly hostName?: string
   /** The address to listen on; default 127.0.0.1. */
   readonly host?: string
+  /** Default: one that is free. */
+  readonly port?: number
+  /** Is told what comes of requests that `onRequest` is not told of, and of clients that break off the handshake. */
+  readonly onOther?: (what: OtherContact) => void
   /** The only `Host` header that it answers to without complaint, by its port. Default: any. */
   readonly hostHeader?: (port: number) => string
 }
+
+export type OtherContact =
+  /** Not to `/send`: answered with 404. */
+  | { readonly kind: 'not here'; readonly method: string; readonly path: string }
+  /** The connection ended before the request was whole. */
+  | { readonly kind: 'cut off'; readonly txnId: string }
+  /** Such as one that does not trust our certificate. */
+  | { readonly kind: 'no handshake'; readonly error: Error }
+  /** A connection was closed before any request came on it. */
+  | { readonly kind: 'no request' }
 
 export interface FakeHomeserver {
   readonly serverName: string
@@ -71,7 +85,7 @@ export interface FakeHomeserver {
 
 const SEND_PATH = /^\/_matrix\/federation\/v1\/send\/([^/?]+)$/
 
-/** Starts one on a free port. Throws where it can't listen. */
+/** Starts one. Throws where it can't listen. */
 export async function startFakeHomeserver(options: FakeHomeserverOptions): Promise<FakeHomeserver> {
   const { clock, origin, verifyKey, host = '127.0.0.1' } = options
   const sockets = new Set<Socket>()
@@ -88,9 +102,16 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     socket.once('close', () => sockets.delete(socket))
   }
   server.on('connection', keep)
-  server.on('secureConnection', () => connections++)
-  server.on('tlsClientError', () => undefined) // A client that refuses our certificate is the client's business.
-  await listen(0)
+  const unused = new WeakSet<Socket>()
+  server.on('secureConnection', (socket: TLSSocket) => {
+    connections++
+    unused.add(socket)
+    socket.once('close', () => {
+      if (unused.has(socket)) options.onOther?.({ kind: 'no request' })
+    })
+  })
+  server.on('tlsClientError', (error) => options.onOther?.({ kind: 'no handshake', error }))
+  await listen(options.port ?? 0)
   const { port } = server.address() as AddressInfo
   const hostName = options.hostName ?? (host.includes(':') ? `[${host}]` : host)
   const serverName = options.name ?? `${hostName}:${port}`
@@ -109,9 +130,11 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => undefined)
+    unused.delete(request.socket)
     const uri = request.url ?? ''
     const encoded = SEND_PATH.exec(uri)?.[1]
     if (request.method !== 'PUT' || encoded === undefined) {
+      options.onOther?.({ kind: 'not here', method: request.method ?? '', path: uri })
       response.writeHead(404, { 'content-type': 'application/json' })
       response.end('{"errcode":"M_UNRECOGNIZED","error":"Unrecognized request"}')
       return
@@ -123,6 +146,7 @@ export async function startFakeHomeserver(options: FakeHomeserverOptions): Promi
     const body = await readWhole(request)
     if (body === null) {
       receiver.log.cutOff(txnId, at)
+      options.onOther?.({ kind: 'cut off', txnId })
       return
     }
     const { authorization } = request.headers

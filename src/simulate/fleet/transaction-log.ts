@@ -68,7 +68,16 @@ export interface TransactionLog {
 const MOST_VIOLATIONS = 1000
 const MOST_REFUSED = 20_000
 
-export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): TransactionLog {
+export interface TransactionLogOptions {
+  readonly keepBodies: boolean
+  /** Ids remembered, at most: the oldest are forgotten, as real receivers do after a day. Default: all. */
+  readonly most?: number
+  /** Is told each violation, also those that `violations` has no room for. */
+  readonly onComplaint?: (violation: string) => void
+}
+
+export function makeTransactionLog(options: TransactionLogOptions): TransactionLog {
+  const { keepBodies, most = Infinity, onComplaint } = options
   const byId = new Map<string, LoggedTransaction>()
   const transactions: LoggedTransaction[] = []
   const violations: string[] = []
@@ -91,6 +100,7 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
 
   function complain(violation: string): void {
     if (violations.length < MOST_VIOLATIONS) violations.push(violation)
+    onComplaint?.(violation)
   }
 
   function otherThan(txnId: string): LoggedTransaction | undefined {
@@ -115,7 +125,15 @@ export function makeTransactionLog({ keepBodies }: { keepBodies: boolean }): Tra
     byId.set(txnId, transaction)
     transactions.push(transaction)
     unanswered.add(transaction)
+    if (transactions.length > most) forgetOldest()
     return transaction
+  }
+
+  function forgetOldest(): void {
+    const oldest = transactions.shift()
+    if (oldest === undefined) return
+    byId.delete(oldest.txnId)
+    unanswered.delete(oldest)
   }
 
   function receive(request: ReceivedRequest): RequestVerdict {

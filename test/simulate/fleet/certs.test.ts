@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000
 
 describe('certificates for loopback servers', () => {
   it('are an authority and leaves that it signed, as OpenSSL reads them', async () => {
-    const authority = await makeCertificateAuthority(NOW, 'an authority')
+    const authority = await makeCertificateAuthority(NOW, { name: 'an authority' })
     const ca = new X509Certificate(authority.cert)
     expect(ca.subject).to.equal('CN=an authority')
     expect(ca.ca).to.equal(true)
