@@ -95,7 +95,7 @@ try {
   )
   await timed('the first delivery', async () => {
     await doing(install.split('\n').slice(1).join('\n'))
-    const hears = await going(receive, /8449/)
+    const hears = await going(receive, /What comes is shown/)
     await going(run, /limpet runs/)
     await doing(tell)
     await hears(/m\.room\.message/)

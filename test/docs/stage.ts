@@ -51,7 +51,7 @@ begin() {
   node "$MAIN" "$@" >"$log" 2>&1 </dev/null &
   pid=$!
   echo "$pid" >>"$STAGE/pids"
-  until grep -q -e '"msg":"limpet runs"' -e '^receive:' "$log"; do
+  until grep -q -e '"msg":"limpet runs"' -e '^What comes is shown' "$log"; do
     kill -0 "$pid" 2>/dev/null || { cat "$log"; return 1; }
     sleep 0.05
   done
