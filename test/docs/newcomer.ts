@@ -39,7 +39,11 @@ function onlyTheUsual(): NodeJS.ProcessEnv {
 const env = onlyTheUsual()
 const started = (script: string): ChildProcess => {
   console.log(script.replace(/^/gm, '  $ '))
-  return spawn('bash', ['-euc', script], { cwd: clone, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  return spawn('bash', ['-euc', script], {
+    ...{ cwd: clone, env, stdio: ['ignore', 'pipe', 'pipe'] },
+    // A group of its own: what Ctrl-C in a terminal reaches.
+    detached: true,
+  })
 }
 
 /** Until it ends; what it said. */
@@ -108,7 +112,10 @@ try {
   })
   console.log(`${REMOTE} has everything; README's commands did what they should`)
 } finally {
-  for (const child of running.reverse()) child.kill('SIGINT')
-  await Promise.all(running.filter(({ exitCode }) => exitCode === null).map((child) => once(child, 'close')))
+  for (const child of running.reverse().filter(({ exitCode }) => exitCode === null)) {
+    const ended = once(child, 'close')
+    process.kill(-(child.pid ?? 0), 'SIGINT')
+    await ended
+  }
   rmSync(dir, { recursive: true, force: true })
 }

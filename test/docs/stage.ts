@@ -62,7 +62,7 @@ npx() {
   shift
   case "$what" in
     limpet) limpet "$@" ;;
-    tsx) node "--import=$TSX" "$ROOT/$1" "\${@:2}" ;;
+    tsx) LIMPET_URL="$URL" node "--import=$TSX" "$ROOT/$1" "\${@:2}" ;;
     mocha) compgen -G "$ROOT/\${*: -1}" >/dev/null ;;
     *) echo "npx $what: what is that?"; return 1 ;;
   esac
@@ -120,6 +120,7 @@ export async function setPageStage() {
     ...{ LIMPET_LISTEN: JSON.stringify({ host: '127.0.0.1', port }), LIMPET_DATABASE: database.url },
     // Nobody answers: no page's command leaves this machine.
     ...{ LIMPET_FEDERATION__DNS_SERVERS: '["127.0.0.1:9"]', RECEIVE_PORT: String(receivePort) },
+    URL: `http://127.0.0.1:${port}`,
   }
   const always = {
     'localhost:8469': `127.0.0.1:${port}`,
