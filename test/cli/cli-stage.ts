@@ -78,11 +78,16 @@ export function startLimpet(
   { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
 ): Process {
   const command = limpetCommand(args)
-  const child = spawn(process.execPath, command.args, {
-    cwd,
-    env: { ...command.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  return startProgram(process.execPath, command.args, { cwd, env: { ...command.env, ...env } })
+}
+
+/** Starts any program, with this environment and no other. It goes with the test run. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  { cwd, env }: { cwd: string; env: NodeJS.ProcessEnv },
+): Process {
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const forget = leaveBehind({
     clear: async () => {
       child.kill('SIGKILL')
