@@ -33,18 +33,9 @@ export interface Installed {
 
 /** Packs this checkout as a clone of it would, and installs the archive with what it needs to run, from npm's cache or registry. */
 export async function installPacked(): Promise<Installed> {
-  const root = mkdtempSync(join(tmpdir(), 'limpet-packed-'))
-  const remove = () => rmSync(root, { recursive: true, force: true })
-  leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
-  const [checkout, dir] = [join(root, 'checkout'), join(root, 'empty')]
-  cpSync(HERE, checkout, { recursive: true, filter: (path) => !NOT_CLONED.includes(basename(path)) })
-  // As after `npm ci`. Types were looked at by `npm run check`, and take most of the time of a build.
-  symlinkSync(join(HERE, 'node_modules'), join(checkout, 'node_modules'))
-  const build = join(checkout, 'tsconfig.build.json')
-  writeFileSync(build, readFileSync(build, 'utf8').replace('"compilerOptions": {', '$& "noCheck": true,'))
+  const { folder, archive } = await pack()
+  const dir = join(folder, 'empty')
   mkdirSync(dir)
-  const packed = await said(start('npm', ['pack', '--pack-destination', root], checkout))
-  const archive = join(root, packed.trim().split('\n').at(-1) ?? '')
   // npm looks for a package in the folders above too: a prefix keeps it here.
   await said(start('npm', ['install', '--prefix', dir, '--prefer-offline', '--omit=dev', archive], dir))
   return {
@@ -52,6 +43,22 @@ export async function installPacked(): Promise<Installed> {
     limpet: (args, cwd = dir) => start(join(dir, 'node_modules/.bin/limpet'), args, cwd),
     start: (program, args, cwd = dir) => start(program, args, cwd),
   }
+}
+
+/** @returns the archive, alone in a folder that goes with the run */
+export async function pack(): Promise<{ folder: string; archive: string }> {
+  const root = mkdtempSync(join(tmpdir(), 'limpet-packed-'))
+  const remove = () => rmSync(root, { recursive: true, force: true })
+  leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
+  const [checkout, folder] = [join(root, 'checkout'), join(root, 'packed')]
+  cpSync(HERE, checkout, { recursive: true, filter: (path) => !NOT_CLONED.includes(basename(path)) })
+  // As after `npm ci`. Types were looked at by `npm run check`, and take most of the time of a build.
+  symlinkSync(join(HERE, 'node_modules'), join(checkout, 'node_modules'))
+  const build = join(checkout, 'tsconfig.build.json')
+  writeFileSync(build, readFileSync(build, 'utf8').replace('"compilerOptions": {', '$& "noCheck": true,'))
+  mkdirSync(folder)
+  const packed = await said(start('npm', ['pack', '--pack-destination', folder], checkout))
+  return { folder, archive: join(folder, packed.trim().split('\n').at(-1) ?? '') }
 }
 
 /** What a command wrote to standard output. @throws where it ends with anything but 0 */
