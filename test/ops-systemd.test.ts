@@ -43,7 +43,7 @@ describe('the systemd unit', () => {
   })
 
   it('has the configuration read again by a signal to limpet alone', () => {
-    expect(unit).to.match(/^ExecReload=\/bin\/kill -HUP \$MAINPID$/m)
+    expect(unit).to.match(/^ExecReload=\/bin\/sh -c 'kill -HUP \$MAINPID'$/m)
   })
 
   it('takes away what limpet does not need', () => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
-import { readLockFile } from './support/lock-file.ts'
+import { countInstalled, readLockFile } from './support/lock-file.ts'
 
 const at = (path: string) => new URL(`../${path}`, import.meta.url)
 const { dependencies, optionalDependencies, devDependencies } = JSON.parse(
@@ -62,6 +62,17 @@ describe('run-time packages', () => {
       const brings = along.length === 0 ? 'Brings nothing along.' : `Brings along ${along.length}: ${list}.`
       expect(text.split('\n'), name).to.include.members([brings, `Licences: ${licences.join(', ')}.`])
     }
+  })
+
+  it('are as many as the pages say', () => {
+    const { all, needed } = countInstalled(at('package-lock.json'))
+    const counts = (page: string) =>
+      [...readFileSync(at(page), 'utf8').matchAll(/(\d+)\s+run-time\s+packages/g)].map(([, count]) =>
+        Number(count),
+      )
+    expect(counts('docs/packages.md')).to.deep.equal([all, needed])
+    for (const page of ['README.md', 'ops/README.md', 'ops/systemd/README.md'])
+      for (const count of counts(page)) expect([all, needed], page).to.include(count)
   })
 
   it('are all that the program imports: none of those for development', () => {

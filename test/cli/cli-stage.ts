@@ -78,7 +78,7 @@ export function startLimpet(
   { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
 ): Process {
   const command = limpetCommand(args)
-  return start(process.execPath, command.args, { cwd, env: { ...command.env, ...env } })
+  return startProgram(process.execPath, command.args, { cwd, env: { ...command.env, ...env } })
 }
 
 /**
@@ -90,7 +90,7 @@ export function startShell(
   { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
 ): Process {
   const bin = shims()
-  return start('bash', ['-c', line], {
+  return startProgram('bash', ['-c', line], {
     cwd,
     env: { ...inherited(), PATH: `${bin}:${process.env['PATH'] ?? ''}`, ...env },
   })
@@ -111,12 +111,13 @@ function shims(): string {
   return (shimFolder = folder)
 }
 
-function start(
-  file: string,
+/** Starts any program, with this environment and no other. It goes with the test run. */
+export function startProgram(
+  program: string,
   args: readonly string[],
   { cwd, env }: { cwd: string; env: NodeJS.ProcessEnv },
 ): Process {
-  const child = spawn(file, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const forget = leaveBehind({
     clear: async () => {
       child.kill('SIGKILL')

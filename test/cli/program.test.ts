@@ -99,6 +99,16 @@ describe('the command line', () => {
     await fails(2, /^limpet: --listen: "here" is not HOST:PORT/, 'run', '--listen', 'here')
   })
 
+  it('says which commands there are below db, where none of them was typed, exit 2', async () => {
+    const listed = String.raw`limpet db --help lists dump, load and copy\n$`
+    await fails(2, new RegExp(`^limpet: db: no command given; ${listed}`), 'db')
+    await fails(2, new RegExp(`^limpet: db: no command given; ${listed}`), 'db', '--config', 'x.yaml')
+    await fails(2, new RegExp(`^limpet: db: unknown command 'frob'; ${listed}`), 'db', 'frob')
+    await fails(2, /^limpet: db: unknown command 'dmup' \(Did you mean dump\?\)\n$/, 'db', 'dmup', 'file')
+    await fails(2, /^limpet: unknown option '--frob'\n$/, 'db', '--frob')
+    expect((await run('db', '--help')).status).to.equal(0)
+  })
+
   it('reads the configuration that --config names, before or behind the command', async () => {
     // The one in the working directory is another.
     writeFileSync(here.file, 'frobnicate: 1\n')

@@ -6,6 +6,10 @@ interface Entry {
   readonly license?: string
   readonly dependencies?: Readonly<Record<string, string>>
   readonly optionalDependencies?: Readonly<Record<string, string>>
+  readonly dev?: boolean
+  readonly optional?: boolean
+  readonly os?: readonly string[]
+  readonly cpu?: readonly string[]
 }
 
 export interface Along {
@@ -44,6 +48,14 @@ export function readLockFile(file: URL): (name: string) => Along {
       licences: sorted(licences),
     }
   }
+}
+
+/** How many packages `npm ci --omit=dev` installs on Linux (x64), and how many of them are not optional. */
+export function countInstalled(file: URL): { all: number; needed: number } {
+  const { packages } = JSON.parse(readFileSync(file, 'utf8')) as { packages: Record<string, Entry> }
+  const fits = ({ os = ['linux'], cpu = ['x64'] }: Entry) => os.includes('linux') && cpu.includes('x64')
+  const installed = Object.entries(packages).filter(([place, one]) => place !== '' && !one.dev && fits(one))
+  return { all: installed.length, needed: installed.filter(([, one]) => !one.optional).length }
 }
 
 const sorted = (texts: readonly string[]) => [...new Set(texts)].sort()

@@ -1,7 +1,8 @@
 /** The commands below `limpet db`: copies of the database. Each is loaded when it runs. */
-import type { Command } from 'commander'
+import type { Command, CommanderError } from 'commander'
 import type { Config } from '../../config/config.ts'
 import type { Log } from '../../observe/log.ts'
+import { UsageError } from '../cli-error.ts'
 import type { Io } from '../io.ts'
 
 export interface DbCommandNeeds {
@@ -40,4 +41,20 @@ export function registerDbCommands(program: Command, { io, configFor, quiet }: D
       const { runCopy } = await import('./run-copy.ts')
       await runCopy({ config, log: await quiet(), io, to })
     })
+
+  // Only now: what is registered takes over how its parent ends, and what is wrong with `dump` is not about `db`.
+  db.exitOverride((error) => {
+    throw refusalOf(error, db)
+  })
+}
+
+/** What to say where no command below `parent` was named, or one that is not there. Any other end stays as it is. */
+function refusalOf(error: CommanderError, parent: Command): Error {
+  const name = parent.name()
+  const below = parent.commands.map((one) => one.name())
+  const listed = `limpet ${name} --help lists ${below.slice(0, -1).join(', ')} and ${below.at(-1) ?? ''}`
+  if (error.code === 'commander.help') return new UsageError(`${name}: no command given; ${listed}`)
+  if (error.code !== 'commander.unknownCommand') return error
+  const message = error.message.replace(/^error: /, '')
+  return new UsageError(`${name}: ${message}${message.includes('Did you mean') ? '' : `; ${listed}`}`)
 }
