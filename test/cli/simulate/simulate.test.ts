@@ -10,7 +10,7 @@ import type { Heard, Told } from '../../../src/simulate/story/record.ts'
 import type { EduVerdict } from '../../../src/simulate/verdict/edus.ts'
 import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import { until } from '../../support/poll.ts'
-import { limpet, startLimpet } from '../cli-stage.ts'
+import { limpet, startLimpet, startShell } from '../cli-stage.ts'
 
 const HERE = { cwd: tmpdir() }
 
@@ -34,11 +34,18 @@ describe('limpet simulate', () => {
   it('tells a small story to the end: nothing missing, nobody gets what is not theirs', async function () {
     this.timeout(600_000)
     const small = ['--servers', '6', '--rooms', '8', '--events', '200', '--seed', '5']
-    const run = startLimpet(['simulate', ...small, '--json'], HERE)
+    const run = startLimpet(['simulate', ...small, '--json', '--keep-running'], HERE)
     const hint = / to try meanwhile: limpet (discover s0\.delegated\.test --config \S+)\n/
     const begun = () => hint.test(run.err) || run.child.exitCode !== null
     await until(begun, { what: 'the daemon to run', withinMs: 120_000 })
     const tried = await limpet(hint.exec(run.err)?.[1]?.split(' ') ?? [], HERE)
+    const printed = / go on until Ctrl-C\. [^]*\/metrics\n/
+    await until(() => printed.test(run.err) || run.child.exitCode !== null, {
+      what: 'the verdict',
+      withinMs: 300_000,
+    })
+    await tryAll(printed.exec(run.err)?.[0] ?? '')
+    run.child.kill('SIGINT')
     const status = await run.ended
     const { out, err } = run
     expect(status, `${err}\n${out}`).to.equal(0)
@@ -70,6 +77,32 @@ describe('limpet simulate', () => {
     expect(err).to.match(/^ +\d+\.\d s {2}6 servers, 8 rooms, 200 events, seed 5: making a database\n/)
     expect(folders(), 'what it leaves behind').to.deep.equal([])
   })
+
+  /** Runs each command that is printed, as it is printed, in another shell. */
+  async function tryAll(text: string): Promise<void> {
+    const commands = text.split('\n').filter((line) => /^(npx|curl) /.test(line))
+    const shows: Record<string, RegExp> = {
+      ' status ': /^position +\d/m,
+      ' destinations ': /^DESTINATION /m,
+      ' destination ': /PDU/,
+      ' preview ': /PDU|catch-up/,
+      ' sticky ': /^EVENT|\$\S{43}/m,
+      ' explain ': /sticky replay/,
+      ' discover ': /^found by step +3\.2$/m,
+      '/v1/ingest': /"accepted":1/,
+      '/v1/status': /"server_name":"demo\.example"/,
+      '/docs': /<html/,
+      '/metrics': /^limpet_stream_position \d/m,
+    }
+    expect(commands).to.have.length(Object.keys(shows).length)
+    const tried = commands.map((line) => ({ line, run: startShell(line, HERE) }))
+    for (const [index, { line, run }] of tried.entries()) {
+      const [part = '', what = /^$/] = Object.entries(shows)[index] ?? []
+      expect(line).to.include(part)
+      expect(await run.ended, `${line}\n${run.err}`).to.equal(0)
+      expect(run.out, line).to.match(what)
+    }
+  }
 
   it('ends in good order on Ctrl-C, also while the database is made', async () => {
     const run = startLimpet(['simulate'], HERE)
