@@ -11,7 +11,7 @@ export function registerSimulate(program: Command, io: Io): void {
     .description('the demo: a fleet of loopback homeservers and traffic around an embedded daemon')
     .option('--servers <n>', 'remote homeservers', '40')
     .option('--rooms <n>', 'rooms', '60')
-    .option('--events <n>', 'events', '5000')
+    .option('--events <n>', 'events', '3000')
     .option('--seed <n>', 'the same seed gives the same run', '1')
     .option('--json', 'print the verdict as JSON')
     .option('--keep', "keep the daemon's folder (configuration, database and log)")

@@ -18,6 +18,7 @@ import { planStory } from '../../simulate/story/plan.ts'
 import type { StoryPlan, Sizes } from '../../simulate/story/plan.ts'
 import { ROOM } from '../../simulate/story/rooms.ts'
 import { runStory } from '../../simulate/story/story.ts'
+import { STORY_WORDS } from '../../simulate/story/words.ts'
 import { makeTraffic } from '../../simulate/fleet/traffic.ts'
 import type { Traffic } from '../../simulate/fleet/traffic.ts'
 import { judgeEdus } from '../../simulate/verdict/edus.ts'
@@ -47,10 +48,10 @@ export async function runSimulate(
   { io, signal }: { io: Io; signal: AbortSignal },
 ): Promise<void> {
   const plan = planStory(sizes)
-  const live = makeLive(io.stderr, () => systemClock.monotonic())
+  const live = makeLive(io.stderr, io.env, () => systemClock.monotonic())
   const print = (report: SimulateReport) => {
     if (json) io.stdout.write(`${jsonText(jsonOf(report))}\n`)
-    else io.stdout.write(`${showReport(report)}\n`)
+    else writeTinted(io.stdout, `${showReport(report, screenOf(io.stdout, io.env))}\n`)
   }
   const goOn = async (report: SimulateReport, about: Omit<ToTry, 'cwd' | 'program'>) => {
     print(report)
@@ -76,8 +77,7 @@ interface RunStage {
 
 async function tellAll(plan: StoryPlan, { live, keep, signal, goOn }: RunStage): Promise<SimulateReport> {
   const began = systemClock.monotonic()
-  const { servers, rooms, events, seed } = plan.sizes
-  live.tell(`${servers} servers, ${rooms} rooms, ${events} events, seed ${seed}: making a database`)
+  live.tell(STORY_WORDS.sizes(plan.sizes))
   const authority = await makeCertificateAuthority(systemClock.now())
   const names = await startNames(authority, systemClock)
   let demo: Demo | undefined
@@ -91,7 +91,7 @@ async function tellAll(plan: StoryPlan, { live, keep, signal, goOn }: RunStage):
     signal.throwIfAborted()
     const { serverName, key } = demo
     fleet = await startFleet({
-      ...{ count: servers, origin: serverName, key, clock: systemClock, names },
+      ...{ count: plan.sizes.servers, origin: serverName, key, clock: systemClock, names },
       behaves: (index) => behaviourOf(plan.cast, index, `!room${ROOM.strange}:${serverName}`),
     })
     live.tell(`to try meanwhile: limpet discover ${fleet.at(0).serverName} --config ${demo.file}`)

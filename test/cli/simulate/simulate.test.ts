@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { foundText, wrongSteps } from '../../../src/cli/simulate/found.ts'
 import { jsonOf, complaintOf, showReport } from '../../../src/cli/simulate/report.ts'
 import type { SimulateReport } from '../../../src/cli/simulate/report.ts'
+import { plainScreen } from '../../../src/cli/screen.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 import type { Heard, Told } from '../../../src/simulate/story/record.ts'
 import type { EduVerdict } from '../../../src/simulate/verdict/edus.ts'
@@ -153,6 +154,7 @@ describe('limpet simulate', () => {
       const verdict = judgeRun(told, [one], rules)
       return { plan, verdict, edus: [], limpet, found: ['3.2'], seconds: 1.5 }
     }
+    const shown = (one: SimulateReport, width = Infinity) => showReport(one, plainScreen(width))
     const ofEdus: EduVerdict = {
       ...{ server, owed: 1_234, received: 1_200, leftOut: 0, pending: 34, missing: [], notEntitled: [] },
       ...{ stale: [], repeats: 0, resyncs: 0, faults: [] },
@@ -161,11 +163,11 @@ describe('limpet simulate', () => {
     it('what is good of EDUs, where the traffic had some', () => {
       const good = { ...report(heard('$one')), edus: [ofEdus] }
       expect(complaintOf(good)).to.equal(null)
-      expect(showReport(good)).to.match(
+      expect(shown(good)).to.match(
         /^EDUs: 1,234 durable ones owed: 1,200 received, 34 pending for the dead one\.$/m,
       )
       expect(jsonOf(good)).to.deep.include({ good: true })
-      expect(showReport(report(heard('$one')))).not.to.include('EDUs')
+      expect(shown(report(heard('$one')))).not.to.include('EDUs')
     })
 
     for (const [bad, line] of [
@@ -177,7 +179,7 @@ describe('limpet simulate', () => {
       it(`what is bad of EDUs: ${line}`, () => {
         const said = { ...report(heard('$one')), edus: [{ ...ofEdus, ...bad }] }
         expect(complaintOf(said)).to.match(/other faults 1$/)
-        expect(showReport(said)).to.include(`Faults:\n  ${server}: ${line}\n`)
+        expect(shown(said)).to.include(`Faults:\n  ${server}: ${line}\n`)
         expect(jsonOf(said)).to.include({ good: false })
       })
     }
@@ -185,10 +187,10 @@ describe('limpet simulate', () => {
     it('what is good', () => {
       const good = report(heard('$one'))
       expect(complaintOf(good)).to.equal(null)
-      expect(showReport(good)).to.match(/^127.0.0.1:12345 +1 +1 +0 +0 +0 +0 {2}was away$/m)
-      expect(showReport(good)).to.match(/^missing 0, not entitled 0, replayed 0, lapsed 0$/m)
-      expect(showReport(good)).to.match(/^Found: 1 by \.well-known \(step 3\.2\)\.$/m)
-      expect(showReport(good)).to.match(/^good: 200 events in 8 rooms to 6 servers in 1.5 s, seed 1$/m)
+      expect(shown(good)).to.match(/^127.0.0.1:12345 +1 +1 +0 +0 {2}was away$/m)
+      expect(shown(good)).to.match(/^missing 0, not entitled 0, replayed 0, lapsed 0$/m)
+      expect(shown(good)).to.match(/^Found: 1 by \.well-known \(step 3\.2\)\.$/m)
+      expect(shown(good)).to.match(/^good: 200 events in 8 rooms to 6 servers in 1.5 s, seed 1$/m)
     })
 
     for (const [what, bad, complaint, line] of [
@@ -208,8 +210,8 @@ describe('limpet simulate', () => {
     ] as const) {
       it(`${what}, and fails`, () => {
         expect(complaintOf(bad)).to.equal(`the run failed: ${complaint}`)
-        expect(showReport(bad)).to.include(`Faults:\n  ${server}: ${line}\n`)
-        expect(showReport(bad)).to.match(/^BAD: /m)
+        expect(shown(bad)).to.include(`Faults:\n  ${server}: ${line}\n`)
+        expect(shown(bad)).to.match(/^BAD: /m)
         expect(jsonOf(bad)).to.include({ good: false })
       })
     }
@@ -217,9 +219,7 @@ describe('limpet simulate', () => {
     it('where limpet itself says otherwise, and fails', () => {
       const bad = report(heard('$one'), ['sticky replays: limpet counts 3, but the servers saw 2'])
       expect(complaintOf(bad)).to.match(/other faults 1$/)
-      expect(showReport(bad)).to.include(
-        'Faults:\n  sticky replays: limpet counts 3, but the servers saw 2\n',
-      )
+      expect(shown(bad)).to.include('Faults:\n  sticky replays: limpet counts 3, but the servers saw 2\n')
     })
 
     it('by which step each server was found', () => {
@@ -235,9 +235,10 @@ describe('limpet simulate', () => {
       ])
     })
 
-    it('no line wider than 100 columns', () => {
+    it('no line wider than the screen', () => {
       const long = report({ ...heard('$one'), violations: [`transaction ${'x'.repeat(300)} came again`] })
-      for (const line of showReport(long).split('\n')) expect(line.length).to.be.at.most(100)
+      for (const width of [80, 100])
+        for (const line of shown(long, width).split('\n')) expect(line.length).to.be.at.most(width)
     })
   })
 })
