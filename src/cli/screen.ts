@@ -56,6 +56,10 @@ export function screenOf(output: Output, env: Io['env']): Screen {
   }
 }
 
+/** What a screen has tinted, without colours. */
+// eslint-disable-next-line no-control-regex
+export const withoutTints = (text: string): string => text.replace(/\u0001[tgwxf]|\u0002/g, '')
+
 /** Writes what a screen has tinted: its text as any text, its colours as control sequences. */
 export function writeTinted(output: Output, text: string): void {
   // eslint-disable-next-line no-control-regex

@@ -22,3 +22,9 @@ export function stopOnSignal(stop: AbortController): () => void {
     process.off('SIGTERM', onSignal)
   }
 }
+
+export const untilAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })

@@ -7,7 +7,7 @@
  */
 import { plainScreen, type Screen, type Tint } from '../screen.ts'
 import { cut, lengthOf } from './letters.ts'
-import { cell, GAP, INDENT, WIDTH } from './wrap.ts'
+import { cell, GAP, INDENT } from './wrap.ts'
 
 /** A column of ids that has less room than this is worth leaving out others. */
 const ROOM_FOR_IDS = 24
@@ -43,7 +43,7 @@ interface Placed<Row> {
 export function table<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
-  on: Screen | number = WIDTH,
+  on: Screen | number,
   below: (row: Row) => string | null = () => null,
 ): string {
   const screen = typeof on === 'number' ? plainScreen(on) : on

@@ -13,14 +13,11 @@ export const GAP = 2
 /** Of what stands below a row. */
 export const INDENT = 4
 
-/** Where nothing says how wide: the demo's report. */
-export const WIDTH = 100
-
 /**
  * `text` in lines of at most `width`, all but the first indented. A word that is too long is broken; one with an id in it
  * stays in one piece, on a line of its own.
  */
-export function wrap(text: string, indent: number, width = WIDTH, ids: readonly string[] = []): string {
+export function wrap(text: string, indent: number, width: number, ids: readonly string[] = []): string {
   const whole = ids.filter((id) => id !== '').map(plain)
   const lines: string[] = []
   let line = ''

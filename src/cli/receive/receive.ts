@@ -25,6 +25,7 @@ import { CommandError } from '../cli-error.ts'
 import type { Io } from '../io.ts'
 import { screenOf, writeTinted } from '../screen.ts'
 import { shellWord } from '../shell-word.ts'
+import { untilAborted } from '../stop-signal.ts'
 import { configOption, shownPath } from '../shown-path.ts'
 import { linesOfContact, linesOfRequest, objectsOfRequest, wordsOfContact } from './arrivals.ts'
 import { openAuthority } from './authority.ts'
@@ -112,7 +113,7 @@ export async function runReceive({ config, port, json, io, signal }: ReceiveOpti
         ca_replaced: kept.replaced,
       },
     ])
-    await eitherAborts(signal, unread.signal)
+    await untilAborted(AbortSignal.any([signal, unread.signal]))
   } finally {
     await server.stop()
   }
@@ -149,10 +150,3 @@ async function listen(options: FakeHomeserverOptions): Promise<FakeHomeserver> {
     throw new CommandError(`${what}: give another port with --port`, { cause: error })
   }
 }
-
-const eitherAborts = (...signals: AbortSignal[]): Promise<void> =>
-  new Promise((resolve) => {
-    const all = AbortSignal.any(signals)
-    if (all.aborted) resolve()
-    all.addEventListener('abort', () => resolve(), { once: true })
-  })

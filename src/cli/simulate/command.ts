@@ -11,10 +11,11 @@ export function registerSimulate(program: Command, io: Io): void {
     .description('the demo: a fleet of loopback homeservers and traffic around an embedded daemon')
     .option('--servers <n>', 'remote homeservers', '40')
     .option('--rooms <n>', 'rooms', '60')
-    .option('--events <n>', 'events', '5000')
+    .option('--events <n>', 'events', '3000')
     .option('--seed <n>', 'the same seed gives the same run', '1')
     .option('--json', 'print the verdict as JSON')
     .option('--keep', "keep the daemon's folder (configuration, database and log)")
+    .option('--keep-running', 'go on after the verdict, until Ctrl-C, and print what to try meanwhile')
     .action(async (options: SimulateOptions) => {
       const sizes = parseSizes(options)
       const stop = new AbortController()
@@ -23,7 +24,10 @@ export function registerSimulate(program: Command, io: Io): void {
         // Loaded only here: the whole daemon stands behind it.
         const { runSimulate } = await import('./simulate.ts')
         await runSimulate(
-          { sizes, json: options.json === true, keep: options.keep === true },
+          {
+            ...{ sizes, json: options.json === true, keep: options.keep === true },
+            keepRunning: options.keepRunning === true,
+          },
           { io, signal: stop.signal },
         )
       } finally {

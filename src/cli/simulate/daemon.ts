@@ -32,6 +32,8 @@ export interface Demo {
   readonly dir: string
   /** The configuration that commands need to ask it. */
   readonly file: string
+  /** Where it listens. */
+  readonly url: string
   readonly serverName: string
   readonly key: SigningKey
   /** Hands items over as one request; throws unless they were taken. */
@@ -75,7 +77,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     // So that `limpet discover --config FILE` finds it, and every other command that asks a daemon.
     write(Number(new URL(base).port))
     return {
-      ...{ dir, file, key, serverName: SERVER_NAME, failed: daemon.done },
+      ...{ dir, file, key, url: base, serverName: SERVER_NAME, failed: daemon.done },
       ingest: async (items) => {
         const body = items.map((item) => `${JSON.stringify(item)}\n`).join('')
         const type = 'application/x-ndjson'

@@ -4,7 +4,9 @@
  * Both go to standard error, because the output of a run is its verdict.
  */
 import type { DestinationsAnswer } from '../admin/answers.ts'
-import { draw as drawOn, type Output } from '../io.ts'
+import { cut, lengthOf } from '../admin/letters.ts'
+import { draw as drawOn, type Io, type Output } from '../io.ts'
+import { screenOf, withoutTints, writeTinted } from '../screen.ts'
 import { picture, progressLine } from './picture.ts'
 import type { Shown } from './picture.ts'
 
@@ -24,10 +26,10 @@ export interface WatchedRun extends Shown {
 
 const DRAW_MS = 500
 const LINE_MS = 5000
-/** Of a terminal that does not know its size. */
-const USUAL = { rows: 24, columns: 80 }
+/** Lines of a terminal that does not know its size. */
+const USUAL_ROWS = 24
 
-export function makeLive(output: Output, now: () => number): Live {
+export function makeLive(output: Output, env: Io['env'], now: () => number): Live {
   const began = now()
   const seconds = () => `${((now() - began) / 1000).toFixed(1).padStart(6)} s`
   const terminal = output.isTTY === true
@@ -48,11 +50,17 @@ export function makeLive(output: Output, now: () => number): Live {
   }
   function draw(): void {
     if (!terminal || watched === null) return
-    const { rows = 0, columns = 0 } = output
-    const size = { rows: rows > 0 ? rows : USUAL.rows, columns: columns > 0 ? columns : USUAL.columns }
-    const lines = picture(watched, states, size)
+    const { width, height, tint } = screenOf(output, env)
+    const columns = (output.columns ?? 0) > 0 ? (output.columns ?? 0) : width
+    const rows = Number.isFinite(height) ? height : USUAL_ROWS
+    const lines = picture(watched, states, { width, height: rows, tint })
     erase()
-    output.write(`${lines.join('\n')}\n`)
+    // A line that the terminal breaks would be two to go back over.
+    const fitting = (line: string) => {
+      const bare = withoutTints(line)
+      return lengthOf(bare) > columns ? cut(bare, columns) : line
+    }
+    writeTinted(output, `${lines.map(fitting).join('\n')}\n`)
     drawn = lines.length
   }
   async function ask({ get }: WatchedRun): Promise<void> {
@@ -71,6 +79,7 @@ export function makeLive(output: Output, now: () => number): Live {
     tell,
     watch(what) {
       watched = what
+      if (terminal) void ask(what).then(draw)
       timer = setInterval(
         () => {
           if (terminal) void ask(what).then(draw)

@@ -13,6 +13,7 @@ export interface SimulateOptions {
   readonly seed: string
   readonly json?: boolean
   readonly keep?: boolean
+  readonly keepRunning?: boolean
 }
 
 /** Everything a run needs is held in memory, bodies of transactions too. */

@@ -4,9 +4,10 @@ import { partOf } from '../../simulate/story/cast.ts'
 import type { StoryPlan } from '../../simulate/story/plan.ts'
 import type { Traffic } from '../../simulate/fleet/traffic.ts'
 import { owedByJoin } from '../../simulate/verdict/claims.ts'
-import { cut } from '../admin/letters.ts'
+import { tintOfState } from '../admin/destinations.ts'
 import { table } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
+import type { Screen } from '../screen.ts'
 
 export interface Shown {
   readonly plan: StoryPlan
@@ -43,30 +44,20 @@ const owedTo = ({ claims }: Shown['traffic'], server: string) =>
   claims.of(server).length + owedByJoin(claims, server, Infinity).length
 
 /** The lines of the whole table, no more and no wider than the screen. `states`: what limpet says of each server. */
-export function picture(
-  shown: Shown,
-  states: ReadonlyMap<string, string>,
-  screen: { rows: number; columns: number },
-): string[] {
+export function picture(shown: Shown, states: ReadonlyMap<string, string>, screen: Screen): string[] {
   const rows = rowsOf(shown, states)
   const columns: Column<Row>[] = [
     { title: 'DESTINATION', value: ({ server }) => server },
-    { title: 'STATE', value: ({ state }) => state },
+    { title: 'STATE', value: ({ state }) => state, tint: ({ state }) => tintOfState(state) },
     { title: 'OWED', value: ({ owed }) => owed, right: true },
     { title: 'RECEIVED', value: ({ received }) => received, right: true },
     { title: 'IN FLIGHT', value: ({ inFlight }) => inFlight, right: true, spare: 2 },
     { title: 'TRANSACTIONS', value: ({ transactions }) => transactions, right: true, spare: 1 },
     { title: 'NOTE', value: ({ part }) => part, shrinkTo: 8 },
   ]
-  const room = Math.max(1, screen.rows - FRAME)
+  const room = Math.max(1, screen.height - FRAME)
   const more = rows.length > room ? [`… and ${rows.length - room} more`] : []
-  const lines = [
-    ...table(rows.slice(0, room), columns, screen.columns).split('\n'),
-    ...more,
-    progressLine(shown),
-  ]
-  // Narrower than what is never left out: a line that the terminal breaks would be two to go back over.
-  return lines.map((line) => cut(line, screen.columns))
+  return [...table(rows.slice(0, room), columns, screen).split('\n'), ...more, progressLine(shown)]
 }
 
 /** How far it all is, in one line. */

@@ -11,6 +11,7 @@ import type { EduVerdict } from '../../simulate/verdict/edus.ts'
 import { table } from '../admin/table.ts'
 import type { Column } from '../admin/table.ts'
 import { wrap } from '../admin/wrap.ts'
+import type { Screen, Tint } from '../screen.ts'
 
 export interface SimulateReport {
   readonly plan: StoryPlan
@@ -61,7 +62,7 @@ const SHOWN = 20
 
 type Row = ServerVerdict & { part: string }
 
-export function showReport(report: SimulateReport): string {
+export function showReport(report: SimulateReport, screen: Screen): string {
   const { plan, verdict } = report
   const rows = verdict.servers.map((one, index) => ({ ...one, part: partOf(plan.cast, index) }))
   const number = (title: string, value: (row: Row) => number): Column<Row> => ({ title, value, right: true })
@@ -69,15 +70,34 @@ export function showReport(report: SimulateReport): string {
     { title: 'DESTINATION', value: ({ server }) => server },
     number('OWED', ({ owed }) => owed),
     number('RECEIVED', ({ received }) => received),
-    number('MISSING', ({ missing }) => missing.length),
-    number('NOT ENTITLED', ({ notEntitled }) => notEntitled.length),
+    ...unlessNone(
+      number('MISSING', ({ missing }) => missing.length),
+      rows,
+    ),
+    ...unlessNone(
+      number('NOT ENTITLED', ({ notEntitled }) => notEntitled.length),
+      rows,
+    ),
     number('REPLAYED', ({ replayed }) => replayed),
     number('LAPSED', ({ lapsed }) => lapsed.length),
-    { title: 'NOTE', value: note, shrinkTo: 10 },
+    // Never cut: it holds numbers.
+    { title: 'NOTE', value: note, id: 'note' },
   ]
-  const lines = [...faults(report), ...summary(report)].map((line) => wrap(line, 2))
-  return [table(rows, columns), '', ...lines].join('\n')
+  const tinted = (tint: Tint, lines: readonly string[]) =>
+    lines.flatMap((line) => wrap(line, 2, screen.width).split('\n')).map((line) => screen.tint(tint, line))
+  const said = summary(report)
+  return [
+    table(rows, columns, screen),
+    '',
+    ...tinted('trouble', faults(report)),
+    ...said.slice(0, -1).map((line) => wrap(line, 2, screen.width)),
+    ...tinted(isGood(report) ? 'good' : 'trouble', said.slice(-1)),
+  ].join('\n')
 }
+
+/** What is never so in a good run takes no room then; the sentences below have its sum. */
+const unlessNone = (column: Column<Row>, rows: readonly Row[]): Column<Row>[] =>
+  rows.every((row) => column.value(row) === 0) ? [] : [column]
 
 function note({ part, skipped, pending, faults }: Row): string {
   const counted = (count: number, what: string) =>

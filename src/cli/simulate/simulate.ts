@@ -3,7 +3,8 @@
  * everything embedded, traffic, the kind of trouble that real servers have, and at the end a verdict for each destination.
  *
  * Exit 0: nothing is missing, no server got an event that it was not entitled to, and limpet did nothing that a strict
- * server objects to. Ctrl-C ends it cleanly: the database server is stopped and the folder removed.
+ * server objects to. Ctrl-C ends it cleanly: the database server is stopped and the folder removed. With `--keep-running`
+ * everything goes on after the verdict, until Ctrl-C.
  */
 import { systemClock } from '../../pace/clock.ts'
 import { makeCertificateAuthority } from '../../simulate/fleet/certs.ts'
@@ -17,7 +18,9 @@ import { planStory } from '../../simulate/story/plan.ts'
 import type { StoryPlan, Sizes } from '../../simulate/story/plan.ts'
 import { ROOM } from '../../simulate/story/rooms.ts'
 import { runStory } from '../../simulate/story/story.ts'
+import { STORY_WORDS } from '../../simulate/story/words.ts'
 import { makeTraffic } from '../../simulate/fleet/traffic.ts'
+import type { Traffic } from '../../simulate/fleet/traffic.ts'
 import { judgeEdus } from '../../simulate/verdict/edus.ts'
 import { judgeRun } from '../../simulate/verdict/verdict.ts'
 import { CommandError } from '../cli-error.ts'
@@ -30,20 +33,36 @@ import { makeLive } from './live.ts'
 import type { Live } from './live.ts'
 import { complaintOf, jsonOf, showReport } from './report.ts'
 import type { SimulateReport } from './report.ts'
+import { screenOf, writeTinted } from '../screen.ts'
+import { untilAborted } from '../stop-signal.ts'
+import { shownPath } from '../shown-path.ts'
+import { programOf, textToTry } from './to-try.ts'
+import type { ToTry } from './to-try.ts'
 
 /** So that an outage of seconds is a long one. */
 const MIN_AGE_MS = 5000
 
 /** @throws CommandError where the verdict is bad or `signal` aborted */
 export async function runSimulate(
-  { sizes, json, keep }: { sizes: Sizes; json: boolean; keep: boolean },
-  { io, signal }: { io: Pick<Io, 'stdout' | 'stderr'>; signal: AbortSignal },
+  { sizes, json, keep, keepRunning }: { sizes: Sizes; json: boolean; keep: boolean; keepRunning: boolean },
+  { io, signal }: { io: Io; signal: AbortSignal },
 ): Promise<void> {
   const plan = planStory(sizes)
-  const live = makeLive(io.stderr, () => systemClock.monotonic())
-  const report = await tellAll(plan, { live, keep, signal })
-  if (json) io.stdout.write(`${jsonText(jsonOf(report))}\n`)
-  else io.stdout.write(`${showReport(report)}\n`)
+  const live = makeLive(io.stderr, io.env, () => systemClock.monotonic())
+  const print = (report: SimulateReport) => {
+    if (json) io.stdout.write(`${jsonText(jsonOf(report))}\n`)
+    else writeTinted(io.stdout, `${showReport(report, screenOf(io.stdout, io.env))}\n`)
+  }
+  const goOn = async (report: SimulateReport, about: Omit<ToTry, 'cwd' | 'program'>) => {
+    print(report)
+    const to = { ...about, cwd: io.cwd, program: programOf(shownPath(io.cwd, process.argv[1] ?? '')) }
+    // Where the verdict is for a program, this is not.
+    const output = json ? io.stderr : io.stdout
+    writeTinted(output, `\n${textToTry(to, screenOf(output, io.env))}\n`)
+    await untilAborted(signal)
+  }
+  const report = await tellAll(plan, { live, keep, signal, goOn: keepRunning ? goOn : null })
+  if (!keepRunning) print(report)
   const bad = complaintOf(report)
   if (bad !== null) throw new CommandError(bad)
 }
@@ -52,16 +71,18 @@ interface RunStage {
   readonly live: Live
   readonly keep: boolean
   readonly signal: AbortSignal
+  /** What comes after the verdict, while everything goes on; null: nothing. */
+  readonly goOn: ((report: SimulateReport, about: Omit<ToTry, 'cwd' | 'program'>) => Promise<void>) | null
 }
 
-async function tellAll(plan: StoryPlan, { live, keep, signal }: RunStage): Promise<SimulateReport> {
+async function tellAll(plan: StoryPlan, { live, keep, signal, goOn }: RunStage): Promise<SimulateReport> {
   const began = systemClock.monotonic()
-  const { servers, rooms, events, seed } = plan.sizes
-  live.tell(`${servers} servers, ${rooms} rooms, ${events} events, seed ${seed}: making a database`)
+  live.tell(STORY_WORDS.sizes(plan.sizes))
   const authority = await makeCertificateAuthority(systemClock.now())
   const names = await startNames(authority, systemClock)
   let demo: Demo | undefined
   let fleet: Fleet | undefined
+  let report: SimulateReport | undefined
   try {
     demo = await startDemo({
       ...{ ports: names.ports, dnsServer: names.dns.name, authority: authority.cert },
@@ -70,13 +91,19 @@ async function tellAll(plan: StoryPlan, { live, keep, signal }: RunStage): Promi
     signal.throwIfAborted()
     const { serverName, key } = demo
     fleet = await startFleet({
-      ...{ count: servers, origin: serverName, key, clock: systemClock, names },
+      ...{ count: plan.sizes.servers, origin: serverName, key, clock: systemClock, names },
       behaves: (index) => behaviourOf(plan.cast, index, `!room${ROOM.strange}:${serverName}`),
     })
     live.tell(`to try meanwhile: limpet discover ${fleet.at(0).serverName} --config ${demo.file}`)
-    return await play(plan, { demo, fleet, live, signal, began })
+    const played = await play(plan, { demo, fleet, live, signal, began })
+    report = played.report
+    live.end()
+    if (goOn !== null)
+      await Promise.race([goOn(report, aboutRun(plan, demo, fleet, played.traffic)), demo.failed])
+    return report
   } catch (error) {
-    if (signal.aborted) throw new CommandError('interrupted: there is no verdict', { cause: error })
+    if (signal.aborted && report === undefined)
+      throw new CommandError('interrupted: there is no verdict', { cause: error })
     throw error
   } finally {
     live.end()
@@ -96,7 +123,7 @@ async function play(
     signal,
     began,
   }: { demo: Demo; fleet: Fleet; live: Live; signal: AbortSignal; began: number },
-): Promise<SimulateReport> {
+): Promise<{ report: SimulateReport; traffic: Traffic }> {
   const { serverName, key } = demo
   const ingest = (items: readonly object[]) => demo.ingest(items)
   const get = (path: string) => demo.get(path)
@@ -124,5 +151,24 @@ async function play(
     ...compared,
     disagreements: [...compared.disagreements, ...wrongSteps(found, servers)],
   }
-  return { plan, verdict, edus: ofEdus, limpet, found, seconds: (systemClock.monotonic() - began) / 1000 }
+  const seconds = (systemClock.monotonic() - began) / 1000
+  return { report: { plan, verdict, edus: ofEdus, limpet, found, seconds }, traffic }
+}
+
+/** What can be looked at when the story is over. */
+function aboutRun(
+  plan: StoryPlan,
+  demo: Demo,
+  fleet: Fleet,
+  traffic: Traffic,
+): Omit<ToTry, 'cwd' | 'program'> {
+  const events = traffic.told.flatMap((one) => (one.kind === 'event' ? [one] : []))
+  const now = systemClock.now()
+  const gathered = traffic.roomId(ROOM.gathering)
+  const sticky = events.find(({ room, stickyUntil }) => room === gathered && (stickyUntil ?? 0) > now)
+  return {
+    ...{ url: demo.url, file: demo.file, dead: fleet.at(plan.cast.dead).serverName },
+    ...{ named: fleet.at(plan.cast.away).serverName, eventId: (sticky ?? events.at(-1))?.eventId ?? '' },
+    ...{ roomId: traffic.roomId(ROOM.everybody), userId: `@somebody:${demo.serverName}` },
+  }
 }

@@ -7,11 +7,12 @@
 import type { Clock } from '../../pace/clock.ts'
 import type { FakeHomeserver } from '../fleet/fake-homeserver.ts'
 import type { Fleet } from '../fleet/fleet.ts'
-import { BRIEF_MS, GATHERED } from './plan.ts'
+import { BRIEF_MS } from './plan.ts'
 import type { Batch, StoryPlan } from './plan.ts'
 import type { EduTalk } from './edu-talk.ts'
 import { makePace } from './pace.ts'
 import { ROOM } from './rooms.ts'
+import { STORY_WORDS } from './words.ts'
 import type { Traffic } from '../fleet/traffic.ts'
 import { judgeEdus } from '../verdict/edus.ts'
 import { judgeServer } from '../verdict/verdict.ts'
@@ -121,33 +122,33 @@ export async function runStory(needs: StoryNeeds): Promise<Rules> {
   await dead.stop()
   present.delete(dead.serverName)
   await traffic.join(rooms.map(({ members }, room) => ({ room, servers: members })))
-  tell(`traffic begins: ${rooms.length} rooms; ${dead.serverName} is dead and stays dead`)
+  tell(STORY_WORDS.begins(rooms.length, dead.serverName))
   await act(plan.opening)
 
   await settled([away], 'the server that goes away has everything so far')
   await away.stop()
   present.delete(away.serverName)
   const left = clock.monotonic()
-  tell(`${away.serverName} goes away; traffic goes on, with sticky events for it`)
+  tell(STORY_WORDS.goesAway(away.serverName))
   await act(plan.outage)
   await pause(Math.max(0, left + Math.max(minAgeMs, BRIEF_MS) + 1000 - clock.monotonic()))
 
   const seconds = Math.round((clock.monotonic() - left) / 1000)
   if (seconds >= TYPING_S) lossy.add(away.serverName)
-  tell(`${away.serverName} comes back after ${seconds} s; traffic pauses while it catches up`)
+  tell(STORY_WORDS.comesBack(away.serverName, seconds))
   await away.restart()
   await settled([away, joiner], 'the server that was away has caught up')
   pace.writeOff(away.serverName)
   present.add(away.serverName)
 
-  tell(`${joiner.serverName} joins a room with ${GATHERED} sticky events from before`)
+  tell(STORY_WORDS.joins(joiner.serverName))
   await traffic.join([{ room: ROOM.gathering, servers: [cast.joiner] }])
   await settled([joiner], 'the server that joined has the sticky events')
 
-  tell('traffic goes on')
+  tell(STORY_WORDS.goesOn)
   await act(plan.ending)
   if (edus !== undefined) await traffic.say(edus.stopTyping())
-  tell('traffic ends; every server gets the rest')
+  tell(STORY_WORDS.ends)
   const alive = fleet.servers.filter((server) => server !== dead)
   await settled(alive, 'every server has everything')
   return rules([{ server: joiner.serverName, room: traffic.roomId(ROOM.gathering) }])

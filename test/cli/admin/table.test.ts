@@ -19,7 +19,7 @@ describe('tables for people', () => {
       { name: 'a', n: 12345 },
       { name: 'long name', n: null },
     ]
-    expect(table(rows, [NAME, N])).to.equal('NAME            N\na          12,345\nlong name       -')
+    expect(table(rows, [NAME, N], 100)).to.equal('NAME            N\na          12,345\nlong name       -')
   })
 
   it('puts an id that does not fit above its row, and leaves the other rows as they are', () => {
@@ -79,6 +79,7 @@ describe('tables for people', () => {
           { name: 'abcd', n: 1 },
         ],
         [NAME, N],
+        100,
       ),
     ).to.equal('NAME  N\n日本  1\nabcd  1')
     expect(broken('日本語', 3)).to.deep.equal(['日', '本', '語'])
@@ -86,9 +87,9 @@ describe('tables for people', () => {
 
   it('lets no control character through to the terminal', () => {
     const evil = 'a\u001b[2Jb\u202ec\nd\u0001x'
-    expect(table([1], [{ title: 'X', value: () => evil }])).to.equal('X\na�[2Jb�c�d�x')
+    expect(table([1], [{ title: 'X', value: () => evil }], 100)).to.equal('X\na�[2Jb�c�d�x')
     expect(facts([['x', evil]], plainScreen(80))).to.equal('x  a�[2Jb�c�d�x')
-    expect(wrap(evil, 0)).to.equal('a�[2Jb�c�d�x')
+    expect(wrap(evil, 0, 100)).to.equal('a�[2Jb�c�d�x')
   })
 
   it('cuts in the middle by characters, not by halves of one', () => {

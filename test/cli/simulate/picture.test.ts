@@ -2,6 +2,7 @@ import { expect } from 'chai'
 import { makeLive } from '../../../src/cli/simulate/live.ts'
 import { picture, type Shown } from '../../../src/cli/simulate/picture.ts'
 import { guarded } from '../../../src/cli/io.ts'
+import { plainScreen } from '../../../src/cli/screen.ts'
 import { makeSecrets } from '../../../src/observe/secrets.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 
@@ -24,7 +25,7 @@ const states = new Map(shown.fleet.servers.map(({ serverName }) => [serverName, 
 describe("the demo's picture", () => {
   for (const columns of [80, 100, 160]) {
     it(`shows whole names and numbers at ${columns} columns`, () => {
-      const lines = picture(shown, states, { rows: 60, columns })
+      const lines = picture(shown, states, { ...plainScreen(columns), height: 60 })
       for (const line of lines) expect(line.length, line).to.be.at.most(columns)
       for (const [nth, line] of lines.slice(1, SERVERS + 1).entries())
         expect(line).to.match(new RegExp(`^s${nth}\\.delegated\\.test +catching_up +45,678 +40,0\\d\\d( |$)`))
@@ -37,7 +38,7 @@ describe("the demo's picture", () => {
     const write = (text: string) => (drawn += text)
     const window = { isTTY: true, columns: 80, rows: 30, write }
     const { stderr } = guarded({ stdout: { write }, stderr: window, env: {}, cwd: '/' }, makeSecrets())
-    const live = makeLive(stderr, () => 0)
+    const live = makeLive(stderr, { NO_COLOR: '1' }, () => 0)
     live.watch({ ...shown, get: () => Promise.resolve({ destinations: [] }) })
     live.end()
     const lines = drawn.split('\n')

@@ -5,12 +5,13 @@ import { join } from 'node:path'
 import { foundText, wrongSteps } from '../../../src/cli/simulate/found.ts'
 import { jsonOf, complaintOf, showReport } from '../../../src/cli/simulate/report.ts'
 import type { SimulateReport } from '../../../src/cli/simulate/report.ts'
+import { plainScreen } from '../../../src/cli/screen.ts'
 import { planStory } from '../../../src/simulate/story/plan.ts'
 import type { Heard, Told } from '../../../src/simulate/story/record.ts'
 import type { EduVerdict } from '../../../src/simulate/verdict/edus.ts'
 import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import { until } from '../../support/poll.ts'
-import { limpet, startLimpet } from '../cli-stage.ts'
+import { limpet, startLimpet, startShell } from '../cli-stage.ts'
 
 const HERE = { cwd: tmpdir() }
 
@@ -34,11 +35,18 @@ describe('limpet simulate', () => {
   it('tells a small story to the end: nothing missing, nobody gets what is not theirs', async function () {
     this.timeout(600_000)
     const small = ['--servers', '6', '--rooms', '8', '--events', '200', '--seed', '5']
-    const run = startLimpet(['simulate', ...small, '--json'], HERE)
+    const run = startLimpet(['simulate', ...small, '--json', '--keep-running'], HERE)
     const hint = / to try meanwhile: limpet (discover s0\.delegated\.test --config \S+)\n/
     const begun = () => hint.test(run.err) || run.child.exitCode !== null
     await until(begun, { what: 'the daemon to run', withinMs: 120_000 })
     const tried = await limpet(hint.exec(run.err)?.[1]?.split(' ') ?? [], HERE)
+    const printed = / go on until Ctrl-C\. [^]*\/metrics\n/
+    await until(() => printed.test(run.err) || run.child.exitCode !== null, {
+      what: 'the verdict',
+      withinMs: 300_000,
+    })
+    await tryAll(printed.exec(run.err)?.[0] ?? '')
+    run.child.kill('SIGINT')
     const status = await run.ended
     const { out, err } = run
     expect(status, `${err}\n${out}`).to.equal(0)
@@ -70,6 +78,32 @@ describe('limpet simulate', () => {
     expect(err).to.match(/^ +\d+\.\d s {2}6 servers, 8 rooms, 200 events, seed 5: making a database\n/)
     expect(folders(), 'what it leaves behind').to.deep.equal([])
   })
+
+  /** Runs each command that is printed, as it is printed, in another shell. */
+  async function tryAll(text: string): Promise<void> {
+    const commands = text.split('\n').filter((line) => /^(npx|curl) /.test(line))
+    const shows: Record<string, RegExp> = {
+      ' status ': /^position +\d/m,
+      ' destinations ': /^DESTINATION /m,
+      ' destination ': /PDU/,
+      ' preview ': /PDU|catch-up/,
+      ' sticky ': /^EVENT|\$\S{43}/m,
+      ' explain ': /sticky replay/,
+      ' discover ': /^found by step +3\.2$/m,
+      '/v1/ingest': /"accepted":1/,
+      '/v1/status': /"server_name":"demo\.example"/,
+      '/docs': /<html/,
+      '/metrics': /^limpet_stream_position \d/m,
+    }
+    expect(commands).to.have.length(Object.keys(shows).length)
+    const tried = commands.map((line) => ({ line, run: startShell(line, HERE) }))
+    for (const [index, { line, run }] of tried.entries()) {
+      const [part = '', what = /^$/] = Object.entries(shows)[index] ?? []
+      expect(line).to.include(part)
+      expect(await run.ended, `${line}\n${run.err}`).to.equal(0)
+      expect(run.out, line).to.match(what)
+    }
+  }
 
   it('ends in good order on Ctrl-C, also while the database is made', async () => {
     const run = startLimpet(['simulate'], HERE)
@@ -120,6 +154,7 @@ describe('limpet simulate', () => {
       const verdict = judgeRun(told, [one], rules)
       return { plan, verdict, edus: [], limpet, found: ['3.2'], seconds: 1.5 }
     }
+    const shown = (one: SimulateReport, width = Infinity) => showReport(one, plainScreen(width))
     const ofEdus: EduVerdict = {
       ...{ server, owed: 1_234, received: 1_200, leftOut: 0, pending: 34, missing: [], notEntitled: [] },
       ...{ stale: [], repeats: 0, resyncs: 0, faults: [] },
@@ -128,11 +163,11 @@ describe('limpet simulate', () => {
     it('what is good of EDUs, where the traffic had some', () => {
       const good = { ...report(heard('$one')), edus: [ofEdus] }
       expect(complaintOf(good)).to.equal(null)
-      expect(showReport(good)).to.match(
+      expect(shown(good)).to.match(
         /^EDUs: 1,234 durable ones owed: 1,200 received, 34 pending for the dead one\.$/m,
       )
       expect(jsonOf(good)).to.deep.include({ good: true })
-      expect(showReport(report(heard('$one')))).not.to.include('EDUs')
+      expect(shown(report(heard('$one')))).not.to.include('EDUs')
     })
 
     for (const [bad, line] of [
@@ -144,7 +179,7 @@ describe('limpet simulate', () => {
       it(`what is bad of EDUs: ${line}`, () => {
         const said = { ...report(heard('$one')), edus: [{ ...ofEdus, ...bad }] }
         expect(complaintOf(said)).to.match(/other faults 1$/)
-        expect(showReport(said)).to.include(`Faults:\n  ${server}: ${line}\n`)
+        expect(shown(said)).to.include(`Faults:\n  ${server}: ${line}\n`)
         expect(jsonOf(said)).to.include({ good: false })
       })
     }
@@ -152,10 +187,10 @@ describe('limpet simulate', () => {
     it('what is good', () => {
       const good = report(heard('$one'))
       expect(complaintOf(good)).to.equal(null)
-      expect(showReport(good)).to.match(/^127.0.0.1:12345 +1 +1 +0 +0 +0 +0 {2}was away$/m)
-      expect(showReport(good)).to.match(/^missing 0, not entitled 0, replayed 0, lapsed 0$/m)
-      expect(showReport(good)).to.match(/^Found: 1 by \.well-known \(step 3\.2\)\.$/m)
-      expect(showReport(good)).to.match(/^good: 200 events in 8 rooms to 6 servers in 1.5 s, seed 1$/m)
+      expect(shown(good)).to.match(/^127.0.0.1:12345 +1 +1 +0 +0 {2}was away$/m)
+      expect(shown(good)).to.match(/^missing 0, not entitled 0, replayed 0, lapsed 0$/m)
+      expect(shown(good)).to.match(/^Found: 1 by \.well-known \(step 3\.2\)\.$/m)
+      expect(shown(good)).to.match(/^good: 200 events in 8 rooms to 6 servers in 1.5 s, seed 1$/m)
     })
 
     for (const [what, bad, complaint, line] of [
@@ -175,8 +210,8 @@ describe('limpet simulate', () => {
     ] as const) {
       it(`${what}, and fails`, () => {
         expect(complaintOf(bad)).to.equal(`the run failed: ${complaint}`)
-        expect(showReport(bad)).to.include(`Faults:\n  ${server}: ${line}\n`)
-        expect(showReport(bad)).to.match(/^BAD: /m)
+        expect(shown(bad)).to.include(`Faults:\n  ${server}: ${line}\n`)
+        expect(shown(bad)).to.match(/^BAD: /m)
         expect(jsonOf(bad)).to.include({ good: false })
       })
     }
@@ -184,9 +219,7 @@ describe('limpet simulate', () => {
     it('where limpet itself says otherwise, and fails', () => {
       const bad = report(heard('$one'), ['sticky replays: limpet counts 3, but the servers saw 2'])
       expect(complaintOf(bad)).to.match(/other faults 1$/)
-      expect(showReport(bad)).to.include(
-        'Faults:\n  sticky replays: limpet counts 3, but the servers saw 2\n',
-      )
+      expect(shown(bad)).to.include('Faults:\n  sticky replays: limpet counts 3, but the servers saw 2\n')
     })
 
     it('by which step each server was found', () => {
@@ -202,9 +235,10 @@ describe('limpet simulate', () => {
       ])
     })
 
-    it('no line wider than 100 columns', () => {
+    it('no line wider than the screen', () => {
       const long = report({ ...heard('$one'), violations: [`transaction ${'x'.repeat(300)} came again`] })
-      for (const line of showReport(long).split('\n')) expect(line.length).to.be.at.most(100)
+      for (const width of [80, 100])
+        for (const line of shown(long, width).split('\n')) expect(line.length).to.be.at.most(width)
     })
   })
 })

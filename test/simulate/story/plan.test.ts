@@ -4,7 +4,7 @@ import { GATHERED, planStory } from '../../../src/simulate/story/plan.ts'
 import type { StoryPlan, PlannedEvent } from '../../../src/simulate/story/plan.ts'
 import { ROOM } from '../../../src/simulate/story/rooms.ts'
 
-const USUAL = { servers: 40, rooms: 60, events: 5000, seed: 1 }
+const USUAL = { servers: 40, rooms: 60, events: 3000, seed: 1 }
 const SMALL = { servers: 6, rooms: 8, events: 200, seed: 1 }
 
 describe('the plan of a story', () => {
@@ -20,7 +20,7 @@ describe('the plan of a story', () => {
     USUAL,
     SMALL,
     { ...SMALL, servers: 7, seed: 3 },
-    { ...USUAL, servers: 200, rooms: 500 },
+    { ...USUAL, servers: 200, rooms: 500, events: 5000 },
   ]) {
     describe(`of ${sizes.servers} servers, ${sizes.rooms} rooms and ${sizes.events} events`, () => {
       const plan = planStory(sizes)
