@@ -50,6 +50,8 @@ const producer = makeProducer({
 })
 /** How many entries of the log limpet has, as limpet itself says at our start. */
 let told = Number((await producer.position()).source_token ?? 0)
+if (told > log.length)
+  throw new Error(`limpet was told ${told} items, and ${logFile} has ${log.length}: it is another log`)
 async function tell(): Promise<void> {
   while (told < log.length) {
     const items = log.slice(told, told + 1_000)

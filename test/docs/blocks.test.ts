@@ -26,7 +26,8 @@ interface Story extends Run {
 
 /** Blocks that are run elsewhere, or nowhere. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
-  'ops/systemd/README.md': 'as root in a system of its own: npm run test:packaging',
+  'ops/systemd/README.md': 'as root on a machine of its own: npm run test:packaging',
+  'ops/README.md': 'its Containerfile likewise; podman is nowhere in the tests',
   'docs/embedded.md': "needs PostgreSQL's psql, which npm does not have",
 }
 
@@ -39,7 +40,12 @@ let stage: PageStage
 let eventId = ''
 
 const STORIES: Readonly<Record<string, Story>> = {
-  'README.md': { starts: true, installs: true, mayFail: ASKS_OUTSIDE },
+  'README.md': {
+    ...{ starts: true, installs: true, mayFail: ASKS_OUTSIDE },
+    instead: {
+      "'$eVeNtId'": `"$(sed -n 's/.*"event_id":"\\([^"]*\\)".*/\\1/p' limpet-data/receive/first-event.json)"`,
+    },
+  },
   'CONTRIBUTING.md': {},
   'docs/chaos.md': {},
   'docs/model-test.md': {},
@@ -85,10 +91,11 @@ describe('the commands of the pages', function () {
       const more = await story.before?.(this)
       if (story.starts === true) await run('systemctl stop limpet')
       else await startUnlessItRuns()
-      const folder = story.installs === true ? `new/${page}` : undefined
-      const instead = { $eVeNtId: eventId, ...more?.instead }
+      const installed =
+        story.installs === true ? { folder: `new/${page}`, databaseUrl: (await freshDatabase()).url } : {}
+      const instead = { ...story.instead, $eVeNtId: eventId, ...more?.instead }
       for (const { text } of shell) {
-        await run(text, { ...story, folder, instead })
+        await run(text, { ...story, ...installed, instead })
         if (story.stopsBetween === true) await run('systemctl stop limpet')
       }
       if (story.starts === true) await run('systemctl stop limpet')

@@ -28,6 +28,8 @@ export interface Run {
   readonly mayFail?: RegExp
   /** Where they are typed; default: where limpet is installed. */
   readonly folder?: string | undefined
+  /** Of the limpet there; default: the one that all share. */
+  readonly databaseUrl?: string | undefined
 }
 
 /** Commands without an end of their own are started, and waited for until they say that they run. */
@@ -117,7 +119,7 @@ export async function setPageStage() {
     ...inherited(),
     ...{ STAGE: dir, BRIDGE: bridge, ROOT, MAIN: builtMain() },
     ...{ TSX: import.meta.resolve('tsx'), TSX_TSCONFIG_PATH: join(ROOT, 'tsconfig.json') },
-    ...{ LIMPET_LISTEN: JSON.stringify({ host: '127.0.0.1', port }), LIMPET_DATABASE: database.url },
+    ...{ LIMPET_LISTEN: JSON.stringify({ host: '127.0.0.1', port }) },
     // Nobody answers: no page's command leaves this machine.
     ...{ LIMPET_FEDERATION__DNS_SERVERS: '["127.0.0.1:9"]', RECEIVE_PORT: String(receivePort) },
     URL: `http://127.0.0.1:${port}`,
@@ -138,14 +140,17 @@ export async function setPageStage() {
     }
   }
 
-  async function run(text: string, { instead = {}, mayFail, folder = 'installed' }: Run = {}): Promise<Ran> {
+  async function run(
+    text: string,
+    { instead = {}, mayFail, folder = 'installed', databaseUrl = database.url }: Run = {},
+  ): Promise<Ran> {
     mkdirSync(join(dir, folder), { recursive: true })
     let script = text
     for (const [there, here] of Object.entries({ ...always, ...instead }))
       script = script.replaceAll(there, here)
     const child = spawn('bash', ['-c', `${PRELUDE}\n${script}`], {
       cwd: join(dir, folder),
-      env: { ...env, MAY_FAIL: mayFail?.source ?? '', INGEST: token(folder) },
+      env: { ...env, MAY_FAIL: mayFail?.source ?? '', INGEST: token(folder), LIMPET_DATABASE: databaseUrl },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let said = ''
