@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { expect } from 'chai'
 import { HERE } from '../../support/built.ts'
 import { limpet } from '../cli-stage.ts'
@@ -14,13 +15,8 @@ describe('the picture of the demo', () => {
   })
 
   it('shows whole names and numbers in 80 columns', async () => {
-    // eslint-disable-next-line no-control-regex
-    const shown =
-      (await drawMoment())
-        .split('\u001b[J')
-        .at(-1)
-        ?.replace(/\u001b\[\d*[A-Za-z]/g, '') ?? ''
-    const lines = shown.trimEnd().split('\n')
+    const shown = (await drawMoment()).split('\u001b[J').at(-1) ?? ''
+    const lines = stripVTControlCharacters(shown).trimEnd().split('\n')
     for (const line of lines) expect(line.length, line).to.be.at.most(80)
     const rows = lines.slice(1)
     expect(rows.find((line) => line.startsWith('s0.delegated.test '))).to.match(
@@ -38,7 +34,11 @@ describe('the picture of the demo', () => {
   })
 
   it('needs nothing from elsewhere, and says what is on the screen in the end', () => {
-    const svg = terminalSvg('old <\n\u001b[1A\u001b[Ja \u001b[31mb&\u001b[0m\n', { title: '"t"', columns: 9 })
+    const svg = terminalSvg('old <\n\u001b[1A\u001b[Ja \u001b[31mb&\u001b[0m\n', {
+      title: 't',
+      about: '"a"',
+      columns: 9,
+    })
     expect(svg).not.to.include('old')
     expect(svg).to.match(
       /<text x="18" y="48" textLength="8.4">a<\/text>\n<text x="34.8" y="48" textLength="16.8" fill="#ff7b72">b&amp;<\/text>/,

@@ -5,6 +5,7 @@ import { terminalSvg } from './terminal-picture.ts'
 export const DEMO_PICTURE = 'docs/demo.svg'
 
 export async function demoPicture(): Promise<string> {
-  const title = 'npm run demo: one server is away, one is dead, all others get what they are owed'
-  return terminalSvg(await drawMoment(), { title, columns: 80 })
+  const about =
+    'The demo in a terminal: what each of 40 servers is owed and has received, while one is away and one is dead'
+  return terminalSvg(await drawMoment(), { title: 'npm run demo', about, columns: 80 })
 }

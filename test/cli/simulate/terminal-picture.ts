@@ -32,14 +32,18 @@ const BAR = 34
 const FONTS =
   "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 
+// eslint-disable-next-line no-control-regex
+const TOKEN = /\u001b\[(?:\d*)(?:[A-Za-z])|\n|[^\u001b\n]/gu
+// eslint-disable-next-line no-control-regex
+const SEQUENCE = /^\u001b\[(\d*)([A-Za-z])$/
+
 /** The lines that are on the screen in the end, and above it. */
 function screenLines(sent: string): Letter[][] {
   const lines: Letter[][] = [[]]
   let row = 0
   let style = PLAIN
-  // eslint-disable-next-line no-control-regex
-  for (const [token] of sent.matchAll(/\u001b\[(\d*)([A-Za-z])|\n|[^\u001b\n]/gu)) {
-    const [, number = '', letter] = /^\u001b\[(\d*)([A-Za-z])$/.exec(token) ?? []
+  for (const [token] of sent.matchAll(TOKEN)) {
+    const [, number = '', letter] = SEQUENCE.exec(token) ?? []
     if (token === '\n') {
       row += 1
       lines[row] ??= []
@@ -54,8 +58,11 @@ function screenLines(sent: string): Letter[][] {
   return lines
 }
 
-/** `title`: in the window's bar, and what is read out in the place of the image. */
-export function terminalSvg(sent: string, { title, columns }: { title: string; columns: number }): string {
+/** `title` stands in the window's bar; `about` is read out in the place of the image. */
+export function terminalSvg(
+  sent: string,
+  { title, about, columns }: { title: string; about: string; columns: number },
+): string {
   const lines = screenLines(sent)
   const width = Math.ceil(columns * WIDE + 2 * MARGIN)
   const height = BAR + lines.length * HIGH + MARGIN
@@ -63,8 +70,8 @@ export function terminalSvg(sent: string, { title, columns }: { title: string; c
     (fill, n) => `<circle cx="${20 + n * 20}" cy="17" r="6" fill="${fill}"/>`,
   )
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(title)}">`,
-    `<title>${escaped(title)}</title>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escaped(about)}">`,
+    `<title>${escaped(about)}</title>`,
     `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,
     `<path d="M0 ${BAR - 6}V8a8 8 0 0 1 8-8h${width - 16}a8 8 0 0 1 8 8v${BAR - 14}z" fill="#21262d"/>`,
     ...dots,
