@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { exitStatusOf } from '../src/cli/cli-error.ts'
 import { loadConfig } from '../src/config/config.ts'
+import { commandsOf } from './packaging/page.ts'
 import { skip } from './support/skip.ts'
 
 const FOLDER = fileURLToPath(new URL('../ops/systemd', import.meta.url))
@@ -106,33 +107,35 @@ describe('the systemd unit', () => {
   })
 
   it('is installed by the commands of its README, as they stand there', () => {
-    const readme = readFileSync(join(FOLDER, 'README.md'), 'utf8')
-    const commands = /```sh\n([^]*?)```/.exec(readme)?.[1] ?? ''
-    const checkout = join(root, 'checkout')
-    mkdirSync(checkout)
-    writeFileSync(join(checkout, 'package.json'), '{}')
-    writeFileSync(join(checkout, 'signing.key'), 'a key')
-    cpSync(FOLDER, join(checkout, 'ops/systemd'), { recursive: true })
+    const commands = commandsOf('ops/systemd/README.md').slice(0, 3).join('')
+    const folder = join(root, 'folder')
+    cpSync(FOLDER, join(folder, 'package/ops/systemd'), { recursive: true })
+    mkdirSync(join(folder, 'package/dist/src'), { recursive: true })
+    writeFileSync(join(folder, 'signing.key'), 'a key')
+    execFileSync('tar', ['-czf', 'limpet-1.2.3.tgz', 'package'], { cwd: folder })
+    for (const there of ['usr/local/bin', 'etc/systemd/system', 'var/lib'])
+      mkdirSync(join(root, there), { recursive: true })
     // The machine's own folders, accounts and services are not a test's to change.
-    const elsewhere = commands.replace(/(?<=[\s>])\/(?=(opt|etc|var)\/)/g, `${root}/`)
+    const elsewhere = commands.replace(/(?<=[\s>])\/(?=(opt|etc|var|usr\/local)\/)/g, `${root}/`)
     const stubs = `
-      npm() {
-        case "$*" in
-          ci) mkdir -p node_modules/pg node_modules/typescript ;;
-          'run build') [ -e node_modules/typescript ] && mkdir -p dist/src ;;
-          'prune --omit=dev') rm -r node_modules/typescript ;;
-        esac
-      }
+      npm() { [ "$*" = 'ci --omit=dev --prefix ${root}/opt/limpet' ] && mkdir "$4/node_modules"; }
       useradd() { :; }
+      runuser() { [ "$*" = '-u limpet -- limpet check-config' ]; }
       systemctl() { :; }
       install() { command install $(printf '%s ' "$@" | sed 's/-[og] limpet//g'); }`
-    execFileSync('bash', ['-euc', `${stubs}\n${elsewhere}`], { cwd: checkout, stdio: 'pipe' })
+    execFileSync('bash', ['-euc', `${stubs}\n${elsewhere}`], { cwd: folder, stdio: 'pipe' })
     const started = /^ExecStart=\S+ (\S+)\/src\/main\.js run --config (\S+)$/m.exec(unit) ?? []
-    for (const path of [started[1] ?? '', started[2] ?? '', '/etc/systemd/system/limpet.service'])
-      expect(existsSync(join(root, path)), path).to.equal(true)
-    expect(readdirSync(join(root, started[1] ?? '', '../node_modules')), 'only what runs').to.deep.equal([
-      'pg',
-    ])
+    const paths = [
+      started[1] ?? '',
+      started[2] ?? '',
+      '/etc/systemd/system/limpet.service',
+      '/opt/limpet/node_modules',
+    ]
+    for (const path of paths) expect(existsSync(join(root, path)), path).to.equal(true)
+    const wrapper = readFileSync(join(root, 'usr/local/bin/limpet'), 'utf8').replaceAll(root, '')
+    // The same program and the same configuration as the unit's.
+    const [, dist = '', file = ''] = started
+    expect(wrapper).to.include(`:-${file}} exec /usr/bin/node ${dist}/src/main.js "$@"`)
     const yaml = join(root, started[2] ?? '')
     expect((statSync(yaml).mode & 0o777).toString(8), 'it may come to hold secrets').to.equal('640')
     writeFileSync(yaml, readFileSync(yaml, 'utf8').replaceAll(root, ''))
