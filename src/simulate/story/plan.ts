@@ -61,7 +61,7 @@ const LONG_MS = 30 * 60_000
 /** `catch_up.threshold_pdus`, where the outage is long enough. */
 const THRESHOLD = 100
 /** Requests that the traffic comes in, and items of one. */
-const BATCHES = 60
+const BATCHES = 50
 const FEWEST_BATCH = 10
 const MOST_BATCH = 400
 const SHARES = { opening: 0.3, outage: 0.45 }
