@@ -96,6 +96,11 @@ export function startShell(
   })
 }
 
+/** Makes what `startLimpet` and `startShell` need now, in the folder for temporary files that there is now. */
+export function makeCommands(): void {
+  shims()
+}
+
 let shimFolder: string | undefined
 
 function shims(): string {

@@ -11,7 +11,7 @@ import type { Heard, Told } from '../../../src/simulate/story/record.ts'
 import type { EduVerdict } from '../../../src/simulate/verdict/edus.ts'
 import { judgeRun } from '../../../src/simulate/verdict/verdict.ts'
 import { until } from '../../support/poll.ts'
-import { limpet, startLimpet, startShell } from '../cli-stage.ts'
+import { limpet, makeCommands, startLimpet, startShell } from '../cli-stage.ts'
 
 const HERE = { cwd: tmpdir() }
 
@@ -20,6 +20,8 @@ describe('limpet simulate', () => {
   const usual = process.env['TMPDIR']
   let temporary: string
   before(() => {
+    // Other files use them after this one, whose folder goes.
+    makeCommands()
     temporary = mkdtempSync(join(tmpdir(), 'limpet-simulate-'))
     // PostgreSQL may have to run as another account than ours.
     chmodSync(temporary, 0o755)
