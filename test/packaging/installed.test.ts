@@ -1,6 +1,5 @@
 /** `npm pack`'s archive, installed into an empty folder with nothing but Node.js: everything runs there. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { mkdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { expect } from 'chai'
 import type { Process } from '../cli/cli-stage.ts'
@@ -18,6 +17,7 @@ describe('the archive of npm pack', function () {
   let here: Installed
   let simulated: Process
   let daemon: Process | undefined
+  let receiver: Process | undefined
   let url: string
   before(async () => {
     here = await installPacked()
@@ -27,8 +27,8 @@ describe('the archive of npm pack', function () {
     simulated = here.limpet(['simulate', ...SMALLEST], folder)
   })
   after(async () => {
-    daemon?.child.kill('SIGKILL')
-    await daemon?.ended
+    for (const one of [daemon, receiver]) one?.child.kill('SIGKILL')
+    await Promise.all([daemon?.ended, receiver?.ended])
   })
 
   const packageDir = () => join(here.dir, 'node_modules/limpet')
@@ -86,7 +86,11 @@ describe('the archive of npm pack', function () {
     await said(here.limpet(['init', '--server-name', 'example.org']))
     const port = await quietPort()
     const file = join(here.dir, 'limpet.yaml')
-    writeFileSync(file, `${readFileSync(file, 'utf8')}\nlisten: {host: 127.0.0.1, port: ${port}}\n`)
+    receiver = here.limpet(['receive', '--port', '0'])
+    await lineOf(receiver, /^What comes is shown here/)
+    const reach = 'custom_ca_paths: [limpet-data/receive/ca.pem]\n  ip_allowlist: [127.0.0.1]'
+    const sample = readFileSync(file, 'utf8').replace(/^federation:$/m, `$&\n  ${reach}`)
+    writeFileSync(file, `${sample}\nlisten: {host: 127.0.0.1, port: ${port}}\n`)
     expect(await said(here.limpet(['check-config']))).to.match(/^database: ok/m)
     daemon = here.limpet(['run'])
     await lineOf(daemon, /limpet runs/)
@@ -101,6 +105,21 @@ describe('the archive of npm pack', function () {
     expect(await said(here.limpet(['status']))).to.match(/destinations/i)
   })
 
+  it('delivers: what receive has written for it comes to receive', async () => {
+    const answer = await fetch(`${url}/v1/ingest`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ingestToken()}`, 'content-type': 'application/json' },
+      body: readFileSync(join(here.dir, 'limpet-data/receive/first-event.json')),
+    })
+    expect(answer.status).to.equal(200)
+    expect(receiver).not.to.equal(undefined)
+    if (receiver !== undefined) await lineOf(receiver, /m\.room\.message/)
+  })
+
+  const ingestToken = () =>
+    /^\s*ingest: ?["']?([^"'\s]+)/m.exec(
+      readFileSync(join(here.dir, 'limpet-data/tokens.yaml'), 'utf8'),
+    )?.[1] ?? ''
   const feeding = (item: string, token: string) => `
     import { makeProducer } from 'limpet/client'
     const producer = makeProducer({ url: '${url}', token: '${token}', source: 'hs' })
@@ -108,9 +127,7 @@ describe('the archive of npm pack', function () {
   const ITEM = `{ type: 'servers', room_id: '!r:example.org', set: ['b.example'] }`
 
   it('brings the client', async () => {
-    const tokens = readFileSync(join(here.dir, 'limpet-data/tokens.yaml'), 'utf8')
-    const token = /^\s*ingest: ?["']?([^"'\s]+)/m.exec(tokens)?.[1] ?? ''
-    writeFileSync(join(here.dir, 'feed.mjs'), feeding(ITEM, token))
+    writeFileSync(join(here.dir, 'feed.mjs'), feeding(ITEM, ingestToken()))
     expect(await said(here.start(process.execPath, ['feed.mjs']))).to.include("kind: 'taken'")
   })
 
