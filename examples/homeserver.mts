@@ -49,7 +49,14 @@ const producer = makeProducer({
   },
 })
 /** How many entries of the log limpet has, as limpet itself says at our start. */
-let told = Number((await producer.position()).source_token ?? 0)
+let told = await producer.position().then(
+  ({ source_token: stored }) => Number(stored ?? 0),
+  (error: unknown) => {
+    // A homeserver asks again until it is told.
+    say(`is limpet there? ${(error as Error).message}`)
+    process.exit(1)
+  },
+)
 if (told > log.length)
   throw new Error(`limpet was told ${told} items, and ${logFile} has ${log.length}: it is another log`)
 async function tell(): Promise<void> {

@@ -22,7 +22,7 @@ export class DataDirInUseError extends Error {
   readonly pid: number
   constructor(dir: string, pid: number) {
     super(
-      `data_dir ${dir} is in use by another limpet (process ${pid}): stop that one first, or give this one another data_dir`,
+      `data_dir ${dir} is in use by another limpet (process ${pid}): stop that one first, or give this one another data_dir. For several processes set database to a PostgreSQL of your own`,
     )
     this.name = 'DataDirInUseError'
     this.pid = pid

@@ -127,7 +127,7 @@ async function removeStale(path: string): Promise<void> {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'somebody else listens there',
+  EADDRINUSE: 'somebody else listens there; `listen` or --listen names another address',
   EACCES: 'permission denied',
   EADDRNOTAVAIL: 'this machine does not have that address',
   ENOTFOUND: 'this name has no address',

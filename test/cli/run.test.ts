@@ -153,7 +153,7 @@ describe('limpet run, as a process', function () {
     await fails(
       start(setUp({ database: url }), '--listen', `127.0.0.1:${port}`),
       1,
-      /^limpet: can't listen on 127\.0\.0\.1:\d+: somebody else listens there\n$/,
+      /^limpet: can't listen on 127\.0\.0\.1:\d+: somebody else listens there; `listen` or --listen names another address\n$/,
     )
     first.child.kill('SIGTERM')
     await first.ended

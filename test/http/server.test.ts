@@ -285,7 +285,9 @@ describe('our own listeners', () => {
     const other = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
     await once(other.stdout, 'data')
     const busy = await refusedListen([{ socket, mode: 0o660, serve: all }])
-    expect(busy.message).to.equal(`can't listen on ${socket}: somebody else listens there`)
+    expect(busy.message).to.equal(
+      `can't listen on ${socket}: somebody else listens there; \`listen\` or --listen names another address`,
+    )
     other.kill('SIGKILL')
     await once(other, 'exit')
     expect(existsSync(socket)).to.equal(true)
@@ -313,7 +315,9 @@ describe('our own listeners', () => {
     const { addresses } = await open()
     const port = Number(new URL(addresses[0] ?? '').port)
     const error = await refusedListen([free, { ...free, port }])
-    expect(error.message).to.equal(`can't listen on 127.0.0.1:${port}: somebody else listens there`)
+    expect(error.message).to.equal(
+      `can't listen on 127.0.0.1:${port}: somebody else listens there; \`listen\` or --listen names another address`,
+    )
     expect((await refusedListen([{ ...free, host: '192.0.2.1', port: 80 }])).message).to.include(
       'does not have that address',
     )

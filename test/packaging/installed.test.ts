@@ -72,6 +72,10 @@ describe('the archive of npm pack', function () {
       }
   })
 
+  it('leaves a program that runs where it was made', () => {
+    expect(statSync(join(here.checkout, 'dist/src/main.js')).mode & 0o111).to.equal(0o111)
+  })
+
   it('names exactly what the tests ran with', () => {
     const read = (path: string) => readFileSync(path, 'utf8')
     expect(read(join(packageDir(), 'npm-shrinkwrap.json'))).to.equal(read(join(HERE, 'package-lock.json')))

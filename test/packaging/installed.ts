@@ -25,6 +25,8 @@ const NOT_CLONED = [
 export interface Installed {
   /** To begin with an empty folder; then `node_modules` is in it. */
   readonly dir: string
+  /** Where the archive was made. */
+  readonly checkout: string
   /** Starts an installed `limpet`, in `dir` or elsewhere. */
   limpet(args: readonly string[], cwd?: string): Process
   /** Starts any other program. */
@@ -33,20 +35,20 @@ export interface Installed {
 
 /** Packs this checkout as a clone of it would, and installs the archive with what it needs to run, from npm's cache or registry. */
 export async function installPacked(): Promise<Installed> {
-  const { folder, archive } = await pack()
+  const { folder, archive, checkout } = await pack()
   const dir = join(folder, 'empty')
   mkdirSync(dir)
   // npm looks for a package in the folders above too: a prefix keeps it here.
   await said(start('npm', ['install', '--prefix', dir, '--prefer-offline', '--omit=dev', archive], dir))
   return {
-    dir,
+    ...{ dir, checkout },
     limpet: (args, cwd = dir) => start(join(dir, 'node_modules/.bin/limpet'), args, cwd),
     start: (program, args, cwd = dir) => start(program, args, cwd),
   }
 }
 
-/** @returns the archive, alone in a folder that goes with the run */
-export async function pack(): Promise<{ folder: string; archive: string }> {
+/** @returns the archive, alone in a folder that goes with the run, and the checkout that it was made in */
+export async function pack(): Promise<{ folder: string; archive: string; checkout: string }> {
   const root = mkdtempSync(join(tmpdir(), 'limpet-packed-'))
   const remove = () => rmSync(root, { recursive: true, force: true })
   leaveBehind({ clear: () => Promise.resolve().then(remove), kill: remove })
@@ -58,7 +60,7 @@ export async function pack(): Promise<{ folder: string; archive: string }> {
   writeFileSync(build, readFileSync(build, 'utf8').replace('"compilerOptions": {', '$& "noCheck": true,'))
   mkdirSync(folder)
   const packed = await said(start('npm', ['pack', '--pack-destination', folder], checkout))
-  return { folder, archive: join(folder, packed.trim().split('\n').at(-1) ?? '') }
+  return { folder, archive: join(folder, packed.trim().split('\n').at(-1) ?? ''), checkout }
 }
 
 /** What a command wrote to standard output. @throws where it ends with anything but 0 */

@@ -51,6 +51,13 @@ describe('a PDU, as a strict receiver looks at it', () => {
   for (const [what, [odd, fault]] of Object.entries(wrong))
     it(`${what} is wrong`, () => expect(checkPdu(odd, signer).fault).to.match(fault))
 
+  it('in its redacted form is right: the hash is of what it was before', () => {
+    const redacted = { ...pdu, content: {} }
+    expect(checkPdu(redacted, signer).fault).to.equal(null)
+    expect(checkPdu({ ...redacted, unsigned: { age_ts: 1 } }, signer).fault).to.equal(null)
+    expect(checkPdu({ ...redacted, more: 1 }, signer).fault).to.equal('the content hash does not match')
+  })
+
   it('of another server is not checked for a signature that nobody here can check', () => {
     const foreign = makePdu({ ...parts, sender: '@u:b.example' }, key, '11').pdu
     expect(checkPdu(foreign, signer).fault).to.equal(null)
