@@ -51,6 +51,7 @@ export const ODD_BUGS: readonly Bug[] = [
   {
     bug: 'an odd PDU in doubt that its room overtakes',
     how: 'what is odd goes after the rest of its room too',
+    seed: 9,
     plant: () => ({
       statements: {
         // Of a room of its own, as the order of what is searched sees it.

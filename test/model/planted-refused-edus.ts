@@ -253,6 +253,7 @@ export const REFUSED_EDU_BUGS: readonly Bug[] = [
   {
     bug: "a drop that drops another destination's EDU",
     how: 'what is dropped is found by its position alone',
+    seed: 21,
     plant: () => ({
       statements: {
         'drop an EDU that is set aside': then<[number, string, number]>((call, [id, , its]) => {

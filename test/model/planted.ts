@@ -364,6 +364,7 @@ export const BUGS: readonly Bug[] = [
   {
     bug: 'a replay goes to a server that left meanwhile',
     how: 'a freeze does not ask whether anything was taken away from the destination since the look',
+    seed: 13,
     plant: () => ({
       statements: {
         'acknowledge and freeze': on(({ t }, values) => ({
@@ -376,6 +377,7 @@ export const BUGS: readonly Bug[] = [
   {
     bug: 'something new is frozen after pause',
     how: 'a freeze does not ask whether the destination was paused since the look',
+    seed: 72,
     plant: () => ({
       statements: {
         'acknowledge and freeze': on((call, values) => {
@@ -502,7 +504,7 @@ export const BUGS: readonly Bug[] = [
         },
       },
     }),
-    seed: 5,
+    seed: 32,
     breaks: /what is owed is kept/,
   },
   {
@@ -521,6 +523,7 @@ export const BUGS: readonly Bug[] = [
   {
     bug: 'a server that is not there is asked again and again',
     how: 'an attempt without a transaction is written down without a time for the next',
+    seed: 12,
     plant: () => ({
       statements: {
         'end the attempt': (right) => (call, values) => {
@@ -632,6 +635,7 @@ export const BUGS: readonly Bug[] = [
   {
     bug: 'a block that forgets what is owed',
     how: 'whom an operator blocks is put aside for good: its position is moved to the head',
+    seed: 2,
     plant: () => ({
       statements: {
         'put aside who is blocked': then<[readonly string[]]>(({ t }, [names]) => {
