@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { parse } from 'yaml'
 import { copyOf, readContainerfile, textOf, wordsOf } from './packaging/containerfile.ts'
-import { commandsOf } from './packaging/page.ts'
+import { commandsOf } from './docs/blocks.ts'
 import { HERE } from './support/built.ts'
 
 const stages = readContainerfile('ops/Containerfile')

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'chai'
 import { exitStatusOf } from '../src/cli/cli-error.ts'
 import { loadConfig } from '../src/config/config.ts'
-import { commandsOf } from './packaging/page.ts'
+import { commandsOf } from './docs/blocks.ts'
 import { skip } from './support/skip.ts'
 
 const FOLDER = fileURLToPath(new URL('../ops/systemd', import.meta.url))

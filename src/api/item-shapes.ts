@@ -31,7 +31,7 @@ export const eventItem = request(
     to: servers
       .optional()
       .describe(
-        'These servers and no others, whoever is in the room. It cannot be combined with `also_to` or `not_to`.',
+        'Exactly these servers, regardless of who is in the room. Cannot be combined with `also_to` or `not_to`.',
       ),
     sticky: z
       .boolean()

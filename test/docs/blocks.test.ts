@@ -11,7 +11,7 @@ import { readSigningKey } from '../../src/matrix/signing.ts'
 import { openPool } from '../../src/store/db.ts'
 import { freshDatabase } from '../support/postgres.ts'
 import { sharedRedis } from '../support/redis.ts'
-import { blocksOf, pagesOf } from './blocks.ts'
+import { blocksOf, commandsOf, pagesOf } from './blocks.ts'
 import { setPageStage, type PageStage, type Run } from './stage.ts'
 
 interface Story extends Run {
@@ -83,7 +83,7 @@ describe('the commands of the pages', function () {
   // Those for which one runs come first.
   const startsLast = (page: string) => (STORIES[page]?.starts === true ? 1 : 0)
   for (const page of pagesOf().sort((a, b) => startsLast(a) - startsLast(b))) {
-    const shell = blocksOf(page).filter(({ language }) => language === 'sh')
+    const shell = commandsOf(page)
     if (shell.length === 0 || page in ELSEWHERE) continue
     it(page, async function () {
       const story = STORIES[page]
@@ -94,7 +94,7 @@ describe('the commands of the pages', function () {
       const installed =
         story.installs === true ? { folder: `new/${page}`, databaseUrl: (await freshDatabase()).url } : {}
       const instead = { ...story.instead, $eVeNtId: eventId, ...more?.instead }
-      for (const { text } of shell) {
+      for (const text of shell) {
         await run(text, { ...story, ...installed, instead })
         if (story.stopsBetween === true) await run('systemctl stop limpet')
       }

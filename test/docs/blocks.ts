@@ -22,6 +22,11 @@ export function pagesOf(): string[] {
   return ['README.md', 'CONTRIBUTING.md', ...below].filter((name) => name.endsWith('.md')).sort()
 }
 
+/** Those of a page that are for a shell, in its order, as they stand there. */
+export function commandsOf(page: string): string[] {
+  return blocksOf(page).flatMap(({ language, text }) => (language === 'sh' ? [`${text}\n`] : []))
+}
+
 /** A block in a list is indented; what it is indented by is no part of it. */
 export function blocksOf(page: string): Block[] {
   const lines = readFileSync(join(ROOT, page), 'utf8').split('\n')

@@ -11,7 +11,7 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { blocksOf, ROOT } from './blocks.ts'
+import { commandsOf, ROOT } from './blocks.ts'
 
 const USUAL =
   'bash sh env sed grep cat ls mkdir rm cp mv chmod uname id dirname basename tar gzip xz curl git sleep head tail'
@@ -83,11 +83,8 @@ async function timed(what: string, act: () => Promise<void>): Promise<void> {
   console.log(`-- ${what}: ${((performance.now() - began) / 1000).toFixed(1)} s\n`)
 }
 
-const [look = '', install = '', receive = '', run = '', tell = '', example = '', after = ''] = blocksOf(
-  'README.md',
-)
-  .filter(({ language }) => language === 'sh')
-  .map(({ text }) => text)
+const [look = '', install = '', receive = '', run = '', tell = '', example = '', after = ''] =
+  commandsOf('README.md')
 const [ci = '', demo = ''] = (look.split('\n')[0] ?? '').replace(/#.*/, '').split(' && ')
 
 try {

@@ -2,13 +2,13 @@
  * A shell in which the commands of the pages are run as they stand there: `limpet` is this limpet, `npx limpet` too, and `systemctl` starts and stops
  * it. Only what a test must choose is put in the place of what the page says: addresses, ports, names.
  */
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { limpet } from '../cli/cli-stage.ts'
+import { readGeneratedTokens } from '../../src/config/secrets.ts'
+import { limpet, startProgram } from '../cli/cli-stage.ts'
 import { builtMain } from '../support/built.ts'
 import { inherited } from '../support/inherited.ts'
 import { leaveBehind } from '../support/leftovers.ts'
@@ -48,7 +48,7 @@ limpet() {
 }
 begin() {
   local log pid
-  log=$(mktemp "$STAGE/began.XXXXXX")
+  log=$(mktemp -p "$STAGE")
   if [ "$1" = receive ]; then set -- "$@" --port "$RECEIVE_PORT"; fi
   node "$MAIN" "$@" >"$log" 2>&1 </dev/null &
   pid=$!
@@ -131,14 +131,8 @@ export async function setPageStage() {
   }
 
   /** Nothing, where there is no limpet yet. */
-  function token(folder = 'installed'): string {
-    try {
-      const text = readFileSync(join(dir, folder, 'limpet-data/tokens.yaml'), 'utf8')
-      return /^ingest: *"?([^"\s]+)/m.exec(text)?.[1] ?? ''
-    } catch {
-      return ''
-    }
-  }
+  const token = (folder = 'installed'): string =>
+    readGeneratedTokens(join(dir, folder, 'limpet-data')).ingest ?? ''
 
   async function run(
     text: string,
@@ -148,16 +142,12 @@ export async function setPageStage() {
     let script = text
     for (const [there, here] of Object.entries({ ...always, ...instead }))
       script = script.replaceAll(there, here)
-    const child = spawn('bash', ['-c', `${PRELUDE}\n${script}`], {
+    const bash = startProgram('bash', ['-c', `${PRELUDE}\n${script}`], {
       cwd: join(dir, folder),
       env: { ...env, MAY_FAIL: mayFail?.source ?? '', INGEST: token(folder), LIMPET_DATABASE: databaseUrl },
-      stdio: ['ignore', 'pipe', 'pipe'],
     })
-    let said = ''
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (data: Buffer) => (said += data.toString()))
-    const [status] = (await once(child, 'exit')) as [number | null]
-    return { status: status ?? -1, said }
+    const status = await bash.ended
+    return { status: typeof status === 'number' ? status : -1, said: `${bash.out}${bash.err}` }
   }
 
   const forget = leaveBehind({ clear: () => remove(), kill: () => undefined })

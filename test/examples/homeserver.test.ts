@@ -1,5 +1,4 @@
 /** `examples/homeserver.mts`, run as a newcomer runs it, against a real limpet and a strict remote server. */
-import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +8,7 @@ import { hashEvent, signEvent } from '../../src/matrix/make-pdu.ts'
 import type { JsonObject } from '../../src/matrix/json-value.ts'
 import { roomVersion } from '../../src/matrix/room-versions.ts'
 import type { FakeHomeserver } from '../../src/simulate/fleet/fake-homeserver.ts'
+import { startProgram } from '../cli/cli-stage.ts'
 import { makeWorld, OURS, TOKENS, type World } from '../e2e/world.ts'
 import { inherited } from '../support/inherited.ts'
 import { until } from '../support/poll.ts'
@@ -34,23 +34,17 @@ describe('examples/homeserver.mts', function () {
   })
 
   async function run(): Promise<string> {
-    const child = spawn(
-      process.execPath,
-      ['--import=tsx', join(ROOT, 'examples/homeserver.mts'), OURS, remote.serverName],
-      {
-        cwd: ROOT,
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: {
-          ...inherited(),
-          ...{ LIMPET_URL: world.address, LIMPET_TOKEN: TOKENS.ingest },
-          ...{ SIGNING_KEY: join(world.dir, 'key'), LOG: join(logs, 'log.ndjson') },
-        },
+    const example = ['--import=tsx', join(ROOT, 'examples/homeserver.mts'), OURS, remote.serverName]
+    const run = startProgram(process.execPath, example, {
+      cwd: ROOT,
+      env: {
+        ...inherited(),
+        ...{ LIMPET_URL: world.address, LIMPET_TOKEN: TOKENS.ingest },
+        ...{ SIGNING_KEY: join(world.dir, 'key'), LOG: join(logs, 'log.ndjson') },
       },
-    )
-    let said = ''
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (data: Buffer) => (said += data.toString()))
-    const status = await new Promise((resolve) => child.once('close', resolve))
+    })
+    const status = await run.ended
+    const said = `${run.out}${run.err}`
     expect(status, said).to.equal(0)
     return said
   }

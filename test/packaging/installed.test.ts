@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { expect } from 'chai'
+import { readGeneratedTokens } from '../../src/config/secrets.ts'
 import type { Process } from '../cli/cli-stage.ts'
 import { HERE } from '../support/built.ts'
 import { quietPort } from '../support/port.ts'
@@ -120,10 +121,7 @@ describe('the archive of npm pack', function () {
     if (receiver !== undefined) await lineOf(receiver, /m\.room\.message/)
   })
 
-  const ingestToken = () =>
-    /^\s*ingest: ?["']?([^"'\s]+)/m.exec(
-      readFileSync(join(here.dir, 'limpet-data/tokens.yaml'), 'utf8'),
-    )?.[1] ?? ''
+  const ingestToken = () => readGeneratedTokens(join(here.dir, 'limpet-data')).ingest ?? ''
   const feeding = (item: string, token: string) => `
     import { makeProducer } from 'limpet/client'
     const producer = makeProducer({ url: '${url}', token: '${token}', source: 'hs' })

@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { until } from '../support/poll.ts'
 import { pack } from './installed.ts'
 import { makeMachine } from './machine.ts'
-import { commandsOf } from './page.ts'
+import { commandsOf } from '../docs/blocks.ts'
 
 /** The folder in which the page's commands run. */
 const FOLDER = '/root/limpet'

@@ -24,7 +24,7 @@ export function whatOf({ header, tables, rows }: Copied): string {
   return `${counted(rows, 'row')} of ${counted(tables, 'table')} of ${server_name ?? 'no server name yet'} (${new Date(at).toISOString()}, position ${head}, schema ${schema}, PostgreSQL ${postgres})`
 }
 
-/** What to put into `limpet.yaml`. Whoever prints it masks the password in `database`. */
+/** The lines to put in `limpet.yaml`. The caller masks the password in `database` before printing them. */
 export function settingsFor(config: Config, database: string): string {
   const lines = [`server_name: ${config.server_name}`, `database: ${database}`]
   if (database === 'embedded') lines.push(`data_dir: ${config.data_dir}`)

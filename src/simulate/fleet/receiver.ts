@@ -129,18 +129,18 @@ export function makeReceiver(options: ReceiverOptions): Receiver {
 
   function receive(arrival: Arrival): Reply {
     const { txnId, at } = arrival
-    const isAgain = (log.find(txnId)?.response ?? null) !== null
-    const looked = { pdus: [] as LookedAtPdu[], edus: [] as Contents['edus'] }
+    const repeated = (log.find(txnId)?.response ?? null) !== null
+    const looked = { repeated, pdus: [] as LookedAtPdu[], edus: [] as Contents['edus'] }
     const reply = lookAndTake(arrival, looked)
     const status = reply.kind === 'answer' ? reply.status : null
-    options.onRequest?.({ txnId, at, repeated: isAgain, status, ...looked, objections: objections.splice(0) })
+    options.onRequest?.({ txnId, at, status, ...looked, objections: objections.splice(0) })
     return reply
   }
 
   /** `looked`: takes what was read, for who watches. */
   function lookAndTake(
     { txnId, uri, authorization, body, n, at }: Arrival,
-    looked: { pdus: readonly LookedAtPdu[]; edus: Contents['edus'] },
+    looked: Pick<LookedAtRequest, 'repeated' | 'pdus' | 'edus'>,
   ): Reply {
     const deep = verifyEvery > 0 && n % verifyEvery === 0
     const unsigned = refuseUnsigned({ method: 'PUT', uri, authorization, body }, expected, deep)
@@ -149,8 +149,8 @@ export function makeReceiver(options: ReceiverOptions): Receiver {
     if (isRefusal(contents)) return refuse(contents)
     const { edus, originServerTs } = contents
     const repeated = log.find(txnId) !== undefined
-    const isKnown = (log.find(txnId)?.response ?? null) !== null
-    const pdus = options.checkPdus === true && !isKnown ? checked(body, contents) : unchecked(contents)
+    const pdus =
+      options.checkPdus === true && !looked.repeated ? checked(body, contents) : unchecked(contents)
     Object.assign(looked, { pdus, edus })
     const pduIds = pdus.map(({ eventId }) => eventId)
     const isWholeAtLast = (log.find(txnId)?.sha256 ?? null) === null
