@@ -124,7 +124,7 @@ export function makeFollow(needs: FollowNeeds): Follow {
       mayGoOn() &&
       followers.size() < needs.most &&
       state.head - position <= NEAR &&
-      followers.knowsSince(position) &&
+      followers.knowsSince(position, state.id) &&
       isOrdinary(state),
     async begin({ held, state, lease }) {
       const asked = clock.monotonic()

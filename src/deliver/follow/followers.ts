@@ -18,8 +18,17 @@ import {
 } from '../../store/delivery/log-tail.ts'
 import type { RoomMembers } from '../../store/delivery/follow-flag.ts'
 import { makeAudience, roomsOf } from './audience.ts'
+import { makeEntitled, soleRoomOf } from './entitled.ts'
 import { makeRecentEntries, type OwedEvent, type RecentEntry } from './log-ring.ts'
-import { beginningOf, giveEdu, oldestOf, takeAll, type EdusWaiting } from './waiting.ts'
+import {
+  beginningOf,
+  giveEdu,
+  isSettled,
+  oldestOf,
+  takeAll,
+  waitsForRoom,
+  type EdusWaiting,
+} from './waiting.ts'
 
 export interface Followed extends EdusWaiting {
   id: number
@@ -32,8 +41,8 @@ export interface Followers<F extends Followed> {
   upto(): number
   size(): number
   all(): Iterable<F>
-  /** Whether what the log brought since `after` is known, or can be. */
-  knowsSince(after: number): boolean
+  /** Whether what the log brought since `after` to this destination is known, or can be. */
+  knowsSince(after: number, id: number): boolean
   /** The rooms of which the members must be learnt before `read` is taken. */
   missing(read: LogRead): number[]
   /** The same for a destination that is added and is owed nothing of any kind up to `after`. */
@@ -67,15 +76,18 @@ const MOST_BEHIND_BYTES = 32_000_000
 export function makeFollowers<F extends Followed>(): Followers<F> {
   const byId = new Map<number, F>()
   const audience = makeAudience()
+  const { entitled, isEntitled } = makeEntitled(byId, audience)
   // Entries up to `upto`.
   const recent = makeRecentEntries()
+  // Where the log said too little about these for a holder not to look: read again, it would say no more.
+  const blindAt = new Map<number, number>()
   let upto = 0
   let checkedAt = 0
   // The newest entry up to `upto`; null: there is none; undefined: not known.
   let last: EntryMark | null | undefined
 
   function give(followed: F, owed: OwedEvent): boolean {
-    if (owed.event.pos <= followed.after || followed.look) return false
+    if (isSettled(followed, owed.event) || followed.look) return false
     if (owed.event.odd === true || followed.waiting.length >= MOST_WAITING) mustLook(followed)
     else followed.waiting.push(owed)
     return true
@@ -84,34 +96,6 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   function mustLook(followed: F): void {
     followed.look = true
     takeAll(followed)
-  }
-
-  function entitledToEdu({ pos, to }: LoggedEdu): Iterable<F> {
-    if ('room' in to) return audience.of(to.room, pos, byId)
-    if ('rooms' in to) return audience.ofSet(to, pos, byId)
-    return to.list.flatMap((id) => byId.get(id) ?? [])
-  }
-
-  const isEntitledToEdu = ({ id }: F, edu: LoggedEdu): boolean =>
-    'list' in edu.to ? edu.to.list.includes(id) : roomsOf(edu).some((room) => audience.has(room, id, edu.pos))
-
-  function entitled({ room, pos, addressed }: LoggedEvent): Iterable<F> {
-    if (addressed === null) return audience.of(room, pos, byId)
-    const them = new Set<F>()
-    for (const id of addressed.list) {
-      const followed = byId.get(id)
-      if (followed !== undefined) them.add(followed)
-    }
-    if (addressed.exact) return them
-    const less = new Set(addressed.less)
-    for (const followed of audience.of(room, pos, byId)) if (!less.has(followed.id)) them.add(followed)
-    return them
-  }
-
-  function isEntitled({ id }: F, { room, pos, addressed }: LoggedEvent): boolean {
-    if (addressed?.list.includes(id) === true) return true
-    if (addressed !== null && (addressed.exact || addressed.less.includes(id))) return false
-    return audience.has(room, id, pos)
   }
 
   /** Gives one entry to those that are entitled to it. */
@@ -123,14 +107,14 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     // The room was purged and used again within one read: only the rows know which servers are in it.
     if (roomsOf(entry).some((room) => !audience.knows(room))) {
       for (const followed of byId.values()) {
-        if (entry.pos <= beginningOf(followed)) continue
+        if (isSettled(followed, entry)) continue
         mustLook(followed)
+        blindAt.set(followed.id, entry.pos)
         touched.add(followed)
       }
       return
     }
-    const them = entry.kind === 'event' ? entitled(entry) : entitledToEdu(entry)
-    for (const followed of them) if (giveEither(followed, owed)) touched.add(followed)
+    for (const followed of entitled(entry)) if (giveEither(followed, owed)) touched.add(followed)
   }
 
   /** Whether it concerns it: it waits now, or its rows must be looked at. */
@@ -138,7 +122,10 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     if (owed === null || followed.look) return false
     if ('event' in owed) return give(followed, owed)
     const given = giveEdu(followed, owed)
-    if (given === 'too many') mustLook(followed)
+    if (given === 'too many') {
+      mustLook(followed)
+      blindAt.set(followed.id, owed.edu.pos)
+    }
     return given !== 'had it'
   }
 
@@ -147,11 +134,8 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     const { id } = followed
     const its = new Set(recent.roomsSince(after).filter((room) => audience.mayHave(room, id)))
     const concerns = (entry: LoggedEvent | LoggedEdu): boolean => {
-      if (entry.kind === 'event')
-        return (entry.addressed !== null || its.has(entry.room)) && isEntitled(followed, entry)
-      const { to } = entry
-      if ('room' in to) return its.has(to.room) && isEntitledToEdu(followed, entry)
-      return isEntitledToEdu(followed, entry)
+      const room = soleRoomOf(entry)
+      return (room === null || its.has(room)) && isEntitled(followed, entry)
     }
     for (const { entry, owed } of recent.since(after)) {
       if (entry.kind === 'change') applyChange(entry, new Set(), followed)
@@ -160,8 +144,8 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   }
 
   function applyChange(change: LoggedChange, touched: Set<F>, only: F | null = null): void {
-    const look = (followed: F) => {
-      if (change.pos <= followed.after) return
+    const look = (followed: F, { evenIfSettled = false } = {}) => {
+      if (change.pos <= followed.after && !evenIfSettled) return
       mustLook(followed)
       touched.add(followed)
     }
@@ -174,19 +158,13 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     }
     for (const followed of only === null ? byId.values() : [only]) {
       if (takesOneText(change) && !followed.waiting.some(({ event }) => event.pos === change.target)) continue
-      if (
-        change.what === 'purge' &&
-        !audience.has(change.room ?? 0, followed.id, change.pos) &&
-        !waitsForRoom(followed, change.room ?? 0)
-      )
-        continue
-      look(followed)
+      const room = change.room ?? 0
+      // An EDU may wait in a lane that is far behind that of the events.
+      const waits = change.what === 'purge' && waitsForRoom(followed, room)
+      if (change.what === 'purge' && !waits && !audience.has(room, followed.id, change.pos)) continue
+      look(followed, { evenIfSettled: waits })
     }
   }
-
-  const waitsForRoom = ({ waiting, durable, ephemeral }: F, room: number): boolean =>
-    waiting.some(({ event }) => event.room === room) ||
-    [durable, ephemeral].some((lane) => lane.some(({ edu }) => roomsOf(edu).includes(room)))
 
   /** A text that was taken away is given to no destination that is added later. */
   function forget(change: LoggedChange): void {
@@ -215,6 +193,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     }
     recent.empty(at)
     audience.forget()
+    blindAt.clear()
     upto = at
   }
 
@@ -235,13 +214,15 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     }
   }
 
+  const isKnown = (after: number, id: number): boolean => after >= (blindAt.get(id) ?? 0)
+
   const missingSince = (after: number): number[] => audience.missingOf(recent.roomsSince(after))
 
   return {
     upto: () => upto,
     size: () => byId.size,
     all: () => byId.values(),
-    knowsSince: (after) => byId.size === 0 || after >= recent.from(),
+    knowsSince: (after, id) => isKnown(after, id) && (byId.size === 0 || after >= recent.from()),
     missing: ({ entries }) => audience.missing(entries),
     missingSince: (after) => (byId.size === 0 ? [] : missingSince(after)),
     learn: (rooms, range) => {
@@ -252,6 +233,8 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
       const before = byId.get(followed.id)
       if (before !== undefined) remove(before)
       const after = beginningOf(followed)
+      if (!isKnown(after, followed.id)) return false
+      blindAt.delete(followed.id)
       // Nothing was read while no destination was followed.
       if (byId.size === 0) {
         recent.empty(after)

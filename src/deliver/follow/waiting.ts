@@ -5,7 +5,9 @@
  * out or sent of it moves the lane's cursor, and no cursor passes what waits.
  */
 import type { EduCursors } from '../../store/delivery/leases.ts'
+import type { LoggedEdu, LoggedEvent } from '../../store/delivery/log-tail.ts'
 import { withoutReplaced } from '../rules/coalesce.ts'
+import { roomsOf } from './audience.ts'
 import type { OwedEdu, OwedEvent } from './log-ring.ts'
 
 export interface EdusWaiting {
@@ -29,10 +31,14 @@ const MOST_EPHEMERAL = 1_500
 export const beginningOf = ({ after, durableAfter, ephemeralAfter }: EdusWaiting): number =>
   Math.min(after, durableAfter, ephemeralAfter)
 
+/** Whether it was settled, sent or not, before this destination was followed. */
+export const isSettled = (of: EdusWaiting, entry: LoggedEvent | LoggedEdu): boolean =>
+  entry.pos <= (entry.kind === 'event' ? of.after : entry.durable ? of.durableAfter : of.ephemeralAfter)
+
 /** `had it`: it was settled before. `too many`: more than are kept here. */
 export function giveEdu(to: EdusWaiting, owed: OwedEdu): 'given' | 'had it' | 'too many' {
-  const { durable, pos } = owed.edu
-  if (pos <= (durable ? to.durableAfter : to.ephemeralAfter)) return 'had it'
+  if (isSettled(to, owed.edu)) return 'had it'
+  const { durable } = owed.edu
   const list = durable ? to.durable : to.ephemeral
   list.push(owed)
   if (durable) return list.length > MOST_DURABLE ? 'too many' : 'given'
@@ -58,6 +64,11 @@ export function oldestOf({ waiting, durable, ephemeral }: EdusWaiting): OwedEven
   const oldest = [waiting[0], durable[0], ephemeral[0]].filter((one) => one !== undefined)
   return oldest.toSorted((a, b) => a.readBytes - b.readBytes)[0] ?? null
 }
+
+/** Whether something of the room waits, or of a set with it. */
+export const waitsForRoom = ({ waiting, durable, ephemeral }: EdusWaiting, room: number): boolean =>
+  waiting.some(({ event }) => event.room === room) ||
+  [durable, ephemeral].some((lane) => lane.some(({ edu }) => roomsOf(edu).includes(room)))
 
 /** What waits is read from the rows. */
 export function takeAll(of: EdusWaiting): void {

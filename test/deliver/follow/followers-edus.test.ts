@@ -181,6 +181,71 @@ describe('EDUs of the followed destinations', () => {
     }
   })
 
+  it('that wait in a lane that is behind: what was settled of the others before does not make a holder look', () => {
+    // A room that was purged and used again since: the log does not say who is in it.
+    for (const again of [event(3), edu(3, { durable: true })]) {
+      const it = stage([])
+      const [one, behind] = [
+        followed(1, { after: 3, durableAfter: 3, ephemeralAfter: 0 }),
+        followed(2, { after: 2, durableAfter: 2, ephemeralAfter: 3 }),
+      ]
+      for (const each of [one, behind]) it.add(each)
+      it.take(edu(1, { to: { list: [1] } }), change(2, 'purge'), again)
+      expect(one.look, again.kind).to.equal(false)
+      expect(waits(one).ephemeral).to.deep.equal([1])
+      expect(behind.look, again.kind).to.equal(true)
+    }
+  })
+
+  it('go with their room, although their holder had settled its events behind that already', () => {
+    for (const to of [{ room: OTHER_ROOM }, inSet(8)]) {
+      const it = stage([2])
+      it.add(followed(1))
+      it.take(edu(1, { to }), edu(2, { to: { list: [2] } }))
+      const [late, other] = [
+        followed(2, { after: 3, durableAfter: 3 }),
+        followed(3, { after: 3, durableAfter: 3 }),
+      ]
+      for (const one of [late, other]) expect(it.add(one)).to.equal(true)
+      expect(waits(late).ephemeral).to.deep.equal([1, 2])
+      it.take(change(3, 'purge', { room: OTHER_ROOM }))
+      expect(late).to.include({ look: true })
+      expect(waits(late).ephemeral).to.deep.equal([])
+      expect(other.look).to.equal(false)
+    }
+  })
+
+  it('that make a holder look are not read from the log again: else it would look again and again until their time', () => {
+    const purged = stage([])
+    const many = stage([1])
+    const [one, other] = [followed(1, { after: 9, durableAfter: 9 }), followed(1)]
+    purged.add(one)
+    purged.take(edu(1, { to: { list: [1] } }), change(2, 'purge'), edu(3))
+    many.add(other)
+    many.take(
+      ...Array.from({ length: 1_501 }, (_, index) => edu(index + 1, { key: `${index}`, to: { list: [1] } })),
+    )
+    many.take(
+      ...Array.from({ length: 1_500 }, (_, index) =>
+        edu(index + 1_502, { key: `more ${index}`, to: { list: [1] } }),
+      ),
+    )
+    for (const [it, its, at] of [
+      [purged, one, 3],
+      [many, other, 3_001],
+    ] as const) {
+      expect(its.look).to.equal(true)
+      it.followers.remove(its)
+      it.add(followed(2))
+      const again = (ephemeralAfter: number) => followed(1, { after: at, durableAfter: at, ephemeralAfter })
+      expect(it.followers.knowsSince(at - 1, 1)).to.equal(false)
+      expect(it.add(again(at - 1))).to.equal(false)
+      expect(it.followers.knowsSince(at - 1, 2), 'another').to.equal(true)
+      expect(it.followers.knowsSince(at, 1)).to.equal(true)
+      expect(it.add(again(at))).to.equal(true)
+    }
+  })
+
   it('stay where an event is redacted or erased', () => {
     const it = stage()
     const one = followed(1)

@@ -219,7 +219,7 @@ describe('the followed destinations', () => {
       5,
     )
     const late = followed(2, { after: 1 })
-    expect(followers.knowsSince(1)).to.equal(true)
+    expect(followers.knowsSince(1, 1)).to.equal(true)
     expect(followers.add(late)).to.equal(true)
     expect(waits(late)).to.deep.equal([2, 4])
     const joined = followed(7, { after: 2 })
@@ -238,7 +238,7 @@ describe('the followed destinations', () => {
       followers.add(followed(1))
       followers.take(read(0, [event(1), event(2), gone, event(4)]), 0)
       const late = followed(2, { after: 1 })
-      expect(followers.knowsSince(1), gone.what).to.equal(false)
+      expect(followers.knowsSince(1, 1), gone.what).to.equal(false)
       expect(followers.add(late), gone.what).to.equal(false)
       expect(waits(late)).to.deep.equal([])
       const later = followed(3, { after: 3 })
@@ -254,7 +254,7 @@ describe('the followed destinations', () => {
     followers.take(read(10, [event(11)], 20), 0)
     followers.remove(first)
     const behind = followed(2, { after: 5 })
-    expect(followers.knowsSince(5)).to.equal(true)
+    expect(followers.knowsSince(5, 1)).to.equal(true)
     expect(followers.add(behind)).to.equal(true)
     expect(followers.upto()).to.equal(5)
     // Begun before it was added: between 5 and 20 it knows nothing.
@@ -335,8 +335,8 @@ describe('the followed destinations', () => {
       ),
       0,
     )
-    expect(followers.knowsSince(5_000)).to.equal(false)
-    expect(followers.knowsSince(9_500)).to.equal(true)
+    expect(followers.knowsSince(5_000, 1)).to.equal(false)
+    expect(followers.knowsSince(9_500, 1)).to.equal(true)
     const large = 'x'.repeat(60_000)
     followers.take(
       read(
@@ -345,8 +345,8 @@ describe('the followed destinations', () => {
       ),
       0,
     )
-    expect(followers.knowsSince(10_001), '60 MB of texts').to.equal(false)
-    expect(followers.knowsSince(followers.upto()), 'its own end').to.equal(true)
+    expect(followers.knowsSince(10_001, 1), '60 MB of texts').to.equal(false)
+    expect(followers.knowsSince(followers.upto(), 1), 'its own end').to.equal(true)
   })
 
   it('know nothing any more of a log that has become shorter than what was read of it', () => {
