@@ -127,7 +127,11 @@ export function makeDeliverer(needs: DelivererNeeds): Deliverer {
   const never = new AbortController().signal
   const running = new Set<string>()
   // Nothing holds it up: it asks while anything else waits.
-  const right = makeBlocking({ pool: needs.asking, configured: null, clock, log })
+  // It is waited for as for anything else of this process, or the schedule would go on before the process has begun.
+  const asking = {
+    query: (text: string, values?: unknown[]) => process.during(needs.asking.query(text, values)),
+  } as unknown as Pool
+  const right = makeBlocking({ pool: asking, configured: null, clock, log })
   const blocking = { ...right, whenBlocked: needs.whenBlocked ?? right.whenBlocked }
   let began = false
   const beginning = blocking.read().then(() => {

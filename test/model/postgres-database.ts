@@ -42,6 +42,9 @@ const EMPTY = `
   delete from cursors where name not in ('fanout', 'own_trouble');
   update settings set value = '${START}' where key = 'clock_offset_ms'`
 
+/** Of a process that is no longer there. */
+const never = new Promise<never>(() => undefined)
+
 /** Nobody decides by what these give. */
 const NOT_COMPARED: ReadonlySet<string> = new Set<TwinName>([
   ...(['lock', 'share the content lock', 'count what a purge gives up'] as const),
@@ -60,8 +63,7 @@ export function makeTwins(url: string): { fresh: () => Promise<ModelDatabase>; e
         ...twin,
         // What a schedule that failed has under way must not reach into the next one.
         close: async (well) => {
-          // A process that died in a transaction gives its connection back to nobody.
-          twin.dropConnections()
+          await twin.leave()
           if (well) return
           const old = pool
           pool = null
@@ -77,10 +79,13 @@ export function makeTwins(url: string): { fresh: () => Promise<ModelDatabase>; e
   }
 }
 
-async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnections(): void }> {
+async function twinDatabase(pool: Pool): Promise<ModelDatabase & { leave(): Promise<void> }> {
   await pool.query(EMPTY)
   const memory = memoryDatabase()
   const taken = new Set<(broken?: Error) => void>()
+  /** Statements on their way to PostgreSQL, outside transactions. */
+  const sent = new Set<Promise<unknown>>()
+  let isOver = false
   let line: Promise<unknown> = Promise.resolve()
 
   function connect(onCommitted: (log: readonly Logged[], view: never) => void): Connection {
@@ -114,13 +119,14 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnectio
     // One after the other: of two at once the one in memory could take the second first, as its turn comes with PostgreSQL's answer. What
     // is in a transaction does not stand in this line: others wait for its locks.
     function query(text: string, values: readonly unknown[] = []) {
-      const answer = line.then(() =>
-        both(
-          pool.query<object>(text, values as unknown[]),
-          () => twin.pool.query<object>(text, values as unknown[]),
-          { text, values },
-        ),
-      )
+      const answer = line.then(() => {
+        if (isOver) return never
+        const real = pool.query<object>(text, values as unknown[])
+        sent.add(real)
+        const got = () => sent.delete(real)
+        real.then(got, got)
+        return both(real, () => twin.pool.query<object>(text, values as unknown[]), { text, values })
+      })
       line = answer.catch(() => undefined)
       return answer
     }
@@ -181,8 +187,15 @@ async function twinDatabase(pool: Pool): Promise<ModelDatabase & { dropConnectio
     },
     backUp: () => null,
     standBy: () => null,
-    dropConnections: () => {
+    /**
+     * Resolves once nothing of this schedule reaches PostgreSQL any more: a process that was killed, or left behind, may have had a statement under
+     * way, and what that writes would meet the next schedule's rows.
+     */
+    leave: async () => {
+      isOver = true
+      // A process that died in a transaction gives its connection back to nobody.
       for (const release of taken) release(new Error('the schedule is over'))
+      await Promise.allSettled(sent)
     },
   }
 }

@@ -114,6 +114,12 @@ export function makeWaits() {
       violated('backoff (5.8)', `decided at ${basis.now}, held by backoff until ${until}: ${why}`)
   }
 
+  /**
+   * Whether there was anything to forget. Where there was not, a row does not tell a reset from a wake: the first failure, of an attempt
+   * that was under way, counts although it was asked for a reset meanwhile.
+   */
+  const hadFailed = () => basisOf === null || basisOf.failures > 0
+
   function written(result: SendResult, view: View | null, by: Who): void {
     noteUnanswered(result, view, by)
     const own = unanswered.at(-1)
@@ -130,7 +136,7 @@ export function makeWaits() {
     const { first_ms, jitter, dead_after_ms } = SETTINGS.backoff
     // A 429 right after a takeover is none; a reset from while it was under way has emptied what it would have written.
     const asks = result.status === 429 || (result.status === 503 && result.retryAfterMs !== null)
-    const wasReset = wished.some(({ by, seq }) => by === 'reset' && seq > lastLook)
+    const wasReset = hadFailed() && wished.some(({ by, seq }) => by === 'reset' && seq > lastLook)
     if (!asks && !wasReset) failingSince ??= ended
     failing = {
       earliest: wasReset ? null : (failing.earliest ?? ended),
@@ -176,7 +182,8 @@ export function makeWaits() {
     if (held?.kind !== 'retry after') {
       // A reset from before the look that led to this attempt has had its effect, though no time passed between them.
       for (const one of wished) {
-        if (one.seq > lastLook || (one.by !== 'reset' && one.until >= began)) free(one.by)
+        if (one.seq > lastLook || (one.by !== 'reset' && one.until >= began))
+          free(one.by === 'reset' && !hadFailed() ? 'wake' : one.by)
       }
       // A reset from while it was under way undoes what was before it alone.
       if (own !== undefined && unanswered.length === 0) unanswered = [{ ...own, failures: 0, retryAt: null }]

@@ -1,5 +1,5 @@
 /** Conditions on EDUs that several statements share. */
-import type { EduRow, OpenRow } from './rows.ts'
+import type { EduRow, MembershipRow, OpenRow } from './rows.ts'
 import type { Tables } from './tables.ts'
 
 /** What an unanswered transaction is made of. */
@@ -16,15 +16,16 @@ export const roomsOf = (t: Tables, { room, rooms }: Pick<EduRow, 'room' | 'rooms
 export const listOf = (t: Tables, { recipients }: EduRow): readonly number[] =>
   recipients === null ? [] : (t.recipients.all().find(({ id }) => id === recipients)?.list ?? [])
 
-/** A server in one of its rooms that was there after the position `after`. */
+/** The server is on its list, or in one of its rooms after the position `after`: as it is woken, who joined later too. */
+export const isToldOf = (t: Tables, edu: EduRow, destination: number, after: number): boolean =>
+  concerns(t, edu, destination, (m) => m.until === null || m.until > after)
+
+/** The same, but for who joined later. */
 export const mayConcern = (t: Tables, edu: EduRow, destination: number, after: number): boolean =>
+  concerns(t, edu, destination, (m) => edu.pos > m.since && (m.until === null || m.until > after))
+
+const concerns = (t: Tables, edu: EduRow, destination: number, reaches: (m: MembershipRow) => boolean) =>
   listOf(t, edu).includes(destination) ||
   t.memberships
     .all()
-    .some(
-      (m) =>
-        m.destination === destination &&
-        edu.pos > m.since &&
-        (m.until === null || m.until > after) &&
-        roomsOf(t, edu).includes(m.room),
-    )
+    .some((m) => m.destination === destination && reaches(m) && roomsOf(t, edu).includes(m.room))

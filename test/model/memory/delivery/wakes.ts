@@ -1,6 +1,6 @@
 /** `store/{wake-lists,wishes,housekeeping}.ts`: who is woken, what operators ask, and what is put in order. */
 import { withoutRefusals } from './results.ts'
-import { mayConcern } from '../edus.ts'
+import { isToldOf, mayConcern } from '../edus.ts'
 import {
   headOf,
   inRoomNow,
@@ -96,7 +96,7 @@ const wakes = {
       return unserved(call, d) && d.look_at !== null && d.look_at > now && d.look_at <= now + waits
     }
     const concerns = (d: DestinationRow) => {
-      const its = those.filter((edu) => mayConcern(t, edu, d.id, after))
+      const its = those.filter((edu) => isToldOf(t, edu, d.id, after))
       if (its.some(({ durable }) => durable)) return true
       return its.length > 0 && isQuick(d) && !waitsAnyway(d, its)
     }
