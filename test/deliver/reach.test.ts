@@ -58,6 +58,8 @@ describe('a destination is reached before anything is decided', () => {
     expect(await attempts()).to.deep.equal([
       { txn_id: null, outcome: 'never_left', pdus: 0, message: REFUSED.message },
     ])
+    const last = await world.rows('select d.last_attempt = a.at as told from destinations d, attempts a')
+    expect(last, 'it is an attempt').to.deep.equal([{ told: true }])
     expect(await world.rows('select from open_transactions')).to.have.length(0)
     expect((await d.step()).kind, 'it is left alone now').to.equal('let go')
     expect(remote.asked()).to.equal(1)

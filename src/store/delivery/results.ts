@@ -80,6 +80,8 @@ const END = sql(
            isolation = l.isolation,
            timeout_ms = (t->>'timeoutMs')::int, quick = (t->>'quick')::boolean, lists = (t->>'lists')::boolean,
            last_success = case when i.answered then o.now else d.last_success end,
+           -- One that met nobody was not frozen, so nothing has written it down yet.
+           last_attempt = greatest(d.last_attempt, i.started_at),
            last_error = case when t->'error' = 'null'::jsonb then d.last_error
                              else (t->'error') || jsonb_build_object('at', o.now) end,
            attempt_seq = d.attempt_seq + 1
