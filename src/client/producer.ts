@@ -15,6 +15,8 @@ export interface ProducerOptions extends LimpetOptions {
   readonly source?: string
   /** The wait before a repeat, ms; `failures` in a row so far, at least 1. Default: 100 ms, doubling to 10 s, times a random 0.5 to 1. */
   readonly waitMs?: (failures: number) => number
+  /** Told before each wait: what was answered, or that nothing was, and how long it waits, ms. For a log, or to see that limpet is away. */
+  readonly onRetry?: (why: LimpetError, waitMs: number) => void
   /** Waits; default: a timer. */
   readonly wait?: (ms: number, signal: AbortSignal | undefined) => Promise<void>
 }
@@ -46,7 +48,7 @@ const sleep: NonNullable<ProducerOptions['wait']> = (ms, signal) =>
   delay(ms, undefined, signal === undefined ? {} : { signal })
 
 export function makeProducer(options: ProducerOptions) {
-  const { source = 'default', waitMs = usualWait, wait = sleep } = options
+  const { source = 'default', waitMs = usualWait, wait = sleep, onRetry } = options
   const ask = makeAsk(options)
 
   /**
@@ -79,7 +81,9 @@ export function makeProducer(options: ProducerOptions) {
           return { kind: 'before' }
         if (!mayRepeat(error, tokens !== undefined)) throw error
         const asked = answer['retry_after_ms']
-        await wait(Math.max(waitMs(failures), typeof asked === 'number' ? asked : 0), signal)
+        const ms = Math.max(waitMs(failures), typeof asked === 'number' ? asked : 0)
+        onRetry?.(error, ms)
+        await wait(ms, signal)
       }
     }
   }

@@ -13,7 +13,7 @@ const digest = createHash('sha256').update(EXAMPLE.join('\n')).digest('base64').
 const HEAD = `# The HTTP API
 
 How a homeserver feeds limpet, and how operators look and act. [The contract](contract.md) says what is promised; this page says how to ask. The same for programs is
-[openapi.json](openapi.json), which a running limpet serves at \`/openapi.json\`, and as a page at \`/docs\`. For Node.js there is a typed client: \`limpet/client\`.
+[openapi.json](openapi.json), which a running limpet serves at \`/openapi.json\`, and as a page at \`/docs\`. For Node.js there is [a typed client](client.md).
 
 ${WRITTEN_BY}
 

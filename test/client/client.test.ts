@@ -77,10 +77,16 @@ describe('limpet/client', function () {
     const flaky: typeof fetch = (...asked) =>
       away-- > 0 ? Promise.reject(new TypeError('fetch failed')) : fetch(...asked)
     waits.length = 0
-    const fed = await producerOf('away', { fetch: flaky, waitMs: (n) => n * 10 }).ingest([event()], {
+    const told: unknown[] = []
+    const onRetry: ProducerOptions['onRetry'] = ({ status }, ms) => void told.push([status, ms])
+    const fed = await producerOf('away', { fetch: flaky, waitMs: (n) => n * 10, onRetry }).ingest([event()], {
       tokens: { from: null, to: 'a1' },
     })
     expect([fed.kind, waits]).to.deep.equal(['taken', [10, 20]])
+    expect(told).to.deep.equal([
+      [0, 10],
+      [0, 20],
+    ])
     away = 1
     const error = await refusalOf(producerOf('away', { fetch: flaky }).ingest([event()]))
     expect([error.status, error.errcode]).to.deep.equal([0, null])
