@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { STATES } from '../observe/metrics.ts'
 import { ACT_ORDERS } from '../store/views/audit-list.ts'
-import { DESTINATION_ORDERS } from '../store/views/destination-list.ts'
+import { DESTINATION_ORDERS } from '../store/views/destination-orders.ts'
 import { ROOM_ORDERS } from '../store/views/pending-rooms.ts'
 import { QUARANTINE_ORDERS } from '../store/views/quarantine.ts'
 import { STICKY_ORDERS } from '../store/views/sticky-list.ts'

@@ -35,7 +35,7 @@ import { openBackend } from '../../queues/open-backend.ts'
 import { SCHEMA } from '../../queues/postgres-connection.ts'
 import { QueueError } from '../../queues/queue-error.ts'
 import { checkSubscribe } from '../../queues/subscribe.ts'
-import { CommandError, lineOf } from './cli-error.ts'
+import { CommandError, UncheckedError, lineOf } from './cli-error.ts'
 import type { Io } from './io.ts'
 import { withProgress } from './progress.ts'
 import { isUsed, withDatabase, withDatabaseAt } from './with-database.ts'
@@ -60,7 +60,7 @@ export async function runCheckConfig({
       const found = await withProgress(io.stderr, `checking the ${name}`, Promise.resolve().then(look))
       io.stdout.write(`${name}: ${found}\n`)
     } catch (error) {
-      io.stdout.write(`${name}: wrong\n`)
+      io.stdout.write(`${name}: ${error instanceof UncheckedError ? 'could not be checked' : 'wrong'}\n`)
       first ??= error
       if (first !== error) io.stdout.write(`  ${lineOf(error)}\n`)
     }

@@ -17,12 +17,12 @@ import type { SigningKey } from '../matrix/signing.ts'
 import type { Log } from '../observe/log.ts'
 import { oneLine } from '../observe/one-line.ts'
 import { systemClock } from '../pace/clock.ts'
-import { CommandError } from './cli-error.ts'
+import { UncheckedError } from './cli-error.ts'
 
 const ANSWER_MS = 10_000
 const MOST_NAMED = 10
 
-/** What was found, for people. @throws CommandError where it is not reachable, ConfigError where our key is not what it publishes */
+/** What was found, for people. @throws UncheckedError where it is not reachable, ConfigError where our key is not what it publishes */
 export async function checkOnline(
   config: Config,
   log: Log,
@@ -69,7 +69,8 @@ async function check(config: Config, key: SigningKey, { discovery, connections }
 
 const portOf = (found: Extract<Discovered, { kind: 'found' }>) => found.targets[0]?.port ?? 0
 
-const unreachable = (us: string, why: string) => new CommandError(`${us} is not reachable from here: ${why}`)
+const unreachable = (us: string, why: string) =>
+  new UncheckedError(`${us} is not reachable from here: ${why}`)
 
 /** Our own homeserver may well have an address that only exists in our network. */
 function denied({ places }: Discovered): string {

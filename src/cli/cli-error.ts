@@ -21,6 +21,9 @@ export class CommandError extends Error {
   override readonly name = 'CommandError'
 }
 
+/** Something that was to be checked could not be asked, so nothing is known to be wrong: exit 1. */
+export class UncheckedError extends CommandError {}
+
 export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof UsageError || error instanceof ConfigError) return 2
   if (error instanceof KeyFileError || error instanceof SchemaError) return 2

@@ -4,6 +4,7 @@
  * It is made from the commands as they are registered, so that none can be forgotten. It asks no daemon.
  */
 import type { Command, Option } from 'commander'
+import { DESTINATION_ORDERS } from '../store/views/destination-orders.ts'
 import { URGENCY } from './admin/status.ts'
 import { UsageError } from './cli-error.ts'
 import { ROLES } from './run-options.ts'
@@ -13,7 +14,13 @@ type Shell = (typeof SHELLS)[number]
 
 /** Of an option, or of a command's argument. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
-  ...{ '--state': URGENCY, '--dir': ['f', 'b'], '--role': ROLES, completion: SHELLS },
+  ...{
+    '--state': URGENCY,
+    '--dir': ['f', 'b'],
+    '--order-by': DESTINATION_ORDERS,
+    '--role': ROLES,
+    completion: SHELLS,
+  },
 }
 /** Names of files and folders. */
 const FILES = new Set(['--config', '--signing-key', 'init'])
@@ -142,8 +149,9 @@ function zshCase({ name, options, values }: CommandWords): string {
       return quoted(`${one}[${text}]${value}`)
     }),
   )
-  const argument = values === null ? [] : [quoted(`1:${name}:${zshValues(values)}`)]
-  return `    ${name}) _arguments ${[...argument, ...specs].join(' ')} ;;`
+  // Behind an argument that zsh was not told of it would complete no option.
+  const argument = quoted(values === null ? '*: : ' : `1:${name}:${zshValues(values)}`)
+  return `    ${name}) _arguments ${[argument, ...specs].join(' ')} ;;`
 }
 
 const zshValues = (values: OptionWords['values']) =>

@@ -53,7 +53,7 @@ export function runInit({ dir, serverName, signingKey, io }: InitOptions): void 
   const lines = [
     `wrote ${show(file)}`,
     key === null
-      ? `wrote ${show(ownKey)}; the homeserver must publish this key, or copy the homeserver's own key to this path`
+      ? `wrote ${show(ownKey)}, a new key: good for a first try; for real, put your homeserver's own key file in its place, or let the homeserver publish this key too`
       : `uses ${show(given ?? '')} (${key.keyId})`,
     `wrote ${show(tokens)}; the homeserver sends its items with tokens.ingest`,
     `next: limpet check-config --config ${show(file)}`,

@@ -58,6 +58,7 @@ export function messageFate(
   return { ...nothing, outcome: 'acknowledged', why: PAST }
 }
 
-const PAST = 'the transaction with it was answered; an answer says nothing of single EDUs'
+const PAST =
+  'the transaction with it was answered (which one, and when, is not kept of EDUs); an answer says nothing of single EDUs'
 const OR_LEFT_OUT = `${PAST}. It lasts only for a time: if that was over before it was sent, it was left out`
 const OR_REPLACED = `${PAST}. If a later one with its key came first, that was sent in its place`

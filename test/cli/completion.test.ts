@@ -21,6 +21,7 @@ describe('limpet completion', () => {
     expect(replies('status', '--w')).to.deep.equal(['--watch'])
     expect(replies('skip', '--')).to.include.members(['--dry-run', '--yes', '--url', '--json'])
     expect(replies('destinations', '--state', 'b')).to.deep.equal(['backing_off', 'blocked'])
+    expect(replies('destinations', '--order-by', 'pending_p')).to.deep.equal(['pending_pdus'])
     expect(replies('run', '--role', 'ho')).to.deep.equal(['housekeep'])
     expect(replies('completion', 'z')).to.deep.equal(['zsh'])
     expect(replies('help', 'quar')).to.deep.equal(['quarantine'])
@@ -30,7 +31,7 @@ describe('limpet completion', () => {
   })
 
   for (const [shell, part] of [
-    ['zsh', "skip) _arguments '-h[show this help]'"],
+    ['zsh', "skip) _arguments '*: : ' '--"],
     [
       'fish',
       "complete -c limpet -n '__fish_seen_subcommand_from skip' -l dry-run -d 'only count what would be given up'",
@@ -43,8 +44,8 @@ describe('limpet completion', () => {
         .map(([, name = '']) => name)
         .filter((one) => one[0] !== '-')
       for (const name of names) expect(script).to.match(new RegExp(`\\b${name}\\b`))
-      if (shell === 'fish') expect(script).to.include(part)
-      else
+      expect(script).to.include(part)
+      if (shell === 'zsh')
         expect(script).to.match(/^ {4}skip\) _arguments .*'--dry-run\[only count what would be given up\]'/m)
       // Each quote has its end.
       expect(script.split("'").length % 2, 'quotes').to.equal(1)

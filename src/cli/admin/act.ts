@@ -9,7 +9,7 @@ import { CommandError, UsageError } from '../cli-error.ts'
 import { jsonText, type Io } from '../io.ts'
 import { withProgress } from '../progress.ts'
 import { ACTIONS, type Action } from './actions.ts'
-import type { ActionAnswer, ManyAnswer, SkipAnswer } from './answers.ts'
+import type { ActionAnswer, DestinationAnswer, ManyAnswer, SkipAnswer } from './answers.ts'
 import type { AdminClient } from './client.ts'
 import { counted, numberText } from './ages.ts'
 import type { CommandOptions, Printing } from './printing.ts'
@@ -78,13 +78,29 @@ async function act(
       isOnlyListed: !yes,
     }
   }
+  const isIdle = action.name === 'wake' && (await isOwedNothing(client, name))
   const answer = await client.post(
     `${pathOf(name)}/${action.name}`,
     action.name === 'skip' ? SHAPES.skip : SHAPES.done,
   )
   const what = action.name === 'skip' ? `: ${givenUp(answer as SkipAnswer)}` : ''
-  const shown = sentence(oneText(action, name, answer as ActionAnswer) + what, screen, name)
+  const said = isIdle
+    ? `${name} is owed nothing, so there is nothing to try now`
+    : oneText(action, name, answer as ActionAnswer) + what
+  const shown = sentence(said, screen, name)
   return { answer, shown, isOnlyListed: false }
+}
+
+async function isOwedNothing(client: AdminClient, name: string): Promise<boolean> {
+  const found = (await client.get(pathOf(name), SHAPES.destination)) as DestinationAnswer
+  const {
+    state,
+    pending_pdus: pdus,
+    pending_sticky: sticky,
+    pending_edus: edus,
+    open_transaction: open,
+  } = found
+  return state === 'idle' && pdus + sticky + (edus ?? 1) === 0 && open === null
 }
 
 /** In as many lines as it takes; the name stays in one piece. */

@@ -28,6 +28,9 @@ export const moment = (at: number | null) =>
         .replace('T', ' ')
         .replace(/\.\d+Z$/, '')
 
+/** The same, and how far that is from `now`: `2026-01-31 12:00:00 UTC (3m ago)`. */
+export const momentFrom = (at: number, now: number) => `${moment(at) ?? ''} UTC (${distance(at, now) ?? ''})`
+
 /** `1,234`. */
 export const numberText = (value: number) => value.toLocaleString('en-US')
 

@@ -183,11 +183,16 @@ async function exchange(target: ApiTarget, ask: Ask): Promise<unknown> {
   if (typeof errcode !== 'string')
     throw new CommandError(`what answers at ${shown} is not limpet (status ${status}, no Matrix error)`)
   const why = typeof error === 'string' ? error : `status ${status}`
-  throw new RefusedByLimpet(
-    errcode,
-    why,
-    errcode === 'M_UNRECOGNIZED' ? `: what answers at ${shown} is not limpet, or an older release of it` : '',
-  )
+  throw new RefusedByLimpet(errcode, why, hintOf(errcode, shown))
+}
+
+/** What to look at where a code alone does not say it. */
+function hintOf(errcode: string, shown: string): string {
+  if (errcode === 'M_UNRECOGNIZED')
+    return `: what answers at ${shown} is not limpet, or an older release of it`
+  if (errcode === 'M_UNKNOWN_TOKEN')
+    return `: the limpet at ${shown} has other tokens; is it one with another configuration (--config)?`
+  return ''
 }
 
 async function answerOf(

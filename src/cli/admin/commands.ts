@@ -16,6 +16,7 @@ import type {
 import { registerBlockCommands } from './blocks.ts'
 import type { DiscoveryReport } from '../../discovery/report.ts'
 import type { Io } from '../io.ts'
+import { DESTINATION_ORDERS } from '../../store/views/destination-orders.ts'
 import { askDestinationPage, showDestination } from './destination.ts'
 import { showDestinations } from './destinations.ts'
 import { showDiscovery } from './discover.ts'
@@ -27,7 +28,7 @@ import { registerQuarantineCommand } from './quarantine.ts'
 import { SHAPES } from './shape.ts'
 import { suggesting } from './similar.ts'
 import { showSource } from './source.ts'
-import { showStatus } from './status.ts'
+import { showStatus, URGENCY } from './status.ts'
 import { showSticky } from './sticky.ts'
 
 const REAL: PrintingNeeds = { now: Date.now, wait: (ms) => pause(ms, true) }
@@ -50,8 +51,8 @@ export function registerAdminCommands(program: Command, io: Io, needs: PrintingN
   )
 
   addWatched('destinations', 'list destinations, what is urgent first')
-    .option('--state <state>', 'only those in this state')
-    .option('--order-by <field>', 'destination, pending_pdus, oldest_pending_ms, failing_since, …')
+    .option('--state <state>', `only those in this state: ${URGENCY.join(', ')}`)
+    .option('--order-by <field>', `one of ${DESTINATION_ORDERS.join(', ')}`)
     .option('--dir <f|b>', 'f: ascending; b: descending')
     .option('--search <text>', 'only names that contain this text')
     .option(...LIMIT)

@@ -5,7 +5,7 @@ import { pathOf } from './act.ts'
 import type { AdminClient } from './client.ts'
 import { SHAPES } from './shape.ts'
 import type { DestinationAnswer, RoomsAnswer, StickyAnswer, TransactionsAnswer } from './answers.ts'
-import { ageText, counted, distance, moment, numberText } from './ages.ts'
+import { ageText, counted, distance, moment, momentFrom, numberText } from './ages.ts'
 import { tintOfState } from './destinations.ts'
 import type { Screen } from '../screen.ts'
 import { table } from './table.ts'
@@ -72,12 +72,12 @@ export function showDestination(
         ...(d.quarantined > 0
           ? [['set aside', `${numberText(d.quarantined)} (limpet quarantine ${d.destination})`] as const]
           : []),
-        ['failing since', d.failing_since && when(d.failing_since, now)],
-        ['last attempt', d.last_attempt && when(d.last_attempt, now)],
-        ['next attempt', d.next_attempt && when(d.next_attempt, now)],
+        ['failing since', d.failing_since && momentFrom(d.failing_since, now)],
+        ['last attempt', d.last_attempt && momentFrom(d.last_attempt, now)],
+        ['next attempt', d.next_attempt && momentFrom(d.next_attempt, now)],
         ['wait', ageText(d.retry_interval_ms)],
         ['last error', errorText(d, now)],
-        ['last success', d.last_success && when(d.last_success, now)],
+        ['last success', d.last_success && momentFrom(d.last_success, now)],
       ],
       screen,
       [d.destination, d.open_transaction?.txn_id ?? ''],
@@ -111,7 +111,7 @@ export function showDestination(
       table(
         rows,
         [
-          { title: 'AT', value: (row) => moment(row.at) },
+          { title: 'AT (UTC)', value: (row) => moment(row.at) },
           { title: 'TRANSACTION', value: (row) => row.txn_id, id: 'transaction' },
           { title: 'PDUS', value: (row) => row.pdus, right: true },
           { title: 'EDUS', value: (row) => row.edus, right: true },
@@ -157,11 +157,14 @@ function transactionText({ in_flight, open_transaction }: DestinationAnswer, now
   return `${made}, under way for ${ageText(now - in_flight.since) ?? ''} in ${in_flight.process}`
 }
 
-function errorText({ last_error: error }: DestinationAnswer, now: number): string | null {
+function errorText(
+  { last_error: error, last_success: success }: DestinationAnswer,
+  now: number,
+): string | null {
   if (error === null) return null
+  const isOver = error.at !== null && success !== null && success > error.at
   const status = error.status === null ? '' : ` ${error.status}`
-  const ago = error.at === null ? '' : ` (${distance(error.at, now) ?? ''})`
+  const ago =
+    error.at === null ? '' : ` (${distance(error.at, now) ?? ''}${isOver ? ', before the last success' : ''})`
   return `${error.kind ?? 'error'}${status}: ${error.message ?? 'no details'}${ago}`
 }
-
-const when = (at: number, now: number) => `${moment(at) ?? ''} (${distance(at, now) ?? ''})`

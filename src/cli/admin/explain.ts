@@ -1,6 +1,6 @@
 /** `limpet explain EVENT_ID`: what became of one event, or to-device message, for each destination it concerned. */
 import type { EventAnswer } from './answers.ts'
-import { distance, moment, numberText } from './ages.ts'
+import { moment, momentFrom, numberText } from './ages.ts'
 import type { Screen, Tint } from '../screen.ts'
 import { table } from './table.ts'
 import { facts, remark, type Fact } from './wrap.ts'
@@ -33,12 +33,8 @@ export function showExplain(event: EventAnswer, now: number, screen: Screen, all
     [
       ...what,
       ['position', event.position],
-      ['received', `${moment(event.received) ?? ''} (${distance(event.received, now) ?? ''})`],
-      [
-        'sticky until',
-        event.sticky_until &&
-          `${moment(event.sticky_until) ?? ''} (${distance(event.sticky_until, now) ?? ''})`,
-      ],
+      ['received', momentFrom(event.received, now)],
+      ['sticky until', event.sticky_until && momentFrom(event.sticky_until, now)],
       ['destinations', summary.length === 0 ? 'none: it is for no remote server' : summary.join(', ')],
     ],
     screen,
@@ -68,8 +64,8 @@ function linesTable(rows: readonly Line[], screen: Screen): string {
     [
       { title: 'DESTINATION', value: (row) => row.destination, id: 'destination' },
       { title: 'OUTCOME', value: (row) => said(row.outcome), tint: (row) => TINTS[row.outcome] ?? null },
-      { title: 'AS', value: (row) => row.as && said(row.as) },
-      { title: 'AT', value: (row) => moment(row.at) },
+      { title: 'SENT AS', value: (row) => row.as && said(row.as) },
+      { title: 'AT (UTC)', value: (row) => moment(row.at) },
       { title: 'TRANSACTION', value: (row) => row.txn_id, id: 'transaction' },
     ],
     screen,

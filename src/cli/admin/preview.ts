@@ -76,7 +76,7 @@ function transactionOf(answer: PreviewAnswer, now: number, screen: Screen): stri
       { title: 'POSITION', value: ({ position }) => position, right: true },
       { title: 'EVENT', value: ({ event_id }) => event_id, id: 'event' },
       { title: 'ROOM', value: ({ room_id }) => room_id, id: 'room' },
-      { title: 'AS', value: ({ as }) => AS[as] },
+      { title: 'SENT AS', value: ({ as }) => AS[as] },
     ],
     screen,
   )

@@ -1,6 +1,6 @@
 /** `limpet status`: totals on one screen. */
 import type { StatusAnswer } from './answers.ts'
-import { ageText, counted, moment, numberText } from './ages.ts'
+import { ageText, counted, momentFrom, numberText } from './ages.ts'
 import type { Screen } from '../screen.ts'
 import { facts, type Fact } from './wrap.ts'
 
@@ -37,12 +37,7 @@ export function showStatus(status: StatusAnswer, now: number, screen: Screen): s
       ['sticky pending', status.sticky_pending],
       ...(taken == null ? [] : [['taken', `${counted(taken, 'item')} a second`] satisfies Fact]),
       ['sent', `${counted(status.sent_per_second, 'PDU')} a second`],
-      [
-        'counted',
-        status.as_of === null
-          ? 'not yet'
-          : `${moment(status.as_of) ?? ''} (${ageText(now - status.as_of) ?? ''} ago)`,
-      ],
+      ['counted', status.as_of === null ? 'not yet' : momentFrom(status.as_of, now)],
       ...(status.own_trouble ?? []).map(({ process, kind, since }): Fact => [
         'own trouble',
         `${process}, for ${ageText(now - since) ?? '0 s'}: ${TROUBLES[kind] ?? kind}`,
@@ -64,7 +59,8 @@ function trendOf({
   const pace = `${counted(Math.abs(change), 'PDU')} a second`
   if (change > 0) return [['trend', `grows by ${pace}`]]
   if (change === 0) return pending === 0 ? [] : [['trend', 'stays as it is']]
-  const empty = left == null || pending === 0 ? '' : `; empty in about ${ageText(left) ?? ''}`
+  const empty =
+    left == null || pending === 0 ? '' : `; empty in about ${ageText(Math.max(left, 1_000)) ?? ''}`
   return [['trend', `shrinks by ${pace}${empty}`]]
 }
 

@@ -37,7 +37,7 @@ export function introLines(intro: Intro, { width, tint }: Screen): string[] {
     ...say('This has one event sent to it:'),
     feed.command,
     ...(feed.note === null ? [] : [wrap(`(${feed.note})`, 0, width)]),
-    ...say('What comes is shown here, until Ctrl-C.'),
+    ...say('What comes is shown here, with the time (UTC), until Ctrl-C.'),
     '',
   ]
 }

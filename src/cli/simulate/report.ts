@@ -57,6 +57,11 @@ export function jsonOf(report: SimulateReport): object {
   }
 }
 
+const LEGEND =
+  'OWED: events that the server was entitled to. REPLAYED: sticky events that came first after an outage or a join, before the rest. ' +
+  'LAPSED: sticky events whose time was over before they could be replayed. ' +
+  'Skipped: a long backlog is not sent in full, only the newest event of each room.'
+
 /** Most faults that are shown. */
 const SHOWN = 20
 
@@ -88,6 +93,8 @@ export function showReport(report: SimulateReport, screen: Screen): string {
   const said = summary(report)
   return [
     table(rows, columns, screen),
+    '',
+    ...tinted('faint', [LEGEND]),
     '',
     ...tinted('trouble', faults(report)),
     ...said.slice(0, -1).map((line) => wrap(line, 2, screen.width)),
@@ -142,7 +149,8 @@ function summary(report: SimulateReport): string[] {
     foundText(report.found),
     `The sticky events for the server that joined came in transactions of ${joinSizes}.`,
     `Owed ${count(totals.owed)} in total: ${count(totals.received)} received, ${count(totals.skipped)} skipped by catch-up, ` +
-      `${count(totals.pending)} pending for the dead one; ${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,
+      `${count(totals.pending)} pending for the dead one, ${count(totals.lapsed)} lapsed; ` +
+      `${count(totals.transactions)} transactions, ${totals.repeated} of them repeated.`,
     ...(ofEdus === null ? [] : [textOfEdus(ofEdus)]),
     `${isGood(report) ? 'good' : 'BAD'}: ${count(sizes.events)} events in ${sizes.rooms} rooms to ${sizes.servers} servers ` +
       `in ${seconds.toFixed(1)} s, seed ${sizes.seed}`,

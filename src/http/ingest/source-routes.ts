@@ -14,7 +14,10 @@ type OfSource = { Params: { name: string } }
 export function registerSourceRoutes(app: FastifyInstance, { pool }: { pool: Pool }): void {
   const known = async (name: string) => {
     const row = (await readSourceStates(pool)).find((one) => one.name === name)
-    if (row === undefined) throw notFound(`unknown source ${name}`)
+    if (row === undefined) {
+      const message = `unknown source ${name}: limpet reads none of this name (where a producer is, GET /v1/ingest/position says)`
+      throw notFound(message)
+    }
     return row
   }
   app.get<OfSource>('/v1/sources/:name', async ({ params }) => {

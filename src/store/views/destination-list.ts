@@ -5,6 +5,7 @@
  * the narrow rows of all destinations (10,000 in some 20 ms) and only the page's rows in full.
  */
 import type { Db } from '../db.ts'
+import type { DestinationOrder } from './destination-orders.ts'
 import { LOCKED_OUT, readDestinations, type DestinationRow } from './destination-row.ts'
 import { OWED_DURABLE_EDUS } from './owed-edus.ts'
 import type { Page, Paged } from './page.ts'
@@ -35,7 +36,7 @@ export type StateRow = Pick<
 >
 
 // Alias of the API to what is stored. An age grows as its time shrinks.
-const ORDERS = {
+const ORDERS: Record<DestinationOrder, string> = {
   destination: 'd.name',
   position: 'd.position',
   pending_pdus: 'd.pending_pdus',
@@ -45,10 +46,7 @@ const ORDERS = {
   last_attempt: 'd.last_attempt',
   last_success: 'd.last_success',
   retry_interval_ms: 'd.retry_interval',
-} as const
-
-export type DestinationOrder = keyof typeof ORDERS
-export const DESTINATION_ORDERS = Object.keys(ORDERS) as [DestinationOrder, ...DestinationOrder[]]
+}
 
 // Destinations without a value are last both ways: an operator does not look for them.
 const orderOf = ({ orderBy, dir }: Page<DestinationOrder>) => {

@@ -214,6 +214,7 @@ describe('commands that speak to a running daemon', () => {
     ['resume', 'is resumed'],
   ] as const) {
     it(`${action}: does it and says so`, async () => {
+      await s.change(D, { position: 0 })
       expect(await shown(action, D)).to.equal(`${D} ${said}\n`)
       expect(app.woken).to.deep.equal([{ destination: D, queue: 'delivery' }])
       expect((await s.pool.query<{ action: string }>('select action from audit')).rows[0]?.action).to.equal(
@@ -221,6 +222,13 @@ describe('commands that speak to a running daemon', () => {
       )
     })
   }
+
+  it('wake: says so where nothing is owed, so that nothing is tried', async () => {
+    await s.server('idle.example:1', { position: 2 })
+    expect(await shown('wake', 'idle.example:1')).to.equal(
+      'idle.example:1 is owed nothing, so there is nothing to try now\n',
+    )
+  })
 
   it('skip: counts what would be given up, or gives it up and says how much', async () => {
     await s.change(LONG, { position: 0 })
@@ -305,7 +313,7 @@ tokens: {admin: {alice: admin-token}}
       expect(await limpet('status', '--token', 'wrong')).to.deep.equal({
         status: 1,
         out: '',
-        error: 'unknown token (M_UNKNOWN_TOKEN)',
+        error: `unknown token (M_UNKNOWN_TOKEN): the limpet at http://127.0.0.1:${port} has other tokens; is it one with another configuration (--config)?`,
       })
     })
 

@@ -23,7 +23,7 @@ describe('limpet preview', () => {
       /^destination +d\.example\ntransaction +not made yet: it gets its id when it is sent\n/,
     )
     expect(shown).to.match(/\nsize +120 bytes\n/)
-    expect(shown).to.match(/\nPOSITION +EVENT +ROOM +AS\n +7 +\$1 +!a:us +sticky replay$/)
+    expect(shown).to.match(/\nPOSITION +EVENT +ROOM +SENT AS\n +7 +\$1 +!a:us +sticky replay$/)
     expect(shown).not.to.include('not before')
   })
 
