@@ -4,7 +4,8 @@
  *   npx tsx examples/homeserver.mts SERVER_NAME REMOTE
  *
  * where limpet was installed by `limpet init --server-name SERVER_NAME` and runs, and REMOTE is a server that it can reach, such as that of
- * `limpet receive`. From elsewhere: LIMPET_URL, LIMPET_TOKEN (the ingest token), SIGNING_KEY (a key file) and LOG (a file of its own).
+ * `limpet receive`. From elsewhere: LIMPET_URL, LIMPET_TOKEN (the ingest token), SIGNING_KEY (a key file), and LOG with SOURCE: another log is another
+ * source, as limpet goes by the places in it.
  *
  * What your homeserver has already is at the end: signed events. What it needs for limpet is above that.
  */
@@ -20,6 +21,7 @@ const {
     '',
   SIGNING_KEY: keyFile = `limpet-data/${serverName}.signing.key`,
   LOG: logFile = 'homeserver.ndjson',
+  SOURCE: source = 'example',
 } = process.env
 const say = (line: string): void => console.log(line)
 
@@ -39,7 +41,7 @@ function commit(...items: LimpetItem[]): void {
 // 2. Telling it. The token is the place in the log. limpet stores it together with the items, so limpet knows how far we got, and we need not.
 let answersToLose = 0
 const producer = makeProducer({
-  ...{ url, token, source: 'example' },
+  ...{ url, token, source },
   // Only to show what happens when an answer is lost: limpet took the items, and we do not hear of it.
   fetch: async (...asked) => {
     const answer = await fetch(...asked)
@@ -58,7 +60,9 @@ let told = await producer.position().then(
   },
 )
 if (told > log.length)
-  throw new Error(`limpet was told ${told} items, and ${logFile} has ${log.length}: it is another log`)
+  throw new Error(
+    `limpet was told ${told} items of ${source}, and ${logFile} has ${log.length}: it is another log (put the old one back, or give another SOURCE)`,
+  )
 async function tell(): Promise<void> {
   while (told < log.length) {
     const items = log.slice(told, told + 1_000)

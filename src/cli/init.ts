@@ -55,7 +55,7 @@ export function runInit({ dir, serverName, signingKey, io }: InitOptions): void 
     key === null
       ? `wrote ${show(ownKey)}, a new key: good for a first try; for real, put your homeserver's own key file in its place, or let the homeserver publish this key too`
       : `uses ${show(given ?? '')} (${key.keyId})`,
-    `wrote ${show(tokens)}; the homeserver sends its items with tokens.ingest`,
+    `wrote ${show(tokens)}; the homeserver sends its items with the token \`ingest\`, you look and act with \`admin\``,
     `next: limpet check-config --config ${show(file)}`,
   ]
   io.stdout.write(`${lines.join('\n')}\n`)

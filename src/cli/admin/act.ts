@@ -78,18 +78,23 @@ async function act(
       isOnlyListed: !yes,
     }
   }
-  const isIdle = action.name === 'wake' && (await isOwedNothing(client, name))
+  const idle = IDLE.get(action.name)
+  const isIdle = idle !== undefined && (await isOwedNothing(client, name))
   const answer = await client.post(
     `${pathOf(name)}/${action.name}`,
     action.name === 'skip' ? SHAPES.skip : SHAPES.done,
   )
   const what = action.name === 'skip' ? `: ${givenUp(answer as SkipAnswer)}` : ''
-  const said = isIdle
-    ? `${name} is owed nothing, so there is nothing to try now`
-    : oneText(action, name, answer as ActionAnswer) + what
+  const said = isIdle ? `${name} ${idle}` : oneText(action, name, answer as ActionAnswer) + what
   const shown = sentence(said, screen, name)
   return { answer, shown, isOnlyListed: false }
 }
+
+/** What is said where nothing is owed. */
+const IDLE: ReadonlyMap<string, string> = new Map([
+  ['wake', 'is owed nothing, so there is nothing to try now'],
+  ['reset', 'is owed nothing, so there is nothing to try now; its failures are forgotten'],
+])
 
 async function isOwedNothing(client: AdminClient, name: string): Promise<boolean> {
   const found = (await client.get(pathOf(name), SHAPES.destination)) as DestinationAnswer
@@ -113,8 +118,11 @@ function oneText({ done, noted }: Action, name: string, { blocked }: ActionAnswe
 
 function givenUp({ pending_pdus, pending_sticky, pending_edus = 0, pending_capped }: SkipAnswer): string {
   const more = pending_capped === true ? ' or more' : ''
-  const edus = pending_edus === 0 ? '' : ` and ${counted(pending_edus, 'EDU')}`
-  return `${counted(pending_pdus, 'PDU')} and ${counted(pending_sticky, 'sticky event')}${edus}${more}`
+  const pdus = counted(pending_pdus, 'PDU')
+  const sticky = counted(pending_sticky, 'sticky event')
+  return pending_edus === 0
+    ? `${pdus} and ${sticky}${more}`
+    : `${pdus}, ${sticky} and ${counted(pending_edus, 'EDU')}${more}`
 }
 
 /** What a skip would give up; nothing is done. */

@@ -39,7 +39,7 @@ export function registerBlockCommands({ add, print }: Printing): void {
                 ...(drop === true && { drop }),
               }),
             show: () =>
-              `${glob} is blocked: nothing is sent to it any more; what is owed is ${drop === true ? 'given up' : 'kept'}`,
+              `${glob} is blocked: nothing is sent to it any more; ${drop === true ? 'what is owed now is given up, which may take half a minute' : 'what is owed is kept'}`,
           }),
     )
 
@@ -52,7 +52,7 @@ export function registerBlockCommands({ add, print }: Printing): void {
           )
         : print(command, {
             ask: (client) => client.delete(PATH, SHAPES.done, { glob }),
-            show: () => `${glob} is blocked no more; what is owed goes out`,
+            show: () => `${glob} is blocked no more; what is owed, and was not given up, goes out`,
           }),
     )
 

@@ -107,7 +107,7 @@ export function showDestination(
         screen,
       ),
     ),
-    listed('transactions', transactions.total, transactions.transactions, (rows) =>
+    listed('attempts, newest first', transactions.total, transactions.transactions, (rows) =>
       table(
         rows,
         [

@@ -58,9 +58,9 @@ export function jsonOf(report: SimulateReport): object {
 }
 
 const LEGEND =
-  'OWED: events that the server was entitled to. REPLAYED: sticky events that came first after an outage or a join, before the rest. ' +
-  'LAPSED: sticky events whose time was over before they could be replayed. ' +
-  'Skipped: a long backlog is not sent in full, only the newest event of each room.'
+  'OWED: events that the server was entitled to: received, skipped, pending or lapsed. Skipped: a long backlog is not sent in full, only the newest event of each room. ' +
+  'REPLAYED, of those received: sticky events that came first after an outage or a join. LAPSED: their time was over before they could be. ' +
+  'NOTE: what the server does (its first requests end in errors, its answers are lost or do not list all, it is removed from a room), and what it did not get.'
 
 /** Most faults that are shown. */
 const SHOWN = 20
