@@ -42,7 +42,7 @@ describe('the archive of npm pack', function () {
     const files = packed()
     expect([...new Set(files.map((name) => name.split('/')[0]))].sort()).to.deep.equal(
       [
-        ...['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'config.sample.yaml', 'dist', 'docs'],
+        ...['CHANGELOG.md', 'LICENSE', 'README.md', 'config.sample.yaml', 'dist', 'docs'],
         ...(existsSync(join(HERE, 'examples')) ? ['examples'] : []),
         ...['npm-shrinkwrap.json', 'ops', 'package.json'],
       ].sort(),

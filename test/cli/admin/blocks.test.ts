@@ -48,7 +48,9 @@ describe('commands that block', () => {
       /^c\.example is blocked: nothing is sent to it, because c\.example is blocked by alice/m,
     )
     for (const name of ['new.example', 'c.example'])
-      expect(await shown('unblock', name)).to.equal(`${name} is blocked no more; what is owed goes out\n`)
+      expect(await shown('unblock', name)).to.equal(
+        `${name} is blocked no more; what is owed, and was not given up, goes out\n`,
+      )
     expect(await globs()).to.deep.equal([])
     expect(await limpet('unblock', 'c.example')).to.deep.equal({
       ...{ status: 1, out: '', error: 'there is no block c.example (M_NOT_FOUND)' },
@@ -80,7 +82,7 @@ describe('commands that block', () => {
   it('with --drop gives up what is owed now', async () => {
     await s.event(1, 'a')
     expect(await shown('block', 'c.example', '--drop')).to.equal(
-      'c.example is blocked: nothing is sent to it any more; what is owed is given up\n',
+      'c.example is blocked: nothing is sent to it any more; what is owed now is given up, which may take half a minute\n',
     )
     const { rows } = await s.pool.query<{ skip_upto: number; skip_by: string }>(
       `select skip_upto, skip_by from destinations where name = 'c.example'`,

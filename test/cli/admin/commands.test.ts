@@ -174,7 +174,9 @@ describe('commands that speak to a running daemon', () => {
     expect(out).to.match(/^sticky events still owed:\nEVENT +ROOM +LAPSES\n\$1 +!a:us +in [789]m$/m)
     const other = await shown('destination', D)
     expect(other).to.match(/^d\.example:8448 is idle: nothing is owed$/m)
-    expect(other).to.match(/^attempts, newest first:\nAT .*\n20.*abcdefghijklmnopqrstuv +2 +0 +answered +200 +12$/m)
+    expect(other).to.match(
+      /^attempts, newest first:\nAT .*\n20.*abcdefghijklmnopqrstuv +2 +0 +answered +200 +12$/m,
+    )
     expect(other).to.not.match(/rooms with/)
   })
 
