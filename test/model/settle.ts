@@ -48,7 +48,7 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
   if (view !== null && (view.failures > 0 || view.held || waits)) await world.wish('reset')
   await rounds(3)
   await edusGo()
-  await comeToRest()
+  await rounds(1, { sweeps: false })
   watch.moved(await world.view())
   watch.settled(await world.view(), { listed: false })
   for (let turn = 0; turn < 60; turn += 1) {
@@ -58,7 +58,7 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
     if (now?.lookAt == null || now.lookAt > now.now + longest) break
     await world.passes(Math.max(0, now.lookAt - now.now))
     await rounds(1)
-    await comeToRest()
+    await rounds(1, { sweeps: false })
   }
   watch.settled(await world.view(), { listed: true })
 
@@ -91,29 +91,22 @@ export async function settle(world: World, tick: (by: By, at: null) => Promise<v
     }
   }
 
-  /** At least so many, and until nothing is under way. */
-  async function rounds(least: number): Promise<void> {
+  /**
+   * At least so many, and until nothing is under way. Without sweeps at the end: a sweep makes due whom it finds owed something, and a search may have
+   * its hour before it; the look after it says so.
+   */
+  async function rounds(least: number, { sweeps = true } = {}): Promise<void> {
     for (let round = 0; round < ROUNDS && (round < least || !(await isCalm())); round += 1) {
-      await ticks()
-      // Each sweep counts its own steps.
-      world.housekeeper().process.holdAt(null)
-      world.sweep()
+      await world.passes(700)
+      await tick('A', null)
+      await tick('B', null)
+      if (sweeps) {
+        // Each sweep counts its own steps.
+        world.housekeeper().process.holdAt(null)
+        world.sweep()
+      }
       await world.quiet()
     }
-  }
-
-  /** A sweep makes due whom it finds owed something, and a search may have its hour before it: the look after it says so. What is under way ends. */
-  async function comeToRest(): Promise<void> {
-    for (let round = 0; round < ROUNDS && (round < 1 || !(await isCalm())); round += 1) {
-      await ticks()
-      await world.quiet()
-    }
-  }
-
-  async function ticks(): Promise<void> {
-    await world.passes(700)
-    await tick('A', null)
-    await tick('B', null)
   }
 
   async function isCalm(): Promise<boolean> {

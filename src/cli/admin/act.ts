@@ -78,23 +78,16 @@ async function act(
       isOnlyListed: !yes,
     }
   }
-  const idle = IDLE.get(action.name)
-  const isIdle = idle !== undefined && (await isOwedNothing(client, name))
+  const isIdle = action.idle !== '' && (await isOwedNothing(client, name))
   const answer = await client.post(
     `${pathOf(name)}/${action.name}`,
     action.name === 'skip' ? SHAPES.skip : SHAPES.done,
   )
   const what = action.name === 'skip' ? `: ${givenUp(answer as SkipAnswer)}` : ''
-  const said = isIdle ? `${name} ${idle}` : oneText(action, name, answer as ActionAnswer) + what
+  const said = isIdle ? `${name} ${action.idle}` : oneText(action, name, answer as ActionAnswer) + what
   const shown = sentence(said, screen, name)
   return { answer, shown, isOnlyListed: false }
 }
-
-/** What is said where nothing is owed. */
-const IDLE: ReadonlyMap<string, string> = new Map([
-  ['wake', 'is owed nothing, so there is nothing to try now'],
-  ['reset', 'is owed nothing, so there is nothing to try now; its failures are forgotten'],
-])
 
 async function isOwedNothing(client: AdminClient, name: string): Promise<boolean> {
   const found = (await client.get(pathOf(name), SHAPES.destination)) as DestinationAnswer

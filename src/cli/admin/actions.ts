@@ -1,6 +1,6 @@
 /**
  * `limpet wake|pause|resume|reset|skip NAME`: what each does, and what it says when it is done; `noted`: when it is done to a destination that is
- * blocked, to which nothing is sent. A wake of such a one is refused. `many`: by a glob.
+ * blocked, to which nothing is sent. A wake of such a one is refused. `idle`: where nothing is owed; empty: that makes no difference. `many`: by a glob.
  */
 export const ACTIONS = [
   {
@@ -9,6 +9,7 @@ export const ACTIONS = [
     done: 'is tried now',
     many: 'are tried, one after the other',
     noted: '',
+    idle: 'is owed nothing, so there is nothing to try now',
   },
   {
     name: 'reset',
@@ -16,6 +17,7 @@ export const ACTIONS = [
     done: 'is tried now; its failures are forgotten',
     many: 'are tried, one after the other; their failures are forgotten',
     noted: 'has its failures forgotten',
+    idle: 'is owed nothing, so there is nothing to try now; its failures are forgotten',
   },
   {
     name: 'pause',
@@ -23,6 +25,7 @@ export const ACTIONS = [
     done: 'is paused',
     many: 'are paused',
     noted: 'is paused',
+    idle: '',
   },
   {
     name: 'resume',
@@ -30,6 +33,7 @@ export const ACTIONS = [
     done: 'is resumed',
     many: 'are resumed',
     noted: 'is resumed',
+    idle: '',
   },
   {
     name: 'skip',
@@ -37,6 +41,7 @@ export const ACTIONS = [
     done: 'is not sent what was owed to it up to now',
     many: 'are not sent what was owed to them up to now; this is carried out one after the other',
     noted: 'will not be sent what was owed to it up to now',
+    idle: '',
   },
 ] as const
 

@@ -79,7 +79,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
   const { entitled, isEntitled } = makeEntitled(byId, audience)
   // Entries up to `upto`.
   const recent = makeRecentEntries()
-  // Where the log said too little about these for a holder not to look: read again, it would say no more.
+  // Up to where the log says too little of a destination (`lookFromRows`).
   const blindAt = new Map<number, number>()
   let upto = 0
   let checkedAt = 0
@@ -98,6 +98,12 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     takeAll(followed)
   }
 
+  /** Up to `pos` the log says too little of it, and would say no more if it were read again. */
+  function lookFromRows(followed: F, pos: number): void {
+    mustLook(followed)
+    blindAt.set(followed.id, pos)
+  }
+
   /** Gives one entry to those that are entitled to it. */
   function apply({ entry, owed }: RecentEntry, touched: Set<F>): void {
     if (entry.kind === 'change') {
@@ -108,8 +114,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     if (roomsOf(entry).some((room) => !audience.knows(room))) {
       for (const followed of byId.values()) {
         if (isSettled(followed, entry)) continue
-        mustLook(followed)
-        blindAt.set(followed.id, entry.pos)
+        lookFromRows(followed, entry.pos)
         touched.add(followed)
       }
       return
@@ -122,10 +127,7 @@ export function makeFollowers<F extends Followed>(): Followers<F> {
     if (owed === null || followed.look) return false
     if ('event' in owed) return give(followed, owed)
     const given = giveEdu(followed, owed)
-    if (given === 'too many') {
-      mustLook(followed)
-      blindAt.set(followed.id, owed.edu.pos)
-    }
+    if (given === 'too many') lookFromRows(followed, owed.edu.pos)
     return given !== 'had it'
   }
 
